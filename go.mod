@@ -1,0 +1,3 @@
+module posthouse
+
+go 1.26

@@ -1,0 +1,26 @@
+package engineio
+
+// Message is one Engine.IO message: what the layer above sends and receives
+// (packet type 4). Text is UTF-8.
+type Message struct {
+	Data   []byte
+	Binary bool
+}
+
+// Frame is an immutable message that is encoded at most once for each wire
+// form (WebSocket text or binary, polling text, base64, revision 3 binary) and
+// shared by every session it is sent to. It is safe for concurrent use.
+type Frame struct {
+	msg        Message
+	noCompress bool
+}
+
+// NewFrame returns a frame for m. The frame takes m.Data over: it must not be
+// changed afterwards. With compress false the frame never triggers HTTP
+// compression of a polling answer (the `compress` flag of Socket.IO).
+func NewFrame(m Message, compress bool) *Frame {
+	return &Frame{msg: m, noCompress: !compress}
+}
+
+// Message returns the frame's message; its Data must not be changed.
+func (f *Frame) Message() Message { return f.msg }
