@@ -1,0 +1,108 @@
+package jsontext
+
+// The functions of this file walk a document that Check has accepted. On other
+// input they return something harmless: an index in range, never a panic.
+
+// Skip returns the index after the value that starts at b[i].
+func Skip(b []byte, i int) int {
+	if i >= len(b) {
+		return len(b)
+	}
+	switch b[i] {
+	case '"':
+		return SkipString(b, i)
+	case '[', '{':
+		depth := 0
+		for i < len(b) {
+			switch b[i] {
+			case '"':
+				i = SkipString(b, i)
+				continue
+			case '[', '{':
+				depth++
+			case ']', '}':
+				if depth--; depth == 0 {
+					return i + 1
+				}
+			}
+			i++
+		}
+		return len(b)
+	default:
+		for i < len(b) && !isEnd[b[i]] {
+			i++
+		}
+		return i
+	}
+}
+
+// isEnd tells the bytes that end a number or a literal.
+var isEnd = func() (t [256]bool) {
+	for _, c := range " \t\r\n,]}:" {
+		t[c] = true
+	}
+	return t
+}()
+
+// SkipString returns the index after the string whose opening quote is b[i].
+func SkipString(b []byte, i int) int {
+	for i++; i < len(b); {
+		i = run(b, i)
+		if i >= len(b) {
+			break
+		}
+		switch b[i] {
+		case '"':
+			return i + 1
+		case '\\':
+			i += 2
+		default:
+			i++
+		}
+	}
+	return len(b)
+}
+
+// SkipSpace returns the index of the first byte at or after i that is not
+// white space.
+func SkipSpace(b []byte, i int) int {
+	for i < len(b) && (b[i] == ' ' || b[i] == '\n' || b[i] == '\t' || b[i] == '\r') {
+		i++
+	}
+	return i
+}
+
+// AppendCompact appends b without the white space between its tokens.
+func AppendCompact(dst, b []byte) []byte {
+	for i := 0; i < len(b); {
+		switch b[i] {
+		case '"':
+			end := SkipString(b, i)
+			dst = append(dst, b[i:end]...)
+			i = end
+		case ' ', '\t', '\r', '\n':
+			i++
+		default:
+			dst = append(dst, b[i])
+			i++
+		}
+	}
+	return dst
+}
+
+// StringIs reports whether the JSON string s, with its quotes, spells the text
+// want.
+func StringIs(s []byte, want string) bool {
+	if len(s) < 2 {
+		return false
+	}
+	body := s[1 : len(s)-1]
+	if run(body, 0) == len(body) {
+		return string(body) == want
+	}
+	if len(body) < len(want) {
+		return false // escapes are never shorter than what they spell
+	}
+	var buf [64]byte
+	return string(AppendUnquoted(buf[:0], s)) == want
+}
