@@ -1,0 +1,327 @@
+package gateway
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Config is everything the gateway can be told. The tags name each setting's
+// flag, environment variable (POSTHOUSE_…) and default; Load fills it from the
+// three sources, in this order: flags, environment, configuration file.
+type Config struct {
+	Addr string     `env:"POSTHOUSE_ADDR" default:":3000" help:"Listen address. PORT alone sets its port." group:"Server"`
+	Port int        `env:"PORT" hidden:"" help:"Port of --addr, as hosting platforms set it."`
+	Env  string     `env:"POSTHOUSE_ENV" default:"development" enum:"development,production" help:"development or production. Production refuses to start with throw-away keys." group:"Server"`
+	File ConfigFile `name:"config" env:"POSTHOUSE_CONFIG" placeholder:"FILE" help:"YAML file with these settings and with several accounts." group:"Server"`
+
+	MetricsAddr string   `env:"POSTHOUSE_METRICS_ADDR" placeholder:"HOST:PORT" help:"Separate listener for /metrics and /debug/pprof; off when empty." group:"Server"`
+	LogLevel    string   `env:"POSTHOUSE_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" help:"debug, info, warn or error." group:"Server"`
+	LogFormat   string   `env:"POSTHOUSE_LOG_FORMAT" default:"auto" enum:"auto,text,json" help:"text, json or auto: text on a terminal, else json." group:"Server"`
+	Drain       Duration `env:"POSTHOUSE_DRAIN" default:"10s" help:"Longest time to close all sockets after SIGTERM." group:"Server"`
+	DrainDelay  Duration `env:"POSTHOUSE_DRAIN_DELAY" default:"0s" help:"Keep serving this long after SIGTERM, not ready, before closing." group:"Server"`
+
+	RedisURL   []string `name:"redis-url" env:"POSTHOUSE_REDIS_URL" sep:"," placeholder:"URL" help:"redis:// or rediss:// URL; several for a cluster, redis+sentinel:// for Sentinel. Without it everything is in memory." group:"Cluster"`
+	Adapter    string   `env:"POSTHOUSE_ADAPTER" default:"redis" enum:"redis,sharded,streams" help:"redis, sharded or streams." group:"Cluster"`
+	AdapterKey string   `env:"POSTHOUSE_ADAPTER_KEY" default:"socket.io" help:"Channel prefix, as Node's." group:"Cluster"`
+	Advertise  string   `env:"POSTHOUSE_ADVERTISE" placeholder:"HOST:PORT" help:"Address other replicas reach this one at." group:"Cluster"`
+
+	Origins        []string       `env:"POSTHOUSE_ORIGINS" sep:"," placeholder:"ORIGIN" help:"Origins allowed beside the same one, such as https://www.example.com." group:"Web"`
+	RequireOrigin  bool           `env:"POSTHOUSE_REQUIRE_ORIGIN" help:"Refuse upgrades and POSTs without an Origin header." group:"Web"`
+	TrustedProxies []netip.Prefix `env:"POSTHOUSE_TRUSTED_PROXIES" sep:"," placeholder:"CIDR" help:"Proxies whose X-Forwarded headers count." group:"Web"`
+	SocketIOPath   string         `name:"socketio-path" env:"POSTHOUSE_SOCKETIO_PATH" default:"/socket.io" help:"Path of Socket.IO." group:"Web"`
+	ReturnTo       []string       `env:"POSTHOUSE_RETURN_TO" sep:"," placeholder:"URL" help:"Where the login page may send people: URL prefixes; paths of the same origin always may." group:"Web"`
+
+	JWTKey         Secret   `name:"jwt-key" env:"POSTHOUSE_JWT_KEY" hidden:"" help:"PKCS#8 PEM (Ed25519) or hs256:<base64>."`
+	JWTKeyFile     string   `name:"jwt-key-file" env:"POSTHOUSE_JWT_KEY_FILE" placeholder:"FILE" help:"File with the signing key: PKCS#8 PEM (Ed25519) or hs256:<base64 of 32 bytes or more>." group:"Tokens"`
+	JWTPreviousKey []string `name:"jwt-previous-key-file" env:"POSTHOUSE_JWT_PREVIOUS_KEY_FILE" sep:"," placeholder:"FILE" help:"Older keys that stay in the JWKS." group:"Tokens"`
+	JWTIssuer      string   `name:"jwt-issuer" env:"POSTHOUSE_JWT_ISSUER" default:"posthouse" help:"Claim iss." group:"Tokens"`
+	JWTAudience    string   `name:"jwt-audience" env:"POSTHOUSE_JWT_AUDIENCE" default:"posthouse" help:"Claim aud." group:"Tokens"`
+	JWTTTL         Duration `name:"jwt-ttl" env:"POSTHOUSE_JWT_TTL" default:"15m" help:"Life of a token." group:"Tokens"`
+	Cookie         string   `env:"POSTHOUSE_COOKIE" placeholder:"NAME" help:"Also set the exchanged token as this HttpOnly cookie." group:"Tokens"`
+
+	TicketTTL       Duration `env:"POSTHOUSE_TICKET_TTL" default:"300s" help:"Life of a QR code that WeChat is asked for." group:"Login"`
+	TokenAckTimeout Duration `env:"POSTHOUSE_TOKEN_ACK_TIMEOUT" default:"2s" help:"After this long on an open socket a token counts as delivered." group:"Login"`
+	Confirm         string   `env:"POSTHOUSE_CONFIRM" default:"off" enum:"off,always" help:"Ask the person to match a number before the login: off or always." group:"Login"`
+	Spool           string   `env:"POSTHOUSE_SPOOL" placeholder:"FILE" help:"Local file that keeps claims while Redis is away; a file in the temporary directory by default." group:"Login"`
+
+	WeChat          Account `embed:"" prefix:"wechat-" envprefix:"POSTHOUSE_WECHAT_" group:"WeChat"`
+	WeChatSimulator string  `name:"wechat-simulator" env:"POSTHOUSE_WECHAT_SIMULATOR" placeholder:"URL" help:"Use the stand-alone simulator at this address." group:"WeChat"`
+
+	LimitConnections     Count `name:"limit-connections-per-ip" env:"POSTHOUSE_LIMIT_CONNECTIONS_PER_IP" default:"64" help:"Open connections per address." group:"Limits"`
+	LimitHandshakes      Rate  `name:"limit-handshakes-per-ip" env:"POSTHOUSE_LIMIT_HANDSHAKES_PER_IP" default:"10/s" help:"New connections per address; three seconds' worth at once." group:"Limits"`
+	LimitQRCodesSocket   Rate  `name:"limit-qrcodes-per-socket" env:"POSTHOUSE_LIMIT_QRCODES_PER_SOCKET" default:"6/m" help:"QR codes per socket." group:"Limits"`
+	LimitQRCodesIP       Rate  `name:"limit-qrcodes-per-ip" env:"POSTHOUSE_LIMIT_QRCODES_PER_IP" default:"30/m" help:"QR codes per address." group:"Limits"`
+	LimitQRCodesAccount  Rate  `name:"limit-qrcodes-per-account" env:"POSTHOUSE_LIMIT_QRCODES_PER_ACCOUNT" default:"600/m" help:"QR codes per account." group:"Limits"`
+	QRCodesPerDay        Count `name:"qrcodes-per-day" env:"POSTHOUSE_QRCODES_PER_DAY" default:"80000" help:"QR codes per account and day, over all replicas; WeChat's own limit is 100000." group:"Limits"`
+	LimitConnectionsNode Count `name:"limit-connections" env:"POSTHOUSE_LIMIT_CONNECTIONS" default:"50000" help:"Open connections of this replica." group:"Limits"`
+
+	Accounts []Account `kong:"-"` // those of the file, and the one of the environment as "default"
+}
+
+// Account is one WeChat Official Account. In the configuration file several may
+// be listed under `accounts`; the one from the environment is called "default".
+type Account struct {
+	Name           string `kong:"-" yaml:"name"`
+	AppID          string `name:"appid" env:"APPID" placeholder:"wx…" help:"AppID of the Official Account; without it a local WeChat is used." yaml:"appid"`
+	Secret         Secret `env:"SECRET" hidden:"" yaml:"secret"`
+	SecretFile     string `env:"SECRET_FILE" placeholder:"FILE" help:"File with the AppSecret." yaml:"secret-file"`
+	Token          Secret `env:"TOKEN" hidden:"" yaml:"token"`
+	TokenFile      string `env:"TOKEN_FILE" placeholder:"FILE" help:"File with the callback Token." yaml:"token-file"`
+	AESKey         Secret `name:"aes-key" env:"AES_KEY" hidden:"" yaml:"aes-key"`
+	AESKeyFile     string `name:"aes-key-file" env:"AES_KEY_FILE" placeholder:"FILE" help:"File with the EncodingAESKey (43 characters)." yaml:"aes-key-file"`
+	PreviousToken  Secret `env:"PREVIOUS_TOKEN" hidden:"" yaml:"previous-token"`
+	PreviousAESKey Secret `name:"previous-aes-key" env:"PREVIOUS_AES_KEY" hidden:"" yaml:"previous-aes-key"`
+	OriginalID     string `env:"ORIGINAL_ID" placeholder:"gh_…" help:"Original id of the account." yaml:"original-id"`
+	Mode           string `env:"MODE" default:"secure" help:"plain, compat or secure: how WeChat pushes messages." yaml:"mode"`
+	APIBase        string `name:"api-base" env:"API_BASE" default:"https://api.weixin.qq.com" help:"WeChat's API." yaml:"api-base"`
+	MPBase         string `name:"mp-base" env:"MP_BASE" default:"https://mp.weixin.qq.com" help:"WeChat's QR images." yaml:"mp-base"`
+	Title          string `env:"TITLE" placeholder:"NAME" help:"Name of the account as the login page shows it." yaml:"title"`
+	Forward        string `env:"FORWARD" placeholder:"URL" help:"Where pushes go that are not logins." yaml:"forward"`
+	IPAllowList    string `name:"ip-allow-list" env:"IP_ALLOW_LIST" default:"off" help:"Check pushes against WeChat's addresses: off, log or enforce." yaml:"ip-allow-list"`
+	TypedCode      string `env:"TYPED_CODE" default:"fallback" help:"Codes that people type into WeChat: off, fallback or always." yaml:"typed-code"`
+}
+
+// Secret is a value that is never printed: every formatting gives "***".
+type Secret string
+
+func (s Secret) String() string {
+	if s == "" {
+		return ""
+	}
+	return "***"
+}
+
+// GoString keeps %#v from printing the secret.
+func (s Secret) GoString() string { return s.String() }
+
+// MarshalText keeps encoders (JSON, YAML, slog) from printing the secret.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// Duration is a time.Duration that also reads a bare number as seconds.
+type Duration time.Duration
+
+// UnmarshalText reads "90s", "5m" or "300" (seconds).
+func (d *Duration) UnmarshalText(text []byte) error {
+	s := strings.TrimSpace(string(text))
+	if n, err := strconv.ParseFloat(s, 64); err == nil {
+		s = strconv.FormatFloat(n, 'f', -1, 64) + "s"
+	}
+	v, err := time.ParseDuration(s)
+	if err != nil || v < 0 {
+		return fmt.Errorf("%q is not a duration such as 10s, 5m or 300", text)
+	}
+	*d = Duration(v)
+	return nil
+}
+
+func (d Duration) String() string { return time.Duration(d).String() }
+
+// Rate is a number of events per second or minute.
+type Rate struct {
+	N   int
+	Per time.Duration
+	Off bool
+}
+
+// UnmarshalText reads "10/s", "6/m", a bare number (per second) or "off".
+func (r *Rate) UnmarshalText(text []byte) error {
+	s := strings.TrimSpace(string(text))
+	if s == "off" {
+		*r = Rate{Off: true}
+		return nil
+	}
+	number, unit, _ := strings.Cut(s, "/")
+	n, err := strconv.Atoi(strings.TrimSpace(number))
+	per, ok := map[string]time.Duration{"": time.Second, "s": time.Second, "m": time.Minute, "h": time.Hour}[strings.TrimSpace(unit)]
+	if err != nil || n < 1 || !ok {
+		return fmt.Errorf("%q is not a rate such as 10/s, 6/m or off", text)
+	}
+	*r = Rate{N: n, Per: per}
+	return nil
+}
+
+// Count is a number of things, or no limit.
+type Count struct {
+	N   int
+	Off bool
+}
+
+// UnmarshalText reads a number or "off".
+func (c *Count) UnmarshalText(text []byte) error {
+	s := strings.TrimSpace(string(text))
+	if s == "off" {
+		*c = Count{Off: true}
+		return nil
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 1 {
+		return fmt.Errorf("%q is not a number above 0 or off", text)
+	}
+	*c = Count{N: n}
+	return nil
+}
+
+// Production reports whether throw-away keys are refused.
+func (c *Config) Production() bool { return c.Env == "production" }
+
+// Normalize fills what follows from other settings, reads the files that hold
+// secrets and checks everything. Its errors name the key and the fix.
+func (c *Config) Normalize() error {
+	if c.File != "" {
+		accounts, err := c.File.accounts()
+		if err != nil {
+			return err
+		}
+		c.Accounts = append(c.Accounts, accounts...)
+	}
+	if c.Port != 0 && c.Addr == ":3000" {
+		c.Addr = ":" + strconv.Itoa(c.Port)
+	}
+	if _, port, err := net.SplitHostPort(c.Addr); err != nil || port == "" {
+		return keyError("POSTHOUSE_ADDR", c.Addr, "write host:port or :port, such as :3000")
+	}
+	c.SocketIOPath = "/" + strings.Trim(c.SocketIOPath, "/")
+	if c.SocketIOPath == "/" {
+		return keyError("POSTHOUSE_SOCKETIO_PATH", "/", "name a path, such as /socket.io")
+	}
+	for i, o := range c.Origins {
+		clean, err := cleanOrigin(o)
+		if err != nil {
+			return keyError("POSTHOUSE_ORIGINS", o, "write scheme://host[:port] without a path, such as https://www.example.com; * is not allowed since credentials are")
+		}
+		c.Origins[i] = clean
+	}
+	if err := readSecret(&c.JWTKey, c.JWTKeyFile, "POSTHOUSE_JWT_KEY"); err != nil {
+		return err
+	}
+	if c.Production() && c.JWTKey == "" {
+		return keyError("POSTHOUSE_JWT_KEY", "", "set it or POSTHOUSE_JWT_KEY_FILE: in production no throw-away key is made (openssl genpkey -algorithm ed25519)")
+	}
+	if c.JWTTTL <= 0 {
+		return keyError("POSTHOUSE_JWT_TTL", c.JWTTTL.String(), "give a time above 0, such as 15m")
+	}
+	if t := time.Duration(c.TicketTTL); t < time.Second || t > 30*24*time.Hour {
+		return keyError("POSTHOUSE_TICKET_TTL", c.TicketTTL.String(), "WeChat allows 1 s to 30 days; 120 s to 300 s are usual")
+	}
+	if c.Advertise != "" {
+		if _, _, err := net.SplitHostPort(c.Advertise); err != nil {
+			return keyError("POSTHOUSE_ADVERTISE", c.Advertise, "write host:port")
+		}
+	}
+	return c.normalizeAccounts()
+}
+
+func (c *Config) normalizeAccounts() error {
+	if c.WeChatSimulator != "" {
+		c.WeChatSimulator = strings.TrimRight(c.WeChatSimulator, "/")
+		if u, err := url.Parse(c.WeChatSimulator); err != nil || u.Host == "" {
+			return keyError("POSTHOUSE_WECHAT_SIMULATOR", c.WeChatSimulator, "write the simulator's address, such as http://127.0.0.1:3900")
+		}
+	}
+	if c.WeChat.AppID != "" {
+		c.WeChat.Name = "default"
+		c.Accounts = append([]Account{c.WeChat}, c.Accounts...)
+	} else if c.WeChat.Secret != "" || c.WeChat.Token != "" || c.WeChat.SecretFile != "" {
+		return keyError("POSTHOUSE_WECHAT_APPID", "", "set it beside the secret and the token")
+	}
+	if len(c.Accounts) == 0 && c.Production() && c.WeChatSimulator == "" {
+		return keyError("POSTHOUSE_WECHAT_APPID", "", "name an account: the local WeChat is for development")
+	}
+	seen := map[string]bool{}
+	for i := range c.Accounts {
+		a := &c.Accounts[i]
+		if err := a.normalize(); err != nil {
+			return err
+		}
+		if seen[a.Name] {
+			return keyError("accounts["+strconv.Itoa(i)+"].name", a.Name, "give each account its own name")
+		}
+		seen[a.Name] = true
+	}
+	return nil
+}
+
+func (a *Account) normalize() error {
+	key := func(name string) string {
+		if a.Name == "default" {
+			return "POSTHOUSE_WECHAT_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+		}
+		return "accounts." + a.Name + "." + name
+	}
+	if a.Name == "" || strings.Trim(a.Name, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
+		return keyError("accounts.name", a.Name, "use lower-case letters, digits, - and _: it is part of the callback's path")
+	}
+	setDefault(&a.Mode, "secure")
+	setDefault(&a.APIBase, "https://api.weixin.qq.com")
+	setDefault(&a.MPBase, "https://mp.weixin.qq.com")
+	setDefault(&a.IPAllowList, "off")
+	setDefault(&a.TypedCode, "fallback")
+	a.APIBase, a.MPBase = strings.TrimRight(a.APIBase, "/"), strings.TrimRight(a.MPBase, "/")
+	for _, s := range []struct {
+		value *Secret
+		file  string
+		name  string
+	}{{&a.Secret, a.SecretFile, "secret"}, {&a.Token, a.TokenFile, "token"}, {&a.AESKey, a.AESKeyFile, "aes-key"}} {
+		if err := readSecret(s.value, s.file, key(s.name)); err != nil {
+			return err
+		}
+	}
+	switch {
+	case a.AppID == "":
+		return keyError(key("appid"), "", "set the account's AppID")
+	case a.Secret == "":
+		return keyError(key("secret"), "", "set it or "+key("secret-file"))
+	case len(a.Token) < 3 || len(a.Token) > 32:
+		return keyError(key("token"), a.Token.String(), "it has 3 to 32 letters and digits, as entered on WeChat's page")
+	case !slices.Contains([]string{"plain", "compat", "secure"}, a.Mode):
+		return keyError(key("mode"), a.Mode, "use plain, compat or secure")
+	case a.Mode != "plain" && len(a.AESKey) != 43:
+		return keyError(key("aes-key"), a.AESKey.String(), "mode "+a.Mode+" needs the EncodingAESKey of 43 characters")
+	case !slices.Contains([]string{"off", "log", "enforce"}, a.IPAllowList):
+		return keyError(key("ip-allow-list"), a.IPAllowList, "use off, log or enforce")
+	case !slices.Contains([]string{"off", "fallback", "always"}, a.TypedCode):
+		return keyError(key("typed-code"), a.TypedCode, "use off, fallback or always")
+	}
+	for _, base := range []struct{ name, value string }{{"api-base", a.APIBase}, {"mp-base", a.MPBase}, {"forward", a.Forward}} {
+		if base.value == "" && base.name == "forward" {
+			continue
+		}
+		if u, err := url.Parse(base.value); err != nil || u.Host == "" {
+			return keyError(key(base.name), base.value, "write an absolute URL")
+		}
+	}
+	return nil
+}
+
+func setDefault(s *string, value string) {
+	if *s == "" {
+		*s = value
+	}
+}
+
+// readSecret fills value from file unless it is set already.
+func readSecret(value *Secret, file, key string) error {
+	if *value != "" || file == "" {
+		return nil
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("config: %s_FILE: %w", key, err)
+	}
+	*value = Secret(strings.TrimSpace(string(data)))
+	return nil
+}
+
+func keyError(key, value, fix string) error {
+	if value == "" {
+		return fmt.Errorf("config: %s is missing: %s", key, fix)
+	}
+	return fmt.Errorf("config: %s = %q is not usable: %s", key, value, fix)
+}

@@ -1,0 +1,186 @@
+package gateway
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"golang.org/x/text/language"
+)
+
+//go:embed web
+var web embed.FS
+
+// pages serves what people see: the start page, the login page and their assets,
+// all embedded. Assets carry a fingerprint in their URL and never change under it.
+type pages struct {
+	templates *template.Template
+	words     map[language.Tag]map[string]string
+	tags      []language.Tag // the first is the default
+	matcher   language.Matcher
+	assets    map[string]asset
+	prints    map[string]string // name → URL
+
+	client       string // URL of the socket.io client's module
+	socketIOPath string
+	simulator    string // URL of the phone page, "" when there is none
+	replica      string
+	accounts     map[string]string // name → title
+	returnTo     []string          // allowed URL prefixes
+	qrPrefixes   []string          // what may be drawn as a QR code
+}
+
+type asset struct {
+	body        []byte
+	contentType string
+}
+
+func newPages() (*pages, error) {
+	p := &pages{words: map[language.Tag]map[string]string{}, assets: map[string]asset{}, prints: map[string]string{}}
+	var err error
+	if p.templates, err = template.ParseFS(web, "web/*.html"); err != nil {
+		return nil, err
+	}
+	for _, name := range []string{"en", "zh-CN"} {
+		data, err := web.ReadFile("web/i18n/" + name + ".json")
+		if err != nil {
+			return nil, err
+		}
+		var words map[string]string
+		if err := json.Unmarshal(data, &words); err != nil {
+			return nil, fmt.Errorf("gateway: words of %s: %w", name, err)
+		}
+		tag := language.MustParse(name)
+		p.tags = append(p.tags, tag)
+		p.words[tag] = words
+	}
+	p.matcher = language.NewMatcher(p.tags)
+	return p, p.loadAssets()
+}
+
+func (p *pages) loadAssets() error {
+	types := map[string]string{".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
+	return fs.WalkDir(web, "web/assets", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		body, err := web.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		base := path.Base(name)
+		sum := sha256.Sum256(body)
+		print := hex.EncodeToString(sum[:6])
+		p.assets[print+"/"+base] = asset{body, types[path.Ext(base)]}
+		p.prints[base] = "/assets/" + print + "/" + base
+		return nil
+	})
+}
+
+// pageData is what the templates see.
+type pageData struct {
+	*pages
+	Words                           map[string]string
+	Account, AccountTitle, ReturnTo string
+}
+
+func (d pageData) Asset(name string) string { return d.prints[name] }
+func (d pageData) Client() string           { return d.client }
+func (d pageData) SocketIOPath() string     { return d.socketIOPath }
+func (d pageData) Simulator() string        { return d.simulator }
+func (d pageData) ServedBy() string {
+	return strings.ReplaceAll(d.Words["servedBy"], "{replica}", d.replica)
+}
+func (d pageData) NoScript() string {
+	return strings.ReplaceAll(d.Words["noscript"], "{account}", d.AccountTitle)
+}
+
+func (p *pages) register(e *echo.Echo) {
+	e.GET("/", p.start)
+	e.GET("/login", p.login)
+	e.GET("/login/qr.svg", p.qrSVG)
+	e.GET("/login/qr.png", p.qrPNG)
+	e.GET("/assets/:print/:name", p.asset)
+	e.GET("/favicon.ico", func(c echo.Context) error { return c.Redirect(http.StatusMovedPermanently, p.prints["icon.svg"]) })
+}
+
+func (p *pages) start(c echo.Context) error { return p.render(c, "index.html", pageData{}) }
+
+func (p *pages) login(c echo.Context) error {
+	account := c.QueryParam("account")
+	title, ok := p.accounts[account]
+	if !ok {
+		return echo.NewHTTPError(http.StatusNotFound)
+	}
+	return p.render(c, "login.html", pageData{
+		Account: account, AccountTitle: title, ReturnTo: p.safeReturn(c.QueryParam("returnTo")),
+	})
+}
+
+// safeReturn keeps a wanted redirect only when it is a path of this origin or
+// begins with an allowed URL prefix; anything else would be an open redirect.
+func (p *pages) safeReturn(want string) string {
+	u, err := url.Parse(want)
+	if want == "" || err != nil || strings.ContainsAny(want, "\\\r\n\t") {
+		return ""
+	}
+	if u.Scheme == "" && u.Host == "" && strings.HasPrefix(want, "/") && !strings.HasPrefix(want, "//") {
+		return want
+	}
+	for _, prefix := range p.returnTo {
+		allowed, err := url.Parse(prefix)
+		if err == nil && u.Scheme == allowed.Scheme && u.Host == allowed.Host && u.User == nil && strings.HasPrefix(u.Path, allowed.Path) {
+			return want
+		}
+	}
+	return ""
+}
+
+func (p *pages) render(c echo.Context, name string, d pageData) error {
+	_, i, _ := p.matcher.Match(acceptLanguages(c.Request())...)
+	d.pages, d.Words = p, p.words[p.tags[i]]
+	var page bytes.Buffer
+	if err := p.templates.ExecuteTemplate(&page, name, d); err != nil {
+		return err
+	}
+	h := c.Response().Header()
+	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cache-Control", "no-cache")
+	h.Set("Vary", "Accept-Language")
+	return c.HTMLBlob(http.StatusOK, page.Bytes())
+}
+
+func acceptLanguages(r *http.Request) []language.Tag {
+	tags, _, err := language.ParseAcceptLanguage(r.Header.Get("Accept-Language"))
+	if err != nil {
+		return nil
+	}
+	return tags
+}
+
+func (p *pages) asset(c echo.Context) error {
+	name := c.Param("print") + "/" + c.Param("name")
+	a, ok := p.assets[name]
+	if !ok {
+		return echo.NewHTTPError(http.StatusNotFound)
+	}
+	h := c.Response().Header()
+	h.Set("Content-Type", a.contentType)
+	h.Set("Cache-Control", "public, max-age=31536000, immutable")
+	h.Set("X-Content-Type-Options", "nosniff")
+	http.ServeContent(c.Response(), c.Request(), "", time.Time{}, bytes.NewReader(a.body))
+	return nil
+}
