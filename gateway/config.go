@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"posthouse/internal/wechat"
 )
 
 // Config is everything the gateway can be told. The tags name each setting's
@@ -89,20 +91,7 @@ type Account struct {
 }
 
 // Secret is a value that is never printed: every formatting gives "***".
-type Secret string
-
-func (s Secret) String() string {
-	if s == "" {
-		return ""
-	}
-	return "***"
-}
-
-// GoString keeps %#v from printing the secret.
-func (s Secret) GoString() string { return s.String() }
-
-// MarshalText keeps encoders (JSON, YAML, slog) from printing the secret.
-func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+type Secret = wechat.Secret
 
 // Duration is a time.Duration that also reads a bare number as seconds.
 type Duration time.Duration
@@ -279,11 +268,11 @@ func (a *Account) normalize() error {
 	case a.Secret == "":
 		return keyError(key("secret"), "", "set it or "+key("secret-file"))
 	case len(a.Token) < 3 || len(a.Token) > 32:
-		return keyError(key("token"), a.Token.String(), "it has 3 to 32 letters and digits, as entered on WeChat's page")
+		return keyError(key("token"), "…", "it has 3 to 32 letters and digits, as entered on WeChat's page")
 	case !slices.Contains([]string{"plain", "compat", "secure"}, a.Mode):
 		return keyError(key("mode"), a.Mode, "use plain, compat or secure")
 	case a.Mode != "plain" && len(a.AESKey) != 43:
-		return keyError(key("aes-key"), a.AESKey.String(), "mode "+a.Mode+" needs the EncodingAESKey of 43 characters")
+		return keyError(key("aes-key"), "…", "mode "+a.Mode+" needs the EncodingAESKey of 43 characters")
 	case !slices.Contains([]string{"off", "log", "enforce"}, a.IPAllowList):
 		return keyError(key("ip-allow-list"), a.IPAllowList, "use off, log or enforce")
 	case !slices.Contains([]string{"off", "fallback", "always"}, a.TypedCode):

@@ -1,0 +1,60 @@
+package gateway
+
+import (
+	"context"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"github.com/redis/go-redis/v9"
+)
+
+// health answers /healthz (the process works) and /readyz (send people here).
+// Redis being away makes a replica degraded but keeps it ready: were all replicas
+// to leave at once, every socket would drop and nothing would be gained.
+type health struct {
+	draining atomic.Bool
+	redis    redis.UniversalClient // nil without Redis
+	replica  string
+}
+
+type readiness struct {
+	Ready   bool     `json:"ready"`
+	Status  string   `json:"status"` // ok, degraded or draining
+	Reasons []string `json:"reasons"`
+	Replica string   `json:"replica"`
+}
+
+func (h *health) register(e *echo.Echo) {
+	e.GET("/healthz", func(c echo.Context) error {
+		c.Response().Header().Set("Cache-Control", "no-store")
+		return c.String(http.StatusOK, "ok\n")
+	})
+	e.GET("/readyz", func(c echo.Context) error {
+		r := h.check(c.Request().Context())
+		status := http.StatusOK
+		if !r.Ready {
+			status = http.StatusServiceUnavailable
+		}
+		c.Response().Header().Set("Cache-Control", "no-store")
+		return c.JSON(status, r)
+	})
+}
+
+func (h *health) check(ctx context.Context) readiness {
+	r := readiness{Ready: true, Status: "ok", Reasons: []string{}, Replica: h.replica}
+	if h.redis != nil {
+		ctx, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		if h.redis.Ping(ctx).Err() != nil {
+			r.Status = "degraded"
+			r.Reasons = append(r.Reasons, "redis does not answer")
+		}
+	}
+	if h.draining.Load() {
+		r.Ready, r.Status = false, "draining"
+		r.Reasons = append(r.Reasons, "shutting down")
+	}
+	return r
+}
