@@ -19,7 +19,9 @@ const (
 	Denied    State = "denied"
 )
 
-// Terminal reports whether no transition leaves s.
+// Terminal reports whether no transition leaves s, with one exception: a claim
+// that arrived in time but sat in a Spool while the store was away still turns
+// expired into done.
 func (s State) Terminal() bool { return s != Waiting && s != Claimed }
 
 var (
@@ -27,6 +29,8 @@ var (
 	ErrUnauthorized = errors.New("login: unauthorized")
 	// ErrStoreUnavailable wraps what the store's engine said.
 	ErrStoreUnavailable = errors.New("login: store unavailable")
+	// ErrExists refuses a second ticket with the same scene.
+	ErrExists = errors.New("login: ticket exists")
 )
 
 // Ticket is one login attempt.
@@ -49,6 +53,40 @@ type Ticket struct {
 	Delivered  bool
 	Number     string // two digits to match, when a confirm step is on
 	Reason     string // why a terminal state was reached, for metrics
+
+	Exchanged bool      // its one-time code was spent
+	Revoked   bool      // "not you?": no token for it any more
+	Now       time.Time // the store's clock when it answered; not stored
+	Moved     bool      // this very call changed State; not stored
+}
+
+// Visible is the state a page is shown: a waiting ticket past its end reads
+// expired, although a claim within the grace still succeeds (LOGIN.md §2).
+func (t Ticket) Visible() State {
+	if !t.State.Terminal() && !t.Now.Before(t.ExpiresAt) {
+		return Expired
+	}
+	return t.State
+}
+
+// ExpiresIn is how long the ticket still lives, 0 once it has ended.
+func (t Ticket) ExpiresIn() time.Duration {
+	if t.Visible().Terminal() {
+		return 0
+	}
+	return t.ExpiresAt.Sub(t.Now)
+}
+
+// Pending reports whether the browser may still be given its result: until the
+// token was delivered, or until the code was exchanged (LOGIN.md §3).
+func (t Ticket) Pending() bool {
+	if t.State != Done || t.Revoked {
+		return false
+	}
+	if t.Challenge != "" {
+		return !t.Exchanged
+	}
+	return !t.Delivered
 }
 
 // Outcome is what a claim did.
@@ -63,6 +101,8 @@ const (
 	OutcomeCancelled Outcome = "cancelled" // the page was closed
 	OutcomeUnknown   Outcome = "unknown"   // no such scene
 	OutcomeForeign   Outcome = "foreign"   // the scene belongs to another account
+	OutcomeDenied    Outcome = "denied"    // the person said no, or answered with the wrong number
+	OutcomeSpooled   Outcome = "spooled"   // the store is away: durable in the local Spool, judged later
 )
 
 // Claim is a person's scan or follow, as the verified webhook tells it.
@@ -71,6 +111,7 @@ type Claim struct {
 	Scene   string // without "qrscene_"
 	WeChat  string // the event's Ticket, may be empty
 	OpenID  string
+	UnionID string    // when the account knows it
 	Confirm bool      // a confirm step is required: waiting → claimed instead of done
 	At      time.Time // when the event arrived here; a spooled claim is judged by it
 }
@@ -90,7 +131,9 @@ type Store interface {
 	Confirm(ctx context.Context, id, openID string, ok bool) (Ticket, Outcome, error)
 	// Delivered marks the result as having arrived. Idempotent.
 	Delivered(ctx context.Context, id string) error
-	// End moves a waiting or claimed ticket to expired, replaced, cancelled or denied.
+	// End moves a waiting or claimed ticket to expired, replaced, cancelled or
+	// denied. To expired it moves only once the grace (waiting) or the time to
+	// confirm (claimed) is over; otherwise the ticket comes back unchanged.
 	End(ctx context.Context, id string, to State, reason string) (Ticket, error)
 	// Get returns the ticket, or ErrUnauthorized when there is none.
 	Get(ctx context.Context, id string) (Ticket, error)
@@ -98,7 +141,8 @@ type Store interface {
 	GetMany(ctx context.Context, ids []string) ([]Ticket, error)
 
 	// PutCode stores the hash of a one-time code for a done ticket with a
-	// challenge, killing an older one. See Exchange.
+	// challenge, killing an older one. ErrUnauthorized in any other state, and
+	// once a code was spent. See Exchange.
 	PutCode(ctx context.Context, id, codeHash string, ttl time.Duration) error
 	// Exchange spends a code: the ticket when code and challenge fit (again for
 	// 30 s with the same proofs), ErrUnauthorized otherwise; five wrong
@@ -109,6 +153,15 @@ type Store interface {
 	Once(ctx context.Context, key string, lease time.Duration) (stage WebhookStage, reply []byte, err error)
 	// Finish ends the processing stage and keeps reply for repeats.
 	Finish(ctx context.Context, key string, reply []byte, ttl time.Duration) error
+
+	// Last returns the ticket a person claimed last with an account: what a
+	// typed number or a "not me" is about. ErrUnauthorized when there is none.
+	Last(ctx context.Context, appID, openID string) (Ticket, error)
+	// Revoke takes back a done ticket whose openID fits: nothing is minted for it
+	// any more, and its jti answers Revoked for ttl.
+	Revoke(ctx context.Context, id, openID string, ttl time.Duration) (Ticket, error)
+	// Revoked reports whether the token with this jti was taken back.
+	Revoked(ctx context.Context, jti string) (bool, error)
 }
 
 // WebhookStage says what is known of a pushed event.

@@ -1,0 +1,164 @@
+package login
+
+import (
+	"context"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Claim gives the ticket to the person who scanned it, and notifies the node that
+// holds its socket. A nil error means that the claim's outcome is durable, in the
+// store or, as OutcomeSpooled, in the local spool: the webhook may answer success
+// (LOGIN.md §6). With any error it must not.
+func (s *Service) Claim(ctx context.Context, c Claim) (Ticket, Outcome, error) {
+	if c.At.IsZero() {
+		c.At = time.Now()
+	}
+	// While an earlier scan of the same code waits in the spool, later ones queue
+	// up behind it: the first claim wins.
+	if s.o.Spool != nil && s.o.Spool.holds(c) {
+		return s.spool(c)
+	}
+	t, outcome, err := s.claim(ctx, c)
+	if errors.Is(err, ErrStoreUnavailable) && s.o.Spool != nil {
+		return s.spool(c)
+	}
+	return t, outcome, err
+}
+
+func (s *Service) spool(c Claim) (Ticket, Outcome, error) {
+	if err := s.o.Spool.Append(c); err != nil {
+		s.o.Counter.Count("spool", "", "failed")
+		return Ticket{}, "", fmt.Errorf("login: claim: %w", err)
+	}
+	s.o.Counter.Count("spool", "", "kept")
+	return Ticket{}, OutcomeSpooled, nil
+}
+
+// claim is Claim without the spool.
+func (s *Service) claim(ctx context.Context, c Claim) (Ticket, Outcome, error) {
+	t, outcome, err := s.o.Store.Claim(ctx, c)
+	if err != nil {
+		return Ticket{}, "", err
+	}
+	s.o.Counter.Count("claim", t.Account, string(outcome))
+	s.countMove(t)
+	// A repeated push also notifies while the result is pending: the replica that
+	// made the claim may have died before it could (race 7, F14).
+	if t.Moved || outcome == OutcomeSame && !t.Delivered && t.Pending() {
+		s.notify(ctx, t)
+	}
+	return t, outcome, nil
+}
+
+// Confirm is a person's answer to "does this number stand on your screen?", about
+// the ticket they claimed last. A wrong number denies: two digits bear no
+// guessing. OutcomeUnknown when there is nothing to confirm.
+func (s *Service) Confirm(ctx context.Context, appID, openID, number string) (Ticket, Outcome, error) {
+	t, err := s.o.Store.Last(ctx, appID, openID)
+	if errors.Is(err, ErrUnauthorized) {
+		return Ticket{}, OutcomeUnknown, nil
+	}
+	if err != nil {
+		return Ticket{}, "", err
+	}
+	ok := subtle.ConstantTimeCompare([]byte(t.Number), []byte(number)) == 1
+	return s.confirm(ctx, t, openID, ok)
+}
+
+// Deny is a person's "that was not me" about the ticket they claimed last: a
+// ticket that waits for its confirmation is denied, a token that was issued is
+// revoked. OutcomeUnknown when there is nothing to deny.
+func (s *Service) Deny(ctx context.Context, appID, openID string) (Ticket, Outcome, error) {
+	t, err := s.o.Store.Last(ctx, appID, openID)
+	if errors.Is(err, ErrUnauthorized) {
+		return Ticket{}, OutcomeUnknown, nil
+	}
+	if err != nil {
+		return Ticket{}, "", err
+	}
+	if t.State == Claimed {
+		t, outcome, err := s.confirm(ctx, t, openID, false)
+		if err != nil || outcome != OutcomeSame {
+			return t, outcome, err
+		}
+		// Confirmed meanwhile: take it back below.
+	}
+	t, err = s.o.Store.Revoke(ctx, t.ID, openID, s.o.TokenTTL+leeway)
+	if errors.Is(err, ErrUnauthorized) {
+		return t, OutcomeUnknown, nil
+	}
+	if err != nil {
+		return Ticket{}, "", err
+	}
+	s.o.Counter.Count("attempt", t.Account, "revoked")
+	s.notify(ctx, t)
+	return t, OutcomeDenied, nil
+}
+
+func (s *Service) confirm(ctx context.Context, t Ticket, openID string, ok bool) (Ticket, Outcome, error) {
+	t, outcome, err := s.o.Store.Confirm(ctx, t.ID, openID, ok)
+	if err != nil {
+		return Ticket{}, "", err
+	}
+	s.countMove(t)
+	if t.Moved {
+		s.notify(ctx, t)
+	}
+	return t, outcome, nil
+}
+
+// spoolRetry is how often Run looks at a spool that holds claims: a login is at
+// most this late once the store is back.
+const spoolRetry = 500 * time.Millisecond
+
+// Run replays spooled claims, in the order they arrived, whenever the store
+// answers. It blocks until ctx ends; without a spool it only waits.
+func (s *Service) Run(ctx context.Context) error {
+	if s.o.Spool == nil {
+		<-ctx.Done()
+		return nil
+	}
+	for {
+		wait := s.o.Spool.kept()
+		if s.o.Spool.Len() > 0 {
+			if s.replay(ctx) {
+				continue
+			}
+			wait = nil // the store is away: more claims do not bring it back
+		}
+		retry := time.NewTimer(spoolRetry)
+		select {
+		case <-ctx.Done():
+			retry.Stop()
+			return nil
+		case <-wait:
+			retry.Stop()
+		case <-retry.C:
+		}
+	}
+}
+
+// replay claims everything that is spooled; false when the store is still away.
+func (s *Service) replay(ctx context.Context) bool {
+	for {
+		c, ok := s.o.Spool.first()
+		if !ok {
+			return true
+		}
+		_, outcome, err := s.claim(ctx, c)
+		switch {
+		case errors.Is(err, ErrStoreUnavailable), ctx.Err() != nil:
+			return false
+		case err != nil:
+			s.o.Logger.Error("login: spooled claim failed", "error", err)
+			outcome = "failed"
+		}
+		s.o.Counter.Count("spool", "", "replayed:"+string(outcome))
+		if err := s.o.Spool.drop(); err != nil {
+			s.o.Logger.Error("login: spool cannot be shortened", "error", err)
+		}
+	}
+}

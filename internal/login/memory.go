@@ -1,0 +1,307 @@
+package login
+
+import (
+	"context"
+	"crypto/subtle"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// MemoryOptions bound a Memory store. The zero value is ready to use.
+type MemoryOptions struct {
+	// MaxTickets is how many tickets are kept at once, ended ones included until
+	// they are forgotten. Default 100 000. One more is refused with
+	// ErrStoreUnavailable.
+	MaxTickets int
+}
+
+// Memory keeps tickets in this process: for one replica and for tests. It is
+// safe for concurrent use and starts no goroutine.
+type Memory struct {
+	mu       sync.Mutex // guards all below; held only for the length of one step
+	tickets  *expiring[*memoryTicket]
+	byWeChat *expiring[string] // WeChat's ticket → id
+	byCode   *expiring[string] // hash of a one-time code → id
+	byPerson *expiring[string] // appid and openid → id claimed last
+	revoked  *expiring[struct{}]
+	events   *expiring[memoryEvent]
+}
+
+var _ Store = (*Memory)(nil)
+
+type memoryTicket struct {
+	Ticket
+	gone        time.Time
+	code        string // hash of the live one-time code
+	codeEnds    time.Time
+	codeTries   int
+	exchangedAt time.Time
+}
+
+type memoryEvent struct {
+	until time.Time
+	done  bool
+	reply []byte
+}
+
+// NewMemory returns an empty store. A nil o means the defaults.
+func NewMemory(o *MemoryOptions) *Memory {
+	max := 100_000
+	if o != nil && o.MaxTickets > 0 {
+		max = o.MaxTickets
+	}
+	return &Memory{
+		tickets:  newExpiring[*memoryTicket](max),
+		byWeChat: newExpiring[string](max),
+		byCode:   newExpiring[string](2 * max),
+		byPerson: newExpiring[string](max),
+		revoked:  newExpiring[struct{}](max),
+		events:   newExpiring[memoryEvent](4 * max),
+	}
+}
+
+var errFull = fmt.Errorf("%w: memory is full", ErrStoreUnavailable)
+
+// Create implements Store.
+func (m *Memory) Create(_ context.Context, t Ticket, ttl time.Duration) (Ticket, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := time.Now()
+	if _, ok := m.tickets.get(now, t.ID); ok {
+		return Ticket{}, ErrExists
+	}
+	t = newTicket(t)
+	t.CreatedAt, t.ExpiresAt = now, now.Add(ttl)
+	r := &memoryTicket{Ticket: t, gone: t.ExpiresAt.Add(grace + tail)}
+	if !m.tickets.put(now, t.ID, r, r.gone) {
+		return Ticket{}, errFull
+	}
+	if t.WeChat != "" && !m.byWeChat.put(now, t.WeChat, t.ID, r.gone) {
+		m.tickets.drop(t.ID)
+		return Ticket{}, errFull
+	}
+	return r.answer(now, true), nil
+}
+
+// newTicket keeps of t what its creator decides.
+func newTicket(t Ticket) Ticket {
+	return Ticket{
+		ID: t.ID, WeChat: t.WeChat, Account: t.Account, AppID: t.AppID, State: Waiting,
+		SocketID: t.SocketID, Raw: t.Raw, ResumeHash: t.ResumeHash, Challenge: t.Challenge, Number: t.Number,
+	}
+}
+
+// Resume implements Store.
+func (m *Memory) Resume(_ context.Context, wechatTicket, resumeHash, socketID string, raw bool) (Ticket, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := time.Now()
+	id, _ := m.byWeChat.get(now, wechatTicket)
+	r, ok := m.tickets.get(now, id)
+	if !ok || subtle.ConstantTimeCompare([]byte(r.ResumeHash), []byte(resumeHash)) != 1 {
+		return Ticket{}, ErrUnauthorized
+	}
+	r.SocketID, r.Raw = socketID, raw
+	return r.answer(now, false), nil
+}
+
+// Unbind implements Store.
+func (m *Memory) Unbind(_ context.Context, id, socketID string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if r, ok := m.tickets.get(time.Now(), id); ok && r.SocketID == socketID {
+		r.SocketID = ""
+	}
+	return nil
+}
+
+// Claim implements Store.
+func (m *Memory) Claim(_ context.Context, c Claim) (Ticket, Outcome, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := time.Now()
+	r, ok := m.tickets.get(now, c.Scene)
+	if !ok {
+		id, _ := m.byWeChat.get(now, c.WeChat)
+		if r, ok = m.tickets.get(now, id); !ok {
+			return Ticket{Now: now}, OutcomeUnknown, nil
+		}
+	}
+	outcome, moved := r.claim(now, now.Add(-c.age()), c)
+	if outcome == OutcomeClaimed || outcome == OutcomeSame {
+		m.tickets.put(now, r.ID, r, r.gone)
+		if r.WeChat != "" {
+			m.byWeChat.put(now, r.WeChat, r.ID, r.gone)
+		}
+		m.byPerson.put(now, person(c.AppID, c.OpenID), r.ID, r.gone) // never full: one per ticket at most
+	}
+	return r.answer(now, moved), outcome, nil
+}
+
+// claim is the rule of WECHAT.md §3.2; arrived is when the event reached us.
+func (r *memoryTicket) claim(now, arrived time.Time, c Claim) (o Outcome, moved bool) {
+	switch {
+	case r.AppID != c.AppID:
+		return OutcomeForeign, false
+	case r.State == Waiting, r.State == Expired && r.OpenID == "":
+		if arrived.After(r.ExpiresAt.Add(grace)) {
+			moved = r.State != Expired
+			r.State, r.Reason = Expired, "late"
+			return OutcomeExpired, moved
+		}
+		r.OpenID, r.UnionID, r.JTI, r.IssuedAt = c.OpenID, c.UnionID, newJTI(), now
+		r.State, r.Reason = Done, "scan"
+		if c.Confirm {
+			r.State, r.Reason = Claimed, ""
+			r.ExpiresAt = later(r.ExpiresAt, now.Add(confirmTime))
+		}
+		r.gone = later(r.gone, later(r.ExpiresAt.Add(grace), now).Add(tail))
+		return OutcomeClaimed, true
+	case r.State == Expired:
+		return OutcomeExpired, false
+	case r.State == Replaced:
+		return OutcomeReplaced, false
+	case r.State == Cancelled:
+		return OutcomeCancelled, false
+	case r.State == Denied:
+		return OutcomeDenied, false
+	case r.OpenID == c.OpenID:
+		return OutcomeSame, false
+	}
+	return OutcomeTaken, false
+}
+
+// Confirm implements Store.
+func (m *Memory) Confirm(_ context.Context, id, openID string, ok bool) (Ticket, Outcome, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := time.Now()
+	r, found := m.tickets.get(now, id)
+	if !found {
+		return Ticket{Now: now}, OutcomeUnknown, nil
+	}
+	outcome, moved := r.confirm(now, openID, ok)
+	return r.answer(now, moved), outcome, nil
+}
+
+func (r *memoryTicket) confirm(now time.Time, openID string, ok bool) (o Outcome, moved bool) {
+	switch {
+	case r.OpenID == "":
+		return OutcomeUnknown, false
+	case r.OpenID != openID:
+		return OutcomeTaken, false
+	case r.State == Claimed && now.After(r.ExpiresAt):
+		r.State, r.Reason = Expired, "confirm_timeout"
+		return OutcomeExpired, true
+	case r.State == Claimed && !ok:
+		r.State, r.Reason = Denied, "denied"
+		return OutcomeDenied, true
+	case r.State == Claimed:
+		r.State, r.Reason, r.IssuedAt = Done, "confirmed", now
+		return OutcomeClaimed, true
+	}
+	return endedAs[r.State], false
+}
+
+// endedAs is the answer to somebody who comes after the end.
+var endedAs = map[State]Outcome{
+	Done: OutcomeSame, Expired: OutcomeExpired, Replaced: OutcomeReplaced,
+	Cancelled: OutcomeCancelled, Denied: OutcomeDenied,
+}
+
+// Delivered implements Store.
+func (m *Memory) Delivered(_ context.Context, id string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r, ok := m.tickets.get(time.Now(), id)
+	if !ok {
+		return ErrUnauthorized
+	}
+	r.Ticket.Delivered = r.Ticket.Delivered || r.State == Done
+	return nil
+}
+
+// End implements Store.
+func (m *Memory) End(_ context.Context, id string, to State, reason string) (Ticket, error) {
+	if to == Done || !to.Terminal() {
+		return Ticket{}, fmt.Errorf("login: a ticket does not end as %q", to)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := time.Now()
+	r, ok := m.tickets.get(now, id)
+	if !ok {
+		return Ticket{}, ErrUnauthorized
+	}
+	over := r.ExpiresAt
+	if r.State == Waiting {
+		over = over.Add(grace)
+	}
+	moved := !r.State.Terminal() && (to != Expired || now.After(over))
+	if moved {
+		r.State, r.Reason = to, reason
+	}
+	return r.answer(now, moved), nil
+}
+
+// Get implements Store.
+func (m *Memory) Get(_ context.Context, id string) (Ticket, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := time.Now()
+	r, ok := m.tickets.get(now, id)
+	if !ok {
+		return Ticket{}, ErrUnauthorized
+	}
+	return r.answer(now, false), nil
+}
+
+// GetMany implements Store.
+func (m *Memory) GetMany(_ context.Context, ids []string) ([]Ticket, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := time.Now()
+	found := make([]Ticket, 0, len(ids))
+	for _, id := range ids {
+		if r, ok := m.tickets.get(now, id); ok {
+			found = append(found, r.answer(now, false))
+		}
+	}
+	return found, nil
+}
+
+// Last implements Store.
+func (m *Memory) Last(_ context.Context, appID, openID string) (Ticket, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := time.Now()
+	id, _ := m.byPerson.get(now, person(appID, openID))
+	r, ok := m.tickets.get(now, id)
+	if !ok {
+		return Ticket{}, ErrUnauthorized
+	}
+	return r.answer(now, false), nil
+}
+
+func (r *memoryTicket) answer(now time.Time, moved bool) Ticket {
+	t := r.Ticket
+	t.Now, t.Moved = now, moved
+	return t
+}
+
+// age is how long ago the event arrived here. It is a duration and not a time,
+// so that neither store depends on this machine's wall clock (RELIABILITY F22).
+func (c Claim) age() time.Duration {
+	if c.At.IsZero() {
+		return 0
+	}
+	return max(0, time.Since(c.At))
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}

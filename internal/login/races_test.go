@@ -1,0 +1,412 @@
+package login_test
+
+import (
+	"errors"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"posthouse/internal/login"
+)
+
+// The races of WECHAT.md §3.3, by number; those about sockets are the gateway's.
+
+func TestRace01SocketReturnsBeforeTheScan(t *testing.T) {
+	eachStore(t, func(t *testing.T, s *fixture) {
+		r := newRig(t, s, nil)
+		a := r.start(t, login.StartRequest{SocketID: "old"})
+		if err := r.Unbind(t.Context(), a.Ticket.ID, "old"); err != nil {
+			t.Fatal(err)
+		}
+		b, err := r.Resume(t.Context(), a.Ticket.WeChat, a.Resume, "new", false)
+		if err != nil || b.State != login.Waiting || b.SocketID != "new" || b.ExpiresIn() <= 0 {
+			t.Fatalf("resumed %+v, %v", b, err)
+		}
+		if err := r.Unbind(t.Context(), a.Ticket.ID, "old"); err != nil {
+			t.Fatal(err)
+		}
+		if r.now(t, a.Ticket.ID).SocketID != "new" {
+			t.Error("a late farewell of the old socket unbound the new one")
+		}
+		r.mustClaim(t, scan(a.Ticket, "ana"), login.OutcomeClaimed)
+		if n := r.ledger.notifications(); len(n) != 1 || n[0].SocketID != "new" {
+			t.Errorf("notified %+v", n)
+		}
+		if r.weChat.calls.Load() != 1 {
+			t.Error("a new QR code was spent")
+		}
+	})
+}
+
+func TestRace02SocketIsDownAtTheCallback(t *testing.T) {
+	eachStore(t, func(t *testing.T, s *fixture) {
+		r := newRig(t, s, nil)
+		a := r.start(t, login.StartRequest{Challenge: challenge})
+		r.Unbind(t.Context(), a.Ticket.ID, "socket-1")
+		claimed := r.mustClaim(t, scan(a.Ticket, "ana"), login.OutcomeClaimed)
+		lost := r.mustResult(t, claimed, "code")
+		s.advance(2 * time.Minute) // the code is over, the ticket's result is not
+		b, err := r.Resume(t.Context(), a.Ticket.WeChat, a.Resume, "socket-2", false)
+		if err != nil || !b.Pending() {
+			t.Fatalf("resumed %+v, %v", b, err)
+		}
+		fresh := r.mustResult(t, b, "code")
+		_, err = r.Exchange(t.Context(), lost, verifier)
+		wantErr(t, err, login.ErrUnauthorized)
+		token, err := r.Exchange(t.Context(), fresh, verifier)
+		if err != nil || token.JTI != claimed.JTI {
+			t.Fatalf("exchanged %v, %v", token.JTI, err)
+		}
+	})
+}
+
+func TestRace03CallbackLandsOnAnotherReplica(t *testing.T) {
+	eachStore(t, func(t *testing.T, s *fixture) {
+		here, there := newRig(t, s, nil), newRig(t, s, nil)
+		a := here.start(t, login.StartRequest{SocketID: "here-1"})
+		there.mustClaim(t, scan(a.Ticket, "ana"), login.OutcomeClaimed)
+		if n := there.ledger.notifications(); len(n) != 1 || n[0].SocketID != "here-1" || n[0].State != login.Done {
+			t.Fatalf("the other replica notified %+v", n)
+		}
+		if got := here.now(t, a.Ticket.ID); !got.Pending() {
+			t.Errorf("a lost publish would lose the login: %+v", got)
+		}
+	})
+}
+
+func TestRace05SamePersonTwice(t *testing.T) {
+	eachStore(t, func(t *testing.T, s *fixture) {
+		r := newRig(t, s, nil)
+		a := r.start(t, login.StartRequest{})
+		first := r.mustClaim(t, scan(a.Ticket, "ana"), login.OutcomeClaimed)
+		s.advance(3 * time.Second)
+		second := r.mustClaim(t, scan(a.Ticket, "ana"), login.OutcomeSame)
+		if first.JTI == "" || second.JTI != first.JTI || !second.IssuedAt.Equal(first.IssuedAt) {
+			t.Errorf("jti %q at %v became %q at %v", first.JTI, first.IssuedAt, second.JTI, second.IssuedAt)
+		}
+		if r.mustResult(t, first, "token") != r.mustResult(t, second, "token") {
+			t.Error("the second token differs")
+		}
+	})
+}
+
+func TestRace06TwoPersons(t *testing.T) {
+	eachStore(t, func(t *testing.T, s *fixture) {
+		r := newRig(t, s, nil)
+		a := r.start(t, login.StartRequest{})
+		r.mustClaim(t, scan(a.Ticket, "ana"), login.OutcomeClaimed)
+		r.mustClaim(t, scan(a.Ticket, "bob"), login.OutcomeTaken)
+		if got := r.now(t, a.Ticket.ID); got.OpenID != "ana" {
+			t.Errorf("the ticket went to %q", got.OpenID)
+		}
+		if n := len(r.ledger.notifications()); n != 1 {
+			t.Errorf("%d notifications", n)
+		}
+	})
+}
+
+func TestRace07WeChatRepeatsWhileWeAreSlow(t *testing.T) {
+	eachStore(t, func(t *testing.T, s *fixture) {
+		once := func(want login.WebhookStage) []byte {
+			t.Helper()
+			stage, reply, err := s.Once(t.Context(), "event", 5*time.Second)
+			if err != nil || stage != want {
+				t.Fatalf("stage %v, %v; want %v", stage, err, want)
+			}
+			return reply
+		}
+		once(login.StageFirst)
+		once(login.StageProcessing)
+		if err := s.Finish(t.Context(), "event", []byte("reply"), time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		if got := once(login.StageDone); string(got) != "reply" {
+			t.Errorf("repeat answered %q", got)
+		}
+	})
+}
+
+func TestRace07ReplicaDiesWhileProcessing(t *testing.T) {
+	eachStore(t, func(t *testing.T, s *fixture) {
+		s.Once(t.Context(), "event", 5*time.Second)
+		s.advance(5*time.Second + time.Millisecond)
+		if stage, _, err := s.Once(t.Context(), "event", 5*time.Second); err != nil || stage != login.StageFirst {
+			t.Fatalf("after the lease: %v, %v; want first", stage, err)
+		}
+	})
+}
+
+func TestRace08DuplicateHoursLater(t *testing.T) {
+	eachStore(t, func(t *testing.T, s *fixture) {
+		r := newRig(t, s, nil)
+		a := r.start(t, login.StartRequest{})
+		s.Once(t.Context(), "event", 5*time.Second)
+		s.Finish(t.Context(), "event", nil, 24*time.Hour)
+		s.advance(23 * time.Hour)
+		if stage, _, _ := s.Once(t.Context(), "event", 5*time.Second); stage != login.StageDone {
+			t.Errorf("stage %v after 23 h", stage)
+		}
+		r.mustClaim(t, scan(a.Ticket, "ana"), login.OutcomeUnknown)
+		s.advance(time.Hour)
+		if stage, _, _ := s.Once(t.Context(), "event", 5*time.Second); stage != login.StageFirst {
+			t.Errorf("stage %v after 24 h", stage)
+		}
+	})
+}
+
+func TestRace09ExpiresWhileTheFollowPageIsOpen(t *testing.T) {
+	eachStore(t, func(t *testing.T, s *fixture) {
+		r := newRig(t, s, nil)
+		slow, late := r.start(t, login.StartRequest{}), r.start(t, login.StartRequest{})
+		s.advance(300*time.Second + 10*time.Second)
+		got, err := r.Expire(t.Context(), slow.Ticket.ID)
+		if err != nil || got.Visible() != login.Expired || got.ExpiresIn() != 0 || got.Moved {
+			t.Fatalf("in the grace: %+v, %v", got, err)
+		}
+		if got := r.mustClaim(t, scan(slow.Ticket, "ana"), login.OutcomeClaimed); got.State != login.Done {
+			t.Errorf("claimed into %s", got.State)
+		}
+		s.advance(6 * time.Second)
+		r.mustClaim(t, scan(late.Ticket, "bob"), login.OutcomeExpired)
+		if got := r.now(t, late.Ticket.ID); got.State != login.Expired || got.OpenID != "" {
+			t.Errorf("late ticket is %+v", got)
+		}
+	})
+}
+
+func TestRace10RefreshedWhileBeingScanned(t *testing.T) {
+	eachStore(t, func(t *testing.T, s *fixture) {
+		r := newRig(t, s, nil)
+		old := r.start(t, login.StartRequest{})
+		fresh := r.start(t, login.StartRequest{Replaces: old.Ticket.ID})
+		r.mustClaim(t, scan(old.Ticket, "ana"), login.OutcomeReplaced)
+		if got := r.now(t, fresh.Ticket.ID); got.State != login.Waiting {
+			t.Errorf("the new ticket is %s", got.State)
+		}
+		r.mustClaim(t, scan(fresh.Ticket, "ana"), login.OutcomeClaimed)
+		b, err := r.Resume(t.Context(), old.Ticket.WeChat, old.Resume, "socket-9", false)
+		if err != nil || b.Visible() != login.Replaced || b.ExpiresIn() != 0 {
+			t.Errorf("the old one resumes as %s, %v", b.Visible(), err)
+		}
+	})
+}
+
+func TestRace10FailedRefreshLeavesTheOldCodeUsable(t *testing.T) {
+	eachStore(t, func(t *testing.T, s *fixture) {
+		r := newRig(t, s, nil)
+		old := r.start(t, login.StartRequest{})
+		r.weChat.err = errors.New("45009")
+		if _, err := r.Start(t.Context(), login.StartRequest{Account: "main", Replaces: old.Ticket.ID}); !errors.Is(err, r.weChat.err) {
+			t.Fatalf("refresh: %v", err)
+		}
+		r.mustClaim(t, scan(old.Ticket, "ana"), login.OutcomeClaimed)
+	})
+}
+
+func TestRace11ScanAndSubscribeInAnyOrder(t *testing.T) {
+	eachStore(t, func(t *testing.T, s *fixture) {
+		r := newRig(t, s, nil)
+		a := r.start(t, login.StartRequest{})
+		subscribe := scan(a.Ticket, "ana")
+		subscribe.WeChat = ""
+		r.mustClaim(t, subscribe, login.OutcomeClaimed)
+		byTicket := scan(a.Ticket, "ana")
+		byTicket.Scene = ""
+		r.mustClaim(t, byTicket, login.OutcomeSame)
+	})
+}
+
+func TestRace12StoreIsDownAtTheCallback(t *testing.T) {
+	eachStore(t, func(t *testing.T, s *fixture) {
+		spool, err := login.OpenSpool(filepath.Join(t.TempDir(), "claims"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer spool.Close()
+		r := newRig(t, s, func(o *login.ServiceOptions) { o.Spool = spool })
+		a, b := r.start(t, login.StartRequest{}), r.start(t, login.StartRequest{})
+		r.store.away.Store(true)
+		r.mustClaim(t, scan(a.Ticket, "ana"), login.OutcomeSpooled)
+		r.mustClaim(t, scan(b.Ticket, "cleo"), login.OutcomeSpooled)
+		r.store.away.Store(false)
+		// The store is back but the spool is not replayed yet: ana was first.
+		r.mustClaim(t, scan(a.Ticket, "bob"), login.OutcomeSpooled)
+		if !r.ReplaySpool(t.Context()) || spool.Len() != 0 {
+			t.Fatalf("%d claims stayed", spool.Len())
+		}
+		if got := r.now(t, a.Ticket.ID); got.OpenID != "ana" || got.State != login.Done {
+			t.Errorf("the ticket went to %q (%s)", got.OpenID, got.State)
+		}
+		if n := r.ledger.notifications(); len(n) != 2 || n[0].ID != a.Ticket.ID || n[1].ID != b.Ticket.ID {
+			t.Errorf("notified %+v", n)
+		}
+	})
+}
+
+func TestRace12SpooledClaimIsJudgedByItsArrival(t *testing.T) {
+	eachStore(t, func(t *testing.T, s *fixture) {
+		r := newRig(t, s, nil)
+		a, b := r.start(t, login.StartRequest{}), r.start(t, login.StartRequest{})
+		s.advance(300*time.Second + 20*time.Second)
+		if got, err := r.Expire(t.Context(), a.Ticket.ID); err != nil || got.State != login.Expired {
+			t.Fatalf("after the grace: %+v, %v", got, err)
+		}
+		inTime := scan(a.Ticket, "ana")
+		inTime.At = time.Now().Add(-6 * time.Second)
+		if got := r.mustClaim(t, inTime, login.OutcomeClaimed); got.State != login.Done || got.JTI == "" {
+			t.Errorf("claimed into %+v", got)
+		}
+		tooLate := scan(b.Ticket, "bob")
+		tooLate.At = time.Now().Add(-4 * time.Second)
+		r.mustClaim(t, tooLate, login.OutcomeExpired)
+	})
+}
+
+func TestRace12WithoutSpoolThereIsNoSuccess(t *testing.T) {
+	eachStore(t, func(t *testing.T, s *fixture) {
+		r := newRig(t, s, nil)
+		a := r.start(t, login.StartRequest{})
+		r.store.away.Store(true)
+		_, _, err := r.Claim(t.Context(), scan(a.Ticket, "ana"))
+		wantErr(t, err, login.ErrStoreUnavailable)
+	})
+}
+
+func TestRace13StoreIsDownAtCreate(t *testing.T) {
+	eachStore(t, func(t *testing.T, s *fixture) {
+		r := newRig(t, s, nil)
+		r.store.away.Store(true)
+		_, err := r.Start(t.Context(), login.StartRequest{Account: "main", SocketID: "s"})
+		wantErr(t, err, login.ErrStoreUnavailable)
+		if r.weChat.calls.Load() != 0 {
+			t.Error("a QR code was burned")
+		}
+	})
+}
+
+func TestRace14LostWritesFailClosed(t *testing.T) {
+	eachStore(t, func(t *testing.T, s *fixture) {
+		r := newRig(t, s, nil)
+		a := r.start(t, login.StartRequest{Challenge: challenge})
+		code := r.mustResult(t, r.mustClaim(t, scan(a.Ticket, "ana"), login.OutcomeClaimed), "code")
+		s.lose()
+		_, err := r.Exchange(t.Context(), code, verifier)
+		wantErr(t, err, login.ErrUnauthorized)
+		_, err = r.Resume(t.Context(), a.Ticket.WeChat, a.Resume, "s", false)
+		wantErr(t, err, login.ErrUnauthorized)
+		if got, err := r.Tickets(t.Context(), []string{a.Ticket.ID}); err != nil || len(got) != 0 {
+			t.Errorf("tickets %v, %v", got, err)
+		}
+		r.mustClaim(t, scan(a.Ticket, "ana"), login.OutcomeUnknown)
+	})
+}
+
+func TestRace15AnswerOfTheExchangeIsLost(t *testing.T) {
+	eachStore(t, func(t *testing.T, s *fixture) {
+		r := newRig(t, s, nil)
+		a := r.start(t, login.StartRequest{Challenge: challenge})
+		code := r.mustResult(t, r.mustClaim(t, scan(a.Ticket, "ana"), login.OutcomeClaimed), "code")
+		first, err := r.Exchange(t.Context(), code, verifier)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.advance(29 * time.Second)
+		again, err := r.Exchange(t.Context(), code, verifier)
+		if err != nil || again.JWT != first.JWT {
+			t.Fatalf("repeat: %v, same token: %v", err, again.JWT == first.JWT)
+		}
+		s.advance(2 * time.Second)
+		_, err = r.Exchange(t.Context(), code, verifier)
+		wantErr(t, err, login.ErrUnauthorized)
+	})
+}
+
+func TestRace17TwoTabsAreTwoAttempts(t *testing.T) {
+	eachStore(t, func(t *testing.T, s *fixture) {
+		r := newRig(t, s, nil)
+		a, b := r.start(t, login.StartRequest{SocketID: "tab-a"}), r.start(t, login.StartRequest{SocketID: "tab-b"})
+		_, err := r.Resume(t.Context(), a.Ticket.WeChat, b.Resume, "tab-b", false)
+		wantErr(t, err, login.ErrUnauthorized)
+		r.mustClaim(t, scan(a.Ticket, "ana"), login.OutcomeClaimed)
+		if got := r.now(t, b.Ticket.ID); got.State != login.Waiting {
+			t.Errorf("the other tab is %s", got.State)
+		}
+	})
+}
+
+func TestRace20AccountsAreNotMixedUp(t *testing.T) {
+	eachStore(t, func(t *testing.T, s *fixture) {
+		r := newRig(t, s, nil)
+		a := r.start(t, login.StartRequest{Account: "main"})
+		foreign := scan(a.Ticket, "ana")
+		foreign.AppID = "wx-other"
+		got := r.mustClaim(t, foreign, login.OutcomeForeign)
+		if got.State != login.Waiting || got.OpenID != "" || len(r.ledger.notifications()) != 0 {
+			t.Errorf("a foreign claim changed %+v", got)
+		}
+	})
+}
+
+func TestRace21ClocksDiffer(t *testing.T) {
+	eachStore(t, func(t *testing.T, s *fixture) {
+		r := newRig(t, s, nil)
+		a := r.start(t, login.StartRequest{})
+		fast := scan(a.Ticket, "ana")
+		fast.At = time.Now().Add(24 * time.Hour) // a replica whose clock is a day ahead
+		r.mustClaim(t, fast, login.OutcomeClaimed)
+	})
+}
+
+func TestRace40CancelAgainstScan(t *testing.T) { // RELIABILITY.md §4, row 40
+	eachStore(t, func(t *testing.T, s *fixture) {
+		r := newRig(t, s, nil)
+		for range 50 {
+			a := r.start(t, login.StartRequest{})
+			var wg sync.WaitGroup
+			var outcome login.Outcome
+			var ended login.Ticket
+			wg.Go(func() { _, outcome, _ = r.Claim(t.Context(), scan(a.Ticket, "ana")) })
+			wg.Go(func() { ended, _ = r.Cancel(t.Context(), a.Ticket.ID) })
+			wg.Wait()
+			if (outcome == login.OutcomeClaimed) == ended.Moved {
+				t.Fatalf("claim %s, cancel moved %v: not exactly one winner", outcome, ended.Moved)
+			}
+			if want := map[bool]login.State{true: login.Cancelled, false: login.Done}[ended.Moved]; r.now(t, a.Ticket.ID).State != want {
+				t.Fatalf("state %s, want %s", r.now(t, a.Ticket.ID).State, want)
+			}
+		}
+	})
+}
+
+func TestF34ClosedPageIsToldToTheScanner(t *testing.T) {
+	eachStore(t, func(t *testing.T, s *fixture) {
+		r := newRig(t, s, nil)
+		a := r.start(t, login.StartRequest{})
+		if got, err := r.Cancel(t.Context(), a.Ticket.ID); err != nil || got.State != login.Cancelled {
+			t.Fatalf("cancel: %+v, %v", got, err)
+		}
+		r.mustClaim(t, scan(a.Ticket, "ana"), login.OutcomeCancelled)
+	})
+}
+
+func TestTicketAloneGivesNothing(t *testing.T) { // RELIABILITY.md §4, row 34
+	eachStore(t, func(t *testing.T, s *fixture) {
+		r := newRig(t, s, nil)
+		a := r.start(t, login.StartRequest{})
+		r.mustClaim(t, scan(a.Ticket, "ana"), login.OutcomeClaimed)
+		for _, secret := range []string{"", a.Ticket.WeChat, a.Ticket.ResumeHash, a.Resume[:42], a.Resume + "A", strings.Repeat("x", 1<<20)} {
+			_, err := r.Resume(t.Context(), a.Ticket.WeChat, secret, "thief", false)
+			wantErr(t, err, login.ErrUnauthorized)
+		}
+		_, unknown := r.Resume(t.Context(), "nothing", a.Resume, "thief", false)
+		_, wrong := r.Resume(t.Context(), a.Ticket.WeChat, "nothing", "thief", false)
+		if unknown.Error() != wrong.Error() {
+			t.Errorf("an unknown ticket (%v) can be told from a wrong secret (%v)", unknown, wrong)
+		}
+		if got := r.now(t, a.Ticket.ID); got.SocketID != "socket-1" {
+			t.Errorf("bound to %q", got.SocketID)
+		}
+	})
+}

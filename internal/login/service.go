@@ -1,0 +1,201 @@
+package login
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+var (
+	// ErrBadRequest refuses a challenge, code or verifier of the wrong shape.
+	ErrBadRequest = errors.New("login: bad request")
+	// ErrNoResult answers Result for a ticket that is not done or was taken back.
+	ErrNoResult = errors.New("login: no result")
+)
+
+// QRCode is a temporary QR code as WeChat made it.
+type QRCode struct {
+	AppID    string
+	Ticket   string        // WeChat's ticket; "" when the account may not make codes
+	URL      string        // what the code encodes
+	ImageURL string        // WeChat's picture of it
+	Life     time.Duration // granted, may be less than asked for
+}
+
+// QRCodes makes QR codes. Its errors reach the caller of Start wrapped, so that
+// the gateway can tell quota from outage.
+type QRCodes interface {
+	Create(ctx context.Context, account, scene string, life time.Duration) (QRCode, error)
+}
+
+// Counter counts what happened. metric is one of "attempt" (an attempt ended;
+// reason why), "claim", "exchange" and "spool"; reasons are few and constant.
+type Counter interface {
+	Count(metric, account, reason string)
+}
+
+// ServiceOptions are the parts of a Service. Store, Issuer and QRCodes are
+// required; the rest may be left out.
+type ServiceOptions struct {
+	Store    Store
+	Issuer   TokenIssuer
+	QRCodes  QRCodes
+	Notifier Notifier      // told about claims, confirmations and ends; nil: nobody is
+	Spool    *Spool        // takes claims while the store is away; nil: they fail
+	Life     time.Duration // asked for a ticket; default 5 min
+	CodeLife time.Duration // of a one-time code; default 60 s
+	TokenTTL time.Duration // how long a revocation is remembered; default 15 min
+	Counter  Counter
+	Logger   *slog.Logger
+}
+
+// Service is the login as the gateway and the webhook use it. It is safe for
+// concurrent use; the Store carries all state.
+type Service struct {
+	o ServiceOptions
+}
+
+// NewService returns a Service. It starts nothing; see Run.
+func NewService(o ServiceOptions) (*Service, error) {
+	if o.Store == nil || o.Issuer == nil || o.QRCodes == nil {
+		return nil, errors.New("login: service needs Store, Issuer and QRCodes")
+	}
+	if o.Life <= 0 {
+		o.Life = 5 * time.Minute
+	}
+	if o.CodeLife <= 0 {
+		o.CodeLife = time.Minute
+	}
+	if o.TokenTTL <= 0 {
+		o.TokenTTL = 15 * time.Minute
+	}
+	if o.Notifier == nil {
+		o.Notifier = silent{}
+	}
+	if o.Counter == nil {
+		o.Counter = silent{}
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Service{o}, nil
+}
+
+type silent struct{}
+
+func (silent) Notify(context.Context, Ticket) error { return nil }
+func (silent) Count(metric, account, reason string) {}
+
+// StartRequest asks for a new ticket.
+type StartRequest struct {
+	Account   string
+	SocketID  string
+	Raw       bool   // the socket is a raw /ws/signup one
+	Challenge string // PKCE S256, "" when the token goes over the socket
+	Replaces  string // id of the ticket this one takes the place of, "" when none
+}
+
+// Started is a new ticket with what only its browser may know.
+type Started struct {
+	Ticket   Ticket
+	URL      string
+	ImageURL string
+	Resume   string // the secret; the store has its hash
+}
+
+// Start makes a ticket and its QR code, and then ends the one it replaces, so
+// that a failed refresh leaves the old code usable. The store is asked first: while
+// it is away no QR code is spent (WECHAT.md §3.3, race 13).
+func (s *Service) Start(ctx context.Context, r StartRequest) (Started, error) {
+	if r.Challenge != "" && !ValidChallenge(r.Challenge) {
+		return Started{}, fmt.Errorf("%w: challenge", ErrBadRequest)
+	}
+	scene := newScene()
+	if _, err := s.o.Store.Get(ctx, scene); !errors.Is(err, ErrUnauthorized) {
+		return Started{}, fmt.Errorf("login: start: %w", err)
+	}
+	qr, err := s.o.QRCodes.Create(ctx, r.Account, scene, s.o.Life)
+	if err != nil {
+		return Started{}, fmt.Errorf("login: start: %w", err)
+	}
+	secret := newSecret()
+	t, err := s.o.Store.Create(ctx, Ticket{
+		ID: scene, WeChat: qr.Ticket, Account: r.Account, AppID: qr.AppID,
+		SocketID: r.SocketID, Raw: r.Raw,
+		ResumeHash: hash(secret), Challenge: r.Challenge, Number: newNumber(),
+	}, qr.Life)
+	if err != nil {
+		return Started{}, fmt.Errorf("login: start: %w", err)
+	}
+	if r.Replaces != "" {
+		if _, err := s.end(ctx, r.Replaces, Replaced, "refreshed"); err != nil && !errors.Is(err, ErrUnauthorized) {
+			return Started{}, err
+		}
+	}
+	return Started{Ticket: t, URL: qr.URL, ImageURL: qr.ImageURL, Resume: secret}, nil
+}
+
+// Resume binds the socket to the ticket its browser proves to own. When the
+// ticket is Pending, the caller sends its Result again at once.
+func (s *Service) Resume(ctx context.Context, wechatTicket, secret, socketID string, raw bool) (Ticket, error) {
+	if wechatTicket == "" || len(wechatTicket) > 512 || len(secret) > 128 {
+		return Ticket{}, ErrUnauthorized
+	}
+	return s.o.Store.Resume(ctx, wechatTicket, hash(secret), socketID, raw)
+}
+
+// Unbind tells that a socket is gone. Its ticket lives on and can be resumed.
+func (s *Service) Unbind(ctx context.Context, id, socketID string) error {
+	return s.o.Store.Unbind(ctx, id, socketID)
+}
+
+// Cancel ends the ticket because its page gave up. A scan that comes later is
+// told so.
+func (s *Service) Cancel(ctx context.Context, id string) (Ticket, error) {
+	return s.end(ctx, id, Cancelled, "cancelled")
+}
+
+// Expire ends the ticket once its grace is over; before that the ticket comes
+// back as it is, and its Visible state may already be expired.
+func (s *Service) Expire(ctx context.Context, id string) (Ticket, error) {
+	return s.end(ctx, id, Expired, "timeout")
+}
+
+func (s *Service) end(ctx context.Context, id string, to State, reason string) (Ticket, error) {
+	t, err := s.o.Store.End(ctx, id, to, reason)
+	if err == nil {
+		s.countMove(t)
+	}
+	return t, err
+}
+
+// countMove counts an attempt that has just ended: once, by whoever moved it.
+func (s *Service) countMove(t Ticket) {
+	if t.Moved && t.State.Terminal() {
+		s.o.Counter.Count("attempt", t.Account, string(t.State)+":"+t.Reason)
+	}
+}
+
+// Ticket returns the present state of a ticket, ErrUnauthorized when there is none.
+func (s *Service) Ticket(ctx context.Context, id string) (Ticket, error) {
+	return s.o.Store.Get(ctx, id)
+}
+
+// Tickets returns the present state of many tickets in one round trip; those the
+// store does not know (any more) are left out.
+func (s *Service) Tickets(ctx context.Context, ids []string) ([]Ticket, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	return s.o.Store.GetMany(ctx, ids)
+}
+
+// notify tells the node that holds the ticket's socket. A failure is logged and
+// forgotten: that node looks at its open tickets itself.
+func (s *Service) notify(ctx context.Context, t Ticket) {
+	if err := s.o.Notifier.Notify(ctx, t); err != nil {
+		s.o.Logger.Warn("login: notify failed", "account", t.Account, "state", string(t.State), "error", err)
+	}
+}

@@ -1,0 +1,259 @@
+package login
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// ErrSpoolFull refuses a claim when the spool holds as many as it may.
+var ErrSpoolFull = errors.New("login: spool is full")
+
+// maxSpooled bounds the spool. At a few hundred bytes each it is a file of some
+// megabytes, and minutes of scans at a rate no single replica sees.
+const maxSpooled = 10_000
+
+// Spool keeps claims in a local file while the store is away, so that a webhook
+// may be answered success although the store could not be told (RELIABILITY F32).
+// Every Append is on disk when it returns. The file holds openids: it is made
+// readable for its owner only, and emptied when all claims were replayed. One
+// process owns one file. Safe for concurrent use.
+type Spool struct {
+	mu      sync.Mutex // guards the fields below, and writing
+	file    *os.File
+	claims  []Claim // waiting to be replayed, oldest first
+	replays int     // claims that were replayed but still stand in the file
+	written int64   // bytes of whole lines
+	broken  error   // the file cannot be trusted any more
+	damaged int
+	wake    chan struct{}
+
+	syncMu sync.Mutex // held while the disk works, never with mu
+	synced int64      // bytes known to be on disk, guarded by syncMu
+}
+
+type spoolLine struct {
+	AppID   string `json:"appid"`
+	Scene   string `json:"scene"`
+	WeChat  string `json:"ticket,omitempty"`
+	OpenID  string `json:"openid"`
+	UnionID string `json:"unionid,omitempty"`
+	Confirm bool   `json:"confirm,omitempty"`
+	At      int64  `json:"at"` // ms
+}
+
+// OpenSpool opens or makes the file at path and reads what a former process left.
+// A last line torn by a crash was never answered for and is cut off.
+func OpenSpool(path string) (*Spool, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("login: spool: %w", err)
+	}
+	s := &Spool{file: f, wake: make(chan struct{}, 1)}
+	if err := errors.Join(s.load(), syncDir(path)); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("login: spool: %w", err)
+	}
+	return s, nil
+}
+
+func (s *Spool) load() error {
+	r := bufio.NewReader(s.file)
+	for {
+		line, err := r.ReadBytes('\n')
+		if err == io.EOF {
+			break // what stands in line is torn
+		}
+		if err != nil {
+			return err
+		}
+		s.written += int64(len(line))
+		if c, ok := parseSpoolLine(line); ok {
+			s.claims = append(s.claims, c)
+		} else {
+			s.damaged++ // one bad line does not take the good ones with it
+		}
+	}
+	if err := s.file.Truncate(s.written); err != nil {
+		return err
+	}
+	if _, err := s.file.Seek(s.written, io.SeekStart); err != nil {
+		return err
+	}
+	s.synced = s.written
+	return s.file.Sync()
+}
+
+// syncDir makes the file's name survive a crash, too.
+func syncDir(path string) error {
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return dir.Sync()
+}
+
+// Damaged is how many lines of the file could not be read when it was opened.
+func (s *Spool) Damaged() int { return s.damaged }
+
+// Append puts c at the end and returns when it is on disk.
+func (s *Spool) Append(c Claim) error {
+	line := formatSpoolLine(c)
+	s.mu.Lock()
+	if s.broken != nil {
+		s.mu.Unlock()
+		return s.broken
+	}
+	if len(s.claims)+s.replays >= maxSpooled {
+		s.mu.Unlock()
+		return ErrSpoolFull
+	}
+	if _, err := s.file.Write(line); err != nil {
+		// Cut off what was written of it; if even that fails, nothing that follows
+		// could be read again.
+		if cut := s.cut(s.written); cut != nil {
+			s.broken = fmt.Errorf("login: spool: %w", cut)
+		}
+		s.mu.Unlock()
+		return fmt.Errorf("login: spool: %w", err)
+	}
+	s.written += int64(len(line))
+	end := s.written
+	s.claims = append(s.claims, c)
+	s.mu.Unlock()
+
+	if err := s.sync(end); err != nil {
+		return err
+	}
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// sync waits until the first end bytes are on disk. Appends that come together
+// share one fsync.
+func (s *Spool) sync(end int64) error {
+	s.syncMu.Lock()
+	defer s.syncMu.Unlock()
+	if s.synced >= end {
+		return nil
+	}
+	s.mu.Lock()
+	written := s.written
+	s.mu.Unlock()
+	if err := s.file.Sync(); err != nil {
+		// After a failed fsync the kernel may have dropped the pages: never trust
+		// the file again. The claim stays in memory and may still succeed, but the
+		// webhook is not answered for it.
+		s.mu.Lock()
+		s.broken = fmt.Errorf("login: spool: %w", err)
+		s.mu.Unlock()
+		return fmt.Errorf("login: spool: %w", err)
+	}
+	s.synced = max(s.synced, written)
+	return nil
+}
+
+// Len is how many claims wait to be replayed.
+func (s *Spool) Len() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.claims)
+}
+
+// Close closes the file; waiting claims stay in it.
+func (s *Spool) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.broken = fmt.Errorf("login: spool: %w", os.ErrClosed)
+	return s.file.Close()
+}
+
+// kept is readable after an Append.
+func (s *Spool) kept() <-chan struct{} { return s.wake }
+
+// holds reports whether a claim of the same code waits.
+func (s *Spool) holds(c Claim) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, w := range s.claims {
+		if w.Scene == c.Scene && w.WeChat == c.WeChat {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *Spool) first() (Claim, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.claims) == 0 {
+		return Claim{}, false
+	}
+	return s.claims[0], true
+}
+
+// drop forgets the first claim, which was replayed. The file is emptied with the
+// last one; a crash before that replays some again, which changes nothing.
+func (s *Spool) drop() error {
+	s.syncMu.Lock() // no fsync is under way while the file is cut
+	defer s.syncMu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.claims = s.claims[1:]
+	s.replays++
+	if len(s.claims) > 0 || s.broken != nil {
+		return nil
+	}
+	s.claims, s.replays, s.written, s.synced = nil, 0, 0, 0
+	if err := s.cut(0); err != nil {
+		s.broken = fmt.Errorf("login: spool: %w", err)
+		return s.broken
+	}
+	return nil
+}
+
+func (s *Spool) cut(to int64) error {
+	if err := s.file.Truncate(to); err != nil {
+		return err
+	}
+	_, err := s.file.Seek(to, io.SeekStart)
+	return err
+}
+
+// A line is the CRC-32 of its JSON in hex, a space, the JSON.
+func formatSpoolLine(c Claim) []byte {
+	text, err := json.Marshal(spoolLine{c.AppID, c.Scene, c.WeChat, c.OpenID, c.UnionID, c.Confirm, c.At.UnixMilli()})
+	if err != nil {
+		panic(err) // strings and numbers always encode
+	}
+	return fmt.Appendf(nil, "%08x %s\n", crc32.ChecksumIEEE(text), text)
+}
+
+func parseSpoolLine(line []byte) (Claim, bool) {
+	sum, text, ok := bytes.Cut(bytes.TrimSuffix(line, []byte("\n")), []byte(" "))
+	if !ok {
+		return Claim{}, false
+	}
+	want, err := strconv.ParseUint(string(sum), 16, 32)
+	if err != nil || uint32(want) != crc32.ChecksumIEEE(text) {
+		return Claim{}, false
+	}
+	var l spoolLine
+	if json.Unmarshal(text, &l) != nil {
+		return Claim{}, false
+	}
+	return Claim{l.AppID, l.Scene, l.WeChat, l.OpenID, l.UnionID, l.Confirm, time.UnixMilli(l.At)}, true
+}
