@@ -1,0 +1,23 @@
+// Package wxsim is a local WeChat: the half of the Official Account platform
+// that a follow-to-login gateway talks to, small enough to run inside a test
+// and true enough that code which works here works there.
+//
+// It is for two readers. A developer without a WeChat account runs it beside
+// the gateway (or inside it, under /sim) and clicks on the phone page; a test
+// drives the same people over HTTP and reads what happened from the log.
+//
+// What it imitates: access tokens and their two families, QR codes with
+// scenes, quotas and error codes; message pushes in plain, compat and secure
+// mode with WeChat's five seconds, three deliveries and one-minute penalty; and
+// a verdict on every answer. Faults can be switched on for each of these.
+// The signatures and the cipher are written for this package alone: a mistake
+// in the gateway's own code must not be able to hide behind the same mistake
+// here.
+//
+// Goroutines: New starts none. A push runs on the goroutine of the request
+// that caused it (a scan answers after its push was answered); only the late
+// copies of a duplicate fault run on their own, owned by the Sim, which
+// [Sim.Close] stops and waits for. [Serve] owns the server it starts.
+//
+// One mutex, Sim.mu, guards all state. It is never held during network calls.
+package wxsim
