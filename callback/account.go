@@ -1,0 +1,107 @@
+package callback
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+
+	"posthouse/internal/wechat"
+)
+
+// DefaultAccount is the name of the account that a path without a name means.
+const DefaultAccount = "default"
+
+// Account is one Official Account's webhook.
+type Account struct {
+	Name       string // "" is DefaultAccount
+	AppID      string
+	OriginalID string // gh_…; "" does not compare it
+	Mode       wechat.Mode
+
+	// The console's Token and EncodingAESKey; the previous ones stay good while
+	// a change is under way.
+	Token, PreviousToken   wechat.Secret
+	AESKey, PreviousAESKey wechat.Secret
+
+	// Confirm asks for a confirm step before a scan becomes a login.
+	Confirm bool
+
+	// Upstream gets every push that is no login, unchanged; "" answers them
+	// "success".
+	Upstream string
+
+	// Language of the built-in phrases: "zh-CN" (also "") or "en". Phrases
+	// replace single ones; an empty text there answers without words.
+	Language string
+	Phrases  map[Phrase]string
+	// Site is what {site} stands for in phrases.
+	Site string
+
+	// IPs is WeChat's list of senders and what to do with others; nil is off.
+	IPs      *IPList
+	IPPolicy IPPolicy
+}
+
+// account is an Account ready to serve.
+type account struct {
+	Account
+	h        *Handler
+	receiver *wechat.Receiver
+	phrases  map[Phrase]string
+	upstream *upstream // nil: none
+	logKey   wechat.Secret
+}
+
+func newAccount(h *Handler, cfg Account) (*account, error) {
+	if cfg.Name == "" {
+		cfg.Name = DefaultAccount
+	}
+	if cfg.AppID == "" {
+		return nil, errors.New("no AppID")
+	}
+	receiver, err := wechat.NewReceiver(wechat.ReceiverOptions{
+		AppID: cfg.AppID, OriginalID: cfg.OriginalID, Mode: cfg.Mode,
+		Token: cfg.Token, PreviousToken: cfg.PreviousToken,
+		AESKey: cfg.AESKey, PreviousAESKey: cfg.PreviousAESKey,
+	})
+	if err != nil {
+		return nil, err
+	}
+	phrases, err := phrasebook(cfg)
+	if err != nil {
+		return nil, err
+	}
+	switch cfg.IPPolicy {
+	case "":
+		cfg.IPPolicy = IPOff
+	case IPOff, IPLog, IPEnforce:
+	default:
+		return nil, fmt.Errorf("unknown IP policy %q (off, log or enforce)", cfg.IPPolicy)
+	}
+	if cfg.IPPolicy != IPOff && cfg.IPs == nil {
+		return nil, errors.New("an IP policy needs an IP list")
+	}
+	a := &account{Account: cfg, h: h, receiver: receiver, phrases: phrases, logKey: pseudonymKey(cfg.Token)}
+	if cfg.Upstream != "" {
+		u, err := url.Parse(cfg.Upstream)
+		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+			return nil, errors.New("the upstream is no http(s) URL") // not echoed: it may hold a key
+		}
+		a.upstream = newUpstream(u, h.o.Limits)
+	}
+	return a, nil
+}
+
+// ServeHTTP implements http.Handler.
+func (a *account) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch r.Method {
+	case http.MethodGet:
+		a.verifyURL(w, r)
+	case http.MethodPost:
+		a.push(w, r)
+	default:
+		w.Header().Set("Allow", "GET, POST")
+		w.WriteHeader(http.StatusMethodNotAllowed)
+	}
+}

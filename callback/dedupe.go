@@ -1,0 +1,181 @@
+package callback
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"log/slog"
+	"strconv"
+	"strings"
+	"time"
+
+	"posthouse/internal/login"
+	"posthouse/internal/wechat"
+)
+
+const (
+	lease         = 6 * time.Second        // longer than any one delivery is worked on
+	waitTime      = 4 * time.Second        // for somebody else's work on the same push
+	pollTime      = 50 * time.Millisecond  // between looks while waiting
+	storeTime     = 700 * time.Millisecond // for one question to the dedupe store
+	loginTTL      = 24 * time.Hour
+	otherTTL      = 15 * time.Minute // longer than a push stays fresh, on both sides of now
+	maxRemembered = 4 << 10          // of an upstream's reply
+)
+
+// verdict is what processing a push came to.
+type verdict struct {
+	undone  bool   // its effect is stored nowhere: no answer
+	notOurs bool   // for the upstream, after all
+	phrase  Phrase // words for the phone
+	raw     []byte // an upstream's reply, passed through
+	rawType string
+	how     string
+}
+
+// remembered is a verdict as the dedupe store keeps it. It holds no person: the
+// reply is built again for whoever the repeat is from.
+type remembered struct {
+	Delivery string `json:"d"` // the delivery that was processed
+	Phrase   Phrase `json:"p,omitempty"`
+	Raw      []byte `json:"r,omitempty"`
+	RawType  string `json:"t,omitempty"`
+}
+
+// once processes a push at most once, across replicas, and answers its repeats:
+// one that comes again as a new delivery (WeChat's retry: our first answer was
+// lost) with the same words, the very same delivery (a replay) with "success".
+// When the store cannot be asked, the push is processed all the same: claims and
+// deletions are idempotent, and lost is worse than twice.
+func (a *account) once(ctx context.Context, d *delivery, kind string, ttl time.Duration, do func(context.Context) verdict) answer {
+	key := "wx:e:" + a.contentKey(d)
+	stage, reply := a.ask(ctx, key, waitTime)
+	if stage == login.StageDone {
+		var r remembered
+		if json.Unmarshal(reply, &r) != nil || r.Delivery == a.deliveryKey(d.query) {
+			return replay(kind)
+		}
+		ans := a.say(d, kind, verdict{phrase: r.Phrase, raw: r.Raw, rawType: r.RawType})
+		ans.how = "repeat"
+		return ans
+	}
+	if stage == login.StageProcessing && kind == "forward" {
+		return success(kind) // the first delivery gets the bot's reply; nothing is lost
+	}
+	// Still StageProcessing here means that the other's answer is overdue. Its
+	// effect may not be stored, so "success" has to be earned again.
+	v := do(ctx)
+	if v.undone {
+		return silence(kind)
+	}
+	r := remembered{Delivery: a.deliveryKey(d.query), Phrase: v.phrase}
+	if len(v.raw) <= maxRemembered {
+		r.Raw, r.RawType = v.raw, v.rawType
+	}
+	if blob, err := json.Marshal(r); err == nil {
+		a.finish(ctx, key, blob, ttl)
+	}
+	return a.say(d, kind, v)
+}
+
+// say builds the answer that a verdict means.
+func (a *account) say(d *delivery, kind string, v verdict) answer {
+	if v.raw != nil {
+		return answer{kind: kind, how: "upstream", body: v.raw, contentType: v.rawType}
+	}
+	if body, ok := d.push.Text(a.phrases[v.phrase], a.h.o.Now()); ok {
+		return answer{kind: kind, how: "reply", body: body, contentType: "text/xml; charset=utf-8"}
+	}
+	return success(kind)
+}
+
+// ask looks a key up, waiting a while when another replica is at it. A store that
+// cannot be asked knows nothing: StageFirst.
+func (a *account) ask(ctx context.Context, key string, wait time.Duration) (login.WebhookStage, []byte) {
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	tick := time.NewTicker(pollTime)
+	defer tick.Stop()
+	for {
+		one, done := context.WithTimeout(ctx, storeTime)
+		stage, reply, err := a.h.o.Dedupe.Once(one, key, lease)
+		done()
+		if err != nil {
+			a.h.o.Metrics.Fault(a.Name, "dedupe")
+			return login.StageFirst, nil
+		}
+		if stage != login.StageProcessing {
+			return stage, reply
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return login.StageProcessing, nil
+		}
+	}
+}
+
+// finish marks a key as done. That it could not be is no reason to fail: the
+// effect is stored, and a repeat of it changes nothing.
+func (a *account) finish(ctx context.Context, key string, blob []byte, ttl time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, storeTime)
+	defer cancel()
+	if err := a.h.o.Dedupe.Finish(ctx, key, blob, ttl); err != nil {
+		a.h.o.Metrics.Fault(a.Name, "dedupe")
+		a.h.o.Logger.Warn("a push was processed but could not be marked so", slog.String("account", a.Name))
+	}
+}
+
+// binding is what is known of a plain query's body.
+type binding int
+
+const (
+	bindOK      binding = iota // this body is the query's own, or nothing can be said
+	bindOther                  // the query was seen with another body
+	bindUnknown                // another replica took the query and did not say with what
+)
+
+// bind ties a plain push's query to its body. In plain mode the signature does
+// not cover the body, so a query seen in a log could carry any other (WECHAT.md
+// §2.6): the first body seen with it is the only one. The other modes need no
+// such thing.
+func (a *account) bind(ctx context.Context, q wechat.Query, body string) binding {
+	if a.receiver.Mode() != wechat.Plain {
+		return bindOK
+	}
+	key, content := "wx:n:"+a.deliveryKey(q), digest(body)
+	stage, owner := a.ask(ctx, key, 2*storeTime)
+	switch {
+	case stage == login.StageProcessing:
+		return bindUnknown
+	case stage == login.StageDone && string(owner) != content:
+		return bindOther
+	case stage == login.StageFirst:
+		a.finish(ctx, key, []byte(content), otherTTL)
+	}
+	return bindOK
+}
+
+// contentKey names what happened, whichever delivery tells it (WECHAT.md §2.7).
+func (a *account) contentKey(d *delivery) string {
+	m := &d.push.Message
+	if m.MsgID != "" && !m.IsEvent() {
+		return digest(a.AppID, m.From, m.MsgID)
+	}
+	return digest(a.AppID, m.From, strconv.FormatInt(m.Created.Unix(), 10),
+		strings.ToLower(m.Type), strings.ToLower(m.Event), m.EventKey, m.Ticket, m.OpenID, m.Content)
+}
+
+// deliveryKey names one delivery: WeChat's retry of the same push has another.
+func (a *account) deliveryKey(q wechat.Query) string {
+	return digest(a.AppID, q.Timestamp, q.Nonce, q.Signature, q.MsgSignature)
+}
+
+func digest(parts ...string) string {
+	h := sha256.New()
+	for _, p := range parts {
+		h.Write([]byte(strconv.Itoa(len(p)) + ":" + p)) // no two lists hash alike
+	}
+	return base64.RawURLEncoding.EncodeToString(h.Sum(nil))
+}

@@ -1,0 +1,18 @@
+// Package callback is the webhook: WeChat's servers call it, on any replica,
+// when a person follows the account, scans a QR code or writes something.
+//
+// A push is verified, opened, told from its repeats and judged; a follow or a
+// scan of a login's QR code claims the ticket for that person, and the node
+// which holds the browser's socket is notified. Everything that is no login
+// goes on, unchanged, to the account's own bot if one is configured.
+//
+// Three rules shape the code. WeChat must have its answer within 5 seconds, or
+// it shows the person an error and, after some of them, stops pushing for a
+// minute. "success" promises that the push need not come again, so a login is
+// answered so only once its claim is durable. And whoever is not WeChat learns
+// nothing: every refusal looks the same.
+//
+// A Handler starts no goroutine; requests run on their server's. Only
+// IPList.Run blocks, and belongs to whoever calls it. Handler.Close gives idle
+// connections to upstreams back.
+package callback

@@ -1,0 +1,168 @@
+package callback
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"posthouse/internal/login"
+	"posthouse/internal/wechat"
+)
+
+// Claims is the login service as the webhook sees it. A nil error promises that
+// the claim is durable; the webhook answers "success" on nothing less.
+// Implementations bound their own waiting by ctx.
+type Claims interface {
+	Claim(ctx context.Context, c login.Claim) (login.Ticket, login.Outcome, error)
+}
+
+// Dedupe tells a push from its repeats, across replicas.
+type Dedupe interface {
+	Once(ctx context.Context, key string, lease time.Duration) (login.WebhookStage, []byte, error)
+	Finish(ctx context.Context, key string, reply []byte, ttl time.Duration) error
+}
+
+// Codes is the fallback for accounts without scene QR codes: a person types the
+// code that the page shows. login.OutcomeUnknown says that the text is no code.
+type Codes interface {
+	ClaimCode(ctx context.Context, c login.Claim, code string) (login.Ticket, login.Outcome, error)
+}
+
+// Confirms takes what a person answers to the confirm step, or to "not you?"
+// after a login. login.OutcomeUnknown says that nothing was asked.
+type Confirms interface {
+	Confirm(ctx context.Context, appID, openID, number string) (login.Ticket, login.Outcome, error)
+	Deny(ctx context.Context, appID, openID string) (login.Ticket, login.Outcome, error)
+}
+
+// People keeps what is known of persons. Forget deletes it all and ends their
+// sessions: a duty towards whoever unfollows or revokes an authorization. It is
+// idempotent; a nil error says that it is done or durably noted.
+type People interface {
+	Forget(ctx context.Context, appID, openID string) error
+}
+
+// Options configure a Handler. Accounts, Claims and Dedupe are needed.
+type Options struct {
+	Accounts []Account
+
+	Claims Claims
+	Dedupe Dedupe
+	// Notifier is told of every claim that has news for a browser. nil when
+	// Claims does that itself, as login.Service does.
+	Notifier login.Notifier
+
+	Codes    Codes    // nil: texts are never codes
+	Confirms Confirms // nil: texts are never answers
+	People   People   // nil: nothing is kept, nothing to forget
+
+	// ClientIP finds the sender behind trusted proxies; nil takes the
+	// connection's peer. Only the IP lists of accounts use it.
+	ClientIP func(*http.Request) netip.Addr
+	// Now is the wall clock that freshness is judged by; nil is time.Now.
+	Now func() time.Time
+
+	Limits  Limits
+	Metrics Metrics      // nil: nothing is counted
+	Logger  *slog.Logger // nil: nothing is logged
+}
+
+// Handler answers WeChat's calls for all configured accounts. It is safe for
+// concurrent use.
+type Handler struct {
+	o        Options
+	accounts map[string]*account
+	first    *account // who is meant by a path without a name
+	gate     *gate
+	http     *http.Client // to upstreams
+}
+
+// New checks the options and makes a Handler. It starts nothing.
+func New(o Options) (*Handler, error) {
+	if len(o.Accounts) == 0 {
+		return nil, errors.New("callback: no account")
+	}
+	if o.Claims == nil || o.Dedupe == nil {
+		return nil, errors.New("callback: Claims and Dedupe are needed")
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Metrics == nil {
+		o.Metrics = noMetrics{}
+	}
+	if o.ClientIP == nil {
+		o.ClientIP = peer
+	}
+	h := &Handler{o: o, accounts: map[string]*account{}, gate: newGate(o.Limits), http: newUpstreamClient()}
+	for _, cfg := range o.Accounts {
+		a, err := newAccount(h, cfg)
+		if err != nil {
+			return nil, fmt.Errorf("callback: account %q: %w", cfg.Name, err)
+		}
+		if h.accounts[a.Name] != nil {
+			return nil, fmt.Errorf("callback: account %q stands twice", a.Name)
+		}
+		h.accounts[a.Name] = a
+		if h.first == nil || a.Name == DefaultAccount {
+			h.first = a
+		}
+	}
+	return h, nil
+}
+
+// Register adds the webhook's routes to g: GET and POST, /callback/wechat for
+// the account named "default" (or else the first), and /callback/wechat/{account}.
+func (h *Handler) Register(g *echo.Group) {
+	serve := func(c echo.Context) error {
+		// The answer is always written here: an error that reached the
+		// framework would become JSON, which WeChat takes for a fault.
+		h.Account(c.Param("account")).ServeHTTP(c.Response(), c.Request())
+		return nil
+	}
+	for _, path := range []string{"/callback/wechat", "/callback/wechat/:account"} {
+		g.GET(path, serve)
+		g.POST(path, serve)
+	}
+}
+
+// Account is the webhook of one account, "" meaning the default. An unknown name
+// gives a handler that answers 404 without a body.
+func (h *Handler) Account(name string) http.Handler {
+	a := h.first
+	if name != "" {
+		a = h.accounts[name]
+	}
+	if a == nil {
+		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			h.o.Metrics.Refused("unknown", "account")
+			w.WriteHeader(http.StatusNotFound)
+		})
+	}
+	return a
+}
+
+// Close returns idle connections to upstreams. Requests under way are their
+// server's to wait for.
+func (h *Handler) Close() { h.http.CloseIdleConnections() }
+
+func peer(r *http.Request) netip.Addr {
+	ap, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return ap.Addr().Unmap()
+}
+
+// pseudonymKey derives the key of logged pseudonyms; it is the same on every
+// replica because the Token is.
+func pseudonymKey(token wechat.Secret) wechat.Secret { return token }

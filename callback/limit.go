@@ -1,0 +1,56 @@
+package callback
+
+import (
+	"golang.org/x/time/rate"
+)
+
+// Limits keep a flood of pushes from everything else. Zero takes the default.
+type Limits struct {
+	// InFlight is how many pushes are worked on at once; more are answered 503.
+	// Default 256.
+	InFlight int
+	// PerSecond is how many signed pushes a second are let in, in bursts of
+	// twice that; more are answered 429. Default 200. Unsigned ones have a
+	// budget of the same size for themselves, so that a forger cannot spend
+	// WeChat's.
+	PerSecond int
+	// Upstream is how many forwarded pushes may wait for one upstream at once;
+	// more are answered "success" without it. Default 32.
+	Upstream int
+}
+
+// gate is the bulkhead around the webhook.
+type gate struct {
+	slots    chan struct{}
+	silent   chan struct{} // pushes left without an answer, still open
+	signed   *rate.Limiter
+	unsigned *rate.Limiter
+}
+
+func newGate(l Limits) *gate {
+	if l.InFlight <= 0 {
+		l.InFlight = 256
+	}
+	if l.PerSecond <= 0 {
+		l.PerSecond = 200
+	}
+	per := rate.Limit(l.PerSecond)
+	return &gate{
+		slots:    make(chan struct{}, l.InFlight),
+		silent:   make(chan struct{}, 4*l.InFlight),
+		signed:   rate.NewLimiter(per, 2*l.PerSecond),
+		unsigned: rate.NewLimiter(per, 2*l.PerSecond),
+	}
+}
+
+// enter takes a slot without waiting; leave gives it back.
+func enter(slots chan struct{}) bool {
+	select {
+	case slots <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
+func leave(slots chan struct{}) { <-slots }

@@ -1,0 +1,189 @@
+package callback
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"posthouse/internal/login"
+	"posthouse/internal/wechat"
+)
+
+// notifyTime bounds the hint to the holder of the socket. The store is the
+// truth, so a lost hint costs a moment and never the login.
+const notifyTime = time.Second
+
+// delivery is one push on its way through.
+type delivery struct {
+	push    *wechat.Push
+	query   wechat.Query
+	request *http.Request
+	body    []byte
+	arrived time.Time
+}
+
+// handle sends an opened push where it belongs.
+func (a *account) handle(ctx context.Context, d *delivery) answer {
+	m := &d.push.Message
+	switch a.bind(ctx, d.query, string(d.body)) {
+	case bindOther:
+		return replay("other")
+	case bindUnknown:
+		return silence("other")
+	}
+	scene, scanned := m.Scene()
+	switch {
+	case scanned && login.IsScene(scene) && wechat.ValidOpenID(m.From):
+		return a.once(ctx, d, "login", loginTTL, func(ctx context.Context) verdict {
+			return a.claim(ctx, d, func(ctx context.Context, c login.Claim) (login.Ticket, login.Outcome, error) {
+				c.Scene, c.WeChat = scene, m.Ticket
+				return a.h.o.Claims.Claim(ctx, c)
+			})
+		})
+	case m.IsText() && wechat.ValidOpenID(m.From):
+		if do, kind := a.typed(d); do != nil {
+			return a.once(ctx, d, kind, loginTTL, func(ctx context.Context) verdict {
+				v := do(ctx)
+				if v.notOurs {
+					return a.pass(ctx, d)
+				}
+				return v
+			})
+		}
+	case m.Is(wechat.EventUnsubscribe), m.Is(wechat.EventAuthorizationRevoke), m.Is(wechat.EventAuthorizationCancel):
+		return a.once(ctx, d, "forget", otherTTL, func(ctx context.Context) verdict { return a.forget(ctx, d) })
+	}
+	if a.upstream == nil {
+		return success("other") // nothing happens, so nothing needs to be told from its repeats
+	}
+	return a.once(ctx, d, "forward", otherTTL, func(ctx context.Context) verdict { return a.pass(ctx, d) })
+}
+
+// claim runs one claim and says what became of it.
+func (a *account) claim(ctx context.Context, d *delivery, do func(context.Context, login.Claim) (login.Ticket, login.Outcome, error)) verdict {
+	t, outcome, err := do(ctx, login.Claim{
+		AppID: a.AppID, OpenID: d.push.Message.From, Confirm: a.Confirm, At: d.arrived,
+	})
+	return a.judged(ctx, d, t, outcome, err)
+}
+
+// judged turns what the login service said into an answer, and tells the holder
+// of the socket when there is news for it.
+func (a *account) judged(ctx context.Context, d *delivery, t login.Ticket, outcome login.Outcome, err error) verdict {
+	log := a.h.o.Logger.With(slog.String("account", a.Name), slog.String("person", a.person(d.push.Message.From)))
+	if err != nil {
+		// Its text may name the store's address; the class is enough here.
+		a.h.o.Metrics.Claimed(a.Name, "error")
+		log.Error("claim is stored nowhere; staying silent so that it comes again")
+		return verdict{undone: true}
+	}
+	a.h.o.Metrics.Claimed(a.Name, string(outcome))
+	log.Info("claim", slog.String("outcome", string(outcome)))
+	if outcome == login.OutcomeClaimed || outcome == login.OutcomeSame {
+		a.notify(ctx, t)
+	}
+	return verdict{phrase: phraseFor(outcome, t)}
+}
+
+func (a *account) notify(ctx context.Context, t login.Ticket) {
+	if a.h.o.Notifier == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, notifyTime)
+	defer cancel()
+	if err := a.h.o.Notifier.Notify(ctx, t); err != nil {
+		a.h.o.Metrics.Fault(a.Name, "notify")
+		a.h.o.Logger.Warn("the socket's node could not be notified; it will find the result itself",
+			slog.String("account", a.Name))
+	}
+}
+
+// typed says what a text could mean to a login: nothing (nil), an answer to the
+// confirm step, or a code.
+func (a *account) typed(d *delivery) (do func(context.Context) verdict, kind string) {
+	text, openID := fold(d.push.Message.Content), d.push.Message.From
+	confirms, codes := a.h.o.Confirms, a.h.o.Codes
+	// A number or a "no" that changed nothing was meant for somebody else: people
+	// also write to the account.
+	judge := func(ctx context.Context, t login.Ticket, o login.Outcome, err error) verdict {
+		if err == nil && (o == login.OutcomeUnknown || !t.Moved && !t.Revoked) {
+			return verdict{notOurs: true}
+		}
+		return a.judged(ctx, d, t, o, err)
+	}
+	switch {
+	case confirms != nil && isNo(text):
+		return func(ctx context.Context) verdict {
+			t, o, err := confirms.Deny(ctx, a.AppID, openID)
+			return judge(ctx, t, o, err)
+		}, "confirm"
+	case confirms != nil && len(text) == 2 && isAlnum(text, true):
+		return func(ctx context.Context) verdict {
+			t, o, err := confirms.Confirm(ctx, a.AppID, openID, text)
+			v := judge(ctx, t, o, err)
+			if v.phrase == Denied {
+				v.phrase = WrongNumber
+			}
+			return v
+		}, "confirm"
+	case codes != nil && len(text) >= 6 && len(text) <= 8 && isAlnum(text, false):
+		return func(ctx context.Context) verdict {
+			t, o, err := codes.ClaimCode(ctx, login.Claim{
+				AppID: a.AppID, OpenID: openID, Confirm: a.Confirm, At: d.arrived,
+			}, text)
+			if err == nil && o == login.OutcomeUnknown {
+				return verdict{notOurs: true}
+			}
+			return a.judged(ctx, d, t, o, err)
+		}, "code"
+	}
+	return nil, ""
+}
+
+// forget is what unfollowing and revoking an authorization demand. The bot is
+// told as well.
+func (a *account) forget(ctx context.Context, d *delivery) verdict {
+	openID := d.push.Message.Person()
+	if a.h.o.People != nil && wechat.ValidOpenID(openID) {
+		if err := a.h.o.People.Forget(ctx, a.AppID, openID); err != nil {
+			a.h.o.Metrics.Fault(a.Name, "forget")
+			a.h.o.Logger.Error("a person's data could not be deleted; staying silent so that the event comes again",
+				slog.String("account", a.Name), slog.String("person", a.person(openID)))
+			return verdict{undone: true}
+		}
+	}
+	if a.upstream == nil {
+		return verdict{}
+	}
+	return a.pass(ctx, d)
+}
+
+func (a *account) person(openID string) string { return wechat.Pseudonym(a.logKey, openID) }
+
+// fold undoes what a phone's keyboard does to short answers: spaces around,
+// capitals, full-width digits.
+func fold(s string) string {
+	if len(s) > 64 {
+		return "" // no answer of ours is that long
+	}
+	return strings.ToLower(strings.Map(func(r rune) rune {
+		if r >= '！' && r <= '～' {
+			return r - '！' + '!'
+		}
+		return r
+	}, strings.TrimSpace(s)))
+}
+
+func isNo(s string) bool { return s == "不是我" || s == "not me" || s == "n" || s == "no" }
+
+func isAlnum(s string, digitsOnly bool) bool {
+	for i := range len(s) {
+		c := s[i]
+		if (c < '0' || c > '9') && (digitsOnly || c < 'a' || c > 'z') {
+			return false
+		}
+	}
+	return true
+}

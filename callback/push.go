@@ -1,0 +1,199 @@
+package callback
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"strconv"
+	"time"
+
+	"posthouse/internal/wechat"
+)
+
+const (
+	maxBody     = 64 << 10                // LOGIN.md §5
+	bodyTime    = 3 * time.Second         // for the body to arrive
+	answerTime  = 4500 * time.Millisecond // WeChat gives up at 5 s
+	silenceTime = 5200 * time.Millisecond // it has given up by then
+)
+
+// answer is what WeChat is told, and what the counters are.
+type answer struct {
+	kind, how   string
+	body        []byte
+	contentType string
+	silent      bool
+}
+
+func success(kind string) answer { return answer{kind: kind, how: "success", body: []byte("success")} }
+
+// replay answers a delivery that was seen before: no effect, and nothing learnt.
+func replay(kind string) answer { return answer{kind: kind, how: "replay", body: []byte("success")} }
+
+// silence leaves a push unanswered so that WeChat sends it again: the last
+// resort when its effect is stored nowhere, for silence counts against us.
+func silence(kind string) answer { return answer{kind: kind, how: "silence", silent: true} }
+
+// verifyURL answers the check that WeChat makes when the URL is saved.
+func (a *account) verifyURL(w http.ResponseWriter, r *http.Request) {
+	start := time.Now()
+	q, err := wechat.ParseQuery(r.URL.RawQuery)
+	var echo string
+	if err == nil {
+		echo, err = a.receiver.Echo(q)
+	}
+	if err != nil {
+		a.refuse(w, err)
+		return
+	}
+	a.bind(r.Context(), q, "echo") // nobody shall post a body with this query
+	write(w, []byte(echo), "text/plain; charset=utf-8")
+	a.h.o.Metrics.Answered(a.Name, "verify", "echo", time.Since(start))
+}
+
+// push takes one pushed message. The order of checks goes from cheap to dear:
+// nothing that needs the body, the store or the network happens before the
+// query's signature and time were found good.
+func (a *account) push(w http.ResponseWriter, r *http.Request) {
+	start := time.Now()
+	arrived := a.h.o.Now()
+	if r.ContentLength > maxBody {
+		a.turnAway(w, http.StatusRequestEntityTooLarge, "too_large")
+		return
+	}
+	if !enter(a.h.gate.slots) {
+		w.Header().Set("Retry-After", "1")
+		a.turnAway(w, http.StatusServiceUnavailable, "busy")
+		return
+	}
+	ans, ok := func() (answer, bool) {
+		defer leave(a.h.gate.slots)
+		p, q, body, ok := a.open(w, r, arrived)
+		if !ok {
+			return answer{}, false
+		}
+		// A WeChat that hangs up early must not undo half a claim.
+		ctx, cancel := context.WithDeadline(context.WithoutCancel(r.Context()), start.Add(answerTime))
+		defer cancel()
+		return a.handle(ctx, &delivery{push: p, query: q, request: r, body: body, arrived: start}), true
+	}()
+	if !ok {
+		return
+	}
+	a.h.o.Metrics.Answered(a.Name, ans.kind, ans.how, time.Since(start))
+	if ans.silent {
+		a.h.hold(r.Context(), time.Until(start.Add(silenceTime)))
+		panic(http.ErrAbortHandler) // net/http's way to close without an answer
+	}
+	write(w, ans.body, ans.contentType)
+}
+
+// open verifies and opens a push, or writes the refusal.
+func (a *account) open(w http.ResponseWriter, r *http.Request, now time.Time) (*wechat.Push, wechat.Query, []byte, bool) {
+	q, err := wechat.ParseQuery(r.URL.RawQuery)
+	if err == nil {
+		err = a.receiver.Check(q, now)
+	}
+	if err != nil {
+		if !a.h.gate.unsigned.Allow() {
+			a.flood(w)
+		} else {
+			a.refuse(w, err)
+		}
+		return nil, q, nil, false
+	}
+	if !a.h.gate.signed.Allow() {
+		a.flood(w)
+		return nil, q, nil, false
+	}
+	if !a.fromWeChat(r) {
+		a.turnAway(w, http.StatusForbidden, "ip")
+		return nil, q, nil, false
+	}
+	body, err := readBody(w, r)
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		a.turnAway(w, http.StatusRequestEntityTooLarge, "too_large")
+		return nil, q, nil, false
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		w.Header().Set("Connection", "close")
+		a.turnAway(w, http.StatusRequestTimeout, "slow_body")
+		return nil, q, nil, false
+	case err != nil:
+		a.turnAway(w, http.StatusBadRequest, "malformed")
+		return nil, q, nil, false
+	}
+	p, err := a.receiver.Open(q, body)
+	if err != nil {
+		a.refuse(w, err)
+		return nil, q, nil, false
+	}
+	return p, q, body, true
+}
+
+// readBody reads a body that must come soon.
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	c := http.NewResponseController(w)
+	// A server without deadlines (a test's recorder) is not slow either.
+	_ = c.SetReadDeadline(time.Now().Add(bodyTime))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if err == nil {
+		// The deadline would otherwise cancel the request while we work on it.
+		_ = c.SetReadDeadline(time.Time{})
+	}
+	return body, err
+}
+
+// refuse answers whatever is not WeChat's: 403 for every reason there is, 400
+// for what cannot be read, never a body.
+func (a *account) refuse(w http.ResponseWriter, err error) {
+	var refused *wechat.RefusedError
+	if !errors.As(err, &refused) {
+		a.turnAway(w, http.StatusBadRequest, "malformed")
+		return
+	}
+	if refused.Reason == wechat.ReasonStale {
+		// A signed but stale push is a replay, or our clock is wrong: an
+		// operator must be able to see the second.
+		a.h.o.Logger.Warn("signed push outside the freshness window; is the clock right?", slog.String("account", a.Name))
+	}
+	a.turnAway(w, http.StatusForbidden, string(refused.Reason))
+}
+
+func (a *account) flood(w http.ResponseWriter) {
+	w.Header().Set("Retry-After", strconv.Itoa(1))
+	a.turnAway(w, http.StatusTooManyRequests, "flood")
+}
+
+func (a *account) turnAway(w http.ResponseWriter, status int, reason string) {
+	a.h.o.Metrics.Refused(a.Name, reason)
+	w.WriteHeader(status)
+}
+
+func write(w http.ResponseWriter, body []byte, contentType string) {
+	if contentType == "" {
+		contentType = "text/plain; charset=utf-8"
+	}
+	w.Header().Set("Content-Type", contentType)
+	w.Header().Set("X-Content-Type-Options", "nosniff") // echostr is a reflection
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	_, _ = w.Write(body)
+}
+
+// hold waits until WeChat has hung up, or surely will have.
+func (h *Handler) hold(ctx context.Context, d time.Duration) {
+	if !enter(h.gate.silent) {
+		return // too many are silent already; closing at once is the lesser evil
+	}
+	defer leave(h.gate.silent)
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}
