@@ -69,7 +69,7 @@ func numericName(n []byte) []byte {
 	if err != nil {
 		return n // too large for a number of JavaScript; nobody listens to Infinity
 	}
-	return jsontext.AppendFloat(nil, f)
+	return jsontext.AppendFloat(nil, f, 64)
 }
 
 // unquote returns the text of a checked JSON string, aliasing it if it has no

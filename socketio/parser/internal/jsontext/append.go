@@ -9,8 +9,9 @@ import (
 
 // AppendFloat appends f as JavaScript prints a number in JSON: integers without
 // a fraction, exponents from 1e21 up and below 1e-6, null for NaN and the
-// infinities.
-func AppendFloat(dst []byte, f float64) []byte {
+// infinities. bits is 32 for a number that was a float32, so that it is printed
+// as short as it was meant.
+func AppendFloat(dst []byte, f float64, bits int) []byte {
 	switch abs := math.Abs(f); {
 	case math.IsNaN(f) || abs > math.MaxFloat64:
 		return append(dst, "null"...)
@@ -19,9 +20,9 @@ func AppendFloat(dst []byte, f float64) []byte {
 	case abs < 1<<53 && f == math.Trunc(f):
 		return strconv.AppendInt(dst, int64(f), 10)
 	case abs >= 1e-6 && abs < 1e21:
-		return strconv.AppendFloat(dst, f, 'f', -1, 64)
+		return strconv.AppendFloat(dst, f, 'f', -1, bits)
 	}
-	dst = strconv.AppendFloat(dst, f, 'e', -1, 64)
+	dst = strconv.AppendFloat(dst, f, 'e', -1, bits)
 	// Go pads the exponent to two digits: 1e-07 is 1e-7 in JavaScript.
 	if n := len(dst); dst[n-2] == '0' && (dst[n-3] == '-' || dst[n-3] == '+') {
 		dst[n-2] = dst[n-1]
@@ -115,3 +116,8 @@ func AppendTime(dst []byte, t time.Time) []byte {
 
 // Plain reports whether the checked JSON string s holds no escapes.
 func Plain(s []byte) bool { return len(s) >= 2 && run(s, 1) == len(s)-1 }
+
+// IsNumber reports whether s is a number of JSON.
+func IsNumber(s string) bool {
+	return s != "" && number([]byte(s), 0) == len(s)
+}
