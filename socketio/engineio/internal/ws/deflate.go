@@ -120,7 +120,7 @@ var inflators = sync.Pool{New: func() any {
 }}
 
 // inflate returns the message that body holds, in a buffer the caller releases.
-// It stops one byte after limit.
+// It stops once that is longer than limit.
 func inflate(body []byte, limit int) (*buffer, error) {
 	i := inflators.Get().(*inflator)
 	i.in.Reset(body)
@@ -131,7 +131,7 @@ func inflate(body []byte, limit int) (*buffer, error) {
 	for ends := 0; err == nil && len(out.b) <= limit; {
 		out = out.grow(1, limit+1)
 		var n int
-		n, err = i.r.Read(out.b[len(out.b):min(cap(out.b), limit+1)])
+		n, err = i.r.Read(out.b[len(out.b):cap(out.b)])
 		out.b = out.b[:len(out.b)+n]
 		if err == io.EOF && i.in.Len() > 0 {
 			// A block marked final does not end the message (RFC 7692 §7.2.3.4).

@@ -136,7 +136,7 @@ func TestAutobahnSections12And13(t *testing.T) {
 }
 
 func TestDeflateBombIsStoppedAtTheLimit(t *testing.T) {
-	bomb := deflated(t, make([]byte, 256<<20)) // 256 MB in 260 KB
+	bomb := deflated(t, make([]byte, 64<<20)) // 64 MB in 65 KB
 	d, _ := negotiated(t, &ws.DeflateOptions{}, "permessage-deflate")
 	msg := frame{true, 4, ws.Binary, bomb}.append(nil)
 	e := newEcho(nil, d)
@@ -208,6 +208,27 @@ func TestDeflateExamplesOfTheRFC(t *testing.T) {
 		if got := parseSent(t, e.out); e.err != nil || len(got) != 1 || got[0].payload != "Hello" {
 			t.Errorf("%s: %q, %v", name, got, e.err)
 		}
+	}
+}
+
+func TestWindowReachesOverABlockMarkedFinal(t *testing.T) {
+	t.Parallel()
+	d, _ := negotiated(t, &ws.DeflateOptions{Threshold: 1e6}, "permessage-deflate")
+	first, second := payload("noise", 1000), payload("noise", 1000)
+	var b bytes.Buffer
+	w, _ := flate.NewWriter(&b, 6)
+	w.Write(first)
+	w.Close()
+	w, _ = flate.NewWriterDict(&b, 6, first)
+	w.Write(second)
+	w.Flush()
+	if b.Len() > 1500 {
+		t.Fatal("the second part does not refer to the first")
+	}
+	e := newEcho(nil, d)
+	e.feed(frame{true, 4, ws.Binary, bytes.TrimSuffix(b.Bytes(), []byte("\x00\x00\xff\xff"))}.append(nil))
+	if e.err != nil || !bytes.HasSuffix(e.out, append(first, second...)) {
+		t.Errorf("%d bytes came back, err %v", len(e.out), e.err)
 	}
 }
 
@@ -289,6 +310,9 @@ func TestSharedFrameIsCompressedOnlyForThoseWhoAsked(t *testing.T) {
 	}
 	if noise := ws.NewFrame(ws.Binary, payload("noise", 2000)); !bytes.Equal(noise.For(d), noise.Bytes()) {
 		t.Error("what does not shrink must go plain")
+	}
+	if exact := ws.NewFrame(ws.Text, text[:1024]); bytes.Equal(exact.For(d), exact.Bytes()) {
+		t.Error("at the threshold it is compressed")
 	}
 	if short := ws.NewFrame(ws.Text, text[:1023]); !bytes.Equal(short.For(d), short.Bytes()) {
 		t.Error("below the threshold of 1024 a message goes plain")

@@ -197,7 +197,7 @@ func TestMaskingIsRequiredFromClientsAndForbiddenToServers(t *testing.T) {
 		}
 	}
 	e := newEcho(nil, nil)
-	if e.feed(plain[:2]); e.err != ws.ErrUnmasked {
+	if e.feed(ws.AppendHeader(nil, ws.Text, 300)[:2]); e.err != ws.ErrUnmasked {
 		t.Errorf("known after two bytes: err = %v", e.err)
 	}
 }
@@ -299,6 +299,17 @@ func TestAfterTheEndEverythingIsDropped(t *testing.T) {
 	}
 	if n, err = e.r.Feed([]byte{1, 2, 3}, e); err != ws.ErrPeerClosed || n != 3 {
 		t.Errorf("then n = %d, err = %v", n, err)
+	}
+}
+
+// Codes the IANA registered after the RFC, which the suite does not know.
+func TestLaterCloseCodes(t *testing.T) {
+	t.Parallel()
+	for code, want := range map[int]error{1012: ws.ErrPeerClosed, 1014: ws.ErrPeerClosed, 1015: ws.ErrCloseStatus} {
+		e := newEcho(nil, nil)
+		if e.feed(whole(ws.Close, string(binary.BigEndian.AppendUint16(nil, uint16(code)))).append(nil)); e.err != want {
+			t.Errorf("%d: err = %v, want %v", code, e.err, want)
+		}
 	}
 }
 
