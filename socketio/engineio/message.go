@@ -1,5 +1,11 @@
 package engineio
 
+import (
+	"sync/atomic"
+
+	"posthouse/socketio/engineio/internal/ws"
+)
+
 // Message is one Engine.IO message: what the layer above sends and receives
 // (packet type 4). Text is UTF-8.
 type Message struct {
@@ -13,6 +19,7 @@ type Message struct {
 type Frame struct {
 	msg        Message
 	noCompress bool
+	forms      [wireForms]atomic.Pointer[ws.Frame]
 }
 
 // NewFrame returns a frame for m. The frame takes m.Data over: it must not be
@@ -24,3 +31,21 @@ func NewFrame(m Message, compress bool) *Frame {
 
 // Message returns the frame's message; its Data must not be changed.
 func (f *Frame) Message() Message { return f.msg }
+
+// wire returns the frame's bytes for a WebSocket of that form. Two sessions that
+// ask at the same time may both encode; one result is kept.
+func (f *Frame) wire(form wireForm, d *ws.Deflate) []byte {
+	p := &f.forms[form]
+	if !f.msg.Binary {
+		p = &f.forms[formV4] // text is the same for all
+	}
+	w := p.Load()
+	if w == nil {
+		op, payload := wirePayload(nil, form, packetMessage, f.msg.Binary, f.msg.Data)
+		w = ws.NewFrame(op, payload)
+		if !p.CompareAndSwap(nil, w) {
+			w = p.Load()
+		}
+	}
+	return w.For(d)
+}

@@ -2,9 +2,17 @@ package engineio
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
+	"strings"
+	"sync"
 	"time"
+
+	"posthouse/socketio/engineio/internal/ws"
 )
 
 // Options configures a Server. The zero value of a field means Node's default.
@@ -35,27 +43,201 @@ type Options struct {
 	OnInitialHeaders  func(h http.Header, r *http.Request)
 	OnHeaders         func(h http.Header, r *http.Request)
 	Logger            *slog.Logger
+
+	// WriteTimeout is how long a WebSocket peer may take no byte of what is
+	// written to it, default 10 s; negative: as long as the heartbeat allows.
+	WriteTimeout time.Duration
+	// MaxPackets is the number of packets in one polling payload, default 1000;
+	// negative: no limit.
+	MaxPackets int
+	// NoTrailingSlash takes requests whose path merely begins with Path
+	// (addTrailingSlash: false).
+	NoTrailingSlash bool
 }
 
 // Server is an Engine.IO server; it is an http.Handler.
-type Server struct{}
+type Server struct {
+	o        Options
+	handler  http.Handler // the middlewares around serve
+	upgrades []byte       // JSON, of the polling handshake
+	format   *ws.Format
+	deflate  *ws.DeflateOptions
+	log      *slog.Logger
+
+	mu       sync.Mutex // guards what follows
+	sessions map[string]*Session
+	closing  bool
+	running  int           // sessions and goroutines not finished
+	idle     chan struct{} // closed when running reaches 0 while closing
+}
+
+const (
+	transportPolling      = "polling"
+	transportWebSocket    = "websocket"
+	transportWebTransport = "webtransport"
+)
 
 // NewServer returns a server that is ready to serve. It starts nothing.
-func NewServer(o *Options) *Server { panic("todo") }
+func NewServer(o *Options) *Server {
+	srv := &Server{sessions: make(map[string]*Session), idle: make(chan struct{})}
+	if o != nil {
+		srv.o = *o
+	}
+	srv.o.setDefaults()
+	srv.log = srv.o.Logger
+	srv.format = ws.NewFormat(&ws.Limits{MaxMessage: int(srv.o.MaxPayload)})
+	srv.upgrades = srv.o.upgradesJSON()
+	srv.handler = http.HandlerFunc(srv.serve)
+	for _, m := range slices.Backward(srv.o.Middlewares) {
+		srv.handler = m(srv.handler)
+	}
+	return srv
+}
 
-func (*Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { panic("todo") }
+func (o *Options) setDefaults() {
+	setDefault(&o.Path, "/engine.io")
+	o.Path = strings.TrimSuffix(o.Path, "/")
+	if !o.NoTrailingSlash {
+		o.Path += "/"
+	}
+	if o.Transports == nil {
+		o.Transports = []string{transportPolling, transportWebSocket}
+	}
+	setDefault(&o.PingInterval, 25*time.Second)
+	setDefault(&o.PingTimeout, 20*time.Second)
+	setDefault(&o.UpgradeTimeout, 10*time.Second)
+	setDefault(&o.WriteTimeout, 10*time.Second)
+	setDefault(&o.MaxPackets, 1000)
+	setDefault(&o.MaxPayload, 1e6)
+	setDefault(&o.MaxBuffered, 1<<20)
+	o.MaxBuffered = max(o.MaxBuffered, int(o.MaxPayload))
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+}
+
+func setDefault[T comparable](p *T, v T) {
+	var zero T
+	if *p == zero {
+		*p = v
+	}
+}
+
+// upgradesJSON lists what a polling session may upgrade to.
+func (o *Options) upgradesJSON() []byte {
+	list := []string{}
+	for _, t := range []string{transportWebSocket, transportWebTransport} {
+		if !o.DisallowUpgrades && slices.Contains(o.Transports, t) {
+			list = append(list, t)
+		}
+	}
+	b, _ := json.Marshal(list) // strings only
+	return b
+}
+
+// ServeHTTP serves the requests below Options.Path, and 404 for the rest.
+func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !strings.HasPrefix(r.URL.EscapedPath(), srv.o.Path) {
+		http.NotFound(w, r)
+		return
+	}
+	srv.handler.ServeHTTP(w, r)
+}
+
+// serve is what the middlewares stand around.
+func (srv *Server) serve(w http.ResponseWriter, r *http.Request) {
+	q := parseQuery(r.URL.RawQuery)
+	s, e := srv.verify(r, &q)
+	switch {
+	case e != nil:
+		srv.refuse(w, r, e)
+	case isUpgrade(r):
+		srv.serveWebSocket(w, r, &q, s)
+	case s == nil:
+		srv.servePollingHandshake(w, r, &q)
+	case r.Method == http.MethodGet:
+		s.serveGET(w, r)
+	case r.Method == http.MethodPost:
+		s.servePOST(w, r)
+	default:
+		w.WriteHeader(http.StatusInternalServerError)
+	}
+}
 
 // ClientsCount returns the number of open sessions.
-func (*Server) ClientsCount() int { panic("todo") }
+func (srv *Server) ClientsCount() int {
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	return len(srv.sessions)
+}
 
 // Shutdown refuses new sessions, closes all open ones and waits until they are
 // gone or ctx ends. It is idempotent.
-func (*Server) Shutdown(ctx context.Context) error { panic("todo") }
+func (srv *Server) Shutdown(ctx context.Context) error {
+	srv.mu.Lock()
+	if !srv.closing {
+		srv.closing = true
+		if srv.running == 0 {
+			close(srv.idle)
+		}
+	}
+	all := slices.Collect(maps.Values(srv.sessions))
+	srv.mu.Unlock()
+	for _, s := range all {
+		s.Discard()
+	}
+	select {
+	case <-srv.idle:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("engineio: shutdown: %w", ctx.Err())
+	}
+}
+
+// track counts one more thing that Shutdown waits for. Only what is counted
+// itself may call it, so that the count never rises from 0 while closing.
+func (srv *Server) track() {
+	srv.mu.Lock()
+	srv.running++
+	srv.mu.Unlock()
+}
+
+func (srv *Server) done() {
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	if srv.running--; srv.running == 0 && srv.closing {
+		close(srv.idle)
+	}
+}
+
+// admit registers a session, which counts until it is finished; false while
+// shutting down, or when the id is taken.
+func (srv *Server) admit(s *Session) bool {
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	if _, taken := srv.sessions[s.id]; taken || srv.closing {
+		return false
+	}
+	srv.sessions[s.id] = s
+	srv.running++
+	return true
+}
+
+func (srv *Server) forget(s *Session) {
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	delete(srv.sessions, s.id)
+}
+
+func (srv *Server) session(id string) *Session {
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	return srv.sessions[id]
+}
 
 // Stubs of option types, to be filled in files of their own.
 type (
 	CORS              struct{}
 	HTTPCompression   struct{}
 	PerMessageDeflate struct{}
-	ConnectionError   struct{}
 )

@@ -1,6 +1,11 @@
 package engineio
 
-import "errors"
+import (
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+)
 
 // Reason says why a session ended, in the words of the reference.
 type Reason string
@@ -42,44 +47,223 @@ type UpgradeHandler interface{ Upgraded(transport string) }
 
 // Session is one Engine.IO connection, whatever its transport. All methods are
 // safe for concurrent use.
-type Session struct{}
+type Session struct {
+	srv      *Server
+	id       string
+	revision int
+
+	// recv serialises the calls of the handler. It is held while they run and is
+	// taken before mu, never under it.
+	recv    sync.Mutex
+	handler Handler // set under recv before the first packet
+
+	// state is written under mu; the receiving side reads it without.
+	state atomic.Uint32
+
+	mu      sync.Mutex // guards what follows, and the out side of the streams
+	poll    *polling   // nil: not polling (any more)
+	stream  *stream    // nil: polling
+	up      *upgrade   // nil: no upgrade under way
+	beat    heartbeat
+	pause   chan struct{} // closed at the end of a pause; nil: not paused
+	resumed bool          // Resume came before the pause began
+	closer  *time.Timer   // ends a closing session that nobody polls
+}
+
+const (
+	stateOpen uint32 = iota
+	stateClosing
+	stateClosed
+)
 
 // ID returns the session id: 20 characters of [A-Za-z0-9_-].
-func (s *Session) ID() string { panic("todo") }
+func (s *Session) ID() string { return s.id }
 
 // Protocol returns the Engine.IO revision of the session, 4 or 3.
-func (s *Session) Protocol() int { panic("todo") }
+func (s *Session) Protocol() int { return s.revision }
 
 // Transport returns the name of the current transport: "polling", "websocket"
 // or "webtransport".
-func (s *Session) Transport() string { panic("todo") }
+func (s *Session) Transport() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.transportLocked()
+}
+
+func (s *Session) transportLocked() string {
+	if s.stream != nil {
+		return transportWebSocket
+	}
+	return transportPolling
+}
 
 // Send queues frames in order and contiguously (frames of one call are never
 // interleaved with those of another) and wakes the transport. It never blocks.
 // When more than Options.MaxBuffered bytes wait, the session is closed with
 // ReasonTransportError and ErrSlow. Returns ErrClosed once closing began.
-func (s *Session) Send(frames ...*Frame) error { panic("todo") }
+func (s *Session) Send(frames ...*Frame) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state.Load() != stateOpen {
+		return ErrClosed
+	}
+	return s.sendLocked(frames)
+}
 
 // SendVolatile is Send for frames that may be lost: they are dropped, all or
 // none, when the transport is not writable right now (polling without a waiting
 // GET, or a write still in flight). It reports whether they were queued.
-func (s *Session) SendVolatile(frames ...*Frame) bool { panic("todo") }
+func (s *Session) SendVolatile(frames ...*Frame) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state.Load() != stateOpen || !s.writableLocked() {
+		return false
+	}
+	return s.sendLocked(frames) == nil
+}
+
+func (s *Session) sendLocked(frames []*Frame) error {
+	size := 0
+	for _, f := range frames {
+		size += len(f.msg.Data)
+	}
+	if err := s.roomLocked(size); err != nil {
+		return err
+	}
+	if s.stream != nil {
+		s.stream.sendFrames(frames)
+		return nil
+	}
+	q := s.poll.open()
+	for _, f := range frames {
+		q.addFrame(f)
+	}
+	s.poll.flush()
+	return nil
+}
 
 // SendMessages is Send for messages with one receiver: the data is copied
 // before it returns, so that the caller may reuse it. No allocation per message.
-func (s *Session) SendMessages(ms ...Message) error { panic("todo") }
+func (s *Session) SendMessages(ms ...Message) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state.Load() != stateOpen {
+		return ErrClosed
+	}
+	size := 0
+	for i := range ms {
+		size += len(ms[i].Data)
+	}
+	if err := s.roomLocked(size); err != nil {
+		return err
+	}
+	if s.stream != nil {
+		s.stream.sendMessages(ms)
+		return nil
+	}
+	q := s.poll.open()
+	for i := range ms {
+		q.add(packetMessage, ms[i].Binary, ms[i].Data)
+	}
+	s.poll.flush()
+	return nil
+}
+
+// roomLocked closes the session when size more bytes are too many. One send is
+// always taken while nothing waits: its size says nothing about the peer.
+func (s *Session) roomLocked(size int) error {
+	waiting := 0
+	if s.stream != nil {
+		waiting = s.stream.waiting()
+	} else {
+		waiting = s.poll.waiting()
+	}
+	if waiting == 0 || waiting+size <= s.srv.o.MaxBuffered {
+		return nil
+	}
+	s.endLocked(ReasonTransportError, ErrSlow)
+	return ErrSlow
+}
+
+func (s *Session) writableLocked() bool {
+	if s.stream != nil {
+		return s.stream.waiting() == 0
+	}
+	return s.poll.get != nil && s.poll.queue.empty()
+}
+
+// sendControlLocked queues a packet of the engine itself.
+func (s *Session) sendControlLocked(t packetType, data []byte) {
+	if s.stream != nil {
+		s.stream.sendPacket(t, data)
+		return
+	}
+	s.poll.open().add(t, false, data)
+	s.poll.flush()
+}
 
 // AfterFlush calls fn once, on another goroutine, when everything queued so far
 // has been written to the transport (for polling: in an answered GET). When the
 // session ends first, fn is never called.
-func (s *Session) AfterFlush(fn func()) { panic("todo") }
+func (s *Session) AfterFlush(fn func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state.Load() == stateClosed {
+		return
+	}
+	var queued bool
+	if s.stream != nil {
+		queued = s.stream.after(fn)
+	} else {
+		queued = s.poll.after(fn)
+	}
+	if !queued {
+		go fn()
+	}
+}
+
+// runAfter calls what AfterFlush collected.
+func runAfter(fns []func()) {
+	if len(fns) == 0 {
+		return
+	}
+	fns = append([]func(){}, fns...)
+	go func() {
+		for _, fn := range fns {
+			fn()
+		}
+	}()
+}
 
 // Resume ends a pause that Receive asked for with ErrPause.
-func (s *Session) Resume() { panic("todo") }
+func (s *Session) Resume() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.pause == nil {
+		s.resumed = true // the pause that is about to begin
+		return
+	}
+	s.unpauseLocked()
+	s.beat.restart(s)
+}
 
-// Close ends the session with ReasonForcedClose after what is queued has been
-// written. It does not wait.
-func (s *Session) Close() { panic("todo") }
+func (s *Session) unpauseLocked() {
+	if s.pause != nil {
+		close(s.pause)
+		s.pause = nil
+	}
+}
 
-// Discard is Close without waiting for the queue.
-func (s *Session) Discard() { panic("todo") }
+// paused begins a pause and returns what it lasts until; nil when it is over already.
+func (s *Session) paused() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.resumed || s.state.Load() == stateClosed {
+		s.resumed = false
+		return nil
+	}
+	if s.pause == nil {
+		s.pause = make(chan struct{})
+	}
+	return s.pause
+}

@@ -1,0 +1,88 @@
+package engineio
+
+import "time"
+
+// closeGrace is how long a closing session that polls waits for a GET to carry
+// the close packet (section 1.8).
+const closeGrace = 30 * time.Second
+
+// Close ends the session with ReasonForcedClose after what is queued has been
+// written. It does not wait.
+func (s *Session) Close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state.Load() != stateOpen {
+		return
+	}
+	s.state.Store(stateClosing)
+	if s.stream != nil {
+		if s.stream.waiting() == 0 {
+			s.endLocked(ReasonForcedClose, nil)
+		}
+		return // else the drain ends it
+	}
+	s.poll.uncork()
+	s.poll.beginClose()
+}
+
+// Discard is Close without waiting for the queue.
+func (s *Session) Discard() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.endLocked(ReasonForcedClose, nil)
+}
+
+// drainedLocked is called when nothing waits any more.
+func (s *Session) drainedLocked() {
+	if s.state.Load() == stateClosing && s.stream != nil {
+		s.endLocked(ReasonForcedClose, nil)
+	}
+}
+
+func (s *Session) end(reason Reason, description error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.endLocked(reason, description)
+}
+
+// endLocked closes the session. It is the only way to stateClosed.
+func (s *Session) endLocked(reason Reason, description error) {
+	if s.state.Load() == stateClosed {
+		return
+	}
+	s.state.Store(stateClosed)
+	s.beat.stop()
+	if s.closer != nil {
+		s.closer.Stop()
+	}
+	s.unpauseLocked()
+	if s.up != nil {
+		s.up.abortLocked()
+	}
+	if s.poll != nil {
+		s.poll.shut(reason)
+	}
+	if s.stream != nil {
+		s.stream.shut(reason, description)
+	}
+	s.srv.forget(s)
+	// On its own goroutine, because the caller may be a sender that holds locks,
+	// or the handler itself. The server counts it, see Server.Shutdown.
+	go s.finish(reason, description)
+}
+
+// finish tells the handler. recv makes it wait for a Receive under way, and no
+// Receive begins after stateClosed.
+func (s *Session) finish(reason Reason, description error) {
+	defer s.srv.done()
+	s.recv.Lock()
+	defer s.recv.Unlock()
+	if s.handler != nil {
+		s.handler.Closed(reason, description)
+	}
+}
+
+// startCloser ends a closing session that nobody polls any more.
+func startCloser(s *Session) *time.Timer {
+	return time.AfterFunc(closeGrace, func() { s.end(ReasonForcedClose, nil) })
+}

@@ -1,0 +1,85 @@
+package engineio
+
+import (
+	"encoding/json"
+	"net/http"
+)
+
+// The codes of a refused request (section 1.3).
+const (
+	CodeUnknownTransport    = 0
+	CodeUnknownSID          = 1
+	CodeBadHandshakeMethod  = 2
+	CodeBadRequest          = 3
+	CodeForbidden           = 4
+	CodeUnsupportedProtocol = 5
+)
+
+var codeMessages = [...]string{
+	CodeUnknownTransport:    "Transport unknown",
+	CodeUnknownSID:          "Session ID unknown",
+	CodeBadHandshakeMethod:  "Bad handshake method",
+	CodeBadRequest:          "Bad request",
+	CodeForbidden:           "Forbidden",
+	CodeUnsupportedProtocol: "Unsupported protocol version",
+}
+
+// ConnectionError is a refused request, as Options.OnConnectionError sees it.
+type ConnectionError struct {
+	Request *http.Request // valid only during the call of the hook
+	Code    int
+	Message string
+	// Context says more, with the keys of the reference: "transport", "sid",
+	// "method", "name", "message", "protocol" and their like. Values come from
+	// the request: treat them as hostile.
+	Context map[string]any
+}
+
+func (e *ConnectionError) Error() string { return "engineio: request refused: " + e.Message }
+
+func refusal(code int, context map[string]any) *ConnectionError {
+	return &ConnectionError{Code: code, Message: codeMessages[code], Context: context}
+}
+
+// badRequest is a refusal with code 3, whose context has a name.
+func badRequest(name string, context map[string]any) *ConnectionError {
+	if context == nil {
+		context = make(map[string]any, 1)
+	}
+	context["name"] = name
+	return refusal(CodeBadRequest, context)
+}
+
+// refuse reports e to the hook and answers the request.
+func (srv *Server) refuse(w http.ResponseWriter, r *http.Request, e *ConnectionError) {
+	if srv.o.OnConnectionError != nil {
+		e.Request = r
+		srv.o.OnConnectionError(e)
+	}
+	if isUpgrade(r) {
+		refuseUpgrade(w, e)
+		return
+	}
+	status := http.StatusBadRequest
+	if e.Code == CodeForbidden {
+		status = http.StatusForbidden
+	}
+	body, _ := json.Marshal(struct {
+		Code    int    `json:"code"`
+		Message string `json:"message"`
+	}{e.Code, e.Message})
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	w.Write(body) //nolint:errcheck // the peer may be gone
+}
+
+// refuseUpgrade answers a WebSocket handshake: always 400, also for code 4, with
+// the message alone (section 1.3).
+func refuseUpgrade(w http.ResponseWriter, e *ConnectionError) {
+	h := w.Header()
+	h.Set("Connection", "close")
+	h.Set("Content-Type", "text/html")
+	w.WriteHeader(http.StatusBadRequest)
+	w.Write([]byte(e.Message)) //nolint:errcheck // the peer may be gone
+}

@@ -1,0 +1,196 @@
+package engineio
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"posthouse/socketio/engineio/internal/ws"
+)
+
+// newSession makes a session and registers it, not yet started.
+func (srv *Server) newSession(r *http.Request, q *query) (*Session, *ConnectionError) {
+	s := &Session{srv: srv, revision: q.revision}
+	for range 2 { // once more, should a random id be taken
+		s.id = newID()
+		if srv.o.GenerateID != nil {
+			id, err := srv.o.GenerateID(r)
+			if err != nil {
+				return nil, badRequest("ID_GENERATION_ERROR", map[string]any{"error": err})
+			}
+			s.id = id
+		}
+		if srv.admit(s) {
+			return s, nil
+		}
+	}
+	return nil, badRequest("ID_GENERATION_ERROR", nil)
+}
+
+// accept asks the layer above for the session's handler and starts the heartbeat.
+func (s *Session) accept(r *http.Request) *ConnectionError {
+	s.mu.Lock()
+	s.beat.start(s)
+	s.mu.Unlock()
+	if s.srv.o.Accept == nil {
+		s.handler = ignore{}
+		return nil
+	}
+	var err error
+	func() {
+		// finish, should the session end meanwhile, waits for recv.
+		s.recv.Lock()
+		defer s.recv.Unlock()
+		s.handler, err = s.srv.o.Accept(s, r)
+		if err != nil {
+			s.handler = nil
+		} else if s.handler == nil {
+			s.handler = ignore{}
+		}
+	}()
+	if err != nil {
+		s.Discard()
+		return refusal(CodeForbidden, map[string]any{"message": err.Error()})
+	}
+	return nil
+}
+
+// ignore is the handler of a server without Accept.
+type ignore struct{}
+
+func (ignore) Receive(Message) error { return nil }
+func (ignore) Closed(Reason, error)  {}
+
+// appendOpen appends the data of the open packet (section 1.2).
+func (s *Session) appendOpen(dst []byte, upgrades []byte) []byte {
+	o := &s.srv.o
+	dst = append(dst, `{"sid":`...)
+	dst = appendQuoted(dst, s.id)
+	dst = append(append(dst, `,"upgrades":`...), upgrades...)
+	dst = strconv.AppendInt(append(dst, `,"pingInterval":`...), o.PingInterval.Milliseconds(), 10)
+	dst = strconv.AppendInt(append(dst, `,"pingTimeout":`...), o.PingTimeout.Milliseconds(), 10)
+	dst = strconv.AppendInt(append(dst, `,"maxPayload":`...), o.MaxPayload, 10)
+	return append(dst, '}')
+}
+
+// servePollingHandshake opens a session. The answer is the open packet alone:
+// what the handler sends while it is made comes with the next poll.
+func (srv *Server) servePollingHandshake(w http.ResponseWriter, r *http.Request, q *query) {
+	s, e := srv.newSession(r, q)
+	if e != nil {
+		srv.refuse(w, r, e)
+		return
+	}
+	s.poll = &polling{s: s, b64: q.b64, isJSON: q.jsonp, jsonp: digits(q.j)}
+	batch := takeQueue()
+	defer batch.release()
+	batch.add(packetOpen, false, s.appendOpen(nil, srv.upgrades))
+	if m := srv.o.InitialPacket; m != nil {
+		batch.add(packetMessage, m.Binary, m.Data)
+	}
+	if e := s.accept(r); e != nil {
+		srv.refuse(w, r, e)
+		return
+	}
+	srv.setCookie(w, s)
+	if srv.o.OnInitialHeaders != nil {
+		srv.o.OnInitialHeaders(w.Header(), r)
+	}
+	if err := s.answerPoll(w, r, s.poll, batch); err != nil {
+		s.end(ReasonTransportError, errPollDropped)
+	}
+}
+
+func digits(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= '0' && r <= '9' {
+			return r
+		}
+		return -1
+	}, s)
+}
+
+func (srv *Server) newStream(s *Session, hs *ws.Handshake, b64 bool) *stream {
+	return &stream{
+		s: s, form: formOf(s.revision, b64), deflate: hs.Deflate, corked: true,
+		reader: ws.NewReader(srv.format, hs.Deflate != nil),
+	}
+}
+
+// serveWebSocket answers every valid WebSocket handshake.
+func (srv *Server) serveWebSocket(w http.ResponseWriter, r *http.Request, q *query, s *Session) {
+	hs, err := ws.Negotiate(r, srv.deflate)
+	if err != nil {
+		srv.refuseHandshake(w, r, err)
+		return
+	}
+	if q.transport != transportWebSocket {
+		srv.turnAway(w, hs.AppendResponse(nil, w.Header()))
+		return
+	}
+	if s != nil {
+		srv.serveUpgrade(w, r, q, s, &hs)
+		return
+	}
+	s, e := srv.newSession(r, q)
+	if e != nil {
+		srv.refuse(w, r, e)
+		return
+	}
+	st := srv.newStream(s, &hs, q.b64)
+	s.stream = st
+	if srv.o.OnInitialHeaders != nil {
+		srv.o.OnInitialHeaders(w.Header(), r)
+	}
+	if srv.o.OnHeaders != nil {
+		srv.o.OnHeaders(w.Header(), r)
+	}
+	// The answer, the open packet and what Accept sends leave in one write.
+	o := st.box()
+	o.setTail(hs.AppendResponse(o.tail(), w.Header()))
+	st.sendPacket(packetOpen, s.appendOpen(nil, []byte("[]")))
+	if m := srv.o.InitialPacket; m != nil {
+		st.sendMessages([]Message{*m})
+	}
+	if e := s.accept(r); e != nil {
+		srv.refuse(w, r, e)
+		return
+	}
+	conn, early, err := ws.Hijack(w)
+	if err != nil {
+		s.end(ReasonTransportError, err)
+		srv.refuseHandshake(w, r, err)
+		return
+	}
+	st.start(conn, early)
+}
+
+// refuseHandshake answers a request that asks for a WebSocket in a wrong way.
+func (srv *Server) refuseHandshake(w http.ResponseWriter, r *http.Request, err error) {
+	if srv.o.OnConnectionError != nil {
+		e := badRequest("TRANSPORT_HANDSHAKE_ERROR", map[string]any{"error": err})
+		e.Request = r
+		srv.o.OnConnectionError(e)
+	}
+	if e, ok := errors.AsType[*ws.HandshakeError](err); ok {
+		e.Write(w)
+	}
+}
+
+// turnAway completes the handshake and closes: the client is told in its own
+// protocol that this WebSocket has no place.
+func (srv *Server) turnAway(w http.ResponseWriter, head []byte) {
+	conn, _, err := ws.Hijack(w)
+	if err != nil {
+		return
+	}
+	// The request's own goroutine waits for the peer's close frame, shortly.
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(lingerTime)) //nolint:errcheck // then the peer decides
+	if _, err := conn.Write(ws.AppendClose(head, 0, "")); err == nil {
+		io.CopyN(io.Discard, conn, 4<<10) //nolint:errcheck // whatever comes
+	}
+}

@@ -1,0 +1,116 @@
+package engineio
+
+import "sync"
+
+// polling is the HTTP long-polling transport of one session. Everything in it is
+// guarded by Session.mu.
+type polling struct {
+	s      *Session
+	queue  *queue // nil: nothing waits
+	get    *poll  // the GET that waits for something to send; nil: none
+	post   *post  // the POST under way; nil: none
+	corked bool   // a POST is being delivered: its answers leave together
+	b64    bool   // of the first request: no binary payloads (section 2.1)
+	jsonp  string // digits of the first request's j
+	isJSON bool   // JSONP
+}
+
+// poll is one waiting GET. ready gets one token when batch is set.
+type poll struct {
+	ready chan struct{}
+	batch *queue
+}
+
+var polls = sync.Pool{New: func() any { return &poll{ready: make(chan struct{}, 1)} }}
+
+func (p *polling) open() *queue {
+	if p.queue == nil {
+		p.queue = takeQueue()
+	}
+	return p.queue
+}
+
+// waiting returns the bytes that wait, 1 at least when anything does.
+func (p *polling) waiting() int {
+	if p.queue.empty() {
+		return 0
+	}
+	return max(p.queue.size, 1)
+}
+
+func (p *polling) after(fn func()) bool {
+	if p.queue.empty() {
+		return false
+	}
+	p.queue.after = append(p.queue.after, fn)
+	return true
+}
+
+// flush hands everything that waits to the waiting GET. It is decided here, not
+// when the GET's goroutine runs, what an answer contains: as in Node.
+func (p *polling) flush() {
+	if p.get == nil || p.corked || p.queue.empty() {
+		return
+	}
+	g := p.get
+	p.get = nil
+	g.batch, p.queue = p.queue, nil
+	g.ready <- struct{}{}
+}
+
+// answer answers the waiting GET, if any, with a packet and nothing else.
+func (p *polling) answer(t packetType) {
+	g := p.get
+	if g == nil {
+		return
+	}
+	p.get = nil
+	g.batch = takeQueue()
+	g.batch.add(t, false, nil)
+	g.ready <- struct{}{}
+}
+
+func (p *polling) uncork() {
+	p.corked = false
+	p.flush()
+}
+
+// beginClose says goodbye in the waiting GET, or leaves that to the next one.
+func (p *polling) beginClose() {
+	if p.get != nil && p.queue.empty() {
+		p.answer(packetClose)
+		p.s.endLocked(ReasonForcedClose, nil)
+		return
+	}
+	p.s.closer = startCloser(p.s)
+}
+
+// attach makes g the waiting GET; there is none.
+func (p *polling) attach(g *poll) {
+	p.get = g
+	if p.s.state.Load() == stateClosing && p.queue.empty() {
+		q := p.open()
+		q.add(packetNoop, false, nil)
+		q.add(packetClose, false, nil)
+		p.flush()
+		p.s.endLocked(ReasonForcedClose, nil)
+		return
+	}
+	p.flush()
+}
+
+// shut ends the transport: the waiting GET is let go with a close packet (with a
+// noop when the peer asked for the close itself), a POST that is being read is
+// cut off.
+func (p *polling) shut(reason Reason) {
+	if reason == ReasonTransportClose {
+		p.answer(packetNoop)
+	} else {
+		p.answer(packetClose)
+	}
+	if p.post != nil {
+		p.post.abort()
+	}
+	p.queue.release()
+	p.queue = nil
+}

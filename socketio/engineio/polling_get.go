@@ -1,0 +1,105 @@
+package engineio
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+)
+
+var (
+	errOverlap     = errors.New("engineio: overlap from client")
+	errPollDropped = errors.New("engineio: poll connection closed prematurely")
+)
+
+// serveGET holds a poll until there is something to send.
+func (s *Session) serveGET(w http.ResponseWriter, r *http.Request) {
+	g := polls.Get().(*poll)
+	s.mu.Lock()
+	switch {
+	case s.state.Load() == stateClosed || s.poll == nil:
+		s.mu.Unlock()
+		s.srv.refuse(w, r, refusal(CodeUnknownSID, map[string]any{"sid": s.id}))
+		return
+	case s.poll.get != nil:
+		s.endLocked(ReasonTransportError, errOverlap)
+		s.mu.Unlock()
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	p := s.poll
+	p.attach(g)
+	s.mu.Unlock()
+
+	select {
+	case <-g.ready:
+	case <-r.Context().Done():
+		s.mu.Lock()
+		if p.get == g {
+			p.get = nil
+			s.endLocked(ReasonTransportError, errPollDropped)
+			s.mu.Unlock()
+			return
+		}
+		s.mu.Unlock()
+		<-g.ready
+	}
+	batch := g.batch
+	g.batch = nil
+	polls.Put(g)
+	if err := s.answerPoll(w, r, p, batch); err != nil || r.Context().Err() != nil {
+		s.end(ReasonTransportError, errPollDropped)
+		return
+	}
+	runAfter(batch.after)
+	batch.release()
+}
+
+var (
+	noStore   = []string{"no-store"}
+	typeText  = []string{"text/plain; charset=UTF-8"}
+	typeHTML  = []string{"text/html"}
+	typeBytes = []string{"application/octet-stream"}
+	noXSS     = []string{"0"}
+)
+
+// answerPoll writes one payload.
+func (s *Session) answerPoll(w http.ResponseWriter, r *http.Request, p *polling, batch *queue) error {
+	buf := takeBuffer()
+	defer buf.release()
+	var contentType []string
+	buf.b, contentType = p.appendPayload(buf.b, batch)
+	s.srv.pollHeaders(w, r)
+	return writePoll(w, contentType, buf.b)
+}
+
+// appendPayload encodes q as the session's payloads are.
+func (p *polling) appendPayload(dst []byte, q *queue) ([]byte, []string) {
+	return appendPayload4(dst, q), typeText
+}
+
+// pollHeaders sets what every answer of the polling transport has, and asks the hook.
+func (srv *Server) pollHeaders(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h["Cache-Control"] = noStore
+	if oldMSIE(r) {
+		h["X-Xss-Protection"] = noXSS
+	}
+	if srv.o.OnHeaders != nil {
+		srv.o.OnHeaders(h, r)
+	}
+}
+
+func writePoll(w http.ResponseWriter, contentType []string, body []byte) error {
+	h := w.Header()
+	h["Content-Type"] = contentType
+	h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	if _, err := w.Write(body); err != nil {
+		return err
+	}
+	// Now, to learn whether the peer is gone; it is the one write of the answer.
+	err := http.NewResponseController(w).Flush()
+	if errors.Is(err, http.ErrNotSupported) {
+		return nil
+	}
+	return err
+}

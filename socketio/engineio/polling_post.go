@@ -1,0 +1,191 @@
+package engineio
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+)
+
+var (
+	errInvalidContent = errors.New("engineio: invalid content")
+	errBodyLost       = errors.New("engineio: data request connection closed prematurely")
+	errTooBig         = errors.New("engineio: payload too large")
+)
+
+// post is one POST under way. The fields are guarded by Session.mu.
+type post struct {
+	rc      *http.ResponseController
+	reading bool
+	aborted bool
+}
+
+// abort makes the read of the body fail; the handler then drops the connection.
+func (p *post) abort() {
+	if !p.reading || p.aborted {
+		return
+	}
+	p.aborted = true
+	p.rc.SetReadDeadline(longAgo) //nolint:errcheck // then the body ends by itself
+}
+
+// servePOST takes one payload.
+func (s *Session) servePOST(w http.ResponseWriter, r *http.Request) {
+	po := &post{rc: http.NewResponseController(w), reading: true}
+	s.mu.Lock()
+	if s.state.Load() == stateClosed || s.poll == nil {
+		s.mu.Unlock()
+		s.srv.refuse(w, r, refusal(CodeUnknownSID, map[string]any{"sid": s.id}))
+		return
+	}
+	pl := s.poll
+	octets := strings.HasPrefix(r.Header.Get("Content-Type"), "application/octet-stream")
+	if pl.post != nil || octets && s.revision == 4 {
+		err := errInvalidContent
+		if pl.post != nil {
+			err = errOverlap
+		}
+		s.endLocked(ReasonTransportError, err)
+		s.mu.Unlock()
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	pl.post = po
+	s.mu.Unlock()
+
+	buf := takeBuffer()
+	defer buf.release()
+	err := readBody(buf, r, s.srv.o.MaxPayload)
+
+	s.mu.Lock()
+	po.reading = false
+	if po.aborted {
+		s.mu.Unlock()
+		panic(http.ErrAbortHandler) // the peer sees a reset, as with Node
+	}
+	if err != nil {
+		pl.post = nil
+		if err != errTooBig {
+			s.endLocked(ReasonTransportError, errBodyLost)
+		}
+		s.mu.Unlock()
+		if err == errTooBig {
+			w.WriteHeader(http.StatusRequestEntityTooLarge)
+			return
+		}
+		panic(http.ErrAbortHandler)
+	}
+	s.mu.Unlock()
+
+	s.receivePayload(r, pl, buf.b, octets)
+
+	s.mu.Lock()
+	pl.post = nil
+	s.mu.Unlock()
+	s.srv.pollHeaders(w, r)
+	h := w.Header()
+	h["Content-Type"] = typeHTML
+	h["Content-Length"] = lengthOK
+	w.Write(bodyOK) //nolint:errcheck // nobody is told whether a POST was answered
+}
+
+var (
+	bodyOK   = []byte("ok")
+	lengthOK = []string{"2"}
+)
+
+// readBody reads a body of at most limit bytes. It allocates for what arrived,
+// not for what was announced.
+func readBody(buf *buffer, r *http.Request, limit int64) error {
+	if r.ContentLength > limit {
+		return errTooBig
+	}
+	for {
+		if len(buf.b) == cap(buf.b) {
+			buf.b = append(buf.b, 0)[:len(buf.b)]
+		}
+		n, err := r.Body.Read(buf.b[len(buf.b):cap(buf.b)])
+		buf.b = buf.b[:len(buf.b)+n]
+		if int64(len(buf.b)) > limit {
+			return errTooBig
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// receivePayload delivers the packets of one body. What the handler sends
+// meanwhile leaves in one answer of the waiting GET.
+func (s *Session) receivePayload(r *http.Request, pl *polling, body []byte, octets bool) {
+	s.recv.Lock()
+	s.setCork(pl, true)
+	defer func() {
+		s.setCork(pl, false)
+		s.recv.Unlock()
+	}()
+	if !validText(body) {
+		s.end(ReasonParseError, errParse)
+		return
+	}
+	if n := s.srv.o.MaxPackets; n > 0 && bytes.Count(body, []byte{separator}) >= n {
+		s.end(ReasonParseError, errTooMany)
+		return
+	}
+	for done := false; !done; {
+		var p packet
+		var err error
+		p, body, done, err = nextPacket4(body)
+		if err != nil {
+			s.end(ReasonParseError, err)
+			return
+		}
+		switch s.receive(p) {
+		case nil:
+		case ErrPause:
+			if !s.waitResume(r, pl) {
+				return
+			}
+		default:
+			return
+		}
+	}
+}
+
+var errTooMany = errors.New("engineio: too many packets in one payload")
+
+func (s *Session) setCork(pl *polling, on bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if on {
+		pl.corked = true
+	} else {
+		pl.uncork()
+	}
+}
+
+// waitResume keeps a POST waiting while the handler is paused: the withheld
+// answer is what holds the peer back. The goroutine is the request's own.
+func (s *Session) waitResume(r *http.Request, pl *polling) bool {
+	ch := s.paused()
+	if ch == nil {
+		return true
+	}
+	s.setCork(pl, false)
+	s.recv.Unlock()
+	defer s.recv.Lock()
+	select {
+	case <-ch:
+	case <-r.Context().Done():
+		s.end(ReasonTransportError, errBodyLost)
+		return false
+	}
+	s.setCork(pl, true)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.poll == pl // else an upgrade took over meanwhile
+}

@@ -1,0 +1,57 @@
+package engineio
+
+import "errors"
+
+var (
+	errHeartbeatDirection = errors.New("engineio: invalid heartbeat direction")
+	// errOver stops the reading of a transport whose session has ended.
+	errOver = errors.New("engineio: session is over")
+)
+
+// receive takes one packet from the current transport. The caller holds recv.
+// ErrPause and errOver stop the delivery of what follows.
+func (s *Session) receive(p packet) error {
+	if s.state.Load() != stateOpen {
+		return s.receiveClosing(p)
+	}
+	if p.typ != packetPong && s.beat.pong.Load() == pongDue {
+		s.onSign()
+	}
+	switch p.typ {
+	case packetMessage:
+		err := s.handler.Receive(Message{Data: p.data, Binary: p.binary})
+		if err == nil || err == ErrPause {
+			return err
+		}
+		s.end(ReasonForcedClose, err)
+		return errOver
+	case packetPing:
+		if s.revision == 4 {
+			s.end(ReasonTransportError, errHeartbeatDirection)
+			return errOver
+		}
+		s.onClientPing()
+	case packetPong:
+		if s.revision == 3 {
+			s.end(ReasonTransportError, errHeartbeatDirection)
+			return errOver
+		}
+		s.onPong()
+	case packetClose:
+		s.end(ReasonTransportClose, nil)
+		return errOver
+	}
+	return nil // open, upgrade and noop mean nothing here
+}
+
+// receiveClosing drops what comes after Close, except the peer's own close.
+func (s *Session) receiveClosing(p packet) error {
+	if s.state.Load() == stateClosed {
+		return errOver
+	}
+	if p.typ == packetClose {
+		s.end(ReasonTransportClose, nil)
+		return errOver
+	}
+	return nil
+}

@@ -1,0 +1,252 @@
+package engineio
+
+import (
+	"errors"
+	"io"
+	"net"
+	"syscall"
+
+	"posthouse/socketio/engineio/internal/ws"
+)
+
+var (
+	// errUpgraded stops the feeding of a probing stream at the upgrade packet:
+	// what follows is the session's.
+	errUpgraded = errors.New("engineio: upgraded")
+	errProbe    = errors.New("engineio: probe failed")
+)
+
+// start takes over a hijacked connection: what waits is written, early bytes are
+// handled, and a new goroutine reads the rest. It ends with the connection.
+func (st *stream) start(conn net.Conn, early []byte) {
+	s := st.s
+	raw := rawConn(conn)
+	s.mu.Lock()
+	st.conn, st.fd = conn, -1
+	if raw != nil {
+		raw.Control(func(fd uintptr) { st.fd = int(fd) }) //nolint:errcheck // -1 then
+	}
+	if st.over {
+		// The session ended before its connection was there. Say so politely.
+		st.over = false
+		st.corked = true
+		st.shut(ReasonForcedClose, nil)
+	} else {
+		st.corked = false
+		st.kick()
+	}
+	s.srv.track()
+	s.mu.Unlock()
+	go st.readLoop(raw, early)
+}
+
+// rawConn gives access to the descriptor of a plain TCP or Unix connection; nil
+// for everything else.
+func rawConn(conn net.Conn) syscall.RawConn {
+	switch c := conn.(type) {
+	case *net.TCPConn:
+		if raw, err := c.SyscallConn(); err == nil {
+			return raw
+		}
+	case *net.UnixConn:
+		if raw, err := c.SyscallConn(); err == nil {
+			return raw
+		}
+	}
+	return nil
+}
+
+func (st *stream) readLoop(raw syscall.RawConn, early []byte) {
+	defer st.s.srv.done()
+	defer st.reader.Release()
+	err := st.take(early)
+	for err == nil {
+		if raw != nil {
+			err = st.readRaw(raw)
+		} else {
+			err = st.readConn()
+		}
+	}
+	st.s.mu.Lock()
+	st.parted = true
+	st.failed(err)
+	st.s.mu.Unlock()
+	st.conn.Close() //nolint:errcheck // nothing is left to be done
+}
+
+// readConn is one read of a connection whose reads block: the buffer is held
+// while it waits.
+func (st *stream) readConn() error {
+	buf := takeBuffer()
+	defer buf.release()
+	n, err := st.conn.Read(buf.b[:cap(buf.b)])
+	if n > 0 {
+		if err := st.take(buf.b[:n]); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
+// readRaw stays in one RawConn.Read for the life of the connection: while
+// nothing comes, the runtime's poller holds it and no buffer is taken. It
+// returns with what ended the connection.
+func (st *stream) readRaw(raw syscall.RawConn) error {
+	var err error
+	rawErr := raw.Read(func(fd uintptr) bool {
+		var again bool
+		again, err = st.readable(int(fd))
+		return err != nil || !again
+	})
+	if err == nil {
+		err = rawErr
+	}
+	return err
+}
+
+// readable handles what a readable descriptor has. more is true when it is to be
+// called at the next readiness.
+func (st *stream) readable(fd int) (more bool, err error) {
+	buf := readBuffers.Get().(*readBuffer)
+	defer readBuffers.Put(buf)
+	for {
+		n, err := syscall.Read(fd, buf[:])
+		switch {
+		case err == syscall.EAGAIN:
+			return true, nil
+		case err == syscall.EINTR:
+			continue
+		case err != nil:
+			return false, err
+		case n == 0:
+			return false, io.EOF
+		}
+		if err := st.take(buf[:n]); err != nil {
+			return false, err
+		}
+		if n < len(buf) && st.replied {
+			// The poller reports an edge for whatever comes now. An end of stream
+			// that came together with these bytes has no edge of its own, but our
+			// write provokes a reset. Without a write, look again.
+			return true, nil
+		}
+	}
+}
+
+// take handles the bytes of one read.
+func (st *stream) take(p []byte) error {
+	for len(p) > 0 {
+		n, err := st.feed(p)
+		p = p[n:]
+		switch {
+		case err == nil:
+			return nil
+		case err == errUpgraded:
+			if !st.s.completeUpgrade(st) {
+				return st.dismiss(nil)
+			}
+		case err == ErrPause:
+			// The rest stays where it is: this goroutine waits.
+			if ch := st.s.paused(); ch != nil {
+				<-ch
+			}
+		case err == errOver, err == errProbe:
+			return st.dismiss(nil)
+		default:
+			return st.dismiss(err)
+		}
+	}
+	return nil
+}
+
+// dismiss ends the stream's part in the session, and reads on only to see the
+// peer's farewell. err is a breach of the WebSocket protocol, or what the peer's
+// close frame gave.
+func (st *stream) dismiss(err error) error {
+	s := st.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case err == ws.ErrPeerClosed:
+		st.parted = true
+		st.lost(nil)
+		if s.stream != st {
+			st.shut(ReasonTransportClose, nil)
+		}
+	case s.stream == st && err != nil:
+		s.endLocked(ReasonTransportError, err)
+	case s.stream != st:
+		s.probeEnded(st)
+		st.shut(ReasonForcedClose, err)
+	}
+	if st.closed {
+		return net.ErrClosed
+	}
+	return nil
+}
+
+// feed hands bytes to the WebSocket reader; what is sent meanwhile leaves in one write.
+func (st *stream) feed(p []byte) (int, error) {
+	s := st.s
+	st.replied = false
+	if st.probing {
+		return st.reader.Feed(p, st)
+	}
+	s.recv.Lock()
+	defer s.recv.Unlock()
+	s.mu.Lock()
+	st.corked = !st.over
+	s.mu.Unlock()
+	n, err := st.reader.Feed(p, st)
+	s.mu.Lock()
+	st.corked, st.wrote = false, false
+	st.kick()
+	st.replied = st.wrote
+	s.mu.Unlock()
+	return n, err
+}
+
+// Message implements ws.Handler.
+func (st *stream) Message(op ws.Opcode, payload []byte) error {
+	p, err := st.decode(op, payload)
+	if st.probing {
+		return st.probePacket(p, err)
+	}
+	if err != nil {
+		st.s.end(ReasonParseError, err)
+		return errOver
+	}
+	return st.s.receive(p)
+}
+
+func (st *stream) decode(op ws.Opcode, payload []byte) (packet, error) {
+	if op == ws.Text {
+		return decodeText(payload, st.s.revision)
+	}
+	if st.s.revision == 4 {
+		return packet{typ: packetMessage, binary: true, data: payload}, nil
+	}
+	return decodeBinary3(payload)
+}
+
+// Control implements ws.Handler.
+func (st *stream) Control(op ws.Opcode, payload []byte) error {
+	s := st.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if op == ws.Pong || st.closed || st.over && op == ws.Ping {
+		return nil
+	}
+	if op == ws.Close && st.over {
+		// Ours is on its way: this is the answer to it.
+		st.parted = true
+		if st.out == nil && !st.writing {
+			st.hangUp()
+		}
+		return nil
+	}
+	o := st.box()
+	o.setTail(ws.AppendAnswer(o.tail(), op, payload))
+	st.kick()
+	return nil
+}

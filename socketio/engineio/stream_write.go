@@ -1,0 +1,118 @@
+package engineio
+
+import (
+	"errors"
+	"time"
+
+	"posthouse/socketio/engineio/internal/ws"
+)
+
+const (
+	// writeChunk is what one blocking write may carry, and so what must leave
+	// within Options.WriteTimeout.
+	writeChunk = 64 << 10
+	// lingerTime is how long a connection we have closed waits for the peer's
+	// close frame, so that what we sent last is not lost to a TCP reset.
+	lingerTime = 2 * time.Second
+)
+
+// startWriter begins the goroutine that waits for a slow peer.
+func (st *stream) startWriter() {
+	if st.writing {
+		return
+	}
+	st.writing = true
+	st.s.srv.track()
+	go st.writeLoop()
+}
+
+// writeLoop writes what waits until nothing does. The server counts it; a write
+// deadline or the closing of the connection ends it.
+func (st *stream) writeLoop() {
+	defer st.s.srv.done()
+	s := st.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for !st.closed && st.out != nil && st.out.size > 0 {
+		o := st.out
+		st.out, st.flight = nil, o.size
+		s.mu.Unlock()
+		err := st.writeAll(o)
+		s.mu.Lock()
+		st.flight = 0
+		if err != nil {
+			o.release()
+			st.writing = false
+			st.failed(err)
+			return
+		}
+		runAfter(o.after)
+		o.release()
+	}
+	st.writing = false
+	if !st.closed {
+		st.drained()
+	}
+}
+
+func (st *stream) writeAll(o *outbox) error {
+	for o.size > 0 {
+		b, scratch := o.join()
+		b = b[:min(len(b), writeChunk)]
+		if d := st.s.srv.o.WriteTimeout; d > 0 {
+			if err := st.conn.SetWriteDeadline(time.Now().Add(d)); err != nil {
+				return err
+			}
+		}
+		n, err := st.conn.Write(b)
+		if scratch != nil {
+			scratch.release()
+		}
+		if err != nil {
+			return err
+		}
+		o.drop(n)
+	}
+	return nil
+}
+
+// shut ends the stream with a close frame when the peer is reading, at once when
+// it is not.
+func (st *stream) shut(reason Reason, description error) {
+	if st.over {
+		return
+	}
+	st.over = true
+	if st.conn == nil {
+		return // start will see it
+	}
+	if st.writing || errors.Is(description, ErrSlow) {
+		st.hangUp()
+		return
+	}
+	st.corked = false
+	o := st.box()
+	if !st.parted {
+		code := 0
+		if e, ok := errors.AsType[*ws.Error](description); ok {
+			code = e.Code
+		}
+		o.setTail(ws.AppendClose(o.tail(), code, ""))
+	}
+	st.flush()
+}
+
+// farewell follows the last write of a stream that is over.
+func (st *stream) farewell() {
+	if st.parted {
+		st.hangUp()
+		return
+	}
+	if st.linger == nil && !st.closed {
+		st.linger = time.AfterFunc(lingerTime, func() {
+			st.s.mu.Lock()
+			defer st.s.mu.Unlock()
+			st.hangUp()
+		})
+	}
+}

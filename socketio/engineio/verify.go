@@ -1,0 +1,52 @@
+package engineio
+
+import (
+	"net/http"
+	"slices"
+)
+
+// verify checks a request in the order of section 1.3. It returns the session
+// that the request names, nil for a handshake.
+func (srv *Server) verify(r *http.Request, q *query) (*Session, *ConnectionError) {
+	if !slices.Contains(srv.o.Transports, q.transport) || q.transport == transportWebTransport {
+		return nil, refusal(CodeUnknownTransport, map[string]any{"transport": q.transport})
+	}
+	if origin := r.Header.Get("Origin"); !validOrigin(origin) {
+		r.Header.Del("Origin")
+		return nil, badRequest("INVALID_ORIGIN", map[string]any{"origin": origin})
+	}
+	if q.hasSID {
+		return srv.verifySession(r, q)
+	}
+	if r.Method != http.MethodGet {
+		return nil, refusal(CodeBadHandshakeMethod, map[string]any{"method": r.Method})
+	}
+	if q.transport == transportWebSocket && !isUpgrade(r) {
+		return nil, badRequest("TRANSPORT_HANDSHAKE_ERROR", nil)
+	}
+	if srv.o.AllowRequest != nil {
+		if err := srv.o.AllowRequest(r); err != nil {
+			e := refusal(CodeForbidden, map[string]any{"message": err.Error()})
+			e.Message = err.Error()
+			return nil, e
+		}
+	}
+	if q.revision != 4 && !srv.o.AllowEIO3 {
+		return nil, refusal(CodeUnsupportedProtocol, map[string]any{"protocol": q.revision})
+	}
+	return nil, nil
+}
+
+func (srv *Server) verifySession(r *http.Request, q *query) (*Session, *ConnectionError) {
+	s := srv.session(q.sid)
+	if s == nil {
+		return nil, refusal(CodeUnknownSID, map[string]any{"sid": q.sid})
+	}
+	if now := s.Transport(); !isUpgrade(r) && q.transport != now {
+		return nil, badRequest("TRANSPORT_MISMATCH", map[string]any{"transport": q.transport, "previousTransport": now})
+	}
+	if q.revision != s.revision {
+		return nil, badRequest("PROTOCOL_MISMATCH", map[string]any{"protocol": q.revision, "previousProtocol": s.revision})
+	}
+	return s, nil
+}
