@@ -1,6 +1,15 @@
 package login
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // ReplaySpool is one round of Run.
 func (s *Service) ReplaySpool(ctx context.Context) bool { return s.replay(ctx) }
+
+// Shift moves the clock of this store's server on.
+func (r *Redis) Shift(d time.Duration) { r.skew += d }
+
+// NewSmallMemory is a Memory store for few tickets.
+func NewSmallMemory(tickets int) *Memory { return newMemory(tickets) }

@@ -26,8 +26,8 @@ type fixture struct {
 func eachStore(t *testing.T, f func(t *testing.T, s *fixture)) {
 	t.Run("memory", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			s := &fixture{Store: login.NewMemory(nil), advance: time.Sleep}
-			s.lose = func() { s.Store = login.NewMemory(nil) }
+			s := &fixture{Store: login.NewMemory(), advance: time.Sleep}
+			s.lose = func() { s.Store = login.NewMemory() }
 			f(t, s)
 		})
 	})

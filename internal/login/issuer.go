@@ -35,7 +35,7 @@ type IssuerOptions struct {
 	Keys     []Key         // the first signs, all are accepted and published
 	Issuer   string        // iss; default "posthouse"
 	Audience string        // aud; default "posthouse"
-	TTL      time.Duration // life of a token; default 15 min
+	Life     time.Duration // of a token; default 15 min
 	// Subject makes sub; default the openid.
 	Subject func(Identity) string
 }
@@ -70,8 +70,8 @@ func NewIssuer(o IssuerOptions) (*Issuer, error) {
 	if o.Audience == "" {
 		o.Audience = "posthouse"
 	}
-	if o.TTL <= 0 {
-		o.TTL = 15 * time.Minute
+	if o.Life <= 0 {
+		o.Life = 15 * time.Minute
 	}
 	if o.Subject == nil {
 		o.Subject = func(id Identity) string { return id.OpenID }
@@ -124,7 +124,7 @@ func (i *Issuer) Rotate(keys []Key, lead time.Duration) error {
 			continue
 		}
 		if h.gone.IsZero() {
-			h.gone = now.Add(lead + i.o.TTL + leeway)
+			h.gone = now.Add(lead + i.o.Life + leeway)
 		}
 		next = append(next, h)
 	}
@@ -164,7 +164,7 @@ func (i *Issuer) Issue(_ context.Context, id Identity, jti string, iat time.Time
 	c := Claims{
 		Issuer: i.o.Issuer, Audience: i.o.Audience, Subject: i.o.Subject(id),
 		AppID: id.AppID, OpenID: id.OpenID, UnionID: id.UnionID, AMR: []string{"wechat_oa"},
-		IssuedAt: at, NotBefore: at, ExpiresAt: at + int64(i.o.TTL/time.Second), JTI: jti,
+		IssuedAt: at, NotBefore: at, ExpiresAt: at + int64(i.o.Life/time.Second), JTI: jti,
 	}
 	key := i.signer(time.Now())
 	token := jwt.NewWithClaims(key.method, c)

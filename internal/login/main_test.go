@@ -6,4 +6,14 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(cleanup{m})
+}
+
+// cleanup stops the servers before the leak check.
+type cleanup struct{ *testing.M }
+
+func (c cleanup) Run() int {
+	defer stopServers()
+	return c.M.Run()
+}

@@ -8,13 +8,9 @@ import (
 	"time"
 )
 
-// MemoryOptions bound a Memory store. The zero value is ready to use.
-type MemoryOptions struct {
-	// MaxTickets is how many tickets are kept at once, ended ones included until
-	// they are forgotten. Default 100 000. One more is refused with
-	// ErrStoreUnavailable.
-	MaxTickets int
-}
+// maxTickets is how many tickets a Memory store keeps at once, ended ones included
+// until they are forgotten. One more is refused with ErrStoreUnavailable.
+const maxTickets = 100_000
 
 // Memory keeps tickets in this process: for one replica and for tests. It is
 // safe for concurrent use and starts no goroutine.
@@ -45,12 +41,10 @@ type memoryEvent struct {
 	reply []byte
 }
 
-// NewMemory returns an empty store. A nil o means the defaults.
-func NewMemory(o *MemoryOptions) *Memory {
-	max := 100_000
-	if o != nil && o.MaxTickets > 0 {
-		max = o.MaxTickets
-	}
+// NewMemory returns an empty store.
+func NewMemory() *Memory { return newMemory(maxTickets) }
+
+func newMemory(max int) *Memory {
 	return &Memory{
 		tickets:  newExpiring[*memoryTicket](max),
 		byWeChat: newExpiring[string](max),

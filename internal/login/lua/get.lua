@@ -1,0 +1,2 @@
+if not alive() then return answer('unknown') end
+return answer('known')

@@ -1,0 +1,253 @@
+package login
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// redisTimeout bounds every operation, retries included (RELIABILITY F3).
+const redisTimeout = 2 * time.Second
+
+// RedisOptions change a Redis store. The zero value is ready to use.
+type RedisOptions struct {
+	// Prefix begins every key. Default "posthouse:login:".
+	Prefix string
+}
+
+// Redis keeps tickets in Redis 5 or later, a single server, Sentinel or a cluster,
+// for any number of replicas. Each step is one script on one key, and its clock is
+// the server's:
+//
+//	<prefix>t:{<id>}    hash: a ticket
+//	<prefix>w:{<hash>}  the id behind WeChat's ticket
+//	<prefix>c:{<hash>}  the id behind a one-time code
+//	<prefix>p:{<hash>}  the id a person claimed last
+//	<prefix>r:{<jti>}   a token that was taken back
+//	<prefix>e:{<hash>}  hash: a pushed event, see Once
+//
+// Every key expires by itself. Every operation ends within 2 s, and what the
+// server says wrong is wrapped in ErrStoreUnavailable. Safe for concurrent use.
+type Redis struct {
+	rdb    redis.UniversalClient
+	prefix string
+	skew   time.Duration // added to the server's clock by tests
+}
+
+var _ Store = (*Redis)(nil)
+
+// NewRedis returns a store on rdb, which stays the caller's to close and must
+// honour contexts (ContextTimeoutEnabled): a Redis that hangs is cut off by them.
+// It does not connect.
+func NewRedis(rdb redis.UniversalClient, o *RedisOptions) (*Redis, error) {
+	honours := true
+	switch c := rdb.(type) {
+	case *redis.Client:
+		honours = c.Options().ContextTimeoutEnabled
+	case *redis.ClusterClient:
+		honours = c.Options().ContextTimeoutEnabled
+	}
+	if !honours {
+		return nil, errors.New("login: the redis client needs ContextTimeoutEnabled")
+	}
+	r := &Redis{rdb: rdb, prefix: "posthouse:login:"}
+	if o != nil && o.Prefix != "" {
+		r.prefix = o.Prefix
+	}
+	return r, nil
+}
+
+// Create implements Store.
+func (r *Redis) Create(ctx context.Context, t Ticket, ttl time.Duration) (Ticket, error) {
+	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
+	defer cancel()
+	// The index first: without its ticket it leads nowhere, but a ticket without it
+	// could never be resumed.
+	life := ttl + grace + tail
+	if t.WeChat != "" {
+		err := r.try(ctx, func() error { return r.rdb.Set(ctx, r.wechatKey(t.WeChat), t.ID, life).Err() })
+		if err != nil {
+			return Ticket{}, err
+		}
+	}
+	a, err := r.step(ctx, stepCreate, r.ticketKey(t.ID), ttl, grace+tail, t.ResumeHash,
+		"wx", t.WeChat, "acc", t.Account, "app", t.AppID, "sid", t.SocketID, "raw", flag(t.Raw),
+		"ch", t.Challenge, "num", t.Number)
+	if err != nil {
+		return Ticket{}, err
+	}
+	if a.outcome == "exists" {
+		return Ticket{}, ErrExists
+	}
+	return a.ticket(t.ID)
+}
+
+// Resume implements Store.
+func (r *Redis) Resume(ctx context.Context, wechatTicket, resumeHash, socketID string, raw bool) (Ticket, error) {
+	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
+	defer cancel()
+	id, err := r.lookup(ctx, r.wechatKey(wechatTicket))
+	if err != nil {
+		return Ticket{}, err
+	}
+	return r.one(ctx, stepResume, id, resumeHash, socketID, flag(raw))
+}
+
+// Unbind implements Store.
+func (r *Redis) Unbind(ctx context.Context, id, socketID string) error {
+	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
+	defer cancel()
+	_, err := r.step(ctx, stepUnbind, r.ticketKey(id), socketID)
+	return err
+}
+
+// Claim implements Store.
+func (r *Redis) Claim(ctx context.Context, c Claim) (Ticket, Outcome, error) {
+	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
+	defer cancel()
+	id, jti := c.Scene, newJTI()
+	run := func() (stepAnswer, error) {
+		return r.step(ctx, stepClaim, r.ticketKey(id), c.AppID, c.OpenID, c.UnionID, flag(c.Confirm),
+			c.age(), jti, grace, confirmTime, tail)
+	}
+	a, err := run()
+	if err == nil && a.outcome == string(OutcomeUnknown) && c.WeChat != "" {
+		switch id, err = r.lookup(ctx, r.wechatKey(c.WeChat)); {
+		case errors.Is(err, ErrUnauthorized):
+			err = nil
+		case err == nil:
+			a, err = run()
+		}
+	}
+	if err != nil {
+		return Ticket{}, "", err
+	}
+	t, err := a.ticket(id)
+	if err != nil {
+		return Ticket{Now: a.now}, OutcomeUnknown, nil
+	}
+	outcome := Outcome(a.outcome)
+	if outcome == OutcomeClaimed || outcome == OutcomeSame {
+		// The ticket may live longer now, and so must the ways that lead to it. When
+		// this fails the claim is told to have failed; repeating it changes nothing.
+		err = r.try(ctx, func() error {
+			pipe := r.rdb.Pipeline()
+			pipe.Set(ctx, r.personKey(c.AppID, c.OpenID), id, a.left())
+			if t.WeChat != "" {
+				pipe.Set(ctx, r.wechatKey(t.WeChat), id, a.left())
+			}
+			_, err := pipe.Exec(ctx)
+			return err
+		})
+	}
+	if err != nil {
+		return Ticket{}, "", err
+	}
+	return t, outcome, nil
+}
+
+// Confirm implements Store.
+func (r *Redis) Confirm(ctx context.Context, id, openID string, ok bool) (Ticket, Outcome, error) {
+	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
+	defer cancel()
+	a, err := r.step(ctx, stepConfirm, r.ticketKey(id), openID, flag(ok))
+	if err != nil {
+		return Ticket{}, "", err
+	}
+	t, err := a.ticket(id)
+	if err != nil {
+		t = Ticket{Now: a.now}
+	}
+	return t, Outcome(a.outcome), nil
+}
+
+// Delivered implements Store.
+func (r *Redis) Delivered(ctx context.Context, id string) error {
+	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
+	defer cancel()
+	_, err := r.one(ctx, stepDelivered, id)
+	return err
+}
+
+// End implements Store.
+func (r *Redis) End(ctx context.Context, id string, to State, reason string) (Ticket, error) {
+	if to == Done || !to.Terminal() {
+		return Ticket{}, fmt.Errorf("login: a ticket does not end as %q", to)
+	}
+	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
+	defer cancel()
+	return r.one(ctx, stepEnd, id, string(to), reason, grace)
+}
+
+// Get implements Store.
+func (r *Redis) Get(ctx context.Context, id string) (Ticket, error) {
+	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
+	defer cancel()
+	return r.one(ctx, stepGet, id)
+}
+
+// Last implements Store.
+func (r *Redis) Last(ctx context.Context, appID, openID string) (Ticket, error) {
+	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
+	defer cancel()
+	id, err := r.lookup(ctx, r.personKey(appID, openID))
+	if err != nil {
+		return Ticket{}, err
+	}
+	return r.one(ctx, stepGet, id)
+}
+
+// one runs a step whose answer is the ticket, or ErrUnauthorized.
+func (r *Redis) one(ctx context.Context, s *redis.Script, id string, args ...any) (Ticket, error) {
+	a, err := r.step(ctx, s, r.ticketKey(id), args...)
+	if err != nil {
+		return Ticket{}, err
+	}
+	if a.outcome == "unknown" {
+		return Ticket{}, ErrUnauthorized
+	}
+	return a.ticket(id)
+}
+
+// lookup follows an index; ErrUnauthorized when it leads nowhere.
+func (r *Redis) lookup(ctx context.Context, key string) (id string, err error) {
+	err = r.try(ctx, func() error {
+		id, err = r.rdb.Get(ctx, key).Result()
+		return err
+	})
+	if errors.Is(err, redis.Nil) {
+		return "", ErrUnauthorized
+	}
+	return id, err
+}
+
+// What is looked up by a browser's or WeChat's words is hashed: it bounds the key
+// and keeps persons out of key names. The braces make a cluster hash tag of it.
+func (r *Redis) ticketKey(id string) string { return r.prefix + "t:{" + id + "}" }
+func (r *Redis) wechatKey(t string) string  { return r.prefix + "w:{" + short(t) + "}" }
+func (r *Redis) codeKey(h string) string    { return r.prefix + "c:{" + short(h) + "}" }
+func (r *Redis) revokedKey(j string) string { return r.prefix + "r:{" + j + "}" }
+func (r *Redis) eventKey(k string) string   { return r.prefix + "e:{" + short(k) + "}" }
+func (r *Redis) personKey(appID, openID string) string {
+	return r.prefix + "p:{" + person(appID, openID) + "}"
+}
+
+func short(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+func flag(b bool) string {
+	if b {
+		return "1"
+	}
+	return ""
+}
+
+func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }

@@ -1,0 +1,158 @@
+package login
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// PutCode implements Store.
+func (r *Redis) PutCode(ctx context.Context, id, codeHash string, ttl time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
+	defer cancel()
+	// The index outlives the code: a spent one may be repeated for a while. That an
+	// older index still leads here does not matter: the ticket knows one code.
+	err := r.try(ctx, func() error { return r.rdb.Set(ctx, r.codeKey(codeHash), id, ttl+repeatTime).Err() })
+	if err != nil {
+		return err
+	}
+	_, err = r.one(ctx, stepPutCode, id, codeHash, ttl)
+	return err
+}
+
+// Exchange implements Store.
+func (r *Redis) Exchange(ctx context.Context, codeHash, challenge string) (Ticket, error) {
+	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
+	defer cancel()
+	id, err := r.lookup(ctx, r.codeKey(codeHash))
+	if err != nil {
+		return Ticket{}, err
+	}
+	return r.one(ctx, stepExchange, id, codeHash, challenge, repeatTime, wrongVerifiers)
+}
+
+// Revoke implements Store.
+func (r *Redis) Revoke(ctx context.Context, id, openID string, ttl time.Duration) (Ticket, error) {
+	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
+	defer cancel()
+	t, err := r.one(ctx, stepRevoke, id, openID)
+	if err != nil {
+		return Ticket{}, err
+	}
+	err = r.try(ctx, func() error { return r.rdb.Set(ctx, r.revokedKey(t.JTI), "1", ttl).Err() })
+	return t, err
+}
+
+// Revoked implements Store.
+func (r *Redis) Revoked(ctx context.Context, jti string) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
+	defer cancel()
+	_, err := r.lookup(ctx, r.revokedKey(jti))
+	if errors.Is(err, ErrUnauthorized) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// Once implements Store.
+func (r *Redis) Once(ctx context.Context, key string, lease time.Duration) (WebhookStage, []byte, error) {
+	stage, reply, err := r.event(ctx, stepOnce, key, lease, newJTI())
+	switch {
+	case err != nil:
+		return 0, nil, err
+	case stage == "done":
+		return StageDone, []byte(reply), nil
+	case stage == "processing":
+		return StageProcessing, nil, nil
+	}
+	return StageFirst, nil, nil
+}
+
+// Finish implements Store.
+func (r *Redis) Finish(ctx context.Context, key string, reply []byte, ttl time.Duration) error {
+	_, _, err := r.event(ctx, stepFinish, key, string(reply), ttl)
+	return err
+}
+
+func (r *Redis) event(ctx context.Context, s *redis.Script, key string, args ...any) (stage, reply string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
+	defer cancel()
+	var list []string
+	err = r.try(ctx, func() error {
+		list, err = s.Run(ctx, r.rdb, []string{r.eventKey(key)}, r.args(args)...).StringSlice()
+		return err
+	})
+	if err != nil {
+		return "", "", err
+	}
+	if len(list) != 2 {
+		return "", "", fmt.Errorf("%w: unexpected answer of a script", ErrStoreUnavailable)
+	}
+	return list[0], list[1], nil
+}
+
+// manyTickets is how many tickets one round trip of GetMany asks for.
+const manyTickets = 256
+
+// GetMany implements Store.
+func (r *Redis) GetMany(ctx context.Context, ids []string) ([]Ticket, error) {
+	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
+	defer cancel()
+	found := make([]Ticket, 0, len(ids))
+	for len(ids) > 0 {
+		n := min(len(ids), manyTickets)
+		some, err := r.getMany(ctx, ids[:n])
+		if err != nil {
+			return nil, err
+		}
+		found, ids = append(found, some...), ids[n:]
+	}
+	return found, nil
+}
+
+func (r *Redis) getMany(ctx context.Context, ids []string) ([]Ticket, error) {
+	pipe := r.rdb.Pipeline()
+	cmds := make([]*redis.Cmd, len(ids))
+	for i, id := range ids {
+		cmds[i] = pipe.EvalSha(ctx, stepGet.Hash(), []string{r.ticketKey(id)}, r.args(nil)...)
+	}
+	// Each command has its own error; the first of them is also Exec's.
+	_, _ = pipe.Exec(ctx)
+	found := make([]Ticket, 0, len(ids))
+	for i, id := range ids {
+		a, err := parseAnswer(cmds[i])
+		if err != nil {
+			// The server does not know the script yet, or the connection broke: the
+			// single step knows what to do about either.
+			if a, err = r.step(ctx, stepGet, r.ticketKey(id)); err != nil {
+				return nil, err
+			}
+		}
+		if t, err := a.ticket(id); err == nil {
+			found = append(found, t)
+		}
+	}
+	return found, nil
+}
+
+// RedisShelf is a KeyShelf in Redis, for the development key.
+func RedisShelf(rdb redis.UniversalClient) KeyShelf { return redisShelf{rdb} }
+
+type redisShelf struct{ rdb redis.UniversalClient }
+
+func (s redisShelf) PutFirst(ctx context.Context, name, text string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
+	defer cancel()
+	key := "posthouse:login:" + name
+	if err := s.rdb.SetNX(ctx, key, text, 0).Err(); err != nil {
+		return "", fmt.Errorf("%w: %w", ErrStoreUnavailable, err)
+	}
+	text, err := s.rdb.Get(ctx, key).Result()
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrStoreUnavailable, err)
+	}
+	return text, nil
+}

@@ -1,0 +1,195 @@
+package login
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// The steps. Each is the common beginning and a file of lua/, run by EVALSHA, and
+// by EVAL where the server does not know it yet (a restart, a failover).
+var (
+	stepCreate    = script(createLua)
+	stepGet       = script(getLua)
+	stepResume    = script(resumeLua)
+	stepUnbind    = script(unbindLua)
+	stepClaim     = script(claimLua)
+	stepConfirm   = script(confirmLua)
+	stepDelivered = script(deliveredLua)
+	stepEnd       = script(endLua)
+	stepPutCode   = script(putCodeLua)
+	stepExchange  = script(exchangeLua)
+	stepRevoke    = script(revokeLua)
+	stepOnce      = script(onceLua)
+	stepFinish    = script(finishLua)
+)
+
+var (
+	//go:embed lua/begin.lua
+	beginLua string
+	//go:embed lua/create.lua
+	createLua string
+	//go:embed lua/get.lua
+	getLua string
+	//go:embed lua/resume.lua
+	resumeLua string
+	//go:embed lua/unbind.lua
+	unbindLua string
+	//go:embed lua/claim.lua
+	claimLua string
+	//go:embed lua/confirm.lua
+	confirmLua string
+	//go:embed lua/delivered.lua
+	deliveredLua string
+	//go:embed lua/end.lua
+	endLua string
+	//go:embed lua/putcode.lua
+	putCodeLua string
+	//go:embed lua/exchange.lua
+	exchangeLua string
+	//go:embed lua/revoke.lua
+	revokeLua string
+	//go:embed lua/once.lua
+	onceLua string
+	//go:embed lua/finish.lua
+	finishLua string
+)
+
+func script(lua string) *redis.Script { return redis.NewScript(beginLua + lua) }
+
+// stepAnswer is what the answer function of lua/begin.lua returns.
+type stepAnswer struct {
+	outcome string
+	now     time.Time
+	moved   bool
+	fields  map[string]string // none when there is no such ticket
+}
+
+// step runs one script on one ticket.
+func (r *Redis) step(ctx context.Context, s *redis.Script, key string, args ...any) (a stepAnswer, err error) {
+	var cmd *redis.Cmd
+	err = r.try(ctx, func() error {
+		cmd = s.Run(ctx, r.rdb, []string{key}, r.args(args)...)
+		return cmd.Err()
+	})
+	if err != nil {
+		return a, err
+	}
+	if a, err = parseAnswer(cmd); err != nil {
+		return a, fmt.Errorf("%w: %w", ErrStoreUnavailable, err)
+	}
+	return a, nil
+}
+
+// args puts the shift of the clock in front and writes durations as milliseconds.
+func (r *Redis) args(args []any) []any {
+	out := make([]any, 0, len(args)+1)
+	out = append(out, milliseconds(r.skew))
+	for _, a := range args {
+		if d, ok := a.(time.Duration); ok {
+			a = milliseconds(d)
+		}
+		out = append(out, a)
+	}
+	return out
+}
+
+func parseAnswer(cmd *redis.Cmd) (a stepAnswer, err error) {
+	list, err := cmd.Slice()
+	if err != nil {
+		return a, err
+	}
+	bad := errors.New("unexpected answer of a script")
+	if len(list) != 4 {
+		return a, bad
+	}
+	outcome, ok1 := list[0].(string)
+	now, ok2 := list[1].(string)
+	moved, ok3 := list[2].(int64)
+	pairs, ok4 := list[3].([]any)
+	if !ok1 || !ok2 || !ok3 || !ok4 || len(pairs)%2 != 0 {
+		return a, bad
+	}
+	a = stepAnswer{outcome: outcome, now: timeOf(now), moved: moved == 1, fields: make(map[string]string, len(pairs)/2)}
+	for i := 0; i < len(pairs); i += 2 {
+		k, ok1 := pairs[i].(string)
+		v, ok2 := pairs[i+1].(string)
+		if !ok1 || !ok2 {
+			return a, bad
+		}
+		a.fields[k] = v
+	}
+	return a, nil
+}
+
+// ticket reads the fields; ErrUnauthorized when there are none.
+func (a stepAnswer) ticket(id string) (Ticket, error) {
+	f := a.fields
+	if f["st"] == "" {
+		return Ticket{}, ErrUnauthorized
+	}
+	return Ticket{
+		ID: id, WeChat: f["wx"], Account: f["acc"], AppID: f["app"], State: State(f["st"]),
+		SocketID: f["sid"], Raw: f["raw"] == "1", ResumeHash: f["rh"], Challenge: f["ch"],
+		OpenID: f["oid"], UnionID: f["uid"], JTI: f["jti"], IssuedAt: timeOf(f["iat"]),
+		CreatedAt: timeOf(f["cre"]), ExpiresAt: timeOf(f["exp"]),
+		Delivered: f["del"] == "1", Number: f["num"], Reason: f["why"],
+		Exchanged: f["xat"] != "", Revoked: f["rev"] == "1", Now: a.now, Moved: a.moved,
+	}, nil
+}
+
+// left is how long the ticket still answers for itself.
+func (a stepAnswer) left() time.Duration {
+	return max(time.Second, timeOf(a.fields["gone"]).Sub(a.now))
+}
+
+// timeOf reads milliseconds since 1970; "" is no time.
+func timeOf(text string) time.Time {
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return time.Time{}
+	}
+	return time.UnixMilli(n)
+}
+
+// retryWait lies between two tries of an operation.
+const retryWait = 100 * time.Millisecond
+
+// try repeats do while the connection fails and ctx has time: a restarting server
+// drops connections that a pool still holds. Every operation of this store may be
+// repeated: it finds what it did the first time and answers the same. redis.Nil is
+// passed through, everything else comes back wrapped.
+func (r *Redis) try(ctx context.Context, do func() error) error {
+	for {
+		err := do()
+		if err == nil || errors.Is(err, redis.Nil) {
+			return err
+		}
+		var reply redis.Error
+		if errors.As(err, &reply) && !restarting(reply) || ctx.Err() != nil {
+			return fmt.Errorf("%w: %w", ErrStoreUnavailable, err)
+		}
+		wait := time.NewTimer(retryWait)
+		select {
+		case <-wait.C:
+		case <-ctx.Done():
+			wait.Stop()
+			return fmt.Errorf("%w: %w", ErrStoreUnavailable, err)
+		}
+	}
+}
+
+// restarting reports replies of a server that will answer in a moment.
+func restarting(e redis.Error) bool {
+	for _, prefix := range []string{"LOADING", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "READONLY"} {
+		if redis.HasErrorPrefix(e, prefix) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,5 +1,0 @@
-package login_test
-
-import "testing"
-
-func eachRedis(t *testing.T, f func(t *testing.T, s *fixture)) {}
