@@ -126,5 +126,3 @@ type RestoredSession struct {
 	RecoverableSession
 	Missed []*parser.Packet
 }
-
-func (e *PartialError) Error() string { panic("todo") }

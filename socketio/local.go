@@ -2,6 +2,7 @@ package socketio
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"posthouse/socketio/parser"
@@ -10,64 +11,94 @@ import (
 // Local is the single-node adapter of one namespace: it owns the rooms and
 // delivers to the sockets of this process. Adapters for clusters wrap it and call
 // its methods for what arrives from other nodes. Safe for concurrent use.
-type Local struct{}
+type Local struct {
+	ns      *Namespace
+	watcher RoomWatcher
+
+	mu      sync.RWMutex
+	sockets map[string]*Socket
+	rooms   map[string]*room // without the sockets' own rooms, see inOwn
+	notices notices
+}
 
 var _ Adapter = (*Local)(nil)
 
+func newLocal(n *Namespace) *Local {
+	return &Local{ns: n, sockets: map[string]*Socket{}, rooms: map[string]*room{}}
+}
+
 // Namespace returns the namespace's name, with its leading slash.
-func (l *Local) Namespace() string { panic("todo") }
+func (l *Local) Namespace() string { return l.ns.name }
 
 // RecoveryEnabled reports whether connection state recovery is on, and for how
 // long sessions are kept.
-func (l *Local) RecoveryEnabled() (maxDisconnection time.Duration, ok bool) { panic("todo") }
+func (l *Local) RecoveryEnabled() (maxDisconnection time.Duration, ok bool) {
+	if r := l.ns.server.opts.Recovery; r != nil {
+		return r.MaxDisconnection, true
+	}
+	return 0, false
+}
 
-// HasRoom reports whether any socket of this node is in room.
-func (l *Local) HasRoom(room string) bool { panic("todo") }
-
-// Rooms returns the names of all rooms of this node.
-func (l *Local) Rooms() []string { panic("todo") }
-
-// HasSocket reports whether the socket id is connected here.
-func (l *Local) HasSocket(id string) bool { panic("todo") }
-
+// Broadcast sends an EVENT packet to the selected sockets of this node. It is
+// encoded once.
 func (l *Local) Broadcast(ctx context.Context, p *parser.Packet, o BroadcastOptions) error {
-	panic("todo")
+	targets := l.targets(o)
+	if len(targets) == 0 {
+		return nil
+	}
+	frames, err := l.frames(p, nil, o.Flags)
+	if err != nil {
+		return err
+	}
+	l.sendAll(targets, p, frames, o.Flags)
+	return nil
 }
 
-func (l *Local) BroadcastWithAck(ctx context.Context, p *parser.Packet, o BroadcastOptions) ([]Value, error) {
-	panic("todo")
-}
-
-// BroadcastAcks is the building block of a broadcast with acks that another node
-// asked for: it sends p under a fresh ack id, returns the number of receiving
-// sockets, and calls onAck once for each acknowledgement until stop is called
-// or ctx ends. onAck must not block.
-func (l *Local) BroadcastAcks(ctx context.Context, p *parser.Packet, o BroadcastOptions, onAck func(Value)) (clients int, stop func()) {
-	panic("todo")
-}
-
+// FetchSockets describes the selected sockets of this node.
 func (l *Local) FetchSockets(ctx context.Context, o BroadcastOptions) ([]SocketDetails, error) {
-	panic("todo")
+	targets := l.targets(o)
+	details := make([]SocketDetails, len(targets))
+	for i, s := range targets {
+		details[i] = SocketDetails{ID: s.id, Handshake: s.Handshake(), Rooms: s.Rooms(), Data: s.dataJSON()}
+	}
+	return details, nil
 }
+
+// AddSockets makes the selected sockets of this node join rooms.
 func (l *Local) AddSockets(ctx context.Context, o BroadcastOptions, rooms []string) error {
-	panic("todo")
+	for _, s := range l.targets(o) {
+		if err := l.join(s, rooms); err != nil {
+			return err
+		}
+	}
+	return nil
 }
+
+// DelSockets makes the selected sockets of this node leave rooms.
 func (l *Local) DelSockets(ctx context.Context, o BroadcastOptions, rooms []string) error {
-	panic("todo")
+	for _, s := range l.targets(o) {
+		for _, room := range rooms {
+			l.leaveRoom(s, room)
+		}
+	}
+	return nil
 }
+
+// DisconnectSockets disconnects the selected sockets of this node.
 func (l *Local) DisconnectSockets(ctx context.Context, o BroadcastOptions, closeConn bool) error {
-	panic("todo")
+	for _, s := range l.targets(o) {
+		s.Disconnect(closeConn)
+	}
+	return nil
 }
 
 // ServerSideEmit on a single node reaches nobody.
 func (l *Local) ServerSideEmit(ctx context.Context, args Value, withAck bool) ([]Value, error) {
-	panic("todo")
+	return nil, nil
 }
 
-// DispatchServerSideEmit hands an event from another node to this namespace's
-// OnServerSideEmit listeners. ack is nil when none was asked for; else it is
-// called at most once with the first argument of the acknowledgement.
-func (l *Local) DispatchServerSideEmit(args Value, ack func(Value)) { panic("todo") }
+// ServerCount is 1.
+func (l *Local) ServerCount(ctx context.Context) (int, error) { return 1, nil }
 
-func (l *Local) ServerCount(ctx context.Context) (int, error) { panic("todo") }
-func (l *Local) Close() error                                 { panic("todo") }
+// Close does nothing: a Local has nothing but memory.
+func (l *Local) Close() error { return nil }

@@ -1,0 +1,197 @@
+package socketio
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"posthouse/socketio/engineio"
+	"posthouse/socketio/parser"
+)
+
+// conn is one Engine.IO session: it joins messages into packets and hands them
+// to the sockets, one per namespace. Receive and Closed are called by the
+// session, one at a time.
+type conn struct {
+	server  *Server
+	session *engineio.Session
+	opening *opening
+	ctx     context.Context // values for the sockets; lives as long as the server
+
+	// Used by Receive only:
+	decoder parser.Decoder
+	unknown int         // CONNECTs to namespaces that do not exist
+	partial *time.Timer // runs while attachments are missing
+
+	mu       sync.Mutex
+	joined   []*Socket        // few: a slice is smaller and faster than a map
+	attempts []*attempt       // CONNECTs under way
+	expelled []string         // namespaces the server disconnected, see route
+	timer    *time.Timer      // ConnectTimeout; nil once a namespace was joined
+	closed   *DisconnectError // why the session ended
+}
+
+var _ engineio.Handler = (*conn)(nil)
+
+func (s *Server) accept(session *engineio.Session, r *http.Request) (engineio.Handler, error) {
+	if s.closing.Load() {
+		return nil, ErrClosed
+	}
+	c := &conn{
+		server:  s,
+		session: session,
+		opening: newOpening(r, s.opts.ClientAddress(r)),
+		ctx:     s.ctx,
+		decoder: s.opts.Codec.NewDecoder(),
+	}
+	if s.opts.ConnContext != nil {
+		c.ctx = s.opts.ConnContext(s.ctx, r)
+	}
+	c.timer = time.AfterFunc(s.opts.ConnectTimeout, func() {
+		s.log.Debug("socketio: no namespace joined in time", "session", "closed")
+		session.Close()
+	})
+	if session.Protocol() == 3 {
+		c.connect("/", nil) // section 2.2: implied
+	}
+	return c, nil
+}
+
+// Receive takes one message. Its error closes the connection: the protocol
+// knows no error packet (section 3.2).
+func (c *conn) Receive(m engineio.Message) error {
+	p, err := c.decoder.Add(m)
+	if err == nil && p == nil {
+		c.awaitAttachments()
+		return nil
+	}
+	if c.partial != nil {
+		c.partial.Stop()
+	}
+	if err == nil {
+		err = c.route(p)
+	}
+	if err != nil && !errors.Is(err, engineio.ErrPause) {
+		for _, s := range c.sockets() {
+			s.call(func() { s.report(err) })
+		}
+	}
+	return err
+}
+
+// awaitAttachments bounds the time that a binary packet may stay incomplete.
+func (c *conn) awaitAttachments() {
+	limit := c.server.opts.Limits.AttachmentTimeout
+	switch {
+	case limit < 0:
+	case c.partial == nil:
+		c.partial = time.AfterFunc(limit, c.session.Discard)
+	default:
+		c.partial.Reset(limit)
+	}
+}
+
+func (c *conn) route(p *parser.Packet) error {
+	name := p.Namespace
+	if c.session.Protocol() == 3 {
+		name, _ = cutQuery(name)
+	}
+	switch p.Type {
+	case parser.Connect:
+		return c.receiveConnect(p)
+	case parser.ConnectError:
+		return fmt.Errorf("socketio: CONNECT_ERROR from a client")
+	}
+	s, expelled := c.find(name)
+	if s == nil {
+		if expelled {
+			return nil // it was on its way when the server disconnected the namespace
+		}
+		return fmt.Errorf("socketio: packet type %d for a namespace that is not joined", p.Type)
+	}
+	switch p.Type {
+	case parser.Event:
+		return s.post(newEvent(s, p))
+	case parser.Ack:
+		if p.ID != nil {
+			if fn := s.take(*p.ID); fn != nil {
+				fn(Args{bytes.Clone(parser.List(p.Data)), p.Attachments}, nil)
+			}
+		}
+	case parser.Disconnect:
+		c.forget(s, false)
+		s.end(ReasonClientNamespace, nil)
+	}
+	return nil
+}
+
+// find returns the socket of a namespace; without one, whether the server has
+// disconnected it.
+func (c *conn) find(namespace string) (s *Socket, expelled bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, s := range c.joined {
+		if s.ns.name == namespace {
+			return s, false
+		}
+	}
+	return nil, slices.Contains(c.expelled, namespace)
+}
+
+// sockets returns the sockets of the connection.
+func (c *conn) sockets() []*Socket {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.joined)
+}
+
+// forget removes a socket from the routing.
+func (c *conn) forget(s *Socket, byServer bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if i := slices.Index(c.joined, s); i >= 0 {
+		c.joined = slices.Delete(c.joined, i, i+1)
+		if byServer && !slices.Contains(c.expelled, s.ns.name) && len(c.expelled) < maxExpelled {
+			c.expelled = append(c.expelled, s.ns.name)
+		}
+	}
+}
+
+// maxExpelled bounds the names remembered per connection.
+const maxExpelled = 64
+
+// Closed ends all sockets of the connection.
+func (c *conn) Closed(reason engineio.Reason, description error) {
+	c.mu.Lock()
+	c.closed = &DisconnectError{Reason(reason), description}
+	sockets, attempts, timer := c.joined, c.attempts, c.timer
+	c.joined, c.attempts, c.timer = nil, nil, nil
+	c.mu.Unlock()
+	if timer != nil {
+		timer.Stop()
+	}
+	if c.partial != nil {
+		c.partial.Stop()
+	}
+	for _, a := range attempts {
+		a.abandon(c.closed)
+	}
+	for _, s := range sockets {
+		s.end(Reason(reason), description)
+	}
+	if fn := c.server.opts.ConnClosed; fn != nil {
+		fn(c.ctx)
+	}
+}
+
+// send sends a packet of the connection itself.
+func (c *conn) send(p *parser.Packet) {
+	if messages, err := c.server.opts.Codec.Encode(nil, p); err == nil {
+		_ = c.session.SendMessages(messages...) // a closed session needs no answer
+	}
+}

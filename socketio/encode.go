@@ -1,0 +1,155 @@
+package socketio
+
+import (
+	"bytes"
+	"encoding/json"
+	"reflect"
+	"strconv"
+	"sync"
+
+	"posthouse/socketio/engineio"
+	"posthouse/socketio/parser"
+)
+
+// scratch is what sending one packet needs; pooled, so that a message to one
+// client allocates nothing of its own.
+type scratch struct {
+	packet   parser.Packet
+	data     []byte
+	text     []byte
+	messages []engineio.Message
+}
+
+var scratches = sync.Pool{New: func() any { return new(scratch) }}
+
+func getScratch() *scratch { return scratches.Get().(*scratch) }
+
+// release gives the buffers back, unless one became too large to keep around.
+func (sc *scratch) release() {
+	const keep = 64 << 10
+	if cap(sc.data)+cap(sc.text) > keep {
+		return
+	}
+	clear(sc.messages)
+	sc.packet, sc.data, sc.text, sc.messages = parser.Packet{}, sc.data[:0], sc.text[:0], sc.messages[:0]
+	scratches.Put(sc)
+}
+
+// appendEvent appends ["event",args…] as the data of an EVENT packet.
+func appendEvent(dst []byte, event string, args []any) ([]byte, [][]byte, error) {
+	if parser.Reserved(event) {
+		return dst, nil, ErrReserved
+	}
+	dst = append(dst, '[')
+	dst = appendString(dst, event)
+	if len(args) > 0 {
+		dst = append(dst, ',')
+	}
+	before := len(dst)
+	dst, attachments, err := appendArgs(dst, nil, args)
+	if err != nil {
+		return dst, nil, err
+	}
+	if len(args) > 0 && len(dst) == before { // empty Args
+		dst = dst[:before-1]
+	}
+	return append(dst, ']'), attachments, nil
+}
+
+// appendArgs appends values as JSON.stringify would, comma separated, and
+// collects their binary parts. Args are spliced in, all of them.
+func appendArgs(dst []byte, attachments [][]byte, args []any) ([]byte, [][]byte, error) {
+	var err error
+	for _, arg := range args {
+		start := len(dst)
+		if n := len(dst); n > 0 && dst[n-1] != '[' && dst[n-1] != ',' {
+			dst = append(dst, ',')
+		}
+		value := len(dst)
+		switch v := arg.(type) {
+		case Args:
+			dst, attachments = splice(dst, attachments, v.list, v.attachments)
+		case Value:
+			dst, attachments = splice(dst, attachments, v.JSON, v.Attachments)
+		case nil:
+			dst = append(dst, "null"...)
+		case string:
+			dst = appendString(dst, v)
+		case int:
+			dst = strconv.AppendInt(dst, int64(v), 10)
+		case bool:
+			dst = strconv.AppendBool(dst, v)
+		case []byte:
+			dst = appendPlaceholder(dst, len(attachments))
+			attachments = append(attachments, v)
+		default:
+			if dst, attachments, err = parser.AppendValue(dst, attachments, v); err != nil {
+				return dst, nil, err
+			}
+		}
+		if len(dst) == value {
+			dst = dst[:start] // empty Args take no place
+		}
+	}
+	return dst, attachments, nil
+}
+
+const placeholder = `{"_placeholder":true,"num":`
+
+func appendPlaceholder(dst []byte, num int) []byte {
+	dst = append(dst, placeholder...)
+	dst = strconv.AppendInt(dst, int64(num), 10)
+	return append(dst, '}')
+}
+
+// splice appends canonical JSON whose placeholders count from zero after others
+// that did, and takes over only the attachments that it refers to. (In canonical
+// form the text of a placeholder cannot occur inside a string: its quotes would
+// be escaped.)
+func splice(dst []byte, attachments [][]byte, text []byte, own [][]byte) ([]byte, [][]byte) {
+	if len(own) == 0 {
+		return append(dst, text...), attachments
+	}
+	for {
+		i := bytes.Index(text, []byte(placeholder))
+		if i < 0 {
+			return append(dst, text...), attachments
+		}
+		dst = append(dst, text[:i]...)
+		text = text[i+len(placeholder):]
+		end := bytes.IndexByte(text, '}')
+		num, err := strconv.Atoi(string(text[:max(end, 0)]))
+		if err != nil || num < 0 || num >= len(own) { // a Value made by hand, and wrongly
+			dst = append(dst, "null"...)
+		} else {
+			dst = appendPlaceholder(dst, len(attachments))
+			attachments = append(attachments, own[num])
+		}
+		text = text[end+1:]
+	}
+}
+
+// appendString appends a JSON string; names and short texts need no escaping.
+func appendString(dst []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c == '"' || c == '\\' || c >= 0x7f {
+			dst, _, _ = parser.AppendValue(dst, nil, s)
+			return dst
+		}
+	}
+	dst = append(dst, '"')
+	dst = append(dst, s...)
+	return append(dst, '"')
+}
+
+// encodeJSON encodes one value without binary parts.
+func encodeJSON(v any) (json.RawMessage, error) {
+	data, _, err := parser.AppendValue(nil, nil, v)
+	return data, err
+}
+
+// isText reports whether a codec is the protocol's own, whose packets are
+// appended to pooled buffers.
+func isText(c parser.Codec) bool {
+	return reflect.TypeOf(c) == reflect.TypeOf(parser.Default(nil))
+}

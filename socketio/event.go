@@ -1,0 +1,133 @@
+package socketio
+
+import (
+	"context"
+	"sync/atomic"
+
+	"posthouse/socketio/parser"
+)
+
+// Event is one event that a client sent. Its arguments stay JSON until Bind
+// knows their types. An Event may be kept and acknowledged later, from any
+// goroutine.
+type Event struct {
+	socket *Socket
+	next   *Event // in the mailbox
+
+	raw         []byte // ["name",arg,…]
+	name, list  []byte // both alias raw; list is the arguments without brackets
+	attachments [][]byte
+	id          uint64
+	task        task
+	wantsAck    bool
+	acked       atomic.Bool
+
+	fn func() // of taskCall and taskClose
+}
+
+// Socket returns the socket that received the event.
+func (e *Event) Socket() *Socket { return e.socket }
+
+// Context returns the context of the socket: it ends when the socket does.
+func (e *Event) Context() context.Context { return e.socket.Context() }
+
+// Name returns the event's name. A numeric name is given as its text.
+func (e *Event) Name() string { return string(e.name) }
+
+// Args returns the arguments after the name, still undecoded. They stay valid
+// as long as anyone holds them.
+func (e *Event) Args() Args { return Args{e.list, e.attachments} }
+
+// SetArgs replaces the arguments: for a Socket.Use function that alters an event
+// before the handlers see it.
+func (e *Event) SetArgs(args ...any) error {
+	list, attachments, err := appendArgs(nil, nil, args)
+	if err != nil {
+		return err
+	}
+	e.list, e.attachments = list, attachments
+	return nil
+}
+
+// Bind decodes the arguments into dst, in order, as json.Unmarshal does; a
+// []byte anywhere in a destination takes a binary value. More arguments than
+// destinations are ignored. A missing one is an error, unless it is for a
+// pointer to a pointer, which is left alone.
+func (e *Event) Bind(dst ...any) error { return e.Args().Bind(dst...) }
+
+// WantsAck reports whether the client asked for an acknowledgement.
+func (e *Event) WantsAck() bool { return e.wantsAck }
+
+// Ack acknowledges the event: the client's callback gets args. Args given as
+// one value of type Args are passed on as they came, without decoding. It
+// returns ErrNoAck when the client did not ask, ErrAcked after the first call
+// and ErrDisconnected when the client is gone.
+func (e *Event) Ack(args ...any) error {
+	if !e.wantsAck {
+		return ErrNoAck
+	}
+	if e.acked.Swap(true) {
+		return ErrAcked
+	}
+	sc := getScratch()
+	defer sc.release()
+	p := &sc.packet
+	p.Type, p.ID = parser.Ack, &e.id
+	if a, ok := only(args); ok { // splice: nothing is decoded or scanned
+		sc.data = append(append(append(sc.data, '['), a.list...), ']')
+		p.Attachments = a.attachments
+	} else {
+		var err error
+		sc.data = append(sc.data, '[')
+		if sc.data, p.Attachments, err = appendArgs(sc.data, nil, args); err != nil {
+			e.acked.Store(false) // the client still waits for an answer
+			return err
+		}
+		sc.data = append(sc.data, ']')
+	}
+	p.Data = sc.data
+	return e.socket.transmit(sc, sendFlags{})
+}
+
+func only(args []any) (Args, bool) {
+	if len(args) != 1 {
+		return Args{}, false
+	}
+	a, ok := args[0].(Args)
+	return a, ok
+}
+
+// newEvent copies a packet, whose bytes are the decoder's, into an Event. Event
+// and copy are one allocation unless the payload is long.
+func newEvent(s *Socket, p *parser.Packet) *Event {
+	var e *Event
+	var raw []byte
+	switch n := len(p.Data); {
+	case n <= 64:
+		b := new(struct {
+			Event
+			buf [64]byte
+		})
+		e, raw = &b.Event, b.buf[:n:n]
+	case n <= 224:
+		b := new(struct {
+			Event
+			buf [224]byte
+		})
+		e, raw = &b.Event, b.buf[:n:n]
+	case n <= 992:
+		b := new(struct {
+			Event
+			buf [992]byte
+		})
+		e, raw = &b.Event, b.buf[:n:n]
+	default:
+		e, raw = new(Event), make([]byte, n)
+	}
+	copy(raw, p.Data)
+	e.socket, e.raw, e.attachments = s, raw, p.Attachments
+	if p.ID != nil {
+		e.id, e.wantsAck = *p.ID, true
+	}
+	return e
+}

@@ -1,0 +1,100 @@
+package socketio
+
+import (
+	"encoding/json"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// opening is what is kept of the first request of a connection. Headers are
+// packed into one string: ten of them in a map cost more than the rest of a socket.
+type opening struct {
+	headers string // name NUL value NUL …
+	url     string
+	address string
+	issued  int64 // ms
+	xdomain bool
+	secure  bool
+}
+
+func newOpening(r *http.Request, address string) *opening {
+	o := &opening{
+		url:     strings.Clone(r.RequestURI),
+		address: strings.Clone(address),
+		issued:  time.Now().UnixMilli(),
+		xdomain: r.Header.Get("Origin") != "",
+		secure:  r.TLS != nil,
+	}
+	if o.url == "" {
+		o.url = r.URL.RequestURI()
+	}
+	var b strings.Builder
+	put := func(name, value string) {
+		b.WriteString(strings.ToLower(name))
+		b.WriteByte(0)
+		b.WriteString(value)
+		b.WriteByte(0)
+	}
+	put("host", r.Host) // net/http takes it out of the header
+	for name, values := range r.Header {
+		sep := ", "
+		if name == "Cookie" {
+			sep = "; "
+		}
+		put(name, strings.Join(values, sep))
+	}
+	o.headers = b.String()
+	return o
+}
+
+// handshake builds the public form; the connection keeps only the packed one.
+func (o *opening) handshake(auth json.RawMessage) *Handshake {
+	h := &Handshake{
+		Headers: map[string]string{},
+		Time:    jsDate(time.UnixMilli(o.issued)),
+		Address: o.address,
+		XDomain: o.xdomain,
+		Secure:  o.secure,
+		Issued:  o.issued,
+		URL:     o.url,
+		Query:   map[string]string{},
+		Auth:    auth,
+	}
+	for rest := o.headers; rest != ""; {
+		var name, value string
+		name, rest, _ = strings.Cut(rest, "\x00")
+		value, rest, _ = strings.Cut(rest, "\x00")
+		h.Headers[name] = value
+	}
+	if _, query, ok := strings.Cut(o.url, "?"); ok {
+		h.Query = flatQuery(query)
+	}
+	return h
+}
+
+// flatQuery parses a query string; the last of equal keys wins (section 1.1).
+func flatQuery(query string) map[string]string {
+	flat := map[string]string{}
+	values, _ := url.ParseQuery(query) // what cannot be parsed is left out
+	for key, vs := range values {
+		flat[key] = vs[len(vs)-1]
+	}
+	return flat
+}
+
+// jsDate formats as JavaScript's Date.toString.
+func jsDate(t time.Time) string {
+	t = t.UTC()
+	return t.Format("Mon Jan 02 2006 15:04:05 GMT-0700") + " (Coordinated Universal Time)"
+}
+
+func remoteHost(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}

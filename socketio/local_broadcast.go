@@ -1,0 +1,117 @@
+package socketio
+
+import (
+	"context"
+	"sync"
+
+	"posthouse/socketio/engineio"
+	"posthouse/socketio/parser"
+)
+
+// frames encodes a packet once for all its receivers.
+func (l *Local) frames(p *parser.Packet, id *uint64, f BroadcastFlags) ([]*engineio.Frame, error) {
+	own := *p
+	own.Namespace, own.ID = l.ns.name, id
+	messages, err := l.ns.server.opts.Codec.Encode(nil, &own)
+	if err != nil {
+		return nil, err
+	}
+	frames := make([]*engineio.Frame, len(messages))
+	for i, m := range messages {
+		frames[i] = engineio.NewFrame(m, !f.NoCompress)
+	}
+	return frames, nil
+}
+
+// sendAll sends to each target. Send never blocks, so that one slow client
+// holds up nobody.
+func (l *Local) sendAll(targets []*Socket, p *parser.Packet, frames []*engineio.Frame, f BroadcastFlags) {
+	for _, s := range targets {
+		if s.hasOutgoing.Load() {
+			s.guard(func() { s.callOutgoing(p) })
+		}
+		_ = s.deliver(frames, f.Volatile) // a socket that has just gone gets nothing
+	}
+}
+
+// BroadcastAcks is the building block of a broadcast with acks that another node
+// asked for: it sends p under a fresh ack id, returns the number of receiving
+// sockets, and calls onAck once for each acknowledgement until stop is called
+// or ctx ends. onAck must not block.
+func (l *Local) BroadcastAcks(ctx context.Context, p *parser.Packet, o BroadcastOptions, onAck func(Value)) (clients int, stop func()) {
+	targets := l.targets(o)
+	if len(targets) == 0 {
+		return 0, func() {}
+	}
+	id := l.ns.lastAck.Add(1) - 1
+	frames, err := l.frames(p, &id, o.Flags)
+	if err != nil {
+		l.ns.server.log.Warn("socketio: broadcast cannot be encoded", "namespace", l.ns.name, "error", err)
+		return 0, func() {}
+	}
+	answer := func(a Args, err error) {
+		if err == nil {
+			onAck(a.first())
+		}
+	}
+	for i, s := range targets {
+		if err := s.expect(id, answer); err != nil {
+			targets[i] = nil // gone, but counted: who is asked was decided above
+		}
+	}
+	var once sync.Once
+	forget := func() {
+		once.Do(func() {
+			for _, s := range targets {
+				if s != nil {
+					s.take(id)
+				}
+			}
+		})
+	}
+	unregister := context.AfterFunc(ctx, forget)
+	for _, s := range targets {
+		if s == nil {
+			continue
+		}
+		l.sendAll([]*Socket{s}, p, frames, o.Flags)
+	}
+	return len(targets), func() { unregister(); forget() }
+}
+
+// BroadcastWithAck sends p to the selected sockets of this node and gathers
+// their acknowledgements.
+func (l *Local) BroadcastWithAck(ctx context.Context, p *parser.Packet, o BroadcastOptions) ([]Value, error) {
+	ctx, cancel := l.ns.server.withDeadline(ctx, o.Flags.Timeout)
+	defer cancel()
+	var mu sync.Mutex
+	var values []Value
+	expected := -1 // unknown until all have been sent to
+	done := make(chan struct{})
+	clients, stop := l.BroadcastAcks(ctx, p, o, func(v Value) {
+		mu.Lock()
+		defer mu.Unlock()
+		values = append(values, v)
+		if len(values) == expected {
+			close(done)
+		}
+	})
+	defer stop()
+	mu.Lock()
+	expected = clients
+	complete := len(values) == expected
+	mu.Unlock()
+	if !complete {
+		select {
+		case <-done:
+		case <-ctx.Done():
+		}
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	got := values[:len(values):len(values)]
+	if len(got) < clients {
+		return got, &PartialError{Op: "emitWithAck", Expected: clients, Received: len(got)}
+	}
+	return got, nil
+}

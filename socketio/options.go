@@ -1,0 +1,153 @@
+package socketio
+
+import (
+	"context"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"posthouse/socketio/engineio"
+	"posthouse/socketio/parser"
+)
+
+// Options configures a Server. The zero value of a field means the default of
+// the Node server; nil options mean all defaults. They are read once, by
+// NewServer.
+type Options struct {
+	// Engine configures what is below: transports, heartbeat, size limits, CORS,
+	// revision 3 clients. Accept is the server's own and ignored; Path defaults
+	// to "/socket.io/".
+	Engine engineio.Options
+
+	// NewAdapter makes the adapter of each namespace. Default: in memory.
+	NewAdapter NewAdapter
+	// Codec is the packet format, parser.Default(nil) unless set. Clients must use
+	// the same one.
+	Codec parser.Codec
+	// ConnectTimeout is how long a connection may stay without joining any
+	// namespace. Default 45 s.
+	ConnectTimeout time.Duration
+	// Recovery turns connection state recovery on.
+	Recovery *Recovery
+	// KeepEmptyNamespaces keeps dynamic namespaces whose last socket left. They
+	// are forgotten by default (unlike in Node), since clients choose their names.
+	KeepEmptyNamespaces bool
+	// Bundles holds the client files to serve below Path, by their fixed names
+	// (see BundleNames). Nil serves none: no copy of the client is part of this
+	// module. Give it os.DirFS of the client-dist folder of the npm package, or an
+	// embed.FS.
+	Bundles fs.FS
+	// ConnContext derives the context of a connection's sockets from its first
+	// HTTP request: the place to keep what a login middleware in front found
+	// out. The request is valid only during the call, and so is its own context:
+	// derive from ctx.
+	ConnContext func(ctx context.Context, r *http.Request) context.Context
+	// ConnClosed is told once when a connection has ended, with the context that
+	// ConnContext gave it: the place to give back what was counted there. It
+	// must not block.
+	ConnClosed func(ctx context.Context)
+	// ClientAddress tells the address shown in Handshake.Address, for servers
+	// behind proxies. Default: the host part of r.RemoteAddr.
+	ClientAddress func(r *http.Request) string
+	// Limits are the bounds of what clients may ask for.
+	Limits Limits
+	// Logger defaults to slog.Default.
+	Logger *slog.Logger
+}
+
+// Recovery configures connection state recovery (protocol notes, section 3.8).
+type Recovery struct {
+	// MaxDisconnection is how long a lost socket can come back. Default 2 minutes.
+	MaxDisconnection time.Duration
+	// RunMiddlewares runs the namespace's middlewares for recovered sockets too.
+	RunMiddlewares bool
+	// MaxPackets bounds the packets each namespace keeps in memory for sockets that come
+	// back; beyond it the oldest are forgotten, and who missed one of those gets a
+	// fresh session. Default 10 000. Used by the in-memory store only.
+	MaxPackets int
+}
+
+// Limits bound what one client can make the server hold. Zero means the
+// default, a negative value no limit.
+type Limits struct {
+	// AttachmentTimeout is how long a binary packet may miss attachments before
+	// its connection is closed. Default 10 s.
+	AttachmentTimeout time.Duration
+	// Namespaces is how many namespaces a connection may join. Default 16.
+	Namespaces int
+	// UnknownNamespaces is how many CONNECTs to namespaces that do not exist are
+	// answered before the connection is closed. Default 5.
+	UnknownNamespaces int
+	// AuthBytes is the longest CONNECT payload. Default 8 KiB.
+	AuthBytes int
+	// Events is how many received events wait for a socket's handlers before its
+	// connection is no longer read. Default 64. It rises sixteenfold while the
+	// server waits for an acknowledgement of that socket, which comes on the same
+	// connection.
+	Events int
+	// EventBytes is Events in bytes. Default 1 MiB.
+	EventBytes int
+	// Acks is how many acknowledgements the server waits for per socket; one more
+	// and the oldest ends with ErrTimeout. Default 1000.
+	Acks int
+	// AckTimeout ends the wait for an acknowledgement when neither the context nor Timeout does.
+	// Default 10 s.
+	AckTimeout time.Duration
+	// Rooms is how many rooms a socket may be in, besides its own. Default 256.
+	Rooms int
+	// RoomName is the longest name of a room in bytes. Default 255.
+	RoomName int
+}
+
+func (o *Options) withDefaults() Options {
+	var v Options
+	if o != nil {
+		v = *o
+	}
+	if v.Engine.Path == "" {
+		v.Engine.Path = "/socket.io/"
+	}
+	if v.Codec == nil {
+		v.Codec = parser.Default(nil)
+	}
+	if v.ConnectTimeout == 0 {
+		v.ConnectTimeout = 45 * time.Second
+	}
+	if v.Logger == nil {
+		v.Logger = slog.Default()
+	}
+	if v.Engine.Logger == nil {
+		v.Engine.Logger = v.Logger
+	}
+	if v.ClientAddress == nil {
+		v.ClientAddress = remoteHost
+	}
+	if v.Recovery != nil {
+		r := *v.Recovery
+		orDefault(&r.MaxDisconnection, 2*time.Minute)
+		orDefault(&r.MaxPackets, 10_000)
+		v.Recovery = &r
+	}
+	l := &v.Limits
+	orDefault(&l.AttachmentTimeout, 10*time.Second)
+	orDefault(&l.Namespaces, 16)
+	orDefault(&l.UnknownNamespaces, 5)
+	orDefault(&l.AuthBytes, 8<<10)
+	orDefault(&l.Events, 64)
+	orDefault(&l.EventBytes, 1<<20)
+	orDefault(&l.Acks, 1000)
+	orDefault(&l.AckTimeout, 10*time.Second)
+	orDefault(&l.Rooms, 256)
+	orDefault(&l.RoomName, 255)
+	return v
+}
+
+func orDefault[T int | time.Duration](v *T, d T) {
+	if *v == 0 {
+		*v = d
+	}
+}
+
+// over reports whether n exceeds a limit of which negative means none.
+func over(n, limit int) bool { return limit >= 0 && n > limit }

@@ -1,0 +1,106 @@
+package socketio
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"posthouse/socketio/engineio"
+)
+
+// Server is a Socket.IO server: an http.Handler to mount at Options.Engine.Path.
+// It is its own main namespace, "/".
+type Server struct {
+	*Namespace // "/"
+
+	opts      Options
+	engine    *engineio.Server
+	log       *slog.Logger
+	textCodec bool // the codec is the protocol's own
+	ctx       context.Context
+	stop      context.CancelCauseFunc
+	bundles   *bundles
+	live      tally // sockets and attempts that have not come to their end
+	closing   atomic.Bool
+
+	mu          sync.Mutex
+	namespaces  map[string]*entry
+	parents     []*ParentNamespace
+	onNamespace []func(*Namespace)
+	shutdown    bool
+}
+
+// NewServer returns a server that is ready to serve. It starts nothing. It
+// panics when the adapter of the main namespace cannot be made: give adapters
+// whose making cannot fail, or use New.
+func NewServer(o *Options) *Server {
+	s, err := New(o)
+	if err != nil {
+		panic(err)
+	}
+	return s
+}
+
+// New is NewServer with the error of Options.NewAdapter.
+func New(o *Options) (*Server, error) {
+	s := &Server{opts: o.withDefaults(), namespaces: map[string]*entry{}}
+	s.log = s.opts.Logger
+	s.textCodec = isText(s.opts.Codec)
+	// The lifetime of the server, which is nobody's request.
+	s.ctx, s.stop = context.WithCancelCause(context.Background())
+	s.opts.Engine.Accept = s.accept
+	s.engine = engineio.NewServer(&s.opts.Engine)
+	s.bundles = newBundles(s.opts.Bundles)
+	main, err := s.of("/", nil, false)
+	if err != nil {
+		return nil, err
+	}
+	s.Namespace = main
+	return s, nil
+}
+
+// Engine returns the Engine.IO server below.
+func (s *Server) Engine() *engineio.Server { return s.engine }
+
+// ServeHTTP serves the engine and, if configured, the client bundles.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if s.bundles != nil {
+		if name, ok := strings.CutPrefix(r.URL.Path, s.opts.Engine.Path); ok && s.bundles.serve(w, r, name) {
+			return
+		}
+	}
+	s.engine.ServeHTTP(w, r)
+}
+
+// Of returns the namespace of that name and creates it when needed; a missing
+// leading slash is added. It panics when the adapter cannot be made: TryOf
+// returns the error.
+func (s *Server) Of(name string) *Namespace {
+	n, err := s.TryOf(name)
+	if err != nil {
+		panic(err)
+	}
+	return n
+}
+
+// TryOf is Of with the error of Options.NewAdapter.
+func (s *Server) TryOf(name string) (*Namespace, error) {
+	if !strings.HasPrefix(name, "/") {
+		name = "/" + name
+	}
+	if s.exists(name) {
+		return s.of(name, nil, false)
+	}
+	return s.of(name, s.parentFor(s.ctx, name, emptyObject), false)
+}
+
+// OnNamespace calls fn for every namespace made from now on, before it has
+// sockets.
+func (s *Server) OnNamespace(fn func(*Namespace)) {
+	s.mu.Lock()
+	s.onNamespace = append(s.onNamespace, fn)
+	s.mu.Unlock()
+}

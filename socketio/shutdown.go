@@ -1,0 +1,116 @@
+package socketio
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"time"
+)
+
+// Shutdown refuses new clients, disconnects all sockets (reason
+// ReasonServerShutdown), waits until their handlers have come to an end, and
+// closes the engine and the adapters. When ctx ends first it returns what is
+// missing, and everything is closed all the same. It is idempotent; the HTTP server
+// is its owner's to stop, afterwards.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.closing.Store(true)
+	s.mu.Lock()
+	again := s.shutdown
+	s.shutdown = true
+	s.mu.Unlock()
+	if again {
+		return s.live.wait(ctx)
+	}
+	namespaces := s.all()
+	for _, n := range namespaces {
+		for s := range n.Sockets() {
+			s.end(ReasonServerShutdown, nil)
+		}
+	}
+	errs := []error{s.engine.Shutdown(ctx), s.live.wait(ctx)}
+	for _, n := range namespaces {
+		errs = append(errs, n.adapter.Close())
+	}
+	s.stop(ErrClosed)
+	return errors.Join(errs...)
+}
+
+// Drain refuses new clients and closes the connections that exist one after the
+// other, in random order and evenly over the given time, so that they do not
+// all come back to another replica at once. It returns early when ctx ends.
+// Shutdown comes afterwards.
+func (s *Server) Drain(ctx context.Context, over time.Duration) error {
+	s.closing.Store(true)
+	seen := map[*conn]bool{}
+	var conns []*conn
+	for _, n := range s.all() {
+		for s := range n.Sockets() {
+			if !seen[s.conn] {
+				seen[s.conn] = true
+				conns = append(conns, s.conn)
+			}
+		}
+	}
+	if len(conns) == 0 {
+		return nil
+	}
+	rand.Shuffle(len(conns), func(i, j int) { conns[i], conns[j] = conns[j], conns[i] })
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	start := time.Now()
+	for i, c := range conns {
+		timer.Reset(time.Until(start.Add(over * time.Duration(i) / time.Duration(len(conns)))))
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		for _, s := range c.sockets() {
+			s.end(ReasonServerShutdown, nil)
+		}
+		c.session.Close()
+	}
+	return nil
+}
+
+// tally counts what Shutdown waits for.
+type tally struct {
+	mu   sync.Mutex
+	n    int
+	zero []chan struct{}
+}
+
+func (t *tally) add() {
+	t.mu.Lock()
+	t.n++
+	t.mu.Unlock()
+}
+
+func (t *tally) done() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.n--; t.n == 0 {
+		for _, c := range t.zero {
+			close(c)
+		}
+		t.zero = nil
+	}
+}
+
+func (t *tally) wait(ctx context.Context) error {
+	t.mu.Lock()
+	if t.n == 0 {
+		t.mu.Unlock()
+		return nil
+	}
+	zero := make(chan struct{})
+	t.zero = append(t.zero, zero)
+	t.mu.Unlock()
+	select {
+	case <-zero:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

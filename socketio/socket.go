@@ -1,0 +1,129 @@
+package socketio
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"sync"
+	"sync/atomic"
+
+	"posthouse/socketio/engineio"
+)
+
+// Socket is one client in one namespace. All methods are safe for concurrent
+// use and may be called from handlers.
+type Socket struct {
+	id   string
+	ns   *Namespace
+	conn *conn
+	auth json.RawMessage
+
+	status      atomic.Uint32 // connecting, connected or gone
+	dropping    atomic.Bool   // the server disconnected it: queued events are not handled
+	holding     atomic.Bool   // what is sent waits in held for the CONNECT packet
+	hasOutgoing atomic.Bool   // there are OnAnyOutgoing listeners
+
+	mu        sync.Mutex // a leaf, except that held frames are sent under it
+	box       mailbox
+	run       func()
+	closing   bool // the close task is queued: nothing may be queued after it
+	listeners *listeners
+	acks      map[uint64]ackFunc
+	held      []heldFrames
+	data      map[string]any
+	ctx       context.Context
+	cancel    context.CancelCauseFunc
+	resume    *resumption
+
+	// Guarded by Local.mu of the namespace:
+	rooms   []membership
+	ownRoom bool // it is in the room named by its id
+	known   bool // Local has it
+}
+
+// The life of a socket.
+const (
+	connecting uint32 = iota // in the middlewares
+	connected
+	gone
+)
+
+// resumption is what connection state recovery keeps of a socket.
+type resumption struct {
+	pid       string
+	recovered bool
+}
+
+// ID returns the socket's id in its namespace, 20 characters; the id of the
+// connection is ConnID. (For revision 3 clients it derives from that.)
+func (s *Socket) ID() string { return s.id }
+
+// Namespace returns the namespace of the socket.
+func (s *Socket) Namespace() *Namespace { return s.ns }
+
+// Connected reports whether the client is in the namespace. It is false in
+// middlewares and since the end began.
+func (s *Socket) Connected() bool { return s.status.Load() == connected }
+
+// Recovered reports whether this socket continues an earlier one: its id, rooms
+// and data are those, and it got what it missed.
+func (s *Socket) Recovered() bool { return s.resume != nil && s.resume.recovered }
+
+// Handshake returns what the socket was opened with. It is built for the
+// caller, who may keep and change it.
+func (s *Socket) Handshake() *Handshake { return s.conn.opening.handshake(s.auth) }
+
+// Auth decodes the auth object of the CONNECT packet into dst.
+func (s *Socket) Auth(dst any) error { return json.Unmarshal(s.auth, dst) }
+
+// Conn returns the Engine.IO session below, which the sockets of this client
+// share: its id, protocol and current transport. Messages sent on it directly
+// are not Socket.IO packets.
+func (s *Socket) Conn() *engineio.Session { return s.conn.session }
+
+// Header returns a header of the first request of the connection.
+func (s *Socket) Header(name string) string {
+	return s.Handshake().Headers[http.CanonicalHeaderKey(name)]
+}
+
+// Context returns the context that lives as long as the socket. Its cause is a
+// *DisconnectError; its values are those of Options.ConnContext.
+func (s *Socket) Context() context.Context {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ctx == nil {
+		s.ctx, s.cancel = context.WithCancelCause(context.WithValue(s.conn.ctx, socketKey{}, s))
+		if s.closing {
+			s.cancel(ErrDisconnected)
+		}
+	}
+	return s.ctx
+}
+
+type socketKey struct{}
+
+// FromContext returns the socket of a context that Socket.Context returned, or
+// nil: for functions given to Handle.
+func FromContext(ctx context.Context) *Socket {
+	s, _ := ctx.Value(socketKey{}).(*Socket)
+	return s
+}
+
+// Join puts the socket into rooms. After the disconnection it does nothing. It
+// returns ErrRooms, joining none of them, when Limits does not allow it.
+func (s *Socket) Join(rooms ...string) error { return s.ns.local.join(s, rooms) }
+
+// Leave takes the socket out of a room.
+func (s *Socket) Leave(room string) { s.ns.local.leaveRoom(s, room) }
+
+// Rooms returns the rooms the socket is in, its own id first.
+func (s *Socket) Rooms() []string { return s.ns.local.roomsOf(s) }
+
+// InRoom reports whether the socket is in a room.
+func (s *Socket) InRoom(room string) bool { return s.ns.local.inRoom(s, room) }
+
+// AfterFlush calls fn once, on another goroutine, when everything sent to this
+// client so far has been written to its connection (for polling: answered to a
+// GET). When the connection ends first, fn is never called. It does not mean
+// that the client has seen it: ask for an acknowledgement for that.
+func (s *Socket) AfterFlush(fn func()) { s.conn.session.AfterFlush(fn) }
