@@ -1,0 +1,39 @@
+package adapter
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+)
+
+const (
+	backoffMin = 50 * time.Millisecond
+	backoffMax = 2 * time.Second
+	// steady is how long something must have worked for its next failure to
+	// count as the first.
+	steady = 5 * time.Second
+)
+
+// backoff spaces out attempts that fail: 50 ms doubling up to 2 s, each with
+// jitter, so that replicas that lost Redis together do not return together.
+type backoff struct{ next time.Duration }
+
+func (b *backoff) reset() { b.next = 0 }
+
+// wait sleeps for the next pause. It reports false when ctx ended meanwhile.
+func (b *backoff) wait(ctx context.Context) bool {
+	b.next = min(max(2*b.next, backoffMin), backoffMax)
+	return pause(ctx, b.next/2+rand.N(b.next/2))
+}
+
+// pause sleeps for d. It reports false when ctx ended meanwhile.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

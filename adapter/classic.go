@@ -1,0 +1,248 @@
+package adapter
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"posthouse/socketio"
+	"posthouse/socketio/parser"
+)
+
+// RedisOptions configure Redis. The zero value is Node's default.
+type RedisOptions struct {
+	// Key is the prefix of all channels; "" means "socket.io". All nodes of a
+	// cluster need the same.
+	Key string
+	// RequestsTimeout ends requests whose context has no deadline; 0 means 5 s.
+	RequestsTimeout time.Duration
+	// PublishOnSpecificResponseChannel answers each request on a channel that only
+	// the node that asked listens to. Nodes with and without it understand
+	// each other.
+	PublishOnSpecificResponseChannel bool
+	// ProbeInterval is how often the subscription must prove that it works; one
+	// that does not is made again after one to four intervals. 0 means 5 s.
+	ProbeInterval time.Duration
+	// HeartbeatInterval is how often Go nodes tell each other that they live; after
+	// two intervals of silence requests do not wait for a node. 0 means 5 s.
+	HeartbeatInterval time.Duration
+	// Logger gets what goes wrong and what was mended; nil means slog.Default().
+	Logger *slog.Logger
+}
+
+// Redis connects namespaces over Redis Pub/Sub, as createAdapter of
+// @socket.io/redis-adapter does. The adapters it makes are *Classic. rdb must be
+// a *redis.Client (also for Sentinel) or a *redis.ClusterClient; it stays the
+// caller's to close, after the server. Nil options mean the defaults.
+func Redis(rdb redis.UniversalClient, opts *RedisOptions) socketio.NewAdapter {
+	var o RedisOptions
+	if opts != nil {
+		o = *opts
+	}
+	return func(l *socketio.Local) (socketio.Adapter, error) {
+		nodes, err := newRedisNodes(rdb)
+		if err != nil {
+			return nil, err
+		}
+		return newClassic(l, nodes, o), nil
+	}
+}
+
+// Classic is the adapter that Redis makes. Safe for concurrent use.
+type Classic struct {
+	*member
+	specific bool
+
+	broadcasts string // prefix of the channels of broadcasts, and the channel of those to all or several rooms
+	requests   string
+	responses  string // prefix of the channels of responses, and the common one
+	presence   string
+}
+
+var _ socketio.Adapter = (*Classic)(nil)
+
+func newClassic(l *socketio.Local, nodes redisNodes, o RedisOptions) *Classic {
+	if o.Key == "" {
+		o.Key = "socket.io"
+	}
+	if o.ProbeInterval <= 0 {
+		o.ProbeInterval = defaultProbeInterval
+	}
+	if o.HeartbeatInterval <= 0 {
+		o.HeartbeatInterval = defaultHeartbeatInterval
+	}
+	m := newMember(l, nodes, shortID(), o.RequestsTimeout, o.Logger)
+	a := &Classic{
+		member:     m,
+		specific:   o.PublishOnSpecificResponseChannel,
+		broadcasts: o.Key + "#" + m.nsp + "#",
+		requests:   o.Key + "-request#" + m.nsp + "#",
+		responses:  o.Key + "-response#" + m.nsp + "#",
+		presence:   o.Key + "-nodes#" + m.nsp + "#",
+	}
+	m.countChannel = a.requests
+	m.answersChannel = func(uid string) string { return a.responses + uid + "#" }
+	m.pub = newPublisher(nodes, a.broadcasts, &m.stats, m.log)
+	m.peers = newPeers(m.uid, o.HeartbeatInterval,
+		func(b []byte) { _ = a.publish(a.presence, b) }, m.pending.gone)
+
+	server := func(ctx context.Context) (*redis.Client, error) { return nodes.owner(ctx, a.broadcasts) }
+	probe := subscription{o.Key + "-probe#" + m.nsp + "#" + m.uid + "#", toChannel}
+	link := newLink(nodes, server, probe, o.ProbeInterval, &m.stats, m.log, a.receive)
+	for _, s := range []subscription{
+		{globEscaper.Replace(a.broadcasts) + "*", toPattern},
+		{a.requests, toChannel},
+		{a.responses, toChannel},
+		{m.answersChannel(m.uid), toChannel},
+		{a.presence, toChannel},
+	} {
+		link.add(s)
+	}
+	m.start(link.run, link.firstTry)
+	return a
+}
+
+// globEscaper makes a pattern of a name. Node does not, so that a namespace with
+// a star in its name hears others.
+var globEscaper = strings.NewReplacer(`*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`, `\`, `\\`)
+
+func (a *Classic) publish(channel string, payload []byte) error {
+	return a.pub.send(publishCommand("publish", channel, payload))
+}
+
+func (a *Classic) publishJSON(channel string, v any) error {
+	b, err := marshal(v)
+	if err != nil {
+		return err
+	}
+	return a.publish(channel, b)
+}
+
+// Broadcast implements socketio.Adapter. The error, if any, is about the other
+// nodes: ErrQueueFull or ErrClosed.
+func (a *Classic) Broadcast(ctx context.Context, p *parser.Packet, o socketio.BroadcastOptions) error {
+	var failure error
+	if !o.Flags.Local {
+		channel := a.broadcasts
+		if len(o.Rooms) == 1 {
+			channel += o.Rooms[0] + "#"
+		}
+		b, err := appendClassicBroadcast(make([]byte, 0, 128+len(p.Data)), a.uid, p, &o, adapterOrder)
+		if err == nil {
+			err = a.publish(channel, b)
+		}
+		failure = err
+	}
+	return errors.Join(a.local.Broadcast(ctx, p, o), failure)
+}
+
+// BroadcastWithAck implements socketio.Adapter.
+func (a *Classic) BroadcastWithAck(ctx context.Context, p *parser.Packet, o socketio.BroadcastOptions) ([]socketio.Value, error) {
+	id := shortID()
+	return a.broadcastWithAck(ctx, p, o, id, func(o socketio.BroadcastOptions) error {
+		b, err := (&classicAckRequest{uid: a.uid, requestID: id, packet: p, opts: o}).append(nil)
+		if err != nil {
+			return err
+		}
+		return a.publish(a.requests, b)
+	})
+}
+
+// FetchSockets implements socketio.Adapter.
+func (a *Classic) FetchSockets(ctx context.Context, o socketio.BroadcastOptions) ([]socketio.SocketDetails, error) {
+	list, err := a.local.FetchSockets(ctx, o)
+	if err != nil || o.Flags.Local {
+		return list, err
+	}
+	r, id := newRequest("fetchSockets"), shortID()
+	err = a.ask(ctx, r, id, o.Flags.Timeout, func() error {
+		return a.publishJSON(a.requests, classicRequest{UID: a.uid, RequestID: id, Type: classicFetch, Opts: targetOf(&o)})
+	})
+	return append(list, r.sockets...), err
+}
+
+// AllRooms returns the names of the rooms of all nodes, sorted. With a
+// *socketio.PartialError it returns those of the nodes that answered.
+func (a *Classic) AllRooms(ctx context.Context) ([]string, error) {
+	r, id := newRequest("allRooms"), shortID()
+	err := a.ask(ctx, r, id, 0, func() error {
+		return a.publishJSON(a.requests, classicRequest{UID: a.uid, RequestID: id, Type: classicAllRooms})
+	})
+	rooms := a.local.Rooms()
+	for room := range r.rooms {
+		rooms = append(rooms, room)
+	}
+	slices.Sort(rooms)
+	return slices.Compact(rooms), err
+}
+
+// AddSockets implements socketio.Adapter. The sockets of this node join at once,
+// the others when their nodes hear of it.
+func (a *Classic) AddSockets(ctx context.Context, o socketio.BroadcastOptions, rooms []string) error {
+	return a.move(a.local.AddSockets(ctx, o, rooms), classicJoin, o, rooms)
+}
+
+// DelSockets implements socketio.Adapter.
+func (a *Classic) DelSockets(ctx context.Context, o socketio.BroadcastOptions, rooms []string) error {
+	return a.move(a.local.DelSockets(ctx, o, rooms), classicLeave, o, rooms)
+}
+
+func (a *Classic) move(local error, t classicType, o socketio.BroadcastOptions, rooms []string) error {
+	if o.Flags.Local {
+		return local
+	}
+	list := notNil(rooms)
+	return errors.Join(local, a.publishJSON(a.requests, classicRequest{UID: a.uid, Type: t, Opts: targetOf(&o), Rooms: &list}))
+}
+
+// DisconnectSockets implements socketio.Adapter.
+func (a *Classic) DisconnectSockets(ctx context.Context, o socketio.BroadcastOptions, closeConn bool) error {
+	local := a.local.DisconnectSockets(ctx, o, closeConn)
+	if o.Flags.Local {
+		return local
+	}
+	return errors.Join(local, a.publishJSON(a.requests, classicRequest{UID: a.uid, Type: classicDisconnect, Opts: targetOf(&o), Close: &closeConn}))
+}
+
+// RemoteDisconnect disconnects the socket wherever it is, and returns when its
+// node has said so, as remoteDisconnect of socket.io-redis did: nodes of its
+// versions 6 and up answer. The error is a *socketio.PartialError when no node
+// answered in time: nobody has the socket.
+func (a *Classic) RemoteDisconnect(ctx context.Context, sid string, closeConn bool) error {
+	if a.local.HasSocket(sid) {
+		return a.local.DisconnectSockets(ctx, socketio.BroadcastOptions{Rooms: []string{sid}}, closeConn)
+	}
+	ctx, cancel := a.deadline(ctx, 0)
+	defer cancel()
+	defer context.AfterFunc(a.ctx, cancel)()
+	r, id := newRequest("remoteDisconnect"), shortID()
+	r.expect(1, nil)
+	if !a.pending.add(id, r) {
+		return ErrClosed
+	}
+	defer a.pending.remove(id)
+	err := a.publishJSON(a.requests, classicRequest{RequestID: id, Type: classicDisconnect, SID: sid, Close: &closeConn})
+	if err != nil {
+		return err
+	}
+	return r.wait(ctx)
+}
+
+// ServerSideEmit implements socketio.Adapter. Binary arguments arrive as Node
+// sends them: {"type":"Buffer","data":[…]}.
+func (a *Classic) ServerSideEmit(ctx context.Context, args socketio.Value, withAck bool) ([]socketio.Value, error) {
+	data := bufferJSON(args)
+	if !withAck {
+		return nil, a.publishJSON(a.requests, classicRequest{UID: a.uid, Type: classicServerSideEmit, Data: data})
+	}
+	r, id := newRequest("serverSideEmit"), shortID()
+	err := a.ask(ctx, r, id, 0, func() error {
+		return a.publishJSON(a.requests, classicRequest{UID: a.uid, RequestID: id, Type: classicServerSideEmit, Data: data})
+	})
+	return r.values, err
+}

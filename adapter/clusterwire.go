@@ -1,0 +1,271 @@
+package adapter
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+
+	"posthouse/socketio"
+	"posthouse/socketio/parser"
+)
+
+// The message model that the sharded and the streams adapter share (SOCKETIO.md
+// §4.3): {type, data, uid, nsp}.
+
+type clusterType int
+
+const (
+	clusterInitialHeartbeat clusterType = iota + 1 // not used by these adapters
+	clusterHeartbeat                               // not used by these adapters
+	clusterBroadcast                               // with requestId: acks are wanted
+	clusterJoin
+	clusterLeave
+	clusterDisconnect
+	clusterFetch
+	clusterFetchResponse
+	clusterServerSideEmit
+	clusterServerSideEmitResponse
+	clusterClientCount
+	clusterAck
+	clusterClose // not used by these adapters
+)
+
+// clusterMessage is any message of the model; its type tells which fields mean
+// something.
+type clusterMessage struct {
+	typ clusterType
+	uid string
+	nsp string
+
+	requestID   string
+	packet      *parser.Packet            // broadcast
+	opts        socketio.BroadcastOptions // broadcast, join, leave, disconnect, fetch
+	rooms       []string                  // join, leave
+	closeConn   bool                      // disconnect
+	sockets     json.RawMessage           // fetch response
+	value       socketio.Value            // server-side emit and its response, ack
+	clientCount int
+}
+
+// attachments are the binary values of the message.
+func (m *clusterMessage) attachments() [][]byte {
+	if m.packet != nil {
+		return m.packet.Attachments
+	}
+	return m.value.Attachments
+}
+
+// appendData appends the data object as canonical JSON: binary values are
+// placeholders. The order of the keys is Node's.
+func (m *clusterMessage) appendData(dst []byte) []byte {
+	requestID := func(before string) {
+		dst = append(dst, before...)
+		dst = append(dst, `"requestId":`...)
+		dst = appendQuoted(dst, m.requestID)
+	}
+	switch m.typ {
+	case clusterBroadcast:
+		dst = append(dst, `{"packet":{"type":2,"data":`...)
+		dst = append(dst, m.packet.Data...)
+		if m.packet.ID != nil {
+			dst = append(dst, `,"id":`...)
+			dst = strconv.AppendUint(dst, *m.packet.ID, 10)
+		}
+		dst = append(dst, '}')
+		if m.requestID != "" {
+			requestID(",")
+		}
+		dst = append(dst, `,"opts":`...)
+		dst = appendOptsJSON(dst, &m.opts)
+	case clusterJoin, clusterLeave:
+		dst = append(dst, `{"opts":`...)
+		dst = appendOptsJSON(dst, &m.opts)
+		dst = append(dst, `,"rooms":`...)
+		dst = appendNamesJSON(dst, m.rooms)
+	case clusterDisconnect:
+		dst = append(dst, `{"opts":`...)
+		dst = appendOptsJSON(dst, &m.opts)
+		dst = append(dst, `,"close":`...)
+		dst = strconv.AppendBool(dst, m.closeConn)
+	case clusterFetch:
+		dst = append(dst, `{"opts":`...)
+		dst = appendOptsJSON(dst, &m.opts)
+		requestID(",")
+	case clusterFetchResponse:
+		requestID("{")
+		dst = append(dst, `,"sockets":`...)
+		dst = append(dst, m.sockets...)
+	case clusterClientCount:
+		requestID("{")
+		dst = append(dst, `,"clientCount":`...)
+		dst = strconv.AppendInt(dst, int64(m.clientCount), 10)
+	default: // server-side emit and its response, ack
+		dst = append(dst, '{')
+		if m.requestID != "" {
+			requestID("")
+			dst = append(dst, ',')
+		}
+		dst = append(dst, `"packet":`...)
+		dst = append(dst, m.value.JSON...)
+	}
+	return append(dst, '}')
+}
+
+// appendJSON appends the whole message as canonical JSON.
+func (m *clusterMessage) appendJSON(dst []byte) []byte {
+	dst = append(dst, `{"type":`...)
+	dst = strconv.AppendInt(dst, int64(m.typ), 10)
+	dst = append(dst, `,"data":`...)
+	dst = m.appendData(dst)
+	dst = append(dst, `,"uid":`...)
+	dst = appendQuoted(dst, m.uid)
+	dst = append(dst, `,"nsp":`...)
+	dst = appendQuoted(dst, m.nsp)
+	return append(dst, '}')
+}
+
+// encodeSharded gives what the sharded adapter publishes: JSON, or MessagePack if
+// there is anything binary.
+func (m *clusterMessage) encodeSharded() ([]byte, error) {
+	text := m.appendJSON(make([]byte, 0, m.sizeHint()))
+	if len(m.attachments()) == 0 {
+		return text, nil
+	}
+	return appendValue(nil, socketio.Value{JSON: text, Attachments: m.attachments()})
+}
+
+// encodeEphemeral gives what the streams adapter publishes: always MessagePack.
+func (m *clusterMessage) encodeEphemeral() ([]byte, error) {
+	text := m.appendJSON(make([]byte, 0, m.sizeHint()))
+	return appendValue(nil, socketio.Value{JSON: text, Attachments: m.attachments()})
+}
+
+func (m *clusterMessage) sizeHint() int {
+	n := 256 + len(m.value.JSON) + len(m.sockets)
+	if m.packet != nil {
+		n += len(m.packet.Data)
+	}
+	return n
+}
+
+// decodeCluster reads a whole message, JSON or MessagePack.
+func decodeCluster(b []byte) (*clusterMessage, error) {
+	v := socketio.Value{JSON: b}
+	if len(b) == 0 {
+		return nil, errMalformed
+	}
+	if b[0] != '{' {
+		r := newUnpacker(b)
+		if v = r.value(); r.err != nil {
+			return nil, r.err
+		}
+	}
+	var envelope struct {
+		Type clusterType     `json:"type"`
+		Data json.RawMessage `json:"data"`
+		UID  string          `json:"uid"`
+		NSP  string          `json:"nsp"`
+	}
+	if err := json.Unmarshal(v.JSON, &envelope); err != nil {
+		return nil, fmt.Errorf("%w: %w", errMalformed, err)
+	}
+	m := &clusterMessage{typ: envelope.Type, uid: envelope.UID, nsp: envelope.NSP}
+	return m, m.decodeData(envelope.Data, v.Attachments)
+}
+
+// decodeData reads the data object of a message whose other fields are set.
+func (m *clusterMessage) decodeData(data json.RawMessage, attachments [][]byte) error {
+	if len(data) == 0 {
+		return nil // heartbeats of other adapters
+	}
+	var d struct {
+		Packet      json.RawMessage `json:"packet"`
+		RequestID   string          `json:"requestId"`
+		Opts        *optsJSON       `json:"opts"`
+		Rooms       names           `json:"rooms"`
+		Close       bool            `json:"close"`
+		Sockets     json.RawMessage `json:"sockets"`
+		ClientCount int             `json:"clientCount"`
+	}
+	if err := json.Unmarshal(data, &d); err != nil {
+		return fmt.Errorf("%w: %w", errMalformed, err)
+	}
+	m.requestID, m.rooms, m.closeConn = d.RequestID, d.Rooms, d.Close
+	m.sockets, m.clientCount = d.Sockets, d.ClientCount
+	m.opts = d.Opts.options()
+	if m.typ != clusterBroadcast {
+		m.value = socketio.Value{JSON: d.Packet, Attachments: attachments}
+		if m.value.JSON == nil {
+			m.value.JSON = json.RawMessage("null") // acknowledged without argument
+		}
+		return nil
+	}
+	var p struct {
+		Type uint64          `json:"type"`
+		Data json.RawMessage `json:"data"`
+		ID   *uint64         `json:"id"`
+	}
+	if err := json.Unmarshal(d.Packet, &p); err != nil {
+		return fmt.Errorf("%w: %w", errMalformed, err)
+	}
+	m.packet = &parser.Packet{Type: parser.Event, Namespace: m.nsp, ID: p.ID, Data: p.Data, Attachments: attachments}
+	var err error
+	checkPacket(m.packet, p.Type, func(e error) { err = e })
+	return err
+}
+
+func appendOptsJSON(dst []byte, o *socketio.BroadcastOptions) []byte {
+	dst = append(dst, `{"rooms":`...)
+	dst = appendNamesJSON(dst, o.Rooms)
+	dst = append(dst, `,"except":`...)
+	dst = appendNamesJSON(dst, o.Except)
+	dst = append(dst, `,"flags":{`...)
+	start := len(dst)
+	flag := func(text string) {
+		if len(dst) > start {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, text...)
+	}
+	if o.Flags.Volatile {
+		flag(`"volatile":true`)
+	}
+	if o.Flags.NoCompress {
+		flag(`"compress":false`)
+	}
+	if o.Flags.ExpectSingleResponse {
+		flag(`"expectSingleResponse":true`)
+	}
+	if o.Flags.Timeout > 0 {
+		flag(`"timeout":`)
+		dst = strconv.AppendInt(dst, o.Flags.Timeout.Milliseconds(), 10)
+	}
+	return append(dst, '}', '}')
+}
+
+func appendNamesJSON(dst []byte, names []string) []byte {
+	dst = append(dst, '[')
+	for i, name := range names {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = appendQuoted(dst, name)
+	}
+	return append(dst, ']')
+}
+
+// appendQuoted appends s as JSON.stringify does.
+func appendQuoted(dst []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c == '"' || c == '\\' || c > '~' {
+			quoted, err := marshal(s)
+			if err != nil { // cannot be: strings always marshal
+				return append(dst, `""`...)
+			}
+			return append(dst, quoted...)
+		}
+	}
+	dst = append(dst, '"')
+	dst = append(dst, s...)
+	return append(dst, '"')
+}

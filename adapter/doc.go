@@ -1,0 +1,34 @@
+// Package adapter makes any number of processes one Socket.IO server: what one
+// replica broadcasts reaches the sockets of all of them, through Redis or Valkey
+// (a single server, Sentinel or Cluster, by way of go-redis's universal client).
+//
+// It is for servers made with package socketio, and speaks byte for byte as the
+// Node packages do, so that Go and Node replicas share a cluster:
+//
+//	@socket.io/redis-adapter, createAdapter         Redis
+//	@socket.io/redis-adapter, createShardedAdapter  ShardedRedis
+//	@socket.io/redis-streams-adapter                RedisStreams
+//	@socket.io/redis-emitter                        NewEmitter
+//
+// # What it adds
+//
+// Local delivery never waits for Redis. Publishing keeps the order of each
+// namespace, gathers what arrives while a write is under way, and is bounded:
+// see ErrQueueFull. Commands that publish are never sent twice. Subscriptions
+// come back by themselves, and each connection proves every ProbeInterval that
+// what is published still arrives; one that went silent is made again.
+//
+// Go nodes tell each other that they live on a channel of their own
+// (<key>-nodes#<namespace>#, which Node never subscribes to), because the
+// pub/sub adapters of Node have no heartbeat and would not understand one. A
+// request is not kept waiting for a Go node that said goodbye or fell silent, nor
+// for any node that Redis no longer counts as a subscriber; whoever else does not
+// answer in time makes it end with a *socketio.PartialError and what did arrive.
+//
+// # Goroutines
+//
+// The adapter of a namespace owns one publisher, one subscriber per Redis server
+// it listens to, one that keeps the presence and one that answers requests of
+// other nodes. RedisStreams shares one reader per stream among the namespaces.
+// Close ends and waits for all of them.
+package adapter

@@ -1,0 +1,25 @@
+package adapter
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+)
+
+const shortAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+// shortID makes the ids of the classic adapter: 6 characters (SOCKETIO.md §4.1).
+func shortID() string {
+	var b [6]byte
+	rand.Read(b[:])
+	for i := range b {
+		b[i] = shortAlphabet[b[i]%64]
+	}
+	return string(b[:])
+}
+
+// hexID makes the ids of the cluster message model: 16 hex digits (§4.3).
+func hexID() string {
+	var b [8]byte
+	rand.Read(b[:])
+	return hex.EncodeToString(b[:])
+}

@@ -1,0 +1,141 @@
+package adapter
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+
+	"posthouse/socketio"
+	"posthouse/socketio/parser/msgpack"
+)
+
+// maxNesting bounds how deep the values in a message of another node may nest.
+const maxNesting = 512
+
+// unpacker reads the envelope of a MessagePack message. The first error sticks:
+// every read after it gives a zero value, so that callers look once, at the end
+// of a loop's turn.
+type unpacker struct {
+	r   msgpack.Reader
+	err error
+}
+
+func newUnpacker(b []byte) *unpacker {
+	u := &unpacker{}
+	u.r.Reset(b)
+	u.r.MaxDepth = maxNesting
+	return u
+}
+
+func (u *unpacker) fail(err error) {
+	if u.err == nil && err != nil {
+		u.err = fmt.Errorf("%w: %w", errMalformed, err)
+	}
+}
+
+func (u *unpacker) arrayLen() int {
+	if u.err != nil {
+		return 0
+	}
+	n, err := u.r.ArrayHeader()
+	u.fail(err)
+	return n
+}
+
+func (u *unpacker) mapLen() int {
+	if u.err != nil {
+		return 0
+	}
+	n, err := u.r.MapHeader()
+	u.fail(err)
+	return n
+}
+
+func (u *unpacker) text() string {
+	if u.err != nil {
+		return ""
+	}
+	b, err := u.r.Text()
+	u.fail(err)
+	return string(b)
+}
+
+func (u *unpacker) isNil() bool { return u.err == nil && u.r.Nil() }
+
+// truth reads a boolean; nil is false.
+func (u *unpacker) truth() bool {
+	if u.err != nil || u.r.Nil() {
+		return false
+	}
+	v, err := u.r.Bool()
+	u.fail(err)
+	return v
+}
+
+// number reads any number; nil is 0.
+func (u *unpacker) number() float64 {
+	if u.err != nil || u.r.Nil() {
+		return 0
+	}
+	f, err := u.r.Number()
+	u.fail(err)
+	return f
+}
+
+// uint reads a whole number that is not negative.
+func (u *unpacker) uint() uint64 {
+	f := u.number()
+	if !(f >= 0) || f != math.Trunc(f) || f >= 1<<63 {
+		u.fail(errMalformed)
+		return 0
+	}
+	return uint64(f)
+}
+
+// names reads an array of names; Node lets a room be a number.
+func (u *unpacker) names() []string {
+	n := u.arrayLen()
+	if n == 0 {
+		return nil
+	}
+	out := make([]string, 0, min(n, 1024))
+	for range n {
+		if u.r.Kind() == msgpack.String {
+			out = append(out, u.text())
+		} else {
+			out = append(out, strconv.FormatFloat(u.number(), 'f', -1, 64))
+		}
+		if u.err != nil {
+			return nil
+		}
+	}
+	return out
+}
+
+func (u *unpacker) skip() {
+	if u.err == nil {
+		_, err := u.r.Skip()
+		u.fail(err)
+	}
+}
+
+// value reads a value of a user. Its attachments alias the message.
+func (u *unpacker) value() (v socketio.Value) {
+	if u.err != nil {
+		return v
+	}
+	text, attachments, err := u.r.AppendJSON(nil, nil)
+	u.fail(err)
+	if err != nil {
+		return v
+	}
+	return socketio.Value{JSON: text, Attachments: attachments}
+}
+
+// appendValue appends a value of a user as MessagePack.
+func appendValue(dst []byte, v socketio.Value) ([]byte, error) {
+	if len(v.JSON) == 0 {
+		return msgpack.AppendNil(dst), nil
+	}
+	return msgpack.AppendValue(dst, v.JSON, v.Attachments)
+}

@@ -1,0 +1,290 @@
+package adapter
+
+import (
+	"encoding/json"
+	"time"
+
+	"posthouse/socketio"
+	"posthouse/socketio/parser"
+	"posthouse/socketio/parser/msgpack"
+)
+
+// optsOrder is the order of the keys of opts: adapters and emitters differ.
+type optsOrder byte
+
+const (
+	adapterOrder optsOrder = iota // rooms, except, flags
+	emitterOrder                  // rooms, flags, except
+)
+
+// appendPacket appends {type, data, id?, nsp?} as MessagePack.
+func appendPacket(dst []byte, p *parser.Packet, withNamespace bool) ([]byte, error) {
+	n := 2
+	if p.ID != nil {
+		n++
+	}
+	if withNamespace {
+		n++
+	}
+	dst = msgpack.AppendMapHeader(dst, n)
+	// Always EVENT: binary values stay where they are (§4.1).
+	dst = msgpack.AppendUint(msgpack.AppendString(dst, "type"), uint64(parser.Event))
+	dst, err := appendValue(msgpack.AppendString(dst, "data"), socketio.Value{JSON: p.Data, Attachments: p.Attachments})
+	if err != nil {
+		return nil, err
+	}
+	if p.ID != nil {
+		dst = msgpack.AppendUint(msgpack.AppendString(dst, "id"), *p.ID)
+	}
+	if withNamespace {
+		dst = msgpack.AppendString(msgpack.AppendString(dst, "nsp"), p.Namespace)
+	}
+	return dst, nil
+}
+
+// packet reads what appendPacket wrote. A missing namespace is "/".
+func (r *unpacker) packet() *parser.Packet {
+	p := &parser.Packet{Type: parser.Event, Namespace: "/"}
+	typ := uint64(parser.Event)
+	for range r.mapLen() {
+		switch r.text() {
+		case "type":
+			typ = r.uint()
+		case "data":
+			v := r.value()
+			p.Data, p.Attachments = v.JSON, v.Attachments
+		case "id":
+			if r.isNil() {
+				break
+			}
+			id := r.uint()
+			p.ID = &id
+		case "nsp":
+			p.Namespace = r.text()
+		default:
+			r.skip()
+		}
+		if r.err != nil {
+			return nil
+		}
+	}
+	checkPacket(p, typ, r.fail)
+	return p
+}
+
+// checkPacket refuses what must not go to clients as an event.
+func checkPacket(p *parser.Packet, typ uint64, fail func(error)) {
+	if typ != uint64(parser.Event) && typ != uint64(parser.BinaryEvent) {
+		fail(errMalformed)
+	}
+	if len(p.Data) < 3 || p.Data[0] != '[' || p.Data[1] == ']' {
+		fail(errMalformed)
+	}
+}
+
+// appendOpts appends {rooms, except, flags} as MessagePack.
+func appendOpts(dst []byte, o *socketio.BroadcastOptions, order optsOrder) []byte {
+	dst = msgpack.AppendMapHeader(dst, 3)
+	dst = appendStrings(msgpack.AppendString(dst, "rooms"), o.Rooms)
+	if order == adapterOrder {
+		dst = appendStrings(msgpack.AppendString(dst, "except"), o.Except)
+		return appendFlags(msgpack.AppendString(dst, "flags"), o.Flags)
+	}
+	dst = appendFlags(msgpack.AppendString(dst, "flags"), o.Flags)
+	return appendStrings(msgpack.AppendString(dst, "except"), o.Except)
+}
+
+func appendStrings(dst []byte, s []string) []byte {
+	dst = msgpack.AppendArrayHeader(dst, len(s))
+	for _, v := range s {
+		dst = msgpack.AppendString(dst, v)
+	}
+	return dst
+}
+
+// appendFlags appends the flags that are set, in the order in which Node's
+// operators mostly set them.
+func appendFlags(dst []byte, f socketio.BroadcastFlags) []byte {
+	n := 0
+	for _, set := range []bool{f.Volatile, f.NoCompress, f.ExpectSingleResponse, f.Timeout > 0} {
+		if set {
+			n++
+		}
+	}
+	dst = msgpack.AppendMapHeader(dst, n)
+	if f.Volatile {
+		dst = msgpack.AppendBool(msgpack.AppendString(dst, "volatile"), true)
+	}
+	if f.NoCompress {
+		dst = msgpack.AppendBool(msgpack.AppendString(dst, "compress"), false)
+	}
+	if f.ExpectSingleResponse {
+		dst = msgpack.AppendBool(msgpack.AppendString(dst, "expectSingleResponse"), true)
+	}
+	if f.Timeout > 0 {
+		dst = msgpack.AppendUint(msgpack.AppendString(dst, "timeout"), uint64(f.Timeout.Milliseconds()))
+	}
+	return dst
+}
+
+func (r *unpacker) opts() (o socketio.BroadcastOptions) {
+	for range r.mapLen() {
+		switch r.text() {
+		case "rooms":
+			o.Rooms = r.names()
+		case "except":
+			o.Except = r.names()
+		case "flags":
+			o.Flags = r.flags()
+		default:
+			r.skip()
+		}
+		if r.err != nil {
+			return o
+		}
+	}
+	return o
+}
+
+func (r *unpacker) flags() (f socketio.BroadcastFlags) {
+	for range r.mapLen() {
+		switch r.text() {
+		case "volatile":
+			f.Volatile = r.truth()
+		case "compress":
+			f.NoCompress = !r.truth()
+		case "expectSingleResponse":
+			f.ExpectSingleResponse = r.truth()
+		case "timeout":
+			f.Timeout = milliseconds(r.number())
+		default:
+			r.skip()
+		}
+		if r.err != nil {
+			return f
+		}
+	}
+	return f
+}
+
+// maxTimeout bounds how long another node can make us remember an ack.
+const maxTimeout = time.Hour
+
+func milliseconds(ms float64) time.Duration {
+	if !(ms > 0) {
+		return 0
+	}
+	if ms > float64(maxTimeout/time.Millisecond) {
+		return maxTimeout
+	}
+	return time.Duration(ms * float64(time.Millisecond))
+}
+
+// flagsJSON is the JSON form of flags, for reading.
+type flagsJSON struct {
+	Volatile             bool     `json:"volatile,omitempty"`
+	Compress             *bool    `json:"compress,omitempty"`
+	ExpectSingleResponse bool     `json:"expectSingleResponse,omitempty"`
+	Timeout              *float64 `json:"timeout,omitempty"`
+}
+
+func (j flagsJSON) flags() socketio.BroadcastFlags {
+	f := socketio.BroadcastFlags{Volatile: j.Volatile, ExpectSingleResponse: j.ExpectSingleResponse}
+	f.NoCompress = j.Compress != nil && !*j.Compress
+	if j.Timeout != nil {
+		f.Timeout = milliseconds(*j.Timeout)
+	}
+	return f
+}
+
+// optsJSON is the JSON form of opts, for reading.
+type optsJSON struct {
+	Rooms  names     `json:"rooms"`
+	Except names     `json:"except"`
+	Flags  flagsJSON `json:"flags"`
+}
+
+func (j *optsJSON) options() socketio.BroadcastOptions {
+	if j == nil {
+		return socketio.BroadcastOptions{}
+	}
+	return socketio.BroadcastOptions{Rooms: j.Rooms, Except: j.Except, Flags: j.Flags.flags()}
+}
+
+// socketJSON is the form of a socket in answers to fetchSockets.
+type socketJSON struct {
+	ID        string          `json:"id"`
+	Handshake json.RawMessage `json:"handshake"`
+	Rooms     names           `json:"rooms"`
+	Data      json.RawMessage `json:"data"`
+}
+
+func socketsToJSON(list []socketio.SocketDetails) (json.RawMessage, error) {
+	out := make([]socketJSON, len(list))
+	for i, s := range list {
+		handshake, err := marshal(s.Handshake)
+		if err != nil {
+			return nil, err
+		}
+		data := s.Data
+		if len(data) == 0 {
+			data = json.RawMessage("{}")
+		}
+		out[i] = socketJSON{ID: s.ID, Handshake: handshake, Rooms: notNil(s.Rooms), Data: data}
+	}
+	return marshal(out)
+}
+
+func socketsFromJSON(b json.RawMessage) ([]socketio.SocketDetails, error) {
+	var in []socketJSON
+	if err := json.Unmarshal(b, &in); err != nil {
+		return nil, err
+	}
+	list := make([]socketio.SocketDetails, len(in))
+	for i, s := range in {
+		list[i] = socketio.SocketDetails{ID: s.ID, Handshake: handshakeFromJSON(s.Handshake), Rooms: s.Rooms, Data: s.Data}
+	}
+	return list, nil
+}
+
+// handshakeFromJSON reads a handshake leniently: what a peer put into a header
+// or a query (Node gives arrays for repeated keys) must not hide the socket.
+func handshakeFromJSON(b json.RawMessage) *socketio.Handshake {
+	var in struct {
+		Headers flatStrings     `json:"headers"`
+		Time    string          `json:"time"`
+		Address string          `json:"address"`
+		XDomain bool            `json:"xdomain"`
+		Secure  bool            `json:"secure"`
+		Issued  int64           `json:"issued"`
+		URL     string          `json:"url"`
+		Query   flatStrings     `json:"query"`
+		Auth    json.RawMessage `json:"auth"`
+	}
+	_ = json.Unmarshal(b, &in) // a field of another type stays empty
+	return &socketio.Handshake{
+		Headers: in.Headers, Time: in.Time, Address: in.Address, XDomain: in.XDomain, Secure: in.Secure,
+		Issued: in.Issued, URL: in.URL, Query: in.Query, Auth: in.Auth,
+	}
+}
+
+// flatStrings is an object whose values are strings, or arrays whose last
+// element counts.
+type flatStrings map[string]string
+
+func (f *flatStrings) UnmarshalJSON(b []byte) error {
+	var raw map[string]any
+	if err := json.Unmarshal(b, &raw); err != nil {
+		return err
+	}
+	*f = make(flatStrings, len(raw))
+	for k, v := range raw {
+		if list, ok := v.([]any); ok && len(list) > 0 {
+			v = list[len(list)-1]
+		}
+		if s, ok := v.(string); ok {
+			(*f)[k] = s
+		}
+	}
+	return nil
+}

@@ -1,0 +1,72 @@
+package adapter
+
+import (
+	"bytes"
+	"encoding/base64"
+	"fmt"
+	"strconv"
+	"unicode/utf16"
+
+	"posthouse/socketio"
+)
+
+// entryArgs gives the XADD command of a durable message (SOCKETIO.md §4.4).
+func (m *clusterMessage) entryArgs(stream string, maxLen int64) ([]any, error) {
+	data := m.appendData(make([]byte, 0, m.sizeHint()))
+	if len(m.attachments()) > 0 {
+		packed, err := appendValue(nil, socketio.Value{JSON: data, Attachments: m.attachments()})
+		if err != nil {
+			return nil, err
+		}
+		data = base64.StdEncoding.AppendEncode(nil, packed)
+	}
+	return []any{"xadd", stream, "MAXLEN", "~", strconv.FormatInt(maxLen, 10), "*",
+		"uid", m.uid, "nsp", m.nsp, "type", strconv.Itoa(int(m.typ)), "data", data}, nil
+}
+
+// decodeEntry reads the fields of a stream entry. It returns nil and no error for
+// entries that are none of ours.
+func decodeEntry(fields map[string]any) (*clusterMessage, error) {
+	field := func(name string) string {
+		s, _ := fields[name].(string)
+		return s
+	}
+	m := &clusterMessage{uid: field("uid"), nsp: field("nsp")}
+	if m.nsp == "" {
+		return nil, nil
+	}
+	typ, err := strconv.Atoi(field("type"))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errMalformed, err)
+	}
+	m.typ = clusterType(typ)
+	data := []byte(field("data"))
+	if len(data) == 0 || data[0] == '{' {
+		return m, m.decodeData(data, nil)
+	}
+	packed, err := base64.StdEncoding.AppendDecode(nil, bytes.TrimSpace(data))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errMalformed, err)
+	}
+	u := newUnpacker(packed)
+	v := u.value()
+	if u.err != nil {
+		return nil, u.err
+	}
+	return m, m.decodeData(v.JSON, v.Attachments)
+}
+
+// streamOf gives the stream of a namespace. With several streams the reference
+// hashes the name, and keeps the sign of the remainder: half of the namespaces
+// go to streams with a negative number. All nodes must agree, so this does the
+// same.
+func streamOf(name string, count int, nsp string) string {
+	if count <= 1 {
+		return name
+	}
+	var h int32
+	for _, unit := range utf16.Encode([]rune(nsp)) {
+		h = h*31 + int32(unit)
+	}
+	return name + "-" + strconv.Itoa(int(h)%count)
+}
