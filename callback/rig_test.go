@@ -77,6 +77,69 @@ func (c *claims) made() []login.Claim {
 	return append([]login.Claim(nil), c.calls...)
 }
 
+// dedupe is the store's two-stage dedupe, with a fault to inject.
+type dedupe struct {
+	mu      sync.Mutex
+	entries map[string]*dedupeEntry
+	fail    error         // answers every call
+	slow    time.Duration // delays every call, or until its context ends
+}
+
+type dedupeEntry struct {
+	done  bool
+	reply []byte
+	ends  time.Time
+}
+
+func newDedupe() *dedupe { return &dedupe{entries: map[string]*dedupeEntry{}} }
+
+func (d *dedupe) trouble(ctx context.Context) error {
+	d.mu.Lock()
+	slow, fail := d.slow, d.fail
+	d.mu.Unlock()
+	if slow > 0 {
+		select {
+		case <-time.After(slow):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return fail
+}
+
+func (d *dedupe) Once(ctx context.Context, key string, lease time.Duration) (login.WebhookStage, []byte, error) {
+	if err := d.trouble(ctx); err != nil {
+		return 0, nil, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if e := d.entries[key]; e != nil && time.Now().Before(e.ends) {
+		if e.done {
+			return login.StageDone, e.reply, nil
+		}
+		return login.StageProcessing, nil, nil
+	}
+	d.entries[key] = &dedupeEntry{ends: time.Now().Add(lease)}
+	return login.StageFirst, nil, nil
+}
+
+func (d *dedupe) Finish(ctx context.Context, key string, reply []byte, ttl time.Duration) error {
+	if err := d.trouble(ctx); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.entries[key] = &dedupeEntry{done: true, reply: reply, ends: time.Now().Add(ttl)}
+	return nil
+}
+
+// len is how many keys are kept.
+func (d *dedupe) len() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.entries)
+}
+
 type notifier struct {
 	mu   sync.Mutex
 	told []string
@@ -126,6 +189,7 @@ func (c *counts) Fault(a, what string)                          { c.add("fault",
 type rig struct {
 	*callback.Handler
 	claims   *claims
+	dedupe   *dedupe
 	notifier *notifier
 	counts   *counts
 	log      *strings.Builder
@@ -145,12 +209,12 @@ func (w *syncWriter) Write(p []byte) (int, error) {
 // newRig makes a webhook for one secure account; change sees the options first.
 func newRig(t testing.TB, change func(*callback.Options)) *rig {
 	t.Helper()
-	r := &rig{claims: &claims{}, notifier: &notifier{}, counts: &counts{}, log: &strings.Builder{}}
+	r := &rig{claims: &claims{}, dedupe: newDedupe(), notifier: &notifier{}, counts: &counts{}, log: &strings.Builder{}}
 	o := callback.Options{
 		Accounts: []callback.Account{{
 			AppID: appID, OriginalID: original, Token: token, AESKey: aesKey, PreviousAESKey: oldKey,
 		}},
-		Claims: r.claims, Dedupe: login.NewMemory(nil), Notifier: r.notifier, Metrics: r.counts,
+		Claims: r.claims, Dedupe: r.dedupe, Notifier: r.notifier, Metrics: r.counts,
 		Logger: slog.New(slog.NewJSONHandler(&syncWriter{b: r.log}, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	if change != nil {

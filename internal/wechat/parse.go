@@ -106,7 +106,7 @@ func parseXML(body []byte, created *string) (Message, error) {
 	)
 	for {
 		tok, err := d.Token()
-		if err == io.EOF && ended {
+		if errors.Is(err, io.EOF) && ended {
 			return m, nil
 		}
 		if err != nil {
@@ -193,7 +193,7 @@ func parseJSON(body []byte, created *string) (Message, error) {
 	if _, err := d.Token(); err != nil {
 		return Message{}, malformed("not JSON")
 	}
-	if _, err := d.Token(); err != io.EOF {
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return Message{}, malformed("text outside the root")
 	}
 	return m, nil
