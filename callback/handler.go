@@ -120,9 +120,8 @@ func New(o Options) (*Handler, error) {
 	return h, nil
 }
 
-// Register adds the webhook's routes to g, whose prefix is /callback/wechat: GET
-// and POST on the prefix itself, for the account named "default" (or else the
-// first), and on {prefix}/{account}.
+// Register adds the webhook's routes to g: GET and POST, /callback/wechat for
+// the account named "default" (or else the first), and /callback/wechat/{account}.
 func (h *Handler) Register(g *echo.Group) {
 	serve := func(c echo.Context) error {
 		// The answer is always written here: an error that reached the
@@ -130,7 +129,7 @@ func (h *Handler) Register(g *echo.Group) {
 		h.Account(c.Param("account")).ServeHTTP(c.Response(), c.Request())
 		return nil
 	}
-	for _, path := range []string{"", "/:account"} {
+	for _, path := range []string{"/callback/wechat", "/callback/wechat/:account"} {
 		g.GET(path, serve)
 		g.POST(path, serve)
 	}

@@ -92,7 +92,7 @@ func (v vector) run(t *testing.T, clock int64) {
 		o.Now = func() time.Time { return time.Unix(clock, 0) }
 	})
 	e := echo.New()
-	r.Register(e.Group("/callback/wechat"))
+	r.Register(e.Group(""))
 	q := url.Values{}
 	for k, s := range v.Query {
 		q.Set(k, s)
