@@ -3,6 +3,7 @@ package engineio
 import (
 	"encoding/json"
 	"net/http"
+	"strconv"
 )
 
 // The codes of a refused request (section 1.3).
@@ -33,6 +34,8 @@ type ConnectionError struct {
 	// "method", "name", "message", "protocol" and their like. Values come from
 	// the request: treat them as hostile.
 	Context map[string]any
+
+	foreign bool // the origin is not allowed: 403 even for a WebSocket
 }
 
 func (e *ConnectionError) Error() string { return "engineio: request refused: " + e.Message }
@@ -80,6 +83,11 @@ func refuseUpgrade(w http.ResponseWriter, e *ConnectionError) {
 	h := w.Header()
 	h.Set("Connection", "close")
 	h.Set("Content-Type", "text/html")
-	w.WriteHeader(http.StatusBadRequest)
+	h.Set("Content-Length", strconv.Itoa(len(e.Message)))
+	status := http.StatusBadRequest
+	if e.foreign {
+		status = http.StatusForbidden
+	}
+	w.WriteHeader(status)
 	w.Write([]byte(e.Message)) //nolint:errcheck // the peer may be gone
 }

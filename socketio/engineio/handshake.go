@@ -84,7 +84,7 @@ func (srv *Server) servePollingHandshake(w http.ResponseWriter, r *http.Request,
 		srv.refuse(w, r, e)
 		return
 	}
-	s.poll = &polling{s: s, b64: q.b64, isJSON: q.jsonp, jsonp: digits(q.j)}
+	s.poll = &polling{s: s, b64: q.b64 || q.jsonp, jsonp: q.jsonp, index: digits(q.j)}
 	batch := takeQueue()
 	defer batch.release()
 	batch.add(packetOpen, false, s.appendOpen(nil, srv.upgrades))
@@ -95,7 +95,7 @@ func (srv *Server) servePollingHandshake(w http.ResponseWriter, r *http.Request,
 		srv.refuse(w, r, e)
 		return
 	}
-	srv.setCookie(w, s)
+	srv.setCookie(w.Header(), s.id)
 	if srv.o.OnInitialHeaders != nil {
 		srv.o.OnInitialHeaders(w.Header(), r)
 	}

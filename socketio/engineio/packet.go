@@ -1,9 +1,6 @@
 package engineio
 
-import (
-	"errors"
-	"unicode/utf8"
-)
+import "errors"
 
 // packetType is the type of an Engine.IO packet as it is written in text (section 1.4).
 type packetType byte
@@ -55,7 +52,3 @@ func decodeBase64Packet(b []byte, revision int) (packet, error) {
 	}
 	return packet{typ: t, binary: t == packetMessage, data: decodeBase64(b)}, nil
 }
-
-// validText reports whether a payload that came without the UTF-8 check of a
-// WebSocket may be handed on as text (RELIABILITY 4.20).
-func validText(b []byte) bool { return utf8.Valid(b) }

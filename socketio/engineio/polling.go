@@ -11,8 +11,8 @@ type polling struct {
 	post   *post  // the POST under way; nil: none
 	corked bool   // a POST is being delivered: its answers leave together
 	b64    bool   // of the first request: no binary payloads (section 2.1)
-	jsonp  string // digits of the first request's j
-	isJSON bool   // JSONP
+	jsonp  bool   // the first request had j
+	index  string // its digits
 }
 
 // poll is one waiting GET. ready gets one token when batch is set.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 )
 
 var (
@@ -68,13 +69,41 @@ func (s *Session) answerPoll(w http.ResponseWriter, r *http.Request, p *polling,
 	defer buf.release()
 	var contentType []string
 	buf.b, contentType = p.appendPayload(buf.b, batch)
+	if p.jsonp {
+		script := takeBuffer()
+		defer script.release()
+		script.b = appendJSONP(script.b, p.index, buf.b)
+		buf = script
+	}
 	s.srv.pollHeaders(w, r)
+	accept := r.Header.Get("Accept-Encoding")
+	if e := s.srv.encodingFor(accept, batch, len(buf.b)); e != encodingNone {
+		small := takeBuffer()
+		defer small.release()
+		compress(small, e, buf.b)
+		w.Header()["Content-Encoding"] = encodingNames[e]
+		buf = small
+	}
 	return writePoll(w, contentType, buf.b)
 }
 
 // appendPayload encodes q as the session's payloads are.
 func (p *polling) appendPayload(dst []byte, q *queue) ([]byte, []string) {
-	return appendPayload4(dst, q), typeText
+	if p.s.revision == 4 {
+		return appendPayload4(dst, q), typeText
+	}
+	dst, isBinary := appendPayload3(dst, q, p.b64)
+	if isBinary {
+		return dst, typeBytes
+	}
+	return dst, typeText
+}
+
+// oldMSIE reports whether r comes from a browser whose XSS filter must be kept
+// from the answers (section 1.5).
+func oldMSIE(r *http.Request) bool {
+	ua := r.Header.Get("User-Agent")
+	return strings.Contains(ua, ";MSIE") || strings.Contains(ua, "Trident/")
 }
 
 // pollHeaders sets what every answer of the polling transport has, and asks the hook.

@@ -1,11 +1,12 @@
 package engineio
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"net/http"
 	"strings"
+	"time"
+	"unicode/utf8"
 )
 
 var (
@@ -56,7 +57,7 @@ func (s *Session) servePOST(w http.ResponseWriter, r *http.Request) {
 
 	buf := takeBuffer()
 	defer buf.release()
-	err := readBody(buf, r, s.srv.o.MaxPayload)
+	err := s.srv.readBody(buf, r, po.rc)
 
 	s.mu.Lock()
 	po.reading = false
@@ -97,9 +98,16 @@ var (
 
 // readBody reads a body of at most limit bytes. It allocates for what arrived,
 // not for what was announced.
-func readBody(buf *buffer, r *http.Request, limit int64) error {
+func (srv *Server) readBody(buf *buffer, r *http.Request, rc *http.ResponseController) error {
+	limit := srv.o.MaxPayload
 	if r.ContentLength > limit {
 		return errTooBig
+	}
+	begin := time.Now()
+	if d := srv.o.BodyTimeout; d > 0 {
+		if rc.SetReadDeadline(begin.Add(d)) == nil {
+			defer rc.SetReadDeadline(time.Time{}) //nolint:errcheck // it worked a moment ago
+		}
 	}
 	for {
 		if len(buf.b) == cap(buf.b) {
@@ -116,8 +124,18 @@ func readBody(buf *buffer, r *http.Request, limit int64) error {
 		if err != nil {
 			return err
 		}
+		if late := time.Since(begin) - bodyGrace; late > 0 && srv.o.BodyTimeout > 0 && float64(len(buf.b)) < late.Seconds()*bodyRate {
+			return errBodyLost
+		}
 	}
 }
+
+// A body that takes longer than bodyGrace must come with bodyRate bytes per
+// second at least (RELIABILITY 4.3).
+const (
+	bodyGrace = 2 * time.Second
+	bodyRate  = 1024
+)
 
 // receivePayload delivers the packets of one body. What the handler sends
 // meanwhile leaves in one answer of the waiting GET.
@@ -128,18 +146,29 @@ func (s *Session) receivePayload(r *http.Request, pl *polling, body []byte, octe
 		s.setCork(pl, false)
 		s.recv.Unlock()
 	}()
-	if !validText(body) {
+	if pl.jsonp {
+		var ok bool
+		if body, ok = jsonpBody(body); !ok {
+			return
+		}
+	}
+	next := nextPacket4
+	if s.revision == 3 {
+		if next = nextText3; octets {
+			next = nextBinary3
+		}
+	}
+	if !octets && !utf8.Valid(body) {
 		s.end(ReasonParseError, errParse)
 		return
 	}
-	if n := s.srv.o.MaxPackets; n > 0 && bytes.Count(body, []byte{separator}) >= n {
-		s.end(ReasonParseError, errTooMany)
-		return
-	}
-	for done := false; !done; {
+	for n, done := 1, false; !done; n++ {
 		var p packet
 		var err error
-		p, body, done, err = nextPacket4(body)
+		p, body, done, err = next(body)
+		if limit := s.srv.o.MaxPackets; limit > 0 && n > limit {
+			err = errTooMany
+		}
 		if err != nil {
 			s.end(ReasonParseError, err)
 			return

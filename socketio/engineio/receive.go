@@ -1,11 +1,15 @@
 package engineio
 
-import "errors"
+import (
+	"errors"
+	"time"
+)
 
 var (
 	errHeartbeatDirection = errors.New("engineio: invalid heartbeat direction")
 	// errOver stops the reading of a transport whose session has ended.
-	errOver = errors.New("engineio: session is over")
+	errOver  = errors.New("engineio: session is over")
+	errFlood = errors.New("engineio: too many control packets")
 )
 
 // receive takes one packet from the current transport. The caller holds recv.
@@ -16,6 +20,11 @@ func (s *Session) receive(p packet) error {
 	}
 	if p.typ != packetPong && s.beat.pong.Load() == pongDue {
 		s.onSign()
+	}
+	if p.typ != packetMessage && p.typ != packetClose {
+		if drop, err := s.flood(); drop {
+			return err
+		}
 	}
 	switch p.typ {
 	case packetMessage:
@@ -42,6 +51,24 @@ func (s *Session) receive(p packet) error {
 		return errOver
 	}
 	return nil // open, upgrade and noop mean nothing here
+}
+
+// flood counts the packets that are no messages. Nobody needs many of them
+// within a second: more are dropped, far more end the session (RELIABILITY 4.10).
+func (s *Session) flood() (drop bool, err error) {
+	limit := s.srv.o.MaxControl
+	if limit < 0 {
+		return false, nil
+	}
+	if now := time.Now(); now.Sub(s.control.since) >= time.Second {
+		s.control.since, s.control.n = now, 0
+	}
+	s.control.n++
+	if s.control.n > 10*limit {
+		s.end(ReasonTransportError, errFlood)
+		return true, errOver
+	}
+	return s.control.n > limit, nil
 }
 
 // receiveClosing drops what comes after Close, except the peer's own close.

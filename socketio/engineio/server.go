@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"math"
 	"net/http"
 	"slices"
 	"strings"
@@ -50,6 +51,22 @@ type Options struct {
 	// MaxPackets is the number of packets in one polling payload, default 1000;
 	// negative: no limit.
 	MaxPackets int
+	// BodyTimeout is how long the body of a POST may take, default 10 s, in
+	// which at least 1 KB/s must arrive after the first 2 s; negative: no limit.
+	BodyTimeout time.Duration
+	// MaxControl is the number of packets and WebSocket frames without a message
+	// (pings, pongs and their like) that a session may send within a second,
+	// default 10 or twice what the heartbeat needs. More are dropped, ten times
+	// as many close the session.
+	MaxControl int
+	// JSONP serves clients that load answers as scripts (section 1.10 of the
+	// protocol notes). Node does; here it is off, because a script can be loaded
+	// by any page.
+	JSONP bool
+	// AnyOrigin takes requests from pages of every origin, as Node does. Without
+	// it a request that names a foreign origin which CORS does not allow is
+	// refused with 403.
+	AnyOrigin bool
 	// NoTrailingSlash takes requests whose path merely begins with Path
 	// (addTrailingSlash: false).
 	NoTrailingSlash bool
@@ -62,7 +79,10 @@ type Server struct {
 	upgrades []byte       // JSON, of the polling handshake
 	format   *ws.Format
 	deflate  *ws.DeflateOptions
+	cookie   *http.Cookie // nil: none
 	log      *slog.Logger
+
+	compressFrom int // bytes; negative: never
 
 	mu       sync.Mutex // guards what follows
 	sessions map[string]*Session
@@ -77,7 +97,8 @@ const (
 	transportWebTransport = "webtransport"
 )
 
-// NewServer returns a server that is ready to serve. It starts nothing.
+// NewServer returns a server that is ready to serve. It starts nothing. It
+// panics when Options.Cookie is no valid cookie.
 func NewServer(o *Options) *Server {
 	srv := &Server{sessions: make(map[string]*Session), idle: make(chan struct{})}
 	if o != nil {
@@ -85,13 +106,39 @@ func NewServer(o *Options) *Server {
 	}
 	srv.o.setDefaults()
 	srv.log = srv.o.Logger
-	srv.format = ws.NewFormat(&ws.Limits{MaxMessage: int(srv.o.MaxPayload)})
+	srv.format = ws.NewFormat(&ws.Limits{MaxMessage: int(srv.o.MaxPayload), MaxControl: srv.o.controlFrames()})
 	srv.upgrades = srv.o.upgradesJSON()
-	srv.handler = http.HandlerFunc(srv.serve)
-	for _, m := range slices.Backward(srv.o.Middlewares) {
-		srv.handler = m(srv.handler)
+	srv.setCompression()
+	var err error
+	if srv.cookie, err = cookieTemplate(srv.o.Cookie); err != nil {
+		panic(err)
 	}
+	srv.handler = srv.chain()
 	return srv
+}
+
+// controlFrames is MaxControl in the terms of the WebSocket layer, which always
+// has a limit.
+func (o *Options) controlFrames() int {
+	if o.MaxControl < 0 {
+		return math.MaxInt32 / 10
+	}
+	return o.MaxControl
+}
+
+func (srv *Server) setCompression() {
+	if d := srv.o.PerMessageDeflate; d != nil {
+		srv.deflate = &ws.DeflateOptions{Threshold: d.Threshold, Level: d.Level}
+	}
+	srv.compressFrom = 1024
+	if c := srv.o.HTTPCompression; c != nil {
+		if c.Threshold != 0 {
+			srv.compressFrom = max(c.Threshold, 0)
+		}
+		if c.Disabled {
+			srv.compressFrom = -1
+		}
+	}
 }
 
 func (o *Options) setDefaults() {
@@ -108,6 +155,8 @@ func (o *Options) setDefaults() {
 	setDefault(&o.UpgradeTimeout, 10*time.Second)
 	setDefault(&o.WriteTimeout, 10*time.Second)
 	setDefault(&o.MaxPackets, 1000)
+	setDefault(&o.BodyTimeout, 10*time.Second)
+	setDefault(&o.MaxControl, max(10, 2*int(time.Second/o.PingInterval)))
 	setDefault(&o.MaxPayload, 1e6)
 	setDefault(&o.MaxBuffered, 1<<20)
 	o.MaxBuffered = max(o.MaxBuffered, int(o.MaxPayload))
@@ -234,10 +283,3 @@ func (srv *Server) session(id string) *Session {
 	defer srv.mu.Unlock()
 	return srv.sessions[id]
 }
-
-// Stubs of option types, to be filled in files of their own.
-type (
-	CORS              struct{}
-	HTTPCompression   struct{}
-	PerMessageDeflate struct{}
-)

@@ -56,6 +56,10 @@ type Session struct {
 	// taken before mu, never under it.
 	recv    sync.Mutex
 	handler Handler // set under recv before the first packet
+	control struct {
+		since time.Time // the second that n counts in
+		n     int
+	}
 
 	// state is written under mu; the receiving side reads it without.
 	state atomic.Uint32

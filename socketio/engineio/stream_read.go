@@ -60,10 +60,13 @@ func (st *stream) readLoop(raw syscall.RawConn, early []byte) {
 	defer st.s.srv.done()
 	defer st.reader.Release()
 	err := st.take(early)
-	for err == nil {
-		if raw != nil {
+	for err == nil || err == errPaused {
+		switch {
+		case err == errPaused:
+			err = st.proceed()
+		case raw != nil:
 			err = st.readRaw(raw)
-		} else {
+		default:
 			err = st.readConn()
 		}
 	}
@@ -133,6 +136,19 @@ func (st *stream) readable(fd int) (more bool, err error) {
 	}
 }
 
+// errPaused says that the handler wants no more for now: what is left of the
+// read is in held, and nothing is to be read until pause is closed.
+var errPaused = errors.New("engineio: paused")
+
+// proceed waits for the end of a pause and handles what was held back.
+func (st *stream) proceed() error {
+	<-st.pause
+	held := st.held
+	st.held, st.pause = nil, nil
+	defer held.release()
+	return st.take(held.b)
+}
+
 // take handles the bytes of one read.
 func (st *stream) take(p []byte) error {
 	for len(p) > 0 {
@@ -146,9 +162,10 @@ func (st *stream) take(p []byte) error {
 				return st.dismiss(nil)
 			}
 		case err == ErrPause:
-			// The rest stays where it is: this goroutine waits.
-			if ch := st.s.paused(); ch != nil {
-				<-ch
+			if st.pause = st.s.paused(); st.pause != nil {
+				st.held = takeBuffer()
+				st.held.b = append(st.held.b, p...)
+				return errPaused
 			}
 		case err == errOver, err == errProbe:
 			return st.dismiss(nil)

@@ -24,6 +24,12 @@ func (srv *Server) verify(r *http.Request, q *query) (*Session, *ConnectionError
 	if q.transport == transportWebSocket && !isUpgrade(r) {
 		return nil, badRequest("TRANSPORT_HANDSHAKE_ERROR", nil)
 	}
+	if e := srv.verifyOrigin(r); e != nil {
+		return nil, e
+	}
+	if q.jsonp && !srv.o.JSONP {
+		return nil, badRequest("JSONP_DISABLED", nil)
+	}
 	if srv.o.AllowRequest != nil {
 		if err := srv.o.AllowRequest(r); err != nil {
 			e := refusal(CodeForbidden, map[string]any{"message": err.Error()})
@@ -48,5 +54,20 @@ func (srv *Server) verifySession(r *http.Request, q *query) (*Session, *Connecti
 	if q.revision != s.revision {
 		return nil, badRequest("PROTOCOL_MISMATCH", map[string]any{"protocol": q.revision, "previousProtocol": s.revision})
 	}
+	// A page may send both without asking first, so each is checked.
+	if r.Method == http.MethodGet || r.Method == http.MethodPost {
+		if e := srv.verifyOrigin(r); e != nil {
+			return nil, e
+		}
+	}
 	return s, nil
+}
+
+func (srv *Server) verifyOrigin(r *http.Request) *ConnectionError {
+	if srv.originAllowed(r) {
+		return nil
+	}
+	e := refusal(CodeForbidden, map[string]any{"message": codeMessages[CodeForbidden], "name": "ORIGIN_NOT_ALLOWED"})
+	e.foreign = true
+	return e
 }

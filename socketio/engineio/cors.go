@@ -1,0 +1,152 @@
+package engineio
+
+import (
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// CORS lets pages of other origins use the server. Its zero value allows every
+// origin, as the cors package of npm does. The fields that name origins exclude
+// each other; the first that is set counts.
+type CORS struct {
+	// Origin is sent as it is, whatever the request says: one origin, or "*".
+	Origin string
+	// Origins and Patterns list the origins that are allowed; an allowed one is
+	// sent back.
+	Origins  []string
+	Patterns []*regexp.Regexp
+	// OriginFunc decides for each request. The error refuses the request.
+	OriginFunc func(r *http.Request, origin string) (bool, error)
+	// ReflectOrigin allows every origin by sending it back, which works with
+	// credentials, and so opens the server to every page: origin: true.
+	ReflectOrigin bool
+
+	Methods        []string // default GET, HEAD, PUT, PATCH, POST, DELETE
+	AllowedHeaders []string // default: those that the preflight asks for
+	ExposedHeaders []string
+	Credentials    bool
+	MaxAge         time.Duration // of a preflight, in whole seconds; 0: not sent, negative: 0 is sent
+	// PreflightContinue hands preflights on instead of answering them.
+	PreflightContinue    bool
+	OptionsSuccessStatus int // default 204
+}
+
+var defaultCORSMethods = []string{"GET", "HEAD", "PUT", "PATCH", "POST", "DELETE"}
+
+// any reports whether every origin is allowed without looking.
+func (c *CORS) any() bool {
+	return c.Origin == "*" || c.Origin == "" && c.Origins == nil && c.Patterns == nil && c.OriginFunc == nil
+}
+
+// allows reports whether a page of that origin may use the server.
+func (c *CORS) allows(r *http.Request, origin string) (bool, error) {
+	switch {
+	case c.any():
+		return true, nil
+	case c.Origin != "":
+		return origin == c.Origin, nil
+	case c.Origins != nil || c.Patterns != nil:
+		return slices.Contains(c.Origins, origin) ||
+			slices.ContainsFunc(c.Patterns, func(p *regexp.Regexp) bool { return p.MatchString(origin) }), nil
+	default:
+		return c.OriginFunc(r, origin)
+	}
+}
+
+// cors is the middleware. It comes before the verification, so that its headers
+// are on refusals and on the 101 too (section 1.9).
+func (srv *Server) cors(next http.Handler) http.Handler {
+	c := srv.o.CORS
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		if err := c.setOrigin(h, r); err != nil {
+			srv.refuse(w, r, badRequest("MIDDLEWARE_FAILURE", map[string]any{"error": err}))
+			return
+		}
+		if c.Credentials {
+			h.Set("Access-Control-Allow-Credentials", "true")
+		}
+		if len(c.ExposedHeaders) > 0 {
+			h.Set("Access-Control-Expose-Headers", strings.Join(c.ExposedHeaders, ","))
+		}
+		if r.Method != http.MethodOptions {
+			next.ServeHTTP(w, r)
+			return
+		}
+		c.setPreflight(h, r)
+		if c.PreflightContinue {
+			next.ServeHTTP(w, r)
+			return
+		}
+		status := c.OptionsSuccessStatus
+		setDefault(&status, http.StatusNoContent)
+		h.Set("Content-Length", "0")
+		w.WriteHeader(status)
+	})
+}
+
+func (c *CORS) setOrigin(h http.Header, r *http.Request) error {
+	const allow = "Access-Control-Allow-Origin"
+	switch {
+	case c.Origin == "*" || c.any() && !c.ReflectOrigin:
+		h.Set(allow, "*")
+		return nil
+	case c.Origin != "":
+		h.Set(allow, c.Origin)
+		h.Add("Vary", "Origin")
+		return nil
+	}
+	origin := r.Header.Get("Origin")
+	ok, err := c.allows(r, origin)
+	if err != nil {
+		return err
+	}
+	h.Add("Vary", "Origin")
+	if ok && origin != "" && validOrigin(origin) {
+		h.Set(allow, origin)
+	}
+	return nil
+}
+
+func (c *CORS) setPreflight(h http.Header, r *http.Request) {
+	methods := c.Methods
+	if methods == nil {
+		methods = defaultCORSMethods
+	}
+	h.Set("Access-Control-Allow-Methods", strings.Join(methods, ","))
+	if c.AllowedHeaders != nil {
+		h.Set("Access-Control-Allow-Headers", strings.Join(c.AllowedHeaders, ","))
+	} else {
+		h.Add("Vary", "Access-Control-Request-Headers")
+		if asked := r.Header.Get("Access-Control-Request-Headers"); asked != "" {
+			h.Set("Access-Control-Allow-Headers", asked)
+		}
+	}
+	if c.MaxAge != 0 {
+		h.Set("Access-Control-Max-Age", strconv.Itoa(int(max(c.MaxAge, 0)/time.Second)))
+	}
+}
+
+// originAllowed reports whether r may come from where it says it does. CORS
+// headers keep a foreign page from reading answers, but nothing else: not from
+// opening a WebSocket and not from posting. So the server itself refuses it
+// (RELIABILITY 2.1, CVE-2019-13611 and CVE-2020-28481).
+func (srv *Server) originAllowed(r *http.Request) bool {
+	origin := r.Header.Get("Origin")
+	if origin == "" || srv.o.AnyOrigin {
+		return true
+	}
+	if u, err := url.Parse(origin); err == nil && u.Host != "" && strings.EqualFold(u.Host, r.Host) {
+		return true
+	}
+	if srv.o.CORS == nil {
+		return false
+	}
+	ok, err := srv.o.CORS.allows(r, origin)
+	return ok && err == nil
+}
