@@ -151,7 +151,7 @@ func encodeTextMarshaler(e *encoder, v reflect.Value) error {
 	if err != nil {
 		return fmt.Errorf("parser: %s: %w", v.Type(), err)
 	}
-	e.dst = jsontext.AppendQuoted(e.dst, string(b))
+	e.dst = jsontext.AppendQuoted(e.dst, b)
 	return nil
 }
 

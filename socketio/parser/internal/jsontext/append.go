@@ -36,7 +36,7 @@ const hexDigits = "0123456789abcdef"
 // AppendQuoted appends s as a JSON string as JSON.stringify writes it: nothing
 // is escaped for HTML, U+2028 and U+2029 stay as they are. Invalid UTF-8 becomes
 // U+FFFD.
-func AppendQuoted(dst []byte, s string) []byte {
+func AppendQuoted[S ~string | ~[]byte](dst []byte, s S) []byte {
 	dst = append(dst, '"')
 	i := 0
 	for i < len(s) {
@@ -47,7 +47,7 @@ func AppendQuoted(dst []byte, s string) []byte {
 		}
 		switch c := s[i]; {
 		case c >= utf8.RuneSelf:
-			r, n := utf8.DecodeRuneInString(s[i:])
+			r, n := utf8.DecodeRuneInString(string(s[i:min(i+utf8.UTFMax, len(s))]))
 			if r == utf8.RuneError && n == 1 {
 				dst = append(dst, "\uFFFD"...)
 			} else {
@@ -77,7 +77,7 @@ func AppendQuoted(dst []byte, s string) []byte {
 
 // plainRun returns the index of the first byte of s at or after i that is not
 // ASCII or needs an escape.
-func plainRun(s string, i int) int {
+func plainRun[S ~string | ~[]byte](s S, i int) int {
 	for len(s)-i >= 8 {
 		x := uint64(s[i]) | uint64(s[i+1])<<8 | uint64(s[i+2])<<16 | uint64(s[i+3])<<24 |
 			uint64(s[i+4])<<32 | uint64(s[i+5])<<40 | uint64(s[i+6])<<48 | uint64(s[i+7])<<56
@@ -118,6 +118,6 @@ func AppendTime(dst []byte, t time.Time) []byte {
 func Plain(s []byte) bool { return len(s) >= 2 && run(s, 1) == len(s)-1 }
 
 // IsNumber reports whether s is a number of JSON.
-func IsNumber(s string) bool {
-	return s != "" && number([]byte(s), 0) == len(s)
+func IsNumber[S ~string | ~[]byte](s S) bool {
+	return len(s) > 0 && number([]byte(s), 0) == len(s)
 }
