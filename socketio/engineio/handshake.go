@@ -115,7 +115,7 @@ func digits(s string) string {
 
 func (srv *Server) newStream(s *Session, hs *ws.Handshake, b64 bool) *stream {
 	return &stream{
-		s: s, form: formOf(s.revision, b64), deflate: hs.Deflate, corked: true,
+		s: s, name: transportWebSocket, form: formOf(s.revision, b64), deflate: hs.Deflate, corked: true,
 		reader: ws.NewReader(srv.format, hs.Deflate != nil),
 	}
 }

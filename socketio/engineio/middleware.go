@@ -7,8 +7,8 @@ import (
 
 // chain builds what stands around serve: CORS outermost, then the middlewares in
 // their order. They see the requests of every transport alike, upgrades too.
-func (srv *Server) chain() http.Handler {
-	var h http.Handler = http.HandlerFunc(srv.serve)
+func (srv *Server) chain(serve http.HandlerFunc) http.Handler {
+	var h http.Handler = serve
 	if len(srv.o.Middlewares) == 0 && srv.o.CORS == nil {
 		return h
 	}

@@ -113,7 +113,7 @@ func NewServer(o *Options) *Server {
 	if srv.cookie, err = cookieTemplate(srv.o.Cookie); err != nil {
 		panic(err)
 	}
-	srv.handler = srv.chain()
+	srv.handler = srv.chain(srv.serve)
 	return srv
 }
 

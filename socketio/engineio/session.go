@@ -96,7 +96,7 @@ func (s *Session) Transport() string {
 
 func (s *Session) transportLocked() string {
 	if s.stream != nil {
-		return transportWebSocket
+		return s.stream.name
 	}
 	return transportPolling
 }

@@ -14,6 +14,7 @@ import (
 // blocking, or by a writer goroutine that exists while the peer is slow.
 type stream struct {
 	s       *Session
+	name    string // of the transport
 	conn    net.Conn
 	fd      int // of a plain TCP connection; -1: only blocking writes
 	form    wireForm

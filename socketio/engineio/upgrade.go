@@ -134,7 +134,7 @@ func (s *Session) completeUpgrade(st *stream) bool {
 	s.recv.Lock()
 	defer s.recv.Unlock()
 	if h, ok := s.handler.(UpgradeHandler); ok && s.state.Load() != stateClosed {
-		h.Upgraded(transportWebSocket)
+		h.Upgraded(st.name)
 	}
 	return true
 }
