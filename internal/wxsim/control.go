@@ -234,9 +234,24 @@ func isElementName(name string) bool {
 	return name != "" && len(name) <= 64 && (name[0] < '0' || name[0] > '9')
 }
 
-// meet makes a person known without anything happening.
-func (s *Sim) meet(in personBody) (outcome, error) {
-	return s.act(in, func(*relation) []happening { return nil })
+type meetBody struct {
+	personBody
+	Follows *bool `json:"follows"`
+	Leave   bool  `json:"leave"` // closes the follow page
+}
+
+// meet makes a person known, as a follower of old if asked to. Nothing is
+// pushed: this is how things stood before.
+func (s *Sim) meet(in meetBody) (outcome, error) {
+	return s.act(in.personBody, func(r *relation) []happening {
+		if in.Leave {
+			r.pending = nil
+		}
+		if in.Follows != nil && *in.Follows != r.follows {
+			r.follows, r.since, r.source = *in.Follows, s.clock.now(), "ADD_SCENE_SEARCH"
+		}
+		return nil
+	})
 }
 
 func (s *Sim) getClock(w http.ResponseWriter, _ *http.Request) {

@@ -137,11 +137,13 @@ func (s *Sim) addRules(rules []*Rule, replace bool, seed uint64) error {
 	return nil
 }
 
-// deleteFaults removes the rules of ?kind=, or all.
+// deleteFaults removes the rules of ?kind= (and ?errcode=), or all.
 func (s *Sim) deleteFaults(w http.ResponseWriter, r *http.Request) {
-	kind := FaultKind(r.URL.Query().Get("kind"))
+	kind, code := FaultKind(r.URL.Query().Get("kind")), r.URL.Query().Get("errcode")
 	s.mu.Lock()
-	s.rules = slices.DeleteFunc(s.rules, func(r *Rule) bool { return kind == "" || r.Kind == kind })
+	s.rules = slices.DeleteFunc(s.rules, func(r *Rule) bool {
+		return (kind == "" || r.Kind == kind) && (code == "" || strconv.Itoa(r.ErrCode) == code)
+	})
 	s.changed()
 	s.mu.Unlock()
 	s.answerFaults(w)
