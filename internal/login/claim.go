@@ -2,7 +2,6 @@ package login
 
 import (
 	"context"
-	"crypto/subtle"
 	"errors"
 	"fmt"
 	"time"
@@ -28,6 +27,17 @@ func (s *Service) Claim(ctx context.Context, c Claim) (Ticket, Outcome, error) {
 	return t, outcome, err
 }
 
+// ClaimCode is Claim by a code that the person sent as a text. OutcomeUnknown when
+// the text is no code of a ticket.
+func (s *Service) ClaimCode(ctx context.Context, c Claim, text string) (Ticket, Outcome, error) {
+	code, ok := readTypedCode(text)
+	if !ok {
+		return Ticket{}, OutcomeUnknown, nil
+	}
+	c.Scene, c.WeChat = "", typedTicket(c.AppID, code)
+	return s.Claim(ctx, c)
+}
+
 func (s *Service) spool(c Claim) (Ticket, Outcome, error) {
 	if err := s.o.Spool.Append(c); err != nil {
 		s.o.Counter.Count("spool", "", "failed")
@@ -48,63 +58,6 @@ func (s *Service) claim(ctx context.Context, c Claim) (Ticket, Outcome, error) {
 	// A repeated push also notifies while the result is pending: the replica that
 	// made the claim may have died before it could (race 7, F14).
 	if t.Moved || outcome == OutcomeSame && !t.Delivered && t.Pending() {
-		s.notify(ctx, t)
-	}
-	return t, outcome, nil
-}
-
-// Confirm is a person's answer to "does this number stand on your screen?", about
-// the ticket they claimed last. A wrong number denies: two digits bear no
-// guessing. OutcomeUnknown when there is nothing to confirm.
-func (s *Service) Confirm(ctx context.Context, appID, openID, number string) (Ticket, Outcome, error) {
-	t, err := s.o.Store.Last(ctx, appID, openID)
-	if errors.Is(err, ErrUnauthorized) {
-		return Ticket{}, OutcomeUnknown, nil
-	}
-	if err != nil {
-		return Ticket{}, "", err
-	}
-	ok := subtle.ConstantTimeCompare([]byte(t.Number), []byte(number)) == 1
-	return s.confirm(ctx, t, openID, ok)
-}
-
-// Deny is a person's "that was not me" about the ticket they claimed last: a
-// ticket that waits for its confirmation is denied, a token that was issued is
-// revoked. OutcomeUnknown when there is nothing to deny.
-func (s *Service) Deny(ctx context.Context, appID, openID string) (Ticket, Outcome, error) {
-	t, err := s.o.Store.Last(ctx, appID, openID)
-	if errors.Is(err, ErrUnauthorized) {
-		return Ticket{}, OutcomeUnknown, nil
-	}
-	if err != nil {
-		return Ticket{}, "", err
-	}
-	if t.State == Claimed {
-		t, outcome, err := s.confirm(ctx, t, openID, false)
-		if err != nil || outcome != OutcomeSame {
-			return t, outcome, err
-		}
-		// Confirmed meanwhile: take it back below.
-	}
-	t, err = s.o.Store.Revoke(ctx, t.ID, openID, s.o.TokenTTL+leeway)
-	if errors.Is(err, ErrUnauthorized) {
-		return t, OutcomeUnknown, nil
-	}
-	if err != nil {
-		return Ticket{}, "", err
-	}
-	s.o.Counter.Count("attempt", t.Account, "revoked")
-	s.notify(ctx, t)
-	return t, OutcomeDenied, nil
-}
-
-func (s *Service) confirm(ctx context.Context, t Ticket, openID string, ok bool) (Ticket, Outcome, error) {
-	t, outcome, err := s.o.Store.Confirm(ctx, t.ID, openID, ok)
-	if err != nil {
-		return Ticket{}, "", err
-	}
-	s.countMove(t)
-	if t.Moved {
 		s.notify(ctx, t)
 	}
 	return t, outcome, nil

@@ -13,3 +13,11 @@ func (r *Redis) Shift(d time.Duration) { r.skew += d }
 
 // NewSmallMemory is a Memory store for few tickets.
 func NewSmallMemory(tickets int) *Memory { return newMemory(tickets) }
+
+// The spool's inside.
+func (s *Spool) First() (Claim, bool) { return s.first() }
+func (s *Spool) Drop() error          { return s.drop() }
+func (s *Spool) Limit(n int)          { s.max = n }
+func SpoolLine(c Claim) []byte        { return formatSpoolLine(c) }
+
+func ReadSpoolLine(line []byte) (Claim, bool) { return parseSpoolLine(line) }

@@ -60,6 +60,7 @@ func (o *outage) Get(ctx context.Context, id string) (login.Ticket, error) {
 type weChat struct {
 	calls atomic.Int64
 	life  time.Duration
+	typed bool
 	err   error
 }
 
@@ -70,6 +71,9 @@ func (w *weChat) Create(_ context.Context, account, scene string, life time.Dura
 	}
 	if w.life > 0 {
 		life = w.life
+	}
+	if w.typed {
+		return login.QRCode{AppID: "wx-" + account, Typed: true, Life: life}, nil
 	}
 	ticket := fmt.Sprintf("gQH8%d%s", n, strings.TrimPrefix(scene, login.ScenePrefix))
 	return login.QRCode{

@@ -98,6 +98,31 @@ func (m *Memory) Revoke(_ context.Context, id, openID string, ttl time.Duration)
 	return r.answer(now, false), nil
 }
 
+// Forget implements Store.
+func (m *Memory) Forget(_ context.Context, appID, openID string, ttl time.Duration) (Ticket, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := time.Now()
+	id, _ := m.byPerson.get(now, person(appID, openID))
+	r, ok := m.tickets.get(now, id)
+	if !ok || r.OpenID != openID {
+		return Ticket{}, ErrUnauthorized
+	}
+	moved := r.State == Claimed
+	switch r.State {
+	case Claimed:
+		r.State, r.Reason = Denied, "left"
+	case Done:
+		if !m.revoked.put(now, r.JTI, struct{}{}, now.Add(ttl)) {
+			return Ticket{}, errFull
+		}
+		r.Ticket.Revoked = true
+	}
+	m.byPerson.drop(person(appID, openID))
+	r.OpenID, r.UnionID = forgotten, ""
+	return r.answer(now, moved), nil
+}
+
 // Revoked implements Store.
 func (m *Memory) Revoked(_ context.Context, jti string) (bool, error) {
 	m.mu.Lock()

@@ -46,6 +46,31 @@ func (r *Redis) Revoke(ctx context.Context, id, openID string, ttl time.Duration
 	return t, err
 }
 
+// Forget implements Store.
+func (r *Redis) Forget(ctx context.Context, appID, openID string, ttl time.Duration) (Ticket, error) {
+	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
+	defer cancel()
+	index := r.personKey(appID, openID)
+	id, err := r.lookup(ctx, index)
+	if err != nil {
+		return Ticket{}, err
+	}
+	t, err := r.one(ctx, stepForget, id, openID, forgotten)
+	if err != nil {
+		return Ticket{}, err
+	}
+	err = r.try(ctx, func() error {
+		pipe := r.rdb.Pipeline()
+		if t.Revoked {
+			pipe.Set(ctx, r.revokedKey(t.JTI), "1", ttl)
+		}
+		pipe.Del(ctx, index)
+		_, err := pipe.Exec(ctx)
+		return err
+	})
+	return t, err
+}
+
 // Revoked implements Store.
 func (r *Redis) Revoked(ctx context.Context, jti string) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, redisTimeout)

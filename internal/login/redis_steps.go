@@ -25,6 +25,7 @@ var (
 	stepPutCode   = script(putCodeLua)
 	stepExchange  = script(exchangeLua)
 	stepRevoke    = script(revokeLua)
+	stepForget    = script(forgetLua)
 	stepOnce      = script(onceLua)
 	stepFinish    = script(finishLua)
 )
@@ -54,6 +55,8 @@ var (
 	exchangeLua string
 	//go:embed lua/revoke.lua
 	revokeLua string
+	//go:embed lua/forget.lua
+	forgetLua string
 	//go:embed lua/once.lua
 	onceLua string
 	//go:embed lua/finish.lua

@@ -15,10 +15,13 @@ var (
 	ErrNoResult = errors.New("login: no result")
 )
 
-// QRCode is a temporary QR code as WeChat made it.
+// QRCode is a temporary QR code as WeChat made it, or the word that there is none:
+// with Typed the person sends a code to the account instead, and only AppID and
+// Life are set.
 type QRCode struct {
 	AppID    string
-	Ticket   string        // WeChat's ticket; "" when the account may not make codes
+	Typed    bool
+	Ticket   string        // WeChat's ticket
 	URL      string        // what the code encodes
 	ImageURL string        // WeChat's picture of it
 	Life     time.Duration // granted, may be less than asked for
@@ -102,6 +105,7 @@ type Started struct {
 	Ticket   Ticket
 	URL      string
 	ImageURL string
+	Code     string // to send to the account, when there is no QR code
 	Resume   string // the secret; the store has its hash
 }
 
@@ -120,6 +124,11 @@ func (s *Service) Start(ctx context.Context, r StartRequest) (Started, error) {
 	if err != nil {
 		return Started{}, fmt.Errorf("login: start: %w", err)
 	}
+	code := ""
+	if qr.Typed {
+		code = newTypedCode()
+		qr.Ticket = typedTicket(qr.AppID, code)
+	}
 	secret := newSecret()
 	t, err := s.o.Store.Create(ctx, Ticket{
 		ID: scene, WeChat: qr.Ticket, Account: r.Account, AppID: qr.AppID,
@@ -134,7 +143,7 @@ func (s *Service) Start(ctx context.Context, r StartRequest) (Started, error) {
 			return Started{}, err
 		}
 	}
-	return Started{Ticket: t, URL: qr.URL, ImageURL: qr.ImageURL, Resume: secret}, nil
+	return Started{Ticket: t, URL: qr.URL, ImageURL: qr.ImageURL, Code: code, Resume: secret}, nil
 }
 
 // Resume binds the socket to the ticket its browser proves to own. When the

@@ -35,6 +35,7 @@ type Spool struct {
 	written int64   // bytes of whole lines
 	broken  error   // the file cannot be trusted any more
 	damaged int
+	max     int
 	wake    chan struct{}
 
 	syncMu sync.Mutex // held while the disk works, never with mu
@@ -58,7 +59,7 @@ func OpenSpool(path string) (*Spool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("login: spool: %w", err)
 	}
-	s := &Spool{file: f, wake: make(chan struct{}, 1)}
+	s := &Spool{file: f, max: maxSpooled, wake: make(chan struct{}, 1)}
 	if err := errors.Join(s.load(), syncDir(path)); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("login: spool: %w", err)
@@ -114,7 +115,7 @@ func (s *Spool) Append(c Claim) error {
 		s.mu.Unlock()
 		return s.broken
 	}
-	if len(s.claims)+s.replays >= maxSpooled {
+	if len(s.claims)+s.replays >= s.max {
 		s.mu.Unlock()
 		return ErrSpoolFull
 	}

@@ -160,6 +160,9 @@ type Store interface {
 	// Revoke takes back a done ticket whose openID fits: nothing is minted for it
 	// any more, and its jti answers Revoked for ttl.
 	Revoke(ctx context.Context, id, openID string, ttl time.Duration) (Ticket, error)
+	// Forget removes the person from the ticket they claimed last, and the way that
+	// leads to it. A claimed ticket becomes denied, a done one is revoked.
+	Forget(ctx context.Context, appID, openID string, ttl time.Duration) (Ticket, error)
 	// Revoked reports whether the token with this jti was taken back.
 	Revoked(ctx context.Context, jti string) (bool, error)
 }

@@ -18,3 +18,7 @@ const (
 	// wrongVerifiers burn a code.
 	wrongVerifiers = 5
 )
+
+// forgotten stands where a person's openid was: not empty, for then the ticket
+// could be claimed again.
+const forgotten = "-"

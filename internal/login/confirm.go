@@ -1,0 +1,80 @@
+package login
+
+import (
+	"context"
+	"crypto/subtle"
+	"errors"
+)
+
+// Confirm is a person's answer to "does this number stand on your screen?", about
+// the ticket they claimed last. A wrong number denies: two digits bear no
+// guessing. OutcomeUnknown when there is nothing to confirm.
+func (s *Service) Confirm(ctx context.Context, appID, openID, number string) (Ticket, Outcome, error) {
+	t, err := s.o.Store.Last(ctx, appID, openID)
+	if errors.Is(err, ErrUnauthorized) {
+		return Ticket{}, OutcomeUnknown, nil
+	}
+	if err != nil {
+		return Ticket{}, "", err
+	}
+	ok := subtle.ConstantTimeCompare([]byte(t.Number), []byte(number)) == 1
+	return s.confirm(ctx, t, openID, ok)
+}
+
+// Deny is a person's "that was not me" about the ticket they claimed last: a
+// ticket that waits for its confirmation is denied, a token that was issued is
+// revoked. OutcomeUnknown when there is nothing to deny.
+func (s *Service) Deny(ctx context.Context, appID, openID string) (Ticket, Outcome, error) {
+	t, err := s.o.Store.Last(ctx, appID, openID)
+	if errors.Is(err, ErrUnauthorized) {
+		return Ticket{}, OutcomeUnknown, nil
+	}
+	if err != nil {
+		return Ticket{}, "", err
+	}
+	if t.State == Claimed {
+		t, outcome, err := s.confirm(ctx, t, openID, false)
+		if err != nil || outcome != OutcomeSame {
+			return t, outcome, err
+		}
+		// Confirmed meanwhile: take it back below.
+	}
+	t, err = s.o.Store.Revoke(ctx, t.ID, openID, s.o.TokenTTL+leeway)
+	if errors.Is(err, ErrUnauthorized) {
+		return t, OutcomeUnknown, nil
+	}
+	if err != nil {
+		return Ticket{}, "", err
+	}
+	s.o.Counter.Count("attempt", t.Account, "revoked")
+	s.notify(ctx, t)
+	return t, OutcomeDenied, nil
+}
+
+func (s *Service) confirm(ctx context.Context, t Ticket, openID string, ok bool) (Ticket, Outcome, error) {
+	t, outcome, err := s.o.Store.Confirm(ctx, t.ID, openID, ok)
+	if err != nil {
+		return Ticket{}, "", err
+	}
+	s.countMove(t)
+	if t.Moved {
+		s.notify(ctx, t)
+	}
+	return t, outcome, nil
+}
+
+// Forget deletes what is kept of a person who left the account, and takes back the
+// login they made last. Older tickets are gone within minutes by themselves. It is
+// idempotent.
+func (s *Service) Forget(ctx context.Context, appID, openID string) error {
+	t, err := s.o.Store.Forget(ctx, appID, openID, s.o.TokenTTL+leeway)
+	if errors.Is(err, ErrUnauthorized) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	s.countMove(t)
+	s.notify(ctx, t)
+	return nil
+}

@@ -1,0 +1,175 @@
+package login_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"posthouse/internal/login"
+)
+
+func confirmed(c login.Claim) login.Claim { c.Confirm = true; return c }
+
+func TestConfirmWithTheRightNumber(t *testing.T) {
+	eachStore(t, func(t *testing.T, s *fixture) {
+		r := newRig(t, s, nil)
+		a := r.start(t, login.StartRequest{})
+		got := r.mustClaim(t, confirmed(scan(a.Ticket, "ana")), login.OutcomeClaimed)
+		if got.State != login.Claimed || len(got.Number) != 2 || got.Pending() {
+			t.Fatalf("claimed into %+v", got)
+		}
+		if _, err := r.Result(t.Context(), got); !errors.Is(err, login.ErrNoResult) {
+			t.Errorf("an unconfirmed scan gives a result: %v", err)
+		}
+		r.mustClaim(t, confirmed(scan(a.Ticket, "ana")), login.OutcomeSame)
+		r.mustClaim(t, confirmed(scan(a.Ticket, "bob")), login.OutcomeTaken)
+		if _, o, err := r.Confirm(t.Context(), a.Ticket.AppID, "bob", got.Number); err != nil || o != login.OutcomeUnknown {
+			t.Errorf("bob confirms: %s, %v", o, err)
+		}
+		done, o, err := r.Confirm(t.Context(), a.Ticket.AppID, "ana", got.Number)
+		if err != nil || o != login.OutcomeClaimed || done.State != login.Done || done.JTI != got.JTI || !done.Pending() {
+			t.Fatalf("confirmed: %s, %+v, %v", o, done, err)
+		}
+		if _, o, _ := r.Confirm(t.Context(), a.Ticket.AppID, "ana", got.Number); o != login.OutcomeSame {
+			t.Errorf("confirmed again: %s", o)
+		}
+		if n := r.ledger.notifications(); len(n) != 2 || n[0].State != login.Claimed || n[1].State != login.Done {
+			t.Errorf("notified %+v", n)
+		}
+	})
+}
+
+func TestConfirmWithAWrongNumberDenies(t *testing.T) {
+	eachStore(t, func(t *testing.T, s *fixture) {
+		r := newRig(t, s, nil)
+		a := r.start(t, login.StartRequest{})
+		claimed := r.mustClaim(t, confirmed(scan(a.Ticket, "ana")), login.OutcomeClaimed)
+		wrong := "10"
+		if claimed.Number == wrong {
+			wrong = "11"
+		}
+		got, o, err := r.Confirm(t.Context(), a.Ticket.AppID, "ana", wrong)
+		if err != nil || o != login.OutcomeDenied || got.State != login.Denied {
+			t.Fatalf("%s, %+v, %v", o, got, err)
+		}
+		if _, o, _ = r.Confirm(t.Context(), a.Ticket.AppID, "ana", claimed.Number); o != login.OutcomeDenied {
+			t.Errorf("a second guess: %s", o)
+		}
+		r.mustClaim(t, scan(a.Ticket, "ana"), login.OutcomeDenied)
+	})
+}
+
+func TestConfirmComesTooLate(t *testing.T) {
+	eachStore(t, func(t *testing.T, s *fixture) {
+		r := newRig(t, s, nil)
+		a := r.start(t, login.StartRequest{})
+		s.advance(310 * time.Second) // claimed in the grace: there is still a minute to confirm
+		got := r.mustClaim(t, confirmed(scan(a.Ticket, "ana")), login.OutcomeClaimed)
+		if got.Visible() != login.Claimed || got.ExpiresIn() < 59*time.Second {
+			t.Errorf("%s, %v left", got.Visible(), got.ExpiresIn())
+		}
+		s.advance(61 * time.Second)
+		if _, o, err := r.Confirm(t.Context(), a.Ticket.AppID, "ana", got.Number); err != nil || o != login.OutcomeExpired {
+			t.Errorf("%s, %v", o, err)
+		}
+		if now := r.now(t, a.Ticket.ID); now.State != login.Expired || now.Reason != "confirm_timeout" {
+			t.Errorf("ended as %s: %s", now.State, now.Reason)
+		}
+		r.mustClaim(t, scan(a.Ticket, "ana"), login.OutcomeExpired)
+	})
+}
+
+func TestNotMeDeniesOrRevokes(t *testing.T) { // RELIABILITY.md §4, row 38
+	eachStore(t, func(t *testing.T, s *fixture) {
+		r := newRig(t, s, nil)
+		if _, o, err := r.Deny(t.Context(), "wx-main", "ana"); err != nil || o != login.OutcomeUnknown {
+			t.Errorf("nothing to deny: %s, %v", o, err)
+		}
+		a := r.start(t, login.StartRequest{})
+		r.mustClaim(t, confirmed(scan(a.Ticket, "ana")), login.OutcomeClaimed)
+		got, o, err := r.Deny(t.Context(), "wx-main", "ana")
+		if err != nil || o != login.OutcomeDenied || got.State != login.Denied {
+			t.Errorf("claimed: %s, %s, %v", o, got.State, err)
+		}
+
+		b := r.start(t, login.StartRequest{Challenge: challenge})
+		done := r.mustClaim(t, scan(b.Ticket, "ana"), login.OutcomeClaimed)
+		code := r.mustResult(t, done, "code")
+		got, o, err = r.Deny(t.Context(), "wx-main", "ana")
+		if err != nil || o != login.OutcomeDenied || !got.Revoked || got.Pending() {
+			t.Errorf("done: %s, %+v, %v", o, got, err)
+		}
+		_, err = r.Exchange(t.Context(), code, verifier)
+		wantErr(t, err, login.ErrUnauthorized)
+		_, err = r.Result(t.Context(), got)
+		wantErr(t, err, login.ErrNoResult)
+		if revoked, err := s.Revoked(t.Context(), done.JTI); err != nil || !revoked {
+			t.Errorf("revoked %v, %v", revoked, err)
+		}
+		if revoked, err := s.Revoked(t.Context(), "another"); err != nil || revoked {
+			t.Errorf("another: %v, %v", revoked, err)
+		}
+		if n := r.ledger.count("attempt revoked"); n != 1 {
+			t.Errorf("counted %d times", n)
+		}
+	})
+}
+
+func TestForgetRemovesThePerson(t *testing.T) {
+	eachStore(t, func(t *testing.T, s *fixture) {
+		r := newRig(t, s, nil)
+		a := r.start(t, login.StartRequest{})
+		c := scan(a.Ticket, "ana")
+		c.UnionID = "union-ana"
+		done := r.mustClaim(t, c, login.OutcomeClaimed)
+		for range 2 {
+			if err := r.Forget(t.Context(), "wx-main", "ana"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got := r.now(t, a.Ticket.ID)
+		if got.OpenID == "ana" || got.UnionID != "" || !got.Revoked {
+			t.Errorf("kept %+v", got)
+		}
+		if revoked, err := s.Revoked(t.Context(), done.JTI); err != nil || !revoked {
+			t.Errorf("revoked %v, %v", revoked, err)
+		}
+		for _, openID := range []string{"ana", "bob"} {
+			r.mustClaim(t, scan(a.Ticket, openID), login.OutcomeTaken)
+		}
+	})
+}
+
+func TestTypedCode(t *testing.T) {
+	eachStore(t, func(t *testing.T, s *fixture) {
+		r := newRig(t, s, nil)
+		r.weChat.typed = true
+		a := r.start(t, login.StartRequest{})
+		if len(a.Code) != 8 || a.URL != "" {
+			t.Fatalf("started %+v", a)
+		}
+		by := func(openID, text string) login.Outcome {
+			t.Helper()
+			_, o, err := r.ClaimCode(t.Context(), login.Claim{AppID: a.Ticket.AppID, OpenID: openID}, text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return o
+		}
+		for _, text := range []string{"", "hello", "00000000x", "uuuuuuuu", "zzzzzzz0"} {
+			if o := by("ana", text); o != login.OutcomeUnknown {
+				t.Errorf("%q: %s", text, o)
+			}
+		}
+		if o := by("ana", a.Code); o != login.OutcomeClaimed {
+			t.Errorf("the code: %s", o)
+		}
+		if o := by("bob", a.Code); o != login.OutcomeTaken {
+			t.Errorf("the code again: %s", o)
+		}
+		b, err := r.Resume(t.Context(), a.Ticket.WeChat, a.Resume, "s2", false)
+		if err != nil || !b.Pending() {
+			t.Errorf("resumed %+v, %v", b, err)
+		}
+	})
+}
