@@ -11,6 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"posthouse/internal/login"
 )
 
@@ -18,6 +20,8 @@ import (
 type fixture struct {
 	login.Store
 	advance func(time.Duration)
+	rdb     redis.UniversalClient // nil for Memory
+	prefix  string
 	lose    func() // what a Redis restart without persistence does
 }
 

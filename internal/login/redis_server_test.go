@@ -36,7 +36,7 @@ func redisFixture(t *testing.T, rdb redis.UniversalClient) *fixture {
 		return store
 	}
 	store := fresh()
-	s := &fixture{Store: store, advance: store.Shift}
+	s := &fixture{Store: store, advance: store.Shift, rdb: rdb, prefix: fmt.Sprintf("test%d:", prefixes)}
 	s.lose = func() { s.Store = fresh() }
 	return s
 }
