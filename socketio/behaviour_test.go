@@ -592,6 +592,7 @@ func TestBehaviour38Recovery(t *testing.T) {
 		var event []any
 		noError(t, json.Unmarshal([]byte(c.Text()[1:]), &event))
 		offset := event[2].(string)
+		synctest.Wait() // the connection is writable again
 		noError(t, s.Volatile().Emit("volatile"))
 		want(t, c.Text(), `2["volatile"]`) // no offset
 		noError(t, s.EmitAck("acked", func(socketio.Args, error) {}))

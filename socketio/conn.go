@@ -3,7 +3,6 @@ package socketio
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -76,12 +75,17 @@ func (c *conn) Receive(m engineio.Message) error {
 	if err == nil {
 		err = c.route(p)
 	}
-	if err != nil && !errors.Is(err, engineio.ErrPause) {
-		for _, s := range c.sockets() {
-			s.call(func() { s.report(err) })
-		}
+	if err != nil && err != engineio.ErrPause {
+		c.tell(err)
 	}
 	return err
+}
+
+// tell gives all sockets of the connection the error that ends it.
+func (c *conn) tell(err error) {
+	for _, s := range c.sockets() {
+		s.call(func() { s.report(err) })
+	}
 }
 
 // awaitAttachments bounds the time that a binary packet may stay incomplete.

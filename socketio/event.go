@@ -63,38 +63,46 @@ func (e *Event) WantsAck() bool { return e.wantsAck }
 // returns ErrNoAck when the client did not ask, ErrAcked after the first call
 // and ErrDisconnected when the client is gone.
 func (e *Event) Ack(args ...any) error {
+	if err := e.answer(); err != nil {
+		return err
+	}
+	sc := getScratch()
+	defer sc.release()
+	var err error
+	sc.data = append(sc.data, '[')
+	if sc.data, sc.packet.Attachments, err = appendArgs(sc.data, nil, args); err != nil {
+		e.acked.Store(false) // the client still waits for an answer
+		return err
+	}
+	return e.sendAck(sc)
+}
+
+// AckArgs is Ack(a) without its allocation: nothing is decoded or scanned.
+func (e *Event) AckArgs(a Args) error {
+	if err := e.answer(); err != nil {
+		return err
+	}
+	sc := getScratch()
+	defer sc.release()
+	sc.data = append(append(sc.data, '['), a.list...)
+	sc.packet.Attachments = a.attachments
+	return e.sendAck(sc)
+}
+
+func (e *Event) answer() error {
 	if !e.wantsAck {
 		return ErrNoAck
 	}
 	if e.acked.Swap(true) {
 		return ErrAcked
 	}
-	sc := getScratch()
-	defer sc.release()
-	p := &sc.packet
-	p.Type, p.ID = parser.Ack, &e.id
-	if a, ok := only(args); ok { // splice: nothing is decoded or scanned
-		sc.data = append(append(append(sc.data, '['), a.list...), ']')
-		p.Attachments = a.attachments
-	} else {
-		var err error
-		sc.data = append(sc.data, '[')
-		if sc.data, p.Attachments, err = appendArgs(sc.data, nil, args); err != nil {
-			e.acked.Store(false) // the client still waits for an answer
-			return err
-		}
-		sc.data = append(sc.data, ']')
-	}
-	p.Data = sc.data
-	return e.socket.transmit(sc, sendFlags{})
+	return nil
 }
 
-func only(args []any) (Args, bool) {
-	if len(args) != 1 {
-		return Args{}, false
-	}
-	a, ok := args[0].(Args)
-	return a, ok
+func (e *Event) sendAck(sc *scratch) error {
+	sc.data = append(sc.data, ']')
+	sc.packet.Type, sc.packet.ID, sc.packet.Data = parser.Ack, &e.id, sc.data
+	return e.socket.transmit(sc, sendFlags{})
 }
 
 // newEvent copies a packet, whose bytes are the decoder's, into an Event. Event
