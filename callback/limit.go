@@ -1,6 +1,9 @@
 package callback
 
 import (
+	"context"
+	"time"
+
 	"golang.org/x/time/rate"
 )
 
@@ -10,9 +13,10 @@ type Limits struct {
 	// Default 256.
 	InFlight int
 	// PerSecond is how many signed pushes a second are let in, in bursts of
-	// twice that; more are answered 429. Default 200. Unsigned ones have a
-	// budget of the same size for themselves, so that a forger cannot spend
-	// WeChat's.
+	// twice that; more wait their turn, and are answered 429 when that would
+	// take over half a second. Default 200. Unsigned ones have a budget of the
+	// same size for themselves, so that a forger cannot spend WeChat's; over it
+	// they are answered 429 as well.
 	PerSecond int
 	// Upstream is how many forwarded pushes may wait for one upstream at once;
 	// more are answered "success" without it. Default 32.
@@ -40,6 +44,31 @@ func newGate(l Limits) *gate {
 		silent:   make(chan struct{}, 4*l.InFlight),
 		signed:   rate.NewLimiter(per, 2*l.PerSecond),
 		unsigned: rate.NewLimiter(per, 2*l.PerSecond),
+	}
+}
+
+// queueTime is how long a signed push may wait for its turn: refusing WeChat
+// counts against us, being late a little does not.
+const queueTime = 500 * time.Millisecond
+
+// turn waits until a signed push may go on; false when that takes too long.
+func (g *gate) turn(ctx context.Context) bool {
+	r := g.signed.Reserve()
+	d := r.Delay()
+	if d == 0 {
+		return true
+	}
+	if d > queueTime {
+		r.Cancel()
+		return false
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 

@@ -105,7 +105,7 @@ func (a *account) open(w http.ResponseWriter, r *http.Request, now time.Time) (*
 		}
 		return nil, q, nil, false
 	}
-	if !a.h.gate.signed.Allow() {
+	if !a.h.gate.turn(r.Context()) {
 		a.flood(w)
 		return nil, q, nil, false
 	}

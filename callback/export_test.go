@@ -1,0 +1,6 @@
+package callback
+
+import "net/http"
+
+// SetUpstreamTransport replaces the way to upstreams, for tests in fake time.
+func (h *Handler) SetUpstreamTransport(t http.RoundTripper) { h.http.Transport = t }

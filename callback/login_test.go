@@ -1,0 +1,543 @@
+package callback_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"posthouse/callback"
+	"posthouse/internal/login"
+	"posthouse/internal/wechat"
+)
+
+func TestAFollowAndAScanClaimAndNotify(t *testing.T) {
+	t.Parallel()
+	for name, body := range map[string]string{
+		"a new follower":  event(alice, "subscribe", "qrscene_"+scene, time.Now()),
+		"a follower":      scan(alice),
+		"a follower, low": event(alice, "scan", scene, time.Now()),
+	} {
+		r := newRig(t, nil)
+		got := r.send(secure(body))
+		if got.status != http.StatusOK || got.body != "success" {
+			t.Errorf("%s: %d %q", name, got.status, got.body)
+		}
+		c := r.claims.made()
+		if len(c) != 1 || c[0].AppID != appID || c[0].OpenID != alice || c[0].Scene != scene || c[0].WeChat != "gQFc8DwAAAAAAAAAAS1odHRwOi8" || c[0].At.IsZero() {
+			t.Errorf("%s: claims %+v", name, c)
+		}
+		if len(r.notifier.told) != 1 || r.notifier.told[0] != scene {
+			t.Errorf("%s: told %v", name, r.notifier.told)
+		}
+	}
+}
+
+func TestWhatIsNoLoginClaimsNothing(t *testing.T) {
+	t.Parallel()
+	for name, body := range map[string]string{
+		"a follow from elsewhere": event(alice, "subscribe", "", time.Now()),
+		"after a payment":         event(alice, "subscribe", "last_trade_no_1", time.Now()),
+		"without the prefix":      event(alice, "subscribe", scene, time.Now()),
+		"the prefix twice":        event(alice, "subscribe", "qrscene_qrscene_"+scene, time.Now()),
+		"a prefix on a scan":      event(alice, "SCAN", "qrscene_"+scene, time.Now()),
+		"a poster's scene":        event(alice, "SCAN", "spring-sale", time.Now()),
+		"an odd openid":           event("al ice", "SCAN", scene, time.Now()),
+		"a click":                 event(alice, "CLICK", scene, time.Now()),
+		"a place":                 event(alice, "LOCATION", "", time.Now()),
+		"a text":                  text(alice, scene, 1),
+	} {
+		r := newRig(t, nil)
+		if got := r.send(secure(body)); got.status != 200 || got.body != "success" || len(r.claims.made()) != 0 {
+			t.Errorf("%s: %d %q, %d claims", name, got.status, got.body, len(r.claims.made()))
+		}
+	}
+}
+
+func TestThePhoneIsTold(t *testing.T) {
+	t.Parallel()
+	state := func(s login.State) login.Ticket { return login.Ticket{ID: scene, State: s} }
+	for _, c := range []struct {
+		outcome login.Outcome
+		ticket  login.Ticket
+		zh, en  string // "" is "success"
+	}{
+		{login.OutcomeClaimed, state(login.Done), "", ""},
+		{login.OutcomeSame, state(login.Done), "", ""},
+		{login.OutcomeSpooled, login.Ticket{}, "", ""},
+		{login.OutcomeClaimed, state(login.Claimed), "两位数字", "logging in to Shop"},
+		{login.OutcomeSame, state(login.Claimed), "登录「Shop」", "two digits"},
+		{login.OutcomeTaken, state(login.Done), "其他人", "somebody else"},
+		{login.OutcomeExpired, state(login.Expired), "已过期", "expired"},
+		{login.OutcomeUnknown, login.Ticket{}, "已过期", "expired"},
+		{login.OutcomeForeign, state(login.Waiting), "已过期", "expired"},
+		{login.OutcomeReplaced, state(login.Replaced), "已刷新", "refreshed"},
+		{login.OutcomeCancelled, state(login.Cancelled), "已关闭", "closed"},
+		{login.OutcomeDenied, state(login.Denied), "已取消", "cancelled"},
+	} {
+		for language, want := range map[string]string{"zh-CN": c.zh, "en": c.en} {
+			for _, mode := range []wechat.Mode{wechat.Secure, wechat.Plain} {
+				r := newRig(t, func(o *callback.Options) {
+					o.Accounts[0].Language, o.Accounts[0].Site, o.Accounts[0].Mode = language, "Shop", mode
+				})
+				r.claims.do = func(context.Context, login.Claim) (login.Ticket, login.Outcome, error) {
+					return c.ticket, c.outcome, nil
+				}
+				req, key := secure(scan(alice)), wechat.Secret(aesKey)
+				if mode == wechat.Plain {
+					req, key = request(scan(alice), time.Now()), ""
+				}
+				got := r.send(req)
+				if got.status != 200 {
+					t.Fatalf("%s: %d", c.outcome, got.status)
+				}
+				if want == "" {
+					if got.body != "success" {
+						t.Errorf("%s %s: %q", c.outcome, language, got.body)
+					}
+					continue
+				}
+				if said := words(t, key, got.body); !strings.Contains(said, want) {
+					t.Errorf("%s %s: said %q, want %q in it", c.outcome, language, said, want)
+				}
+			}
+		}
+	}
+}
+
+func TestPhrasesAreConfigurable(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, func(o *callback.Options) {
+		o.Accounts[0].Site = "Shop"
+		o.Accounts[0].Phrases = map[callback.Phrase]string{
+			callback.LoggedIn: "welcome to {site} ]]> <&>", callback.Taken: "",
+		}
+	})
+	if said := words(t, aesKey, r.send(secure(scan(alice))).body); said != "welcome to Shop ]]> <&>" {
+		t.Errorf("%q", said)
+	}
+	if got := r.send(secure(event(bob, "SCAN", scene, time.Now()))); got.body != "success" {
+		t.Errorf("an empty phrase says %q", got.body)
+	}
+	for _, bad := range []callback.Account{
+		{AppID: appID, Token: token, AESKey: aesKey, Language: "fr"},
+		{AppID: appID, Token: token, AESKey: aesKey, Phrases: map[callback.Phrase]string{"loged_in": ""}},
+		{AppID: appID, Token: token, AESKey: "short"},
+		{AppID: appID, Token: token},
+		{AppID: appID, AESKey: aesKey},
+		{Token: token, AESKey: aesKey},
+		{AppID: appID, Token: token, AESKey: aesKey, Mode: "open"},
+		{AppID: appID, Token: token, AESKey: aesKey, IPPolicy: "on"},
+		{AppID: appID, Token: token, AESKey: aesKey, IPPolicy: callback.IPEnforce},
+		{AppID: appID, Token: token, AESKey: aesKey, Upstream: "bot:80"},
+	} {
+		if _, err := callback.New(callback.Options{Accounts: []callback.Account{bad}, Claims: &claims{}, Dedupe: newDedupe()}); err == nil {
+			t.Errorf("%+v was taken", bad)
+		} else if strings.Contains(err.Error(), token) || strings.Contains(err.Error(), aesKey) {
+			t.Errorf("a secret in %v", err)
+		}
+	}
+}
+
+// Race 6: two persons, one code.
+func TestTheSecondPersonIsToldThatTheCodeWasUsed(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil)
+	if got := r.send(secure(scan(alice))); got.body != "success" {
+		t.Fatal(got.body)
+	}
+	if said := words(t, aesKey, r.send(secure(scan(bob))).body); !strings.Contains(said, "其他人") {
+		t.Errorf("%q", said)
+	}
+	if len(r.notifier.told) != 1 {
+		t.Errorf("told %v", r.notifier.told)
+	}
+}
+
+// Keys rotate: the previous ones open pushes, and the answer uses the same.
+func TestTheAnswerUsesTheKeyThatWorked(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, func(o *callback.Options) {
+		o.Accounts[0].Token, o.Accounts[0].PreviousToken = "anotherToken", token
+	})
+	r.claims.do = func(context.Context, login.Claim) (login.Ticket, login.Outcome, error) {
+		return login.Ticket{}, login.OutcomeExpired, nil
+	}
+	for _, key := range []wechat.Secret{aesKey, oldKey} {
+		if said := words(t, key, r.send(sealed(key, appID, scan(alice), time.Now())).body); !strings.Contains(said, "已过期") {
+			t.Errorf("%q", said)
+		}
+	}
+}
+
+// Abuse 30: a push seen before changes nothing and says nothing; WeChat's own
+// retry, another delivery of the same event, gets the answer that was lost.
+func TestReplaysAndRetries(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []wechat.Mode{wechat.Secure, wechat.Plain} {
+		r := newRig(t, func(o *callback.Options) {
+			o.Accounts[0].Mode = mode
+			o.Accounts[0].Phrases = map[callback.Phrase]string{callback.LoggedIn: callback.LoggedInEN}
+		})
+		deliver, key := func(body string) *http.Request { return secure(body) }, wechat.Secret(aesKey)
+		if mode == wechat.Plain {
+			deliver, key = func(body string) *http.Request { return request(body, time.Now()) }, ""
+		}
+		body := scan(alice)
+		first := deliver(body)
+		sent := readBody(first)
+		if said := words(t, key, r.send(again(first, sent)).body); said != callback.LoggedInEN {
+			t.Fatalf("%s: %q", mode, said)
+		}
+		if got := r.send(again(first, sent)); got.status != 200 || got.body != "success" {
+			t.Errorf("%s replay: %d %q", mode, got.status, got.body)
+		}
+		if said := words(t, key, r.send(deliver(body)).body); said != callback.LoggedInEN {
+			t.Errorf("%s retry: %q", mode, said)
+		}
+		if n := len(r.claims.made()); n != 1 {
+			t.Errorf("%s: %d claims", mode, n)
+		}
+	}
+}
+
+// Abuse 29: in plain mode the signature does not cover the body, so a query
+// that leaked must not carry another one.
+func TestAPlainQueryCarriesOneBody(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, plain)
+	seen := request(event(alice, "LOCATION", "", time.Now()), time.Now())
+	if got := r.send(seen); got.status != 200 {
+		t.Fatal(got.status)
+	}
+	if got := r.send(again(seen, scan(bob))); got.status != 200 || got.body != "success" {
+		t.Errorf("%d %q", got.status, got.body)
+	}
+	// Nor may the query of the URL's verification.
+	verify := request("", time.Now())
+	q := verify.URL.RawQuery
+	verify.Method, verify.URL.RawQuery = http.MethodGet, q+"&echostr=123"
+	if got := r.send(verify); got.body != "123" || got.header.Get("X-Content-Type-Options") != "nosniff" {
+		t.Fatalf("%q %v", got.body, got.header)
+	}
+	verify.Method, verify.URL.RawQuery = http.MethodPost, q
+	if got := r.send(again(verify, scan(bob))); got.status != 200 || got.body != "success" {
+		t.Errorf("%d %q", got.status, got.body)
+	}
+	if n := len(r.claims.made()); n != 0 {
+		t.Errorf("%d claims", n)
+	}
+}
+
+// F30: three copies at once to three replicas that share a store.
+func TestCopiesToThreeReplicasAreOneLogin(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		shared, store := &claims{}, newDedupe()
+		shared.do = func(_ context.Context, c login.Claim) (login.Ticket, login.Outcome, error) {
+			<-time.After(300 * time.Millisecond) // a claim that takes a while
+			return login.Ticket{ID: c.Scene, State: login.Expired}, login.OutcomeExpired, nil
+		}
+		var wg sync.WaitGroup
+		start, body := time.Now(), scan(alice)
+		for range 3 {
+			r := newRig(t, func(o *callback.Options) { o.Claims, o.Dedupe = shared, store })
+			wg.Go(func() {
+				got := r.send(secure(body))
+				if got.status != 200 || !strings.Contains(words(t, aesKey, got.body), "已过期") {
+					t.Errorf("%d %q", got.status, got.body)
+				}
+			})
+		}
+		wg.Wait()
+		if n := len(shared.made()); n != 1 {
+			t.Errorf("%d claims", n)
+		}
+		if took := time.Since(start); took > time.Second {
+			t.Errorf("took %v", took)
+		}
+	})
+}
+
+// F32: with the effect stored nowhere WeChat gets no answer, and asks again;
+// never "success".
+func TestNoSuccessWithoutDurability(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nil)
+		r.dedupe.fail = errors.New("away")
+		r.claims.fail = func(n int) error {
+			if n <= 2 {
+				return fmt.Errorf("%w: dial tcp 10.0.0.9:6379: refused", login.ErrStoreUnavailable)
+			}
+			return nil
+		}
+		body := scan(alice)
+		for n := range 2 {
+			start := time.Now()
+			got := r.send(secure(body))
+			if !got.aborted {
+				t.Fatalf("delivery %d: answered %d %q", n, got.status, got.body)
+			}
+			if took := time.Since(start); took < 5*time.Second || took > 5500*time.Millisecond {
+				t.Errorf("delivery %d: silent for %v", n, took)
+			}
+		}
+		r.dedupe.fail = nil
+		if got := r.send(secure(body)); got.body != "success" {
+			t.Errorf("%d %q", got.status, got.body)
+		}
+		if r.counts.of("answered default login silence") != 2 || r.counts.of("claimed default error") != 2 {
+			t.Errorf("%v", r.counts.all())
+		}
+	})
+}
+
+// A store that cannot dedupe stops no login: claims are idempotent.
+func TestALoginWithoutDedupe(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nil)
+		r.dedupe.slow = time.Hour
+		start := time.Now()
+		if got := r.send(secure(scan(alice))); got.body != "success" || len(r.claims.made()) != 1 {
+			t.Errorf("%+v", got)
+		}
+		if took := time.Since(start); took > 2*time.Second {
+			t.Errorf("took %v", took)
+		}
+	})
+}
+
+// F33: the replica that took the push died at it. The retry waits out its lease
+// and does the work; the retry after that finds it done.
+func TestARetryTakesOverFromADeadReplica(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := newDedupe()
+		dead := newRig(t, func(o *callback.Options) { o.Dedupe = store })
+		dead.claims.do = func(ctx context.Context, _ login.Claim) (login.Ticket, login.Outcome, error) {
+			<-ctx.Done()
+			return login.Ticket{}, "", ctx.Err()
+		}
+		body := scan(alice)
+		start := time.Now()
+		var wg sync.WaitGroup
+		wg.Go(func() { dead.send(secure(body)) })
+		<-time.After(5 * time.Second) // WeChat gives up and tries again
+		r := newRig(t, func(o *callback.Options) { o.Dedupe = store })
+		again := time.Now()
+		if got := r.send(secure(body)); got.body != "success" || len(r.claims.made()) != 1 {
+			t.Errorf("%+v, %d claims", got, len(r.claims.made()))
+		}
+		if took := time.Since(again); took > 1500*time.Millisecond {
+			t.Errorf("took %v after %v", took, again.Sub(start))
+		}
+		wg.Wait()
+	})
+}
+
+// Two copies at once, and the one that works on it never ends: the other may not
+// say "success" on its word, so it claims as well.
+func TestACopyDoesNotTrustAHungReplica(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := newDedupe()
+		hung := newRig(t, func(o *callback.Options) { o.Dedupe = store })
+		hung.claims.do = func(ctx context.Context, _ login.Claim) (login.Ticket, login.Outcome, error) {
+			<-ctx.Done()
+			return login.Ticket{}, "", ctx.Err()
+		}
+		body := scan(alice)
+		var wg sync.WaitGroup
+		wg.Go(func() { hung.send(secure(body)) })
+		synctest.Wait()
+		r := newRig(t, func(o *callback.Options) { o.Dedupe = store })
+		start := time.Now()
+		if got := r.send(secure(body)); got.body != "success" || len(r.claims.made()) != 1 {
+			t.Errorf("%+v, %d claims", got, len(r.claims.made()))
+		}
+		if took := time.Since(start); took > 4500*time.Millisecond {
+			t.Errorf("took %v", took)
+		}
+		wg.Wait()
+	})
+}
+
+// A broken notifier costs a moment: the holder finds the result in the store.
+func TestANotifierMayFail(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil)
+	r.notifier.err = errors.New("pub/sub is away at 10.0.0.9")
+	if got := r.send(secure(scan(alice))); got.body != "success" {
+		t.Errorf("%q", got.body)
+	}
+	if r.counts.of("fault default notify") != 1 {
+		t.Errorf("%v", r.counts.all())
+	}
+	r = newRig(t, func(o *callback.Options) { o.Notifier = nil })
+	if got := r.send(secure(scan(alice))); got.body != "success" {
+		t.Errorf("%q", got.body)
+	}
+}
+
+// typist stands for the typed answers of the login service.
+type typist struct {
+	said    []string
+	ticket  login.Ticket
+	outcome login.Outcome
+	err     error
+}
+
+func (y *typist) Confirm(_ context.Context, _, openID, number string) (login.Ticket, login.Outcome, error) {
+	y.said = append(y.said, "number "+openID+" "+number)
+	return y.ticket, y.outcome, y.err
+}
+
+func (y *typist) Deny(_ context.Context, _, openID string) (login.Ticket, login.Outcome, error) {
+	y.said = append(y.said, "no "+openID)
+	return y.ticket, y.outcome, y.err
+}
+
+func (y *typist) ClaimCode(_ context.Context, c login.Claim, code string) (login.Ticket, login.Outcome, error) {
+	y.said = append(y.said, "code "+c.OpenID+" "+code)
+	return y.ticket, y.outcome, y.err
+}
+
+func TestTypedAnswers(t *testing.T) {
+	t.Parallel()
+	moved := login.Ticket{ID: scene, State: login.Done, Moved: true}
+	denied := login.Ticket{ID: scene, State: login.Denied, Moved: true}
+	for _, c := range []struct {
+		typed   string
+		ticket  login.Ticket
+		outcome login.Outcome
+		asked   string
+		reply   string // "" is success; "bot" is the upstream's
+	}{
+		{"47", moved, login.OutcomeClaimed, "number " + alice + " 47", ""},
+		{" ４７ ", moved, login.OutcomeClaimed, "number " + alice + " 47", ""},
+		{"47", denied, login.OutcomeDenied, "number " + alice + " 47", "数字不一致"},
+		{"47", login.Ticket{State: login.Done}, login.OutcomeSame, "number " + alice + " 47", "bot"},
+		{"47", login.Ticket{}, login.OutcomeUnknown, "number " + alice + " 47", "bot"},
+		{"不是我", denied, login.OutcomeDenied, "no " + alice, "已取消"},
+		{"Not me", denied, login.OutcomeDenied, "no " + alice, "已取消"},
+		{"N", login.Ticket{}, login.OutcomeUnknown, "no " + alice, "bot"},
+		{"A1B2C3", moved, login.OutcomeClaimed, "code " + alice + " a1b2c3", ""},
+		{"123456", moved, login.OutcomeTaken, "code " + alice + " 123456", "其他人"},
+		{"123456", login.Ticket{}, login.OutcomeUnknown, "code " + alice + " 123456", "bot"},
+		{"hello there", login.Ticket{}, login.OutcomeUnknown, "", "bot"},
+		{"123", login.Ticket{}, login.OutcomeUnknown, "", "bot"},
+		{strings.Repeat("长", 600), login.Ticket{}, login.OutcomeUnknown, "", "bot"},
+	} {
+		y := &typist{ticket: c.ticket, outcome: c.outcome}
+		r := newRig(t, func(o *callback.Options) {
+			o.Codes, o.Confirms = y, y
+			o.Accounts[0].Upstream = "http://bot.example/wx"
+		})
+		r.SetUpstreamTransport(replies("the bot's words"))
+		got := r.send(secure(text(alice, c.typed, 7)))
+		switch {
+		case c.reply == "bot":
+			if got.body != "the bot's words" {
+				t.Errorf("%q %s: %q, want the bot's", c.typed, c.outcome, got.body)
+			}
+		case c.reply == "":
+			if got.body != "success" {
+				t.Errorf("%q %s: %q", c.typed, c.outcome, got.body)
+			}
+		default:
+			if said := words(t, aesKey, got.body); !strings.Contains(said, c.reply) {
+				t.Errorf("%q %s: said %q", c.typed, c.outcome, said)
+			}
+		}
+		if asked := strings.Join(y.said, ","); asked != c.asked {
+			t.Errorf("%q: asked %q, want %q", c.typed, asked, c.asked)
+		}
+	}
+}
+
+// people records whose data was deleted.
+type people struct {
+	gone []string
+	fail int
+}
+
+func (p *people) Forget(_ context.Context, app, openID string) error {
+	if p.fail > 0 {
+		p.fail--
+		return errors.New("away")
+	}
+	p.gone = append(p.gone, app+" "+openID)
+	return nil
+}
+
+func TestWhoUnfollowsIsForgotten(t *testing.T) {
+	t.Parallel()
+	revoke := func(name string) string {
+		return strings.Replace(event("platformSender", name, "", time.Now()), "</xml>",
+			"<OpenID>"+bob+"</OpenID><AppID>"+appID+"</AppID><RevokeInfo>1</RevokeInfo></xml>", 1)
+	}
+	for name, c := range map[string]struct{ body, who string }{
+		"unsubscribe":  {event(alice, "unsubscribe", "", time.Now()), alice},
+		"revoke":       {revoke("user_authorization_revoke"), bob},
+		"cancellation": {revoke("user_authorization_cancellation"), bob},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			p := &people{fail: 1}
+			r := newRig(t, func(o *callback.Options) { o.People = p })
+			if got := r.send(secure(c.body)); !got.aborted {
+				t.Errorf("%s: %+v although nothing was deleted", name, got)
+			}
+			<-time.After(time.Second) // until the lease is over
+			if got := r.send(secure(c.body)); got.body != "success" {
+				t.Errorf("%s: %+v", name, got)
+			}
+			r.send(secure(c.body)) // a retry deletes nothing twice
+			if len(p.gone) != 1 || p.gone[0] != appID+" "+c.who {
+				t.Errorf("%s: %v", name, p.gone)
+			}
+		})
+	}
+}
+
+// Abuse 44 and 42: nothing secret, no openid and no address in log or answer.
+func TestLogsAndAnswersLeakNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := &people{fail: 1}
+		r := newRig(t, func(o *callback.Options) {
+			o.People = p
+			o.Accounts[0].Upstream = "http://bot.example/wx?key=canaryUpstreamKey"
+		})
+		r.SetUpstreamTransport(replies("ok"))
+		canary := errors.New("canary redis://:canaryPassword@10.0.0.9:6379")
+		r.notifier.err = canary
+		var all strings.Builder
+		note := func(got result) { fmt.Fprintf(&all, "%d %v %s\n", got.status, got.header, got.body) }
+		note(r.send(secure(scan(alice))))
+		note(r.send(secure(scan(bob))))
+		r.claims.fail = func(int) error { return canary }
+		note(r.send(secure(event(alice, "subscribe", "qrscene_"+scene, time.Now()))))
+		note(r.send(secure(event(alice, "unsubscribe", "", time.Now()))))
+		r.dedupe.fail = canary
+		note(r.send(secure(text(alice, "canaryText\n\x1b[2J", 9))))
+		r.SetUpstreamTransport(roundTrip(func(*http.Request) (*http.Response, error) { return nil, canary }))
+		note(r.send(secure(text(alice, "canaryText", 10))))
+		note(r.send(sealed(aesKey, appID, scan(alice), time.Now().Add(time.Hour))))
+		all.WriteString(r.log.String())
+		for _, secret := range []string{"canary", "10.0.0.9", alice, bob, token, aesKey, scene} {
+			if strings.Contains(all.String(), secret) {
+				t.Errorf("%q leaked:\n%s", secret, all.String())
+			}
+		}
+		if !strings.Contains(r.log.String(), `"person":"`+wechat.Pseudonym(token, alice)+`"`) {
+			t.Errorf("no pseudonym in the log:\n%s", r.log)
+		}
+	})
+}
