@@ -1,7 +1,5 @@
 package engineio
 
-import "sync"
-
 // polling is the HTTP long-polling transport of one session. Everything in it is
 // guarded by Session.mu.
 type polling struct {
@@ -21,7 +19,7 @@ type poll struct {
 	batch *queue
 }
 
-var polls = sync.Pool{New: func() any { return &poll{ready: make(chan struct{}, 1)} }}
+func newPoll() any { return &poll{ready: make(chan struct{}, 1)} }
 
 func (p *polling) open() *queue {
 	if p.queue == nil {
@@ -103,6 +101,7 @@ func (p *polling) attach(g *poll) {
 // noop when the peer asked for the close itself), a POST that is being read is
 // cut off.
 func (p *polling) shut(reason Reason) {
+	p.uncork() // what the handler sent before is on its way
 	if reason == ReasonTransportClose {
 		p.answer(packetNoop)
 	} else {

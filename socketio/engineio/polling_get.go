@@ -14,7 +14,7 @@ var (
 
 // serveGET holds a poll until there is something to send.
 func (s *Session) serveGET(w http.ResponseWriter, r *http.Request) {
-	g := polls.Get().(*poll)
+	g := s.srv.polls.Get().(*poll)
 	s.mu.Lock()
 	switch {
 	case s.state.Load() == stateClosed || s.poll == nil:
@@ -46,7 +46,7 @@ func (s *Session) serveGET(w http.ResponseWriter, r *http.Request) {
 	}
 	batch := g.batch
 	g.batch = nil
-	polls.Put(g)
+	s.srv.polls.Put(g)
 	if err := s.answerPoll(w, r, p, batch); err != nil || r.Context().Err() != nil {
 		s.end(ReasonTransportError, errPollDropped)
 		return

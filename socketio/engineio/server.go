@@ -82,7 +82,8 @@ type Server struct {
 	cookie   *http.Cookie // nil: none
 	log      *slog.Logger
 
-	compressFrom int // bytes; negative: never
+	compressFrom int       // bytes; negative: never
+	polls        sync.Pool // of *poll
 
 	mu       sync.Mutex // guards what follows
 	sessions map[string]*Session
@@ -104,6 +105,7 @@ func NewServer(o *Options) *Server {
 	if o != nil {
 		srv.o = *o
 	}
+	srv.polls.New = newPoll
 	srv.o.setDefaults()
 	srv.log = srv.o.Logger
 	srv.format = ws.NewFormat(&ws.Limits{MaxMessage: int(srv.o.MaxPayload), MaxControl: srv.o.controlFrames()})

@@ -76,8 +76,8 @@ func (st *stream) writeAll(o *outbox) error {
 	return nil
 }
 
-// shut ends the stream with a close frame when the peer is reading, at once when
-// it is not.
+// shut ends the stream. What waits and a close frame may still leave, for as long
+// as the stream lingers; of a peer that is too slow nothing is kept.
 func (st *stream) shut(reason Reason, description error) {
 	if st.over {
 		return
@@ -86,7 +86,7 @@ func (st *stream) shut(reason Reason, description error) {
 	if st.conn == nil {
 		return // start will see it
 	}
-	if st.writing || errors.Is(description, ErrSlow) {
+	if errors.Is(description, ErrSlow) {
 		st.hangUp()
 		return
 	}
@@ -99,6 +99,10 @@ func (st *stream) shut(reason Reason, description error) {
 		}
 		o.setTail(ws.AppendClose(o.tail(), code, ""))
 	}
+	if st.writing {
+		st.startLinger()
+		return
+	}
 	st.flush()
 }
 
@@ -108,11 +112,16 @@ func (st *stream) farewell() {
 		st.hangUp()
 		return
 	}
-	if st.linger == nil && !st.closed {
-		st.linger = time.AfterFunc(lingerTime, func() {
-			st.s.mu.Lock()
-			defer st.s.mu.Unlock()
-			st.hangUp()
-		})
+	st.startLinger()
+}
+
+func (st *stream) startLinger() {
+	if st.linger != nil || st.closed {
+		return
 	}
+	st.linger = time.AfterFunc(lingerTime, func() {
+		st.s.mu.Lock()
+		defer st.s.mu.Unlock()
+		st.hangUp()
+	})
 }

@@ -1,6 +1,7 @@
 package engineio
 
 import (
+	"cmp"
 	"net/http"
 	"slices"
 )
@@ -33,7 +34,7 @@ func (srv *Server) verify(r *http.Request, q *query) (*Session, *ConnectionError
 	if srv.o.AllowRequest != nil {
 		if err := srv.o.AllowRequest(r); err != nil {
 			e := refusal(CodeForbidden, map[string]any{"message": err.Error()})
-			e.Message = err.Error()
+			e.Message = cmp.Or(err.Error(), e.Message)
 			return nil, e
 		}
 	}

@@ -1,0 +1,390 @@
+package engineio_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"posthouse/socketio/engineio"
+	"posthouse/socketio/engineio/internal/ws"
+)
+
+// pipeListener is a network in memory, so that tests run in fake time.
+type pipeListener struct {
+	conns chan net.Conn
+	done  chan struct{}
+	once  sync.Once
+}
+
+func newPipeListener() *pipeListener {
+	return &pipeListener{conns: make(chan net.Conn), done: make(chan struct{})}
+}
+
+func (l *pipeListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.done:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *pipeListener) Close() error   { l.once.Do(func() { close(l.done) }); return nil }
+func (l *pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "pipe"} }
+
+func (l *pipeListener) dial() net.Conn {
+	client, server := net.Pipe()
+	select {
+	case l.conns <- server:
+	case <-l.done:
+		server.Close()
+	}
+	return client
+}
+
+// world is a server with its network.
+type world struct {
+	t      *testing.T
+	server *engineio.Server
+	http   *http.Server
+	lis    *pipeListener
+
+	mu       sync.Mutex
+	sessions []*peer
+	dialed   []net.Conn
+}
+
+// peer is the layer above one session: it records, and answers when told how.
+type peer struct {
+	s       *engineio.Session
+	receive func(m engineio.Message) error
+
+	mu       sync.Mutex
+	got      []string
+	upgraded []string
+	closed   int
+	reason   engineio.Reason
+	err      error
+}
+
+func (p *peer) Receive(m engineio.Message) error {
+	p.mu.Lock()
+	if p.closed > 0 {
+		panic("message after Closed")
+	}
+	text := string(m.Data)
+	if m.Binary {
+		text = "binary:" + text
+	}
+	p.got = append(p.got, text)
+	p.mu.Unlock()
+	if p.receive != nil {
+		return p.receive(m)
+	}
+	return nil
+}
+
+func (p *peer) Upgraded(transport string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.upgraded = append(p.upgraded, transport)
+}
+
+func (p *peer) Closed(reason engineio.Reason, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed++
+	p.reason, p.err = reason, err
+}
+
+func (p *peer) messages() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return append([]string(nil), p.got...)
+}
+
+func (p *peer) end() (engineio.Reason, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed > 1 {
+		panic("Closed twice")
+	}
+	return p.reason, p.err
+}
+
+// echo makes peers send back what they receive.
+func echo(p *peer) { p.receive = func(m engineio.Message) error { return p.s.SendMessages(m) } }
+
+// inWorld runs f in a synctest bubble around a server.
+func inWorld(t *testing.T, o engineio.Options, setup func(p *peer), f func(w *world)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, o, setup)
+		defer w.close()
+		f(w)
+	})
+}
+
+func newWorld(t *testing.T, o engineio.Options, setup func(p *peer)) *world {
+	w := &world{t: t, lis: newPipeListener()}
+	if o.Accept == nil {
+		o.Accept = func(s *engineio.Session, r *http.Request) (engineio.Handler, error) {
+			p := &peer{s: s}
+			w.mu.Lock()
+			w.sessions = append(w.sessions, p)
+			w.mu.Unlock()
+			if setup != nil {
+				setup(p)
+			}
+			return p, nil
+		}
+	}
+	w.server = engineio.NewServer(&o)
+	w.http = &http.Server{Handler: w.server, ErrorLog: log.New(io.Discard, "", 0)}
+	go w.http.Serve(w.lis)
+	return w
+}
+
+func (w *world) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := w.server.Shutdown(ctx); err != nil {
+		w.t.Errorf("shutdown: %v", err)
+	}
+	w.http.Close()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, c := range w.dialed {
+		c.Close()
+	}
+	for _, p := range w.sessions {
+		p.mu.Lock()
+		if p.closed != 1 {
+			w.t.Errorf("Closed was called %d times", p.closed)
+		}
+		p.mu.Unlock()
+	}
+}
+
+func (w *world) dial() net.Conn {
+	c := w.lis.dial()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.dialed = append(w.dialed, c)
+	return c
+}
+
+// last returns the newest session.
+func (w *world) last() *peer {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.sessions[len(w.sessions)-1]
+}
+
+// response is an answer, or that there was none.
+type response struct {
+	status int
+	header http.Header
+	body   string
+	lost   bool
+}
+
+// call is a request under way.
+type call struct {
+	conn net.Conn
+	done chan response
+}
+
+func (c *call) wait() response { return <-c.done }
+
+// raw sends head and body as they are, each in a write of its own, on a
+// connection of their own.
+func (w *world) raw(method, head string, body ...[]byte) *call {
+	c := &call{conn: w.dial(), done: make(chan response, 1)}
+	go func() {
+		c.conn.Write([]byte(head))
+		for _, b := range body {
+			c.conn.Write(b)
+		}
+	}()
+	go func() {
+		res, err := http.ReadResponse(bufio.NewReader(c.conn), &http.Request{Method: method})
+		if err != nil {
+			c.done <- response{lost: true}
+			return
+		}
+		b, err := io.ReadAll(res.Body)
+		if err != nil {
+			c.done <- response{lost: true}
+			return
+		}
+		c.done <- response{status: res.StatusCode, header: res.Header, body: string(b)}
+	}()
+	return c
+}
+
+func (w *world) start(method, query string, header map[string]string, body string) *call {
+	var b strings.Builder
+	b.WriteString(method + " /engine.io/?" + query + " HTTP/1.1\r\nHost: example.test\r\nConnection: close\r\n")
+	for k, v := range header {
+		b.WriteString(k + ": " + v + "\r\n")
+	}
+	if method == http.MethodPost {
+		b.WriteString("Content-Length: " + itoa(len(body)) + "\r\n")
+	}
+	return w.raw(method, b.String()+"\r\n", []byte(body))
+}
+
+func (w *world) get(query string) response { return w.start("GET", query, nil, "").wait() }
+func (w *world) post(query, body string) response {
+	return w.start("POST", query, nil, body).wait()
+}
+
+// open opens a polling session and returns its id.
+func (w *world) open(query string) string {
+	w.t.Helper()
+	r := w.get(query)
+	if r.status != 200 {
+		w.t.Fatalf("handshake: %d %s", r.status, r.body)
+	}
+	return sidOf(r.body)
+}
+
+func sidOf(s string) string {
+	_, rest, ok := strings.Cut(s, `sid":"`)
+	if !ok {
+		_, rest, _ = strings.Cut(s, `sid\":\"`)
+	}
+	if len(rest) < 20 {
+		return ""
+	}
+	return rest[:20]
+}
+
+// socket is a WebSocket client.
+type socket struct {
+	conn   net.Conn
+	refuse *response // the answer when it was not 101
+	header http.Header
+	events chan event
+	reader ws.Reader
+	early  *bufio.Reader
+}
+
+// event is something that came: a message, or the end.
+type event struct {
+	text   string
+	binary []byte
+	isText bool
+	close  int // status; 0: not the end, -1: the connection was lost
+}
+
+var clientFormat = ws.NewFormat(&ws.Limits{MaxMessage: 16 << 20, FromServer: true, MaxControl: 1000})
+
+const upgradeHead = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+
+func (w *world) websocket(query string, header map[string]string) *socket {
+	w.t.Helper()
+	return dialSocket(w.t, w.dial(), query, header)
+}
+
+func dialSocket(t testing.TB, conn net.Conn, query string, header map[string]string) *socket {
+	head := "GET /engine.io/?" + query + " HTTP/1.1\r\nHost: example.test\r\n" + upgradeHead
+	for k, v := range header {
+		head += k + ": " + v + "\r\n"
+	}
+	go conn.Write([]byte(head + "\r\n"))
+	br := bufio.NewReader(conn)
+	res, err := http.ReadResponse(br, &http.Request{Method: "GET"})
+	if err != nil {
+		t.Fatalf("websocket handshake: %v", err)
+	}
+	s := &socket{conn: conn, header: res.Header, events: make(chan event, 65536), early: br, reader: ws.NewReader(clientFormat, false)}
+	if res.StatusCode != http.StatusSwitchingProtocols {
+		b, _ := io.ReadAll(res.Body)
+		s.refuse = &response{status: res.StatusCode, header: res.Header, body: string(b)}
+		return s
+	}
+	if got := res.Header.Get("Sec-WebSocket-Accept"); got != "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" {
+		t.Fatalf("Sec-WebSocket-Accept: %q", got)
+	}
+	go s.read()
+	return s
+}
+
+func (s *socket) read() {
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := s.early.Read(buf)
+		if n > 0 {
+			if _, err := s.reader.Feed(buf[:n], s); err != nil {
+				s.conn.Close()
+				return
+			}
+		}
+		if err != nil {
+			s.events <- event{close: -1}
+			return
+		}
+	}
+}
+
+func (s *socket) Message(op ws.Opcode, payload []byte) error {
+	if op == ws.Text {
+		s.events <- event{text: string(payload), isText: true}
+	} else {
+		s.events <- event{binary: bytes.Clone(payload)}
+	}
+	return nil
+}
+
+var errClosedByServer = errors.New("closed by the server")
+
+func (s *socket) Control(op ws.Opcode, payload []byte) error {
+	if op != ws.Close {
+		return nil
+	}
+	code, _ := ws.ParseClose(payload)
+	s.write(ws.Close, payload)
+	s.events <- event{close: code}
+	return errClosedByServer
+}
+
+func (s *socket) write(op ws.Opcode, payload []byte) {
+	s.conn.Write(ws.AppendMaskedFrame(nil, op, payload, [4]byte{1, 2, 3, 4}))
+}
+
+func (s *socket) send(text string) { s.write(ws.Text, []byte(text)) }
+
+func (s *socket) recv() event { return <-s.events }
+
+// expect fails unless the next things are these texts.
+func (s *socket) expect(t *testing.T, texts ...string) {
+	t.Helper()
+	for _, want := range texts {
+		if e := s.recv(); e.text != want || !e.isText {
+			t.Fatalf("got %+v, want %q", e, want)
+		}
+	}
+}
+
+func itoa(n int) string {
+	if n == 0 {
+		return "0"
+	}
+	var b []byte
+	for ; n > 0; n /= 10 {
+		b = append([]byte{byte('0' + n%10)}, b...)
+	}
+	return string(b)
+}
