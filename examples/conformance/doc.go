@@ -1,0 +1,9 @@
+// Command conformance is the server that the public protocol suites and the
+// official clients' own suites are pointed at:
+//
+//	go run ./examples/conformance --suite eio4|eio3|sio5|sioclient|eioclient
+//
+// listens on PORT (loopback, default 3100) for one suite; without --suite it
+// serves all five on consecutive ports, in that order. It uses nothing but the
+// library's public API.
+package main
