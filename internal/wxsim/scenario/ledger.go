@@ -1,0 +1,171 @@
+package scenario
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"sort"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Verdicts of the ledger. Lost, doubled and misdelivered are the three things
+// that must never happen to a login.
+const (
+	lost         = "lost"         // a scan was answered and no token came
+	doubled      = "doubled"      // one ticket, two token ids
+	misdelivered = "misdelivered" // a token of somebody else, or of a ticket nobody may claim
+	broken       = "broken"       // anything else that contradicts the contract
+)
+
+// entry is one login's line in the ledger.
+type entry struct {
+	name    string
+	kind    string
+	allowed []string // openids that may get the token; none: nobody may
+	tokens  []claims
+	latency time.Duration // scan to token; 0: no token was expected
+	ended   bool          // the server disconnected the socket after delivery
+	err     error
+}
+
+// ledger collects the logins of a run. It is safe for concurrent use.
+type ledger struct {
+	mu       sync.Mutex
+	entries  int
+	signed   int
+	kinds    map[string]int
+	faults   map[string]int
+	samples  []string
+	owner    map[string]string // token id → login
+	latency  []time.Duration
+	repeated int // the same token sent again, which is allowed
+}
+
+func newLedger() *ledger {
+	return &ledger{kinds: map[string]int{}, faults: map[string]int{}, owner: map[string]string{}}
+}
+
+// maxSamples is how many failures a report shows in words.
+const maxSamples = 20
+
+// enter judges a login.
+func (l *ledger) enter(e entry) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.entries++
+	l.kinds[e.kind]++
+	fail := func(verdict, format string, args ...any) {
+		l.faults[verdict]++
+		if len(l.samples) < maxSamples {
+			l.samples = append(l.samples, fmt.Sprintf("%s: %s (%s): %s", verdict, e.name, e.kind, fmt.Sprintf(format, args...)))
+		}
+	}
+	ids := map[string]bool{}
+	for _, c := range e.tokens {
+		if len(e.allowed) == 0 {
+			fail(misdelivered, "a token came although nobody could claim the ticket")
+		} else if !slices.Contains(e.allowed, c.OpenID) {
+			fail(misdelivered, "the token is another person's")
+		}
+		if owner, taken := l.owner[c.ID]; taken && owner != e.name {
+			fail(misdelivered, "the token was also given to %s", owner)
+		}
+		l.owner[c.ID] = e.name
+		if ids[c.ID] {
+			l.repeated++
+		}
+		ids[c.ID] = true
+	}
+	switch {
+	case len(ids) > 1:
+		fail(doubled, "%d token ids", len(ids))
+	case e.err != nil && len(e.allowed) > 0 && len(ids) == 0:
+		fail(lost, "%v", e.err)
+	case e.err != nil:
+		fail(broken, "%v", e.err)
+	case len(e.allowed) > 0 && len(ids) == 0:
+		fail(lost, "no token came")
+	}
+	if len(ids) == 1 && len(e.allowed) > 0 {
+		l.signed++
+		l.latency = append(l.latency, e.latency)
+		if !e.ended {
+			fail(broken, "the socket was not disconnected by the server after delivery")
+		}
+	}
+}
+
+// Report is what a run found.
+type Report struct {
+	Name         string
+	Seed         uint64
+	Logins       int
+	SignedIn     int
+	Lost         int
+	Doubled      int
+	Misdelivered int
+	Broken       int            // other contradictions of the contract
+	Repeated     int            // tokens sent again with the same id, which is allowed
+	Kinds        map[string]int // logins by what their people did
+	Faults       map[string]int // faults the simulator played
+	Samples      []string       // the first failures in words
+	Took         time.Duration
+	P50, P99     time.Duration // from scan to token
+}
+
+// OK tells whether the run found nothing wrong.
+func (r Report) OK() bool { return r.Lost+r.Doubled+r.Misdelivered+r.Broken == 0 && r.Logins > 0 }
+
+func (l *ledger) report(name string, seed uint64, took time.Duration) Report {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	slices.Sort(l.latency)
+	at := func(q float64) time.Duration {
+		if len(l.latency) == 0 {
+			return 0
+		}
+		return l.latency[min(len(l.latency)-1, int(q*float64(len(l.latency))))]
+	}
+	return Report{
+		Name: name, Seed: seed, Logins: l.entries, SignedIn: l.signed,
+		Lost: l.faults[lost], Doubled: l.faults[doubled], Misdelivered: l.faults[misdelivered], Broken: l.faults[broken],
+		Repeated: l.repeated, Kinds: l.kinds, Samples: l.samples, Took: took, P50: at(.5), P99: at(.99),
+	}
+}
+
+// Print writes the report for people; its last line is PASS or FAIL.
+func (r Report) Print(w io.Writer) {
+	rate := float64(r.Logins) / max(r.Took.Seconds(), 0.001)
+	fmt.Fprintf(w, "%s, seed %d: %d logins in %s (%.0f/s)\n", r.Name, r.Seed, r.Logins, r.Took.Round(time.Millisecond), rate)
+	fmt.Fprintf(w, "  signed in     %d, scan to token p50 %s p99 %s\n", r.SignedIn, r.P50.Round(time.Millisecond), r.P99.Round(time.Millisecond))
+	if len(r.Kinds) > 0 {
+		fmt.Fprintf(w, "  logins        %s\n", counts(r.Kinds))
+	}
+	if len(r.Faults) > 0 {
+		fmt.Fprintf(w, "  faults        %s\n", counts(r.Faults))
+	}
+	fmt.Fprintf(w, "  sent again    %d (same token id, allowed)\n", r.Repeated)
+	fmt.Fprintf(w, "  lost %d  doubled %d  misdelivered %d  broken %d\n", r.Lost, r.Doubled, r.Misdelivered, r.Broken)
+	for _, s := range r.Samples {
+		fmt.Fprintf(w, "    %s\n", s)
+	}
+	verdict := "PASS"
+	if !r.OK() {
+		verdict = "FAIL"
+	}
+	fmt.Fprintln(w, verdict)
+}
+
+func counts(m map[string]int) string {
+	names := make([]string, 0, len(m))
+	for name := range m {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	for i, name := range names {
+		names[i] = fmt.Sprintf("%s %d", name, m[name])
+	}
+	return strings.Join(names, ", ")
+}

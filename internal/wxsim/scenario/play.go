@@ -1,0 +1,273 @@
+package scenario
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+)
+
+// player runs the steps of a script, one after the other.
+type player struct {
+	ctx    context.Context // the lifetime of one Play
+	script Script
+	target Target
+	http   *http.Client
+	people phones
+	keys   keys
+	dial   []*dialer
+
+	tabs    map[string]*tab
+	old     map[string]code   // each tab's code before its last refresh
+	openids map[string]string // by person
+	ids     map[string]string // token id → tab, for doubles across tabs
+}
+
+// Play runs a script against a target and prints each step. It returns the
+// first thing that went otherwise than expected.
+func Play(ctx context.Context, script Script, target Target, out io.Writer) error {
+	target, err := target.withDefaults()
+	if err != nil {
+		return err
+	}
+	h := &http.Client{Transport: &http.Transport{}}
+	defer h.CloseIdleConnections()
+	p := &player{
+		ctx: ctx, script: script, target: target, http: h, people: phones{h, target.Simulator}, dial: target.dialers(),
+		tabs: map[string]*tab{}, old: map[string]code{}, openids: map[string]string{}, ids: map[string]string{},
+	}
+	if p.keys, err = target.keys(ctx, h); err != nil {
+		return err
+	}
+	defer func() {
+		for _, t := range p.tabs {
+			t.close()
+		}
+	}()
+	for i, step := range script.Steps {
+		run, err := step.action()
+		if err == nil {
+			err = run(p)
+		}
+		if err != nil {
+			fmt.Fprintf(out, "%s: step %d of %d failed: %v\nFAIL\n", script.Name, i+1, len(script.Steps), err)
+			return fmt.Errorf("scenario: %s: step %d: %w", script.Name, i+1, err)
+		}
+	}
+	fmt.Fprintf(out, "%s: %d steps\nPASS\n", script.Name, len(script.Steps))
+	return nil
+}
+
+func (p *player) tab(name string) (*tab, error) {
+	if t := p.tabs[name]; t != nil {
+		return t, nil
+	}
+	return nil, fmt.Errorf("there is no tab %q", name)
+}
+
+func (p *player) open(name string) error {
+	if p.tabs[name] != nil {
+		return fmt.Errorf("tab %q is open already", name)
+	}
+	n := len(p.tabs)
+	t := &tab{
+		name: name, gateway: p.target.Gateways[n%len(p.target.Gateways)], replica: p.target.Gateways,
+		dialer: p.dial[n%len(p.dial)], http: p.http, keys: p.keys,
+	}
+	p.tabs[name] = t
+	return t.open(p.ctx)
+}
+
+func (p *player) challenge(name string) error {
+	t, err := p.tab(name)
+	if err == nil {
+		t.secret = newPKCE(fmt.Sprintf("verifier of %s, seed %d, long enough for PKCE", name, p.script.Seed))
+	}
+	return err
+}
+
+func (p *player) code(name string, refresh bool) error {
+	t, err := p.tab(name)
+	if err != nil {
+		return err
+	}
+	p.old[name] = t.code
+	return t.ask(p.ctx, refresh)
+}
+
+func (p *player) cancel(name string) error {
+	t, err := p.tab(name)
+	if err != nil {
+		return err
+	}
+	var s ticketState
+	if err := t.client.ask(p.ctx, &s, "cancel"); err != nil {
+		return err
+	}
+	t.state = s.State
+	return nil
+}
+
+func (p *player) cut(name string) error {
+	t, err := p.tab(name)
+	if err == nil {
+		t.cut()
+	}
+	return err
+}
+
+func (p *player) resume(name string) error {
+	t, err := p.tab(name)
+	if err != nil {
+		return err
+	}
+	return t.comeBack(p.ctx)
+}
+
+func (p *player) scan(s ScanStep) error {
+	t, err := p.tab(s.Tab)
+	if err != nil {
+		return err
+	}
+	q := t.code
+	if s.Old {
+		q = p.old[s.Tab]
+	}
+	out, err := p.people.act(p.ctx, "scan", map[string]any{"person": s.Person, "ticket": q.Ticket, "follow": s.Follow})
+	if s.Gone {
+		if errors.Is(err, errCodeGone) {
+			return nil
+		}
+		return fmt.Errorf("the platform still knows the code (%v)", err)
+	}
+	if err != nil {
+		return err
+	}
+	p.openids[s.Person] = out.OpenID
+	if s.Pushes != nil && *s.Pushes != len(out.Deliveries) {
+		return fmt.Errorf("%d pushes, not %d", len(out.Deliveries), *s.Pushes)
+	}
+	return nil
+}
+
+func (p *player) phone(what string, s PhoneStep) error {
+	body := map[string]any{"person": s.Person}
+	if what == "text" {
+		body["text"] = s.Text
+	}
+	out, err := p.people.act(p.ctx, what, body)
+	if err == nil {
+		p.openids[s.Person] = out.OpenID
+	}
+	return err
+}
+
+func (p *player) wait(text string) error {
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return err
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-p.ctx.Done():
+		return p.ctx.Err()
+	}
+}
+
+// within is the context of an expectation.
+func (p *player) within(text string, def time.Duration) (context.Context, context.CancelFunc) {
+	d := def
+	if text != "" {
+		d, _ = time.ParseDuration(text) // checked by ReadScript
+	}
+	return context.WithTimeout(p.ctx, d)
+}
+
+func (p *player) token(s TokenStep) error {
+	t, err := p.tab(s.Tab)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := p.within(s.Within, 10*time.Second)
+	defer cancel()
+	var before claims
+	if len(t.tokens) > 0 {
+		before = t.tokens[len(t.tokens)-1]
+	}
+	var got claims
+	if s.NoAck {
+		got, err = t.tokenWithoutAck(ctx)
+	} else {
+		got, err = t.awaitToken(ctx, false)
+	}
+	switch {
+	case err != nil:
+		return err
+	case got.OpenID != p.openids[s.Person]:
+		return fmt.Errorf("%s: the token is not %s's", misdelivered, s.Person)
+	case s.Same && got.ID != before.ID:
+		return fmt.Errorf("%s: another token id than before", doubled)
+	}
+	if owner, taken := p.ids[got.ID]; taken && owner != s.Tab {
+		return fmt.Errorf("%s: tab %q got this token before", misdelivered, owner)
+	}
+	p.ids[got.ID] = s.Tab
+	return nil
+}
+
+// tokenWithoutAck waits for the token frame and loses the connection then.
+func (t *tab) tokenWithoutAck(ctx context.Context) (claims, error) {
+	for {
+		m, err := t.next(ctx)
+		if err != nil {
+			return claims{}, fmt.Errorf("%w: %w", errNoToken, err)
+		}
+		if m.name == "token" || m.name == "code" {
+			defer t.cut()
+			return t.receive(ctx, m)
+		}
+	}
+}
+
+func (p *player) state(s StateStep) error {
+	t, err := p.tab(s.Tab)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := p.within(s.Within, 10*time.Second)
+	defer cancel()
+	return t.awaitState(ctx, s.Is)
+}
+
+func (p *player) nothing(s NothingStep) error {
+	t, err := p.tab(s.Tab)
+	if err != nil {
+		return err
+	}
+	before := len(t.tokens)
+	ctx, cancel := p.within(s.Within, 500*time.Millisecond)
+	defer cancel()
+	t.awaitEnd(ctx)
+	if len(t.tokens) > before {
+		return fmt.Errorf("%s: a token came", misdelivered)
+	}
+	return nil
+}
+
+func (p *player) ended(s TabStep) error {
+	t, err := p.tab(s.Tab)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := p.within(s.Within, 5*time.Second)
+	defer cancel()
+	if !t.awaitEnd(ctx) {
+		return errors.New("the server did not disconnect the tab")
+	}
+	return nil
+}
