@@ -104,7 +104,7 @@ func parseXML(body []byte, created *string) (Message, error) {
 		text  strings.Builder
 		seen  = map[string]bool{}
 	)
-	for {
+	for first := true; ; first = false {
 		tok, err := d.Token()
 		if errors.Is(err, io.EOF) && ended {
 			return m, nil
@@ -148,7 +148,7 @@ func parseXML(body []byte, created *string) (Message, error) {
 				return Message{}, malformed("text outside the root")
 			}
 		case xml.ProcInst:
-			if t.Target != "xml" || depth > 0 || ended {
+			if !first || t.Target != "xml" {
 				return Message{}, malformed("a processing instruction")
 			}
 		default: // a comment would split a value in two; a directive may define entities
