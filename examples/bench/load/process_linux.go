@@ -1,0 +1,65 @@
+package load
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// CPU returns the CPU time that a process has used, user and system, with the
+// precision of the kernel's scheduler.
+func CPU(pid int) (time.Duration, error) {
+	const schedClock = 2 // CPUCLOCK_SCHED: the clock id of a process is ~pid<<3 | 2
+	var ts unix.Timespec
+	if err := unix.ClockGettime(int32(^pid<<3|schedClock), &ts); err != nil {
+		return 0, fmt.Errorf("load: clock of process %d: %w", pid, err)
+	}
+	return time.Duration(ts.Nano()), nil
+}
+
+// Memory returns the resident memory of a process in bytes.
+func Memory(pid int) (int64, error) {
+	f, err := os.Open(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = f.Close() }()
+	for s := bufio.NewScanner(f); s.Scan(); {
+		if rest, ok := strings.CutPrefix(s.Text(), "Rss:"); ok {
+			kb, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
+			return kb << 10, err
+		}
+	}
+	return 0, fmt.Errorf("load: no Rss of process %d", pid)
+}
+
+// Pin keeps all threads of this process, and its later children, on one core.
+func Pin(core int) error {
+	threads, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		return err
+	}
+	for _, t := range threads {
+		tid, err := strconv.Atoi(t.Name())
+		if err != nil {
+			return err
+		}
+		if err := PinThread(tid, core); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// PinThread keeps one thread on a core; 0 is the calling thread. A process
+// started from it inherits that.
+func PinThread(tid, core int) error {
+	var set unix.CPUSet
+	set.Set(core)
+	return unix.SchedSetaffinity(tid, &set)
+}

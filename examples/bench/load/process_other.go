@@ -1,0 +1,22 @@
+//go:build !linux
+
+package load
+
+import (
+	"errors"
+	"time"
+)
+
+var errLinux = errors.New("load: measuring processes needs Linux")
+
+// CPU is not available here.
+func CPU(pid int) (time.Duration, error) { return 0, errLinux }
+
+// Memory is not available here.
+func Memory(pid int) (int64, error) { return 0, errLinux }
+
+// Pin is not available here.
+func Pin(core int) error { return errLinux }
+
+// PinThread is not available here.
+func PinThread(tid, core int) error { return errLinux }

@@ -1,0 +1,146 @@
+// Command server is this module's server under test: it offers the conventions of
+// the benchmark (see ../README.md) through the public API only, with every
+// default feature on. node.mjs and bun.mjs beside it in ../node are its twins.
+//
+// Environment: PORT (127.0.0.1; 0 picks one), PING_INTERVAL in milliseconds,
+// REDIS_URL for the cluster adapter.
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"posthouse/adapter"
+	"posthouse/socketio"
+	"posthouse/socketio/engineio"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx); err != nil {
+		slog.Error("bench server", "error", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context) error {
+	opts := &socketio.Options{Engine: engineio.Options{PingTimeout: 20 * time.Second}}
+	if s := os.Getenv("PING_INTERVAL"); s != "" {
+		ms, err := strconv.Atoi(s)
+		if err != nil {
+			return fmt.Errorf("PING_INTERVAL: %w", err)
+		}
+		opts.Engine.PingInterval = time.Duration(ms) * time.Millisecond
+	}
+	if s := os.Getenv("REDIS_URL"); s != "" {
+		o, err := redis.ParseURL(s)
+		if err != nil {
+			return fmt.Errorf("REDIS_URL: %w", err)
+		}
+		rdb := redis.NewClient(o)
+		defer rdb.Close()
+		opts.NewAdapter = adapter.Redis(rdb, nil)
+	}
+	io := socketio.NewServer(opts)
+	offer(io)
+
+	ln, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", os.Getenv("PORT")))
+	if err != nil {
+		return err
+	}
+	srv := &http.Server{Handler: routes(io), ReadHeaderTimeout: 10 * time.Second}
+	fmt.Printf("listening on http://%s\n", ln.Addr())
+	go func() {
+		<-ctx.Done()
+		end, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		_ = io.Shutdown(end)
+		_ = srv.Shutdown(end)
+	}()
+	if err := srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// offer registers the events of the conventions.
+func offer(io *socketio.Server) {
+	ack := func(e *socketio.Event, args ...any) {
+		if e.WantsAck() {
+			_ = e.Ack(args...) // the client may be gone
+		}
+	}
+	echo := func(e *socketio.Event) { ack(e, e.Args()) }
+	main := io.Of("/")
+	main.OnEvent("echo", echo)
+	main.OnEvent("echo-bin", echo)
+	main.OnEvent("join", func(e *socketio.Event) {
+		var room string
+		if e.Bind(&room) == nil && e.Socket().Join(room) == nil {
+			ack(e)
+		}
+	})
+	main.OnEvent("relay", func(e *socketio.Event) {
+		var room string
+		if e.Bind(&room) == nil {
+			_ = io.To(room).Emit("msg", e.Args().Slice(1))
+		}
+	})
+	io.Of("/login").OnEvent("ticket", func(e *socketio.Event) {
+		t := rand.Text()
+		if e.Socket().Join(t) == nil {
+			ack(e, map[string]string{"ticket": t})
+		}
+	})
+}
+
+// routes are the HTTP requests of the conventions.
+func routes(srv *socketio.Server) http.Handler {
+	type padded struct {
+		I   int    `json:"i"`
+		Pad string `json:"pad"`
+	}
+	pad := strings.Repeat("x", 48)
+	mux := http.NewServeMux()
+	mux.Handle("/socket.io/", srv)
+	answer := func(w http.ResponseWriter, s string) { _, _ = io.WriteString(w, s) }
+	mux.HandleFunc("GET /bench/pid", func(w http.ResponseWriter, r *http.Request) {
+		answer(w, strconv.Itoa(os.Getpid()))
+	})
+	mux.HandleFunc("POST /bench/gc", func(w http.ResponseWriter, r *http.Request) {
+		debug.FreeOSMemory()
+		answer(w, "ok")
+	})
+	mux.HandleFunc("GET /bench/broadcast", func(w http.ResponseWriter, r *http.Request) {
+		n, _ := strconv.Atoi(r.FormValue("n"))
+		room := srv.To(r.FormValue("room"))
+		for i := range n {
+			_ = room.Emit("msg", padded{i, pad})
+		}
+		answer(w, "ok")
+	})
+	mux.HandleFunc("POST /bench/callback", func(w http.ResponseWriter, r *http.Request) {
+		t := r.FormValue("ticket")
+		login := srv.Of("/login").In(t)
+		_ = login.Emit("token", map[string]string{"token": "tok-" + t})
+		_ = login.DisconnectSockets(r.Context(), true)
+		answer(w, "ok")
+	})
+	return mux
+}

@@ -1,0 +1,173 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"posthouse/examples/bench/load"
+)
+
+// kind is a server that can be started.
+type kind struct {
+	name string
+	dir  string
+	argv []string
+	core int
+}
+
+func names(kinds []kind) (list []string) {
+	for _, k := range kinds {
+		list = append(list, k.name)
+	}
+	return list
+}
+
+// prepare finds or builds the servers. The peers' packages must be installed.
+func prepare(ctx context.Context, want []string, dir string) (kinds []kind, clean func(), err error) {
+	tmp, err := os.MkdirTemp("", "bench")
+	if err != nil {
+		return nil, nil, err
+	}
+	clean = func() { _ = os.RemoveAll(tmp) }
+	node, err := filepath.Abs(filepath.Join(dir, "node"))
+	if err != nil {
+		return nil, clean, err
+	}
+	for _, name := range want {
+		k := kind{name: name, dir: node, core: runtime.NumCPU() - 1}
+		switch name {
+		case "ours":
+			k.argv = []string{filepath.Join(tmp, "server")}
+			build := exec.CommandContext(ctx, "go", "build", "-o", k.argv[0], "posthouse/examples/bench/server")
+			if out, err := build.CombinedOutput(); err != nil {
+				clean()
+				return nil, nil, fmt.Errorf("building the server: %w\n%s", err, out)
+			}
+		case "node":
+			k.argv = []string{"node", "--expose-gc", "node.mjs"}
+		case "bun":
+			k.argv = []string{filepath.Join("node_modules", ".bin", "bun"), "bun.mjs"}
+		default: // NAME=COMMAND: somebody's own, which reads PORT and prints its address
+			i := strings.IndexByte(name, '=')
+			if i < 0 {
+				clean()
+				return nil, nil, fmt.Errorf("no server %q", name)
+			}
+			k.name, k.argv, k.dir = name[:i], strings.Fields(name[i+1:]), "."
+		}
+		if k.name == "node" || k.name == "bun" {
+			if _, err := os.Stat(filepath.Join(node, "node_modules")); err != nil {
+				fmt.Fprintf(os.Stderr, "without %s: its packages are missing (npm ci in %s)\n", name, node)
+				continue
+			}
+		}
+		kinds = append(kinds, k)
+	}
+	if len(kinds) == 0 {
+		clean()
+		return nil, nil, errors.New("no server to measure")
+	}
+	return kinds, clean, nil
+}
+
+// process is a running server.
+type process struct {
+	cmd  *exec.Cmd
+	addr string
+}
+
+// start runs the server on its core and waits until it tells its address.
+func (k kind) start(ctx context.Context, env []string) (*process, error) {
+	cmd := exec.CommandContext(ctx, k.argv[0], k.argv[1:]...)
+	cmd.Dir = k.dir
+	cmd.Env = append(append(os.Environ(), "PORT=0", "NODE_ENV=production"), env...)
+	cmd.Stderr = os.Stderr
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = 5 * time.Second
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := startOn(k.core, cmd); err != nil {
+		return nil, fmt.Errorf("starting %s: %w", k.name, err)
+	}
+	p := &process{cmd: cmd}
+	for s := bufio.NewScanner(out); s.Scan(); {
+		if _, addr, ok := strings.Cut(s.Text(), "listening on http://"); ok {
+			p.addr = addr
+			return p, nil
+		}
+	}
+	p.stop()
+	return nil, fmt.Errorf("%s ended without listening", k.name)
+}
+
+// startOn starts cmd pinned to a core: a child inherits the pinning of the thread
+// that starts it.
+func startOn(core int, cmd *exec.Cmd) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := load.PinThread(0, core); err != nil {
+		return err
+	}
+	return errors.Join(cmd.Start(), load.PinThread(0, 0))
+}
+
+// stop ends the process and waits for it.
+func (p *process) stop() {
+	if p == nil {
+		return
+	}
+	_ = p.cmd.Process.Kill()
+	_ = p.cmd.Wait() // it was killed
+}
+
+// startRedis starts a Redis of our own beside the load, if a scenario needs one.
+func startRedis(ctx context.Context, scenarios []load.Scenario) (*process, error) {
+	if !slices.ContainsFunc(scenarios, func(s load.Scenario) bool { return s.Redis }) {
+		return nil, nil
+	}
+	path, err := exec.LookPath("redis-server")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "without cluster: no redis-server")
+		return nil, nil
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	addr := ln.Addr().String()
+	_, port, _ := net.SplitHostPort(addr)
+	_ = ln.Close()
+	cmd := exec.CommandContext(ctx, path, "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no")
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	p := &process{cmd: cmd, addr: addr}
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for range 250 {
+		if nc, err := net.Dial("tcp", addr); err == nil {
+			_ = nc.Close()
+			return p, nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			p.stop()
+			return nil, ctx.Err()
+		}
+	}
+	p.stop()
+	return nil, errors.New("redis-server does not listen")
+}
