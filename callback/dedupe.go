@@ -31,7 +31,6 @@ type verdict struct {
 	phrase  Phrase // words for the phone
 	raw     []byte // an upstream's reply, passed through
 	rawType string
-	how     string
 }
 
 // remembered is a verdict as the dedupe store keeps it. It holds no person: the

@@ -90,14 +90,14 @@ func TestABadUpstreamIsNeverWeChatsConcern(t *testing.T) {
 	t.Parallel()
 	for name, transport := range map[string]roundTrip{
 		"an error": func(*http.Request) (*http.Response, error) { return nil, errors.New("refused") },
-		"a 500": func(*http.Request) (*http.Response, error) {
-			return &http.Response{StatusCode: 500, Body: io.NopCloser(strings.NewReader("oops"))}, nil
+		"a 502": func(*http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: http.StatusBadGateway, Body: io.NopCloser(strings.NewReader("oops"))}, nil
 		},
 		"a redirect": func(*http.Request) (*http.Response, error) {
-			return &http.Response{StatusCode: 302, Header: http.Header{"Location": {"http://elsewhere/"}}, Body: http.NoBody}, nil
+			return &http.Response{StatusCode: http.StatusFound, Header: http.Header{"Location": {"http://elsewhere/"}}, Body: http.NoBody}, nil
 		},
 		"a flood": func(*http.Request) (*http.Response, error) {
-			return &http.Response{StatusCode: 200, Body: io.NopCloser(io.LimitReader(zeros{}, 1<<30))}, nil
+			return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(io.LimitReader(zeros{}, 1<<30))}, nil
 		},
 		"silence": func(r *http.Request) (*http.Response, error) {
 			<-r.Context().Done()

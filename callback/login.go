@@ -128,11 +128,11 @@ func (a *account) typed(d *delivery) (do func(context.Context) verdict, kind str
 			}
 			return v
 		}, "confirm"
-	case codes != nil && len(text) >= 6 && len(text) <= 8 && isAlnum(text, false):
+	case codes != nil && looksLikeCode(text):
 		return func(ctx context.Context) verdict {
 			t, o, err := codes.ClaimCode(ctx, login.Claim{
 				AppID: a.AppID, OpenID: openID, Confirm: a.Confirm, At: d.arrived,
-			}, text)
+			}, ungroup(text))
 			if err == nil && o == login.OutcomeUnknown {
 				return verdict{notOurs: true}
 			}
@@ -177,6 +177,14 @@ func fold(s string) string {
 }
 
 func isNo(s string) bool { return s == "不是我" || s == "not me" || s == "n" || s == "no" }
+
+// looksLikeCode says whether it is worth asking; pages show codes in groups.
+func looksLikeCode(s string) bool {
+	s = ungroup(s)
+	return len(s) >= 6 && len(s) <= 8 && isAlnum(s, false)
+}
+
+func ungroup(s string) string { return strings.NewReplacer(" ", "", "-", "").Replace(s) }
 
 func isAlnum(s string, digitsOnly bool) bool {
 	for i := range len(s) {

@@ -133,13 +133,6 @@ func (d *dedupe) Finish(ctx context.Context, key string, reply []byte, ttl time.
 	return nil
 }
 
-// len is how many keys are kept.
-func (d *dedupe) len() int {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return len(d.entries)
-}
-
 type notifier struct {
 	mu   sync.Mutex
 	told []string

@@ -43,7 +43,7 @@ func (f *fakeWeChat) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 func ok(body string) (*http.Response, error) {
-	return &http.Response{StatusCode: 200, Body: io.NopCloser(strings.NewReader(body))}, nil
+	return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(body))}, nil
 }
 
 func (f *fakeWeChat) handle(path string, h func(*http.Request) (*http.Response, error)) {

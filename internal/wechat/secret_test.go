@@ -33,7 +33,7 @@ func TestSecretsAreNeverPrinted(t *testing.T) {
 	}
 	all.Write(raw)
 	// "canary" in hex, in decimal, and as the key's first bytes.
-	for _, leak := range []string{"canary", "63616e617279", "99 97 110", fmt.Sprint([]byte("canary"))[1:10]} {
+	for _, leak := range []string{"canary", "63616e617279", "99 97 110"} {
 		if strings.Contains(strings.ToLower(all.String()), leak) {
 			t.Errorf("%q in %s", leak, all.String())
 		}

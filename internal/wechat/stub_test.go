@@ -18,8 +18,7 @@ const (
 	testSecret = "canaryAppSecret0123456789abcdef"
 )
 
-// stub is a WeChat that knows tokens and little else; its faults are a queue of
-// handlers per path, each used once, before the proper answer.
+// stub is a WeChat over real HTTP that knows tokens and little else.
 type stub struct {
 	*httptest.Server
 
@@ -30,7 +29,6 @@ type stub struct {
 	valid   string
 	life    int
 	always  map[string]http.HandlerFunc
-	once    map[string][]http.HandlerFunc
 	last    map[string]string // last body by path
 	rawPath []string
 }
@@ -38,7 +36,7 @@ type stub struct {
 func newStub(t testing.TB) *stub {
 	s := &stub{
 		calls: map[string]int{}, life: 7200, always: map[string]http.HandlerFunc{},
-		once: map[string][]http.HandlerFunc{}, last: map[string]string{},
+		last: map[string]string{},
 	}
 	s.Server = httptest.NewServer(http.HandlerFunc(s.serve))
 	t.Cleanup(s.Close)
@@ -53,9 +51,6 @@ func (s *stub) serve(w http.ResponseWriter, r *http.Request) {
 	s.last[path] = string(body)
 	s.rawPath = append(s.rawPath, r.URL.Path)
 	fault := s.always[path]
-	if q := s.once[path]; len(q) > 0 {
-		fault, s.once[path] = q[0], q[1:]
-	}
 	s.mu.Unlock()
 	if fault != nil {
 		fault(w, r)
@@ -107,14 +102,6 @@ func (s *stub) kill() {
 	s.valid = ""
 }
 
-func (s *stub) fault(path string, n int, h http.HandlerFunc) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for range n {
-		s.once[path] = append(s.once[path], h)
-	}
-}
-
 func (s *stub) forever(path string, h http.HandlerFunc) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -131,12 +118,6 @@ func (s *stub) body(path string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.last[path]
-}
-
-func code(n int) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprintf(w, `{"errcode":%d,"errmsg":"canaryErrmsg rid: 68f1aaaa-0bbbbbbb-1ccccccc"}`, n)
-	}
 }
 
 func answers(status int, body string) http.HandlerFunc {
