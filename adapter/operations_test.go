@@ -20,7 +20,8 @@ func expectNext(t *testing.T, c client, events ...string) {
 
 // operations performs every operation of the adapters on a, and looks at what the
 // clients of b see of it.
-func operations(t *testing.T, kind string, a, b replica) {
+// subscribed, if given, waits until the rooms are subscribed to.
+func operations(t *testing.T, kind string, a, b replica, subscribed ...func(rooms ...string)) {
 	const nothing = "null"
 	c1, c2, own := b.connect(t, "/"), b.connect(t, "/"), a.connect(t, "/")
 	chat := b.connect(t, "/chat")
@@ -33,6 +34,9 @@ func operations(t *testing.T, kind string, a, b replica) {
 		}
 		return must(t, a, command{Cmd: "serverCount"}) == "2" && must(t, b, command{Cmd: "serverCount"}) == "2"
 	})
+	for _, wait := range subscribed {
+		wait("room1", "room2")
+	}
 	settle(t, a, b, c1, c2, own)
 
 	t.Run("broadcast to all", func(t *testing.T) {
@@ -54,7 +58,12 @@ func operations(t *testing.T, kind string, a, b replica) {
 		got1, got2 := drain(t, c1), drain(t, c2)
 		sameEvents(t, kind, got1, "one[]", "both once[]", "single[]", "end[]")
 		sameEvents(t, kind, got2, "one[]", "both once[]", "except[]", "not c1[]", "end[]")
-		expectNext(t, own, `not c1[]`, `local[]`, `end[]`, `drained[]`)
+		var ownEvents []string
+		for len(ownEvents) == 0 || ownEvents[len(ownEvents)-1] != "drained[]" {
+			ownEvents = append(ownEvents, own.next(t))
+		}
+		// (Node's sharded adapter delivers here only after Redis has answered.)
+		sameEvents(t, kind, ownEvents, `not c1[]`, `local[]`, `end[]`, `drained[]`)
 	})
 	t.Run("namespace", func(t *testing.T) {
 		must(t, a, command{Cmd: "emit", NSP: "/chat", Args: []any{"to chat", "x"}})
@@ -69,7 +78,12 @@ func operations(t *testing.T, kind string, a, b replica) {
 	})
 	t.Run("volatile", func(t *testing.T) {
 		must(t, a, command{Cmd: "emit", To: []string{"room2"}, Volatile: true, Args: []any{"maybe"}})
-		expectNext(t, c1, `maybe[]`)
+		must(t, a, command{Cmd: "emit", To: []string{"room2"}, Args: []any{"surely"}})
+		if got := c1.next(t); got == `maybe[]` { // may be dropped while the connection is busy
+			expectNext(t, c1, `surely[]`)
+		} else if got != `surely[]` {
+			t.Errorf("got %s", got)
+		}
 	})
 	t.Run("broadcast with acks", func(t *testing.T) {
 		if kind == "old" || kind == "emitter" {
@@ -120,6 +134,9 @@ func operations(t *testing.T, kind string, a, b replica) {
 		rig.Until(t, 5*time.Second, "join", func() bool {
 			return strings.Contains(must(t, b, command{Cmd: "fetchSockets", Local: true, To: []string{"room3"}}), c1.id())
 		})
+		for _, wait := range subscribed {
+			wait("room4")
+		}
 		must(t, a, command{Cmd: "emit", To: []string{"room4"}, Args: []any{"joined"}})
 		expectNext(t, c1, `joined[]`)
 		must(t, a, command{Cmd: "socketsLeave", Rooms: []string{"room3"}})
