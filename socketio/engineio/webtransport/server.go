@@ -48,9 +48,6 @@ const (
 	handshakeTime   = 5 * time.Second
 )
 
-// refused is the code of streams and sessions that are not wanted.
-const refused = 1
-
 // Server serves WebTransport sessions. All methods are safe for concurrent use.
 type Server struct {
 	wt     *wt.Server
@@ -195,49 +192,4 @@ func (s *Server) spawn(fn func()) {
 		defer s.done()
 		fn()
 	}()
-}
-
-// open is the engineio.OpenFunc: it accepts the session and waits for its stream.
-func (s *Server) open(w http.ResponseWriter, r *http.Request, maxPayload int64) (net.Conn, error) {
-	session, err := s.wt.Upgrade(w, r)
-	if err != nil {
-		return nil, err
-	}
-	ctx, end := context.WithCancel(session.Context())
-	stop := context.AfterFunc(r.Context(), end) // Options.UpgradeTimeout
-	stream, err := session.AcceptStream(ctx)
-	if !stop() || err != nil {
-		end()
-		session.CloseWithError(refused, "no stream") //nolint:errcheck // it is over
-		return nil, errors.Join(err, r.Context().Err())
-	}
-	c := &conn{stream: stream, session: session, end: end, in: inbound{max: uint64(maxPayload)}}
-	s.spawn(func() { s.guard(ctx, session) })
-	s.spawn(func() { refuseUniStreams(ctx, session) })
-	return c, nil
-}
-
-// guard owns a session: it resets further streams, one after the other, and
-// closes the session when conn.Close or Shutdown ends ctx.
-func (s *Server) guard(ctx context.Context, session *wt.Session) {
-	for {
-		stream, err := session.AcceptStream(ctx)
-		if err != nil {
-			break
-		}
-		stream.CancelRead(refused)
-		stream.CancelWrite(refused)
-	}
-	// Bounded by the library, also when the peer grants no credit.
-	session.CloseWithError(0, "") //nolint:errcheck // it is over
-}
-
-func refuseUniStreams(ctx context.Context, session *wt.Session) {
-	for {
-		stream, err := session.AcceptUniStream(ctx)
-		if err != nil {
-			return
-		}
-		stream.CancelRead(refused)
-	}
 }

@@ -20,6 +20,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -453,6 +454,9 @@ func TestGate(t *testing.T) {
 		"middleware": {options: engineio.Options{Middlewares: []func(http.Handler) http.Handler{func(http.Handler) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusTeapot) })
 		}}}, status: http.StatusTeapot},
+		"middleware that hides the writer": {options: engineio.Options{Middlewares: []func(http.Handler) http.Handler{func(next http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { next.ServeHTTP(struct{ http.ResponseWriter }{w}, r) })
+		}}}, status: 400, refusal: "3 Bad request"},
 		"foreign origin": {origin: "https://evil.example", status: 403, refusal: "4 Forbidden"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -485,15 +489,115 @@ func TestGate(t *testing.T) {
 	}
 }
 
+// wrapper is what most middlewares put around a ResponseWriter.
+type wrapper struct{ http.ResponseWriter }
+
+func (w wrapper) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func TestMiddlewaresAreCalledAndMayWrapTheWriter(t *testing.T) {
+	seen := make(chan string, 1)
+	r := newRig(t, engineio.Options{Middlewares: []func(http.Handler) http.Handler{func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			seen <- r.Method + " " + r.URL.Path
+			w.Header().Set("X-Seen", "yes")
+			next.ServeHTTP(wrapper{w}, r)
+		})
+	}}})
+	resp, session, err := r.dial(t, nil)
+	if err != nil || resp.Header.Get("X-Seen") != "yes" {
+		t.Fatalf("answer %v, err %v", resp, err)
+	}
+	if got := <-seen; got != "CONNECT /engine.io/" {
+		t.Errorf("seen %q", got)
+	}
+	session.CloseWithError(0, "")
+}
+
+func TestRequestsThatAreNoSessions(t *testing.T) {
+	r := newRig(t, engineio.Options{})
+	tr := &http3.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}} // a loopback server of our own
+	defer tr.Close()
+	for path, status := range map[string]int{"/engine.io/": 400, "/engine.io/?EIO=4&transport=polling": 400, "/": 404} {
+		resp, err := (&http.Client{Transport: tr}).Get("https://" + r.addr + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != status {
+			t.Errorf("GET %s: %d, want %d", path, resp.StatusCode, status)
+		}
+	}
+}
+
+// Messages of both sides, numbered, while the transport changes under them.
+func TestUpgradeKeepsOrder(t *testing.T) {
+	const n = 300
+	r := newRig(t, engineio.Options{})
+	for range 5 {
+		sid, url := r.pollingSession(t)
+		var got []string
+		poll := func() {
+			resp, err := r.http.Client().Get(url)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer resp.Body.Close()
+			body, _ := io.ReadAll(resp.Body)
+			for p := range strings.SplitSeq(string(body), "\x1e") {
+				if strings.HasPrefix(p, "4") {
+					got = append(got, p)
+				}
+			}
+		}
+		post := func(i int) {
+			resp, err := r.http.Client().Post(url, "text/plain", strings.NewReader(fmt.Sprint("4", i)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+		}
+		for i := range n / 3 {
+			post(i)
+		}
+		polled := make(chan struct{})
+		go func() { poll(); poll(); close(polled) }() // the second waits for the noop
+		c := r.connect(t, `0{"sid":"`+sid+`"}`)
+		c.send(false, "2probe")
+		c.want(false, "3probe")
+		for i := n / 3; i < 2*n/3; i++ {
+			post(i)
+		}
+		<-polled
+		c.send(false, "5")
+		for i := 2 * n / 3; i < n; i++ {
+			c.send(false, fmt.Sprint("4", i))
+		}
+		for len(got) < n {
+			_, p, err := c.next()
+			if err != nil {
+				t.Fatal(len(got), err)
+			}
+			got = append(got, p)
+		}
+		for i, p := range got {
+			if p != fmt.Sprint("4", i) {
+				t.Fatalf("message %d is %q", i, p)
+			}
+		}
+		c.session.CloseWithError(0, "")
+	}
+}
+
 func TestAllowRequestIsNotAskedForUpgrades(t *testing.T) {
-	asked := 0
-	r := newRig(t, engineio.Options{AllowRequest: func(*http.Request) error { asked++; return nil }})
+	var asked atomic.Int32
+	r := newRig(t, engineio.Options{AllowRequest: func(*http.Request) error { asked.Add(1); return nil }})
 	sid, _ := r.pollingSession(t)
 	c := r.connect(t, `0{"sid":"`+sid+`"}`)
 	c.send(false, "2probe")
 	c.want(false, "3probe")
-	if asked != 1 {
-		t.Errorf("asked %d times, want once, by the polling handshake", asked)
+	if n := asked.Load(); n != 1 {
+		t.Errorf("asked %d times, want once, by the polling handshake", n)
 	}
 }
 
