@@ -67,7 +67,7 @@ func (m *Memory) Create(_ context.Context, t Ticket, ttl time.Duration) (Ticket,
 	}
 	t = newTicket(t)
 	t.CreatedAt, t.ExpiresAt = now, now.Add(ttl)
-	r := &memoryTicket{Ticket: t, gone: t.ExpiresAt.Add(grace + tail)}
+	r := &memoryTicket{Ticket: t, gone: t.ExpiresAt.Add(Grace + tail)}
 	if !m.tickets.put(now, t.ID, r, r.gone) {
 		return Ticket{}, errFull
 	}
@@ -139,7 +139,7 @@ func (r *memoryTicket) claim(now, arrived time.Time, c Claim) (o Outcome, moved 
 	case r.AppID != c.AppID:
 		return OutcomeForeign, false
 	case r.State == Waiting, r.State == Expired && r.OpenID == "":
-		if arrived.After(r.ExpiresAt.Add(grace)) {
+		if arrived.After(r.ExpiresAt.Add(Grace)) {
 			moved = r.State != Expired
 			r.State, r.Reason = Expired, "late"
 			return OutcomeExpired, moved
@@ -150,7 +150,7 @@ func (r *memoryTicket) claim(now, arrived time.Time, c Claim) (o Outcome, moved 
 			r.State, r.Reason = Claimed, ""
 			r.ExpiresAt = later(r.ExpiresAt, now.Add(confirmTime))
 		}
-		r.gone = later(r.gone, later(r.ExpiresAt.Add(grace), now).Add(tail))
+		r.gone = later(r.gone, later(r.ExpiresAt.Add(Grace), now).Add(tail))
 		return OutcomeClaimed, true
 	case r.State == Expired:
 		return OutcomeExpired, false
@@ -230,7 +230,7 @@ func (m *Memory) End(_ context.Context, id string, to State, reason string) (Tic
 	}
 	over := r.ExpiresAt
 	if r.State == Waiting {
-		over = over.Add(grace)
+		over = over.Add(Grace)
 	}
 	moved := !r.State.Terminal() && (to != Expired || now.After(over))
 	if moved {

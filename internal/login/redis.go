@@ -69,14 +69,14 @@ func (r *Redis) Create(ctx context.Context, t Ticket, ttl time.Duration) (Ticket
 	defer cancel()
 	// The index first: without its ticket it leads nowhere, but a ticket without it
 	// could never be resumed.
-	life := ttl + grace + tail
+	life := ttl + Grace + tail
 	if t.WeChat != "" {
 		err := r.try(ctx, func() error { return r.rdb.Set(ctx, r.wechatKey(t.WeChat), t.ID, life).Err() })
 		if err != nil {
 			return Ticket{}, err
 		}
 	}
-	a, err := r.step(ctx, stepCreate, r.ticketKey(t.ID), ttl, grace+tail, t.ResumeHash,
+	a, err := r.step(ctx, stepCreate, r.ticketKey(t.ID), ttl, Grace+tail, t.ResumeHash,
 		"wx", t.WeChat, "acc", t.Account, "app", t.AppID, "sid", t.SocketID, "raw", flag(t.Raw),
 		"ch", t.Challenge, "num", t.Number)
 	if err != nil {
@@ -114,7 +114,7 @@ func (r *Redis) Claim(ctx context.Context, c Claim) (Ticket, Outcome, error) {
 	id, jti := c.Scene, newJTI()
 	run := func() (stepAnswer, error) {
 		return r.step(ctx, stepClaim, r.ticketKey(id), c.AppID, c.OpenID, c.UnionID, flag(c.Confirm),
-			c.age(), jti, grace, confirmTime, tail)
+			c.age(), jti, Grace, confirmTime, tail)
 	}
 	a, err := run()
 	if err == nil && a.outcome == string(OutcomeUnknown) && c.WeChat != "" {
@@ -182,7 +182,7 @@ func (r *Redis) End(ctx context.Context, id string, to State, reason string) (Ti
 	}
 	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
 	defer cancel()
-	return r.one(ctx, stepEnd, id, string(to), reason, grace)
+	return r.one(ctx, stepEnd, id, string(to), reason, Grace)
 }
 
 // Get implements Store.

@@ -4,9 +4,9 @@ import "time"
 
 // What the stores agree on. The life of a ticket itself is what WeChat granted.
 const (
-	// grace is how long after its end a ticket may still be claimed, because
+	// Grace is how long after its end a ticket may still be claimed, because
 	// WeChat's push was slow (LOGIN.md §2).
-	grace = 15 * time.Second
+	Grace = 15 * time.Second
 	// confirmTime is what a person has at least to match the number.
 	confirmTime = time.Minute
 	// tail is how long an ended ticket still answers for itself, so that a browser
