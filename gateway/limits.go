@@ -20,7 +20,8 @@ type keyedRate[K comparable] struct {
 
 	mu      sync.Mutex
 	buckets map[K]*rate.Limiter
-	sweepAt int // size of buckets at which idle ones are looked for
+	sweepAt int       // size of buckets at which idle ones are looked for
+	swept   time.Time // at most once a second, so that a flood does not pay for sweeps
 }
 
 // newKeyedRate allows r.N events per r.Per, burst at once (0: r.N).
@@ -50,7 +51,10 @@ func (l *keyedRate[K]) allow(key K) (ok bool, retryAfter int) {
 	defer l.mu.Unlock()
 	b := l.buckets[key]
 	if b == nil {
-		if len(l.buckets) >= l.sweepAt && !l.sweep(now) {
+		if len(l.buckets) >= l.sweepAt {
+			l.sweep(now)
+		}
+		if len(l.buckets) >= maxLimitKeys {
 			return false, 1
 		}
 		b = rate.NewLimiter(l.limit, l.burst)
@@ -63,15 +67,18 @@ func (l *keyedRate[K]) allow(key K) (ok bool, retryAfter int) {
 	return false, int(math.Ceil(missing / float64(l.limit)))
 }
 
-// sweep forgets full buckets and reports whether there is room for another.
-func (l *keyedRate[K]) sweep(now time.Time) bool {
+// sweep forgets full buckets.
+func (l *keyedRate[K]) sweep(now time.Time) {
+	if now.Sub(l.swept) < time.Second {
+		return
+	}
+	l.swept = now
 	for k, b := range l.buckets {
 		if b.TokensAt(now) >= float64(l.burst) {
 			delete(l.buckets, k)
 		}
 	}
 	l.sweepAt = min(maxLimitKeys, max(1024, 2*len(l.buckets)))
-	return len(l.buckets) < maxLimitKeys
 }
 
 // keyedCount counts what is open per key.

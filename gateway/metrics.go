@@ -3,6 +3,7 @@ package gateway
 import (
 	"net/http"
 	"net/http/pprof"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -14,12 +15,11 @@ import (
 type metrics struct {
 	registry *prometheus.Registry
 
-	refused  *prometheus.CounterVec // by limit
-	logins   *prometheus.CounterVec // by account and reason of the end
-	webhook  *prometheus.CounterVec // by account and answer
-	api      *prometheus.CounterVec // by account, api and class of the error
-	delivery prometheus.Histogram   // seconds from the webhook to the token's acknowledgement
-	spool    prometheus.Gauge       // claims waiting in the local file
+	refused *prometheus.CounterVec // by limit
+	login   *prometheus.CounterVec // by metric, account and reason
+	answers *prometheus.HistogramVec
+	webhook *prometheus.CounterVec // by account, what and reason
+	api     *prometheus.CounterVec // by account, api and class of the error
 }
 
 func newMetrics(connections func() float64) *metrics {
@@ -29,16 +29,15 @@ func newMetrics(connections func() float64) *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
 		refused:  counter("refused_total", "Requests and events refused, by the limit they met.", "limit"),
-		logins:   counter("login_attempts_total", "Login attempts that ended, by account and reason.", "account", "reason"),
-		webhook:  counter("webhook_total", "Pushes from WeChat, by account and answer.", "account", "answer"),
-		api:      counter("wechat_api_total", "Calls of WeChat's API, by account, API and outcome.", "account", "api", "outcome"),
-		delivery: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Namespace: "posthouse", Name: "login_delivery_seconds", Help: "From the webhook to the delivered token.",
-			Buckets: []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
-		}),
-		spool: prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "posthouse", Name: "spool_claims", Help: "Claims that wait in the local file for Redis."}),
+		login:    counter("login_total", "What happened to logins: attempts that ended, claims, exchanges, spooled claims.", "what", "account", "reason"),
+		answers: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Namespace: "posthouse", Name: "webhook_seconds", Help: "Answers to pushes from WeChat, by account, kind and answer.",
+			Buckets: []float64{.001, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 4.5},
+		}, []string{"account", "kind", "answer"}),
+		webhook: counter("webhook_events_total", "Pushes refused, claims and faults of the webhook.", "what", "account", "reason"),
+		api:     counter("wechat_api_total", "Calls of WeChat's API, by account, API and outcome.", "account", "api", "outcome"),
 	}
-	m.registry.MustRegister(m.refused, m.logins, m.webhook, m.api, m.delivery, m.spool,
+	m.registry.MustRegister(m.refused, m.login, m.answers, m.webhook, m.api,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "posthouse", Name: "connections", Help: "Open Engine.IO connections."}, connections),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
@@ -53,4 +52,38 @@ func (m *metrics) handler() http.Handler {
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	return mux
+}
+
+// Count implements login.Counter.
+func (m *metrics) Count(metric, account, reason string) {
+	m.login.WithLabelValues(metric, account, reason).Inc()
+}
+
+// apiCounter counts one account's calls of WeChat's API.
+type apiCounter struct {
+	m       *metrics
+	account string
+}
+
+func (c apiCounter) APICall(api, outcome string, _ int) {
+	c.m.api.WithLabelValues(c.account, api, outcome).Inc()
+}
+
+// webhookCounter implements callback.Metrics.
+type webhookCounter struct{ m *metrics }
+
+func (c webhookCounter) Answered(account, kind, answer string, took time.Duration) {
+	c.m.answers.WithLabelValues(account, kind, answer).Observe(took.Seconds())
+}
+
+func (c webhookCounter) Refused(account, reason string) {
+	c.m.webhook.WithLabelValues("refused", account, reason).Inc()
+}
+
+func (c webhookCounter) Claimed(account, outcome string) {
+	c.m.webhook.WithLabelValues("claim", account, outcome).Inc()
+}
+
+func (c webhookCounter) Fault(account, what string) {
+	c.m.webhook.WithLabelValues("fault", account, what).Inc()
 }

@@ -1,0 +1,148 @@
+package gateway
+
+import (
+	"context"
+	"log/slog"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"posthouse/callback"
+	"posthouse/internal/login"
+	"posthouse/internal/wechat"
+)
+
+// accounts are the Official Accounts of this gateway; the first is the one meant
+// when none is named.
+type accounts struct {
+	list   []*account
+	byName map[string]*account
+}
+
+// account is one Official Account with its API client and its budget of codes.
+type account struct {
+	Account
+	client *wechat.Client
+	minute *keyedRate[struct{}]
+	day    *dailyBudget
+
+	senders *callback.IPList // WeChat's addresses; nil when they are not checked
+}
+
+var _ login.QRCodes = (*accounts)(nil)
+
+func newAccounts(cfg *Config, rdb redis.UniversalClient, m *metrics, log *slog.Logger) (*accounts, error) {
+	as := &accounts{byName: map[string]*account{}}
+	for _, settings := range cfg.Accounts {
+		o := &wechat.ClientOptions{
+			APIBase: settings.APIBase, MPBase: settings.MPBase,
+			Counter: apiCounter{m, settings.Name}, Logger: log.With("account", settings.Name),
+		}
+		if rdb != nil {
+			o.Cache = wechat.NewRedisTokenCache(rdb)
+		}
+		client, err := wechat.NewClient(settings.AppID, settings.Secret, o)
+		if err != nil {
+			return nil, err
+		}
+		a := &account{
+			Account: settings, client: client,
+			minute: newKeyedRate[struct{}](cfg.LimitQRCodesAccount, 0),
+			day:    &dailyBudget{rdb: rdb, appID: settings.AppID, limit: cfg.QRCodesPerDay},
+		}
+		as.list = append(as.list, a)
+		as.byName[a.Name] = a
+	}
+	as.byName[""] = as.list[0]
+	return as, nil
+}
+
+// find returns the account of that name, "" meaning the first; nil when there is
+// none.
+func (as *accounts) find(name string) *account { return as.byName[name] }
+
+// Create implements login.QRCodes within the account's budget.
+func (as *accounts) Create(ctx context.Context, name, scene string, life time.Duration) (login.QRCode, error) {
+	a := as.find(name)
+	if a == nil {
+		return login.QRCode{}, fail("unknown_account", 0)
+	}
+	if ok, wait := a.minute.allow(struct{}{}); !ok {
+		return login.QRCode{}, fail("rate_limited", wait)
+	}
+	if !a.day.spend(ctx) {
+		return login.QRCode{}, fail("quota_exhausted", int(time.Until(nextDay(time.Now())).Seconds()))
+	}
+	code, err := a.client.CreateQRCode(ctx, scene, life)
+	if err != nil {
+		return login.QRCode{}, err
+	}
+	return login.QRCode{
+		AppID: a.AppID, Ticket: code.Ticket, URL: code.URL, ImageURL: a.client.ImageURL(code.Ticket), Life: code.Life,
+	}, nil
+}
+
+// title is the account's name as people read it.
+func (a *Account) title() string {
+	if a.Title != "" {
+		return a.Title
+	}
+	return a.Name
+}
+
+// pathSuffix is what follows /callback/wechat for this account.
+func (a *Account) pathSuffix() string {
+	if a.Name == "default" {
+		return ""
+	}
+	return "/" + a.Name
+}
+
+// china is where WeChat's day of quotas begins (WECHAT.md §1.5).
+var china = time.FixedZone("CST", 8*60*60)
+
+func nextDay(now time.Time) time.Time {
+	y, m, d := now.In(china).Date()
+	return time.Date(y, m, d+1, 0, 0, 0, 0, china)
+}
+
+// dailyBudget counts the codes of one account and day, over all replicas when
+// there is Redis. It fails open: WeChat's own limit stands behind it.
+type dailyBudget struct {
+	rdb   redis.UniversalClient
+	appID string
+	limit Count
+
+	mu   sync.Mutex
+	day  time.Time // the counted day ends here
+	used int
+}
+
+func (b *dailyBudget) spend(ctx context.Context) bool {
+	if b.limit.Off {
+		return true
+	}
+	end := nextDay(time.Now())
+	if b.rdb != nil {
+		ctx, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		key := "posthouse:qr:{" + b.appID + "}:" + strconv.FormatInt(end.Unix(), 10)
+		n, err := b.rdb.Incr(ctx, key).Result()
+		if err != nil {
+			return true
+		}
+		if n == 1 {
+			b.rdb.ExpireAt(ctx, key, end.Add(time.Hour))
+		}
+		return n <= int64(b.limit.N)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.day.Equal(end) {
+		b.day, b.used = end, 0
+	}
+	b.used++
+	return b.used <= b.limit.N
+}

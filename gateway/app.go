@@ -1,0 +1,196 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"github.com/redis/go-redis/v9"
+
+	"posthouse/callback"
+	"posthouse/internal/login"
+	"posthouse/internal/wxsim"
+	"posthouse/socketio"
+)
+
+// App is one replica of the gateway. New builds the whole graph, top to bottom,
+// and binds the listen address; Run serves.
+type App struct {
+	cfg      Config
+	log      *slog.Logger
+	listener net.Listener
+	replica  string // an opaque name, made anew at each start
+
+	redis    redis.UniversalClient // nil without Redis
+	io       *socketio.Server
+	accounts *accounts
+	issuer   *login.Issuer
+	service  *login.Service
+	login    *loginNamespace
+	webhook  *callback.Handler
+	sim      *wxsim.Sim // nil unless the local WeChat runs in this process
+	admit    *admission
+	health   *health
+	metrics  *metrics
+	echo     *echo.Echo
+	warnings []string // for the banner
+}
+
+// New checks the configuration, binds its address and builds everything. It
+// serves nothing yet and starts no goroutine. Its errors name the setting and
+// the fix.
+func New(cfg Config) (*App, error) {
+	if err := cfg.Normalize(); err != nil {
+		return nil, err
+	}
+	a := &App{cfg: cfg, log: slog.Default(), replica: newReplicaName()}
+	if err := a.build(); err != nil {
+		a.release()
+		return nil, err
+	}
+	return a, nil
+}
+
+func (a *App) build() (err error) {
+	if a.listener, err = net.Listen("tcp", a.cfg.Addr); err != nil {
+		return fmt.Errorf("gateway: listen: %w", err)
+	}
+	if len(a.cfg.RedisURL) > 0 {
+		if a.redis, err = newRedis(a.cfg.RedisURL); err != nil {
+			return err
+		}
+	}
+	a.metrics = newMetrics(func() float64 {
+		if a.io == nil {
+			return 0
+		}
+		return float64(a.io.Engine().ClientsCount())
+	})
+	a.health = &health{redis: a.redis, replica: a.replica}
+	a.admit = newAdmission(&a.cfg, a.metrics)
+	if a.io, err = newSocketIO(&a.cfg, a.redis, a.admit, a.log); err != nil {
+		return err
+	}
+	if err := a.buildLogin(); err != nil {
+		return err
+	}
+	return a.buildRoutes()
+}
+
+func (a *App) buildLogin() (err error) {
+	if err := a.useSimulator(); err != nil {
+		return err
+	}
+	if a.accounts, err = newAccounts(&a.cfg, a.redis, a.metrics, a.log); err != nil {
+		return err
+	}
+	if a.issuer, err = a.newIssuer(); err != nil {
+		return err
+	}
+	var store login.Store = login.NewMemory()
+	var spool *login.Spool
+	if a.redis != nil {
+		if store, err = login.NewRedis(a.redis, nil); err != nil {
+			return err
+		}
+		if spool, err = login.OpenSpool(a.spoolPath()); err != nil {
+			return err
+		}
+	}
+	a.login = newLoginNamespace(loginDeps{
+		io: a.io, cfg: &a.cfg, accounts: a.accounts, admit: a.admit, metrics: a.metrics, log: a.log,
+	})
+	a.service, err = login.NewService(login.ServiceOptions{
+		Store: store, Issuer: a.issuer, QRCodes: a.accounts, Notifier: a.login, Spool: spool,
+		Life: time.Duration(a.cfg.TicketTTL), TokenTTL: time.Duration(a.cfg.JWTTTL),
+		Counter: a.metrics, Logger: a.log,
+	})
+	if err != nil {
+		return err
+	}
+	a.login.use(a.service)
+	a.webhook, err = newWebhook(&a.cfg, a.accounts, a.service, store, a.admit, a.login, a.metrics, a.log)
+	return err
+}
+
+// newIssuer reads the signing keys. Without one a key is made, in development
+// only: shared through Redis when there is Redis, so that replicas agree.
+func (a *App) newIssuer() (*login.Issuer, error) {
+	o := login.IssuerOptions{
+		Issuer: a.cfg.JWTIssuer, Audience: a.cfg.JWTAudience, Life: time.Duration(a.cfg.JWTTTL),
+	}
+	if a.cfg.JWTKey != "" {
+		keys, err := login.ParseKeys(a.cfg.JWTKey.Reveal())
+		if err != nil {
+			return nil, keyError("POSTHOUSE_JWT_KEY", "…", err.Error())
+		}
+		o.Keys = keys
+		for _, file := range a.cfg.JWTPreviousKey {
+			var text Secret
+			if err := readSecret(&text, file, "POSTHOUSE_JWT_PREVIOUS_KEY"); err != nil {
+				return nil, err
+			}
+			older, err := login.ParseKeys(text.Reveal())
+			if err != nil {
+				return nil, keyError("POSTHOUSE_JWT_PREVIOUS_KEY_FILE", file, err.Error())
+			}
+			o.Keys = append(o.Keys, older...)
+		}
+		return login.NewIssuer(o)
+	}
+	var shelf login.KeyShelf
+	if a.redis != nil {
+		shelf = login.RedisShelf(a.redis)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	key, err := login.DevelopmentKey(ctx, shelf)
+	if err != nil {
+		return nil, fmt.Errorf("gateway: development key: %w", err)
+	}
+	a.warnings = append(a.warnings, "tokens are signed with a throw-away key: set POSTHOUSE_JWT_KEY_FILE")
+	o.Keys = []login.Key{key}
+	return login.NewIssuer(o)
+}
+
+func (a *App) spoolPath() string {
+	if a.cfg.Spool != "" {
+		return a.cfg.Spool
+	}
+	_, port, _ := net.SplitHostPort(a.listener.Addr().String())
+	return filepath.Join(os.TempDir(), "posthouse-"+port+".spool")
+}
+
+// localURL is where this process reaches itself.
+func (a *App) localURL() string {
+	return "http://127.0.0.1:" + strconv.Itoa(a.listener.Addr().(*net.TCPAddr).Port)
+}
+
+// Handler returns the whole application, for tests and for embedding.
+func (a *App) Handler() http.Handler { return a.echo }
+
+// Addr is the bound listen address.
+func (a *App) Addr() net.Addr { return a.listener.Addr() }
+
+// release frees what New bound, for apps that never ran.
+func (a *App) release() {
+	if a.listener != nil {
+		a.listener.Close()
+	}
+	if a.sim != nil {
+		a.sim.Close()
+	}
+	if a.redis != nil {
+		if err := a.redis.Close(); err != nil && !errors.Is(err, redis.ErrClosed) {
+			a.log.Warn("gateway: close redis", "error", err)
+		}
+	}
+}

@@ -1,0 +1,51 @@
+package gateway
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"strings"
+)
+
+// Banner tells what is about to run, in a few aligned lines.
+func (a *App) Banner(w io.Writer) {
+	bold, warn, reset := "", "", ""
+	if isTerminal(w) {
+		bold, warn, reset = "\x1b[1m", "\x1b[33m", "\x1b[0m"
+	}
+	base := a.publicURL()
+	var b strings.Builder
+	line := func(name, format string, args ...any) {
+		fmt.Fprintf(&b, "  %-10s %s\n", name, fmt.Sprintf(format, args...))
+	}
+	fmt.Fprintf(&b, "\n  %s驿站 Posthouse%s  replica %s\n\n", bold, reset, a.replica)
+	line("start", "%s/", base)
+	line("login", "%s/login", base)
+	if phone := a.phoneURL(); phone != "" {
+		line("phone", "%s  (the local WeChat: scan and follow here)", phone)
+	}
+	line("socket.io", "%s%s/  namespace /login", base, a.cfg.SocketIOPath)
+	if a.redis == nil {
+		line("adapter", "in memory, this process alone")
+		line("tickets", "in memory")
+	} else {
+		line("adapter", "%s (Redis), prefix %s", a.cfg.Adapter, a.cfg.AdapterKey)
+		line("tickets", "Redis")
+	}
+	for _, account := range a.accounts.list {
+		line("wechat", "%s: %s, %s mode, callback %s/callback/wechat%s", account.Name, account.AppID, account.Mode, base, account.pathSuffix())
+	}
+	for _, warning := range a.warnings {
+		fmt.Fprintf(&b, "  %s%-10s %s%s\n", warn, "warning", warning, reset)
+	}
+	fmt.Fprintln(w, b.String())
+}
+
+// publicURL is the address to open on this machine.
+func (a *App) publicURL() string {
+	addr := a.listener.Addr().(*net.TCPAddr)
+	if addr.IP.IsUnspecified() || addr.IP.IsLoopback() {
+		return fmt.Sprintf("http://localhost:%d", addr.Port)
+	}
+	return "http://" + addr.String()
+}

@@ -1,0 +1,37 @@
+package gateway
+
+import (
+	"io"
+	"log/slog"
+	"os"
+)
+
+// NewLogger returns a logger that writes structured lines to w. format is text,
+// json, or auto: text when w is a terminal, else json.
+func NewLogger(w io.Writer, level, format string) *slog.Logger {
+	var l slog.Level
+	_ = l.UnmarshalText([]byte(level)) // checked by the configuration; info otherwise
+	o := &slog.HandlerOptions{Level: l, ReplaceAttr: shorten}
+	if format == "text" || format == "auto" && isTerminal(w) {
+		return slog.New(slog.NewTextHandler(w, o))
+	}
+	return slog.New(slog.NewJSONHandler(w, o))
+}
+
+const maxLogValue = 256 // bytes: clients must not fill the disk
+
+func shorten(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindString && len(a.Value.String()) > maxLogValue && a.Key != "stack" {
+		a.Value = slog.StringValue(a.Value.String()[:maxLogValue] + "…")
+	}
+	return a
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}

@@ -1,0 +1,326 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"posthouse/internal/login"
+)
+
+// browser is the other end of an attempt: a socket of /login or a raw WebSocket.
+type browser interface {
+	id() string
+	// tell sends the ticket's state. It does not wait.
+	tell(t login.Ticket)
+	// hand sends the result and reports whether it arrived. It waits until that is
+	// known, the browser is gone or ctx ends.
+	hand(ctx context.Context, r login.Result) bool
+	// leave ends the connection after its result has arrived.
+	leave()
+}
+
+// attempt is one ticket bound to one browser of this replica.
+type attempt struct {
+	ticket  login.Ticket // as it was when bound; what never changes of it is used
+	answer  qrcodeAnswer // for qrcode again; zero after a resume
+	browser browser
+	ctx     context.Context // ends when the ticket is bound elsewhere or is over
+	end     context.CancelFunc
+
+	delivering atomic.Bool
+	looking    atomic.Bool
+
+	mu    sync.Mutex
+	told  login.State // what the page was told last
+	ends  time.Time   // on this replica's clock
+	timer *time.Timer
+}
+
+// shown is the state a page is told: a login that was taken back reads denied.
+func shown(t login.Ticket) login.State {
+	if t.Revoked {
+		return login.Denied
+	}
+	return t.Visible()
+}
+
+// news reports whether the page does not know yet, and remembers that it does now.
+func (a *attempt) news(s login.State) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.told == s {
+		return false
+	}
+	a.told = s
+	return true
+}
+
+func (a *attempt) state() login.State {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.told
+}
+
+// left is how long the ticket still lives, by this replica's clock.
+func (a *attempt) left() time.Duration {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return time.Until(a.ends)
+}
+
+// over ends everything that is under way for the attempt.
+func (a *attempt) over() {
+	a.end()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.timer != nil {
+		a.timer.Stop()
+	}
+}
+
+// attempts are those of this replica by ticket.
+type attempts struct {
+	mu     sync.Mutex
+	open   map[string]*attempt
+	queue  []string             // still to be polled in this round
+	orphan map[string]time.Time // tickets whose browser left: when their end is to be counted
+}
+
+// maxOrphans bounds what is remembered only to count why attempts end.
+const maxOrphans = 20_000
+
+func newAttempts() attempts {
+	return attempts{open: map[string]*attempt{}, orphan: map[string]time.Time{}}
+}
+
+func (as *attempts) find(id string) *attempt {
+	as.mu.Lock()
+	defer as.mu.Unlock()
+	return as.open[id]
+}
+
+// add makes a the attempt of its ticket, and returns the one it takes the place of.
+func (as *attempts) add(a *attempt) (old *attempt) {
+	as.mu.Lock()
+	defer as.mu.Unlock()
+	old = as.open[a.ticket.ID]
+	as.open[a.ticket.ID] = a
+	delete(as.orphan, a.ticket.ID)
+	return old
+}
+
+// drop forgets a; false when it was not (any more) the attempt of its ticket.
+func (as *attempts) drop(a *attempt) bool {
+	as.mu.Lock()
+	defer as.mu.Unlock()
+	if as.open[a.ticket.ID] != a {
+		return false
+	}
+	delete(as.open, a.ticket.ID)
+	return true
+}
+
+// abandon remembers that nobody watches over a's ticket any more.
+func (as *attempts) abandon(a *attempt) {
+	as.mu.Lock()
+	defer as.mu.Unlock()
+	if len(as.orphan) < maxOrphans {
+		as.orphan[a.ticket.ID] = time.Now().Add(a.left() + login.Grace + time.Second)
+	}
+}
+
+// next returns the attempts to poll now: all of them, or the next part of very many.
+func (as *attempts) next(n int) []*attempt {
+	as.mu.Lock()
+	defer as.mu.Unlock()
+	if len(as.queue) == 0 {
+		as.queue = slices.AppendSeq(as.queue[:0], maps.Keys(as.open))
+	}
+	n = min(n, len(as.queue))
+	some := make([]*attempt, 0, n)
+	for _, id := range as.queue[:n] {
+		if a := as.open[id]; a != nil {
+			some = append(some, a)
+		}
+	}
+	as.queue = as.queue[n:]
+	return some
+}
+
+// due returns orphans whose time is over, and forgets them.
+func (as *attempts) due(now time.Time) (ids []string) {
+	as.mu.Lock()
+	defer as.mu.Unlock()
+	for id, at := range as.orphan {
+		if now.After(at) && len(ids) < 256 {
+			ids = append(ids, id)
+			delete(as.orphan, id)
+		}
+	}
+	return ids
+}
+
+// bind makes b the browser of t's ticket on this replica.
+func (n *loginNamespace) bind(ctx context.Context, t login.Ticket, b browser, answer qrcodeAnswer) *attempt {
+	a := &attempt{ticket: t, answer: answer, browser: b, told: shown(t), ends: time.Now().Add(t.ExpiresIn())}
+	// Not the socket's own end: an acknowledgement may still be read after it.
+	a.ctx, a.end = context.WithCancel(context.WithoutCancel(ctx))
+	if old := n.attempts.add(a); old != nil {
+		old.over()
+	}
+	if left := t.ExpiresIn(); left > 0 {
+		a.mu.Lock()
+		a.timer = time.AfterFunc(left, func() { n.look(a) })
+		a.mu.Unlock()
+	}
+	return a
+}
+
+// release forgets an attempt whose browser left or took another ticket.
+func (n *loginNamespace) release(ctx context.Context, a *attempt) {
+	a.over()
+	if !n.attempts.drop(a) {
+		return
+	}
+	if !a.state().Terminal() {
+		n.attempts.abandon(a)
+	}
+	if err := n.service.Unbind(context.WithoutCancel(ctx), a.ticket.ID, a.browser.id()); err != nil {
+		n.log.Debug("gateway: unbind", "error", err)
+	}
+}
+
+// pollAtMost is how many tickets one round asks for; with more open ones each is
+// looked at every few seconds.
+const pollAtMost = 2000
+
+func (n *loginNamespace) poll(ctx context.Context) {
+	some := n.attempts.next(pollAtMost)
+	ids := make([]string, len(some))
+	for i, a := range some {
+		ids[i] = a.ticket.ID
+	}
+	tickets, err := n.service.Tickets(ctx, ids)
+	if err != nil {
+		n.tellTheTime(some)
+		return
+	}
+	byID := make(map[string]login.Ticket, len(tickets))
+	for _, t := range tickets {
+		byID[t.ID] = t
+	}
+	for _, a := range some {
+		t, ok := byID[a.ticket.ID]
+		n.react(ctx, a, t, ok)
+	}
+	for _, id := range n.attempts.due(time.Now()) {
+		if _, err := n.service.Expire(ctx, id); err != nil {
+			n.log.Debug("gateway: expire", "error", err)
+		}
+	}
+}
+
+// tellTheTime is what can be said while the store is away: that a ticket is over.
+func (n *loginNamespace) tellTheTime(some []*attempt) {
+	for _, a := range some {
+		if a.state() != login.Done && a.left() < 0 && a.news(login.Expired) {
+			a.browser.tell(login.Ticket{State: login.Expired})
+		}
+	}
+}
+
+// look reads one ticket and does what is due; at most one look per attempt is
+// under way. nil is nobody's attempt.
+func (n *loginNamespace) look(a *attempt) {
+	if a == nil || !a.looking.CompareAndSwap(false, true) {
+		return
+	}
+	started := n.tasks.start(func() {
+		// Open before it reads: who notifies from now on gets a look of its own.
+		a.looking.Store(false)
+		t, err := n.service.Ticket(a.ctx, a.ticket.ID)
+		if err == nil || errors.Is(err, login.ErrUnauthorized) {
+			n.react(a.ctx, a, t, err == nil)
+		} else {
+			n.tellTheTime([]*attempt{a})
+		}
+	})
+	if !started {
+		a.looking.Store(false)
+	}
+}
+
+// react tells the browser what is new about its ticket, sends the result that is
+// there, and forgets what is over. known is false when the store lost the ticket.
+func (n *loginNamespace) react(ctx context.Context, a *attempt, t login.Ticket, known bool) {
+	if a.ctx.Err() != nil {
+		return
+	}
+	if !known { // a Redis without persistence was restarted (RELIABILITY F2)
+		t = login.Ticket{State: login.Expired}
+	} else if t.SocketID != a.browser.id() { // resumed on another replica
+		a.over()
+		n.attempts.drop(a)
+		return
+	}
+	if a.news(shown(t)) {
+		a.browser.tell(t)
+	}
+	switch {
+	case t.Pending():
+		n.deliver(a, t)
+	case t.State.Terminal():
+		if !a.delivering.Load() {
+			a.over()
+			n.attempts.drop(a)
+		}
+	case t.Visible() == login.Expired && t.Now.After(t.ExpiresAt.Add(login.Grace)):
+		if _, err := n.service.Expire(ctx, t.ID); err != nil {
+			n.log.Debug("gateway: expire", "error", err)
+		}
+	default:
+		// A confirm step gives the ticket more time than it had.
+		a.mu.Lock()
+		a.ends = time.Now().Add(t.ExpiresIn())
+		a.mu.Unlock()
+	}
+}
+
+// deliver makes the result and hands it over, once at a time. What does not arrive
+// stays pending in the store, for a resume.
+func (n *loginNamespace) deliver(a *attempt, t login.Ticket) {
+	if !a.delivering.CompareAndSwap(false, true) {
+		return
+	}
+	started := n.tasks.start(func() {
+		if !n.handOver(a, t) {
+			a.delivering.Store(false)
+		}
+	})
+	if !started {
+		a.delivering.Store(false)
+	}
+}
+
+func (n *loginNamespace) handOver(a *attempt, t login.Ticket) bool {
+	r, err := n.service.Result(a.ctx, t)
+	if err != nil {
+		n.log.Warn("gateway: result not made; trying again", "account", t.Account, "error", err)
+		return false
+	}
+	if !a.browser.hand(a.ctx, r) {
+		return false
+	}
+	if err := n.service.Delivered(context.WithoutCancel(a.ctx), t.ID); err != nil {
+		n.log.Warn("gateway: delivery not noted", "account", t.Account, "error", err)
+	}
+	a.over()
+	n.attempts.drop(a)
+	a.browser.leave()
+	return true
+}

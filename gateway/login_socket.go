@@ -1,0 +1,312 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"math"
+	"net/netip"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"posthouse/internal/login"
+	"posthouse/socketio"
+)
+
+// The events of LOGIN.md §2 and §3.
+type (
+	qrcodeRequest struct {
+		Account   string `json:"account"`
+		Challenge string `json:"challenge"`
+		Refresh   bool   `json:"refresh"`
+	}
+	qrcodeAnswer struct {
+		Ticket    string `json:"ticket"`
+		URL       string `json:"url"`
+		ImageURL  string `json:"imageUrl"`
+		ExpiresIn int    `json:"expiresIn"` // seconds
+		Resume    string `json:"resume"`
+		Account   string `json:"account"`
+		Code      string `json:"code,omitempty"` // to send to the account instead of scanning
+	}
+	resumeRequest struct {
+		Ticket string `json:"ticket"`
+		Resume string `json:"resume"`
+	}
+	stateAnswer struct {
+		State     login.State `json:"state"`
+		ExpiresIn int         `json:"expiresIn"`
+		Number    string      `json:"number,omitempty"` // to match, while claimed
+	}
+	codeMessage struct {
+		Code      string `json:"code"`
+		ExpiresIn int    `json:"expiresIn"`
+	}
+	failureAnswer struct {
+		Error *failure `json:"error"`
+	}
+)
+
+func stateOf(t login.Ticket) stateAnswer {
+	s := stateAnswer{State: shown(t)}
+	if !s.State.Terminal() {
+		s.ExpiresIn = seconds(t.ExpiresIn())
+	}
+	if s.State == login.Claimed {
+		s.Number = t.Number
+	}
+	return s
+}
+
+func seconds(d time.Duration) int { return int(math.Ceil(d.Seconds())) }
+
+// reuseAbove is how much life a ticket must have left to be answered again.
+const reuseAbove = time.Minute
+
+// A browser has little to say; who says much more is told so, and then let go
+// (RELIABILITY.md §4, row 17).
+const (
+	eventsPerSecond = 5
+	eventsBurst     = 20
+	eventStrikes    = 20
+)
+
+// visitor is one socket of /login. Its methods run in the socket's own order, one
+// at a time, so what they share needs no lock.
+type visitor struct {
+	n       *loginNamespace
+	s       *socketio.Socket
+	ended   chan struct{} // closed when the socket's last task has run
+	ip      netip.Addr
+	events  *rate.Limiter
+	strikes int
+	attempt *attempt
+}
+
+// welcome is the namespace's OnConnection.
+func (n *loginNamespace) welcome(s *socketio.Socket) {
+	address, _ := netip.ParseAddr(s.Handshake().Address)
+	v := &visitor{
+		n: n, s: s, ended: make(chan struct{}), ip: limitKey(address),
+		events: rate.NewLimiter(eventsPerSecond, eventsBurst),
+	}
+	s.Use(v.admit)
+	s.On("qrcode", v.on(v.qrcode))
+	s.On("resume", v.on(v.resume))
+	s.On("cancel", v.on(v.cancel))
+	s.OnDisconnect(func(socketio.Reason) {
+		close(v.ended)
+		if v.attempt != nil {
+			n.release(s.Context(), v.attempt)
+		}
+	})
+}
+
+var errTooMany = errors.New("gateway: too many events")
+
+// admit drops events that come too fast.
+func (v *visitor) admit(e *socketio.Event) error {
+	if v.events.Allow() {
+		return nil
+	}
+	v.n.metrics.refused.WithLabelValues("login_events").Inc()
+	v.refuse(e, fail("rate_limited", 1))
+	if v.strikes++; v.strikes >= eventStrikes {
+		v.s.Disconnect(true)
+	}
+	return errTooMany
+}
+
+// on makes a handler of one event: what it returns is the acknowledgement, and an
+// error is the failure of LOGIN.md §2.
+func (v *visitor) on(do func(context.Context, *socketio.Event) (any, error)) func(*socketio.Event) {
+	return func(e *socketio.Event) {
+		// A browser that leaves does not stop a step halfway.
+		answer, err := do(context.WithoutCancel(e.Context()), e)
+		if err != nil {
+			f := failureOf(err)
+			v.n.log.Debug("gateway: login event failed", "event", e.Name(), "code", f.Code)
+			v.refuse(e, f)
+			return
+		}
+		if answer != nil && e.WantsAck() {
+			_ = e.Ack(answer) // the client may have gone
+		}
+	}
+}
+
+func (v *visitor) refuse(e *socketio.Event, f *failure) {
+	if e.WantsAck() {
+		_ = e.Ack(failureAnswer{f})
+		return
+	}
+	_ = v.s.Emit("failure", failureAnswer{f})
+}
+
+// qrcode answers a ticket: the present one while it lives, or a new one.
+func (v *visitor) qrcode(ctx context.Context, e *socketio.Event) (any, error) {
+	var q *qrcodeRequest // stays nil without an argument
+	if err := e.Bind(&q); err != nil {
+		return nil, fail("bad_request", 0)
+	}
+	if q == nil {
+		q = &qrcodeRequest{}
+	}
+	answer, ok := v.n.again(v.attempt, *q)
+	if !ok {
+		a, err := v.n.begin(ctx, v.attempt, *q, &socketBrowser{v}, v.ip, false)
+		if err != nil {
+			return nil, err
+		}
+		v.attempt, answer = a, a.answer
+	}
+	if e.WantsAck() {
+		_ = e.Ack(answer) // first: a client that acks may ignore the event
+	}
+	_ = v.s.Emit("qrcode", answer)
+	return nil, nil
+}
+
+// again is the answer for the ticket that a has, if it may be answered again.
+func (n *loginNamespace) again(a *attempt, q qrcodeRequest) (qrcodeAnswer, bool) {
+	if a == nil || q.Refresh || a.answer.Ticket == "" || a.state() != login.Waiting ||
+		q.Challenge != a.ticket.Challenge || q.Account != "" && q.Account != a.ticket.Account {
+		return qrcodeAnswer{}, false
+	}
+	left := a.left()
+	if left <= reuseAbove {
+		return qrcodeAnswer{}, false
+	}
+	answer := a.answer
+	answer.ExpiresIn = seconds(left)
+	return answer, true
+}
+
+// begin makes a new ticket for b, in the place of the one old has.
+func (n *loginNamespace) begin(ctx context.Context, old *attempt, q qrcodeRequest, b browser, ip netip.Addr, raw bool) (*attempt, error) {
+	account := n.accounts.find(q.Account)
+	if account == nil {
+		return nil, fail("unknown_account", 0)
+	}
+	if q.Challenge != "" && !login.ValidChallenge(q.Challenge) {
+		return nil, fail("bad_request", 0)
+	}
+	if ok, wait := n.perSocket.allow(b.id()); !ok {
+		n.metrics.refused.WithLabelValues("qrcodes_per_socket").Inc()
+		return nil, fail("rate_limited", wait)
+	}
+	if ok, wait := n.perIP.allow(ip); !ok {
+		n.metrics.refused.WithLabelValues("qrcodes_per_ip").Inc()
+		return nil, fail("rate_limited", wait)
+	}
+	request := login.StartRequest{Account: account.Name, SocketID: b.id(), Raw: raw, Challenge: q.Challenge}
+	if old != nil {
+		request.Replaces = old.ticket.ID
+	}
+	started, err := n.service.Start(ctx, request)
+	if err != nil {
+		return nil, err
+	}
+	if old != nil {
+		old.over()
+		n.attempts.drop(old)
+	}
+	return n.bind(ctx, started.Ticket, b, qrcodeAnswer{
+		Ticket: started.Ticket.WeChat, URL: started.URL, ImageURL: started.ImageURL,
+		ExpiresIn: seconds(started.Ticket.ExpiresIn()), Resume: started.Resume,
+		Account: account.Name, Code: started.Code,
+	}), nil
+}
+
+// resume binds this socket to the ticket that the browser proves to own.
+func (v *visitor) resume(ctx context.Context, e *socketio.Event) (any, error) {
+	var q resumeRequest
+	if e.Bind(&q) != nil || q.Ticket == "" || q.Resume == "" {
+		return nil, fail("bad_request", 0)
+	}
+	t, err := v.n.service.Resume(ctx, q.Ticket, q.Resume, v.s.ID(), false)
+	if err != nil {
+		return nil, err
+	}
+	answer := qrcodeAnswer{}
+	if old := v.attempt; old != nil {
+		if old.ticket.ID == t.ID {
+			answer = old.answer // the same socket: it still knows what it was answered
+		} else {
+			v.n.release(ctx, old)
+		}
+	}
+	v.attempt = v.n.bind(ctx, t, &socketBrowser{v}, answer)
+	if e.WantsAck() {
+		_ = e.Ack(stateOf(t))
+	}
+	v.n.react(ctx, v.attempt, t, true)
+	return nil, nil
+}
+
+// cancel ends the ticket: the page gave up.
+func (v *visitor) cancel(ctx context.Context, _ *socketio.Event) (any, error) {
+	if v.attempt == nil {
+		return nil, fail("bad_request", 0)
+	}
+	t, err := v.n.service.Cancel(ctx, v.attempt.ticket.ID)
+	if err != nil {
+		return nil, err
+	}
+	v.attempt.news(shown(t)) // the answer says it
+	v.n.react(ctx, v.attempt, t, true)
+	return stateOf(t), nil
+}
+
+// socketBrowser is a visitor as the other end of an attempt.
+type socketBrowser struct{ v *visitor }
+
+func (b *socketBrowser) id() string          { return b.v.s.ID() }
+func (b *socketBrowser) leave()              { b.v.s.Disconnect(false) }
+func (b *socketBrowser) tell(t login.Ticket) { _ = b.v.s.Emit("state", stateOf(t)) }
+
+// ackWait is longer than any client needs; who has not acknowledged by then does
+// not, but its connection may still live.
+const ackWait = 5 * time.Minute
+
+// hand implements browser by LOGIN.md §3: an acknowledgement is delivery, and so is
+// a connection that still stands a while after everything was written to it.
+func (b *socketBrowser) hand(ctx context.Context, r login.Result) bool {
+	var value any = r.Value
+	if r.Event == "code" {
+		value = codeMessage{r.Value, seconds(r.ExpiresIn)}
+	}
+	acked, flushed := make(chan struct{}), make(chan struct{})
+	err := b.v.s.Timeout(ackWait).EmitAck(r.Event, func(_ socketio.Args, err error) {
+		if err == nil {
+			close(acked)
+		}
+	}, value)
+	if err != nil {
+		return false
+	}
+	b.v.s.AfterFlush(func() { close(flushed) })
+	var stood <-chan time.Time
+	for {
+		select {
+		case <-acked:
+			return true
+		case <-flushed:
+			flushed = nil
+			timer := time.NewTimer(time.Duration(b.v.n.cfg.TokenAckTimeout))
+			defer timer.Stop()
+			stood = timer.C
+			continue
+		case <-stood:
+			return b.v.s.Connected()
+		case <-b.v.ended:
+		case <-ctx.Done():
+		}
+		select { // its last words may have been the acknowledgement
+		case <-acked:
+			return true
+		default:
+			return false
+		}
+	}
+}

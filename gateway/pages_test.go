@@ -1,0 +1,100 @@
+package gateway
+
+import (
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/labstack/echo/v4"
+)
+
+func TestEveryWordExistsInEveryLanguage(t *testing.T) {
+	t.Parallel()
+	p, err := newPages()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := slices.Sorted(maps.Keys(p.words[p.tags[0]]))
+	for tag, words := range p.words {
+		if got := slices.Sorted(maps.Keys(words)); !slices.Equal(got, want) {
+			t.Errorf("%v has other words than %v", tag, p.tags[0])
+		}
+	}
+}
+
+func TestRedirectsAfterLoginStayInTheAllowList(t *testing.T) {
+	t.Parallel()
+	p := &pages{returnTo: []string{"https://app.example.com/in"}}
+	for want, allowed := range map[string]bool{
+		"/account":                            true,
+		"/a?b=c#d":                            true,
+		"https://app.example.com/in/x":        true,
+		"https://app.example.com/other":       false,
+		"http://app.example.com/in":           false,
+		"https://app.example.com.evil.com/in": false,
+		"https://a@app.example.com/in":        false,
+		"//evil.com":                          false,
+		"/\\evil.com":                         false,
+		"\\\\evil.com":                        false,
+		"javascript:alert(1)":                 false,
+		"https://evil.com/":                   false,
+		"evil":                                false,
+		"":                                    false,
+	} {
+		if got := p.safeReturn(want) != ""; got != allowed {
+			t.Errorf("%q: allowed %v, want %v", want, got, allowed)
+		}
+	}
+}
+
+func TestPages(t *testing.T) {
+	t.Parallel()
+	p, err := newPages()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.client, p.socketIOPath = "/ws/socket.io.esm.min.js", "/ws"
+	p.accounts = map[string]string{"": "Shop <1>", "shop": "Shop <1>"}
+	p.qrPrefixes = []string{"http://weixin.qq.com/"}
+	e := echo.New()
+	p.register(e)
+	get := func(url, language string) *httptest.ResponseRecorder {
+		r := httptest.NewRequest(http.MethodGet, url, nil)
+		r.Header.Set("Accept-Language", language)
+		w := httptest.NewRecorder()
+		e.ServeHTTP(w, r)
+		return w
+	}
+	zh, en := get("/login", "zh-CN,zh;q=0.9,en;q=0.8"), get("/login", "fr, en;q=0.5")
+	if !strings.Contains(zh.Body.String(), `lang="zh-CN"`) || !strings.Contains(en.Body.String(), `lang="en"`) {
+		t.Error("the language does not follow Accept-Language")
+	}
+	if strings.Contains(en.Body.String(), "Shop <1>") || !strings.Contains(en.Body.String(), "Shop &lt;1&gt;") {
+		t.Error("the account's name is not escaped")
+	}
+	if csp := en.Header().Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'none'") || strings.Contains(csp, "unsafe") {
+		t.Errorf("CSP %q", csp)
+	}
+	if w := get("/login?account=nobody", "en"); w.Code != http.StatusNotFound {
+		t.Errorf("an unknown account: %d", w.Code)
+	}
+	asset := get(p.prints["login.js"], "en")
+	if asset.Code != http.StatusOK || !strings.Contains(asset.Header().Get("Cache-Control"), "immutable") {
+		t.Errorf("asset: %d %v", asset.Code, asset.Header())
+	}
+	if w := get("/assets/0/../login.js", "en"); w.Code != http.StatusNotFound {
+		t.Errorf("an asset by another name: %d", w.Code)
+	}
+	if w := get("/login/qr.svg?u=http%3A%2F%2Fweixin.qq.com%2Fq%2F02abc", "en"); w.Code != http.StatusOK || !strings.HasPrefix(w.Body.String(), "<svg") {
+		t.Errorf("qr: %d %.60s", w.Code, w.Body)
+	}
+	if w := get("/login/qr.png?u=https%3A%2F%2Fevil.com%2F", "en"); w.Code != http.StatusBadRequest {
+		t.Errorf("a code for somebody else's address: %d", w.Code)
+	}
+	if total := len(p.assets[strings.TrimPrefix(p.prints["login.js"], "/assets/")].body); total > 15<<10 {
+		t.Errorf("login.js has %d bytes, more than 15 KB", total)
+	}
+}

@@ -1,0 +1,130 @@
+package gateway
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"runtime/debug"
+
+	"github.com/labstack/echo/v4"
+)
+
+// buildRoutes puts everything on one Echo application (LOGIN.md §5).
+func (a *App) buildRoutes() error {
+	e := echo.New()
+	e.HideBanner, e.HidePort = true, true
+	e.Logger.SetOutput(io.Discard)
+	e.HTTPErrorHandler = a.answerError
+	e.IPExtractor = func(r *http.Request) string { return a.admit.clientIP(r).String() }
+	e.Use(a.recoverPanics)
+
+	a.health.register(e)
+	if err := a.registerPages(e); err != nil {
+		return err
+	}
+	e.GET("/.well-known/jwks.json", func(c echo.Context) error {
+		c.Response().Header().Set("Cache-Control", "public, max-age=300")
+		c.Response().Header().Set("Access-Control-Allow-Origin", "*") // public keys
+		return c.Blob(http.StatusOK, "application/json", a.issuer.JWKS())
+	})
+	a.webhook.Register(e.Group(""))
+	a.login.register(e)
+	if sim := a.simulatorHandler(); sim != nil {
+		e.Any("/sim", mount(sim))
+		e.Any("/sim/*", mount(sim))
+	}
+	// Last and least: /ws/signup wins where the path is /ws.
+	e.Any(a.cfg.SocketIOPath+"/*", mount(a.admit.middleware(a.io, opensConnection)))
+	a.echo = e
+	return nil
+}
+
+// mount gives h the bare response writer: hijacking and one-write answers need
+// nothing of Echo's.
+func mount(h http.Handler) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		h.ServeHTTP(c.Response().Writer, c.Request())
+		return nil
+	}
+}
+
+func (a *App) registerPages(e *echo.Echo) error {
+	p, err := newPages()
+	if err != nil {
+		return err
+	}
+	p.client = a.cfg.SocketIOPath + "/socket.io.esm.min.js"
+	p.socketIOPath = a.cfg.SocketIOPath
+	p.simulator = a.phoneURL()
+	if a.sim != nil {
+		p.simulator = "/sim"
+	}
+	p.replica = a.replica
+	p.returnTo = a.cfg.ReturnTo
+	p.accounts = map[string]string{"": a.accounts.list[0].title()}
+	p.qrPrefixes = []string{"http://weixin.qq.com/", "https://weixin.qq.com/"}
+	for _, account := range a.accounts.list {
+		p.accounts[account.Name] = account.title()
+		p.qrPrefixes = append(p.qrPrefixes, account.MPBase+"/q/")
+	}
+	p.register(e)
+	return nil
+}
+
+// apiError is the body of every JSON error.
+type apiError struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}
+
+// answerError is the one place where errors become answers: never internal text.
+func (a *App) answerError(err error, c echo.Context) {
+	if c.Response().Committed {
+		return
+	}
+	status := http.StatusInternalServerError
+	var he *echo.HTTPError
+	if errors.As(err, &he) {
+		status = he.Code
+	} else {
+		a.log.Error("gateway: request failed", "route", c.Path(), "error", err)
+	}
+	if c.Request().Method == http.MethodHead {
+		_ = c.NoContent(status)
+		return
+	}
+	_ = c.JSON(status, map[string]apiError{"error": {Code: errorCode(status), Message: http.StatusText(status)}})
+}
+
+func errorCode(status int) string {
+	switch status {
+	case http.StatusNotFound:
+		return "not_found"
+	case http.StatusMethodNotAllowed:
+		return "method_not_allowed"
+	case http.StatusTooManyRequests:
+		return "rate_limited"
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return "unauthorized"
+	}
+	if status < 500 {
+		return "bad_request"
+	}
+	return "unavailable"
+}
+
+// recoverPanics keeps one broken request from ending the process.
+func (a *App) recoverPanics(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) (err error) {
+		defer func() {
+			if r := recover(); r != nil {
+				if r == http.ErrAbortHandler {
+					panic(r)
+				}
+				a.log.Error("gateway: panic in a request", "route", c.Path(), "panic", r, "stack", string(debug.Stack()))
+				err = echo.NewHTTPError(http.StatusInternalServerError)
+			}
+		}()
+		return next(c)
+	}
+}

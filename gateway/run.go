@@ -1,0 +1,133 @@
+package gateway
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// Run serves until ctx ends and then drains: not ready, no new handshakes,
+// sockets closed, webhooks answered to the last. It returns nil after a clean end.
+func (a *App) Run(ctx context.Context) error {
+	defer a.release()
+	background, end := context.WithCancel(context.Background())
+	defer end()
+	server := a.newServer(a.echo)
+	var tasks sync.WaitGroup
+	failed := make(chan error, 3)
+	tasks.Go(func() {
+		if err := server.Serve(a.listener); !errors.Is(err, http.ErrServerClosed) {
+			failed <- fmt.Errorf("gateway: serve: %w", err)
+		}
+	})
+	tasks.Go(func() {
+		if err := a.service.Run(background); err != nil && !errors.Is(err, context.Canceled) {
+			failed <- err
+		}
+	})
+	for _, account := range a.accounts.list {
+		if account.senders != nil {
+			tasks.Go(func() { account.senders.Run(background) })
+		}
+	}
+	tasks.Go(func() { a.login.run(background) })
+	stopMetrics, err := a.serveMetrics(&tasks, failed)
+	if err != nil {
+		return errors.Join(err, server.Close())
+	}
+	defer stopMetrics()
+
+	select {
+	case err = <-failed:
+	case <-ctx.Done():
+		err = a.drain(server)
+	}
+	end()
+	stopMetrics()
+	return errors.Join(err, server.Close(), waitFor(&tasks, 5*time.Second))
+}
+
+// drain ends in the order of RELIABILITY.md §7: readiness first, the webhook last.
+func (a *App) drain(server *http.Server) error {
+	a.log.Info("gateway: draining", "connections", a.io.Engine().ClientsCount())
+	a.health.draining.Store(true)
+	if d := time.Duration(a.cfg.DrainDelay); d > 0 {
+		delay := time.NewTimer(d)
+		<-delay.C
+	}
+	a.admit.drain()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(a.cfg.Drain))
+	defer cancel()
+	a.login.finish(ctx)
+	if err := a.io.Shutdown(ctx); err != nil {
+		a.log.Warn("gateway: sockets did not close in time", "error", err)
+	}
+	// What is left are webhooks and pages: short requests.
+	last, cancelLast := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancelLast()
+	if err := server.Shutdown(last); err != nil {
+		a.log.Warn("gateway: requests did not end in time", "error", err)
+	}
+	a.log.Info("gateway: drained")
+	return nil
+}
+
+func (a *App) newServer(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 5 * time.Second,
+		IdleTimeout:       75 * time.Second, // longer than nginx keeps its own
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
+	}
+}
+
+// serveMetrics serves /metrics and pprof on an address of their own.
+func (a *App) serveMetrics(tasks *sync.WaitGroup, failed chan<- error) (stop func(), err error) {
+	if a.cfg.MetricsAddr == "" {
+		return func() {}, nil
+	}
+	l, err := net.Listen("tcp", a.cfg.MetricsAddr)
+	if err != nil {
+		return nil, fmt.Errorf("gateway: POSTHOUSE_METRICS_ADDR: %w", err)
+	}
+	server := a.newServer(a.metrics.handler())
+	tasks.Go(func() {
+		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			failed <- fmt.Errorf("gateway: serve metrics: %w", err)
+		}
+	})
+	return func() { server.Close() }, nil
+}
+
+// waitFor waits for tasks, but not for ever: a stuck one is a bug to report, not
+// a reason to hang at exit.
+func waitFor(tasks *sync.WaitGroup, limit time.Duration) error {
+	done := make(chan struct{})
+	go func() {
+		tasks.Wait()
+		close(done)
+	}()
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-done:
+		return nil
+	case <-timer.C:
+		return errors.New("gateway: background tasks did not end")
+	}
+}
+
+// newReplicaName is opaque: a host name would tell people what they need not know.
+func newReplicaName() string {
+	var b [3]byte
+	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
+	return hex.EncodeToString(b[:])
+}

@@ -1,0 +1,64 @@
+package gateway
+
+import (
+	"net/http"
+
+	"posthouse/internal/wechat"
+	"posthouse/internal/wxsim"
+)
+
+// useSimulator fills in the development account when none is configured. Unless
+// a stand-alone simulator is named, one is started in this process, on the
+// gateway's own port below /sim; the gateway talks to it over HTTP exactly as to
+// the real platform.
+func (a *App) useSimulator() error {
+	external := a.cfg.WeChatSimulator
+	if len(a.cfg.Accounts) > 0 && external == "" {
+		return nil
+	}
+	base := external + "/sim"
+	if external == "" {
+		base = a.localURL() + "/sim"
+		sim, err := wxsim.New(wxsim.Options{BaseURL: base, Logger: a.log})
+		if err != nil {
+			return err
+		}
+		a.sim = sim
+		if err := sim.SetCallbacks(a.localURL() + "/callback/wechat"); err != nil {
+			return err
+		}
+	}
+	if len(a.cfg.Accounts) == 0 {
+		dev := wxsim.DevAccount()
+		a.cfg.Accounts = []Account{{
+			Name: "default", AppID: dev.AppID, Secret: wechat.Secret(dev.Secret), Token: wechat.Secret(dev.Token),
+			AESKey: wechat.Secret(dev.AESKey), OriginalID: dev.OriginalID, Mode: string(dev.Mode), Title: dev.Name,
+		}}
+		if err := a.cfg.Accounts[0].normalize(); err != nil {
+			return err
+		}
+	}
+	for i := range a.cfg.Accounts {
+		a.cfg.Accounts[i].APIBase, a.cfg.Accounts[i].MPBase = base, base
+	}
+	return nil
+}
+
+// phoneURL is the page of the local WeChat's phone, "" when there is none.
+func (a *App) phoneURL() string {
+	switch {
+	case a.sim != nil:
+		return a.publicURL() + "/sim"
+	case a.cfg.WeChatSimulator != "":
+		return a.cfg.WeChatSimulator + "/sim"
+	}
+	return ""
+}
+
+// simulatorHandler serves the local WeChat; nil when there is none.
+func (a *App) simulatorHandler() http.Handler {
+	if a.sim == nil {
+		return nil
+	}
+	return a.sim.Handler()
+}

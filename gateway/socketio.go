@@ -1,0 +1,57 @@
+package gateway
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+
+	"github.com/redis/go-redis/v9"
+
+	"posthouse/adapter"
+	"posthouse/socketio"
+	"posthouse/socketio/clientdist"
+	"posthouse/socketio/engineio"
+)
+
+// maxLoginPayload is the largest message of a gateway client: everything it has
+// to say is a few hundred bytes (RELIABILITY.md §4, row 4).
+const maxLoginPayload = 16 << 10
+
+// newSocketIO makes the Socket.IO server with the adapter the configuration names.
+func newSocketIO(cfg *Config, rdb redis.UniversalClient, admit *admission, log *slog.Logger) (*socketio.Server, error) {
+	o := &socketio.Options{
+		Engine: engineio.Options{
+			Path:       cfg.SocketIOPath + "/",
+			AllowEIO3:  true,
+			MaxPayload: maxLoginPayload,
+			Logger:     log,
+		},
+		Bundles:       clientdist.FS(),
+		ClientAddress: func(r *http.Request) string { return admit.clientIP(r).String() },
+		ConnContext: func(ctx context.Context, r *http.Request) context.Context {
+			return context.WithValue(ctx, seatKey{}, takeSeat(r))
+		},
+		ConnClosed: func(ctx context.Context) {
+			s, _ := ctx.Value(seatKey{}).(*seat)
+			s.leave()
+		},
+		Logger: log,
+	}
+	if rdb != nil {
+		if cfg.Adapter != "redis" {
+			return nil, keyError("POSTHOUSE_ADAPTER", cfg.Adapter, "only redis is there yet")
+		}
+		o.NewAdapter = adapter.Redis(rdb, &adapter.RedisOptions{Key: cfg.AdapterKey, Logger: log})
+	}
+	io := socketio.NewServer(o)
+	// The start page measures its round trip with this.
+	io.OnConnection(func(s *socketio.Socket) {
+		s.On("rtt", func(e *socketio.Event) { _ = e.Ack() })
+	})
+	return io, nil
+}
+
+// opensConnection tells handshakes (no session id) from requests of a session.
+func opensConnection(r *http.Request) bool {
+	return r.URL.Query().Get("sid") == "" && r.URL.Query().Get("transport") != ""
+}

@@ -1,0 +1,31 @@
+package gateway
+
+import (
+	"log/slog"
+
+	"posthouse/callback"
+	"posthouse/internal/login"
+	"posthouse/internal/wechat"
+)
+
+// newWebhook makes the handler of WeChat's calls for all accounts.
+func newWebhook(cfg *Config, as *accounts, service *login.Service, store login.Store, admit *admission, notifier login.Notifier, m *metrics, log *slog.Logger) (*callback.Handler, error) {
+	o := callback.Options{
+		Claims: service, Dedupe: store, Notifier: notifier,
+		ClientIP: admit.clientIP, Metrics: webhookCounter{m}, Logger: log,
+	}
+	for _, a := range as.list {
+		hook := callback.Account{
+			Name: a.Name, AppID: a.AppID, OriginalID: a.OriginalID, Mode: wechat.Mode(a.Mode),
+			Token: a.Token, PreviousToken: a.PreviousToken, AESKey: a.AESKey, PreviousAESKey: a.PreviousAESKey,
+			Confirm: cfg.Confirm == "always", Upstream: a.Forward, Site: a.title(),
+			IPPolicy: callback.IPPolicy(a.IPAllowList),
+		}
+		if hook.IPPolicy != callback.IPOff {
+			a.senders = callback.NewIPList(a.client, &callback.IPListOptions{Logger: log})
+			hook.IPs = a.senders
+		}
+		o.Accounts = append(o.Accounts, hook)
+	}
+	return callback.New(o)
+}

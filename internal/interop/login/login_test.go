@@ -1,0 +1,109 @@
+// Package login_test drives the built gateway as its users do: with the real
+// socket.io-client and with a browser.
+package login_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"posthouse/internal/interop/rig"
+)
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	rig.RemoveBinaries()
+	os.Exit(code)
+}
+
+type seen struct {
+	Answer struct {
+		Ticket, URL, ImageURL, Resume, Account string
+		ExpiresIn                              int
+	}
+	Transport string
+	Scan      struct {
+		Status int
+		Body   struct {
+			OpenID, Event string
+			Deliveries    []struct {
+				Status int
+				Body   string
+			}
+		}
+	}
+	Claims map[string]any
+	Events [][]string
+}
+
+// The main job, end to end, by the clients people have.
+func TestLoginWithTheRealClient(t *testing.T) {
+	rig.NodeDir(t)
+	base, _ := rig.Gateway(t)
+	for _, c := range []struct{ name, transports, client string }{
+		{"polling with upgrade", "polling,websocket", "socket.io-client"},
+		{"websocket only", "websocket", "socket.io-client"},
+		{"polling only", "polling", "socket.io-client"},
+		{"a client of version 3", "polling,websocket", "sioc-3.1"},
+		{"a client of version 2", "polling,websocket", "sioc-2.5"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			out := rig.Node(t, 30*time.Second, filepath.Join("testdata", "client.cjs"), base, "/socket.io", c.transports, c.client)
+			var s seen
+			if err := json.Unmarshal([]byte(out), &s); err != nil {
+				t.Fatalf("%v in %q", err, out)
+			}
+			if s.Answer.Ticket == "" || s.Answer.URL == "" || s.Answer.ImageURL == "" || s.Answer.ExpiresIn < 200 || s.Answer.Account != "default" {
+				t.Errorf("answer of qrcode: %+v", s.Answer)
+			}
+			if s.Scan.Status != 200 || len(s.Scan.Body.Deliveries) != 1 || s.Scan.Body.Deliveries[0].Status != 200 {
+				t.Errorf("scan: %+v", s.Scan)
+			}
+			if s.Claims["openid"] != s.Scan.Body.OpenID || s.Claims["iss"] != "posthouse" {
+				t.Errorf("claims %v, scanned by %s", s.Claims, s.Scan.Body.OpenID)
+			}
+			events := []string{}
+			for _, e := range s.Events {
+				events = append(events, strings.Join(e[:min(len(e), 2)], " "))
+			}
+			last := strings.Join(events[len(events)-2:], ", ")
+			if last != "token, disconnect io server disconnect" {
+				t.Errorf("the end: %v", events)
+			}
+			if want := c.transports[strings.LastIndex(c.transports, ",")+1:]; s.Transport != want {
+				t.Errorf("transport %q, want %q", s.Transport, want)
+			}
+		})
+	}
+}
+
+// SIGTERM with open polls and sockets ends cleanly, and the port is free at once.
+func TestStopAndStartAgain(t *testing.T) {
+	rig.NodeDir(t)
+	port := rig.FreePort(t)
+	base, p := rig.GatewayAt(t, port)
+	hold := rig.Start(t, []string{"NODE_PATH=" + filepath.Join(rig.NodeDir(t), "node_modules")}, "node", filepath.Join("testdata", "hold.cjs"), base, "20")
+	rig.Until(t, 15*time.Second, "held connections", func() bool { return strings.Contains(hold.Output(), "holding") })
+	began := time.Now()
+	_ = p.Process.Signal(syscall.SIGTERM)
+	if err := p.Wait(12 * time.Second); err != nil {
+		t.Fatalf("SIGTERM: %v\n%s", err, p.Output())
+	}
+	t.Logf("ended after %v", time.Since(began))
+	rig.GatewayAt(t, port)
+}
+
+// A person's hands: the login page, the phone, success.
+func TestLoginInTheBrowser(t *testing.T) {
+	rig.NodeDir(t)
+	rig.Need(t, "chromium")
+	base, _ := rig.Gateway(t)
+	shots := os.Getenv("POSTHOUSE_TEST_SCREENSHOTS")
+	if out := rig.Node(t, 90*time.Second, filepath.Join("testdata", "browser.mjs"), base, shots); !strings.Contains(out, "ok") {
+		t.Fatal(out)
+	}
+}

@@ -1,0 +1,269 @@
+// Runs one client version through all checks and prints one JSON line for each:
+//   node clients.js <folder with node_modules> <package> <urls as JSON> <transport> <parser>
+"use strict";
+const { createRequire } = require("module");
+const path = require("path");
+
+const [, , folder, pkg, urlsText, transport, parserName] = process.argv;
+const req = createRequire(path.join(folder, "package.json"));
+const io = req(pkg);
+const version = require(path.join(folder, "node_modules", pkg, "package.json")).version;
+const [major, minor] = version.split(".").map(Number);
+const urls = JSON.parse(urlsText);
+const transports = { polling: ["polling"], websocket: ["websocket"], upgrade: ["polling", "websocket"] }[transport];
+const base = urls[parserName];
+
+const sockets = [];
+
+function connect(url, extra = {}) {
+  const opts = {
+    transports,
+    forceNew: true,
+    reconnectionDelay: 20,
+    reconnectionDelayMax: 50,
+    randomizationFactor: 0,
+    ...extra,
+  };
+  if (parserName === "msgpack") opts.parser = req("socket.io-msgpack-parser");
+  const s = io(url, opts);
+  sockets.push(s);
+  return s;
+}
+
+// once waits for an event and returns its arguments.
+function once(emitter, event) {
+  return new Promise((resolve) => emitter.once(event, (...args) => resolve(args)));
+}
+
+function ack(s, event, ...args) {
+  return new Promise((resolve) => s.emit(event, ...args, (...answer) => resolve(answer)));
+}
+
+function equal(got, want) {
+  const norm = (v) =>
+    Buffer.isBuffer(v) || v instanceof Uint8Array
+      ? "bin:" + Buffer.from(v).toString("hex")
+      : v instanceof ArrayBuffer
+      ? "bin:" + Buffer.from(v).toString("hex")
+      : Array.isArray(v)
+      ? v.map(norm)
+      : v && typeof v === "object"
+      ? Object.fromEntries(Object.keys(v).sort().map((k) => [k, norm(v[k])]))
+      : v;
+  const a = JSON.stringify(norm(got));
+  const b = JSON.stringify(norm(want));
+  if (a !== b) throw new Error(`got ${a}, want ${b}`);
+}
+
+const checks = {
+  async connect() {
+    const s = connect(base);
+    await once(s, "connect");
+    if (typeof s.id !== "string" || s.id.length !== 20) throw new Error(`id ${s.id}`);
+    equal((await ack(s, "id"))[0], s.id);
+    if (transport === "upgrade") {
+      while (s.io.engine.transport.name !== "websocket") await once(s.io.engine, "upgrade");
+      equal((await ack(s, "transport"))[0], "websocket");
+    } else {
+      equal((await ack(s, "transport"))[0], transport);
+    }
+  },
+
+  async events() {
+    const s = connect(base);
+    const args = [1, -2.5, "é😀\u2028", true, null, [1, [2]], { a: { b: "c" } }];
+    s.emit("echo-event", ...args); // buffered until connected
+    equal(await once(s, "echo-event"), args);
+  },
+
+  async acks() {
+    const s = connect(base);
+    equal(await ack(s, "echo", 1, "two", { three: 3 }), [1, "two", { three: 3 }]);
+    equal(await ack(s, "echo"), []);
+    s.on("question", (n, reply) => reply(n + 1, "extra"));
+    s.emit("ask", 41);
+    equal(await once(s, "answered"), [42]);
+  },
+
+  async binary() {
+    const s = connect(base);
+    const args = [Buffer.from([1, 2, 3]), { deep: [Buffer.from([0, 255])] }, "text"];
+    equal(await ack(s, "echo", ...args), args);
+    s.emit("echo-event", ...args);
+    equal(await once(s, "echo-event"), args);
+    s.on("question", (n, reply) => reply(Buffer.from([n])));
+    s.emit("ask-binary", 7);
+    equal(await once(s, "answered"), [Buffer.from([7])]);
+    const large = Buffer.alloc(100_000, 7);
+    equal(await ack(s, "echo", large), [large]);
+  },
+
+  async namespaces() {
+    const a = connect(base);
+    await once(a, "connect");
+    const b = a.io.socket("/chat"); // the same connection
+    if (!b.connected) {
+      if (b.open && major === 2) b.open();
+      await once(b, "connect");
+    }
+    equal(await ack(b, "where"), ["/chat"]);
+    equal(await ack(a, "where"), ["/"]);
+    const c = connect(base + "/dynamic-7");
+    equal(await ack(c, "where"), ["/dynamic-7"]);
+    b.close();
+    equal(await ack(a, "where"), ["/"]); // the others stay
+  },
+
+  async rooms() {
+    const [a, b, c] = [connect(base), connect(base), connect(base)];
+    const room = `room-${pkg}-${transport}-${parserName}`;
+    await ack(a, "join", room);
+    await ack(b, "join", room);
+    await once(c, "connect").catch(() => {});
+    c.on("said", () => { throw new Error("not in the room"); });
+    const heard = [once(a, "said"), once(b, "said")];
+    c.emit("say", room, "hello");
+    equal(await Promise.all(heard), [["hello"], ["hello"]]);
+  },
+
+  async auth() {
+    if (major === 2) {
+      const s = connect(base + "/secret?token=let-me-in&x=1");
+      await once(s, "connect");
+      equal(await ack(s, "auth"), [{ token: "let-me-in", x: "1" }]);
+      return;
+    }
+    const s = connect(base + "/secret", { auth: { token: "let-me-in", n: 1 } });
+    await once(s, "connect");
+    equal(await ack(s, "auth"), [{ token: "let-me-in", n: 1 }]);
+    const late = connect(base + "/secret", { auth: (cb) => cb({ token: "let-me-in" }) });
+    await once(late, "connect");
+    const query = connect(base, { query: { q: "a b&c" } });
+    equal(await ack(query, "query", "q"), ["a b&c"]);
+  },
+
+  async errors() {
+    const refused = connect(base + "/secret");
+    const unknown = connect(base + "/unknown");
+    if (major === 2) {
+      equal(await once(refused, "error"), [{ hint: "token" }]);
+      equal(await once(unknown, "error"), [{ message: "Invalid namespace" }]);
+      return;
+    }
+    const [err] = await once(refused, "connect_error");
+    equal([err.message, err.data], ["not authorized", { hint: "token" }]);
+    const [e2] = await once(unknown, "connect_error");
+    equal(e2.message, "Invalid namespace");
+    refused.auth = { token: "let-me-in" };
+    refused.connect(); // on the same connection
+    await once(refused, "connect");
+  },
+
+  async disconnection() {
+    const a = connect(base);
+    await once(a, "connect");
+    a.emit("kick", false);
+    equal((await once(a, "disconnect"))[0], "io server disconnect");
+    const b = connect(base);
+    await once(b, "connect");
+    b.emit("kick", true);
+    equal((await once(b, "disconnect"))[0], "io server disconnect");
+    const c = connect(base);
+    await once(c, "connect");
+    const told = `gone-${pkg}-${transport}-${parserName}-${Math.random()}`;
+    const d = connect(base);
+    await ack(d, "join", told);
+    await ack(c, "tell-when-gone", told);
+    c.disconnect();
+    equal(await once(d, "gone"), ["client namespace disconnect"]);
+  },
+
+  async order() {
+    const s = connect(base);
+    const n = 200;
+    const got = [];
+    const done = new Promise((resolve) => s.on("echo-event", (i) => got.push(i) === n && resolve()));
+    await once(s, "connect");
+    for (let i = 0; i < n; i++) {
+      s.emit("echo-event", i);
+      if (i % 20 === 0) await new Promise((r) => setTimeout(r, 2)); // across the upgrade
+    }
+    await done;
+    equal(got, [...Array(n).keys()]);
+  },
+
+  async reconnection() {
+    const s = connect(base);
+    await once(s, "connect");
+    const first = s.id;
+    s.emit("drop");
+    const [reason] = await once(s, "disconnect");
+    if (!/^transport (close|error)$/.test(reason)) throw new Error(reason);
+    await once(s, "connect");
+    if (s.id === first) throw new Error("same id");
+    equal(await ack(s, "echo", "again"), ["again"]);
+  },
+
+  async recovery() {
+    if (major < 4 || (major === 4 && minor < 6)) return "n/a";
+    if (parserName !== "json") return "n/a";
+    const s = connect(urls.recovery);
+    const [text] = await once(s, "welcome");
+    equal(text, "welcome");
+    const id = s.id;
+    if (s.recovered) throw new Error("recovered at first");
+    const missed = [];
+    s.on("missed", (n, bin) => missed.push([n, bin]));
+    s.emit("drop-and-miss");
+    await once(s, "disconnect");
+    await once(s, "connect");
+    if (!s.recovered || s.id !== id) throw new Error(`recovered ${s.recovered}, id ${s.id} after ${id}`);
+    await ack(s, "ping");
+    equal(missed, [[1, Buffer.from([1])], [2, Buffer.from([2])]]);
+  },
+
+  async retries() {
+    if (major < 4 || (major === 4 && minor < 6)) return "n/a";
+    const s = connect(base, { retries: 3, ackTimeout: 60 });
+    const answer = await new Promise((resolve, reject) =>
+      s.emit("flaky", `${pkg}-${transport}-${parserName}`, (err, v) => (err ? reject(err) : resolve(v)))
+    );
+    equal(answer, "attempt 2");
+  },
+
+  async timeouts() {
+    if (major < 4 || (major === 4 && minor < 4)) return "n/a";
+    const s = connect(base);
+    await once(s, "connect");
+    const err = await new Promise((resolve) => s.timeout(30).emit("nobody listens", (e) => resolve(e)));
+    if (!(err instanceof Error)) throw new Error("no timeout");
+  },
+};
+
+function limit(promise, ms) {
+  let timer;
+  const late = new Promise((_, reject) => { timer = setTimeout(() => reject(new Error("timeout")), ms); });
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
+
+process.on("uncaughtException", (err) => {
+  console.log(JSON.stringify({ version, check: "uncaught", ok: false, error: String(err && err.stack) }));
+  process.exit(1);
+});
+
+(async () => {
+  for (const [name, run] of Object.entries(checks)) {
+    const line = { version, check: name };
+    try {
+      const result = await limit(run(), 8000);
+      line.ok = true;
+      if (result === "n/a") line.skipped = true;
+    } catch (err) {
+      line.ok = false;
+      line.error = String((err && err.message) || err);
+    }
+    console.log(JSON.stringify(line));
+    for (const s of sockets.splice(0)) s.close();
+  }
+  process.exit(0);
+})();

@@ -1,0 +1,85 @@
+// Posthouse is a Socket.IO-compatible realtime gateway with a WeChat login. Run
+// without arguments it starts everything with embedded defaults: no Redis, no
+// configuration, a local WeChat.
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"posthouse/gateway"
+)
+
+// version is set by the linker for releases.
+var version = "development"
+
+// commands is what the binary can do; serve is the default.
+type commands struct {
+	Serve   serve            `cmd:"" default:"withargs" help:"Run the gateway (the default)."`
+	Wxsim   simulate         `cmd:"" help:"Run the local WeChat alone, for several replicas."`
+	Version kong.VersionFlag `help:"Print the version."`
+}
+
+func main() {
+	var c commands
+	parser, err := kong.New(&c,
+		kong.Name("posthouse"),
+		kong.Description("A Socket.IO-compatible realtime gateway with a WeChat login."),
+		kong.Vars{"version": version},
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+	)
+	if err != nil {
+		panic(err) // the tags above are wrong
+	}
+	if err := gateway.CheckEnvironment(os.Environ(), environmentNames(parser.Model)); err != nil {
+		fatal(err)
+	}
+	command, err := parser.Parse(os.Args[1:])
+	if err != nil {
+		fatal(err)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	command.BindTo(ctx, (*context.Context)(nil))
+	if err := command.Run(); err != nil {
+		fatal(err)
+	}
+}
+
+func fatal(err error) {
+	fmt.Fprintln(os.Stderr, "posthouse:", err)
+	os.Exit(1)
+}
+
+// environmentNames lists the variables that some flag reads.
+func environmentNames(app *kong.Application) []string {
+	var names []string
+	_ = kong.Visit(app, func(node kong.Visitable, next kong.Next) error {
+		if flag, ok := node.(*kong.Flag); ok {
+			names = append(names, flag.Envs...)
+		}
+		return next(nil)
+	})
+	return names
+}
+
+// serve runs the gateway until SIGTERM or SIGINT.
+type serve struct {
+	gateway.Config `embed:""`
+}
+
+func (s *serve) Run(ctx context.Context) error {
+	slog.SetDefault(gateway.NewLogger(os.Stderr, s.LogLevel, s.LogFormat))
+	app, err := gateway.New(s.Config)
+	if err != nil {
+		return err
+	}
+	app.Banner(os.Stdout)
+	return app.Run(ctx)
+}
