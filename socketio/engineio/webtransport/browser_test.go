@@ -97,26 +97,26 @@ func browse(t *testing.T, page string, script string) string {
 	if err != nil {
 		missing(t, "chromium")
 	}
-	r := newRig(t, engineio.Options{})
-	hash := sha256.Sum256(r.cert.Certificate[0])
 	reported := make(chan string, 1)
-	engine := r.http.Config.Handler
-	r.http.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
-		switch q.URL.Path {
-		case "/":
-			w.Header().Set("Content-Type", "text/html; charset=utf-8")
-			io.WriteString(w, strings.Replace(page, "HASH", base64.StdEncoding.EncodeToString(hash[:]), 1))
-		case "/engine.io.js":
-			http.ServeFile(w, q, script)
-		case "/report":
-			body, _ := io.ReadAll(io.LimitReader(q.Body, 1<<12))
-			select {
-			case reported <- string(body):
+	r := newRigWithPages(t, engineio.Options{}, func(r *rig, engine http.Handler) http.Handler {
+		hash := sha256.Sum256(r.cert.Certificate[0])
+		return http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+			switch q.URL.Path {
+			case "/":
+				w.Header().Set("Content-Type", "text/html; charset=utf-8")
+				io.WriteString(w, strings.Replace(page, "HASH", base64.StdEncoding.EncodeToString(hash[:]), 1))
+			case "/engine.io.js":
+				http.ServeFile(w, q, script)
+			case "/report":
+				body, _ := io.ReadAll(io.LimitReader(q.Body, 1<<12))
+				select {
+				case reported <- string(body):
+				default:
+				}
 			default:
+				engine.ServeHTTP(w, q)
 			}
-		default:
-			engine.ServeHTTP(w, q)
-		}
+		})
 	})
 	ctx, cancel := context.WithTimeout(context.Background(), browserTime)
 	defer cancel()

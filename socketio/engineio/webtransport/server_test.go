@@ -94,6 +94,11 @@ type rig struct {
 
 func newRig(t *testing.T, o engineio.Options) *rig {
 	t.Helper()
+	return newRigWithPages(t, o, func(_ *rig, engine http.Handler) http.Handler { return engine })
+}
+
+func newRigWithPages(t *testing.T, o engineio.Options, pages func(r *rig, engine http.Handler) http.Handler) *rig {
+	t.Helper()
 	r := &rig{closed: make(chan string, 100), cert: certificate(t)}
 	if o.Transports == nil {
 		o.Transports = []string{"polling", "websocket", "webtransport"}
@@ -107,14 +112,14 @@ func newRig(t *testing.T, o engineio.Options) *rig {
 		r.refused = append(r.refused, fmt.Sprint(e.Code, " ", e.Message))
 	}
 	r.engine = engineio.NewServer(&o)
-	r.http = httptest.NewServer(r.engine)
+	r.http = httptest.NewServer(pages(r, r.engine))
 	r.wt = webtransport.NewServer(r.engine, &webtransport.Options{TLS: &tls.Config{Certificates: []tls.Certificate{r.cert}}})
 	// The same port number: it is one host to a browser then.
 	r.addr = r.http.Listener.Addr().String()
 	pc, err := net.ListenPacket("udp", r.addr)
 	for tries := 0; err != nil && tries < 20; tries++ { // taken by another program
 		r.http.Close()
-		r.http = httptest.NewServer(r.engine)
+		r.http = httptest.NewServer(pages(r, r.engine))
 		r.addr = r.http.Listener.Addr().String()
 		pc, err = net.ListenPacket("udp", r.addr)
 	}
