@@ -13,6 +13,9 @@ import (
 
 // newSession makes a session and registers it, not yet started.
 func (srv *Server) newSession(r *http.Request, q *query) (*Session, *ConnectionError) {
+	if srv.shuttingDown() {
+		return nil, badRequest("SERVER_CLOSING", nil)
+	}
 	s := &Session{srv: srv, revision: q.revision}
 	for range 2 { // once more, should a random id be taken
 		s.id = newID()

@@ -388,3 +388,14 @@ func itoa(n int) string {
 	}
 	return string(b)
 }
+
+// appendMasked appends a text frame of a client.
+func appendMasked(dst []byte, text string) []byte {
+	return ws.AppendMaskedFrame(dst, ws.Text, []byte(text), [4]byte{9, 8, 7, 6})
+}
+
+// stall stops the client's reading for good.
+func (s *socket) stall() {
+	s.conn.SetReadDeadline(time.Unix(1, 0))
+	synctest.Wait()
+}

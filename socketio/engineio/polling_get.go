@@ -47,7 +47,9 @@ func (s *Session) serveGET(w http.ResponseWriter, r *http.Request) {
 	batch := g.batch
 	g.batch = nil
 	s.srv.polls.Put(g)
-	if err := s.answerPoll(w, r, p, batch); err != nil || r.Context().Err() != nil {
+	// The context says nothing any more: a client that has its answer may well
+	// drop the connection before this goroutine goes on.
+	if err := s.answerPoll(w, r, p, batch); err != nil {
 		s.end(ReasonTransportError, errPollDropped)
 		return
 	}

@@ -2,6 +2,8 @@ package engineio
 
 import (
 	"errors"
+	"fmt"
+	"os"
 	"time"
 
 	"posthouse/socketio/engineio/internal/ws"
@@ -43,7 +45,7 @@ func (st *stream) writeLoop() {
 		if err != nil {
 			o.release()
 			st.writing = false
-			st.failed(err)
+			st.stalled(err)
 			return
 		}
 		runAfter(o.after)
@@ -53,6 +55,16 @@ func (st *stream) writeLoop() {
 	if !st.closed {
 		st.drained()
 	}
+}
+
+// stalled ends a stream whose writes fail: by the deadline when the peer takes
+// nothing, otherwise because it is gone.
+func (st *stream) stalled(err error) {
+	if errors.Is(err, os.ErrDeadlineExceeded) && !st.over && st.s.stream == st {
+		st.s.endLocked(ReasonTransportError, fmt.Errorf("%w: %w", ErrSlow, err))
+		return
+	}
+	st.failed(err)
 }
 
 func (st *stream) writeAll(o *outbox) error {
