@@ -167,3 +167,12 @@ func deliveries(out object) []any {
 	d, _ := out["deliveries"].([]any)
 	return d
 }
+
+func toJSON(t *testing.T, v any) string {
+	t.Helper()
+	data, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
