@@ -65,15 +65,18 @@ func newMember(l *socketio.Local, nodes redisNodes, uid string, timeout time.Dur
 
 // start runs the goroutines of the adapter: publisher, subscriber, presence and
 // worker, and waits a moment for the first subscription.
-func (m *member) start(subscriber func(ctx context.Context), firstTry <-chan struct{}) {
+func (m *member) start(subscriber func(ctx context.Context), firstTries ...<-chan struct{}) {
 	m.wg.Go(func() { m.pub.run(m.ctx) })
 	m.wg.Go(func() { subscriber(m.ctx) })
 	m.wg.Go(func() { m.worker.run(m.ctx) })
 	t := time.NewTimer(firstSubscription)
 	defer t.Stop()
-	select {
-	case <-firstTry:
-	case <-t.C:
+	for _, firstTry := range firstTries {
+		select {
+		case <-firstTry:
+		case <-t.C:
+			t.Reset(0)
+		}
 	}
 	m.wg.Go(func() { m.peers.run(m.ctx) })
 }

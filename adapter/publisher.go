@@ -64,6 +64,7 @@ type publisher struct {
 	queue  []command
 	bytes  int
 	closed bool
+	down   bool // the last attempt failed
 }
 
 func newPublisher(nodes redisNodes, fixedKey string, st *stats, log *slog.Logger) *publisher {
@@ -108,7 +109,6 @@ func (p *publisher) run(ctx context.Context) {
 	defer close(p.ended)
 	var retry backoff
 	var batch []command
-	down := false
 	for {
 		var closed bool
 		batch, closed = p.take(batch[:0])
@@ -128,19 +128,17 @@ func (p *publisher) run(ctx context.Context) {
 		clear(batch)
 		switch {
 		case err == nil:
-			if down {
+			if p.setDown(false) {
 				p.log.Info("redis takes messages again")
 			}
-			down = false
 			retry.reset()
 		case ctx.Err() != nil:
 			p.fail(ctx.Err())
 			return
 		default:
-			if !down {
+			if !p.setDown(true) {
 				p.log.Warn("redis takes no messages", "error", err)
 			}
-			down = true
 			p.nodes.refresh(ctx)
 			if !retry.wait(ctx) {
 				p.fail(ctx.Err())
@@ -148,6 +146,20 @@ func (p *publisher) run(ctx context.Context) {
 			}
 		}
 	}
+}
+
+func (p *publisher) setDown(down bool) (before bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	before, p.down = p.down, down
+	return before
+}
+
+// isDown reports whether Redis did not take what was sent last.
+func (p *publisher) isDown() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.down
 }
 
 // take moves what waits, up to the size of a batch, to dst.

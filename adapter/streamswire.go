@@ -58,9 +58,9 @@ func decodeEntry(fields map[string]any) (*clusterMessage, error) {
 
 // streamOf gives the stream of a namespace. With several streams the reference
 // hashes the name, and keeps the sign of the remainder: half of the namespaces
-// go to streams with a negative number. All nodes must agree, so this does the
-// same.
-func streamOf(name string, count int, nsp string) string {
+// go to streams with a negative number, which it does not read. All nodes must
+// agree, so this does the same unless safe is set.
+func streamOf(name string, count int, nsp string, safe bool) string {
 	if count <= 1 {
 		return name
 	}
@@ -68,5 +68,9 @@ func streamOf(name string, count int, nsp string) string {
 	for _, unit := range utf16.Encode([]rune(nsp)) {
 		h = h*31 + int32(unit)
 	}
-	return name + "-" + strconv.Itoa(int(h)%count)
+	n := int(h) % count
+	if safe && n < 0 {
+		n += count
+	}
+	return name + "-" + strconv.Itoa(n)
 }

@@ -1,0 +1,244 @@
+package adapter
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"posthouse/socketio"
+	"posthouse/socketio/parser"
+)
+
+// Sessions of lost sockets and what they missed (SOCKETIO.md §4.4).
+
+const (
+	// restoreRounds bounds how much a session can have missed: after that many
+	// reads that are not the end, it is not recovered rather than with a gap.
+	restoreRounds = 100
+	restoreCount  = 1000
+	// admission is how long delivery stands still for a socket that comes back.
+	admission = 100 * time.Millisecond
+)
+
+// PersistSession implements socketio.SessionStore. A socket that missed events
+// through a gap in the stream is not kept: it could only come back with the gap.
+func (a *Streams) PersistSession(ctx context.Context, s socketio.RecoverableSession) error {
+	if a.recovery <= 0 {
+		return nil
+	}
+	a.mu.Lock()
+	_, tainted := a.tainted[s.SID]
+	delete(a.tainted, s.SID)
+	a.mu.Unlock()
+	if tainted {
+		return nil
+	}
+	if s.Rooms == nil {
+		s.Rooms = []string{}
+	}
+	if len(s.Data) == 0 {
+		s.Data = json.RawMessage("{}")
+	}
+	text, err := marshal(s)
+	if err != nil {
+		return err
+	}
+	packed, err := appendValue(nil, socketio.Value{JSON: text})
+	if err != nil {
+		return err
+	}
+	key := a.o.SessionKeyPrefix + s.PID
+	node, err := a.nodes.owner(ctx, key)
+	if err != nil {
+		return err
+	}
+	return node.Set(ctx, key, base64.StdEncoding.EncodeToString(packed), a.recovery).Err()
+}
+
+// RestoreSession implements socketio.SessionStore. The session is consumed, also
+// when it cannot be recovered.
+func (a *Streams) RestoreSession(ctx context.Context, pid, offset string) (*socketio.RestoredSession, error) {
+	from, ok := parseEntryID(offset)
+	if !ok || a.recovery <= 0 {
+		return nil, nil
+	}
+	ctx, cancel := a.deadline(ctx, a.timeout)
+	defer cancel()
+	session, err := a.takeSession(ctx, a.o.SessionKeyPrefix+pid)
+	if err != nil || session == nil {
+		return nil, err
+	}
+	node, err := a.nodes.owner(ctx, a.stream)
+	if err != nil {
+		return nil, err
+	}
+	missed, ok, err := a.missed(ctx, node, from, session)
+	if err != nil || !ok {
+		return nil, err
+	}
+	return &socketio.RestoredSession{RecoverableSession: *session, Missed: missed}, nil
+}
+
+func (a *Streams) takeSession(ctx context.Context, key string) (*socketio.RecoverableSession, error) {
+	node, err := a.nodes.owner(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	var get *redis.StringCmd
+	_, err = node.TxPipelined(ctx, func(p redis.Pipeliner) error {
+		get = p.Get(ctx, key)
+		p.Del(ctx, key)
+		return nil
+	})
+	if errors.Is(err, redis.Nil) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return decodeSession(get.Val())
+}
+
+func decodeSession(text string) (*socketio.RecoverableSession, error) {
+	packed, err := base64.StdEncoding.DecodeString(text)
+	if err != nil {
+		return nil, fmt.Errorf("adapter: kept session: %w", errMalformed)
+	}
+	u := newUnpacker(packed)
+	v := u.value()
+	session := new(socketio.RecoverableSession)
+	if u.err == nil {
+		u.fail(json.Unmarshal(v.JSON, session))
+	}
+	if u.err != nil || session.SID == "" {
+		return nil, fmt.Errorf("adapter: kept session: %w", errMalformed)
+	}
+	return session, nil
+}
+
+// missed reads what the session missed, exactly up to what the reader has
+// delivered, and holds delivery until the socket is there to get the rest.
+func (a *Streams) missed(ctx context.Context, node *redis.Client, from entryID, s *socketio.RecoverableSession) ([]*parser.Packet, bool, error) {
+	type found struct {
+		id entryID
+		p  *parser.Packet
+	}
+	var list []found
+	last := from
+	for range restoreRounds {
+		entries, err := node.XRangeN(ctx, a.stream, last.next().String(), "+", restoreCount).Result()
+		if err != nil {
+			return nil, false, err
+		}
+		for _, e := range entries {
+			id, ok := parseEntryID(e.ID)
+			if !ok {
+				return nil, false, errMalformed
+			}
+			last = id
+			if p := a.missedPacket(id, e.Values, s); p != nil {
+				list = append(list, found{id, p})
+			}
+		}
+		if len(entries) == restoreCount {
+			continue // there is more
+		}
+		// A stream is trimmed from its beginning: if the entry of the offset is still
+		// there, so was all that we have read.
+		at, err := node.XRange(ctx, a.stream, from.String(), from.String()).Result()
+		if err != nil || len(at) == 0 {
+			return nil, false, err
+		}
+		a.reader.gate.Lock()
+		if a.reader.last.compare(last) > 0 {
+			a.reader.gate.Unlock() // more was delivered meanwhile
+			continue
+		}
+		packets := make([]*parser.Packet, 0, len(list))
+		for _, f := range list {
+			if f.id.compare(a.reader.last) <= 0 {
+				packets = append(packets, f.p)
+			}
+		}
+		a.holdUntilAdmitted(s.SID)
+		return packets, true, nil
+	}
+	return nil, false, nil
+}
+
+// missedPacket returns the packet of an entry if the session was meant to get it.
+func (a *Streams) missedPacket(id entryID, fields map[string]any, s *socketio.RecoverableSession) *parser.Packet {
+	m, err := decodeEntry(fields)
+	if err != nil || m == nil || m.nsp != a.nsp || m.typ != clusterBroadcast || m.packet == nil || m.opts.Flags.Volatile {
+		return nil
+	}
+	in := func(room string) bool { return room == s.SID || slices.Contains(s.Rooms, room) }
+	if len(m.opts.Rooms) > 0 && !slices.ContainsFunc(m.opts.Rooms, in) || slices.ContainsFunc(m.opts.Except, in) {
+		return nil
+	}
+	p := *m.packet
+	p.ID = nil
+	p.Data = withOffset(p.Data, id)
+	return &p
+}
+
+// holdUntilAdmitted keeps the reader's gate, which the caller has locked, until
+// the socket is in its rooms (RoomCreated says so), or for a moment.
+func (a *Streams) holdUntilAdmitted(sid string) {
+	release := sync.OnceFunc(a.reader.gate.Unlock)
+	timer := time.AfterFunc(admission, func() {
+		a.mu.Lock()
+		delete(a.admit, sid)
+		a.mu.Unlock()
+		release()
+	})
+	a.mu.Lock()
+	a.admit[sid] = func() {
+		timer.Stop()
+		release()
+	}
+	a.mu.Unlock()
+}
+
+// RoomCreated implements socketio.RoomWatcher: it learns that the socket of a
+// restored session is there.
+func (a *Streams) RoomCreated(room string, private bool) {
+	if !private {
+		return
+	}
+	a.mu.Lock()
+	admit := a.admit[room]
+	delete(a.admit, room)
+	a.mu.Unlock()
+	if admit != nil {
+		admit()
+	}
+}
+
+// RoomDeleted implements socketio.RoomWatcher.
+func (a *Streams) RoomDeleted(room string, private bool) {}
+
+// gap implements streamListener: the sockets that are here now missed something.
+func (a *Streams) gap() {
+	a.stats.streamGaps.Add(1)
+	if a.recovery <= 0 {
+		return
+	}
+	list, err := a.local.FetchSockets(a.ctx, socketio.BroadcastOptions{Flags: socketio.BroadcastFlags{Local: true}})
+	if err != nil {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	clear(a.tainted)
+	for _, s := range list {
+		a.tainted[s.ID] = struct{}{}
+	}
+}

@@ -1,0 +1,131 @@
+package adapter
+
+import (
+	"context"
+	"time"
+
+	"posthouse/socketio"
+	"posthouse/socketio/parser"
+)
+
+// With recovery on, a client's offset says: I have everything up to here. That is
+// true only if it gets the events of all nodes in the order of the stream, its own
+// node's included. So those are delivered by the reader as well, and Broadcast
+// waits until they are.
+
+// orderPatience is how long a broadcast waits for its turn; then it is delivered
+// here without an offset.
+const orderPatience = time.Second
+
+// ownBroadcast is a broadcast of this node on its way through the stream.
+type ownBroadcast struct {
+	done chan struct{} // closed when it is delivered, or cannot be
+	// Guarded by Streams.mu:
+	id        entryID
+	ended     bool // done is closed
+	delivered bool // by the reader
+	abandoned bool // delivered by Broadcast itself, after a failure or too long a wait
+}
+
+func (b *ownBroadcast) end() {
+	if !b.ended {
+		b.ended = true
+		close(b.done)
+	}
+}
+
+func (a *Streams) broadcastInOrder(ctx context.Context, m *clusterMessage) error {
+	b := &ownBroadcast{done: make(chan struct{})}
+	failure := a.append(m, func(id string, err error) { a.added(b, id, err) })
+	if failure == nil && !a.pub.isDown() {
+		t := time.NewTimer(orderPatience)
+		defer t.Stop()
+		select {
+		case <-b.done:
+		case <-t.C:
+		case <-ctx.Done():
+		case <-a.ctx.Done():
+		}
+	}
+	a.mu.Lock()
+	b.abandoned = !b.delivered
+	abandoned := b.abandoned
+	a.mu.Unlock()
+	if !abandoned {
+		return nil
+	}
+	if err := a.local.Broadcast(ctx, m.packet, m.opts); err != nil {
+		return err
+	}
+	return failure
+}
+
+// added is told the fate of the XADD of b.
+func (a *Streams) added(b *ownBroadcast, text string, err error) {
+	id, ok := parseEntryID(text)
+	if err != nil || !ok {
+		a.mu.Lock()
+		b.end()
+		a.mu.Unlock()
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if at, known := a.waiting[id]; known && at == nil { // the reader was faster
+		delete(a.waiting, id)
+		b.delivered = true
+		b.end()
+		return
+	}
+	b.id = id
+	a.waiting[id] = b
+}
+
+// takeOwn is asked by the reader about an entry of ours: must it be delivered?
+func (a *Streams) takeOwn(id entryID) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	b := a.waiting[id]
+	a.sweepWaiting(id)
+	if b == nil {
+		// Its reply is still on the way; leave word that it is delivered.
+		a.waiting[id] = nil
+		return true
+	}
+	delete(a.waiting, id)
+	if b.abandoned {
+		return false
+	}
+	b.delivered = true
+	defer b.end()
+	return true
+}
+
+// sweepWaiting drops what the reader has passed: words left for replies that never
+// came, and broadcasts that were trimmed before they were read. Locked.
+func (a *Streams) sweepWaiting(now entryID) {
+	const enough = 4096
+	if len(a.waiting) < enough {
+		return
+	}
+	for id := range a.waiting {
+		if id.compare(now) < 0 {
+			delete(a.waiting, id)
+		}
+	}
+}
+
+// recoverable reports whether a broadcast gets an offset (SOCKETIO.md §4.4).
+func recoverable(p *parser.Packet, o *socketio.BroadcastOptions) bool {
+	return p.ID == nil && !o.Flags.Volatile
+}
+
+// withOffset appends the offset as the last argument.
+func withOffset(data []byte, id entryID) []byte {
+	text := id.String()
+	out := make([]byte, 0, len(data)+len(text)+3)
+	out = append(out, data[:len(data)-1]...)
+	out = append(out, ',', '"')
+	out = append(out, text...)
+	return append(out, '"', ']')
+}
