@@ -35,6 +35,19 @@ type RedisOptions struct {
 	Logger *slog.Logger
 }
 
+func (o RedisOptions) withDefaults() RedisOptions {
+	if o.Key == "" {
+		o.Key = "socket.io"
+	}
+	if o.ProbeInterval <= 0 {
+		o.ProbeInterval = defaultProbeInterval
+	}
+	if o.HeartbeatInterval <= 0 {
+		o.HeartbeatInterval = defaultHeartbeatInterval
+	}
+	return o
+}
+
 // Redis connects namespaces over Redis Pub/Sub, as createAdapter of
 // @socket.io/redis-adapter does. The adapters it makes are *Classic. rdb must be
 // a *redis.Client (also for Sentinel) or a *redis.ClusterClient; it stays the
@@ -44,6 +57,7 @@ func Redis(rdb redis.UniversalClient, opts *RedisOptions) socketio.NewAdapter {
 	if opts != nil {
 		o = *opts
 	}
+	o = o.withDefaults()
 	return func(l *socketio.Local) (socketio.Adapter, error) {
 		nodes, err := newRedisNodes(rdb)
 		if err != nil {
@@ -67,15 +81,6 @@ type Classic struct {
 var _ socketio.Adapter = (*Classic)(nil)
 
 func newClassic(l *socketio.Local, nodes redisNodes, o RedisOptions) *Classic {
-	if o.Key == "" {
-		o.Key = "socket.io"
-	}
-	if o.ProbeInterval <= 0 {
-		o.ProbeInterval = defaultProbeInterval
-	}
-	if o.HeartbeatInterval <= 0 {
-		o.HeartbeatInterval = defaultHeartbeatInterval
-	}
 	m := newMember(l, nodes, shortID(), o.RequestsTimeout, o.Logger)
 	a := &Classic{
 		member:     m,

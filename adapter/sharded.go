@@ -41,6 +41,22 @@ type ShardedOptions struct {
 	Logger            *slog.Logger
 }
 
+func (o ShardedOptions) withDefaults() ShardedOptions {
+	if o.ChannelPrefix == "" {
+		o.ChannelPrefix = "socket.io"
+	}
+	if o.SubscriptionMode == "" {
+		o.SubscriptionMode = Dynamic
+	}
+	if o.ProbeInterval <= 0 {
+		o.ProbeInterval = defaultProbeInterval
+	}
+	if o.HeartbeatInterval <= 0 {
+		o.HeartbeatInterval = defaultHeartbeatInterval
+	}
+	return o
+}
+
 // ShardedRedis connects namespaces over the sharded Pub/Sub of Redis 7, as
 // createShardedAdapter of @socket.io/redis-adapter does. In a Redis Cluster each
 // channel lives on the server of its slot only, so that the load spreads; the
@@ -51,9 +67,10 @@ func ShardedRedis(rdb redis.UniversalClient, opts *ShardedOptions) socketio.NewA
 	if opts != nil {
 		o = *opts
 	}
+	o = o.withDefaults()
 	return func(l *socketio.Local) (socketio.Adapter, error) {
 		switch o.SubscriptionMode {
-		case "", Dynamic, Static, DynamicPrivate:
+		case Dynamic, Static, DynamicPrivate:
 		default:
 			return nil, fmt.Errorf("adapter: unknown subscription mode %q", o.SubscriptionMode)
 		}
@@ -81,18 +98,6 @@ var (
 )
 
 func newSharded(l *socketio.Local, nodes redisNodes, o ShardedOptions) *Sharded {
-	if o.ChannelPrefix == "" {
-		o.ChannelPrefix = "socket.io"
-	}
-	if o.SubscriptionMode == "" {
-		o.SubscriptionMode = Dynamic
-	}
-	if o.ProbeInterval <= 0 {
-		o.ProbeInterval = defaultProbeInterval
-	}
-	if o.HeartbeatInterval <= 0 {
-		o.HeartbeatInterval = defaultHeartbeatInterval
-	}
 	m := newMember(l, nodes, hexID(), o.RequestsTimeout, o.Logger)
 	m.sharded = true
 	a := &Sharded{
@@ -149,15 +154,15 @@ func (a *Sharded) hasChannel(private bool) bool {
 
 // channelOf gives the channel of a broadcast. A sender cannot know which rooms are
 // sockets' own; Node goes by the length of the name (SOCKETIO.md §4.3).
-func (a *Sharded) channelOf(o *socketio.BroadcastOptions) string {
+func (m SubscriptionMode) channelOf(main string, o *socketio.BroadcastOptions) string {
 	if len(o.Rooms) != 1 {
-		return a.main
+		return main
 	}
 	room := o.Rooms[0]
-	if a.mode == DynamicPrivate || a.mode == Dynamic && !looksPrivate(room) {
-		return a.main + room + "#"
+	if m == DynamicPrivate || m == Dynamic && !looksPrivate(room) {
+		return main + room + "#"
 	}
-	return a.main
+	return main
 }
 
 func looksPrivate(room string) bool {
@@ -190,7 +195,7 @@ func (a *Sharded) Broadcast(ctx context.Context, p *parser.Packet, o socketio.Br
 	if !o.Flags.Local {
 		m := a.message(clusterBroadcast)
 		m.packet, m.opts = p, o
-		failure = a.publish(a.channelOf(&o), m)
+		failure = a.publish(a.mode.channelOf(a.main, &o), m)
 	}
 	return errors.Join(a.local.Broadcast(ctx, p, o), failure)
 }
