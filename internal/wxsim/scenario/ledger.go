@@ -59,7 +59,7 @@ func (l *ledger) enter(e entry) {
 	fail := func(verdict, format string, args ...any) {
 		l.faults[verdict]++
 		if len(l.samples) < maxSamples {
-			l.samples = append(l.samples, fmt.Sprintf("%s: %s (%s): %s", verdict, e.name, e.kind, fmt.Sprintf(format, args...)))
+			l.samples = append(l.samples, fmt.Sprintf("%s: %s (%s): %s", verdict, e.name, e.kind, strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", "; ")))
 		}
 	}
 	ids := map[string]bool{}

@@ -58,8 +58,8 @@ func DefaultMix() Mix {
 type LoadOptions struct {
 	Target
 	Logins      int           // 1000
-	Concurrency int           // tabs open at a time, 64
-	Rate        float64       // logins started per second; 0: as fast as Concurrency allows
+	Concurrency int           // tabs open at a time, 128
+	Rate        float64       // logins started per second, 80; negative: as fast as Concurrency allows
 	ThinkTime   time.Duration // at most so long between code and scan
 	Timeout     time.Duration // for one login, 60 s
 	Mix         *Mix          // DefaultMix
@@ -111,7 +111,8 @@ func newLoad(ctx context.Context, opts LoadOptions) (*load, error) {
 	}
 	opts.Target = target
 	defaults(&opts.Logins, 1000)
-	defaults(&opts.Concurrency, 64)
+	defaults(&opts.Concurrency, 128)
+	defaults(&opts.Rate, 80) // a gateway takes some 200 pushes a second, and a login with faults causes up to four
 	defaults(&opts.Timeout, time.Minute)
 	defaults(&opts.Seed, 1)
 	l := &load{

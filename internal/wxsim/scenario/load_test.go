@@ -10,7 +10,7 @@ func loadToy(t *testing.T, s sin, mix Mix) Report {
 	t.Helper()
 	g := newToy(t, s)
 	r, err := Load(t.Context(), LoadOptions{
-		Target: Target{Gateways: []string{g.server.URL + "/"}}, Logins: 60, Concurrency: 20, Timeout: 2 * time.Second, Seed: 3, Mix: &mix,
+		Target: Target{Gateways: []string{g.server.URL + "/"}}, Logins: 60, Concurrency: 20, Rate: -1, Timeout: 2 * time.Second, Seed: 3, Mix: &mix,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -58,7 +58,7 @@ func TestLoadIsDeterministicBySeed(t *testing.T) {
 	g := newToy(t, honest)
 	kinds := func() map[string]int {
 		r, err := Load(t.Context(), LoadOptions{
-			Target: Target{Gateways: []string{g.server.URL}}, Logins: 40, Concurrency: 5, Seed: 7,
+			Target: Target{Gateways: []string{g.server.URL}}, Logins: 40, Concurrency: 5, Rate: -1, Seed: 7,
 			Mix: &Mix{NeverScan: 30, Cancelled: 30, Replaced: 20},
 		})
 		if err != nil || !r.OK() {
