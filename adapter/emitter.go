@@ -198,13 +198,10 @@ func (e *Emitter) Compress(on bool) *Emitter {
 	return e.with(func(c *Emitter) { c.opts.Flags.NoCompress = !on })
 }
 
-// reserved are the names that no event may have.
-var reserved = []string{"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"}
-
 // Emit sends an event to the selected sockets. It returns socketio.ErrReserved
 // for the names that Socket.IO uses itself.
 func (e *Emitter) Emit(ctx context.Context, event string, args ...any) error {
-	if slices.Contains(reserved, event) {
+	if parser.Reserved(event) {
 		return fmt.Errorf("%w: %q", socketio.ErrReserved, event)
 	}
 	v, err := eventValue(event, args)

@@ -113,10 +113,11 @@ func TestEmitters(t *testing.T) {
 		emits(t, goEmitter{adapter.NewShardedEmitter(rdb, nil)}, "sharded",
 			newGoReplica(t, adapter.ShardedRedis(rdb, nil), nil), newNodeReplica(t, nodeConfig{Kind: "sharded", Where: where}))
 	})
-	t.Run("streams Go to Go", func(t *testing.T) {
+	t.Run("streams Go to Go and Node", func(t *testing.T) {
 		t.Parallel()
-		rdb, _ := newRedis(t)
-		emits(t, goEmitter{adapter.NewStreamsEmitter(rdb, nil)}, "streams", newGoReplica(t, adapter.RedisStreams(rdb, nil), nil))
+		rdb, where := newRedis(t)
+		emits(t, goEmitter{adapter.NewStreamsEmitter(rdb, nil)}, "streams",
+			newGoReplica(t, adapter.RedisStreams(rdb, nil), nil), newNodeReplica(t, nodeConfig{Kind: "streams", Where: where}))
 	})
 }
 
