@@ -3,6 +3,7 @@ package engineio_test
 import (
 	"bufio"
 	"bytes"
+	"compress/flate"
 	"context"
 	"errors"
 	"io"
@@ -304,6 +305,11 @@ func dialSocket(t testing.TB, conn net.Conn, query string, header map[string]str
 		head += k + ": " + v + "\r\n"
 	}
 	go conn.Write([]byte(head + "\r\n"))
+	return readSocket(t, conn)
+}
+
+// readSocket reads the answer to a handshake, and then what comes.
+func readSocket(t testing.TB, conn net.Conn) *socket {
 	br := bufio.NewReader(conn)
 	res, err := http.ReadResponse(br, &http.Request{Method: "GET"})
 	if err != nil {
@@ -398,4 +404,15 @@ func appendMasked(dst []byte, text string) []byte {
 func (s *socket) stall() {
 	s.conn.SetReadDeadline(time.Unix(1, 0))
 	synctest.Wait()
+}
+
+// deflatedFrame returns a compressed text frame of a client.
+func deflatedFrame(text string) []byte {
+	var b bytes.Buffer
+	fw, _ := flate.NewWriter(&b, 9)
+	io.WriteString(fw, text)
+	fw.Flush()
+	frame := ws.AppendMaskedFrame(nil, ws.Text, bytes.TrimSuffix(b.Bytes(), []byte("\x00\x00\xff\xff")), [4]byte{1, 2, 3, 4})
+	frame[0] |= 0x40
+	return frame
 }

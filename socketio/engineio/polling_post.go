@@ -104,11 +104,7 @@ func (srv *Server) readBody(buf *buffer, r *http.Request, rc *http.ResponseContr
 		return errTooBig
 	}
 	begin := time.Now()
-	if d := srv.o.BodyTimeout; d > 0 {
-		if rc.SetReadDeadline(begin.Add(d)) == nil {
-			defer rc.SetReadDeadline(time.Time{}) //nolint:errcheck // it worked a moment ago
-		}
-	}
+	timed := srv.o.BodyTimeout > 0 && rc.SetReadDeadline(begin.Add(srv.o.BodyTimeout)) == nil
 	for {
 		if len(buf.b) == cap(buf.b) {
 			buf.b = append(buf.b, 0)[:len(buf.b)]
@@ -119,12 +115,18 @@ func (srv *Server) readBody(buf *buffer, r *http.Request, rc *http.ResponseContr
 			return errTooBig
 		}
 		if err == io.EOF {
+			if timed {
+				// net/http watches the connection from here on. After an error the
+				// deadline stays, for what net/http still wants to read.
+				rc.SetReadDeadline(time.Time{}) //nolint:errcheck // it worked a moment ago
+			}
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		if late := time.Since(begin) - bodyGrace; late > 0 && srv.o.BodyTimeout > 0 && float64(len(buf.b)) < late.Seconds()*bodyRate {
+		if late := time.Since(begin) - bodyGrace; late > 0 && timed && float64(len(buf.b)) < late.Seconds()*bodyRate {
+			rc.SetReadDeadline(longAgo) //nolint:errcheck // it worked a moment ago
 			return errBodyLost
 		}
 	}

@@ -1,0 +1,322 @@
+package engineio_test
+
+import (
+	"fmt"
+	"net/http"
+	"runtime"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"posthouse/socketio/engineio"
+	"posthouse/socketio/engineio/internal/ws"
+)
+
+// The tests in this file are the rows of the reliability notes that are Engine.IO's.
+
+func TestForeignOriginsAreRefused(t *testing.T) { // CVE-2020-28481, CVE-2019-13611; abuse 25
+	evil := map[string]string{"Origin": "https://evil.example"}
+	const q = "EIO=4&transport=polling"
+	inWorld(t, engineio.Options{}, nil, func(w *world) {
+		r := w.start("GET", q, evil, "").wait()
+		if r.status != 403 || r.body != `{"code":4,"message":"Forbidden"}` || r.header.Get("Access-Control-Allow-Origin") != "" {
+			t.Errorf("polling handshake: %+v", r)
+		}
+		if s := w.websocket("EIO=4&transport=websocket", evil); s.refuse == nil || s.refuse.status != 403 {
+			t.Errorf("websocket handshake: %+v", s.refuse)
+		}
+		sid := w.open(q)
+		for _, method := range []string{"GET", "POST"} {
+			if r := w.start(method, q+"&sid="+sid, evil, "4x").wait(); r.status != 403 {
+				t.Errorf("%s: %+v", method, r)
+			}
+		}
+		if s := w.websocket("EIO=4&transport=websocket&sid="+sid, evil); s.refuse == nil || s.refuse.status != 403 {
+			t.Errorf("upgrade: %+v", s.refuse)
+		}
+		for _, own := range []string{"https://example.test", "http://EXAMPLE.test"} {
+			if r := w.start("GET", q, map[string]string{"Origin": own}, "").wait(); r.status != 200 {
+				t.Errorf("%s: %+v", own, r)
+			}
+		}
+		if r := w.start("GET", q, map[string]string{"Origin": "null"}, "").wait(); r.status != 403 {
+			t.Errorf("null: %+v", r)
+		}
+	})
+	for name, o := range map[string]engineio.Options{
+		"any":  {AnyOrigin: true},
+		"cors": {CORS: &engineio.CORS{Origins: []string{"https://evil.example"}}},
+		"star": {CORS: &engineio.CORS{}},
+	} {
+		inWorld(t, o, nil, func(w *world) {
+			if s := w.websocket("EIO=4&transport=websocket", evil); s.refuse != nil {
+				t.Errorf("%s: %+v", name, s.refuse)
+			}
+		})
+	}
+}
+
+func TestCORSFunctionAndPatterns(t *testing.T) {
+	o := engineio.Options{CORS: &engineio.CORS{OriginFunc: func(r *http.Request, origin string) (bool, error) {
+		if origin == "http://error.example" {
+			return false, fmt.Errorf("database down")
+		}
+		return origin == "http://good.example", nil
+	}}}
+	inWorld(t, o, nil, func(w *world) {
+		for origin, status := range map[string]int{"http://good.example": 200, "http://bad.example": 403, "http://error.example": 400} {
+			r := w.start("GET", "EIO=4&transport=polling", map[string]string{"Origin": origin}, "").wait()
+			allowed := r.header.Get("Access-Control-Allow-Origin")
+			if r.status != status || (allowed == origin) != (status == 200) || strings.Contains(r.body, "database") {
+				t.Errorf("%s: %+v", origin, r)
+			}
+		}
+	})
+}
+
+func TestOddHandshakeQueries(t *testing.T) { // CVE-2023-31125
+	for query, body := range map[string]string{
+		"EIO=4&transport=foo":                         "Transport unknown",
+		"EIO=4&transport=constructor":                 "Transport unknown",
+		"EIO=4&transport=__proto__":                   "Transport unknown",
+		"EIO=4&transport=":                            "Transport unknown",
+		"EIO=4&transport=polling&transport=websocket": "Transport unknown",
+		"EIO=4&EIO=3&transport=websocket":             "Unsupported protocol version",
+		"EIO[]=4&transport=websocket":                 "Unsupported protocol version",
+		"EIO=4&transport=websocket&sid=__proto__":     "Session ID unknown",
+		"EIO=4&transport=websocket&sid=%00%0d%0a*":    "Session ID unknown",
+	} {
+		inWorld(t, engineio.Options{}, nil, func(w *world) {
+			s := w.websocket(query, nil)
+			if s.refuse == nil || s.refuse.status != 400 || s.refuse.body != body {
+				t.Errorf("%s: %+v", query, s.refuse)
+			}
+			if n := w.server.ClientsCount(); n != 0 {
+				t.Errorf("%s: %d sessions", query, n)
+			}
+		})
+	}
+	inWorld(t, engineio.Options{}, nil, func(w *world) {
+		if r := w.get("EIO=4&transport=polling&transport=polling"); r.status != 200 {
+			t.Errorf("repeated: %+v", r)
+		}
+		if r := w.get("EIO=4&transport=polling&sid=" + strings.Repeat("x", 10_000)); r.status != 400 {
+			t.Errorf("long sid: %+v", r)
+		}
+	})
+}
+
+func TestPayloadLimits(t *testing.T) { // CVE-2020-36048; abuse 4, 5, 20
+	inWorld(t, engineio.Options{AllowEIO3: true}, echo, func(w *world) {
+		sid := w.open("EIO=4&transport=polling")
+		r := w.post("EIO=4&transport=polling&sid="+sid, strings.Repeat("4\x1e", 999)+"4")
+		if r.body != "ok" || len(w.last().messages()) != 1000 {
+			t.Errorf("1000 packets: %+v", r)
+		}
+		w.post("EIO=4&transport=polling&sid="+sid, strings.Repeat("4\x1e", 1000)+"4")
+		synctest.Wait()
+		if reason, _ := w.last().end(); reason != engineio.ReasonParseError {
+			t.Errorf("1001 packets: %q", reason)
+		}
+		sid = w.open("EIO=3&transport=polling")
+		begin := time.Now()
+		w.post("EIO=3&transport=polling&sid="+sid, strings.Repeat("1:2", 300_000))
+		synctest.Wait()
+		if reason, _ := w.last().end(); reason == "" || time.Since(begin) != 0 {
+			t.Errorf("300 000 pings: %q", reason)
+		}
+		sid = w.open("EIO=4&transport=polling")
+		w.post("EIO=4&transport=polling&sid="+sid, "4a\x1e4\xff")
+		synctest.Wait()
+		if reason, _ := w.last().end(); reason != engineio.ReasonParseError {
+			t.Errorf("invalid UTF-8: %q", reason)
+		}
+	})
+}
+
+func TestALyingContentLengthAllocatesNothing(t *testing.T) { // abuse 4
+	inWorld(t, engineio.Options{MaxPayload: 1 << 30}, nil, func(w *world) {
+		sid := w.open("EIO=4&transport=polling")
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		c := w.raw("POST", "POST /engine.io/?EIO=4&transport=polling&sid="+sid+" HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n", []byte("4x"))
+		synctest.Wait()
+		runtime.ReadMemStats(&after)
+		if n := after.TotalAlloc - before.TotalAlloc; n > 1<<20 {
+			t.Errorf("%d bytes were allocated", n)
+		}
+		c.conn.Close()
+	})
+}
+
+func TestSlowBodiesAreCutOff(t *testing.T) { // abuse 3
+	inWorld(t, engineio.Options{}, nil, func(w *world) {
+		sid := w.open("EIO=4&transport=polling")
+		c := w.raw("POST", "POST /engine.io/?EIO=4&transport=polling&sid="+sid+" HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n", []byte("4x"))
+		if d := since(func() {
+			if r := c.wait(); !r.lost {
+				t.Errorf("got %+v", r)
+			}
+		}); d != 10*time.Second {
+			t.Errorf("cut off after %v", d)
+		}
+		synctest.Wait()
+		if reason, _ := w.last().end(); reason != engineio.ReasonTransportError {
+			t.Errorf("reason %q", reason)
+		}
+	})
+	inWorld(t, engineio.Options{}, nil, func(w *world) {
+		sid := w.open("EIO=4&transport=polling")
+		c := w.raw("POST", "POST /engine.io/?EIO=4&transport=polling&sid="+sid+" HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n")
+		go func() {
+			for { // a byte every half second
+				time.Sleep(time.Second / 2)
+				if _, err := c.conn.Write([]byte("4")); err != nil {
+					return
+				}
+			}
+		}()
+		if d := since(func() { c.wait() }); d > 3*time.Second {
+			t.Errorf("cut off after %v", d)
+		}
+		time.Sleep(time.Second) // for the writer to notice
+	})
+}
+
+func TestControlFloods(t *testing.T) { // CVE-2026-48802; abuse 10
+	for _, query := range []string{"EIO=4&transport=websocket", "EIO=3&transport=websocket"} {
+		inWorld(t, engineio.Options{AllowEIO3: true}, echo, func(w *world) {
+			packet := "3"
+			if strings.HasPrefix(query, "EIO=3") {
+				packet = "2"
+			}
+			s := w.websocket(query, nil)
+			s.recv()
+			var burst []byte
+			for range 50 {
+				burst = appendMasked(burst, packet)
+			}
+			s.conn.Write(appendMasked(burst, "4x"))
+			for n := 0; ; n++ {
+				if e := s.recv(); e.text == "4x" {
+					if n > 10 {
+						t.Errorf("%d pongs", n)
+					}
+					break
+				}
+			}
+			if reason, _ := w.last().end(); reason != "" {
+				t.Fatalf("%s: closed at 50: %q", query, reason)
+			}
+			s.conn.Write(burst)
+			go s.conn.Write(burst)
+			synctest.Wait()
+			if reason, _ := w.last().end(); reason != engineio.ReasonTransportError {
+				t.Errorf("%s: reason %q", query, reason)
+			}
+		})
+	}
+}
+
+func TestReservedBitsInTheFirstFrame(t *testing.T) { // CVE-2022-21676
+	for _, bit := range []byte{0x20, 0x10} {
+		inWorld(t, engineio.Options{}, nil, func(w *world) {
+			frame := appendMasked(nil, "4x")
+			frame[0] |= bit
+			conn := w.dial()
+			go conn.Write(append([]byte("GET /engine.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\n"+upgradeHead+"\r\n"), frame...))
+			s := readSocket(t, conn)
+			s.recv()
+			if e := s.recv(); e.close != 1002 {
+				t.Errorf("got %+v", e)
+			}
+			synctest.Wait()
+			if reason, _ := w.last().end(); reason != engineio.ReasonTransportError {
+				t.Errorf("reason %q", reason)
+			}
+		})
+	}
+}
+
+func TestAnnouncedLengthsAreRefusedUnread(t *testing.T) { // CVE-2016-10542; abuse 7
+	for _, header := range [][]byte{
+		{0x82, 0xff, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 2, 3, 4},
+		{0x82, 0xff, 0, 0, 0, 1, 0, 0, 0, 0, 1, 2, 3, 4},
+		{0x82, 0xff, 0, 0, 0, 0, 0, 0x0f, 0x42, 0x41, 1, 2, 3, 4}, // one more than the limit
+	} {
+		inWorld(t, engineio.Options{}, nil, func(w *world) {
+			s := w.websocket("EIO=4&transport=websocket", nil)
+			s.recv()
+			s.conn.Write(header)
+			if e := s.recv(); e.close != 1009 {
+				t.Errorf("got %+v", e)
+			}
+		})
+	}
+}
+
+func TestInvalidUTF8InATextFrame(t *testing.T) { // abuse 20
+	inWorld(t, engineio.Options{}, nil, func(w *world) {
+		s := w.websocket("EIO=4&transport=websocket", nil)
+		s.recv()
+		s.write(ws.Text, []byte("4\xff"))
+		if e := s.recv(); e.close != 1007 {
+			t.Errorf("got %+v", e)
+		}
+	})
+}
+
+func TestJSONPIsOff(t *testing.T) { // abuse 25
+	inWorld(t, engineio.Options{AllowEIO3: true}, nil, func(w *world) {
+		if r := w.get("EIO=3&transport=polling&j=0"); r.status != 400 {
+			t.Errorf("got %+v", r)
+		}
+	})
+}
+
+func TestRefusedUpgradesLeaveNothingBehind(t *testing.T) { // CVE-2022-41940
+	inWorld(t, engineio.Options{}, nil, func(w *world) {
+		for i := range 1000 {
+			conn := w.dial()
+			query := []string{"EIO=4&transport=x", "EIO=4&transport=websocket&sid=x", "EIO=4&transport=websocket"}[i%3]
+			conn.Write([]byte("GET /engine.io/?" + query + " HTTP/1.1\r\nHost: x\r\n" + upgradeHead + "\r\n"))
+			conn.Close()
+		}
+		synctest.Wait()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if n := w.server.ClientsCount(); n != 0 {
+			t.Errorf("%d sessions are left", n)
+		}
+	})
+}
+
+func TestOddExtensionAndProtocolHeaders(t *testing.T) { // GHSA-5v72-xg48-5rpm, CVE-2021-32640
+	for _, h := range []map[string]string{
+		{"Sec-WebSocket-Extensions": "constructor"}, {"Sec-WebSocket-Extensions": "; ="},
+		{"Sec-WebSocket-Extensions": strings.Repeat(";", 8192)}, {"Sec-WebSocket-Protocol": "b" + strings.Repeat(" ", 32<<10) + "x"},
+	} {
+		for _, o := range []engineio.Options{{}, {PerMessageDeflate: &engineio.PerMessageDeflate{}}} {
+			inWorld(t, o, nil, func(w *world) {
+				if s := w.websocket("EIO=4&transport=websocket", h); s.refuse != nil && s.refuse.status != 400 {
+					t.Errorf("%.30v: %+v", h, s.refuse)
+				}
+			})
+		}
+	}
+}
+
+func TestADeflateBombIsRefused(t *testing.T) { // abuse 8
+	inWorld(t, engineio.Options{PerMessageDeflate: &engineio.PerMessageDeflate{}}, nil, func(w *world) {
+		s := w.websocket("EIO=4&transport=websocket", map[string]string{"Sec-WebSocket-Extensions": "permessage-deflate"})
+		if !strings.HasPrefix(s.header.Get("Sec-WebSocket-Extensions"), "permessage-deflate") {
+			t.Fatalf("not negotiated: %v", s.header)
+		}
+		s.recv()
+		s.conn.Write(deflatedFrame(strings.Repeat("4", 50<<20)))
+		if e := s.recv(); e.close != 1009 {
+			t.Errorf("got %+v", e)
+		}
+	})
+}
