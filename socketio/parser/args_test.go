@@ -3,6 +3,7 @@ package parser_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"math"
 	"math/big"
 	"net/netip"
@@ -50,11 +51,20 @@ type (
 		hidden int
 	}
 	Promoted2 struct{ Q int }
-	node      struct {
+	Tagged    struct{ Same, Z int }
+	Tagged2   struct {
+		Other int `json:"Same"` // the tag wins over the field of the other
+	}
+	pointed struct{ A int } // marshals by its pointer only
+	octet   byte
+	node    struct {
 		Next *node  `json:"next"`
 		V    []byte `json:"v"`
 	}
 )
+
+func (p *pointed) MarshalJSON() ([]byte, error) { return []byte(fmt.Sprintf("[%d]", p.A)), nil }
+func (o octet) MarshalText() ([]byte, error)    { return []byte{'o', byte(o)}, nil }
 
 // Whatever holds no binary value and no time is written as by encoding/json.
 func TestArgsAgreeWithEncodingJSON(t *testing.T) {
@@ -68,6 +78,11 @@ func TestArgsAgreeWithEncodingJSON(t *testing.T) {
 		outer{A: "x", Ptr: &inner{1, 2}, Quot: -7, QStr: `q"`, List: []string{"<"}, Map: map[string]any{"k": 1.5}, Ints: map[int]bool{10: true, 9: false},
 			Addrs: map[netip.Addr]int{netip.MustParseAddr("10.0.0.1"): 1}, Any: inner{}, Num: "1e5", Raw: json.RawMessage(`{"a":[1]}`), Big: big.NewInt(9), F32: 1.1, Promoted2: &Promoted2{Q: 4}},
 		[]outer{{}}, struct {
+			Tagged
+			Tagged2
+		}{Tagged{1, 2}, Tagged2{3}},
+		[]pointed{{1}}, &struct{ P pointed }{pointed{2}}, struct{ P *pointed }{&pointed{3}}, []octet{'a', 'b'}, map[octet]int{'c': 1},
+		struct {
 			inner
 			Promoted     // its A and inner's hide each other
 			C        int `json:"bad'name"`
@@ -147,7 +162,7 @@ func TestArgsRefuse(t *testing.T) {
 
 func TestBind(t *testing.T) {
 	t.Parallel()
-	bin := [][]byte{{1}, {2, 2}, {}}
+	bin := [][]byte{append(make([]byte, 0, 8), 1), {2, 2}, {}}
 	type target struct {
 		Name string           `json:"name"`
 		File blob             `json:"file"`
@@ -171,6 +186,11 @@ func TestBind(t *testing.T) {
 		Part: parser.Raw{JSON: []byte(`[{"_placeholder":true,"num":1}]`), Attachments: bin}, Two: [2][]byte{{2, 2}}, N: 5, Promoted: Promoted{P: "deep"}}
 	if !reflect.DeepEqual(got, want) {
 		t.Fatalf("got  %+v\nwant %+v", got, want)
+	}
+
+	grown := append(got.Map["m"].V, 99) // does not grow into its neighbours
+	if &grown[0] == &bin[0][0] {
+		t.Error("an attachment is appended to in place")
 	}
 
 	var b []byte

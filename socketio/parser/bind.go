@@ -68,7 +68,7 @@ var unmarshalerType = reflect.TypeFor[json.Unmarshaler]()
 
 func (b *binder) bind(raw []byte, v reflect.Value) error {
 	start, num, end := jsontext.NextPlaceholder(raw, 0, len(b.attachments))
-	if start < 0 || v.Type() == rawMessageType {
+	if start < 0 {
 		return unmarshal(raw, v.Addr().Interface())
 	}
 	if v.Type() == rawType {

@@ -125,7 +125,7 @@ func TestDecodeSequences(t *testing.T) {
 		name string
 		in   []engineio.Message
 	}{
-		{"binary first", []engineio.Message{bin(1)}},
+		{"binary first", []engineio.Message{bin([]byte(`2["a"]`)...)}},
 		{"text while attachments are missing", []engineio.Message{open, bin(1), text(`2["a"]`)}},
 		{"one attachment too many", []engineio.Message{open, bin(1), bin(2), bin(3)}},
 		{"use after an error", []engineio.Message{text(`2["a"]`), text(`9`), text(`2["a"]`)}},

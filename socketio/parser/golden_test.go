@@ -3,6 +3,7 @@ package parser_test
 import (
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"os"
 	"reflect"
 	"regexp"
@@ -224,6 +225,105 @@ func TestMessagePackPacketsAsNode(t *testing.T) {
 		if back, err := decode(parser.MessagePack(nil), again...); err != nil || !samePacket(back, w) {
 			t.Errorf("round trip of %s: %+v, %v", g.Packet.JSON, back, err)
 		}
+	}
+}
+
+// packsRefused says why ours refuses what socket.io-msgpack-parser takes.
+func packsRefused(g goldenPacket, d struct{ first any }) string {
+	switch {
+	case len(g.NSP) > parser.MaxNamespace:
+		return "namespace of more than 255 bytes"
+	case g.NSP == "" || g.NSP[0] != '/':
+		return "namespace without slash"
+	case g.Type == parser.Event && !(reflect.TypeOf(d.first) == reflect.TypeFor[string]() && !parser.Reserved(d.first.(string)) || reflect.TypeOf(d.first) == reflect.TypeFor[float64]()):
+		return "an event's name is a string or a number, and not a reserved one: its decoder does not look"
+	}
+	return ""
+}
+
+func TestMessagePackVerdictsAsNode(t *testing.T) {
+	t.Parallel()
+	refused := map[string]int{}
+	for _, g := range golden[struct {
+		Hex  string
+		OK   bool
+		Type parser.Type
+		NSP  string
+		ID   *float64
+		JSON string
+		Bin  []string
+	}](t, "packs.json") {
+		p, err := decode(parser.MessagePack(nil), bin(unhex(t, g.Hex)[0]...))
+		want := goldenPacket{Type: g.Type, NSP: g.NSP, JSON: g.JSON, Bin: g.Bin}
+		var first struct{ first any }
+		var list []any
+		if json.Unmarshal([]byte(g.JSON), &list) == nil && len(list) > 0 {
+			first.first = list[0]
+		}
+		why := packsRefused(want, first)
+		if g.ID != nil && (*g.ID < 0 || *g.ID > parser.MaxID) {
+			why = "ids are from 0 to 2^53-1"
+		} else if g.ID != nil {
+			want.ID = id(uint64(*g.ID))
+		}
+		switch {
+		case !g.OK || why != "":
+			if err == nil {
+				t.Errorf("%s: %+v, want refused (Node %v)", g.Hex, p, g.OK)
+			}
+			if g.OK {
+				refused[why]++
+			}
+		case err != nil || !sameAsNode(t, p, want):
+			t.Errorf("%s: %+v, %v; Node gives %+v", g.Hex, p, err, want)
+		}
+	}
+	if len(refused) != 4 {
+		t.Errorf("exceptions without a case: only %v", refused)
+	}
+}
+
+func TestMessagePackLimits(t *testing.T) {
+	t.Parallel()
+	encode := func(p parser.Packet) engineio.Message {
+		p.Type, p.Namespace = parser.Event, "/"
+		ms, err := parser.MessagePack(nil).Encode(nil, &p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ms[0]
+	}
+	two := encode(parser.Packet{Data: []byte(`["e",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]`), Attachments: [][]byte{{1, 2}, {3, 4}}})
+	deep := encode(parser.Packet{Data: []byte(`["e",[[[1]]]]`)})
+	for _, tc := range []struct {
+		o  parser.Options
+		m  engineio.Message
+		ok bool
+	}{
+		{parser.Options{MaxAttachments: 2}, two, true},
+		{parser.Options{MaxAttachments: 1}, two, false},
+		{parser.Options{MaxAttachmentBytes: 4}, two, true},
+		{parser.Options{MaxAttachmentBytes: 3}, two, false},
+		{parser.Options{MaxDepth: 4}, deep, true},
+		{parser.Options{MaxDepth: 3}, deep, false},
+	} {
+		if _, err := decode(parser.MessagePack(&tc.o), tc.m); (err == nil) != tc.ok || err != nil && !errors.Is(err, parser.ErrLimit) {
+			t.Errorf("%+v: %v", tc.o, err)
+		}
+	}
+	if _, err := decode(parser.MessagePack(nil), text(string(deep.Data))); err == nil {
+		t.Error("text message accepted")
+	}
+	d := parser.MessagePack(nil).NewDecoder()
+	p, err := d.Add(two)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range two.Data {
+		two.Data[i] = 0xAA // the reader's buffer is reused
+	}
+	if string(p.Attachments[1]) != "\x03\x04" || p.Namespace != "/" || string(p.Data[:4]) != `["e"` {
+		t.Errorf("packet changed: %+v", p)
 	}
 }
 

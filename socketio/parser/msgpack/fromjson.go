@@ -1,9 +1,7 @@
 package msgpack
 
 import (
-	"encoding/binary"
 	"fmt"
-	"math"
 	"strconv"
 
 	"posthouse/socketio/parser/internal/jsontext"
@@ -175,10 +173,6 @@ func (f *fromJSON) number(i int) (int, bool) {
 		return i, false
 	}
 	v, _ := strconv.ParseFloat(string(s), 64) // out of range is ±Inf, as in JavaScript
-	if math.IsInf(v, 0) {
-		f.dst = binary.BigEndian.AppendUint64(append(f.dst, 0xcb), math.Float64bits(v))
-		return end, true
-	}
 	f.dst = AppendNumber(f.dst, v)
 	return end, true
 }

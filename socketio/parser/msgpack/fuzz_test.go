@@ -128,6 +128,19 @@ func TestHostileSizes(t *testing.T) {
 			t.Errorf("%.10x: %d bytes allocated", s, n)
 		}
 	}
+	deep := []byte(strings.Repeat("\x91", 600) + "\xc0")
+	if _, err := msgpack.NewReader(deep).Skip(); !errors.Is(err, msgpack.ErrLimit) {
+		t.Errorf("skipping 600 levels: %v", err)
+	}
+	if _, _, err := msgpack.JSON(deep); !errors.Is(err, msgpack.ErrLimit) {
+		t.Errorf("600 levels: %v", err)
+	}
+	if n, err := msgpack.NewReader([]byte("\xdd\x00\x00\x00\x03\xc0\xc0")).ArrayHeader(); err == nil {
+		t.Errorf("array of %d in 2 bytes", n)
+	}
+	if n, err := msgpack.NewReader([]byte("\x82\x01\x01\x01")).MapHeader(); err == nil {
+		t.Errorf("map of %d in 3 bytes", n)
+	}
 	r := msgpack.NewReader(bytes.Repeat([]byte{0xc4, 0}, 100))
 	r.MaxAttachments = 3
 	for i := range 5 {

@@ -2,6 +2,7 @@
 //   text.json       socket.io-parser: what its encoder writes
 //   verdicts.json   socket.io-parser: what its decoder takes and refuses
 //   notepack.json   notepack.io and @msgpack/msgpack: bytes of values
+//   packs.json      socket.io-msgpack-parser: what its decoder takes and refuses
 //   packets.json    socket.io-msgpack-parser: both directions of a real connection
 // Run: node record.mjs (the packages are in internal/interop/node)
 import { createRequire } from "node:module";
@@ -140,6 +141,29 @@ save("notepack.json", [
     }
   }),
 ].map(toJSON).map((x) => (x.hex.length > 3000 ? { ...x, json: undefined, bin: undefined, official: undefined, hex: undefined, skipped: true } : x)).filter((x) => !x.skipped));
+
+// --- packs.json
+const packs = [
+  ...[{}, { a: 1 }, [1], "a"].flatMap((data) => [0, 1, 2, 3, 4, 5, 6, -1, 7, 1.5, "2"].map((type) => ({ type, data, nsp: "/" }))),
+  ...[0, 1, 2, 3, 4].flatMap((type) => [{ type, nsp: "/" }, { type, data: null, nsp: "/" }, { type, data: buf(1), nsp: "/" }, { type, nsp: "/n", id: 3, data: type < 2 ? undefined : type === 4 ? "x" : ["e"] }]),
+  ...["", "chat", "/" + "n".repeat(254), "/" + "n".repeat(255), 5, null, undefined].map((nsp) => ({ type: 2, data: ["a"], nsp })),
+  ...[0, 1, -1, 1.5, 2 ** 53 - 1, 2 ** 53, 2 ** 63, 1e300, NaN, "1", null, undefined].map((id) => ({ type: 2, id, data: ["a"], nsp: "/" })),
+  ...[[], [1], [null], [{}], [[]], [true], ["connect"], ["error"], [buf(1)], ["a", buf(1), { b: [buf(2)] }], ["a", undefined], ["a", { u: undefined }]].map((data) => ({ type: 2, data, nsp: "/" })),
+  { type: 2, data: ["a"], nsp: "/", options: { compress: true }, extra: [buf(1)] }, { nsp: "/", data: ["a"] }, [], null, 5, "x",
+];
+const pack = (list) => list.map(({ h, p }) => {
+  const decoder = new msgpackParser.Decoder();
+  let got;
+  decoder.on("decoded", (x) => (got = x));
+  try {
+    decoder.add(Buffer.from(h, "hex"));
+  } catch {
+    return { hex: h, ok: false };
+  }
+  return { hex: h, ok: true, type: got.type, nsp: got.nsp, id: got.id, ...(got.data === undefined ? { json: "", bin: [] } : canonical(got.data)) };
+});
+const whole = hex(notepack.encode({ type: 2, data: ["a"], nsp: "/" }));
+save("packs.json", pack([...packs.map((p) => ({ h: hex(notepack.encode(p)) })), ...[whole + "00", whole.slice(0, -2), "", "c1", "83" + whole.slice(2) + "a161"].map((h) => ({ h }))]));
 
 // --- packets.json: a real connection
 const { Server } = require("socket.io");
