@@ -1,0 +1,106 @@
+package scenario
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+	"time"
+)
+
+//go:embed scripts
+var scripts embed.FS
+
+// ErrFailed is what a run ends with when the gateway did something wrong. What
+// it was has been printed.
+var ErrFailed = errors.New("scenario: failed")
+
+// Command is the runner as a command line has it. Its tags are read by the
+// binary's flag parser.
+type Command struct {
+	Script []string `arg:"" optional:"" help:"Scenario files, names of built-in ones, or \"all\". Without any: load."`
+
+	Gateway      []string      `sep:"," default:"http://127.0.0.1:3000" help:"Base URLs of the replicas."`
+	Simulator    string        `placeholder:"URL" help:"Base URL of the simulator with its prefix; default: /sim of the first gateway."`
+	SocketIOPath string        `name:"socketio-path" default:"/socket.io/" help:"Path of Socket.IO."`
+	Spread       bool          `help:"Let tabs come from many addresses of 127.0.0.0/8, so that limits per address can stay on."`
+	Logins       int           `default:"1000" help:"Logins of a load run."`
+	Concurrency  int           `default:"128" help:"Tabs open at a time."`
+	Rate         float64       `default:"80" help:"Logins started per second; negative: as fast as possible."`
+	ThinkTime    time.Duration `default:"0s" help:"Longest pause between code and scan."`
+	Seed         uint64        `default:"1" help:"The same seed asks for the same logins."`
+
+	// Output gets steps and reports; default os.Stdout.
+	Output io.Writer `kong:"-"`
+}
+
+// Run plays the scripts, or the load when there are none. ErrFailed tells that
+// the run itself was fine and the gateway was not.
+func (c *Command) Run(ctx context.Context) error {
+	out := c.Output
+	if out == nil {
+		out = os.Stdout
+	}
+	target := Target{Gateways: c.Gateway, Simulator: c.Simulator, SocketIOPath: c.SocketIOPath, Spread: c.Spread}
+	if len(c.Script) == 0 {
+		report, err := Load(ctx, LoadOptions{
+			Target: target, Logins: c.Logins, Concurrency: c.Concurrency, Rate: c.Rate, ThinkTime: c.ThinkTime, Seed: c.Seed, Output: out,
+		})
+		if err != nil {
+			return err
+		}
+		report.Print(out)
+		if !report.OK() {
+			return ErrFailed
+		}
+		return nil
+	}
+	names := c.Script
+	if len(names) == 1 && names[0] == "all" {
+		names = Builtin()
+	}
+	failed := false
+	for _, name := range names {
+		script, err := open(name)
+		if err != nil {
+			return err
+		}
+		if Play(ctx, script, target, out) != nil {
+			failed = true
+		}
+	}
+	if failed {
+		return ErrFailed
+	}
+	return nil
+}
+
+// Builtin is the names of the scenarios that come with the package.
+func Builtin() []string {
+	files, _ := fs.Glob(scripts, "scripts/*.yaml")
+	for i, f := range files {
+		files[i] = strings.TrimSuffix(strings.TrimPrefix(f, "scripts/"), ".yaml")
+	}
+	return files
+}
+
+// open reads a built-in scenario, or a file.
+func open(name string) (Script, error) {
+	var file fs.File
+	file, err := scripts.Open("scripts/" + name + ".yaml")
+	if err != nil {
+		if file, err = os.Open(name); err != nil {
+			return Script{}, fmt.Errorf("scenario: %q is neither a file nor one of %s", name, strings.Join(Builtin(), ", "))
+		}
+	}
+	defer file.Close()
+	s, err := ReadScript(file)
+	if err != nil {
+		return s, fmt.Errorf("%s: %w", name, err)
+	}
+	return s, nil
+}
