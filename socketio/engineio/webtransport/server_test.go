@@ -329,6 +329,35 @@ func TestHeartbeat(t *testing.T) {
 	c.gone()
 }
 
+// What comes with the opening packet is not lost, and the deadline of the
+// opening does not outlive it.
+func TestAfterTheOpening(t *testing.T) {
+	r := newRig(t, engineio.Options{UpgradeTimeout: 50 * time.Millisecond, PingInterval: 200 * time.Millisecond})
+	c := r.connect(t, "0")
+	c.send(false, "4a")
+	c.next()
+	c.want(false, "4a")
+	c.want(false, "2")
+	c.send(false, "3")
+	c.want(false, "2")
+
+	_, session, err := r.dial(t, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := session.OpenStream()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream.SetDeadline(time.Now().Add(patience))
+	stream.Write([]byte("\x010\x024x\x024y"))
+	c = &client{t: t, session: session, stream: stream}
+	c.next()
+	c.want(false, "4x")
+	c.want(false, "4y")
+	session.CloseWithError(0, "")
+}
+
 // pollingSession opens a session over polling.
 func (r *rig) pollingSession(t *testing.T) (sid, url string) {
 	t.Helper()

@@ -135,19 +135,13 @@ func TestSlowMessage(t *testing.T) {
 			e.feed([]byte{b})
 			time.Sleep(time.Second)
 		}
-		if e.err != nil || e.r.Stalled() {
+		if e.err != nil {
 			t.Fatalf("slow is not too slow: %v", e.err)
 		}
 		time.Sleep(30 * time.Second)
-		if !e.r.Stalled() {
-			t.Error("the owner's timer does not see the stalled message")
-		}
 		e.feed(stream[len(stream)-1:])
 		if e.err != ws.ErrSlowMessage {
 			t.Errorf("err = %v, want ErrSlowMessage", e.err)
-		}
-		if e.r.Stalled() {
-			t.Error("a failed reader still holds the message")
 		}
 	})
 }

@@ -18,8 +18,9 @@ type Limits struct {
 	// the handler; default 10. More are dropped, ten times as many are
 	// ErrControlFlood.
 	MaxControl int
-	// MessageTime is how long one message may take to arrive; default 30 s.
-	// It is looked at when bytes arrive; see Reader.Stalled for the others.
+	// MessageTime is how long one message may take to arrive; default 30 s. It is
+	// looked at when bytes arrive: a peer that falls silent in the middle of a
+	// message cannot answer pings either, and so is the heartbeat's business.
 	MessageTime time.Duration
 	// FromServer is set by clients: frames must come unmasked then.
 	FromServer bool
@@ -130,18 +131,11 @@ func (r *Reader) Release() {
 	}
 }
 
-// Stalled reports whether a message has been incomplete for longer than
-// Limits.MessageTime. The owner asks on a timer it has anyway (the heartbeat),
-// for peers that send nothing any more.
-func (r *Reader) Stalled() bool {
-	return r.part != nil && now()-r.part.since > int64(r.f.limits.MessageTime)
-}
-
 // step handles one frame, or what p holds of it. Breaches are put into r.err;
 // the error returned is h's.
 func (r *Reader) step(p []byte, h Handler) (int, error) {
 	if a := r.part; a != nil {
-		if r.Stalled() {
+		if now()-a.since > int64(r.f.limits.MessageTime) {
 			r.err = ErrSlowMessage
 			return 0, nil
 		}

@@ -1,0 +1,29 @@
+package webtransport_test
+
+import (
+	"context"
+	"crypto/tls"
+	"log"
+
+	"posthouse/socketio/engineio"
+	"posthouse/socketio/engineio/webtransport"
+)
+
+func ExampleServer() {
+	engine := engineio.NewServer(&engineio.Options{
+		Transports: []string{"polling", "websocket", "webtransport"},
+	})
+	cert, err := tls.LoadX509KeyPair("cert.pem", "key.pem")
+	if err != nil {
+		log.Fatal(err)
+	}
+	server := webtransport.NewServer(engine, &webtransport.Options{
+		TLS: &tls.Config{Certificates: []tls.Certificate{cert}},
+	})
+	go server.ListenAndServe(":443") // ends with Shutdown
+
+	// Serve the engine over HTTP on the same port number of TCP, and at the end:
+	ctx := context.Background()
+	engine.Shutdown(ctx)
+	server.Shutdown(ctx)
+}
