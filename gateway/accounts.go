@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"strconv"
 	"sync"
@@ -69,19 +70,39 @@ func (as *accounts) Create(ctx context.Context, name, scene string, life time.Du
 	if a == nil {
 		return login.QRCode{}, fail("unknown_account", 0)
 	}
+	typed := login.QRCode{AppID: a.AppID, Life: life, Typed: true}
+	if a.TypedCode == "always" {
+		return typed, nil
+	}
 	if ok, wait := a.minute.allow(struct{}{}); !ok {
 		return login.QRCode{}, fail("rate_limited", wait)
 	}
 	if !a.day.spend(ctx) {
+		if a.TypedCode == "fallback" {
+			return typed, nil
+		}
 		return login.QRCode{}, fail("quota_exhausted", int(time.Until(nextDay(time.Now())).Seconds()))
 	}
 	code, err := a.client.CreateQRCode(ctx, scene, life)
 	if err != nil {
+		if a.TypedCode == "fallback" && needsTypedCode(err) {
+			return typed, nil
+		}
 		return login.QRCode{}, err
 	}
 	return login.QRCode{
 		AppID: a.AppID, Ticket: code.Ticket, URL: code.URL, ImageURL: a.client.ImageURL(code.Ticket), Life: code.Life,
 	}, nil
+}
+
+// errNoSceneCodes is WeChat's answer to accounts that may not make scene QR codes.
+const errNoSceneCodes = 48001
+
+// needsTypedCode tells the errors that a code to type gets around: the account
+// may not make QR codes, or has made all of today's.
+func needsTypedCode(err error) bool {
+	var we *wechat.Error
+	return errors.As(err, &we) && (we.Code == errNoSceneCodes || we.Class == wechat.ClassQuota)
 }
 
 // title is the account's name as people read it.

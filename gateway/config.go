@@ -88,6 +88,10 @@ type Account struct {
 	Forward        string `env:"FORWARD" placeholder:"URL" help:"Where pushes go that are not logins." yaml:"forward"`
 	IPAllowList    string `name:"ip-allow-list" env:"IP_ALLOW_LIST" default:"off" help:"Check pushes against WeChat's addresses: off, log or enforce." yaml:"ip-allow-list"`
 	TypedCode      string `env:"TYPED_CODE" default:"fallback" help:"Codes that people type into WeChat: off, fallback or always." yaml:"typed-code"`
+	Language       string `env:"LANGUAGE" default:"zh-CN" help:"Language of what the account answers in the chat: zh-CN or en." yaml:"language"`
+
+	// Phrases replace single sentences of the chat, by name (callback.Phrase).
+	Phrases map[string]string `kong:"-" yaml:"phrases"`
 }
 
 // Secret is a value that is never printed: every formatting gives "***".
@@ -252,6 +256,7 @@ func (a *Account) normalize() error {
 	setDefault(&a.MPBase, "https://mp.weixin.qq.com")
 	setDefault(&a.IPAllowList, "off")
 	setDefault(&a.TypedCode, "fallback")
+	setDefault(&a.Language, "zh-CN")
 	a.APIBase, a.MPBase = strings.TrimRight(a.APIBase, "/"), strings.TrimRight(a.MPBase, "/")
 	for _, s := range []struct {
 		value *Secret

@@ -38,10 +38,14 @@ func newSocketIO(cfg *Config, rdb redis.UniversalClient, admit *admission, log *
 		Logger: log,
 	}
 	if rdb != nil {
-		if cfg.Adapter != "redis" {
-			return nil, keyError("POSTHOUSE_ADAPTER", cfg.Adapter, "only redis is there yet")
+		switch cfg.Adapter {
+		case "sharded":
+			o.NewAdapter = adapter.ShardedRedis(rdb, &adapter.ShardedOptions{ChannelPrefix: cfg.AdapterKey, Logger: log})
+		case "streams":
+			o.NewAdapter = adapter.RedisStreams(rdb, &adapter.StreamsOptions{StreamName: cfg.AdapterKey, ChannelPrefix: cfg.AdapterKey, Logger: log})
+		default:
+			o.NewAdapter = adapter.Redis(rdb, &adapter.RedisOptions{Key: cfg.AdapterKey, Logger: log})
 		}
-		o.NewAdapter = adapter.Redis(rdb, &adapter.RedisOptions{Key: cfg.AdapterKey, Logger: log})
 	}
 	io := socketio.NewServer(o)
 	// The start page measures its round trip with this.

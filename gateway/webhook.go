@@ -12,6 +12,7 @@ import (
 func newWebhook(cfg *Config, as *accounts, service *login.Service, store login.Store, admit *admission, notifier login.Notifier, m *metrics, log *slog.Logger) (*callback.Handler, error) {
 	o := callback.Options{
 		Claims: service, Dedupe: store, Notifier: notifier,
+		Codes: service, Confirms: service, People: service,
 		ClientIP: admit.clientIP, Metrics: webhookCounter{m}, Logger: log,
 	}
 	for _, a := range as.list {
@@ -19,7 +20,10 @@ func newWebhook(cfg *Config, as *accounts, service *login.Service, store login.S
 			Name: a.Name, AppID: a.AppID, OriginalID: a.OriginalID, Mode: wechat.Mode(a.Mode),
 			Token: a.Token, PreviousToken: a.PreviousToken, AESKey: a.AESKey, PreviousAESKey: a.PreviousAESKey,
 			Confirm: cfg.Confirm == "always", Upstream: a.Forward, Site: a.title(),
-			IPPolicy: callback.IPPolicy(a.IPAllowList),
+			IPPolicy: callback.IPPolicy(a.IPAllowList), Language: a.Language, Phrases: map[callback.Phrase]string{},
+		}
+		for phrase, text := range a.Phrases {
+			hook.Phrases[callback.Phrase(phrase)] = text
 		}
 		if hook.IPPolicy != callback.IPOff {
 			a.senders = callback.NewIPList(a.client, &callback.IPListOptions{Logger: log})

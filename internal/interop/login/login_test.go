@@ -107,3 +107,42 @@ func TestLoginInTheBrowser(t *testing.T) {
 		t.Fatal(out)
 	}
 }
+
+// Every state that the page can show, each reached the way people reach it.
+func TestEveryStateOfTheLoginPage(t *testing.T) {
+	rig.NodeDir(t)
+	rig.Need(t, "chromium")
+	for _, c := range []struct {
+		name string
+		env  []string
+	}{
+		{"expired", []string{"POSTHOUSE_TICKET_TTL=2s", "POSTHOUSE_LIMIT_QRCODES_PER_SOCKET=off"}},
+		{"confirm", []string{"POSTHOUSE_CONFIRM=always"}},
+		{"limited", []string{"POSTHOUSE_LIMIT_QRCODES_PER_IP=1/m"}},
+		{"plain", nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			base, _ := rig.Gateway(t, c.env...)
+			out := rig.Node(t, 2*time.Minute, filepath.Join("testdata", "states.mjs"), os.Getenv("POSTHOUSE_TEST_SCREENSHOTS"), `{"`+c.name+`":"`+base+`"}`)
+			if !strings.Contains(out, c.name+": ok") {
+				t.Fatal(out)
+			}
+		})
+	}
+}
+
+// The gateway goes away and comes back: the page says so and goes on.
+func TestTheLoginPageSurvivesARestart(t *testing.T) {
+	node := rig.NodeDir(t)
+	rig.Need(t, "chromium")
+	port := rig.FreePort(t)
+	base, p := rig.GatewayAt(t, port)
+	page := rig.Start(t, []string{"NODE_PATH=" + filepath.Join(node, "node_modules")}, "node",
+		filepath.Join("testdata", "states.mjs"), os.Getenv("POSTHOUSE_TEST_SCREENSHOTS"), `{"restart":"`+base+`"}`)
+	rig.Until(t, 30*time.Second, "the page", func() bool { return strings.Contains(page.Output(), "kill") })
+	p.Kill()
+	rig.Until(t, 30*time.Second, "the banner", func() bool { return strings.Contains(page.Output(), "start") })
+	rig.GatewayAt(t, port)
+	rig.Until(t, 40*time.Second, "the page again", func() bool { return strings.Contains(page.Output(), "restart: ok") })
+}
