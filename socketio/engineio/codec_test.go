@@ -1,0 +1,319 @@
+package engineio
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+)
+
+// decodeAll decodes a whole payload, as a POST does.
+func decodeAll(next func([]byte) (packet, []byte, bool, error), body []byte) (ps []packet, err error) {
+	for done := false; !done; {
+		var p packet
+		if p, body, done, err = next(body); err != nil {
+			return ps, err
+		}
+		ps = append(ps, p)
+	}
+	return ps, nil
+}
+
+func show(ps []packet) string {
+	var b strings.Builder
+	for _, p := range ps {
+		fmt.Fprintf(&b, "%c", p.typ)
+		if p.binary {
+			b.WriteByte('b')
+		}
+		fmt.Fprintf(&b, "%q ", p.data)
+	}
+	return strings.TrimSpace(b.String())
+}
+
+func TestDecodePayloads(t *testing.T) {
+	tests := []struct {
+		name string
+		next func([]byte) (packet, []byte, bool, error)
+		body string
+		want string
+		fail bool
+	}{
+		{"v4 one packet", nextPacket4, "4hello", `4"hello"`, false},
+		{"v4 message without data", nextPacket4, "4", `4""`, false},
+		{"v4 several", nextPacket4, "4a\x1e2\x1ebAQID", `4"a" 2"" 4b"\x01\x02\x03"`, false},
+		{"v4 empty", nextPacket4, "", ``, true},
+		{"v4 trailing separator", nextPacket4, "4a\x1e", `4"a"`, true},
+		{"v4 unknown type", nextPacket4, "4a\x1e7\x1e4b", `4"a"`, true},
+		{"v4 base64 of nothing", nextPacket4, "b", `4b""`, false},
+		{"v3 UTF-16 lengths", nextText3, `2:4é11:4311["é😀"]`, `4"é" 4"311[\"é😀\"]"`, false},
+		{"v3 base64", nextText3, "6:b4AQID2:4x", `4b"\x01\x02\x03" 4"x"`, false},
+		{"v3 base64 of another type", nextText3, "6:b2AQID", `2"\x01\x02\x03"`, false},
+		{"v3 base64 without type", nextText3, "1:b", ``, true},
+		{"v3 length in bytes", nextText3, "3:4é", ``, true},
+		{"v3 cut between surrogates", nextText3, "2:4😀", ``, true},
+		{"v3 empty packet", nextText3, "0:2:4a", `4"a"`, false},
+		{"v3 nothing but an empty packet", nextText3, "0:", `6""`, false},
+		{"v3 no length", nextText3, ":4a", ``, true},
+		{"v3 long length", nextText3, strings.Repeat("9", 400) + ":4", ``, true},
+		{"v3 negative length", nextText3, "-1:4", ``, true},
+		{"v3 trailing digits", nextText3, "2:4a12", `4"a"`, true},
+		{"v3 binary", nextBinary3, "\x00\x04\x01\xff" + `4` + strings.Repeat("x", 40) + "\x01\x04\xff\x04\x01\x02\x03", `4"` + strings.Repeat("x", 40) + `" 4b"\x01\x02\x03"`, false},
+		{"v3 binary without content", nextBinary3, "\x01\x00\xff", ``, true},
+		{"v3 binary short", nextBinary3, "\x00\x05\xff4a", ``, true},
+		{"v3 binary with a digit in ASCII", nextBinary3, "\x00" + "2\xff4a", ``, true},
+		{"v3 binary without an end of length", nextBinary3, "\x00" + strings.Repeat("\x09", 400), ``, true},
+		{"v3 binary of an unknown kind", nextBinary3, "\x02\x02\xff4a", ``, true},
+		{"v3 binary with invalid text", nextBinary3, "\x00\x02\xff4\xff", ``, true},
+	}
+	for _, tt := range tests {
+		ps, err := decodeAll(tt.next, []byte(tt.body))
+		if got := show(ps); got != tt.want || (err != nil) != tt.fail {
+			t.Errorf("%s: got %s, %v", tt.name, got, err)
+		}
+	}
+}
+
+func TestEncodePayload3(t *testing.T) {
+	q := takeQueue()
+	q.add(packetMessage, false, []byte("1["+strings.Repeat("x", 38)))
+	q.addFrame(NewFrame(Message{Data: []byte{1, 2, 3}, Binary: true}, true))
+	got, isBinary := appendPayload3(nil, q, false)
+	if want := "\x00\x04\x01\xff41[" + strings.Repeat("x", 38) + "\x01\x04\xff\x04\x01\x02\x03"; string(got) != want || !isBinary {
+		t.Errorf("got %q", got)
+	}
+	got, isBinary = appendPayload3(nil, q, true)
+	if want := "41:41[" + strings.Repeat("x", 38) + "6:b4AQID"; string(got) != want || isBinary {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestNegotiate(t *testing.T) {
+	for header, want := range map[string]encoding{
+		"": encodingNone, "br": encodingNone, "gzip": encodingGzip, "GZIP": encodingGzip, "deflate": encodingDeflate,
+		"gzip, deflate": encodingGzip, "deflate, gzip": encodingDeflate, "deflate;q=0.5, gzip;q=0.9": encodingGzip,
+		"gzip;q=0.2, deflate ; q=0.3": encodingDeflate, "*": encodingGzip, "gzip;q=0, *": encodingDeflate,
+		"gzip;q=0": encodingNone, "gzip;q=0, deflate;q=0, *": encodingNone, "*;q=0": encodingNone, "identity": encodingNone,
+		"deflate;q=0.5, *;q=0.1": encodingDeflate, "gzip;q=nan": encodingNone, "gzip;q=x": encodingNone, ";;,,;=": encodingNone,
+	} {
+		if got := negotiate(header); got != want {
+			t.Errorf("%q: %d, want %d", header, got, want)
+		}
+	}
+}
+
+func TestLongPayloadsDecodeInLinearTime(t *testing.T) {
+	for name, f := range map[string]func(){
+		"v4": func() { decodeAll(nextPacket4, bytes.Repeat([]byte("2\x1e"), 500_000)) },
+		"v3": func() { decodeAll(nextText3, bytes.Repeat([]byte("1:2"), 333_333)) },
+	} {
+		begin := time.Now()
+		f()
+		if d := time.Since(begin); d > 2*time.Second { // 20 ms where nothing else runs
+			t.Errorf("%s: %v", name, d)
+		}
+	}
+}
+
+func TestHotPathsDoNotAllocate(t *testing.T) {
+	s := &Session{srv: NewServer(nil), revision: 4, handler: ignore{}}
+	s.poll = &polling{s: s}
+	m := []Message{{Data: bytes.Repeat([]byte("x"), 100)}}
+	frames := []*Frame{NewFrame(Message{Data: []byte("shared")}, true)}
+	frames[0].wire(formV4, nil)
+	polling := testing.AllocsPerRun(1000, func() {
+		s.SendMessages(m...)
+		s.Send(frames...)
+		buf := takeBuffer()
+		buf.b = appendPayload4(buf.b, s.poll.queue)
+		buf.release()
+		s.poll.queue.release()
+		s.poll.queue = nil
+	})
+	s.poll = nil
+	st := &stream{s: s, corked: true, fd: -1}
+	s.stream = st
+	corked := testing.AllocsPerRun(1000, func() {
+		s.SendMessages(m...)
+		s.Send(frames...)
+		st.out.release()
+		st.out = nil
+	})
+	wire := []byte("4hello")
+	received := testing.AllocsPerRun(1000, func() {
+		p, _ := decodeText(wire, 4)
+		s.receive(p)
+	})
+	if polling != 0 || corked != 0 || received != 0 {
+		t.Errorf("allocations: polling %v, corked %v, received %v", polling, corked, received)
+	}
+}
+
+func FuzzDecodeText(f *testing.F) {
+	for _, s := range []string{"", "4", "4hello", "2probe", "bAQID", "b4AQID", "b-_ \n=", "7", "b"} {
+		f.Add([]byte(s), true)
+		f.Add([]byte(s), false)
+	}
+	f.Fuzz(func(t *testing.T, b []byte, four bool) {
+		revision := 3
+		if four {
+			revision = 4
+		}
+		p, err := decodeText(bytes.Clone(b), revision)
+		if err != nil {
+			return
+		}
+		_, again := wirePayload(nil, formOf(revision, true), p.typ, p.binary, p.data)
+		q, err := decodeText(again, revision)
+		if err != nil || q.typ != p.typ || q.binary != p.binary || !bytes.Equal(q.data, p.data) {
+			t.Fatalf("%q became %v, then %v (%v)", b, p, q, err)
+		}
+	})
+}
+
+// refill makes a queue of decoded packets.
+func refill(ps []packet) *queue {
+	q := new(queue)
+	for _, p := range ps {
+		q.add(p.typ, p.binary, p.data)
+	}
+	return q
+}
+
+func fuzzPayload(f *testing.F, next func([]byte) (packet, []byte, bool, error), encode func(*queue) []byte, text bool) {
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if text && !utf8.Valid(b) {
+			return // a POST is checked before
+		}
+		ps, err := decodeAll(next, bytes.Clone(b))
+		if err != nil || len(ps) == 0 {
+			return
+		}
+		want := show(ps)
+		again, err := decodeAll(next, encode(refill(ps)))
+		if err != nil || show(again) != want {
+			t.Fatalf("%q: %s became %s, %v", b, want, show(again), err)
+		}
+	})
+}
+
+func FuzzPayload4(f *testing.F) {
+	for _, s := range []string{"4a", "4a\x1ebAQID\x1e2", "4\x1e", "", "b\x1eb"} {
+		f.Add([]byte(s))
+	}
+	fuzzPayload(f, nextPacket4, func(q *queue) []byte { return appendPayload4(nil, q) }, true)
+}
+
+func FuzzPayload3Text(f *testing.F) {
+	for _, s := range []string{"2:4a", "6:b4AQID2:4x", `11:4311["é😀"]`, "0:", "0:0:2:4a", "2:4a1", "1:2"} {
+		f.Add([]byte(s))
+	}
+	fuzzPayload(f, nextText3, func(q *queue) []byte { b, _ := appendPayload3(nil, q, true); return b }, true)
+}
+
+func FuzzPayload3Binary(f *testing.F) {
+	for _, s := range []string{"\x00\x02\xff4a", "\x01\x04\xff\x04\x01\x02\x03\x00\x01\xff2", "\x01\x00\xff"} {
+		f.Add([]byte(s))
+	}
+	fuzzPayload(f, nextBinary3, func(q *queue) []byte {
+		if !q.hasBinary() { // then the encoder writes text
+			var dst []byte
+			for i := range q.items {
+				dst = appendBinary3(dst, &q.items[i], q.bytes(i))
+			}
+			return dst
+		}
+		b, _ := appendPayload3(nil, q, false)
+		return b
+	}, false)
+}
+
+func FuzzBase64(f *testing.F) {
+	for _, s := range []string{"AQID", "AQ==", "A Q-_", "AQID=AQID", "====", "A"} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var digits []byte
+		for _, c := range b {
+			if c == '=' {
+				break
+			}
+			if base64Values[c] != noDigit {
+				digits = append(digits, base64Values[c])
+			}
+		}
+		var want []byte
+		for i := 0; i+1 < len(digits); i++ {
+			if i%4 != 3 {
+				shift := uint(i % 4 * 2)
+				want = append(want, digits[i]<<(2+shift)|digits[i+1]>>(4-shift))
+			}
+		}
+		if got := decodeBase64(bytes.Clone(b)); !bytes.Equal(got, want) {
+			t.Fatalf("%q: %x, want %x", b, got, want)
+		}
+	})
+}
+
+func FuzzJSONP(f *testing.F) {
+	f.Add("a\\nb \u2028 \x00 \xff \"")
+	f.Fuzz(func(t *testing.T, s string) {
+		quoted := appendQuoted(nil, s)
+		var back string
+		if err := json.Unmarshal(quoted, &back); err != nil || back != strings.ToValidUTF8(strings.Join(strings.Split(s, ""), ""), "\ufffd") && utf8.ValidString(s) {
+			t.Fatalf("%q became %s: %v", s, quoted, err)
+		}
+		if bytes.ContainsAny(quoted, "\u2028\u2029\n\r") {
+			t.Fatalf("%s is no script", quoted)
+		}
+		unescapeNewlines(s)
+		jsonpBody([]byte(s))
+	})
+}
+
+func FuzzQueryAndHeaders(f *testing.F) {
+	f.Add("EIO=4&transport=polling&sid=x&j=1&b64=1", "gzip;q=0.5, *")
+	f.Fuzz(func(t *testing.T, query, accept string) {
+		q := parseQuery(query)
+		if q.revision != 3 && q.revision != 4 || strings.Trim(digits(q.j), "0123456789") != "" {
+			t.Fatalf("%+v", q)
+		}
+		negotiate(accept)
+		validOrigin(accept)
+	})
+}
+
+func BenchmarkDecodePayload4(b *testing.B) {
+	body := slices.Concat(bytes.Repeat([]byte("4hello world\x1e"), 15), []byte("4end"))
+	for b.Loop() {
+		rest, done := body, false
+		for !done {
+			_, rest, done, _ = nextPacket4(rest)
+		}
+	}
+}
+
+func BenchmarkEncodePayload4(b *testing.B) {
+	q := takeQueue()
+	for range 16 {
+		q.add(packetMessage, false, []byte("hello world"))
+	}
+	var dst []byte
+	for b.Loop() {
+		dst = appendPayload4(dst[:0], q)
+	}
+}
+
+func BenchmarkDecodeBase64(b *testing.B) {
+	src := bytes.Repeat([]byte("AQID"), 1024)
+	buf := make([]byte, len(src))
+	b.SetBytes(int64(len(src)))
+	for b.Loop() {
+		copy(buf, src)
+		decodeBase64(buf)
+	}
+}
