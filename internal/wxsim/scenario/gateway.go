@@ -74,6 +74,9 @@ func newPKCE(random string) pkce {
 	return pkce{random, base64.RawURLEncoding.EncodeToString(sum[:])}
 }
 
+// errUsed is a code that is no good: used, run out, or killed by a newer one.
+var errUsed = errors.New("scenario: the gateway refused the code")
+
 // exchange swaps a one-time code for the token (LOGIN.md §5).
 func exchange(ctx context.Context, h *http.Client, gateway, oneTime, verifier string) (string, error) {
 	body, err := json.Marshal(map[string]string{"code": oneTime, "verifier": verifier})
@@ -84,6 +87,9 @@ func exchange(ctx context.Context, h *http.Client, gateway, oneTime, verifier st
 		Token string `json:"token"`
 	}
 	status, err := postJSON(ctx, h, gateway+"/login/exchange", body, &out)
+	if err == nil && status == http.StatusUnauthorized {
+		return "", errUsed
+	}
 	if err == nil && (status != http.StatusOK || out.Token == "") {
 		err = fmt.Errorf("scenario: exchange answered %d", status)
 	}

@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -83,7 +84,7 @@ func (p *player) open(name string) error {
 func (p *player) challenge(name string) error {
 	t, err := p.tab(name)
 	if err == nil {
-		t.secret = newPKCE(fmt.Sprintf("verifier of %s, seed %d, long enough for PKCE", name, p.script.Seed))
+		t.secret = newPKCE(fmt.Sprintf("%x", sha256.Sum256(fmt.Appendf(nil, "%s %d", name, p.script.Seed))))
 	}
 	return err
 }

@@ -97,6 +97,7 @@ var errNoToken = errors.New("scenario: no token came")
 // coming back when the connection is lost. loseAck loses the connection instead
 // of the first acknowledgement, as a browser that dies at that moment.
 func (t *tab) awaitToken(ctx context.Context, loseAck bool) (claims, error) {
+	overtaken := false
 	for {
 		m, err := t.next(ctx)
 		switch {
@@ -118,7 +119,14 @@ func (t *tab) awaitToken(ctx context.Context, loseAck bool) (claims, error) {
 			if err := t.client.acknowledge(ctx, m); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 				continue // lost at that moment: it will be sent again
 			}
-			return t.receive(ctx, m)
+			c, err := t.receive(ctx, m)
+			if errors.Is(err, errUsed) && t.reconnects > 0 && !overtaken {
+				// The login was claimed while this tab resumed: resume sends a
+				// fresh code, which kills this one and is on its way.
+				overtaken = true
+				continue
+			}
+			return c, err
 		case t.over():
 			return claims{}, fmt.Errorf("%w: the ticket is %s", errNoToken, t.state)
 		}
