@@ -3,6 +3,7 @@ package webtransport
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -26,7 +27,7 @@ func readAll(t testing.TB, frames []byte) []string {
 	reader := ws.NewReader(ws.NewFormat(&ws.Limits{FromServer: true, MaxControl: 1e9, MaxMessage: 1 << 21}), false)
 	defer reader.Release()
 	var p packets
-	if _, err := reader.Feed(frames, &p); err != nil && err != ws.ErrUTF8 {
+	if _, err := reader.Feed(frames, &p); err != nil && !errors.Is(err, ws.ErrUTF8) {
 		t.Fatalf("%v after %.100q", err, p.got)
 	}
 	return p.got

@@ -3,6 +3,7 @@ package ws
 import (
 	"bytes"
 	"compress/flate"
+	"errors"
 	"io"
 	"sync"
 )
@@ -61,8 +62,8 @@ func appendDeflated(dst []byte, op Opcode, payload []byte, level int) []byte {
 	buf := takeBuffer(len(payload)/2 + 16)
 	d.out = buf.b
 	d.w.Reset(d)
-	d.w.Write(payload) // d.Write never fails
-	d.w.Flush()
+	d.w.Write(payload) //nolint:errcheck // d.Write never fails
+	d.w.Flush()        //nolint:errcheck // likewise
 	// A flush ends in an empty stored block, which is not sent (RFC 7692 §7.2.1).
 	out := d.out[:len(d.out)-len(flushTail)]
 	dst = appendHeader(dst, finBit|rsv1Bit|byte(op), 0, len(out))
@@ -125,15 +126,14 @@ func inflate(body []byte, limit int) (*buffer, error) {
 	i := inflators.Get().(*inflator)
 	i.in.Reset(body)
 	i.tail = 0
-	i.r.(flate.Resetter).Reset(i, nil)
+	err := i.r.(flate.Resetter).Reset(i, nil)
 	out := takeBuffer(min(4*len(body), limit+1))
-	var err error
 	for ends := 0; err == nil && len(out.b) <= limit; {
 		out = out.grow(1, limit+1)
 		var n int
 		n, err = i.r.Read(out.b[len(out.b):cap(out.b)])
 		out.b = out.b[:len(out.b)+n]
-		if err == io.EOF && i.in.Len() > 0 {
+		if errors.Is(err, io.EOF) && i.in.Len() > 0 {
 			// A block marked final does not end the message (RFC 7692 §7.2.3.4).
 			// Nobody needs many of them, and each costs a reset.
 			if ends++; ends <= maxFinalBlocks {
@@ -149,7 +149,7 @@ func inflate(body []byte, limit int) (*buffer, error) {
 	case len(out.b) > limit:
 		out.release()
 		return nil, ErrTooBig
-	case err != io.EOF:
+	case !errors.Is(err, io.EOF):
 		out.release()
 		return nil, ErrDeflate
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/flate"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -145,7 +146,7 @@ func TestDeflateBombIsStoppedAtTheLimit(t *testing.T) {
 	runtime.ReadMemStats(&before)
 	e.feed(msg)
 	runtime.ReadMemStats(&after)
-	if e.err != ws.ErrTooBig {
+	if !errors.Is(e.err, ws.ErrTooBig) {
 		t.Errorf("err = %v, want ErrTooBig", e.err)
 	}
 	if n := after.TotalAlloc - before.TotalAlloc; n > 4<<20 {
@@ -160,7 +161,7 @@ func TestInflatedSizeIsLimitedExactly(t *testing.T) {
 		for n, want := range map[int]error{100_000: nil, 100_001: ws.ErrTooBig} {
 			e := newEcho(&ws.Limits{MaxMessage: 100_000}, d)
 			e.feed(frame{true, 4, ws.Binary, deflated(t, payload(kind, n))}.append(nil))
-			if e.err != want {
+			if !errors.Is(e.err, want) {
 				t.Errorf("%s of %d: err = %v, want %v", kind, n, e.err, want)
 			}
 		}
@@ -185,7 +186,7 @@ func TestBrokenDeflateData(t *testing.T) {
 	for name, c := range cases {
 		e := newEcho(nil, d)
 		e.feed(frame{true, 4, c.op, []byte(c.body)}.append(nil))
-		if e.err != c.want {
+		if !errors.Is(e.err, c.want) {
 			t.Errorf("%s: err = %v, want %v", name, e.err, c.want)
 		}
 	}
@@ -244,7 +245,7 @@ func TestCompressionBitIsRefused(t *testing.T) {
 		for _, f := range frames {
 			e.feed(f.append(nil))
 		}
-		if e.err != ws.ErrReservedBits {
+		if !errors.Is(e.err, ws.ErrReservedBits) {
 			t.Errorf("%s: err = %v, want ErrReservedBits", name, e.err)
 		}
 	}

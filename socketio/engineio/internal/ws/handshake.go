@@ -112,7 +112,7 @@ func (hs *Handshake) AppendResponse(dst []byte, extra http.Header) []byte {
 	if len(extra) > 0 {
 		// Header.Write replaces line breaks in values and drops invalid names.
 		buf := bytes.NewBuffer(dst)
-		extra.WriteSubset(buf, ownFields)
+		extra.WriteSubset(buf, ownFields) //nolint:errcheck // a buffer takes everything
 		dst = buf.Bytes()
 	}
 	return append(dst, "\r\n"...)
@@ -141,7 +141,7 @@ func Hijack(w http.ResponseWriter) (conn net.Conn, early []byte, err error) {
 		return nil, nil, fmt.Errorf("ws: hijack: %w", err)
 	}
 	if n := brw.Reader.Buffered(); n > 0 {
-		p, _ := brw.Reader.Peek(n)
+		p, _ := brw.Peek(n)
 		early = bytes.Clone(p)
 	}
 	return conn, early, nil

@@ -17,7 +17,7 @@ import (
 
 // upgradeRequest is the handshake of RFC 6455 §1.3.
 func upgradeRequest() *http.Request {
-	r := httptest.NewRequest("GET", "http://server.example.com/chat", nil)
+	r := httptest.NewRequest(http.MethodGet, "http://server.example.com/chat", nil)
 	r.Header.Set("Upgrade", "websocket")
 	r.Header.Set("Connection", "Upgrade")
 	r.Header.Set("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
@@ -149,7 +149,7 @@ func TestHijackKeepsWhatCameEarly(t *testing.T) {
 	}
 	br := bufio.NewReader(conn)
 	resp, err := http.ReadResponse(br, nil)
-	if err != nil || resp.StatusCode != 101 {
+	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
 		t.Fatal(resp, err)
 	}
 	rest, err := io.ReadAll(br)

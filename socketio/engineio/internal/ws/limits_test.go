@@ -62,7 +62,7 @@ func TestAnnouncedLengthIsCheckedBeforeAnythingIsAllocated(t *testing.T) {
 						e.feed(p)
 					}
 				})
-				if e.err != c.want {
+				if !errors.Is(e.err, c.want) {
 					t.Errorf("%s, opcode %d: err = %v, want %v", name, op, e.err, c.want)
 				}
 				if n > 4096 {
@@ -103,7 +103,7 @@ func TestFragmentFloods(t *testing.T) {
 		for ; n < count && e.err == nil; n++ {
 			e.feed(slices.Clone(b))
 		}
-		if e.err != want {
+		if !errors.Is(e.err, want) {
 			t.Errorf("%s: err = %v after %d frames, want %v", name, e.err, n, want)
 		}
 	}
@@ -140,7 +140,7 @@ func TestSlowMessage(t *testing.T) {
 		}
 		time.Sleep(30 * time.Second)
 		e.feed(stream[len(stream)-1:])
-		if e.err != ws.ErrSlowMessage {
+		if !errors.Is(e.err, ws.ErrSlowMessage) {
 			t.Errorf("err = %v, want ErrSlowMessage", e.err)
 		}
 	})
@@ -168,7 +168,7 @@ func TestControlFloods(t *testing.T) {
 			if e.err != nil {
 				t.Fatal(e.err)
 			}
-			if ping(); e.err != ws.ErrControlFlood {
+			if ping(); !errors.Is(e.err, ws.ErrControlFlood) {
 				t.Errorf("err = %v, want ErrControlFlood", e.err)
 			}
 		}
@@ -186,12 +186,12 @@ func TestMaskingIsRequiredFromClientsAndForbiddenToServers(t *testing.T) {
 	}{{false, plain, ws.ErrUnmasked}, {true, masked, ws.ErrMasked}, {false, masked, nil}, {true, plain, nil}} {
 		e := newEcho(&ws.Limits{FromServer: c.fromServer}, nil)
 		e.feed(slices.Clone(c.p))
-		if e.err != c.want {
+		if !errors.Is(e.err, c.want) {
 			t.Errorf("fromServer %v: err = %v, want %v", c.fromServer, e.err, c.want)
 		}
 	}
 	e := newEcho(nil, nil)
-	if e.feed(ws.AppendHeader(nil, ws.Text, 300)[:2]); e.err != ws.ErrUnmasked {
+	if e.feed(ws.AppendHeader(nil, ws.Text, 300)[:2]); !errors.Is(e.err, ws.ErrUnmasked) {
 		t.Errorf("known after two bytes: err = %v", e.err)
 	}
 }
@@ -247,7 +247,7 @@ func TestNothingOfOthersIsEverSent(t *testing.T) {
 		}
 	}
 	e := newEcho(nil, nil)
-	if e.feed(whole(ws.Ping, strings.Repeat("z", 126)).append(nil)); e.err != ws.ErrControl {
+	if e.feed(whole(ws.Ping, strings.Repeat("z", 126)).append(nil)); !errors.Is(e.err, ws.ErrControl) {
 		t.Errorf("ping of 126: %v", e.err)
 	}
 }
@@ -274,7 +274,7 @@ func TestHandlerErrorLeavesTheRestForLater(t *testing.T) {
 	var p pauser
 	for len(stream) > 0 {
 		n, err := rd.Feed(stream, &p)
-		if err != errPause || n == 0 {
+		if !errors.Is(err, errPause) || n == 0 {
 			t.Fatal(n, err)
 		}
 		stream = stream[n:]
@@ -288,10 +288,10 @@ func TestAfterTheEndEverythingIsDropped(t *testing.T) {
 	t.Parallel()
 	e := newEcho(nil, nil)
 	n, err := e.r.Feed(whole(ws.Text, "late").append(whole(ws.Close, "").append(nil)), e)
-	if err != ws.ErrPeerClosed || n != 6+10 {
+	if !errors.Is(err, ws.ErrPeerClosed) || n != 6+10 {
 		t.Errorf("n = %d, err = %v", n, err)
 	}
-	if n, err = e.r.Feed([]byte{1, 2, 3}, e); err != ws.ErrPeerClosed || n != 3 {
+	if n, err = e.r.Feed([]byte{1, 2, 3}, e); !errors.Is(err, ws.ErrPeerClosed) || n != 3 {
 		t.Errorf("then n = %d, err = %v", n, err)
 	}
 }
@@ -301,7 +301,7 @@ func TestLaterCloseCodes(t *testing.T) {
 	t.Parallel()
 	for code, want := range map[int]error{1012: ws.ErrPeerClosed, 1014: ws.ErrPeerClosed, 1015: ws.ErrCloseStatus} {
 		e := newEcho(nil, nil)
-		if e.feed(whole(ws.Close, string(binary.BigEndian.AppendUint16(nil, uint16(code)))).append(nil)); e.err != want {
+		if e.feed(whole(ws.Close, string(binary.BigEndian.AppendUint16(nil, uint16(code)))).append(nil)); !errors.Is(e.err, want) {
 			t.Errorf("%d: err = %v, want %v", code, e.err, want)
 		}
 	}

@@ -1,6 +1,7 @@
 package ws_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -39,7 +40,7 @@ func TestFeedDeliversTheSameHoweverTheBytesAreCut(t *testing.T) {
 			}
 			rest = rest[n:]
 		}
-		if err != ws.ErrPeerClosed {
+		if !errors.Is(err, ws.ErrPeerClosed) {
 			t.Fatalf("step %d: err = %v, want ErrPeerClosed", step, err)
 		}
 		if fmt.Sprint(rec.got) != fmt.Sprint(want) {
