@@ -28,6 +28,13 @@ func (p *polling) open() *queue {
 	return p.queue
 }
 
+func (p *polling) addFrames(frames []*Frame) {
+	q := p.open()
+	for _, f := range frames {
+		q.addFrame(f)
+	}
+}
+
 // waiting returns the bytes that wait, 1 at least when anything does.
 func (p *polling) waiting() int {
 	if p.queue.empty() {

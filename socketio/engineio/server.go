@@ -82,6 +82,8 @@ type Server struct {
 	cookie   *http.Cookie // nil: none
 	log      *slog.Logger
 
+	flusher flusher
+
 	compressFrom int       // bytes; negative: never
 	polls        sync.Pool // of *poll
 

@@ -71,6 +71,7 @@ type Session struct {
 	beat    heartbeat
 	pause   chan struct{} // closed at the end of a pause; nil: not paused
 	resumed bool          // Resume came before the pause began
+	dirty   bool          // in the flusher's list
 	closer  *time.Timer   // ends a closing session that nobody polls
 }
 
@@ -138,10 +139,7 @@ func (s *Session) sendLocked(frames []*Frame) error {
 		s.stream.sendFrames(frames)
 		return nil
 	}
-	q := s.poll.open()
-	for _, f := range frames {
-		q.addFrame(f)
-	}
+	s.poll.addFrames(frames)
 	s.poll.flush()
 	return nil
 }

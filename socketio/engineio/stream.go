@@ -141,6 +141,11 @@ func (st *stream) sendFrames(frames []*Frame) {
 		}
 		return
 	}
+	st.addFrames(frames)
+	st.kick()
+}
+
+func (st *stream) addFrames(frames []*Frame) {
 	o := st.box()
 	for _, f := range frames {
 		b := f.wire(st.form, st.deflate)
@@ -150,7 +155,6 @@ func (st *stream) sendFrames(frames []*Frame) {
 			o.share(b)
 		}
 	}
-	st.kick()
 }
 
 func (st *stream) sendMessages(ms []Message) {

@@ -85,7 +85,7 @@ func (x *external) serve(w http.ResponseWriter, r *http.Request) {
 		if srv.o.OnConnectionError != nil {
 			srv.o.OnConnectionError(e)
 		}
-		conn.Close() //nolint:errcheck // it had no session
+		conn.Close()
 	}
 }
 
@@ -150,7 +150,7 @@ type opening struct {
 func (x *external) readOpening(ctx context.Context, conn net.Conn) (opening, error) {
 	var o opening
 	if deadline, ok := ctx.Deadline(); ok {
-		conn.SetReadDeadline(deadline) //nolint:errcheck // the read fails then
+		conn.SetReadDeadline(deadline)
 	}
 	reader := ws.NewReader(x.format, false)
 	defer reader.Release()
@@ -159,7 +159,7 @@ func (x *external) readOpening(ctx context.Context, conn net.Conn) (opening, err
 		n, err := conn.Read(buf)
 		used, stop := reader.Feed(buf[:n], &o)
 		switch {
-		case stop == errOpened:
+		case errors.Is(stop, errOpened):
 			o.early = buf[used:n]
 			return o, conn.SetReadDeadline(time.Time{})
 		case stop != nil:
