@@ -120,6 +120,43 @@ func TestEveryForgedPushGetsTheSameEmpty403(t *testing.T) {
 	}
 }
 
+// The mode is pinned: a plain account takes nothing that says it is encrypted,
+// or the flag would decide which check applies.
+func TestAPlainAccountTakesNoEncryptedPush(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, plain)
+	flagged := with(request(scan(alice), time.Now()), func(q url.Values) {
+		q.Set("encrypt_type", "aes")
+		q.Set("msg_signature", q.Get("signature"))
+	})
+	for _, req := range []*http.Request{flagged, secure(scan(alice))} {
+		if got := r.send(req); got.status != http.StatusForbidden || got.body != "" || len(r.claims.made()) != 0 {
+			t.Errorf("%+v", got)
+		}
+	}
+}
+
+// A push is for the account that it is addressed to, outside and inside.
+func TestAPushForAnotherAccountIsRefused(t *testing.T) {
+	t.Parallel()
+	const other = "gh_ffffffffffff"
+	inside := strings.Replace(scan(alice), original, other, 1)
+	// Without a configured original id, the outside must still agree.
+	r := newRig(t, func(o *callback.Options) { o.Accounts[0].OriginalID = "" })
+	if got := r.send(sealed(aesKey, appID, inside, time.Now())); got.status != http.StatusForbidden {
+		t.Errorf("outside and inside differ: %+v", got)
+	}
+	// With one, agreeing with each other is not enough.
+	r = newRig(t, nil)
+	req := sealed(aesKey, appID, inside, time.Now())
+	if got := r.send(again(req, strings.Replace(readBody(req), original, other, 1))); got.status != http.StatusForbidden {
+		t.Errorf("both are another's: %+v", got)
+	}
+	if n := len(r.claims.made()); n != 0 {
+		t.Errorf("%d claims", n)
+	}
+}
+
 // Abuse 32: what is signed but cannot be read is 400, and nobody panics.
 func TestJunkXMLIs400(t *testing.T) {
 	t.Parallel()

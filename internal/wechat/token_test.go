@@ -248,6 +248,27 @@ func TestADayOfTokens(t *testing.T) {
 	})
 }
 
+// The successor is there minutes before the end, so that a WeChat that is away
+// just then is nobody's problem.
+func TestTokensAreRefreshedAhead(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newStableToken()
+		c := s.newClient(t, nil)
+		for range 117 {
+			if err := create(c); err != nil {
+				t.Fatal(err)
+			}
+			<-time.After(time.Minute)
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.n != 2 {
+			t.Errorf("%d tokens three minutes before the end, want the second", s.n)
+		}
+	})
+}
+
 // A refresh ahead that fails leaves the old token in use.
 func TestAFailedRefreshAheadIsNobodysError(t *testing.T) {
 	t.Parallel()
