@@ -82,3 +82,5 @@ func bubble(t *testing.T, f func(t *testing.T)) {
 }
 
 var bg = context.Background()
+
+type ctx = context.Context
