@@ -164,9 +164,9 @@ func (a *Classic) FetchSockets(ctx context.Context, o socketio.BroadcastOptions)
 	if err != nil || o.Flags.Local {
 		return list, err
 	}
-	r, id := newRequest("fetchSockets"), shortID()
+	r, id := newRequest(opFetchSockets), shortID()
 	err = a.ask(ctx, r, id, o.Flags.Timeout, func() error {
-		return a.publishJSON(a.requests, classicRequest{UID: a.uid, RequestID: id, Type: classicFetch, Opts: targetOf(&o)})
+		return a.publishJSON(a.requests, classicRequest{UID: a.uid, RequestID: id, Type: classicFetch, Opts: selectionOf(&o)})
 	})
 	return append(list, r.sockets...), err
 }
@@ -174,7 +174,7 @@ func (a *Classic) FetchSockets(ctx context.Context, o socketio.BroadcastOptions)
 // AllRooms returns the names of the rooms of all nodes, sorted. With a
 // *socketio.PartialError it returns those of the nodes that answered.
 func (a *Classic) AllRooms(ctx context.Context) ([]string, error) {
-	r, id := newRequest("allRooms"), shortID()
+	r, id := newRequest(opAllRooms), shortID()
 	err := a.ask(ctx, r, id, 0, func() error {
 		return a.publishJSON(a.requests, classicRequest{UID: a.uid, RequestID: id, Type: classicAllRooms})
 	})
@@ -202,7 +202,7 @@ func (a *Classic) move(local error, t classicType, o socketio.BroadcastOptions, 
 		return local
 	}
 	list := notNil(rooms)
-	return errors.Join(local, a.publishJSON(a.requests, classicRequest{UID: a.uid, Type: t, Opts: targetOf(&o), Rooms: &list}))
+	return errors.Join(local, a.publishJSON(a.requests, classicRequest{UID: a.uid, Type: t, Opts: selectionOf(&o), Rooms: &list}))
 }
 
 // DisconnectSockets implements socketio.Adapter.
@@ -211,7 +211,7 @@ func (a *Classic) DisconnectSockets(ctx context.Context, o socketio.BroadcastOpt
 	if o.Flags.Local {
 		return local
 	}
-	return errors.Join(local, a.publishJSON(a.requests, classicRequest{UID: a.uid, Type: classicDisconnect, Opts: targetOf(&o), Close: &closeConn}))
+	return errors.Join(local, a.publishJSON(a.requests, classicRequest{UID: a.uid, Type: classicDisconnect, Opts: selectionOf(&o), Close: &closeConn}))
 }
 
 // RemoteDisconnect disconnects the socket wherever it is, and returns when its
@@ -225,7 +225,7 @@ func (a *Classic) RemoteDisconnect(ctx context.Context, sid string, closeConn bo
 	ctx, cancel := a.deadline(ctx, 0)
 	defer cancel()
 	defer context.AfterFunc(a.ctx, cancel)()
-	r, id := newRequest("remoteDisconnect"), shortID()
+	r, id := newRequest(opRemoteDisconnect), shortID()
 	r.expect(1, nil)
 	if !a.pending.add(id, r) {
 		return ErrClosed
@@ -245,7 +245,7 @@ func (a *Classic) ServerSideEmit(ctx context.Context, args socketio.Value, withA
 	if !withAck {
 		return nil, a.publishJSON(a.requests, classicRequest{UID: a.uid, Type: classicServerSideEmit, Data: data})
 	}
-	r, id := newRequest("serverSideEmit"), shortID()
+	r, id := newRequest(opServerSideEmit), shortID()
 	err := a.ask(ctx, r, id, 0, func() error {
 		return a.publishJSON(a.requests, classicRequest{UID: a.uid, RequestID: id, Type: classicServerSideEmit, Data: data})
 	})

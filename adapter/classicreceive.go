@@ -251,21 +251,21 @@ func (a *Classic) receiveResponse(channel string, payload []byte) {
 	a.stats.received.Add(1)
 	r.answer(res.UID, func() {
 		switch r.op {
-		case "fetchSockets":
+		case opFetchSockets:
 			keepSockets(r, res.Sockets)()
-		case "allRooms":
+		case opAllRooms:
 			if res.Rooms != nil {
 				for _, room := range *res.Rooms {
 					r.rooms[room] = struct{}{}
 				}
 			}
-		case "serverSideEmit":
+		case opServerSideEmit:
 			v := socketio.Value{JSON: res.Data}
 			if v.JSON == nil {
 				v.JSON = json.RawMessage("null")
 			}
 			r.values = append(r.values, v)
-		case "broadcastWithAck":
+		case opEmitWithAck:
 			if res.ClientCount != nil {
 				r.clients += *res.ClientCount
 			}

@@ -154,17 +154,17 @@ func decodeClassicAck(b []byte) (requestID string, v socketio.Value, err error) 
 	return requestID, v, nil
 }
 
-// target is opts as requests carry them: without flags.
-type target struct {
+// selection is opts as requests carry them: without flags.
+type selection struct {
 	Rooms  names `json:"rooms"`
 	Except names `json:"except"`
 }
 
-func targetOf(o *socketio.BroadcastOptions) *target {
-	return &target{Rooms: notNil(o.Rooms), Except: notNil(o.Except)}
+func selectionOf(o *socketio.BroadcastOptions) *selection {
+	return &selection{Rooms: notNil(o.Rooms), Except: notNil(o.Except)}
 }
 
-func (t *target) options() socketio.BroadcastOptions {
+func (t *selection) options() socketio.BroadcastOptions {
 	return socketio.BroadcastOptions{Rooms: t.Rooms, Except: t.Except}
 }
 
@@ -176,7 +176,7 @@ type classicRequest struct {
 	Type      classicType     `json:"type"`
 	SID       string          `json:"sid,omitempty"`  // old forms of 2, 3 and 4
 	Room      string          `json:"room,omitempty"` // old forms of 2 and 3
-	Opts      *target         `json:"opts,omitempty"`
+	Opts      *selection         `json:"opts,omitempty"`
 	Rooms     *names          `json:"rooms,omitempty"`
 	Close     *bool           `json:"close,omitempty"`
 	Data      json.RawMessage `json:"data,omitempty"`

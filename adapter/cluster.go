@@ -26,7 +26,7 @@ func (c *clusterNode) FetchSockets(ctx context.Context, o socketio.BroadcastOpti
 	if err != nil || o.Flags.Local {
 		return list, err
 	}
-	r, m := newRequest("fetchSockets"), c.message(clusterFetch)
+	r, m := newRequest(opFetchSockets), c.message(clusterFetch)
 	m.requestID, m.opts = hexID(), o
 	err = c.ask(ctx, r, m.requestID, o.Flags.Timeout, func() error { return c.send(m) })
 	return append(list, r.sockets...), err
@@ -39,7 +39,7 @@ func (c *clusterNode) ServerSideEmit(ctx context.Context, args socketio.Value, w
 	if !withAck {
 		return nil, c.send(m)
 	}
-	r := newRequest("serverSideEmit")
+	r := newRequest(opServerSideEmit)
 	m.requestID = hexID()
 	err := c.ask(ctx, r, m.requestID, 0, func() error { return c.send(m) })
 	return r.values, err

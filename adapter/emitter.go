@@ -59,7 +59,7 @@ func NewEmitter(rdb redis.UniversalClient, opts *EmitterOptions) *Emitter {
 		return c, err
 	}
 	w.change = func(m *clusterMessage) (command, error) {
-		req := classicRequest{Opts: targetOf(&m.opts)}
+		req := classicRequest{Opts: selectionOf(&m.opts)}
 		rooms := notNil(m.rooms)
 		switch m.typ {
 		case clusterJoin:

@@ -201,7 +201,7 @@ func (m *member) broadcastWithAck(ctx context.Context, p *parser.Packet, o socke
 		end, _ := ctx.Deadline()
 		o.Flags.Timeout = max(time.Until(end), time.Millisecond)
 	}
-	r := newRequest("broadcastWithAck")
+	r := newRequest(opEmitWithAck)
 	r.single = o.Flags.ExpectSingleResponse
 	if !m.pending.add(id, r) {
 		return nil, ErrClosed

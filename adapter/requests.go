@@ -9,6 +9,15 @@ import (
 	"posthouse/socketio"
 )
 
+// The names of the requests, as socketio.PartialError tells them.
+const (
+	opEmitWithAck      = "emitWithAck"
+	opFetchSockets     = "fetchSockets"
+	opAllRooms         = "allRooms"
+	opServerSideEmit   = "serverSideEmit"
+	opRemoteDisconnect = "remoteDisconnect"
+)
+
 // request is a question to the other nodes while it waits for their answers.
 type request struct {
 	op   string
@@ -121,6 +130,11 @@ func (r *request) wait(ctx context.Context) error {
 	}
 	r.finished = true
 	missing := slices.Sorted(maps.Keys(r.waiting))
+	if r.op == opEmitWithAck {
+		// A node that has not told its number of clients stands for one.
+		silent := max(r.expected-r.received, 0)
+		return &socketio.PartialError{Op: r.op, Expected: r.clients + silent, Received: len(r.values), Missing: missing}
+	}
 	return &socketio.PartialError{Op: r.op, Expected: r.expected, Received: r.received, Missing: missing}
 }
 
