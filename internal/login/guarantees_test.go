@@ -247,6 +247,10 @@ func TestG10EveryAttemptEndsOnceWithAReason(t *testing.T) {
 				}
 			}
 		}
+		r.mustClaim(t, scan(expired.Ticket, "late"), login.OutcomeExpired)
+		if got := r.now(t, expired.Ticket.ID); got.Reason != "timeout" {
+			t.Errorf("a late scan changed the reason to %q", got.Reason)
+		}
 		for _, reason := range []string{"done:scan", "replaced:refreshed", "cancelled:cancelled", "expired:timeout"} {
 			if n := r.ledger.count("attempt " + reason); n != 1 {
 				t.Errorf("%s counted %d times", reason, n)

@@ -140,8 +140,9 @@ func (r *memoryTicket) claim(now, arrived time.Time, c Claim) (o Outcome, moved 
 		return OutcomeForeign, false
 	case r.State == Waiting, r.State == Expired && r.OpenID == "":
 		if arrived.After(r.ExpiresAt.Add(Grace)) {
-			moved = r.State != Expired
-			r.State, r.Reason = Expired, "late"
+			if moved = r.State == Waiting; moved {
+				r.State, r.Reason = Expired, "late"
+			}
 			return OutcomeExpired, moved
 		}
 		r.OpenID, r.UnionID, r.JTI, r.IssuedAt = c.OpenID, c.UnionID, newJTI(), now

@@ -1,0 +1,551 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"posthouse/internal/login"
+	"posthouse/internal/wechat"
+)
+
+const (
+	testVerifier  = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk" // RFC 7636, appendix B
+	testChallenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
+)
+
+func TestLoginOfAPageThatDoesNotAcknowledge(t *testing.T) {
+	inLogin(t, 1, nil, func(t *testing.T, rs []*replica) {
+		r, p := rs[0], rs[0].page(t)
+		p.Emit("qrcode") // as the seed's front end: no acknowledgement, an event
+		q, _ := expect[qrcodeAnswer](p, "qrcode")
+		if q.ExpiresIn != 300 || q.Account != "default" || q.URL == "" || q.ImageURL == "" || len(q.Resume) != 43 {
+			t.Fatalf("qrcode %+v", q)
+		}
+		ticket, _ := r.scan(t, q, "ana")
+		p.expectState(login.Done)
+		token, _ := expect[string](p, "token")
+		claims, err := r.verify(token)
+		if err != nil || claims.OpenID != "ana" || claims.JTI != ticket.JTI {
+			t.Fatalf("token %+v, %v", claims, err)
+		}
+		flushed := time.Now()
+		time.Sleep(1900 * time.Millisecond)
+		synctest.Wait()
+		if got, _ := r.service.Ticket(t.Context(), ticket.ID); got.Delivered {
+			t.Error("delivered before its time")
+		}
+		p.Disconnected()
+		if took := time.Since(flushed); took != 2*time.Second {
+			t.Errorf("disconnected after %v", took)
+		}
+		if got, _ := r.service.Ticket(t.Context(), ticket.ID); !got.Delivered {
+			t.Error("not delivered")
+		}
+	})
+}
+
+func TestLoginOfAPageThatAcknowledges(t *testing.T) {
+	inLogin(t, 1, nil, func(t *testing.T, rs []*replica) {
+		r, p := rs[0], rs[0].page(t)
+		ticket, _ := r.scan(t, p.qrcode(), "ana")
+		p.expectState(login.Done)
+		_, m := expect[string](p, "token")
+		began := time.Now()
+		m.Ack()
+		p.Disconnected()
+		if took := time.Since(began); took != 0 {
+			t.Errorf("disconnected %v after the acknowledgement", took)
+		}
+		if got, _ := r.service.Ticket(t.Context(), ticket.ID); !got.Delivered {
+			t.Error("not delivered")
+		}
+	})
+}
+
+func TestRace24AcknowledgedAndGoneAtOnceIsDelivered(t *testing.T) {
+	inLogin(t, 1, nil, func(t *testing.T, rs []*replica) {
+		r, p := rs[0], rs[0].page(t)
+		ticket, _ := r.scan(t, p.qrcode(), "ana")
+		p.expectState(login.Done)
+		_, m := expect[string](p, "token")
+		m.Ack()
+		p.Disconnect()
+		time.Sleep(time.Second)
+		if got, _ := r.service.Ticket(t.Context(), ticket.ID); !got.Delivered {
+			t.Error("its last word, the acknowledgement, was lost")
+		}
+	})
+}
+
+func TestTokenOfALostSocketIsSentAgain(t *testing.T) {
+	inLogin(t, 1, nil, func(t *testing.T, rs []*replica) {
+		r, p := rs[0], rs[0].page(t)
+		q := p.qrcode()
+		ticket, _ := r.scan(t, q, "ana")
+		p.expectState(login.Done)
+		first, _ := expect[string](p, "token")
+		time.Sleep(1900 * time.Millisecond)
+		p.Close() // before the two seconds: not delivered
+		time.Sleep(5 * time.Second)
+		if got, _ := r.service.Ticket(t.Context(), ticket.ID); got.Delivered {
+			t.Fatal("delivered to a lost socket")
+		}
+		p = r.page(t)
+		if s := p.resume(q); s.State != login.Done || s.ExpiresIn != 0 {
+			t.Errorf("resumed %+v", s)
+		}
+		again, _ := expect[string](p, "token")
+		if again != first {
+			t.Error("another token")
+		}
+		p.Disconnected()
+		p = r.page(t)
+		if s := p.resume(q); s.State != login.Done {
+			t.Errorf("resumed %+v", s)
+		}
+		time.Sleep(3 * time.Second)
+		p.Quiet()
+	})
+}
+
+// A connection that is dead without anybody knowing must not count as delivery
+// once its browser has come back.
+func TestHalfOpenSocketDoesNotCountOnceResumed(t *testing.T) {
+	inLogin(t, 1, nil, func(t *testing.T, rs []*replica) {
+		r, old := rs[0], rs[0].page(t)
+		q := old.qrcode()
+		ticket, _ := r.scan(t, q, "ana")
+		old.expectState(login.Done)
+		expect[string](old, "token")
+		time.Sleep(time.Second)
+		p := r.page(t)
+		p.resume(q)
+		expect[string](p, "token")
+		time.Sleep(1500 * time.Millisecond) // the old one's two seconds are over, not the new one's
+		synctest.Wait()
+		if got, _ := r.service.Ticket(t.Context(), ticket.ID); got.Delivered {
+			t.Error("the old socket counted")
+		}
+		p.Disconnected()
+	})
+}
+
+func TestRace03HintFromAnotherReplica(t *testing.T) {
+	inLogin(t, 2, nil, func(t *testing.T, rs []*replica) {
+		p := rs[0].page(t)
+		q := p.qrcode()
+		began := time.Now()
+		rs[1].scan(t, q, "ana")
+		p.expectState(login.Done)
+		expect[string](p, "token")
+		if took := time.Since(began); took != 0 {
+			t.Errorf("the hint took %v", took)
+		}
+	})
+}
+
+func TestRace03LostHintCostsASecond(t *testing.T) {
+	inLogin(t, 2, nil, func(t *testing.T, rs []*replica) {
+		rs[0].drop.Store(true)
+		p := rs[0].page(t)
+		q := p.qrcode()
+		began := time.Now()
+		rs[1].scan(t, q, "ana")
+		p.expectState(login.Done)
+		expect[string](p, "token")
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("found after %v", took)
+		}
+	})
+}
+
+func TestResumeOnAnotherReplica(t *testing.T) {
+	inLogin(t, 2, nil, func(t *testing.T, rs []*replica) {
+		old := rs[0].page(t)
+		q := old.qrcode()
+		p := rs[1].page(t)
+		if s := p.resume(q); s.State != login.Waiting || s.ExpiresIn != 300 {
+			t.Errorf("resumed %+v", s)
+		}
+		rs[0].scan(t, q, "ana")
+		p.expectState(login.Done)
+		expect[string](p, "token")
+		time.Sleep(3 * time.Second)
+		old.Quiet() // events about a ticket go to the bound socket only
+	})
+}
+
+func TestTwoNotificationsAreOneToken(t *testing.T) {
+	inLogin(t, 1, nil, func(t *testing.T, rs []*replica) {
+		r, p := rs[0], rs[0].page(t)
+		ticket, _ := r.scan(t, p.qrcode(), "ana")
+		for range 3 {
+			if err := r.Notify(t.Context(), ticket); err != nil {
+				t.Fatal(err)
+			}
+		}
+		p.expectState(login.Done)
+		expect[string](p, "token")
+		time.Sleep(1500 * time.Millisecond)
+		p.Quiet()
+	})
+}
+
+func TestQRCodeIsReusedWhileItLives(t *testing.T) {
+	inLogin(t, 1, nil, func(t *testing.T, rs []*replica) {
+		r, p := rs[0], rs[0].page(t)
+		first := p.qrcode()
+		time.Sleep(200 * time.Second)
+		again := p.qrcode()
+		if again.Ticket != first.Ticket || again.Resume != first.Resume || again.ExpiresIn != 100 {
+			t.Errorf("again %+v, first %+v", again, first)
+		}
+		time.Sleep(41 * time.Second)
+		fresh := p.qrcode()
+		if fresh.Ticket == first.Ticket {
+			t.Error("59 s are too short to be answered again")
+		}
+		if _, o := r.scan(t, first, "ana"); o != login.OutcomeReplaced {
+			t.Errorf("the old one: %s", o)
+		}
+		asked := p.qrcode(qrcodeRequest{Refresh: true})
+		if asked.Ticket == fresh.Ticket {
+			t.Error("refresh did not make a new one")
+		}
+		if n := r.codes.calls.Load(); n != 3 {
+			t.Errorf("%d codes were made", n)
+		}
+		if _, o := r.scan(t, asked, "ana"); o != login.OutcomeClaimed {
+			t.Errorf("the last one: %s", o)
+		}
+	})
+}
+
+func TestExpiryIsToldAtItsMomentAndGraceStillLogsIn(t *testing.T) {
+	inLogin(t, 1, nil, func(t *testing.T, rs []*replica) {
+		r, p := rs[0], rs[0].page(t)
+		q := p.qrcode()
+		began := time.Now()
+		time.Sleep(299 * time.Second)
+		if s := p.expectState(login.Expired); s.ExpiresIn != 0 {
+			t.Errorf("expired with %d s left", s.ExpiresIn)
+		}
+		if took := time.Since(began); took != 300*time.Second {
+			t.Errorf("told after %v", took)
+		}
+		time.Sleep(14 * time.Second)
+		if _, o := r.scan(t, q, "ana"); o != login.OutcomeClaimed {
+			t.Fatalf("in the grace: %s", o)
+		}
+		p.expectState(login.Done)
+		expect[string](p, "token")
+	})
+}
+
+func TestExpiredTicketIsEndedAndCounted(t *testing.T) {
+	inLogin(t, 1, nil, func(t *testing.T, rs []*replica) {
+		r := rs[0]
+		stays, leaves := r.page(t), r.page(t)
+		a, b := stays.qrcode(), leaves.qrcode()
+		leaves.Close()
+		time.Sleep(320 * time.Second)
+		for _, q := range []qrcodeAnswer{a, b} {
+			ticket, o := r.scan(t, q, "late")
+			if o != login.OutcomeExpired || ticket.Reason != "timeout" {
+				t.Errorf("%s, %s", o, ticket.Reason)
+			}
+		}
+		r.attempts.mu.Lock()
+		defer r.attempts.mu.Unlock()
+		if len(r.attempts.open)+len(r.attempts.orphan) != 0 {
+			t.Errorf("%d attempts and %d orphans are kept", len(r.attempts.open), len(r.attempts.orphan))
+		}
+	})
+}
+
+func TestF2LostTicketReadsExpired(t *testing.T) {
+	inLogin(t, 1, nil, func(t *testing.T, rs []*replica) {
+		r, p := rs[0], rs[0].page(t)
+		p.qrcode()
+		time.Sleep(10 * time.Second)
+		r.store.lost.Store(true)
+		began := time.Now()
+		p.expectState(login.Expired)
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("told after %v", took)
+		}
+		if q := p.qrcode(); q.Ticket == "" {
+			t.Error("no new code")
+		}
+	})
+}
+
+func TestExpiryIsToldWhileTheStoreIsAway(t *testing.T) {
+	inLogin(t, 1, nil, func(t *testing.T, rs []*replica) {
+		r, p := rs[0], rs[0].page(t)
+		p.qrcode()
+		r.store.away.Store(true)
+		began := time.Now()
+		time.Sleep(299 * time.Second)
+		p.expectState(login.Expired)
+		if took := time.Since(began); took > 301*time.Second {
+			t.Errorf("told after %v", took)
+		}
+	})
+}
+
+func TestCodeInsteadOfToken(t *testing.T) {
+	inLogin(t, 1, nil, func(t *testing.T, rs []*replica) {
+		r, p := rs[0], rs[0].page(t)
+		q := p.qrcode(qrcodeRequest{Challenge: testChallenge})
+		ticket, _ := r.scan(t, q, "ana")
+		p.expectState(login.Done)
+		first, m := expect[codeMessage](p, "code")
+		if first.ExpiresIn != 60 || len(first.Code) != 43 {
+			t.Errorf("code %+v", first)
+		}
+		m.Ack()
+		p.Disconnected()
+		// The page was reloaded before it could exchange.
+		p = r.page(t)
+		if s := p.resume(q); s.State != login.Done {
+			t.Errorf("resumed %+v", s)
+		}
+		second, m := expect[codeMessage](p, "code")
+		if _, err := r.service.Exchange(t.Context(), first.Code, testVerifier); !errors.Is(err, login.ErrUnauthorized) {
+			t.Errorf("the killed code: %v", err)
+		}
+		token, err := r.service.Exchange(t.Context(), second.Code, testVerifier)
+		if err != nil || token.JTI != ticket.JTI {
+			t.Errorf("exchange: %v, %v", token.JTI, err)
+		}
+		m.Ack()
+		p.Disconnected()
+	})
+}
+
+func TestConfirmShowsTheNumber(t *testing.T) {
+	inLogin(t, 2, nil, func(t *testing.T, rs []*replica) {
+		p := rs[0].page(t)
+		q := p.qrcode()
+		webhook := rs[1].service
+		if _, _, err := webhook.Claim(t.Context(), login.Claim{AppID: "wx-default", WeChat: q.Ticket, OpenID: "ana", Confirm: true}); err != nil {
+			t.Fatal(err)
+		}
+		s := p.expectState(login.Claimed)
+		if len(s.Number) != 2 || s.ExpiresIn != 300 {
+			t.Errorf("claimed %+v", s)
+		}
+		if _, o, err := webhook.Confirm(t.Context(), "wx-default", "ana", s.Number); err != nil || o != login.OutcomeClaimed {
+			t.Fatalf("%s, %v", o, err)
+		}
+		p.expectState(login.Done)
+		expect[string](p, "token")
+	})
+}
+
+func TestNotMeIsTold(t *testing.T) {
+	inLogin(t, 1, nil, func(t *testing.T, rs []*replica) {
+		r, p := rs[0], rs[0].page(t)
+		q := p.qrcode()
+		r.service.Claim(t.Context(), login.Claim{AppID: "wx-default", WeChat: q.Ticket, OpenID: "ana", Confirm: true})
+		p.expectState(login.Claimed)
+		if _, _, err := r.service.Deny(t.Context(), "wx-default", "ana"); err != nil {
+			t.Fatal(err)
+		}
+		p.expectState(login.Denied)
+		time.Sleep(3 * time.Second)
+		p.Quiet()
+	})
+}
+
+func TestCancel(t *testing.T) {
+	inLogin(t, 1, nil, func(t *testing.T, rs []*replica) {
+		r, p := rs[0], rs[0].page(t)
+		q := p.qrcode()
+		if s := ask[stateAnswer](p, "cancel"); s.State != login.Cancelled || s.ExpiresIn != 0 {
+			t.Errorf("cancelled %+v", s)
+		}
+		if _, o := r.scan(t, q, "ana"); o != login.OutcomeCancelled {
+			t.Errorf("scanned: %s", o)
+		}
+		if s := p.resume(q); s.State != login.Cancelled || s.ExpiresIn != 0 {
+			t.Errorf("resumed %+v", s)
+		}
+		if fresh := p.qrcode(); fresh.Ticket == q.Ticket {
+			t.Error("a cancelled ticket was answered again")
+		}
+	})
+}
+
+func TestFailures(t *testing.T) {
+	inLogin(t, 1, nil, func(t *testing.T, rs []*replica) {
+		r, p := rs[0], rs[0].page(t)
+		code := func(event string, args ...any) string {
+			t.Helper()
+			time.Sleep(time.Second) // below the limit of events
+			a := ask[failureAnswer](p, event, args...)
+			if a.Error == nil {
+				return ""
+			}
+			if a.Error.Message != sentences[a.Error.Code] {
+				t.Errorf("message %q", a.Error.Message)
+			}
+			return a.Error.Code
+		}
+		type m map[string]any
+		for _, row := range []struct {
+			event string
+			arg   any
+			want  string
+		}{
+			{"qrcode", "text", "bad_request"},
+			{"qrcode", 5, "bad_request"},
+			{"qrcode", []int{1}, "bad_request"},
+			{"qrcode", m{"account": 5}, "bad_request"},
+			{"qrcode", m{"challenge": "short"}, "bad_request"},
+			{"qrcode", m{"challenge": testVerifier + "x"}, "bad_request"},
+			{"qrcode", m{"account": "other"}, "unknown_account"},
+			{"qrcode", m{"account": "__proto__"}, "unknown_account"},
+			{"resume", nil, "bad_request"},
+			{"resume", "ticket", "bad_request"},
+			{"resume", m{"ticket": "x"}, "bad_request"},
+			{"resume", m{"ticket": "x", "resume": 5}, "bad_request"},
+			{"resume", m{"ticket": "x", "resume": "y"}, "unauthorized"},
+			{"cancel", nil, "bad_request"},
+		} {
+			if got := code(row.event, row.arg); got != row.want {
+				t.Errorf("%s(%v): %q, want %q", row.event, row.arg, got, row.want)
+			}
+		}
+		if got := code("resume"); got != "bad_request" {
+			t.Errorf("resume(): %q", got)
+		}
+		if got := code("qrcode", nil); got != "" {
+			t.Errorf("qrcode(null): %q", got)
+		}
+		p.Expect("qrcode")
+		r.codes.err = &wechat.Error{Class: wechat.ClassQuota}
+		if got := code("qrcode", m{"refresh": true}); got != "quota_exhausted" {
+			t.Errorf("over the quota: %q", got)
+		}
+		r.codes.err = errors.New("connection refused")
+		if got := code("qrcode", m{"refresh": true}); got != "wechat_unavailable" {
+			t.Errorf("WeChat away: %q", got)
+		}
+		r.store.away.Store(true)
+		if got := code("qrcode", m{"refresh": true}); got != "store_unavailable" {
+			t.Errorf("store away: %q", got)
+		}
+		r.store.away.Store(false)
+		p.Emit("resume", 5) // without an acknowledgement: an event
+		f, _ := expect[failureAnswer](p, "failure")
+		if f.Error.Code != "bad_request" {
+			t.Errorf("failure %+v", f.Error)
+		}
+	})
+}
+
+func TestLimitOfQRCodes(t *testing.T) {
+	six := func(c *Config, _ *login.ServiceOptions) { c.LimitQRCodesSocket = Rate{N: 6, Per: time.Minute} }
+	inLogin(t, 1, six, func(t *testing.T, rs []*replica) {
+		p := rs[0].page(t)
+		for range 6 {
+			p.qrcode(qrcodeRequest{Refresh: true})
+		}
+		a := ask[failureAnswer](p, "qrcode", qrcodeRequest{Refresh: true})
+		if a.Error == nil || a.Error.Code != "rate_limited" || a.Error.RetryAfter != 10 {
+			t.Errorf("the seventh: %+v", a.Error)
+		}
+		if n := rs[0].codes.calls.Load(); n != 6 {
+			t.Errorf("%d codes", n)
+		}
+		p.qrcode() // the one it has is answered all the same
+		rs[0].page(t).qrcode()
+	})
+	ip := func(c *Config, _ *login.ServiceOptions) { c.LimitQRCodesIP = Rate{N: 3, Per: time.Minute} }
+	inLogin(t, 1, ip, func(t *testing.T, rs []*replica) {
+		for range 3 {
+			rs[0].page(t).qrcode()
+		}
+		if a := ask[failureAnswer](rs[0].page(t), "qrcode"); a.Error == nil || a.Error.RetryAfter != 20 {
+			t.Errorf("the fourth page: %+v", a.Error)
+		}
+	})
+}
+
+func TestFloodOfEventsIsRefusedAndEnds(t *testing.T) {
+	inLogin(t, 1, nil, func(t *testing.T, rs []*replica) {
+		p := rs[0].page(t)
+		for range eventsBurst + eventStrikes {
+			p.Emit("resume", 1)
+		}
+		p.Disconnected()
+	})
+}
+
+// A thief who photographed the screen has the ticket and nothing else.
+func TestTicketWithoutSecretBindsNobody(t *testing.T) {
+	inLogin(t, 1, nil, func(t *testing.T, rs []*replica) {
+		r, p, thief := rs[0], rs[0].page(t), rs[0].page(t)
+		q := p.qrcode()
+		for _, secret := range []string{q.Ticket, q.URL, testVerifier} {
+			if a := ask[failureAnswer](thief, "resume", resumeRequest{q.Ticket, secret}); a.Error == nil || a.Error.Code != "unauthorized" {
+				t.Errorf("thief: %+v", a)
+			}
+		}
+		r.scan(t, q, "ana")
+		p.expectState(login.Done)
+		expect[string](p, "token")
+		time.Sleep(3 * time.Second)
+		thief.Quiet()
+	})
+}
+
+func TestDrainWaitsForResultsOnTheirWay(t *testing.T) {
+	inLogin(t, 1, nil, func(t *testing.T, rs []*replica) {
+		r, p := rs[0], rs[0].page(t)
+		r.scan(t, p.qrcode(), "ana")
+		p.expectState(login.Done)
+		expect[string](p, "token")
+		began := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		r.finish(ctx)
+		if took := time.Since(began); took != 2*time.Second {
+			t.Errorf("waited %v", took)
+		}
+		p.Disconnected()
+	})
+}
+
+// The seed: emit and disconnect come from another replica, in any order of replicas.
+func TestManyLoginsOverThreeReplicas(t *testing.T) {
+	inLogin(t, 3, nil, func(t *testing.T, rs []*replica) {
+		for n := range 60 {
+			here, there := rs[n%3], rs[(n/3)%3]
+			here.drop.Store(n%7 == 0)
+			p := here.page(t)
+			q := p.qrcode()
+			ticket, _ := there.scan(t, q, "ana")
+			p.expectState(login.Done)
+			token, m := expect[string](p, "token")
+			if c, err := here.verify(token); err != nil || c.JTI != ticket.JTI {
+				t.Fatalf("login %d: %+v, %v", n, c, err)
+			}
+			m.Ack()
+			p.Disconnected()
+		}
+		for _, r := range rs {
+			synctest.Wait()
+			r.attempts.mu.Lock()
+			if len(r.attempts.open) != 0 {
+				t.Errorf("%d attempts stayed", len(r.attempts.open))
+			}
+			r.attempts.mu.Unlock()
+		}
+	})
+}
