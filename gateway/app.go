@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"github.com/labstack/echo/v4"
 	"github.com/redis/go-redis/v9"
 
+	"posthouse/adapter"
 	"posthouse/callback"
 	"posthouse/internal/login"
 	"posthouse/internal/wxsim"
@@ -27,9 +29,10 @@ type App struct {
 	cfg      Config
 	log      *slog.Logger
 	listener net.Listener
-	replica  string // an opaque name, made anew at each start
+	replica  string // an opaque name, made anew at each start unless configured
 
 	redis    redis.UniversalClient // nil without Redis
+	router   *adapter.Router       // nil without Redis
 	io       *socketio.Server
 	accounts *accounts
 	issuer   *login.Issuer
@@ -51,7 +54,7 @@ func New(cfg Config) (*App, error) {
 	if err := cfg.Normalize(); err != nil {
 		return nil, err
 	}
-	a := &App{cfg: cfg, log: slog.Default(), replica: newReplicaName()}
+	a := &App{cfg: cfg, log: slog.Default(), replica: cmp.Or(cfg.Replica, newReplicaName())}
 	if err := a.build(); err != nil {
 		a.release()
 		return nil, err
@@ -67,6 +70,12 @@ func (a *App) build() (err error) {
 		if a.redis, err = newRedis(a.cfg.RedisURL); err != nil {
 			return err
 		}
+		a.router, err = adapter.NewRouter(a.redis, adapter.RouterOptions{
+			Tag: a.replica, Advertise: a.advertised(), Key: a.cfg.AdapterKey, Logger: a.log,
+		})
+		if err != nil {
+			return keyError("POSTHOUSE_REPLICA", a.replica, err.Error())
+		}
 	}
 	a.metrics = newMetrics(func() float64 {
 		if a.io == nil {
@@ -76,7 +85,7 @@ func (a *App) build() (err error) {
 	})
 	a.health = &health{redis: a.redis, replica: a.replica}
 	a.admit = newAdmission(&a.cfg, a.metrics)
-	if a.io, err = newSocketIO(&a.cfg, a.redis, a.admit, a.log); err != nil {
+	if a.io, err = newSocketIO(&a.cfg, a.redis, a.router, a.admit, a.log); err != nil {
 		return err
 	}
 	if err := a.buildLogin(); err != nil {
@@ -167,6 +176,28 @@ func (a *App) spoolPath() string {
 	}
 	_, port, _ := net.SplitHostPort(a.listener.Addr().String())
 	return filepath.Join(os.TempDir(), "posthouse-"+port+".spool")
+}
+
+// advertised is where other replicas reach this one: as configured, or the listen
+// address, or for a wildcard the first address of this machine that others may see.
+func (a *App) advertised() string {
+	if a.cfg.Advertise != "" {
+		return a.cfg.Advertise
+	}
+	addr := a.listener.Addr().(*net.TCPAddr)
+	if !addr.IP.IsUnspecified() {
+		return addr.String()
+	}
+	host := "127.0.0.1"
+	if all, err := net.InterfaceAddrs(); err == nil {
+		for _, n := range all {
+			if ip, ok := n.(*net.IPNet); ok && ip.IP.IsGlobalUnicast() {
+				host = ip.IP.String()
+				break
+			}
+		}
+	}
+	return net.JoinHostPort(host, strconv.Itoa(addr.Port))
 }
 
 // localURL is where this process reaches itself.

@@ -32,7 +32,8 @@ type Config struct {
 	RedisURL   []string `name:"redis-url" env:"POSTHOUSE_REDIS_URL" sep:"," placeholder:"URL" help:"redis:// or rediss:// URL; several for a cluster, redis+sentinel:// for Sentinel. Without it everything is in memory." group:"Cluster"`
 	Adapter    string   `env:"POSTHOUSE_ADAPTER" default:"redis" enum:"redis,sharded,streams" help:"redis, sharded or streams." group:"Cluster"`
 	AdapterKey string   `env:"POSTHOUSE_ADAPTER_KEY" default:"socket.io" help:"Channel prefix, as Node's." group:"Cluster"`
-	Advertise  string   `env:"POSTHOUSE_ADVERTISE" placeholder:"HOST:PORT" help:"Address other replicas reach this one at." group:"Cluster"`
+	Advertise  string   `env:"POSTHOUSE_ADVERTISE" placeholder:"HOST:PORT" help:"Address other replicas reach this one at; found out when empty." group:"Cluster"`
+	Replica    string   `env:"POSTHOUSE_REPLICA" placeholder:"TAG" help:"Name of this replica in session ids, for balancers that route by it: 2 to 16 letters and digits. Random when empty." group:"Cluster"`
 
 	Origins        []string       `env:"POSTHOUSE_ORIGINS" sep:"," placeholder:"ORIGIN" help:"Origins allowed beside the same one, such as https://www.example.com." group:"Web"`
 	RequireOrigin  bool           `env:"POSTHOUSE_REQUIRE_ORIGIN" help:"Refuse upgrades and POSTs without an Origin header." group:"Web"`

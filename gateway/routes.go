@@ -34,7 +34,11 @@ func (a *App) buildRoutes() error {
 		e.Any("/sim/*", mount(sim))
 	}
 	// Last and least: /ws/signup wins where the path is /ws.
-	e.Any(a.cfg.SocketIOPath+"/*", mount(a.admit.middleware(a.io, opensConnection)))
+	var server http.Handler = a.io
+	if a.router != nil {
+		server = a.router.Middleware(server)
+	}
+	e.Any(a.cfg.SocketIOPath+"/*", mount(a.admit.middleware(server, opensConnection)))
 	a.echo = e
 	return nil
 }

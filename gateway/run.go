@@ -21,7 +21,7 @@ func (a *App) Run(ctx context.Context) error {
 	defer end()
 	server := a.newServer(a.echo)
 	var tasks sync.WaitGroup
-	failed := make(chan error, 3)
+	failed := make(chan error, 4)
 	tasks.Go(func() {
 		if err := server.Serve(a.listener); !errors.Is(err, http.ErrServerClosed) {
 			failed <- fmt.Errorf("gateway: serve: %w", err)
@@ -38,6 +38,13 @@ func (a *App) Run(ctx context.Context) error {
 		}
 	}
 	tasks.Go(func() { a.login.run(background) })
+	if a.router != nil {
+		tasks.Go(func() {
+			if err := a.router.Run(background); err != nil {
+				failed <- err
+			}
+		})
+	}
 	stopMetrics, err := a.serveMetrics(&tasks, failed)
 	if err != nil {
 		return errors.Join(err, server.Close())

@@ -18,7 +18,7 @@ import (
 const maxLoginPayload = 16 << 10
 
 // newSocketIO makes the Socket.IO server with the adapter the configuration names.
-func newSocketIO(cfg *Config, rdb redis.UniversalClient, admit *admission, log *slog.Logger) (*socketio.Server, error) {
+func newSocketIO(cfg *Config, rdb redis.UniversalClient, router *adapter.Router, admit *admission, log *slog.Logger) (*socketio.Server, error) {
 	o := &socketio.Options{
 		Engine: engineio.Options{
 			Path:       cfg.SocketIOPath + "/",
@@ -36,6 +36,9 @@ func newSocketIO(cfg *Config, rdb redis.UniversalClient, admit *admission, log *
 			s.leave()
 		},
 		Logger: log,
+	}
+	if router != nil {
+		o.Engine.GenerateID = router.NewID
 	}
 	if rdb != nil {
 		switch cfg.Adapter {

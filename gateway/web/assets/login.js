@@ -109,7 +109,7 @@ async function begin({ refresh = false } = {}) {
 
 async function waiting() {
   if (attempt.code) {
-    $("typed-code").textContent = attempt.code.replace(/(\d{4})(\d+)/, "$1 $2");
+    $("typed-code").textContent = attempt.code.replace(/^(.{4})(.+)$/, "$1 $2");
     show("typed");
     return startClock();
   }
