@@ -159,11 +159,17 @@ func (a *account) bind(ctx context.Context, q wechat.Query, body string) binding
 // contentKey names what happened, whichever delivery tells it (WECHAT.md §2.7).
 func (a *account) contentKey(d *delivery) string {
 	m := &d.push.Message
-	if m.MsgID != "" && !m.IsEvent() {
-		return digest(a.AppID, m.From, m.MsgID)
+	_, scanned := m.Scene()
+	switch {
+	case m.MsgID != "" && !m.IsEvent():
+		return digest(a.AppID, m.From, m.MsgID) // the id alone has been seen twice
+	case scanned || m.Is(wechat.EventUnsubscribe):
+		return digest(a.AppID, m.From, strconv.FormatInt(m.Created.Unix(), 10),
+			strings.ToLower(m.Event), m.EventKey, m.Ticket)
 	}
-	return digest(a.AppID, m.From, strconv.FormatInt(m.Created.Unix(), 10),
-		strings.ToLower(m.Type), strings.ToLower(m.Event), m.EventKey, m.Ticket, m.OpenID, m.Content)
+	// Other events differ in fields that are not ours to know: two finished
+	// template messages, two places in one second.
+	return digest(a.AppID, string(d.push.Body))
 }
 
 // deliveryKey names one delivery: WeChat's retry of the same push has another.

@@ -86,6 +86,24 @@ func TestWhatIsNoLoginGoesOnUnchanged(t *testing.T) {
 	}
 }
 
+// Events that differ in a field we do not know are two events.
+func TestTwoEventsOfOneSecondAreBothForwarded(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, forwarding)
+	var asked atomic.Int32
+	r.SetUpstreamTransport(roundTrip(func(req *http.Request) (*http.Response, error) {
+		asked.Add(1)
+		return replies("ok")(req)
+	}))
+	body := event(alice, "TEMPLATESENDJOBFINISH", "", time.Now())
+	for _, id := range []string{"1", "2", "2"} {
+		r.send(secure(strings.Replace(body, "</xml>", "<MsgID>"+id+"</MsgID></xml>", 1)))
+	}
+	if n := asked.Load(); n != 2 {
+		t.Errorf("forwarded %d times, want 2", n)
+	}
+}
+
 func TestABadUpstreamIsNeverWeChatsConcern(t *testing.T) {
 	t.Parallel()
 	for name, transport := range map[string]roundTrip{

@@ -206,6 +206,7 @@ func (r *Receiver) Check(q Query, now time.Time) error {
 // Push is an opened push, and what an answer to it needs.
 type Push struct {
 	Message Message
+	Body    []byte // the readable message, as it was signed or sealed
 
 	appID string
 	nonce string
@@ -266,6 +267,6 @@ func (r *Receiver) finish(p *Push, outerTo string, body []byte) (*Push, error) {
 	if outerTo != "" && outerTo != m.To || r.originalID != "" && r.originalID != m.To {
 		return nil, refuse(ReasonAccount)
 	}
-	p.Message, p.json = m, isJSON(body)
+	p.Message, p.Body, p.json = m, body, isJSON(body)
 	return p, nil
 }
