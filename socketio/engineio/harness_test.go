@@ -279,6 +279,7 @@ type socket struct {
 	header http.Header
 	events chan event
 	reader ws.Reader
+	pong   []byte // payload of the last pong; read it after a later message
 	early  *bufio.Reader
 }
 
@@ -357,6 +358,9 @@ func (s *socket) Message(op ws.Opcode, payload []byte) error {
 var errClosedByServer = errors.New("closed by the server")
 
 func (s *socket) Control(op ws.Opcode, payload []byte) error {
+	if op == ws.Pong {
+		s.pong = bytes.Clone(payload)
+	}
 	if op != ws.Close {
 		return nil
 	}
@@ -398,6 +402,10 @@ func itoa(n int) string {
 // appendMasked appends a text frame of a client.
 func appendMasked(dst []byte, text string) []byte {
 	return ws.AppendMaskedFrame(dst, ws.Text, []byte(text), [4]byte{9, 8, 7, 6})
+}
+
+func ping(payload string) []byte {
+	return ws.AppendMaskedFrame(nil, ws.Ping, []byte(payload), [4]byte{5, 6, 7, 8})
 }
 
 // stall stops the client's reading for good.

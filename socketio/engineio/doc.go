@@ -1,0 +1,43 @@
+// Package engineio is an Engine.IO server: sessions of messages over HTTP
+// long-polling and WebSocket (and WebTransport, see package webtransport), for
+// the clients of revision 4 and, with Options.AllowEIO3, of revision 3. It is the
+// floor below socketio, and of use on its own.
+//
+// A [Server] is an http.Handler. For each new session it calls Options.Accept,
+// which returns the [Handler] of that session; the handler takes what comes, and
+// sends through its [Session]. The names of Node's engine.io became Go shapes:
+//
+//	engine.on("connection")     Options.Accept
+//	socket.on("message")        Handler.Receive
+//	socket.on("close")          Handler.Closed
+//	socket.on("upgrade")        UpgradeHandler.Upgraded
+//	socket.send(data, cb)       Session.Send, Session.AfterFlush
+//	socket.close(discard)       Session.Close, Session.Discard
+//	engine.use(fn)              Options.Middlewares, RefuseRequest
+//	"connection_error"          Options.OnConnectionError
+//	engine.close()              Server.Shutdown
+//
+// # Order and pressure
+//
+// The calls of one handler never overlap, Receive calls come in the order of the
+// wire, also across an upgrade, and Closed comes last. Sending never blocks: what
+// a transport cannot take waits, up to Options.MaxBuffered bytes, and a peer that
+// is slower than that is closed. A handler that has enough returns [ErrPause];
+// then nothing is read until [Session.Resume], and TCP holds the peer back.
+//
+// # Stricter than Node
+//
+// On purpose: requests from foreign origins are refused unless CORS (or
+// Options.AnyOrigin) allows them; JSONP is off; session ids are wholly random;
+// bodies, payloads and control packets have limits in time and number.
+//
+// # Goroutines
+//
+// A WebSocket leaves net/http after its handshake. One goroutine reads it, which
+// the server counts, and which holds no buffer while it waits; another one writes,
+// only while the peer is slow. A poll is the goroutine of its request. Heartbeats
+// are timers. A session's Closed runs on a goroutine of its own, and all sessions
+// of a server share one that writes what SendSoon queued, while there is any.
+// [Server.Shutdown] waits for all of them, except the requests, which belong to
+// net/http.
+package engineio

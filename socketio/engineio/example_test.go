@@ -1,0 +1,115 @@
+package engineio_test
+
+import (
+	"context"
+	"errors"
+	"log"
+	"net/http"
+	"time"
+
+	"posthouse/socketio/engineio"
+)
+
+// echoHandler sends every message back.
+type echoHandler struct{ session *engineio.Session }
+
+func (h *echoHandler) Receive(m engineio.Message) error { return h.session.SendMessages(m) }
+
+func (h *echoHandler) Closed(reason engineio.Reason, err error) {
+	log.Println(h.session.ID(), "closed:", reason, err)
+}
+
+func Example() {
+	engine := engineio.NewServer(&engineio.Options{
+		Accept: func(s *engineio.Session, r *http.Request) (engineio.Handler, error) {
+			return &echoHandler{s}, nil
+		},
+	})
+	http.Handle("/engine.io/", engine)
+	log.Fatal(http.ListenAndServe("localhost:3000", nil))
+}
+
+func ExampleNewServer() {
+	engineio.NewServer(&engineio.Options{
+		Path:         "/realtime/",
+		PingInterval: 10 * time.Second,
+		AllowEIO3:    true,
+		CORS:         &engineio.CORS{Origins: []string{"https://app.example"}, Credentials: true},
+		AllowRequest: func(r *http.Request) error {
+			if r.Header.Get("Authorization") == "" {
+				return errors.New("who are you?") // the client sees this text
+			}
+			return nil
+		},
+	})
+}
+
+func ExampleServer_Shutdown() {
+	engine := engineio.NewServer(nil)
+	server := &http.Server{Handler: engine}
+	// … serve, until it is time to end:
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := engine.Shutdown(ctx); err != nil { // first, so that waiting polls are answered
+		log.Print(err)
+	}
+	server.Shutdown(ctx)
+}
+
+func ExampleFrame() {
+	var members []*engineio.Session
+	// Encoded once, shared by all.
+	f := engineio.NewFrame(engineio.Message{Data: []byte("hello, all")}, true)
+	for _, s := range members {
+		s.SendSoon(f)
+	}
+}
+
+// queueing hands messages to a worker, and lets the peer wait when that is behind.
+type queueing struct {
+	session *engineio.Session
+	queue   chan []byte
+}
+
+func (q *queueing) Receive(m engineio.Message) error {
+	q.queue <- append([]byte(nil), m.Data...) // has room: see below
+	if len(q.queue) == cap(q.queue) {
+		return engineio.ErrPause
+	}
+	return nil
+}
+
+func (q *queueing) Closed(engineio.Reason, error) { close(q.queue) }
+
+func (q *queueing) work(do func([]byte)) {
+	for m := range q.queue {
+		full := len(q.queue) == cap(q.queue)-1
+		do(m)
+		if full {
+			q.session.Resume()
+		}
+	}
+}
+
+func ExampleSession_Resume() {
+	engineio.NewServer(&engineio.Options{
+		Accept: func(s *engineio.Session, r *http.Request) (engineio.Handler, error) {
+			q := &queueing{session: s, queue: make(chan []byte, 64)}
+			go q.work(func(m []byte) { log.Printf("%s", m) })
+			return q, nil
+		},
+	})
+}
+
+func ExampleRefuseRequest() {
+	admin := func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("X-Admin") == "" {
+				engineio.RefuseRequest(w, r, errors.New("not an admin"))
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+	}
+	engineio.NewServer(&engineio.Options{Middlewares: []func(http.Handler) http.Handler{admin}})
+}
