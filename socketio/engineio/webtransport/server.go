@@ -31,8 +31,8 @@ type Options struct {
 	// one they trust, or of ECDSA, valid for less than 14 days and named by its
 	// hash in the page (serverCertificateHashes).
 	TLS *tls.Config
-	// IdleTimeout closes QUIC connections on which nothing moves; default 45 s,
-	// which is longer than the heartbeat.
+	// IdleTimeout closes QUIC connections on which nothing moves; default 45 s.
+	// It must be longer than the engine's PingInterval, whose pings move.
 	IdleTimeout time.Duration
 	// Logger is told of connections that fail; default: nobody is.
 	Logger *slog.Logger
