@@ -22,7 +22,7 @@ var version = "development"
 // commands is what the binary can do; serve is the default.
 type commands struct {
 	Serve   serve            `cmd:"" default:"withargs" help:"Run the gateway (the default)."`
-	Wxsim   simulate         `cmd:"" help:"Run the local WeChat alone, for several replicas."`
+	Wxsim   wxsimCommands    `cmd:"" help:"Run the local WeChat alone, or scenarios and load against gateways."`
 	Version kong.VersionFlag `help:"Print the version."`
 }
 

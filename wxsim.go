@@ -5,7 +5,14 @@ import (
 	"os"
 
 	"posthouse/internal/wxsim"
+	"posthouse/internal/wxsim/scenario"
 )
+
+// wxsimCommands is what the local WeChat can do; to serve is the default.
+type wxsimCommands struct {
+	Serve    simulate         `cmd:"" default:"withargs" help:"Serve the local WeChat (the default)."`
+	Scenario scenario.Command `cmd:"" help:"Play scenarios, or a load of logins with faults, and judge what became of them."`
+}
 
 // simulate runs the local WeChat in a process of its own.
 type simulate struct {

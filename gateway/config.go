@@ -181,6 +181,7 @@ func (c *Config) Normalize() error {
 	if _, port, err := net.SplitHostPort(c.Addr); err != nil || port == "" {
 		return keyError("POSTHOUSE_ADDR", c.Addr, "write host:port or :port, such as :3000")
 	}
+	c.RedisURL = slices.DeleteFunc(c.RedisURL, func(s string) bool { return strings.TrimSpace(s) == "" })
 	c.SocketIOPath = "/" + strings.Trim(c.SocketIOPath, "/")
 	if c.SocketIOPath == "/" {
 		return keyError("POSTHOUSE_SOCKETIO_PATH", "/", "name a path, such as /socket.io")
