@@ -2,6 +2,7 @@ package socketio
 
 import (
 	"encoding/json"
+	"iter"
 	"net"
 	"net/http"
 	"net/url"
@@ -63,16 +64,36 @@ func (o *opening) handshake(auth json.RawMessage) *Handshake {
 		Query:   map[string]string{},
 		Auth:    auth,
 	}
-	for rest := o.headers; rest != ""; {
-		var name, value string
-		name, rest, _ = strings.Cut(rest, "\x00")
-		value, rest, _ = strings.Cut(rest, "\x00")
+	for name, value := range o.all() {
 		h.Headers[name] = value
 	}
 	if _, query, ok := strings.Cut(o.url, "?"); ok {
 		h.Query = flatQuery(query)
 	}
 	return h
+}
+
+// all walks the packed headers.
+func (o *opening) all() iter.Seq2[string, string] {
+	return func(yield func(name, value string) bool) {
+		for rest := o.headers; rest != ""; {
+			var name, value string
+			name, rest, _ = strings.Cut(rest, "\x00")
+			value, rest, _ = strings.Cut(rest, "\x00")
+			if !yield(name, value) {
+				return
+			}
+		}
+	}
+}
+
+func (o *opening) header(name string) string {
+	for n, value := range o.all() {
+		if strings.EqualFold(n, name) {
+			return value
+		}
+	}
+	return ""
 }
 
 // flatQuery parses a query string; the last of equal keys wins (section 1.1).

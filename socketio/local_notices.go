@@ -62,7 +62,7 @@ func (l *Local) deliverNotices() {
 		l.notices.queue = nil
 		l.mu.Unlock()
 		for _, n := range queue {
-			l.tell(n, hooks)
+			l.guard(func() { l.tell(n, hooks) }) // a panic must not stop the next ones
 		}
 		l.mu.Lock()
 	}

@@ -3,7 +3,6 @@ package socketio
 import (
 	"context"
 	"encoding/json"
-	"net/http"
 	"sync"
 	"sync/atomic"
 
@@ -81,10 +80,8 @@ func (s *Socket) Auth(dst any) error { return json.Unmarshal(s.auth, dst) }
 // are not Socket.IO packets.
 func (s *Socket) Conn() *engineio.Session { return s.conn.session }
 
-// Header returns a header of the first request of the connection.
-func (s *Socket) Header(name string) string {
-	return s.Handshake().Headers[http.CanonicalHeaderKey(name)]
-}
+// Header returns a header of the first request of the connection, "" without one.
+func (s *Socket) Header(name string) string { return s.conn.opening.header(name) }
 
 // Context returns the context that lives as long as the socket. Its cause is a
 // *DisconnectError; its values are those of Options.ConnContext.
