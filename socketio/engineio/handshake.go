@@ -42,11 +42,12 @@ func (s *Session) accept(r *http.Request) *ConnectionError {
 		s.handler = ignore{}
 		return nil
 	}
-	var err error
+	err := errPanic
 	func() {
 		// finish, should the session end meanwhile, waits for recv.
 		s.recv.Lock()
 		defer s.recv.Unlock()
+		defer s.guard()
 		s.handler, err = s.srv.o.Accept(s, r)
 		if err != nil {
 			s.handler = nil

@@ -148,6 +148,7 @@ func (s *Session) receivePayload(r *http.Request, pl *polling, body []byte, octe
 		s.setCork(pl, false)
 		s.recv.Unlock()
 	}()
+	defer s.guard()
 	if pl.jsonp {
 		var ok bool
 		if body, ok = jsonpBody(body); !ok {

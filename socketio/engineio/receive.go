@@ -2,6 +2,7 @@ package engineio
 
 import (
 	"errors"
+	"runtime/debug"
 	"time"
 )
 
@@ -11,6 +12,17 @@ var (
 	errOver  = errors.New("engineio: session is over")
 	errFlood = errors.New("engineio: too many control packets")
 )
+
+var errPanic = errors.New("engineio: handler panicked")
+
+// guard ends the session when its handler panics; the process lives. It is for
+// deferring around calls of the handler.
+func (s *Session) guard() {
+	if v := recover(); v != nil {
+		s.srv.log.Error("engineio: handler panicked", "panic", v, "stack", string(debug.Stack()))
+		s.end(ReasonForcedClose, errPanic)
+	}
+}
 
 // receive takes one packet from the current transport. The caller holds recv.
 // ErrPause and errOver stop the delivery of what follows.

@@ -2,75 +2,16 @@ package engineio
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"maps"
-	"math"
 	"net/http"
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"posthouse/socketio/engineio/internal/ws"
 )
-
-// Options configures a Server. The zero value of a field means Node's default.
-type Options struct {
-	// Accept is called for each new session, after the open packet was queued
-	// and before any message is delivered. It returns the handler of the
-	// session. r is valid only during the call: copy what is needed.
-	Accept func(s *Session, r *http.Request) (Handler, error)
-
-	Path              string        // default "/engine.io/"; "/socket.io/" when under socketio
-	Transports        []string      // default polling, websocket
-	PingInterval      time.Duration // default 25 s
-	PingTimeout       time.Duration // default 20 s
-	UpgradeTimeout    time.Duration // default 10 s
-	MaxPayload        int64         // bytes, default 1e6
-	MaxBuffered       int           // bytes waiting for a slow peer, default 1 MiB (at least MaxPayload)
-	DisallowUpgrades  bool
-	AllowEIO3         bool
-	AllowRequest      func(r *http.Request) error
-	Middlewares       []func(http.Handler) http.Handler
-	CORS              *CORS
-	InitialPacket     *Message
-	Cookie            *http.Cookie // name and attributes of the handshake cookie; nil = none
-	HTTPCompression   *HTTPCompression
-	PerMessageDeflate *PerMessageDeflate
-	GenerateID        func(r *http.Request) (string, error)
-	OnConnectionError func(*ConnectionError)
-	OnInitialHeaders  func(h http.Header, r *http.Request)
-	OnHeaders         func(h http.Header, r *http.Request)
-	Logger            *slog.Logger
-
-	// WriteTimeout is how long a WebSocket peer may take no byte of what is
-	// written to it, default 10 s; negative: as long as the heartbeat allows.
-	WriteTimeout time.Duration
-	// MaxPackets is the number of packets in one polling payload, default 1000;
-	// negative: no limit.
-	MaxPackets int
-	// BodyTimeout is how long the body of a POST may take, default 10 s, in
-	// which at least 1 KB/s must arrive after the first 2 s; negative: no limit.
-	BodyTimeout time.Duration
-	// MaxControl is the number of packets and WebSocket frames without a message
-	// (pings, pongs and their like) that a session may send within a second,
-	// default 10 or twice what the heartbeat needs. More are dropped, ten times
-	// as many close the session.
-	MaxControl int
-	// JSONP serves clients that load answers as scripts (section 1.10 of the
-	// protocol notes). Node does; here it is off, because a script can be loaded
-	// by any page.
-	JSONP bool
-	// AnyOrigin takes requests from pages of every origin, as Node does. Without
-	// it a request that names a foreign origin which CORS does not allow is
-	// refused with 403.
-	AnyOrigin bool
-	// NoTrailingSlash takes requests whose path merely begins with Path
-	// (addTrailingSlash: false).
-	NoTrailingSlash bool
-}
 
 // Server is an Engine.IO server; it is an http.Handler.
 type Server struct {
@@ -121,15 +62,6 @@ func NewServer(o *Options) *Server {
 	return srv
 }
 
-// controlFrames is MaxControl in the terms of the WebSocket layer, which always
-// has a limit.
-func (o *Options) controlFrames() int {
-	if o.MaxControl < 0 {
-		return math.MaxInt32 / 10
-	}
-	return o.MaxControl
-}
-
 func (srv *Server) setCompression() {
 	if d := srv.o.PerMessageDeflate; d != nil {
 		srv.deflate = &ws.DeflateOptions{Threshold: d.Threshold, Level: d.Level}
@@ -143,49 +75,6 @@ func (srv *Server) setCompression() {
 			srv.compressFrom = -1
 		}
 	}
-}
-
-func (o *Options) setDefaults() {
-	setDefault(&o.Path, "/engine.io")
-	o.Path = strings.TrimSuffix(o.Path, "/")
-	if !o.NoTrailingSlash {
-		o.Path += "/"
-	}
-	if o.Transports == nil {
-		o.Transports = []string{transportPolling, transportWebSocket}
-	}
-	setDefault(&o.PingInterval, 25*time.Second)
-	setDefault(&o.PingTimeout, 20*time.Second)
-	setDefault(&o.UpgradeTimeout, 10*time.Second)
-	setDefault(&o.WriteTimeout, 10*time.Second)
-	setDefault(&o.MaxPackets, 1000)
-	setDefault(&o.BodyTimeout, 10*time.Second)
-	setDefault(&o.MaxControl, max(10, 2*int(time.Second/o.PingInterval)))
-	setDefault(&o.MaxPayload, 1e6)
-	setDefault(&o.MaxBuffered, 1<<20)
-	o.MaxBuffered = max(o.MaxBuffered, int(o.MaxPayload))
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
-}
-
-func setDefault[T comparable](p *T, v T) {
-	var zero T
-	if *p == zero {
-		*p = v
-	}
-}
-
-// upgradesJSON lists what a polling session may upgrade to.
-func (o *Options) upgradesJSON() []byte {
-	list := []string{}
-	for _, t := range []string{transportWebSocket, transportWebTransport} {
-		if !o.DisallowUpgrades && slices.Contains(o.Transports, t) {
-			list = append(list, t)
-		}
-	}
-	b, _ := json.Marshal(list) // strings only
-	return b
 }
 
 // ServeHTTP serves the requests below Options.Path, and 404 for the rest.

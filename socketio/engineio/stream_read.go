@@ -214,13 +214,19 @@ func (st *stream) feed(p []byte) (int, error) {
 	s.mu.Lock()
 	st.corked = !st.over
 	s.mu.Unlock()
-	n, err := st.reader.Feed(p, st)
+	n, err := st.deliver(p)
 	s.mu.Lock()
 	st.corked, st.wrote = false, false
 	st.kick()
 	st.replied = st.wrote
 	s.mu.Unlock()
 	return n, err
+}
+
+func (st *stream) deliver(p []byte) (n int, err error) {
+	n, err = len(p), errOver // if the handler panics
+	defer st.s.guard()
+	return st.reader.Feed(p, st)
 }
 
 // Message implements ws.Handler.

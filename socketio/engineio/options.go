@@ -1,0 +1,155 @@
+package engineio
+
+import (
+	"encoding/json"
+	"log/slog"
+	"math"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Options configures a Server; it is read once, by NewServer. The zero value of
+// a field means Node's default. Functions are called on the goroutines of the
+// requests, so several at a time.
+type Options struct {
+	// Accept is called for each new session, after the open packet was queued
+	// and before any message is delivered. It returns the handler of the
+	// session; an error refuses the client with 403, and is not shown to it. r is
+	// valid only during the call: copy what is needed.
+	Accept func(s *Session, r *http.Request) (Handler, error)
+
+	// Path is what the path of a request must begin with, default "/engine.io/".
+	// A trailing slash is added.
+	Path string
+	// NoTrailingSlash leaves the slash away (addTrailingSlash: false).
+	NoTrailingSlash bool
+	// Transports lists what is enabled, default "polling" and "websocket".
+	Transports []string
+	// DisallowUpgrades announces no upgrade to clients that poll.
+	DisallowUpgrades bool
+	// AllowEIO3 serves clients of revision 3 too (those of Socket.IO v1 and v2).
+	AllowEIO3 bool
+	// JSONP serves clients that load answers as scripts (section 1.10 of the
+	// protocol notes). Node does; here it is off, because a script can be loaded
+	// by any page.
+	JSONP bool
+
+	// PingInterval is the time from a pong to the next ping, default 25 s.
+	PingInterval time.Duration
+	// PingTimeout is how long a pong may take, default 20 s.
+	PingTimeout time.Duration
+	// UpgradeTimeout is how long an upgrade may take, default 10 s.
+	UpgradeTimeout time.Duration
+	// WriteTimeout is how long a WebSocket peer may take no byte of what is
+	// written to it, default 10 s; negative: as long as the heartbeat allows.
+	WriteTimeout time.Duration
+	// BodyTimeout is how long the body of a POST may take, default 10 s, in
+	// which at least 1 KB/s must arrive after the first 2 s; negative: no limit.
+	BodyTimeout time.Duration
+
+	// MaxPayload is the size of a message, and of the body of a POST, in bytes;
+	// default 1e6. Clients are told.
+	MaxPayload int64
+	// MaxBuffered is how many bytes may wait for a slow peer, default 1 MiB, at
+	// least MaxPayload. Beyond, the session is closed with ErrSlow.
+	MaxBuffered int
+	// MaxPackets is the number of packets in one polling payload, default 1000;
+	// negative: no limit.
+	MaxPackets int
+	// MaxControl is the number of packets and WebSocket frames without a message
+	// (pings, pongs and their like) that a session may send within a second,
+	// default 10 or twice what the heartbeat needs. More are dropped, ten times
+	// as many close the session. Negative: no limit.
+	MaxControl int
+
+	// AllowRequest decides about new sessions, whatever the transport; it is not
+	// asked about upgrades. The text of its error is the answer's message.
+	AllowRequest func(r *http.Request) error
+	// AnyOrigin takes requests from pages of every origin, as Node does. Without
+	// it a request that names a foreign origin which CORS does not allow is
+	// refused with 403.
+	AnyOrigin bool
+	// CORS lets pages of other origins in; nil: none.
+	CORS *CORS
+	// Middlewares stand before everything but CORS, the first one outermost, for
+	// every request of every transport. See RefuseRequest.
+	Middlewares []func(http.Handler) http.Handler
+
+	// InitialPacket is a message that every session gets with the open packet.
+	InitialPacket *Message
+	// Cookie has the name (default "io") and the attributes (default path "/",
+	// SameSite=Lax; always HttpOnly) of a cookie with the session id, which the
+	// answer to a polling handshake sets; nil: none.
+	Cookie *http.Cookie
+	// HTTPCompression configures the compression of polling answers; nil: on,
+	// from 1024 bytes.
+	HTTPCompression *HTTPCompression
+	// PerMessageDeflate turns the compression of WebSockets on; nil: off.
+	PerMessageDeflate *PerMessageDeflate
+	// GenerateID makes the session ids, which must be unique and hard to guess;
+	// nil: 120 random bits.
+	GenerateID func(r *http.Request) (string, error)
+
+	// OnConnectionError learns of every refused request.
+	OnConnectionError func(*ConnectionError)
+	// OnInitialHeaders may change the headers of the answer that opens a session,
+	// OnHeaders those of every answer but refusals.
+	OnInitialHeaders func(h http.Header, r *http.Request)
+	OnHeaders        func(h http.Header, r *http.Request)
+	// Logger gets what nobody else is told, such as panics of handlers; nil: none.
+	Logger *slog.Logger
+}
+
+func (o *Options) setDefaults() {
+	setDefault(&o.Path, "/engine.io")
+	o.Path = strings.TrimSuffix(o.Path, "/")
+	if !o.NoTrailingSlash {
+		o.Path += "/"
+	}
+	if o.Transports == nil {
+		o.Transports = []string{transportPolling, transportWebSocket}
+	}
+	setDefault(&o.PingInterval, 25*time.Second)
+	setDefault(&o.PingTimeout, 20*time.Second)
+	setDefault(&o.UpgradeTimeout, 10*time.Second)
+	setDefault(&o.WriteTimeout, 10*time.Second)
+	setDefault(&o.MaxPackets, 1000)
+	setDefault(&o.BodyTimeout, 10*time.Second)
+	setDefault(&o.MaxControl, max(10, 2*int(time.Second/o.PingInterval)))
+	setDefault(&o.MaxPayload, 1e6)
+	setDefault(&o.MaxBuffered, 1<<20)
+	o.MaxBuffered = max(o.MaxBuffered, int(o.MaxPayload))
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+}
+
+func setDefault[T comparable](p *T, v T) {
+	var zero T
+	if *p == zero {
+		*p = v
+	}
+}
+
+// upgradesJSON lists what a polling session may upgrade to.
+func (o *Options) upgradesJSON() []byte {
+	list := []string{}
+	for _, t := range []string{transportWebSocket, transportWebTransport} {
+		if !o.DisallowUpgrades && slices.Contains(o.Transports, t) {
+			list = append(list, t)
+		}
+	}
+	b, _ := json.Marshal(list) // strings only
+	return b
+}
+
+// controlFrames is MaxControl in the terms of the WebSocket layer, which always
+// has a limit.
+func (o *Options) controlFrames() int {
+	if o.MaxControl < 0 {
+		return math.MaxInt32 / 10
+	}
+	return o.MaxControl
+}
