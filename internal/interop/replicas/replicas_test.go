@@ -1,0 +1,259 @@
+// Package replicas_test runs whole clusters of the built gateway: replicas, Redis,
+// nginx and a stand-alone WeChat, the topology of docker-compose.yml without
+// containers.
+package replicas_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"posthouse/internal/interop/rig"
+	"posthouse/internal/wxsim/scenario"
+)
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	rig.RemoveBinaries()
+	os.Exit(code)
+}
+
+// logins is how many logins a run makes: fewer by default than the full thousand,
+// which POSTHOUSE_TEST_FULL asks for.
+func logins() int {
+	if os.Getenv("POSTHOUSE_TEST_FULL") != "" {
+		return 1000
+	}
+	return 200
+}
+
+// cluster is three replicas with Redis and a WeChat of their own.
+type cluster struct {
+	redis    *rig.Process
+	bases    []string
+	replicas []*rig.Process
+	ports    []int
+	sim      string
+	env      []string
+}
+
+// unlimited switches the limits off that a test from one address would meet.
+var unlimited = []string{
+	"POSTHOUSE_LIMIT_CONNECTIONS_PER_IP=off", "POSTHOUSE_LIMIT_HANDSHAKES_PER_IP=off",
+	"POSTHOUSE_LIMIT_QRCODES_PER_IP=off", "POSTHOUSE_LIMIT_QRCODES_PER_ACCOUNT=off",
+}
+
+// start runs n replicas; pushes go to the replicas that callbacks names (all when
+// empty).
+func start(t *testing.T, callbacks []int, redisArgs, env []string) *cluster {
+	t.Helper()
+	addr, server := rig.Redis(t, redisArgs...)
+	c := &cluster{redis: server}
+	simPort := rig.FreePort(t)
+	c.sim = "http://127.0.0.1:" + strconv.Itoa(simPort)
+	var urls []string
+	for i := range 3 {
+		c.ports = append(c.ports, rig.FreePort(t))
+		c.bases = append(c.bases, "http://127.0.0.1:"+strconv.Itoa(c.ports[i]))
+		if len(callbacks) == 0 || contains(callbacks, i) {
+			urls = append(urls, c.bases[i]+"/callback/wechat")
+		}
+	}
+	sim := rig.Start(t, nil, rig.Binary(t, "."), "wxsim", "--port", strconv.Itoa(simPort), "--callback", strings.Join(urls, ","))
+	sim.Ready(t, c.sim+"/sim/log")
+	c.env = append(append([]string{
+		"POSTHOUSE_REDIS_URL=redis://" + addr, "POSTHOUSE_WECHAT_SIMULATOR=" + c.sim, "POSTHOUSE_TICKET_TTL=60s",
+		"POSTHOUSE_SPOOL=" + filepath.Join(t.TempDir(), "spool"),
+	}, unlimited...), env...)
+	for i := range c.bases {
+		c.replicas = append(c.replicas, c.replica(t, i))
+	}
+	return c
+}
+
+func contains(list []int, v int) bool {
+	for _, x := range list {
+		if x == v {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *cluster) replica(t *testing.T, i int) *rig.Process {
+	t.Helper()
+	n := strconv.Itoa(i + 1)
+	env := append([]string{"POSTHOUSE_REPLICA=gw" + n}, c.env...)
+	for j, kv := range env {
+		if strings.HasPrefix(kv, "POSTHOUSE_SPOOL=") {
+			env[j] = kv + n // one process owns one spool
+		}
+	}
+	_, p := rig.GatewayAt(t, c.ports[i], env...)
+	return p
+}
+
+// nginx runs the shipped configuration in front of the replicas.
+func (c *cluster) nginx(t *testing.T, name string) string {
+	t.Helper()
+	rig.Need(t, "nginx")
+	conf, err := os.ReadFile(filepath.Join(rig.Root(), "examples", "deploy", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	port, dir := rig.FreePort(t), t.TempDir()
+	text := strings.ReplaceAll(string(conf), "listen 80;", "listen 127.0.0.1:"+strconv.Itoa(port)+";")
+	for i := range c.ports {
+		text = strings.ReplaceAll(text, "server gateway"+strconv.Itoa(i+1)+":3000", "server 127.0.0.1:"+strconv.Itoa(c.ports[i]))
+	}
+	text = "daemon off;\nerror_log stderr warn;\npid " + dir + "/nginx.pid;\n" + text
+	for _, kind := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
+		text = strings.Replace(text, "access_log off;", "access_log off;\n    "+kind+"_temp_path "+dir+"/"+kind+";", 1)
+	}
+	file := filepath.Join(dir, "nginx.conf")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	base := "http://127.0.0.1:" + strconv.Itoa(port)
+	rig.Start(t, nil, "nginx", "-c", file, "-p", dir).Ready(t, base+"/healthz")
+	return base
+}
+
+// load runs logins against gateways and fails unless none is lost, doubled or
+// misdelivered.
+func (c *cluster) load(t *testing.T, gateways []string, mix *scenario.Mix, during func()) {
+	t.Helper()
+	var progress bytes.Buffer
+	done := make(chan struct{})
+	if during != nil {
+		go func() {
+			defer close(done)
+			during()
+		}()
+	} else {
+		close(done)
+	}
+	report, err := scenario.Load(t.Context(), scenario.LoadOptions{
+		Target: scenario.Target{Gateways: gateways, Simulator: c.sim + "/sim"},
+		Logins: logins(), Concurrency: 64, Rate: 50, Mix: mix, Seed: rand.Uint64(), Output: &progress,
+	})
+	<-done
+	if err != nil {
+		t.Fatalf("%v\n%s", err, progress.String())
+	}
+	var text bytes.Buffer
+	report.Print(&text)
+	t.Log("\n" + text.String())
+	if !report.OK() || report.SignedIn == 0 {
+		t.Fail()
+	}
+}
+
+// The webhook always reaches another replica than the one that holds the socket.
+func TestLoginsWhoseWebhookIsElsewhere(t *testing.T) {
+	for _, adapter := range []string{"redis", "sharded", "streams"} {
+		t.Run(adapter, func(t *testing.T) {
+			c := start(t, []int{1, 2}, nil, []string{"POSTHOUSE_ADAPTER=" + adapter})
+			c.load(t, c.bases[:1], &scenario.Mix{PKCE: 20}, nil)
+		})
+	}
+}
+
+// People who reload, scan twice, lose their connection, on all replicas at once.
+func TestLoginsWithFaultsOnThreeReplicas(t *testing.T) {
+	c := start(t, nil, nil, nil)
+	c.load(t, c.bases, nil, nil)
+}
+
+// A replica dies at a random moment: the browsers resume elsewhere.
+func TestLoginsWhileAReplicaIsKilled(t *testing.T) {
+	c := start(t, []int{1, 2}, nil, nil)
+	gone := time.Duration(500+rand.IntN(int(logins()/50)*1000)) * time.Millisecond
+	c.load(t, c.bases, &scenario.Mix{PKCE: 20}, func() {
+		wait(gone)
+		c.replicas[0].Kill()
+		wait(time.Second)
+		c.replicas[0] = c.replica(t, 0)
+	})
+}
+
+// Redis goes away for five seconds: nothing that WeChat was told is lost.
+func TestLoginsWhileRedisIsAway(t *testing.T) {
+	dir := t.TempDir()
+	args := []string{"--appendonly", "yes", "--appendfsync", "always", "--dir", dir}
+	c := start(t, nil, args, nil)
+	c.load(t, c.bases, &scenario.Mix{PKCE: 20}, func() {
+		wait(1500 * time.Millisecond)
+		c.redis.Kill()
+		wait(5 * time.Second)
+		again := c.redis.Args
+		c.redis = rig.Start(t, nil, again[0], again[1:]...)
+	})
+}
+
+func wait(d time.Duration) {
+	timer := time.NewTimer(d)
+	<-timer.C
+}
+
+// No sticky sessions: round robin over three replicas, by the relay and by the map.
+func TestPollingBehindRoundRobin(t *testing.T) {
+	rig.NodeDir(t)
+	c := start(t, nil, nil, []string{"POSTHOUSE_TRUSTED_PROXIES=127.0.0.1/32"})
+	sessions := 1000
+	if os.Getenv("POSTHOUSE_TEST_FULL") == "" {
+		sessions = 150
+	}
+	for _, conf := range []string{"nginx.conf", "nginx-sidmap.conf"} {
+		t.Run(conf, func(t *testing.T) {
+			base := c.nginx(t, conf)
+			out := rig.Node(t, 4*time.Minute, filepath.Join("testdata", "polling.cjs"), base, strconv.Itoa(sessions))
+			t.Log(out)
+			if !strings.Contains(out, fmt.Sprintf("%d sessions, 0 bad answers", sessions)) {
+				t.Fail()
+			}
+		})
+	}
+}
+
+// A session whose replica is gone is told so at once, so that its client starts over.
+func TestADeadOwnerAnswersAtOnce(t *testing.T) {
+	c := start(t, nil, nil, nil)
+	resp, err := http.Get(c.bases[0] + "/socket.io/?EIO=4&transport=polling")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var open bytes.Buffer
+	_, _ = open.ReadFrom(resp.Body)
+	resp.Body.Close()
+	_, rest, _ := strings.Cut(open.String(), `"sid":"`)
+	sid, _, _ := strings.Cut(rest, `"`)
+	poll := func() (int, string, time.Duration) {
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		req, _ := http.NewRequestWithContext(ctx, http.MethodGet, c.bases[1]+"/socket.io/?EIO=4&transport=polling&sid="+sid, nil)
+		began := time.Now()
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		var body bytes.Buffer
+		_, _ = body.ReadFrom(resp.Body)
+		return resp.StatusCode, body.String(), time.Since(began)
+	}
+	c.replicas[0].Kill()
+	status, body, took := poll()
+	t.Logf("answered after %v", took)
+	if status != http.StatusBadRequest || body != `{"code":1,"message":"Session ID unknown"}` {
+		t.Errorf("%d %s", status, body)
+	}
+}
