@@ -69,7 +69,10 @@ func TestBrokenEnvelopesStayShut(t *testing.T) {
 	size := func(n uint32, rest string) []byte {
 		return append(binary.BigEndian.AppendUint32(make([]byte, 16), n), rest...)
 	}
+	dented := pad(size(3, "<a>"+testAppID)) // good but for one byte of the padding
+	dented[20+3+len(testAppID)] ^= 1
 	for name, e := range map[string]string{
+		"dented padding":          seal(dented),
 		"nothing":                 "",
 		"no base64":               "***",
 		"one AES block":           base64.StdEncoding.EncodeToString(make([]byte, 16)),
