@@ -33,9 +33,15 @@ type attempt struct {
 	end     context.CancelFunc
 
 	delivering atomic.Bool
-	looking    atomic.Bool
+	looks      atomic.Int64  // asked for and not yet answered; see look
+	reads      atomic.Uint64 // counts the reads of the ticket, in the order they began
 
-	mu    sync.Mutex
+	// telling orders what the page is told. It is held while browser.tell queues a
+	// message, which never waits.
+	telling sync.Mutex
+	latest  uint64 // the read that was reacted to last, guarded by telling
+
+	mu    sync.Mutex  // guards what follows
 	told  login.State // what the page was told last
 	ends  time.Time   // on this replica's clock
 	timer *time.Timer
@@ -71,6 +77,21 @@ func (a *attempt) left() time.Duration {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return time.Until(a.ends)
+}
+
+// inform tells the page what is new in t, which was read in the given order. A read
+// that began before one that was told already is stale: false.
+func (a *attempt) inform(t login.Ticket, read uint64) bool {
+	a.telling.Lock()
+	defer a.telling.Unlock()
+	if read < a.latest {
+		return false
+	}
+	a.latest = read
+	if a.news(shown(t)) {
+		a.browser.tell(t)
+	}
+	return true
 }
 
 // over ends everything that is under way for the attempt.
@@ -201,9 +222,9 @@ const pollAtMost = 2000
 
 func (n *loginNamespace) poll(ctx context.Context) {
 	some := n.attempts.next(pollAtMost)
-	ids := make([]string, len(some))
+	ids, reads := make([]string, len(some)), make([]uint64, len(some))
 	for i, a := range some {
-		ids[i] = a.ticket.ID
+		ids[i], reads[i] = a.ticket.ID, a.reads.Add(1)
 	}
 	tickets, err := n.service.Tickets(ctx, ids)
 	if err != nil {
@@ -214,9 +235,9 @@ func (n *loginNamespace) poll(ctx context.Context) {
 	for _, t := range tickets {
 		byID[t.ID] = t
 	}
-	for _, a := range some {
+	for i, a := range some {
 		t, ok := byID[a.ticket.ID]
-		n.react(ctx, a, t, ok)
+		n.react(ctx, a, t, ok, reads[i])
 	}
 	for _, id := range n.attempts.due(time.Now()) {
 		if _, err := n.service.Expire(ctx, id); err != nil {
@@ -234,30 +255,40 @@ func (n *loginNamespace) tellTheTime(some []*attempt) {
 	}
 }
 
-// look reads one ticket and does what is due; at most one look per attempt is
-// under way. nil is nobody's attempt.
+// look reads one ticket and does what is due. Whoever asks while a look is under
+// way gets one more after it, so that at most one is. nil is nobody's attempt.
 func (n *loginNamespace) look(a *attempt) {
-	if a == nil || !a.looking.CompareAndSwap(false, true) {
+	if a == nil || a.looks.Add(1) > 1 {
 		return
 	}
 	started := n.tasks.start(func() {
-		// Open before it reads: who notifies from now on gets a look of its own.
-		a.looking.Store(false)
-		t, err := n.service.Ticket(a.ctx, a.ticket.ID)
-		if err == nil || errors.Is(err, login.ErrUnauthorized) {
-			n.react(a.ctx, a, t, err == nil)
-		} else {
-			n.tellTheTime([]*attempt{a})
+		for {
+			asked := a.looks.Load()
+			n.lookOnce(a)
+			if a.looks.CompareAndSwap(asked, 0) {
+				return
+			}
 		}
 	})
 	if !started {
-		a.looking.Store(false)
+		a.looks.Store(0)
 	}
 }
 
+func (n *loginNamespace) lookOnce(a *attempt) {
+	read := a.reads.Add(1)
+	t, err := n.service.Ticket(a.ctx, a.ticket.ID)
+	if err != nil && !errors.Is(err, login.ErrUnauthorized) {
+		n.tellTheTime([]*attempt{a})
+		return
+	}
+	n.react(a.ctx, a, t, err == nil, read)
+}
+
 // react tells the browser what is new about its ticket, sends the result that is
-// there, and forgets what is over. known is false when the store lost the ticket.
-func (n *loginNamespace) react(ctx context.Context, a *attempt, t login.Ticket, known bool) {
+// there, and forgets what is over. known is false when the store lost the ticket;
+// read is the order of the read that gave t.
+func (n *loginNamespace) react(ctx context.Context, a *attempt, t login.Ticket, known bool, read uint64) {
 	if a.ctx.Err() != nil {
 		return
 	}
@@ -268,8 +299,8 @@ func (n *loginNamespace) react(ctx context.Context, a *attempt, t login.Ticket, 
 		n.attempts.drop(a)
 		return
 	}
-	if a.news(shown(t)) {
-		a.browser.tell(t)
+	if !a.inform(t, read) {
+		return
 	}
 	switch {
 	case t.Pending():
@@ -314,8 +345,10 @@ func (n *loginNamespace) handOver(a *attempt, t login.Ticket) bool {
 		return false
 	}
 	if !a.browser.hand(a.ctx, r) {
+		n.metrics.Count("delivery", t.Account, r.Event+":lost")
 		return false
 	}
+	n.metrics.Count("delivery", t.Account, r.Event+":arrived")
 	if err := n.service.Delivered(context.WithoutCancel(a.ctx), t.ID); err != nil {
 		n.log.Warn("gateway: delivery not noted", "account", t.Account, "error", err)
 	}

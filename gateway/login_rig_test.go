@@ -95,8 +95,24 @@ func inLogin(t *testing.T, n int, change func(*Config, *login.ServiceOptions), f
 
 func newReplica(t *testing.T, store *faulty, all []*replica, change func(*Config, *login.ServiceOptions)) *replica {
 	t.Helper()
-	cfg := loginConfig()
 	r := &replica{store: store, codes: &codeMaker{}}
+	r.server = sockettest.NewServer(t, &socketio.Options{
+		Logger: slog.New(slog.DiscardHandler),
+		NewAdapter: func(l *socketio.Local) (socketio.Adapter, error) {
+			return &bus{Local: l, self: r, all: all}, nil
+		},
+	})
+	cfg, o := loginConfig(), login.ServiceOptions{}
+	if change != nil {
+		change(cfg, &o)
+	}
+	r.build(t, cfg, o)
+	return r
+}
+
+// build puts the login on r's server and store, and runs it until the test ends.
+func (r *replica) build(t *testing.T, cfg *Config, o login.ServiceOptions) {
+	t.Helper()
 	keys, err := login.ParseKeys("hs256:" + strings.Repeat("A", 43))
 	if err != nil {
 		t.Fatal(err)
@@ -107,23 +123,12 @@ func newReplica(t *testing.T, store *faulty, all []*replica, change func(*Config
 	}
 	r.verify = issuer.Verify
 	m := newMetrics(func() float64 { return 0 })
-	o := login.ServiceOptions{Store: store, Issuer: issuer, QRCodes: r.codes, Counter: m}
-	if change != nil {
-		change(cfg, &o)
-	}
-	r.server = sockettest.NewServer(t, &socketio.Options{
-		Logger:        slog.New(slog.DiscardHandler),
-		ClientAddress: nil,
-		NewAdapter: func(l *socketio.Local) (socketio.Adapter, error) {
-			return &bus{Local: l, self: r, all: all}, nil
-		},
-	})
 	def := &account{Account: Account{Name: "default"}}
 	as := &accounts{list: []*account{def}, byName: map[string]*account{"": def, "default": def}}
 	r.loginNamespace = newLoginNamespace(loginDeps{
 		io: r.server.Server, cfg: cfg, accounts: as, admit: newAdmission(cfg, m), metrics: m, log: slog.New(slog.DiscardHandler),
 	})
-	o.Notifier = r.loginNamespace
+	o.Store, o.Issuer, o.QRCodes, o.Counter, o.Notifier = r.store, issuer, r.codes, m, r.loginNamespace
 	service, err := login.NewService(o)
 	if err != nil {
 		t.Fatal(err)
@@ -139,7 +144,6 @@ func newReplica(t *testing.T, store *faulty, all []*replica, change func(*Config
 		stop()
 		<-ended
 	})
-	return r
 }
 
 // bus carries server-side events from one replica to the others, as Redis does.

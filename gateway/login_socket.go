@@ -240,7 +240,7 @@ func (v *visitor) resume(ctx context.Context, e *socketio.Event) (any, error) {
 	if e.WantsAck() {
 		_ = e.Ack(stateOf(t))
 	}
-	v.n.react(ctx, v.attempt, t, true)
+	v.n.react(ctx, v.attempt, t, true, 0)
 	return nil, nil
 }
 
@@ -249,12 +249,13 @@ func (v *visitor) cancel(ctx context.Context, _ *socketio.Event) (any, error) {
 	if v.attempt == nil {
 		return nil, fail("bad_request", 0)
 	}
+	read := v.attempt.reads.Add(1)
 	t, err := v.n.service.Cancel(ctx, v.attempt.ticket.ID)
 	if err != nil {
 		return nil, err
 	}
 	v.attempt.news(shown(t)) // the answer says it
-	v.n.react(ctx, v.attempt, t, true)
+	v.n.react(ctx, v.attempt, t, true, read)
 	return stateOf(t), nil
 }
 
