@@ -176,7 +176,7 @@ type classicRequest struct {
 	Type      classicType     `json:"type"`
 	SID       string          `json:"sid,omitempty"`  // old forms of 2, 3 and 4
 	Room      string          `json:"room,omitempty"` // old forms of 2 and 3
-	Opts      *selection         `json:"opts,omitempty"`
+	Opts      *selection      `json:"opts,omitempty"`
 	Rooms     *names          `json:"rooms,omitempty"`
 	Close     *bool           `json:"close,omitempty"`
 	Data      json.RawMessage `json:"data,omitempty"`
