@@ -87,10 +87,11 @@ func (f Sender) EmitAck(event string, fn func(Args, error), args ...any) error {
 }
 
 func (s *Socket) emit(event string, args []any, f sendFlags) error {
-	if s.status.Load() == gone {
+	status := s.status.Load()
+	if status == gone {
 		return ErrDisconnected
 	}
-	if s.ns.offsets {
+	if s.ns.offsets && status == connected {
 		// So that it gets an offset and can be replayed (section 3.8).
 		return s.asBroadcast(f).Emit(event, args...)
 	}

@@ -104,7 +104,9 @@ func TestLimitPendingAcks(t *testing.T) {
 		s := srv.Socket(c.ID)
 		results := make(chan string, 8)
 		ask := func(name string) {
-			noError(t, s.EmitAck(name, func(_ socketio.Args, err error) { results <- fmt.Sprint(name, " ", errors.Is(err, socketio.ErrTimeout)) }))
+			noError(t, s.EmitAck(name, func(_ socketio.Args, err error) {
+				results <- fmt.Sprint(name, " ", errors.Is(err, socketio.ErrTimeout))
+			}))
 		}
 		for _, name := range []string{"a", "b", "c", "d"} {
 			ask(name)

@@ -50,7 +50,8 @@ func (l *Local) Broadcast(ctx context.Context, p *parser.Packet, o BroadcastOpti
 	if err != nil {
 		return err
 	}
-	l.sendAll(targets, p, frames, o.Flags)
+	tellOutgoing(targets, p)
+	sendAll(targets, frames, o.Flags)
 	return nil
 }
 

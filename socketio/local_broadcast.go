@@ -2,6 +2,7 @@ package socketio
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"posthouse/socketio/engineio"
@@ -25,12 +26,18 @@ func (l *Local) frames(p *parser.Packet, id *uint64, f BroadcastFlags) ([]*engin
 
 // sendAll sends to each target. Send never blocks, so that one slow client
 // holds up nobody.
-func (l *Local) sendAll(targets []*Socket, p *parser.Packet, frames []*engineio.Frame, f BroadcastFlags) {
+func sendAll(targets []*Socket, frames []*engineio.Frame, f BroadcastFlags) {
+	for _, s := range targets {
+		_ = s.deliver(frames, f.Volatile) // a socket that has just gone gets nothing
+	}
+}
+
+// tellOutgoing calls the OnAnyOutgoing listeners of the targets that have some.
+func tellOutgoing(targets []*Socket, p *parser.Packet) {
 	for _, s := range targets {
 		if s.hasOutgoing.Load() {
 			s.guard(func() { s.callOutgoing(p) })
 		}
-		_ = s.deliver(frames, f.Volatile) // a socket that has just gone gets nothing
 	}
 }
 
@@ -54,29 +61,20 @@ func (l *Local) BroadcastAcks(ctx context.Context, p *parser.Packet, o Broadcast
 			onAck(a.first())
 		}
 	}
-	for i, s := range targets {
-		if err := s.expect(id, answer); err != nil {
-			targets[i] = nil // gone, but counted: who is asked was decided above
-		}
-	}
+	clients = len(targets) // those that go now are counted: who is asked has been decided
+	targets = slices.DeleteFunc(targets, func(s *Socket) bool { return s.expect(id, answer) != nil })
 	var once sync.Once
 	forget := func() {
 		once.Do(func() {
 			for _, s := range targets {
-				if s != nil {
-					s.take(id)
-				}
+				s.take(id)
 			}
 		})
 	}
 	unregister := context.AfterFunc(ctx, forget)
-	for _, s := range targets {
-		if s == nil {
-			continue
-		}
-		l.sendAll([]*Socket{s}, p, frames, o.Flags)
-	}
-	return len(targets), func() { unregister(); forget() }
+	tellOutgoing(targets, p)
+	sendAll(targets, frames, o.Flags)
+	return clients, func() { unregister(); forget() }
 }
 
 // BroadcastWithAck sends p to the selected sockets of this node and gathers

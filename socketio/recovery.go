@@ -109,20 +109,28 @@ func (a *sessionAdapter) Broadcast(ctx context.Context, p *parser.Packet, o Broa
 	if p.Type != parser.Event || p.ID != nil || o.Flags.Volatile {
 		return a.Local.Broadcast(ctx, p, o)
 	}
+	own := *p
+	targets, err := a.record(&own, o)
+	tellOutgoing(targets, &own) // without the lock: it is user code
+	return err
+}
+
+// record gives p its offset, remembers and sends it.
+func (a *sessionAdapter) record(p *parser.Packet, o BroadcastOptions) ([]*Socket, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := time.Now()
 	offset := a.lastID.next(now)
-	own := *p
-	own.Data = withOffset(p.Data, offset)
-	frames, err := a.frames(&own, nil, o.Flags)
+	p.Data = withOffset(p.Data, offset)
+	frames, err := a.frames(p, nil, o.Flags)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	a.trim(now)
-	a.log = append(a.log, sentPacket{offset, now, &own, o})
-	a.sendAll(a.targets(o), &own, frames, o.Flags)
-	return nil
+	a.log = append(a.log, sentPacket{offset, now, p, o})
+	targets := a.targets(o)
+	sendAll(targets, frames, o.Flags)
+	return targets, nil
 }
 
 func withOffset(data []byte, offset string) []byte {
