@@ -66,6 +66,8 @@ func run(ctx context.Context) error {
 			return err
 		}
 		scenarios = slices.DeleteFunc(scenarios, func(s load.Scenario) bool { return !re.MatchString(s.Name) })
+	} else if !o.list {
+		scenarios = slices.DeleteFunc(scenarios, func(s load.Scenario) bool { return s.Extra })
 	}
 	if o.list {
 		for _, s := range scenarios {
@@ -144,8 +146,8 @@ func measure(ctx context.Context, l load.Load, s load.Scenario, k kind, redis *p
 	return s.Run(ctx, l, targets)
 }
 
-// separate gives the servers the last core and this process all others' first,
-// so that the one's work does not show in the other's.
+// separate keeps this process on the first core; the servers get the last, so
+// that the work of the one does not show in the other's.
 func separate() error {
 	if runtime.NumCPU() < 2 {
 		return errors.New("needs two cores: one for the servers, one for the load")

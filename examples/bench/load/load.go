@@ -62,6 +62,7 @@ type Scenario struct {
 	Servers int      // how many targets Run needs
 	Redis   bool     // whether they need REDIS_URL
 	Env     []string // what else the servers need in their environment
+	Extra   bool     // runs only when it is asked for by name
 	Run     func(ctx context.Context, l Load, targets []*Target) ([]Metric, error)
 }
 
@@ -80,6 +81,7 @@ func Scenarios() []Scenario {
 		{Name: "cluster", Servers: 2, Redis: true, Run: cluster},
 		{Name: "idle", Servers: 1, Run: idle},
 		{Name: "pings", Servers: 1, Env: []string{"PING_INTERVAL=1000"}, Run: pings},
+		{Name: "scaling", Servers: 1, Extra: true, Run: scaling},
 	}
 }
 

@@ -22,6 +22,16 @@ func CPU(pid int) (time.Duration, error) {
 	return time.Duration(ts.Nano()), nil
 }
 
+// maxConnections is how many connections the limit of descriptors leaves room for.
+func maxConnections() int {
+	var r unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &r); err != nil {
+		return 500
+	}
+	// Of the ephemeral ports about 28 000 lead from one address to one server.
+	return int(min(max(r.Cur, 1000)-200, 25_000))
+}
+
 // Memory returns the resident memory of a process in bytes.
 func Memory(pid int) (int64, error) {
 	f, err := os.Open(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
