@@ -44,11 +44,7 @@ func (s *Sim) scan(in scanBody) (outcome, error) {
 		}
 		return outcome{}, errExpiredCode
 	}
-	r, err := s.relate(c.account, in.Person)
-	if err != nil {
-		s.mu.Unlock()
-		return outcome{}, err
-	}
+	r := s.relate(c.account, in.Person)
 	c.scans++
 	r.pending = c
 	s.changed()
@@ -192,6 +188,7 @@ func (s *Sim) menu(in menuBody) (outcome, error) {
 func (s *Sim) location(in locationBody) (outcome, error) {
 	return s.act(in.personBody, func(r *relation) []happening {
 		number := func(f float64) string { return strconv.FormatFloat(f, 'f', 6, 64) }
+		r.say(chatLine{At: time.Now(), From: "person", Kind: "event", Text: "LOCATION"})
 		h := s.happens(r, "LOCATION", "", "")
 		h.message.fields = event("LOCATION",
 			field{"Latitude", number(in.Latitude), true}, field{"Longitude", number(in.Longitude), true},
@@ -220,11 +217,7 @@ func (s *Sim) act(in personBody, do func(*relation) []happening) (outcome, error
 		s.mu.Unlock()
 		return outcome{}, errNoAccount
 	}
-	r, err := s.relate(a, in.Person)
-	if err != nil {
-		s.mu.Unlock()
-		return outcome{}, err
-	}
+	r := s.relate(a, in.Person)
 	steps := do(r)
 	s.changed()
 	s.mu.Unlock()

@@ -79,8 +79,6 @@ func writeError(w http.ResponseWriter, err error) {
 	switch {
 	case errors.Is(err, errUnknownCode), errors.Is(err, errExpiredCode), errors.Is(err, errNoAccount):
 		status = http.StatusNotFound
-	case errors.Is(err, errTooManyPeople):
-		status = http.StatusTooManyRequests
 	case errors.Is(err, errDuplicateAccount):
 		status = http.StatusConflict
 	case errors.As(err, &tooLarge):

@@ -14,6 +14,26 @@
 // in the gateway's own code must not be able to hide behind the same mistake
 // here.
 //
+// Routes below the prefix ("/sim"). The API side, /cgi-bin/…, answers as
+// api.weixin.qq.com and mp.weixin.qq.com do. People are driven by JSON:
+//
+//	POST /scan      {person, ticket|scene|url, follow?}   camera; a stranger causes nothing unless he follows
+//	POST /follow    {person}      the follow page of the last scan, else from the search
+//	POST /unfollow  {person}
+//	POST /text      {person, text}
+//	POST /menu      {person, key|url}
+//	POST /location  {person, latitude, longitude}
+//	POST /event     {person, event, fields}               any other event
+//	POST /people    {person, follows?}                    how things stood before; nothing is pushed
+//	GET  /log       ?limit=&person=&event=&since=         pushes, newest first; DELETE clears
+//	POST /faults    {rules, seed?} replaces all, one rule is added; GET lists, DELETE ?kind= removes
+//	POST /clock     ?advance=2h                           the platform's time goes on; GET reads it
+//	POST /accounts, PATCH /accounts/{id}, POST /accounts/{id}/kill-tokens, POST /accounts/{id}/verify
+//	GET  /          the phone page; also /phone and /q/{id}, which QR codes hold
+//
+// All take "account" (appid or original id; default the first). Errors are
+// {error} with 400, 404 for unknown and expired codes, 403 for strangers.
+//
 // Goroutines: New starts none. A push runs on the goroutine of the request
 // that caused it (a scan answers after its push was answered); only the late
 // copies of a duplicate fault run on their own, owned by the Sim, which

@@ -151,7 +151,7 @@ func (p plan) names() []string {
 func (s *Sim) planPush(appid, event, person string) plan {
 	var p plan
 	for _, r := range s.rules {
-		if r.Kind.ofAPI() ||
+		if r.Kind.ofAPI() || r.Kind == BothEvents || // asked when the scan happens
 			(r.Account != "" && r.Account != appid) ||
 			(r.Event != "" && !strings.EqualFold(r.Event, event)) ||
 			(r.Person != "" && r.Person != person) {

@@ -1,6 +1,7 @@
 package wxsim
 
 import (
+	"errors"
 	"strings"
 	"testing"
 )
@@ -46,7 +47,7 @@ func FuzzUnseal(f *testing.F) {
 	f.Add(seal(key, []byte("0123456789abcdef"), []byte("hello"), a.AppID), strings.Repeat("m", 27))
 	f.Add(strings.Repeat("A", 64), "消息")
 	f.Fuzz(func(t *testing.T, sealed, message string) {
-		if _, err := unseal(key, sealed, a.AppID); err != nil && err != errSealed {
+		if _, err := unseal(key, sealed, a.AppID); err != nil && !errors.Is(err, errSealed) {
 			t.Errorf("%v", err)
 		}
 		back, err := unseal(key, seal(key, []byte("0123456789abcdef"), []byte(message), a.AppID), a.AppID)

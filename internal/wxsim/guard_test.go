@@ -3,6 +3,7 @@ package wxsim_test
 import (
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -49,5 +50,24 @@ func TestOnlyLoopbackPeersOfThisSiteAreAnswered(t *testing.T) {
 			}
 		}
 		sim.Close()
+	}
+}
+
+func TestThePictureOfACodeIsShownAnywhere(t *testing.T) {
+	r := newRig(t, wxsim.Options{})
+	ticket, _ := r.code("s1")
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.server.URL+"/sim/cgi-bin/showqrcode?ticket="+url.QueryEscape(ticket), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Sec-Fetch-Site", "cross-site")
+	req.Header.Set("Sec-Fetch-Mode", "no-cors")
+	resp, err := r.client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		t.Errorf("HTTP %d", resp.StatusCode)
 	}
 }

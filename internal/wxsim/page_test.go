@@ -36,7 +36,7 @@ func TestPhonePageSpeaksBothLanguagesUnderAStrictPolicy(t *testing.T) {
 	for _, path := range []string{"", "/", "/phone", codeURL[strings.Index(codeURL, "/q/"):]} {
 		for language, want := range map[string]string{"zh-CN,zh;q=0.9,en;q=0.8": "手机模拟器", "en-GB": "Phone simulator", "": "Phone simulator"} {
 			resp, body := r.page(path, language)
-			if resp.StatusCode != 200 || !strings.Contains(body, "<h1>"+want) {
+			if resp.StatusCode != http.StatusOK || !strings.Contains(body, "<h1>"+want) {
 				t.Errorf("%q in %q: %d without %s", path, language, resp.StatusCode, want)
 			}
 			if policy := resp.Header.Get("Content-Security-Policy"); !strings.Contains(policy, "default-src 'none'") || strings.Contains(policy, "unsafe") {

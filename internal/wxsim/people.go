@@ -11,7 +11,7 @@ import (
 
 const (
 	maxPersonName = 64      // characters
-	maxPeople     = 100_000 // "too many people" beyond it
+	maxPeople     = 100_000 // the oldest are forgotten beyond it, and meet everybody anew
 	maxChatLines  = 100     // per person and account; older lines go
 )
 
@@ -104,20 +104,20 @@ func unionIDOf(group, person string) string {
 }
 
 // relate finds or makes the relation of person and account. Holds s.mu.
-func (s *Sim) relate(a *account, person string) (*relation, error) {
+func (s *Sim) relate(a *account, person string) *relation {
 	openid := openIDOf(a.AppID, person)
 	if r := a.byOpenID[openid]; r != nil {
-		return r, nil
+		return r
 	}
-	if s.relations >= maxPeople {
-		return nil, errTooManyPeople
+	if len(s.people) >= maxPeople {
+		oldest := s.people[0]
+		delete(oldest.account.byOpenID, oldest.openid)
+		s.people[0] = nil
+		s.people = s.people[1:]
 	}
 	r := &relation{person: person, account: a, openid: openid}
 	a.byOpenID[openid] = r
-	s.relations++
 	s.people = append(s.people, r)
 	s.changed()
-	return r, nil
+	return r
 }
-
-var errTooManyPeople = errors.New("too many people")

@@ -102,7 +102,7 @@ func text(t *testing.T, s *Sim, person string) []Delivery {
 func lastLine(s *Sim, person string) chatLine {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r, _ := s.relate(s.accounts[0], person)
+	r := s.relate(s.accounts[0], person)
 	return r.chat[len(r.chat)-1]
 }
 

@@ -8,6 +8,7 @@ import (
 	"image/jpeg"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -74,24 +75,27 @@ func (s *Sim) addCode(a *account, scene string, life time.Duration, base string)
 }
 
 // forgetCodes drops codes that ended long ago, and the oldest when there are
-// too many. Holds s.mu.
+// too many. It looks at all of them each time their number has doubled. Holds
+// s.mu.
 func (s *Sim) forgetCodes(now time.Time) {
-	n := 0
-	for n < len(s.codes) {
-		c := s.codes[n]
-		old := !c.expires.IsZero() && now.Sub(c.expires) > codeMemory
-		if !old && len(s.codes)-n < maxCodes {
-			break
+	if len(s.codes) < s.codesChecked && len(s.codes) < maxCodes {
+		return
+	}
+	over := len(s.codes) - maxCodes*3/4
+	s.codes = slices.DeleteFunc(s.codes, func(c *qrCode) bool {
+		over--
+		ended := !c.expires.IsZero() && now.Sub(c.expires) > codeMemory
+		if !ended && (over < 0 || len(s.codes) < maxCodes) {
+			return false
 		}
 		delete(s.codeByID, c.id)
 		delete(s.codeByTicket, c.ticket)
 		if c.account.byScene[c.scene] == c {
 			delete(c.account.byScene, c.scene)
 		}
-		n++
-	}
-	clear(s.codes[:n])
-	s.codes = s.codes[n:]
+		return true
+	})
+	s.codesChecked = max(1024, 2*len(s.codes))
 }
 
 // findCode looks a code up by whatever the caller has of it. Holds s.mu.

@@ -79,11 +79,12 @@ func Serve(ctx context.Context, opts ServeOptions) error {
 	s.end() // pushes under way stop, so that the requests that wait for them end
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
 	defer cancel()
-	err = server.Shutdown(grace)
-	if err != nil {
+	if server.Shutdown(grace) != nil {
 		_ = server.Close()
 	}
-	<-failed
+	if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("wxsim: %w", err)
+	}
 	return nil
 }
 

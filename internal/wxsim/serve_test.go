@@ -38,7 +38,7 @@ func TestServeRunsUntilItsContextEnds(t *testing.T) {
 		}
 		body, _ := io.ReadAll(resp.Body)
 		resp.Body.Close()
-		if resp.StatusCode != 200 || !strings.Contains(string(body), "<h1>") {
+		if resp.StatusCode != http.StatusOK || !strings.Contains(string(body), "<h1>") {
 			t.Errorf("%s: %d", path, resp.StatusCode)
 		}
 	}

@@ -65,9 +65,9 @@ type Sim struct {
 	clock        clock
 	rand         *source
 	accounts     []*account
-	people       []*relation
-	relations    int
-	codes        []*qrCode // oldest first
+	people       []*relation // oldest first
+	codes        []*qrCode   // oldest first
+	codesChecked int         // forget ended ones at this number
 	codeByID     map[string]*qrCode
 	codeByTicket map[string]*qrCode
 	callbacks    []string

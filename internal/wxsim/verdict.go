@@ -86,7 +86,7 @@ func (a Account) judgeMessage(root *node, openid string) (answer, error) {
 	case "text":
 		out.text = root.child("Content").text
 		if out.text == "" || len(out.text) > maxText {
-			return out, fmt.Errorf("Content has %d bytes, not 1 to %d", len(out.text), maxText)
+			return out, fmt.Errorf("the text (Content) has %d bytes, not 1 to %d", len(out.text), maxText)
 		}
 	case "news":
 		articles := root.child("Articles").children

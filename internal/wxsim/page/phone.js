@@ -232,7 +232,7 @@ function drawPhone() {
   chat.scrollTop = chat.scrollHeight
 }
 
-const eventWords = { SCAN: 'justScanned', subscribe: 'justFollowed', unsubscribe: 'justLeft', CLICK: 'tappedMenu', VIEW: 'tappedMenu' }
+const eventWords = { SCAN: 'justScanned', subscribe: 'justFollowed', unsubscribe: 'justLeft', CLICK: 'tappedMenu', VIEW: 'tappedMenu', LOCATION: 'toldPlace' }
 
 function chatLine(line) {
   if (line.kind === 'event') {
@@ -365,8 +365,12 @@ $('account').addEventListener('change', (event) => {
   refresh()
 })
 for (const button of document.querySelectorAll('.menu button')) {
-  const { menuKey, menuUrl } = button.dataset
-  button.addEventListener('click', () => act('/menu', menuKey ? { key: menuKey } : { url: menuUrl }))
+  const { menuKey, menuUrl, location } = button.dataset
+  button.addEventListener('click', () => {
+    if (!location) return act('/menu', menuKey ? { key: menuKey } : { url: menuUrl })
+    const [latitude, longitude] = location.split(',').map(Number)
+    return act('/location', { latitude, longitude })
+  })
 }
 $('say').addEventListener('submit', async (event) => {
   event.preventDefault()

@@ -72,7 +72,7 @@ func (d *dialer) connect(ctx context.Context, gateway string) (*client, error) {
 	}
 	u.Path = d.path
 	u.RawQuery = "EIO=4&transport=websocket"
-	conn, resp, err := websocket.Dial(ctx, u.String(), &websocket.DialOptions{HTTPClient: d.http})
+	conn, resp, err := websocket.Dial(ctx, u.String(), &websocket.DialOptions{HTTPClient: d.http}) //nolint:bodyclose // Dial closes it
 	if err != nil {
 		if resp != nil && resp.StatusCode == http.StatusTooManyRequests {
 			return nil, &failure{Code: "rate_limited", Message: "handshake refused", RetryAfter: 1}

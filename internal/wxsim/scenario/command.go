@@ -97,7 +97,7 @@ func open(name string) (Script, error) {
 			return Script{}, fmt.Errorf("scenario: %q is neither a file nor one of %s", name, strings.Join(Builtin(), ", "))
 		}
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	s, err := ReadScript(file)
 	if err != nil {
 		return s, fmt.Errorf("%s: %w", name, err)

@@ -36,7 +36,7 @@ func (l *load) login(ctx context.Context, i int) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.opts.Timeout)
 	defer cancel()
-	defer v.tab.close()
+	defer v.close()
 	v.entry = entry{name: v.person}
 	v.entry.err = v.play(ctx)
 	v.entry.kind, v.entry.tokens = v.kind, v.tokens
@@ -47,7 +47,7 @@ func (v *visit) play(ctx context.Context) error {
 	if err := v.open(ctx); err != nil {
 		return err
 	}
-	if err := v.tab.ask(ctx, false); err != nil {
+	if err := v.ask(ctx, false); err != nil {
 		return fmt.Errorf("qrcode: %w", err)
 	}
 	if v.kind == "expired" && time.Duration(v.code.ExpiresIn)*time.Second > longestExpiry {
@@ -203,7 +203,7 @@ func (v *visit) cancelled(ctx context.Context) error {
 // one does not get into this tab.
 func (v *visit) replaced(ctx context.Context) error {
 	old := v.code
-	if err := v.tab.ask(ctx, true); err != nil {
+	if err := v.ask(ctx, true); err != nil {
 		return fmt.Errorf("refresh: %w", err)
 	}
 	if v.code.Ticket == old.Ticket {

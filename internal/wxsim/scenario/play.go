@@ -141,7 +141,7 @@ func (p *player) scan(s ScanStep) error {
 		if errors.Is(err, errCodeGone) {
 			return nil
 		}
-		return fmt.Errorf("the platform still knows the code (%v)", err)
+		return errors.Join(errors.New("the platform still knows the code"), err)
 	}
 	if err != nil {
 		return err

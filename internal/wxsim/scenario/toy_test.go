@@ -59,7 +59,6 @@ type toyTab struct {
 	conn   *websocket.Conn
 	mu     sync.Mutex
 	ticket *toyTicket
-	done   bool
 }
 
 func newToy(t *testing.T, s sin) *toy {
