@@ -131,7 +131,7 @@ type rig struct {
 	issuer *login.Issuer
 }
 
-func newRig(t *testing.T, s *fixture, change func(*login.ServiceOptions)) *rig {
+func newRig(t testing.TB, s *fixture, change func(*login.ServiceOptions)) *rig {
 	t.Helper()
 	key, _, err := login.GenerateKey()
 	if err != nil {
@@ -209,3 +209,5 @@ func wantErr(t *testing.T, err, want error) {
 
 const verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk" // RFC 7636, appendix B
 const challenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
+
+func fuzzRig(f *testing.F) *rig { return newRig(f, &fixture{Store: login.NewMemory()}, nil) }
