@@ -112,6 +112,36 @@ func TestPauseInsideOneRead(t *testing.T) {
 	}
 }
 
+func TestPauseOutlivesAnUpgrade(t *testing.T) {
+	inWorld(t, engineio.Options{}, func(p *peer) {
+		p.receive = func(m engineio.Message) error {
+			if string(m.Data) == "pause" {
+				return engineio.ErrPause
+			}
+			return nil
+		}
+	}, func(w *world) {
+		sid := w.open("EIO=4&transport=polling")
+		s := w.websocket("EIO=4&transport=websocket&sid="+sid, nil)
+		s.send("2probe")
+		s.expect(t, "3probe")
+		c := w.start("POST", "EIO=4&transport=polling&sid="+sid, nil, "4pause\x1e4cut off")
+		synctest.Wait()
+		s.conn.Write(appendMasked(appendMasked(nil, "5"), "4x")) // impatient: the POST is not answered
+		c.wait()
+		synctest.Wait()
+		if got := w.last().messages(); !slices.Equal(got, []string{"pause"}) {
+			t.Errorf("while paused: %q", got)
+		}
+		w.last().s.Resume()
+		s.send("4y")
+		synctest.Wait()
+		if got := w.last().messages(); !slices.Equal(got, []string{"pause", "x", "y"}) {
+			t.Errorf("after the pause: %q", got)
+		}
+	})
+}
+
 func TestAnErrorOfTheHandlerClosesTheSession(t *testing.T) {
 	failed := errors.New("no")
 	inWorld(t, engineio.Options{}, func(p *peer) {

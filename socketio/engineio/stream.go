@@ -3,7 +3,6 @@ package engineio
 import (
 	"net"
 	"sync"
-	"syscall"
 	"time"
 
 	"posthouse/socketio/engineio/internal/ws"
@@ -287,18 +286,7 @@ func (st *stream) try(b []byte) (int, error) {
 		return 0, nil
 	}
 	st.wrote = true
-	for {
-		n, err := syscall.Write(st.fd, b)
-		switch err {
-		case nil:
-			return n, nil
-		case syscall.EINTR:
-		case syscall.EAGAIN:
-			return 0, nil
-		default:
-			return 0, err
-		}
-	}
+	return writeFD(st.fd, b)
 }
 
 func (st *stream) failed(err error) {

@@ -2,7 +2,6 @@ package engineio
 
 import (
 	"errors"
-	"io"
 	"net"
 	"syscall"
 
@@ -38,22 +37,6 @@ func (st *stream) start(conn net.Conn, early []byte) {
 	s.srv.track()
 	s.mu.Unlock()
 	go st.readLoop(raw, early)
-}
-
-// rawConn gives access to the descriptor of a plain TCP or Unix connection; nil
-// for everything else.
-func rawConn(conn net.Conn) syscall.RawConn {
-	switch c := conn.(type) {
-	case *net.TCPConn:
-		if raw, err := c.SyscallConn(); err == nil {
-			return raw
-		}
-	case *net.UnixConn:
-		if raw, err := c.SyscallConn(); err == nil {
-			return raw
-		}
-	}
-	return nil
 }
 
 func (st *stream) readLoop(raw syscall.RawConn, early []byte) {
@@ -113,16 +96,9 @@ func (st *stream) readable(fd int) (more bool, err error) {
 	buf := readBuffers.Get().(*readBuffer)
 	defer readBuffers.Put(buf)
 	for {
-		n, err := syscall.Read(fd, buf[:])
-		switch {
-		case err == syscall.EAGAIN:
-			return true, nil
-		case err == syscall.EINTR:
-			continue
-		case err != nil:
-			return false, err
-		case n == 0:
-			return false, io.EOF
+		n, err := readFD(fd, buf[:])
+		if n == 0 {
+			return err == nil, err
 		}
 		if err := st.take(buf[:n]); err != nil {
 			return false, err
@@ -162,15 +138,16 @@ func (st *stream) take(p []byte) error {
 				return st.dismiss(nil)
 			}
 		case err == ErrPause:
-			if st.pause = st.s.paused(); st.pause != nil {
-				st.held = takeBuffer()
-				st.held.b = append(st.held.b, p...)
-				return errPaused
-			}
+			st.pause = st.s.paused()
 		case err == errOver, err == errProbe:
 			return st.dismiss(nil)
 		default:
 			return st.dismiss(err)
+		}
+		if st.pause != nil {
+			st.held = takeBuffer()
+			st.held.b = append(st.held.b, p...)
+			return errPaused
 		}
 	}
 	return nil

@@ -123,7 +123,12 @@ func (s *Session) completeUpgrade(st *stream) bool {
 	if p.post != nil {
 		p.post.abort()
 	}
-	s.unpauseLocked()
+	if s.pause != nil {
+		// A POST waits for its end; from now on it is the stream that waits.
+		s.unpauseLocked()
+		s.pause = make(chan struct{})
+		st.pause = s.pause
+	}
 	s.stream = st
 	st.probing = false
 	st.sendQueue(q)
