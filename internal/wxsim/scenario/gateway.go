@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 )
 
 // code is the answer to "qrcode" (LOGIN.md §2).
@@ -30,8 +31,27 @@ type ticketState struct {
 	ExpiresIn float64 `json:"expiresIn"`
 }
 
-// ask emits a request of the login and decodes its ack into out.
+// ask emits a request of the login and decodes its ack into out. While the
+// gateway says that its store is away, it waits as long as it is told and asks again,
+// as the login page does.
 func (c *client) ask(ctx context.Context, out any, event string, args ...any) error {
+	for {
+		err := c.askOnce(ctx, out, event, args...)
+		var refused *failure
+		if !errors.As(err, &refused) || refused.Code != "store_unavailable" || refused.RetryAfter <= 0 {
+			return err
+		}
+		again := time.NewTimer(time.Duration(refused.RetryAfter * float64(time.Second)))
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			again.Stop()
+			return err
+		}
+	}
+}
+
+func (c *client) askOnce(ctx context.Context, out any, event string, args ...any) error {
 	answer, err := c.call(ctx, event, args...)
 	if err != nil {
 		return err
