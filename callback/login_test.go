@@ -230,12 +230,12 @@ func TestTypedAnswers(t *testing.T) {
 		})
 		r.SetUpstreamTransport(replies("the bot's words"))
 		got := r.send(secure(text(alice, c.typed, 7)))
-		switch {
-		case c.reply == "bot":
+		switch c.reply {
+		case "bot":
 			if got.body != "the bot's words" {
 				t.Errorf("%q %s: %q, want the bot's", c.typed, c.outcome, got.body)
 			}
-		case c.reply == "":
+		case "":
 			if got.body != "success" {
 				t.Errorf("%q %s: %q", c.typed, c.outcome, got.body)
 			}
