@@ -165,6 +165,7 @@ function failed({ code, retryAfter }) {
   if (code === "rate_limited") return wait(retryAfter ?? 10);
   if (code === "expired" || code === "unauthorized") return again();
   show("unavailable");
+  if (retryAfter && retryAfter < 60) timer = setTimeout(begin, retryAfter * 1000);
 }
 
 function wait(seconds) {
