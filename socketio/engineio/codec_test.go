@@ -113,7 +113,8 @@ func TestLongPayloadsDecodeInLinearTime(t *testing.T) {
 	} {
 		begin := time.Now()
 		f()
-		if d := time.Since(begin); d > 2*time.Second { // 20 ms where nothing else runs
+		// 20 ms on an idle machine; minutes if it were quadratic.
+		if d := time.Since(begin); d > 20*time.Second {
 			t.Errorf("%s: %v", name, d)
 		}
 	}
