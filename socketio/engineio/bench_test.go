@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -96,7 +97,7 @@ func TestEchoDoesNotAllocate(t *testing.T) {
 
 func BenchmarkEcho(b *testing.B) {
 	for _, burst := range []int{1, 16} {
-		b.Run("burst="+itoa(burst), func(b *testing.B) {
+		b.Run("burst="+strconv.Itoa(burst), func(b *testing.B) {
 			addr, stop := startTCP(b, engineio.Options{}, echo)
 			defer stop()
 			once, end := echoLoop(b, addr, burst)
@@ -121,7 +122,7 @@ func BenchmarkBroadcast(b *testing.B) {
 		go io.Copy(io.Discard, br)
 	}
 	for i, burst := range []int{1, 10, 1, 10} {
-		b.Run([]string{"send", "soon"}[i/2]+"/burst="+itoa(burst), func(b *testing.B) {
+		b.Run([]string{"send", "soon"}[i/2]+"/burst="+strconv.Itoa(burst), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				for range burst {

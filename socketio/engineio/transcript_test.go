@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -253,7 +254,7 @@ func (rp *replay) request(s step) *call {
 	if s.Partial > 0 {
 		n = s.Partial
 	}
-	return rp.raw(method, head+"Content-Length: "+itoa(n)+"\r\n\r\n", body)
+	return rp.raw(method, head+"Content-Length: "+strconv.Itoa(n)+"\r\n\r\n", body)
 }
 
 // compare checks one answer against the recording.
