@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
 	"path"
 	"slices"
 	"strings"
@@ -347,7 +346,29 @@ func cutQuery(namespace string) (name, query string) {
 		}
 	}
 	if name == "" {
-		return "/", query
+		name = "/"
 	}
-	return (&url.URL{Path: name}).EscapedPath(), query
+	return escapePath(name), query
+}
+
+// escapePath percent-encodes what a URL parser encodes in a path; what is encoded
+// already stays.
+func escapePath(name string) string {
+	const upper = "0123456789ABCDEF"
+	var b []byte
+	for i := range len(name) {
+		switch c := name[i]; {
+		case c <= ' ' || c >= 0x7f || strings.IndexByte("\"<>`{}", c) >= 0:
+			if b == nil {
+				b = append(make([]byte, 0, len(name)+16), name[:i]...)
+			}
+			b = append(b, '%', upper[c>>4], upper[c&15])
+		case b != nil:
+			b = append(b, c)
+		}
+	}
+	if b == nil {
+		return name
+	}
+	return string(b)
 }

@@ -219,7 +219,8 @@ func (s *Socket) transmit(sc *scratch, f sendFlags) (err error) {
 	} else if sc.messages, err = s.ns.server.opts.Codec.Encode(sc.messages, &sc.packet); err != nil {
 		return err
 	}
-	if f == (sendFlags{timeout: f.timeout}) && !s.holding.Load() {
+	soon := s.more.Load()
+	if !f.volatile && !f.noCompress && !soon && !s.holding.Load() {
 		return sendError(s.conn.session.SendMessages(sc.messages...))
 	}
 	frames := make([]*engineio.Frame, len(sc.messages))
@@ -227,11 +228,12 @@ func (s *Socket) transmit(sc *scratch, f sendFlags) (err error) {
 		m.Data = append([]byte(nil), m.Data...)
 		frames[i] = engineio.NewFrame(m, !f.noCompress)
 	}
-	return s.deliver(frames, f.volatile)
+	return s.deliver(frames, f.volatile, soon)
 }
 
-// deliver sends frames in one piece, or keeps them until CONNECT was sent.
-func (s *Socket) deliver(frames []*engineio.Frame, volatile bool) error {
+// deliver sends frames in one piece, or keeps them until CONNECT was sent. With
+// soon they may share a write with what comes next.
+func (s *Socket) deliver(frames []*engineio.Frame, volatile, soon bool) error {
 	if s.holding.Load() {
 		s.mu.Lock()
 		if s.holding.Load() {
@@ -243,9 +245,12 @@ func (s *Socket) deliver(frames []*engineio.Frame, volatile bool) error {
 		}
 		s.mu.Unlock()
 	}
-	if volatile {
+	switch {
+	case volatile:
 		s.conn.session.SendVolatile(frames...)
 		return nil
+	case soon:
+		return sendError(s.conn.session.SendSoon(frames...))
 	}
 	return sendError(s.conn.session.Send(frames...))
 }

@@ -230,3 +230,29 @@ func TestLimitSlowClientIsCut(t *testing.T) {
 		}
 	})
 }
+
+func TestLimitRateOfEvents(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		srv := serve(t, nil)
+		handled := 0
+		srv.OnConnection(func(s *socketio.Socket) {
+			s.Use(socketio.RateLimit(10, 5))
+			s.On("e", func(e *socketio.Event) { handled++; _ = e.Ack() })
+		})
+		c := srv.Connect("/", nil)
+		for range 5 {
+			want(t, c.Call("e").String(), "[]")
+		}
+		want(t, c.Call("e").String(), `[{"error":{"code":"rate_limited","message":"too many events","retryAfter":1}}]`)
+		time.Sleep(200 * time.Millisecond)
+		want(t, c.Call("e").String(), "[]")
+		want(t, c.Call("e").String(), "[]")
+		for range 20 {
+			_ = c.Conn.Send(engineio.Message{Data: []byte(`2["e"]`)})
+		}
+		c.Disconnected()
+		if handled != 7 {
+			t.Errorf("%d handled", handled)
+		}
+	})
+}

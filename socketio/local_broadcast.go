@@ -24,11 +24,13 @@ func (l *Local) frames(p *parser.Packet, id *uint64, f BroadcastFlags) ([]*engin
 	return frames, nil
 }
 
-// sendAll sends to each target. Send never blocks, so that one slow client
-// holds up nobody.
+// sendAll sends to each target. Sending never blocks, so that one slow client
+// holds up nobody; of a burst of broadcasts each client gets what has gathered in
+// one write.
 func sendAll(targets []*Socket, frames []*engineio.Frame, f BroadcastFlags) {
+	soon := len(targets) > 1
 	for _, s := range targets {
-		_ = s.deliver(frames, f.Volatile) // a socket that has just gone gets nothing
+		_ = s.deliver(frames, f.Volatile, soon) // a socket that has just gone gets nothing
 	}
 }
 

@@ -97,6 +97,9 @@ func (s *Socket) drain() {
 		for _, a := range e.attachments {
 			s.box.bytes -= len(a)
 		}
+		if more := s.box.head != nil; more != s.more.Load() {
+			s.more.Store(more)
+		}
 		resume := s.box.paused && s.box.count <= s.ns.server.opts.Limits.Events/2
 		if resume {
 			s.box.paused = false

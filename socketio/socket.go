@@ -21,6 +21,7 @@ type Socket struct {
 	dropping    atomic.Bool   // the server disconnected it: queued events are not handled
 	holding     atomic.Bool   // what is sent waits in held for the CONNECT packet
 	hasOutgoing atomic.Bool   // there are OnAnyOutgoing listeners
+	more        atomic.Bool   // further events wait: answers may share a write
 
 	mu        sync.Mutex // a leaf, except that held frames are sent under it
 	box       mailbox

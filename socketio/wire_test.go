@@ -235,3 +235,16 @@ func (s stripping) Add(m engineio.Message) (*parser.Packet, error) {
 	}
 	return s.Decoder.Add(m)
 }
+
+// A revision 3 client's namespace is a URL to the reference (section 2.2).
+func TestWireRevision3NamespaceIsNormalised(t *testing.T) {
+	srv := serve(t, withEIO3())
+	for _, name := range []string{"/chat", "/a%20b", "/caf%C3%A9"} {
+		srv.Of(name)
+	}
+	c := joined(t, srv, &sockettest.DialOptions{Protocol: 3}, "")
+	for sent, name := range map[string]string{"/x/../chat?a=1": "/chat", "/a b": "/a%20b", "/café#frag": "/caf%C3%A9"} {
+		c.SendText("0" + sent)
+		want(t, c.Text(), "0"+name+",")
+	}
+}

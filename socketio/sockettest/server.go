@@ -54,6 +54,14 @@ func NewServer(t testing.TB, o *socketio.Options) *Server {
 	return s
 }
 
+// For returns the server for a subtest (or the target of a fuzz test): clients
+// made with it fail and end with t.
+func (s *Server) For(t testing.TB) *Server {
+	sub := *s
+	sub.t = t
+	return &sub
+}
+
 const probe = "/sockettest-probe"
 
 // DialContext opens a connection to the server in memory, for an
