@@ -138,6 +138,7 @@ func (s *Session) completeUpgrade(st *stream) bool {
 	// A delivery of the last POST that is still running comes first.
 	s.recv.Lock()
 	defer s.recv.Unlock()
+	defer s.guard()
 	if h, ok := s.handler.(UpgradeHandler); ok && s.state.Load() != stateClosed {
 		h.Upgraded(st.name)
 	}
