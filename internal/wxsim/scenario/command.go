@@ -27,7 +27,7 @@ type Command struct {
 	Gateway      []string      `sep:"," default:"http://127.0.0.1:3000" help:"Base URLs of the replicas."`
 	Simulator    string        `placeholder:"URL" help:"Base URL of the simulator with its prefix; default: /sim of the first gateway."`
 	SocketIOPath string        `name:"socketio-path" default:"/socket.io/" help:"Path of Socket.IO."`
-	Spread       bool          `help:"Let tabs come from many addresses of 127.0.0.0/8, so that limits per address can stay on."`
+	Spread       bool          `default:"true" negatable:"" help:"Let tabs come from many addresses of 127.0.0.0/8, so that limits per address can stay on (Linux, local gateways)."`
 	Logins       int           `default:"1000" help:"Logins of a load run."`
 	Concurrency  int           `default:"128" help:"Tabs open at a time."`
 	Rate         float64       `default:"80" help:"Logins started per second; negative: as fast as possible."`

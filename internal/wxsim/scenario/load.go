@@ -8,6 +8,9 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/url"
+	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -25,7 +28,8 @@ type Target struct {
 	// SocketIOPath of the gateways; default "/socket.io/".
 	SocketIOPath string
 	// Spread lets tabs come from many addresses of 127.0.0.0/8, so that limits
-	// per address stay switched on. Linux only.
+	// per address stay switched on. Without effect where that cannot work: off
+	// Linux, and for gateways on other machines.
 	Spread bool
 }
 
@@ -146,6 +150,7 @@ func (t Target) withDefaults() (Target, error) {
 		bases[i] = trimBase(g)
 	}
 	t.Gateways = bases
+	t.Spread = t.Spread && runtime.GOOS == "linux" && !slices.ContainsFunc(bases, isElsewhere)
 	defaults(&t.Simulator, bases[0]+"/sim")
 	t.Simulator = trimBase(t.Simulator)
 	defaults(&t.SocketIOPath, "/socket.io/")
@@ -153,6 +158,16 @@ func (t Target) withDefaults() (Target, error) {
 		t.SocketIOPath += "/"
 	}
 	return t, nil
+}
+
+// isElsewhere tells a gateway that cannot be reached from 127.0.0.0/8.
+func isElsewhere(base string) bool {
+	u, err := url.Parse(base)
+	if err != nil {
+		return true
+	}
+	ip := net.ParseIP(u.Hostname())
+	return u.Hostname() != "localhost" && (ip == nil || ip.To4() == nil || !ip.IsLoopback())
 }
 
 // keys are those of all replicas together.

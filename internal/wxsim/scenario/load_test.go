@@ -53,6 +53,25 @@ func TestLoadFindsEachSin(t *testing.T) {
 	}
 }
 
+func TestTabsSpreadOnlyOverThisMachine(t *testing.T) {
+	t.Parallel()
+	for base, want := range map[string]bool{
+		"http://127.0.0.1:3000": false, "http://localhost:3000": false, "http://[::1]:3000": true,
+		"http://192.0.2.1": true, "https://www.example.com": true, ":": true,
+	} {
+		if got := isElsewhere(base); got != want {
+			t.Errorf("%s is elsewhere: %v", base, got)
+		}
+	}
+	g := newToy(t, honest)
+	r, err := Load(t.Context(), LoadOptions{
+		Target: Target{Gateways: []string{g.server.URL}, Spread: true}, Logins: 20, Rate: -1, Mix: &Mix{},
+	})
+	if err != nil || !r.OK() {
+		t.Errorf("%+v %v", r, err)
+	}
+}
+
 func TestLoadIsDeterministicBySeed(t *testing.T) {
 	t.Parallel()
 	g := newToy(t, honest)
