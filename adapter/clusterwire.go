@@ -2,7 +2,6 @@ package adapter
 
 import (
 	"encoding/json"
-	"fmt"
 	"strconv"
 
 	"posthouse/socketio"
@@ -151,66 +150,88 @@ func (m *clusterMessage) sizeHint() int {
 // decodeCluster reads a whole message, JSON or MessagePack.
 func decodeCluster(b []byte) (*clusterMessage, error) {
 	v := socketio.Value{JSON: b}
-	if len(b) == 0 {
+	switch {
+	case len(b) == 0:
+		return nil, errMalformed
+	case b[0] != '{':
+		u := newUnpacker(b)
+		if v = u.value(); u.err != nil {
+			return nil, u.err
+		}
+	case !json.Valid(b):
 		return nil, errMalformed
 	}
-	if b[0] != '{' {
-		r := newUnpacker(b)
-		if v = r.value(); r.err != nil {
-			return nil, r.err
+	m := new(clusterMessage)
+	var data []byte
+	members(v.JSON, func(key, value []byte) {
+		switch string(key) {
+		case "type":
+			m.typ = clusterType(jsonInt(value))
+		case "data":
+			data = value
+		case "uid":
+			m.uid = jsonText(value)
+		case "nsp":
+			m.nsp = jsonText(value)
 		}
+	})
+	if m.uid == "" || m.nsp == "" {
+		return nil, errMalformed
 	}
-	var envelope struct {
-		Type clusterType     `json:"type"`
-		Data json.RawMessage `json:"data"`
-		UID  string          `json:"uid"`
-		NSP  string          `json:"nsp"`
-	}
-	if err := json.Unmarshal(v.JSON, &envelope); err != nil {
-		return nil, fmt.Errorf("%w: %w", errMalformed, err)
-	}
-	m := &clusterMessage{typ: envelope.Type, uid: envelope.UID, nsp: envelope.NSP}
-	return m, m.decodeData(envelope.Data, v.Attachments)
+	return m, m.decodeData(data, v.Attachments)
 }
 
-// decodeData reads the data object of a message whose other fields are set.
+// decodeData reads the data object, valid JSON, of a message whose other fields
+// are set.
 func (m *clusterMessage) decodeData(data json.RawMessage, attachments [][]byte) error {
 	if len(data) == 0 {
+		if m.typ >= clusterBroadcast && m.typ < clusterClose {
+			return errMalformed
+		}
 		return nil // heartbeats of other adapters
 	}
-	var d struct {
-		Packet      json.RawMessage `json:"packet"`
-		RequestID   string          `json:"requestId"`
-		Opts        *optsJSON       `json:"opts"`
-		Rooms       names           `json:"rooms"`
-		Close       bool            `json:"close"`
-		Sockets     json.RawMessage `json:"sockets"`
-		ClientCount int             `json:"clientCount"`
-	}
-	if err := json.Unmarshal(data, &d); err != nil {
-		return fmt.Errorf("%w: %w", errMalformed, err)
-	}
-	m.requestID, m.rooms, m.closeConn = d.RequestID, d.Rooms, d.Close
-	m.sockets, m.clientCount = d.Sockets, d.ClientCount
-	m.opts = d.Opts.options()
+	var packet []byte
+	members(data, func(key, value []byte) {
+		switch string(key) {
+		case "packet":
+			packet = value
+		case "requestId":
+			m.requestID = jsonText(value)
+		case "opts":
+			m.opts = jsonOpts(value)
+		case "rooms":
+			m.rooms = jsonNames(value)
+		case "close":
+			m.closeConn = isTrue(value)
+		case "sockets":
+			m.sockets = value
+		case "clientCount":
+			m.clientCount = jsonInt(value)
+		}
+	})
 	if m.typ != clusterBroadcast {
-		m.value = socketio.Value{JSON: d.Packet, Attachments: attachments}
-		if m.value.JSON == nil {
-			m.value.JSON = json.RawMessage("null") // acknowledged without argument
+		m.value = socketio.Value{JSON: packet, Attachments: attachments}
+		if packet == nil {
+			m.value = socketio.Value{JSON: json.RawMessage("null")} // acknowledged without argument
 		}
 		return nil
 	}
-	var p struct {
-		Type uint64          `json:"type"`
-		Data json.RawMessage `json:"data"`
-		ID   *uint64         `json:"id"`
-	}
-	if err := json.Unmarshal(d.Packet, &p); err != nil {
-		return fmt.Errorf("%w: %w", errMalformed, err)
-	}
-	m.packet = &parser.Packet{Type: parser.Event, Namespace: m.nsp, ID: p.ID, Data: p.Data, Attachments: attachments}
+	m.packet = &parser.Packet{Type: parser.Event, Namespace: m.nsp, Attachments: attachments}
+	var typ uint64
+	members(packet, func(key, value []byte) {
+		switch string(key) {
+		case "type":
+			typ, _ = jsonCount(value)
+		case "data":
+			m.packet.Data = value
+		case "id":
+			if id, ok := jsonCount(value); ok {
+				m.packet.ID = &id
+			}
+		}
+	})
 	var err error
-	checkPacket(m.packet, p.Type, func(e error) { err = e })
+	checkPacket(m.packet, typ, func(e error) { err = e })
 	return err
 }
 

@@ -77,7 +77,8 @@ func checkPacket(p *parser.Packet, typ uint64, fail func(error)) {
 	if typ != uint64(parser.Event) && typ != uint64(parser.BinaryEvent) {
 		fail(errMalformed)
 	}
-	if len(p.Data) < 3 || p.Data[0] != '[' || p.Data[1] == ']' {
+	// An array that begins with the event's name: a string, in Node also a number.
+	if len(p.Data) < 3 || p.Data[0] != '[' || p.Data[1] != '"' && p.Data[1] != '-' && (p.Data[1] < '0' || p.Data[1] > '9') {
 		fail(errMalformed)
 	}
 }
@@ -178,37 +179,6 @@ func milliseconds(ms float64) time.Duration {
 		return maxTimeout
 	}
 	return time.Duration(ms * float64(time.Millisecond))
-}
-
-// flagsJSON is the JSON form of flags, for reading.
-type flagsJSON struct {
-	Volatile             bool     `json:"volatile,omitempty"`
-	Compress             *bool    `json:"compress,omitempty"`
-	ExpectSingleResponse bool     `json:"expectSingleResponse,omitempty"`
-	Timeout              *float64 `json:"timeout,omitempty"`
-}
-
-func (j flagsJSON) flags() socketio.BroadcastFlags {
-	f := socketio.BroadcastFlags{Volatile: j.Volatile, ExpectSingleResponse: j.ExpectSingleResponse}
-	f.NoCompress = j.Compress != nil && !*j.Compress
-	if j.Timeout != nil {
-		f.Timeout = milliseconds(*j.Timeout)
-	}
-	return f
-}
-
-// optsJSON is the JSON form of opts, for reading.
-type optsJSON struct {
-	Rooms  names     `json:"rooms"`
-	Except names     `json:"except"`
-	Flags  flagsJSON `json:"flags"`
-}
-
-func (j *optsJSON) options() socketio.BroadcastOptions {
-	if j == nil {
-		return socketio.BroadcastOptions{}
-	}
-	return socketio.BroadcastOptions{Rooms: j.Rooms, Except: j.Except, Flags: j.Flags.flags()}
 }
 
 // socketJSON is the form of a socket in answers to fetchSockets.

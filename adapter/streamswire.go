@@ -3,6 +3,7 @@ package adapter
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"unicode/utf16"
@@ -42,6 +43,9 @@ func decodeEntry(fields map[string]any) (*clusterMessage, error) {
 	m.typ = clusterType(typ)
 	data := []byte(field("data"))
 	if len(data) == 0 || data[0] == '{' {
+		if len(data) > 0 && !json.Valid(data) {
+			return nil, errMalformed
+		}
 		return m, m.decodeData(data, nil)
 	}
 	packed, err := base64.StdEncoding.AppendDecode(nil, bytes.TrimSpace(data))

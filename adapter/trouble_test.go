@@ -290,7 +290,7 @@ func TestRequestsDoNotWaitForNodesThatFellSilent(t *testing.T) {
 func TestWhatMakesNoSenseIsCountedAndIgnored(t *testing.T) {
 	t.Parallel()
 	rubbish := []string{"", "{", "[]", "{}", "\x93", "\xc1", "\x93\xa1a\x81", "null", `{"type":99,"data":{},"uid":"x","nsp":"/"}`,
-		`{"type":3,"data":{"packet":{"type":2,"data":[]},"opts":{}},"uid":"x","nsp":"/"}`, `{"type":2,"opts":{"rooms":5}}`,
+		`{"type":3,"data":{"packet":{"type":2,"data":[]},"opts":{}},"uid":"x","nsp":"/"}`, `{"type":3,"uid":"x","nsp":"/"}`, `{"type":8,"uid":"x","nsp":"/"}`, `{"type":2,"opts":{"rooms":5}}`,
 		`{"type":6,"uid":"x","data":{}}`, `{"type":5,"requestId":7}`, "\x85\xa3uid\xa1x", "\xdd\xff\xff\xff\xff", strings.Repeat("\x91", 100_000),
 		`{"type":3,"data":` + strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000) + `,"uid":"x","nsp":"/"}`}
 	for name, make := range quickAdapters {
