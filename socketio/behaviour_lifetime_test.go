@@ -269,3 +269,15 @@ func TestBehaviour39Shutdown(t *testing.T) {
 		t.Error("new client after Shutdown")
 	}
 }
+
+func TestBehaviour39DisconnectInAMiddlewareRefuses(t *testing.T) {
+	srv := serve(t, nil)
+	srv.Use(func(_ context.Context, s *socketio.Socket) error {
+		s.Disconnect(false)
+		return nil
+	})
+	srv.OnConnection(func(*socketio.Socket) { t.Error("connected") })
+	c := dial(t, srv, nil)
+	c.SendText("0")
+	want(t, c.Text(), `4{"message":"connection refused"}`)
+}

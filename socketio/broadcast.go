@@ -1,6 +1,7 @@
 package socketio
 
 import (
+	"bytes"
 	"context"
 	"slices"
 	"time"
@@ -76,7 +77,7 @@ func (b BroadcastOperator) each(fn func(BroadcastOperator) error) (err error) {
 // Emit sends an event to the selected sockets. It does not wait for them, nor
 // for other nodes.
 func (b BroadcastOperator) Emit(event string, args ...any) error {
-	data, attachments, err := appendEvent(nil, event, args)
+	data, attachments, err := ownEvent(event, args)
 	if err != nil {
 		return err
 	}
@@ -97,7 +98,7 @@ func (b BroadcastOperator) EmitWithAck(ctx context.Context, event string, args .
 	if b.parent != nil {
 		return nil, ErrParent
 	}
-	data, attachments, err := appendEvent(nil, event, args)
+	data, attachments, err := ownEvent(event, args)
 	if err != nil {
 		return nil, err
 	}
@@ -110,6 +111,17 @@ func (b BroadcastOperator) EmitWithAck(ctx context.Context, event string, args .
 	p := &parser.Packet{Type: parser.Event, Namespace: b.ns.name, Data: data, Attachments: attachments}
 	values, err := b.ns.adapter.BroadcastWithAck(ctx, p, b.options())
 	return argsOf(values), err
+}
+
+// ownEvent encodes an event whose bytes are kept after the call: by frames that
+// wait for slow clients, by logs for recovery, by publishers. The caller's
+// byte slices are copied.
+func ownEvent(event string, args []any) ([]byte, [][]byte, error) {
+	data, attachments, err := appendEvent(nil, event, args)
+	for i, a := range attachments {
+		attachments[i] = bytes.Clone(a)
+	}
+	return data, attachments, err
 }
 
 func argsOf(values []Value) []Args {

@@ -228,3 +228,22 @@ func TestUpgradeEngineMessagesAreNotNeeded(t *testing.T) {
 		t.Errorf("%d sockets", n)
 	}
 }
+
+func TestBytesBelongToTheCallerAgain(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		srv := serve(t, nil)
+		c, err := srv.TryConnect("/", nil, &sockettest.DialOptions{Transport: "polling"})
+		noError(t, err)
+		s := srv.Socket(c.ID)
+		data := []byte{1}
+		noError(t, srv.Emit("broadcast", data))
+		noError(t, s.Emit("emit", data))
+		noError(t, s.Compress(false).Emit("frames", data))
+		data[0] = 9
+		for range 3 {
+			if m := c.Next(); m.Args.Attachments[0][0] != 1 {
+				t.Errorf("%s was changed after it was sent", m.Name)
+			}
+		}
+	})
+}

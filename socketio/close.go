@@ -13,7 +13,7 @@ func (s *Socket) Disconnect(closeConn bool) {
 			other.expel()
 		}
 		s.expel()
-		s.conn.session.Close()
+		s.conn.part()
 		return
 	}
 	s.expel()
@@ -24,7 +24,9 @@ func (s *Socket) expel() {
 	if !s.end(ReasonServerNamespace, nil) {
 		return
 	}
-	s.conn.forget(s, true)
+	if !s.conn.forget(s, true) {
+		return // not connected yet: CONNECT will be refused
+	}
 	s.conn.send(&parser.Packet{Type: parser.Disconnect, Namespace: s.ns.name})
 }
 
@@ -84,5 +86,5 @@ func (s *Socket) finish(reason Reason) {
 // release lets go of the namespace and the server.
 func (s *Socket) release() {
 	s.ns.release()
-	s.ns.server.live.done()
+	s.conn.ended()
 }

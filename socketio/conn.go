@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"posthouse/socketio/engineio"
@@ -24,13 +25,16 @@ type conn struct {
 
 	// Used by Receive only:
 	decoder parser.Decoder
-	unknown int         // CONNECTs to namespaces that do not exist
 	partial *time.Timer // runs while attachments are missing
+
+	parting atomic.Bool // the server closes the connection: what still comes is ignored
 
 	mu       sync.Mutex
 	joined   []*Socket        // few: a slice is smaller and faster than a map
 	attempts []*attempt       // CONNECTs under way
 	expelled []string         // namespaces the server disconnected, see route
+	live     int              // attempts and sockets that have not come to their end
+	unknown  int              // CONNECTs to namespaces that do not exist
 	timer    *time.Timer      // ConnectTimeout; nil once a namespace was joined
 	closed   *DisconnectError // why the session ended
 }
@@ -51,10 +55,9 @@ func (s *Server) accept(session *engineio.Session, r *http.Request) (engineio.Ha
 	if s.opts.ConnContext != nil {
 		c.ctx = s.opts.ConnContext(s.ctx, r)
 	}
-	c.timer = time.AfterFunc(s.opts.ConnectTimeout, func() {
-		s.log.Debug("socketio: no namespace joined in time", "session", "closed")
-		session.Close()
-	})
+	if s.opts.ConnectTimeout > 0 {
+		c.timer = time.AfterFunc(s.opts.ConnectTimeout, session.Close)
+	}
 	if session.Protocol() == 3 {
 		c.connect("/", nil) // section 2.2: implied
 	}
@@ -64,6 +67,9 @@ func (s *Server) accept(session *engineio.Session, r *http.Request) (engineio.Ha
 // Receive takes one message. Its error closes the connection: the protocol
 // knows no error packet (section 3.2).
 func (c *conn) Receive(m engineio.Message) error {
+	if c.parting.Load() {
+		return nil
+	}
 	p, err := c.decoder.Add(m)
 	if err == nil && p == nil {
 		c.awaitAttachments()
@@ -154,16 +160,27 @@ func (c *conn) sockets() []*Socket {
 	return slices.Clone(c.joined)
 }
 
-// forget removes a socket from the routing.
-func (c *conn) forget(s *Socket, byServer bool) {
+// forget removes a socket from the routing and reports whether it was there.
+func (c *conn) forget(s *Socket, byServer bool) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if i := slices.Index(c.joined, s); i >= 0 {
-		c.joined = slices.Delete(c.joined, i, i+1)
-		if byServer && !slices.Contains(c.expelled, s.ns.name) && len(c.expelled) < maxExpelled {
-			c.expelled = append(c.expelled, s.ns.name)
-		}
+	i := slices.Index(c.joined, s)
+	if i < 0 {
+		return false
 	}
+	c.joined = slices.Delete(c.joined, i, i+1)
+	if byServer && !slices.Contains(c.expelled, s.ns.name) && len(c.expelled) < maxExpelled {
+		c.expelled = append(c.expelled, s.ns.name)
+	}
+	return true
+}
+
+// ended counts an attempt or a socket out.
+func (c *conn) ended() {
+	c.mu.Lock()
+	c.live--
+	c.mu.Unlock()
+	c.server.live.done()
 }
 
 // maxExpelled bounds the names remembered per connection.
@@ -191,6 +208,13 @@ func (c *conn) Closed(reason engineio.Reason, description error) {
 	if fn := c.server.opts.ConnClosed; fn != nil {
 		fn(c.ctx)
 	}
+}
+
+// part closes the connection when what was sent has been written, also across an
+// upgrade that is under way.
+func (c *conn) part() {
+	c.parting.Store(true)
+	c.session.AfterFlush(c.session.Close)
 }
 
 // send sends a packet of the connection itself.

@@ -69,7 +69,13 @@ var (
 	errUnknown    = &ConnectError{Message: "Invalid namespace"}
 	errTooMany    = &ConnectError{Message: "too many namespaces"}
 	errAuthSize   = &ConnectError{Message: "auth too large"}
+	errChurn      = errors.New("socketio: too many sockets coming and going")
 )
+
+// limitLive times Limits.Namespaces sockets and attempts of one connection may
+// not have ended yet: a client that joins and leaves faster than the handlers
+// can follow would otherwise pile them up.
+const limitLive = 4
 
 // receiveConnect handles a CONNECT packet. It does not block: everything that
 // may take time is the attempt's.
@@ -110,11 +116,17 @@ func (c *conn) connect(name string, auth json.RawMessage) error {
 			return errConnected
 		}
 	}
-	if over(len(c.joined)+len(c.attempts)+1, c.server.opts.Limits.Namespaces) {
+	limit := c.server.opts.Limits.Namespaces
+	if over(len(c.joined)+len(c.attempts)+1, limit) {
 		c.mu.Unlock()
 		c.refuse(name, errTooMany)
 		return nil
 	}
+	if limit >= 0 && c.live >= limitLive*max(limit, 1) {
+		c.mu.Unlock()
+		return errChurn
+	}
+	c.live++
 	c.expelled = slices.DeleteFunc(c.expelled, func(n string) bool { return n == name })
 	// A client that calls connect, disconnect, connect within one round trip
 	// sends CONNECT twice: the later one counts.
@@ -141,7 +153,7 @@ func (a *attempt) run() {
 	ns, err := c.server.namespaceFor(a)
 	if err != nil {
 		a.refused(err)
-		c.server.live.done()
+		c.ended()
 		return
 	}
 	s := &Socket{ns: ns, conn: c, auth: a.auth}
@@ -204,8 +216,11 @@ func (a *attempt) abandoned() error {
 // join registers the socket with its connection, unless that has ended or the
 // attempt was superseded. From here on the client's packets are routed to it.
 func (c *conn) join(a *attempt, s *Socket) error {
-	if c.server.closing.Load() {
+	if c.server.closing.Load() || c.parting.Load() {
 		return ErrClosed
+	}
+	if s.status.Load() == gone {
+		return ErrDisconnected // by a middleware, or while one ran
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -288,8 +303,8 @@ func (a *attempt) refused(err error) {
 		tooMany = over(c.unknown, c.server.opts.Limits.UnknownNamespaces)
 	}
 	c.mu.Unlock()
-	if i < 0 || closed {
-		return
+	if i < 0 || closed || errors.Is(err, ErrClosed) {
+		return // nobody waits for an answer
 	}
 	if tooMany {
 		c.session.Close()

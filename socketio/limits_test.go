@@ -256,3 +256,24 @@ func TestLimitRateOfEvents(t *testing.T) {
 		}
 	})
 }
+
+// Joining and leaving faster than the handlers follow does not pile them up.
+func TestLimitSocketsThatComeAndGo(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		srv := serve(t, nil)
+		entered, release := 0, make(chan struct{})
+		srv.Of("/slow").Use(func(c ctx, s *socketio.Socket) error { entered++; <-release; return nil })
+		c := dial(t, srv, nil)
+		for range 200 {
+			if c.Send(engineio.Message{Data: []byte("0/slow")}) != nil {
+				break
+			}
+			synctest.Wait()
+		}
+		c.Closed()
+		if entered > 64 {
+			t.Errorf("%d middlewares ran at a time", entered)
+		}
+		close(release)
+	})
+}

@@ -65,14 +65,15 @@ func (l *Local) FetchSockets(ctx context.Context, o BroadcastOptions) ([]SocketD
 	return details, nil
 }
 
-// AddSockets makes the selected sockets of this node join rooms.
-func (l *Local) AddSockets(ctx context.Context, o BroadcastOptions, rooms []string) error {
+// AddSockets makes the selected sockets of this node join rooms. ErrRooms tells
+// that some of them could not.
+func (l *Local) AddSockets(ctx context.Context, o BroadcastOptions, rooms []string) (err error) {
 	for _, s := range l.targets(o) {
-		if err := l.join(s, rooms); err != nil {
-			return err
+		if e := l.join(s, rooms); e != nil {
+			err = e
 		}
 	}
-	return nil
+	return err
 }
 
 // DelSockets makes the selected sockets of this node leave rooms.

@@ -26,7 +26,7 @@ type Options struct {
 	// the same one.
 	Codec parser.Codec
 	// ConnectTimeout is how long a connection may stay without joining any
-	// namespace. Default 45 s.
+	// namespace. Default 45 s; negative: for ever.
 	ConnectTimeout time.Duration
 	// Recovery turns connection state recovery on.
 	Recovery *Recovery
