@@ -126,7 +126,7 @@ func (a *App) buildLogin() (err error) {
 		return err
 	}
 	a.login.use(a.service)
-	a.webhook, err = newWebhook(&a.cfg, a.accounts, a.service, store, a.admit, a.login, a.metrics, a.log)
+	a.webhook, err = newWebhook(&a.cfg, a.accounts, a.service, store, a.admit, a.metrics, a.log)
 	return err
 }
 

@@ -63,6 +63,7 @@ type Config struct {
 	LimitQRCodesIP       Rate  `name:"limit-qrcodes-per-ip" env:"POSTHOUSE_LIMIT_QRCODES_PER_IP" default:"30/m" help:"QR codes per address." group:"Limits"`
 	LimitQRCodesAccount  Rate  `name:"limit-qrcodes-per-account" env:"POSTHOUSE_LIMIT_QRCODES_PER_ACCOUNT" default:"600/m" help:"QR codes per account." group:"Limits"`
 	QRCodesPerDay        Count `name:"qrcodes-per-day" env:"POSTHOUSE_QRCODES_PER_DAY" default:"80000" help:"QR codes per account and day, over all replicas; WeChat's own limit is 100000." group:"Limits"`
+	LimitWebhook         Count `name:"limit-webhook" env:"POSTHOUSE_LIMIT_WEBHOOK" default:"200" help:"Pushes from WeChat per second that this replica lets in." group:"Limits"`
 	LimitConnectionsNode Count `name:"limit-connections" env:"POSTHOUSE_LIMIT_CONNECTIONS" default:"50000" help:"Open connections of this replica." group:"Limits"`
 
 	Accounts []Account `kong:"-"` // those of the file, and the one of the environment as "default"

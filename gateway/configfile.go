@@ -27,10 +27,13 @@ func (f ConfigFile) BeforeResolve(ctx *kong.Context, trace *kong.Path) error {
 		return err
 	}
 	known := []string{"accounts"}
-	for _, flag := range trace.Node().AllFlags(true) {
-		for _, group := range flag {
-			known = append(known, group.Name)
+	if err := kong.Visit(ctx.Model, func(node kong.Visitable, next kong.Next) error {
+		if flag, ok := node.(*kong.Flag); ok && len(flag.Envs) > 0 {
+			known = append(known, flag.Name)
 		}
+		return next(nil)
+	}); err != nil {
+		return err
 	}
 	for key := range values {
 		if err := knownKey(key, known, string(path)+": key"); err != nil {

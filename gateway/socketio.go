@@ -24,6 +24,7 @@ func newSocketIO(cfg *Config, rdb redis.UniversalClient, router *adapter.Router,
 			Path:       cfg.SocketIOPath + "/",
 			AllowEIO3:  true,
 			MaxPayload: maxLoginPayload,
+			AnyOrigin:  true, // admission has judged it, with what trusted proxies say
 			Logger:     log,
 		},
 		Bundles:       clientdist.FS(),

@@ -9,17 +9,22 @@ import (
 )
 
 // newWebhook makes the handler of WeChat's calls for all accounts.
-func newWebhook(cfg *Config, as *accounts, service *login.Service, store login.Store, admit *admission, notifier login.Notifier, m *metrics, log *slog.Logger) (*callback.Handler, error) {
+func newWebhook(cfg *Config, as *accounts, service *login.Service, store login.Store, admit *admission, m *metrics, log *slog.Logger) (*callback.Handler, error) {
+	perSecond := cfg.LimitWebhook.N
+	if cfg.LimitWebhook.Off {
+		perSecond = 1_000_000
+	}
 	o := callback.Options{
-		Claims: service, Dedupe: store, Notifier: notifier,
+		Claims: service, Dedupe: store, // the service itself notifies
 		Codes: service, Confirms: service, People: service,
+		Limits:   callback.Limits{PerSecond: perSecond},
 		ClientIP: admit.clientIP, Metrics: webhookCounter{m}, Logger: log,
 	}
 	for _, a := range as.list {
 		hook := callback.Account{
 			Name: a.Name, AppID: a.AppID, OriginalID: a.OriginalID, Mode: wechat.Mode(a.Mode),
 			Token: a.Token, PreviousToken: a.PreviousToken, AESKey: a.AESKey, PreviousAESKey: a.PreviousAESKey,
-			Confirm: cfg.Confirm == "always", Upstream: a.Forward, Site: a.title(),
+			Confirm: cfg.Confirm == "always", Upstream: a.Forward, Site: a.Title,
 			IPPolicy: callback.IPPolicy(a.IPAllowList), Language: a.Language, Phrases: map[callback.Phrase]string{},
 		}
 		for phrase, text := range a.Phrases {

@@ -23,6 +23,7 @@ let attempt = memory.load(); // {ticket, url, imageUrl, resume, deadline, life, 
 let state = "loading";
 let renewals = 0;
 let timer = 0;
+let refusedCodes = 0;
 
 const socket = io("/login", { path, closeOnBeforeunload: true });
 
@@ -226,8 +227,10 @@ socket.on("token", (token, ack) => {
 socket.on("code", async ({ code }, ack) => {
   ack?.();
   const token = await exchange(code);
-  if (token) done(token);
-  else again();
+  if (token) return done(token);
+  // A resume on the way makes a fresh code and kills this one: it is in the post.
+  if (state !== "done" && ++refusedCodes <= 3) goOn();
+  else if (state !== "done") again();
 });
 socket.on("failure", ({ error }) => failed(error));
 

@@ -176,8 +176,9 @@ func TestLoginsWithFaultsOnThreeReplicas(t *testing.T) {
 // A replica dies at a random moment: the browsers resume elsewhere.
 func TestLoginsWhileAReplicaIsKilled(t *testing.T) {
 	c := start(t, []int{1, 2}, nil, nil)
+	balancer := c.nginx(t, "nginx.conf")
 	gone := time.Duration(500+rand.IntN(int(logins()/50)*1000)) * time.Millisecond
-	c.load(t, c.bases, &scenario.Mix{PKCE: 20}, func() {
+	c.load(t, []string{balancer}, &scenario.Mix{PKCE: 20}, func() {
 		wait(gone)
 		c.replicas[0].Kill()
 		wait(time.Second)
