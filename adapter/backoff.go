@@ -21,17 +21,17 @@ type backoff struct{ next time.Duration }
 func (b *backoff) reset() { b.next = 0 }
 
 // wait sleeps for the next pause. It reports false when ctx ended meanwhile.
-func (b *backoff) wait(ctx context.Context) bool {
-	b.next = min(max(2*b.next, backoffMin), backoffMax)
-	return pause(ctx, b.next/2+rand.N(b.next/2))
-}
+func (b *backoff) wait(ctx context.Context) bool { return b.waitOr(ctx, nil) }
 
-// pause sleeps for d. It reports false when ctx ended meanwhile.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
+// waitOr is wait that ends early when hurry is closed.
+func (b *backoff) waitOr(ctx context.Context, hurry <-chan struct{}) bool {
+	b.next = min(max(2*b.next, backoffMin), backoffMax)
+	t := time.NewTimer(b.next/2 + rand.N(b.next/2))
 	defer t.Stop()
 	select {
 	case <-t.C:
+		return true
+	case <-hurry:
 		return true
 	case <-ctx.Done():
 		return false

@@ -81,7 +81,7 @@ func BenchmarkRelay(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			addr, _ := rig.Redis(b)
 			rdb := redis.NewUniversalClient(&redis.UniversalOptions{Addrs: []string{addr}})
-			defer rdb.Close()
+			b.Cleanup(func() { rdb.Close() })
 			from := sockettest.NewServer(b, &socketio.Options{NewAdapter: make(rdb)})
 			to := sockettest.NewServer(b, &socketio.Options{NewAdapter: make(rdb)})
 			c := to.Connect("/", nil)
@@ -147,7 +147,7 @@ func report(b *testing.B, name string, d []time.Duration) {
 func BenchmarkPublishBurst(b *testing.B) {
 	addr, _ := rig.Redis(b)
 	rdb := redis.NewUniversalClient(&redis.UniversalOptions{Addrs: []string{addr}})
-	defer rdb.Close()
+	b.Cleanup(func() { rdb.Close() })
 	s := sockettest.NewServer(b, &socketio.Options{NewAdapter: Redis(rdb, nil)})
 	names := []string{"/a", "/b", "/c", "/d"}
 	for _, n := range names {

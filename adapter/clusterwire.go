@@ -2,7 +2,10 @@ package adapter
 
 import (
 	"encoding/json"
+	"fmt"
 	"strconv"
+	"strings"
+	"unicode/utf8"
 
 	"posthouse/socketio"
 	"posthouse/socketio/parser"
@@ -277,16 +280,36 @@ func appendNamesJSON(dst []byte, names []string) []byte {
 
 // appendQuoted appends s as JSON.stringify does.
 func appendQuoted(dst []byte, s string) []byte {
-	for i := range len(s) {
-		if c := s[i]; c < ' ' || c == '"' || c == '\\' || c > '~' {
-			quoted, err := marshal(s)
-			if err != nil { // cannot be: strings always marshal
-				return append(dst, `""`...)
+	dst = append(dst, '"')
+	from := 0
+	for i, r := range s {
+		if r >= ' ' && r != '"' && r != '\\' && r != utf8.RuneError {
+			continue
+		}
+		dst = append(dst, s[from:i]...)
+		from = i + 1
+		switch r {
+		case '"', '\\':
+			dst = append(dst, '\\', byte(r))
+		case '\b':
+			dst = append(dst, `\b`...)
+		case '\f':
+			dst = append(dst, `\f`...)
+		case '\n':
+			dst = append(dst, `\n`...)
+		case '\r':
+			dst = append(dst, `\r`...)
+		case '\t':
+			dst = append(dst, `\t`...)
+		case utf8.RuneError: // also what is not UTF-8, one byte at a time
+			if strings.HasPrefix(s[i:], "\uFFFD") {
+				from = i + len("\uFFFD")
 			}
-			return append(dst, quoted...)
+			dst = append(dst, "\uFFFD"...)
+		default:
+			dst = fmt.Appendf(dst, `\u%04x`, r)
 		}
 	}
-	dst = append(dst, '"')
-	dst = append(dst, s...)
+	dst = append(dst, s[from:]...)
 	return append(dst, '"')
 }

@@ -58,7 +58,8 @@ type publisher struct {
 	wake     chan struct{} // capacity 1
 	refused  logLimit
 
-	ended chan struct{} // closed when run returned
+	closing chan struct{} // closed by close
+	ended   chan struct{} // closed when run returned
 
 	mu     sync.Mutex
 	queue  []command
@@ -68,7 +69,10 @@ type publisher struct {
 }
 
 func newPublisher(nodes redisNodes, fixedKey string, st *stats, log *slog.Logger) *publisher {
-	return &publisher{nodes: nodes, fixedKey: fixedKey, stats: st, log: log, wake: make(chan struct{}, 1), ended: make(chan struct{})}
+	return &publisher{
+		nodes: nodes, fixedKey: fixedKey, stats: st, log: log,
+		wake: make(chan struct{}, 1), closing: make(chan struct{}), ended: make(chan struct{}),
+	}
 }
 
 // send queues c. It never waits.
@@ -93,11 +97,12 @@ func (p *publisher) send(c command) error {
 	return nil
 }
 
-// close refuses further commands; run sends what waits and returns.
+// close refuses further commands; run sends what waits and returns. It is called once.
 func (p *publisher) close() {
 	p.mu.Lock()
 	p.closed = true
 	p.mu.Unlock()
+	close(p.closing)
 	select {
 	case p.wake <- struct{}{}:
 	default:
@@ -140,7 +145,11 @@ func (p *publisher) run(ctx context.Context) {
 				p.log.Warn("redis takes no messages", "error", err)
 			}
 			p.nodes.refresh(ctx)
-			if !retry.wait(ctx) {
+			if closed {
+				p.fail(err) // nobody waits for Redis to come back
+				return
+			}
+			if !retry.waitOr(ctx, p.closing) {
 				p.fail(ctx.Err())
 				return
 			}
