@@ -125,6 +125,20 @@ func TestLimitPendingAcks(t *testing.T) {
 	})
 }
 
+func TestLimitTimedOutAckIsForgotten(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		srv := serve(t, nil)
+		c := srv.Connect("/", nil)
+		s := srv.Socket(c.ID)
+		if _, err := s.EmitWithAck(bg, "q"); err != socketio.ErrTimeout { // Limits.AckTimeout
+			t.Errorf("got %v", err)
+		}
+		if n := socketio.PendingAcks(s); n != 0 {
+			t.Errorf("%d acknowledgements are still waited for", n)
+		}
+	})
+}
+
 // Nobody answers broadcasts with acks, for hours: nothing is kept.
 func TestLimitUnansweredBroadcastAcksAreFreed(t *testing.T) {
 	bubble(t, func(t *testing.T) {
