@@ -78,7 +78,7 @@ func checkPacket(t *testing.T, c parser.Codec, p *parser.Packet) {
 	if err != nil || again == nil {
 		t.Fatalf("%+v: %+v: %v", p, ms, err)
 	}
-	if c == parser.Default(nil) && !samePacket(again, p) {
+	if !samePacket(again, p) {
 		t.Fatalf("%+v became %+v", p, again)
 	}
 	_, args := parser.SplitEvent(p.Data)
