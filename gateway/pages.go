@@ -38,6 +38,7 @@ type pages struct {
 	replica      string
 	accounts     map[string]string // name → title
 	returnTo     []string          // allowed URL prefixes
+	origins      *origins          // pages that may embed the login
 	qrPrefixes   []string          // what may be drawn as a QR code
 }
 
@@ -109,8 +110,14 @@ func (d pageData) NoScript() string {
 func (p *pages) register(e *echo.Echo) {
 	e.GET("/", p.start)
 	e.GET("/login", p.login)
-	e.GET("/login/qr.svg", p.qrSVG)
-	e.GET("/login/qr.png", p.qrPNG)
+	// What <posthouse-login> needs in pages of other origins: stable addresses, and
+	// CORS for the allowed ones.
+	cors := echo.WrapMiddleware(p.origins.middleware)
+	e.GET("/login/qr.svg", p.qrSVG, cors)
+	e.GET("/login/qr.png", p.qrPNG, cors)
+	e.GET("/login/element.js", p.elementScript("element.js"), cors)
+	e.GET("/login/attempt.js", p.elementScript("attempt.js"), cors)
+	e.GET("/login/element.json", p.elementWords, cors)
 	e.GET("/assets/:print/:name", p.asset)
 	e.GET("/favicon.ico", func(c echo.Context) error { return c.Redirect(http.StatusMovedPermanently, p.prints["icon.svg"]) })
 }
@@ -183,4 +190,30 @@ func (p *pages) asset(c echo.Context) error {
 	h.Set("X-Content-Type-Options", "nosniff")
 	http.ServeContent(c.Response(), c.Request(), "", time.Time{}, bytes.NewReader(a.body))
 	return nil
+}
+
+// elementScript serves a module of <posthouse-login> under an address that stays.
+func (p *pages) elementScript(name string) echo.HandlerFunc {
+	print := p.prints[name]
+	a := p.assets[strings.TrimPrefix(print, "/assets/")]
+	return func(c echo.Context) error {
+		h := c.Response().Header()
+		h.Set("Content-Type", a.contentType)
+		h.Set("Cache-Control", "no-cache")
+		h.Set("ETag", `"`+path.Base(path.Dir(print))+`"`)
+		h.Set("X-Content-Type-Options", "nosniff")
+		http.ServeContent(c.Response(), c.Request(), "", time.Time{}, bytes.NewReader(a.body))
+		return nil
+	}
+}
+
+// elementWords tells <posthouse-login> what it says and where it connects.
+func (p *pages) elementWords(c echo.Context) error {
+	title, ok := p.accounts[c.QueryParam("account")]
+	if !ok {
+		return echo.NewHTTPError(http.StatusNotFound)
+	}
+	_, i, _ := p.matcher.Match(language.Make(c.QueryParam("lang")))
+	c.Response().Header().Set("Cache-Control", "no-cache")
+	return c.JSON(http.StatusOK, map[string]any{"words": p.words[p.tags[i]], "title": title, "path": p.socketIOPath})
 }

@@ -59,6 +59,7 @@ func TestPages(t *testing.T) {
 	p.client, p.socketIOPath = "/ws/socket.io.esm.min.js", "/ws"
 	p.accounts = map[string]string{"": "Shop <1>", "shop": "Shop <1>"}
 	p.qrPrefixes = []string{"http://weixin.qq.com/"}
+	p.origins = &origins{allowed: []string{"https://app.example.com"}}
 	e := echo.New()
 	p.register(e)
 	get := func(url, language string) *httptest.ResponseRecorder {
@@ -94,7 +95,17 @@ func TestPages(t *testing.T) {
 	if w := get("/login/qr.png?u=https%3A%2F%2Fevil.com%2F", "en"); w.Code != http.StatusBadRequest {
 		t.Errorf("a code for somebody else's address: %d", w.Code)
 	}
-	if total := len(p.assets[strings.TrimPrefix(p.prints["login.js"], "/assets/")].body); total > 15<<10 {
-		t.Errorf("login.js has %d bytes, more than 15 KB", total)
+	total := 0
+	for _, name := range []string{"login.js", "attempt.js"} {
+		total += len(p.assets[strings.TrimPrefix(p.prints[name], "/assets/")].body)
+	}
+	if total > 15<<10 {
+		t.Errorf("the login page's scripts have %d bytes, more than 15 KB", total)
+	}
+	if w := get("/login/element.js", "en"); w.Code != http.StatusOK || !strings.Contains(w.Header().Get("Content-Type"), "javascript") {
+		t.Errorf("element: %d %v", w.Code, w.Header())
+	}
+	if w := get("/login/element.json?lang=zh", "en"); !strings.Contains(w.Body.String(), "微信扫一扫") {
+		t.Errorf("the element's words: %s", w.Body)
 	}
 }

@@ -4,6 +4,9 @@ package login_test
 
 import (
 	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -95,6 +98,39 @@ func TestStopAndStartAgain(t *testing.T) {
 	}
 	t.Logf("ended after %v", time.Since(began))
 	rig.GatewayAt(t, port)
+}
+
+// The element works in a page of another origin, and in no page that is not listed.
+func TestTheElementInAnotherPage(t *testing.T) {
+	rig.NodeDir(t)
+	rig.Need(t, "chromium")
+	var gateway string
+	host := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		fmt.Fprintf(w, `<!doctype html><html lang="en"><link rel="icon" href="data:,">
+<script type="module" src="%s/login/element.js"></script>
+<posthouse-login></posthouse-login>
+<script>document.querySelector("posthouse-login").addEventListener("token", (e) => { window.token = e.detail.token; });</script>`, gateway)
+	}))
+	defer host.Close()
+	gateway, _ = rig.Gateway(t, "POSTHOUSE_ORIGINS="+host.URL)
+	if out := rig.Node(t, 60*time.Second, filepath.Join("testdata", "element.mjs"), gateway, host.URL, os.Getenv("POSTHOUSE_TEST_SCREENSHOTS")); !strings.Contains(out, "ok") {
+		t.Fatal(out)
+	}
+}
+
+// The front ends of the first article work unchanged: a raw WebSocket with JSON, and
+// socket.io-client with path /ws that listens for the token.
+func TestTheFirstFrontEnds(t *testing.T) {
+	rig.NodeDir(t)
+	base, _ := rig.Gateway(t, "POSTHOUSE_SOCKETIO_PATH=/ws")
+	for _, kind := range []string{"raw", "socket.io-client", "sioc-2.0"} {
+		t.Run(kind, func(t *testing.T) {
+			if out := rig.Node(t, 30*time.Second, filepath.Join("testdata", "first.cjs"), base, kind); !strings.Contains(out, "ok") {
+				t.Fatal(out)
+			}
+		})
+	}
 }
 
 // A person's hands: the login page, the phone, success.
