@@ -250,6 +250,10 @@ func (p *probeState) silent() bool {
 func (l *link) tend(ctx context.Context, ps *redis.PubSub, have map[subscription]struct{}, probed *probeState) error {
 	ticker := time.NewTicker(l.every)
 	defer ticker.Stop()
+	// At once: a subscription that was confirmed need not be where messages go.
+	if err := l.sendProbe(ctx, probed); err != nil && ctx.Err() == nil {
+		l.log.Debug("probe was not published", "error", err)
+	}
 	for {
 		select {
 		case <-ctx.Done():

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -31,7 +33,7 @@ type streamReader struct {
 	last entryID // everything up to here has been delivered
 
 	mu         sync.Mutex
-	namespaces map[string]streamListener
+	namespaces map[string][]streamListener // several, if servers share an adapter option
 }
 
 // streamListener is a namespace that listens to a stream.
@@ -58,17 +60,21 @@ func (s *streamReaders) join(stream, nsp string, l streamListener, make func() *
 		r.wg.Go(r.run)
 	}
 	r.mu.Lock()
-	r.namespaces[nsp] = l
+	r.namespaces[nsp] = append(r.namespaces[nsp][:len(r.namespaces[nsp]):len(r.namespaces[nsp])], l)
 	r.mu.Unlock()
 	s.mu.Unlock()
 	return r
 }
 
 // leave removes a namespace. The last one waits for the end of the reader.
-func (s *streamReaders) leave(r *streamReader, nsp string) {
+func (s *streamReaders) leave(r *streamReader, nsp string, l streamListener) {
 	s.mu.Lock()
 	r.mu.Lock()
-	delete(r.namespaces, nsp)
+	// A copy: the reader may be walking the old one.
+	rest := slices.DeleteFunc(slices.Clone(r.namespaces[nsp]), func(other streamListener) bool { return other == l })
+	if r.namespaces[nsp] = rest; len(rest) == 0 {
+		delete(r.namespaces, nsp)
+	}
 	last := len(r.namespaces) == 0
 	r.mu.Unlock()
 	if last {
@@ -85,7 +91,7 @@ func newStreamReader(nodes redisNodes, stream string, o *StreamsOptions, log *sl
 	r := &streamReader{
 		nodes: nodes, stream: stream, count: int64(o.ReadCount), block: o.BlockTime, log: log.With("stream", stream),
 		positions:  make(chan struct{}),
-		namespaces: make(map[string]streamListener),
+		namespaces: make(map[string][]streamListener),
 	}
 	r.ctx, r.cancel = context.WithCancel(context.Background()) // ended by leave
 	return r
@@ -167,6 +173,7 @@ func (r *streamReader) session(at *position, found *bool) error {
 		if err != nil {
 			return err
 		}
+		r.warnAboutEviction(owner)
 		*at, *found = position{id: info.last, added: info.added}, true
 		r.gate.Lock()
 		r.last = at.id
@@ -198,6 +205,21 @@ func (r *streamReader) session(at *position, found *bool) error {
 	}
 }
 
+// warnAboutEviction says so if Redis may throw streams and sessions away when its
+// memory is full.
+func (r *streamReader) warnAboutEviction(commands *redis.Client) {
+	info, err := commands.Info(r.ctx, "memory").Result()
+	if err != nil {
+		return // not everybody may ask
+	}
+	for line := range strings.Lines(info) {
+		policy, ok := strings.CutPrefix(strings.TrimSpace(line), "maxmemory_policy:")
+		if ok && policy != "noeviction" {
+			r.log.Warn("redis may evict the stream and kept sessions: set maxmemory-policy to noeviction", "policy", policy)
+		}
+	}
+}
+
 // deliver hands a batch to the namespaces.
 func (r *streamReader) deliver(entries []redis.XMessage, at *position) {
 	r.gate.Lock()
@@ -211,9 +233,9 @@ func (r *streamReader) deliver(entries []redis.XMessage, at *position) {
 		at.added++
 		nsp, _ := e.Values["nsp"].(string)
 		r.mu.Lock()
-		l := r.namespaces[nsp]
+		listeners := r.namespaces[nsp]
 		r.mu.Unlock()
-		if l != nil && nsp != "" {
+		for _, l := range listeners {
 			m, err := decodeEntry(e.Values)
 			l.entry(id, m, err)
 		}
@@ -260,9 +282,9 @@ func (r *streamReader) check(commands *redis.Client, at *position, idle bool) er
 func (r *streamReader) tellGap(why string) {
 	r.log.Warn("events were lost", "reason", why)
 	r.mu.Lock()
-	listeners := make([]streamListener, 0, len(r.namespaces))
-	for _, l := range r.namespaces {
-		listeners = append(listeners, l)
+	var listeners []streamListener
+	for _, list := range r.namespaces {
+		listeners = append(listeners, list...)
 	}
 	r.mu.Unlock()
 	for _, l := range listeners {

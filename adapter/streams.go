@@ -175,7 +175,7 @@ func newStreams(l *socketio.Local, nodes redisNodes, o StreamsOptions, readers *
 // Close is that of member, and ends the reader with its last namespace.
 func (a *Streams) Close() error {
 	err := a.member.Close()
-	a.left.Do(func() { a.readers.leave(a.reader, a.nsp) })
+	a.left.Do(func() { a.readers.leave(a.reader, a.nsp, a) })
 	return err
 }
 

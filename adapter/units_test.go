@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,9 +19,17 @@ import (
 func TestPeersFallSilentAndComeBack(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var said []string
-		var left []string
-		p := newPeers("me", 5*time.Second, func(b []byte) { said = append(said, string(b)) }, func(uid string) { left = append(left, uid) })
+		var mu sync.Mutex
+		var said, left []string
+		p := newPeers("me", 5*time.Second, func(b []byte) {
+			mu.Lock()
+			defer mu.Unlock()
+			said = append(said, string(b))
+		}, func(uid string) {
+			mu.Lock()
+			defer mu.Unlock()
+			left = append(left, uid)
+		})
 		ctx, cancel := context.WithCancel(t.Context())
 		go p.run(ctx)
 		synctest.Wait()

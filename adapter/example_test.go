@@ -1,0 +1,83 @@
+package adapter_test
+
+import (
+	"context"
+	"log"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"posthouse/adapter"
+	"posthouse/socketio"
+)
+
+func ExampleRedis() {
+	rdb := redis.NewClient(&redis.Options{Addr: "localhost:6379"})
+	io := socketio.NewServer(&socketio.Options{NewAdapter: adapter.Redis(rdb, nil)})
+	// Reaches the sockets of all replicas, in Go and in Node.
+	_ = io.To("room 101").Emit("hello", "everybody")
+}
+
+func ExampleRedis_sentinel() {
+	rdb := redis.NewFailoverClient(&redis.FailoverOptions{MasterName: "main", SentinelAddrs: []string{"localhost:26379"}})
+	_ = socketio.NewServer(&socketio.Options{NewAdapter: adapter.Redis(rdb, &adapter.RedisOptions{Key: "my-app"})})
+}
+
+func ExampleClassic_RemoteDisconnect() {
+	rdb := redis.NewClient(&redis.Options{Addr: "localhost:6379"})
+	io := socketio.NewServer(&socketio.Options{NewAdapter: adapter.Redis(rdb, nil)})
+	disconnect := func(ctx context.Context, socketID string) error {
+		login := io.Of("/login").Adapter().(*adapter.Classic)
+		return login.RemoteDisconnect(ctx, socketID, true)
+	}
+	_ = disconnect
+}
+
+func ExampleClassic_AllRooms() {
+	rdb := redis.NewClient(&redis.Options{Addr: "localhost:6379"})
+	io := socketio.NewServer(&socketio.Options{NewAdapter: adapter.Redis(rdb, nil)})
+	rooms := func(ctx context.Context) ([]string, error) {
+		return io.Of("/").Adapter().(*adapter.Classic).AllRooms(ctx)
+	}
+	_ = rooms
+}
+
+func ExampleShardedRedis() {
+	rdb := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{"localhost:7000", "localhost:7001"}})
+	_ = socketio.NewServer(&socketio.Options{
+		NewAdapter: adapter.ShardedRedis(rdb, &adapter.ShardedOptions{SubscriptionMode: adapter.Static}),
+	})
+}
+
+func ExampleRedisStreams() {
+	rdb := redis.NewClient(&redis.Options{Addr: "localhost:6379"})
+	// A client that loses its connection to one replica goes on at another,
+	// without missing an event.
+	_ = socketio.NewServer(&socketio.Options{
+		NewAdapter: adapter.RedisStreams(rdb, &adapter.StreamsOptions{MaxLen: 100_000}),
+		Recovery:   &socketio.Recovery{MaxDisconnection: 2 * time.Minute},
+	})
+}
+
+func ExampleNewEmitter() {
+	rdb := redis.NewClient(&redis.Options{Addr: "localhost:6379"})
+	send := func(ctx context.Context) error {
+		io := adapter.NewEmitter(rdb, nil)
+		if err := io.To("room 101").Except("muted").Emit(ctx, "news", 1, "headline"); err != nil {
+			return err
+		}
+		return io.Of("/login").In("ticket").DisconnectSockets(ctx, true)
+	}
+	_ = send
+}
+
+func ExampleStats() {
+	rdb := redis.NewClient(&redis.Options{Addr: "localhost:6379"})
+	io := socketio.NewServer(&socketio.Options{NewAdapter: adapter.Redis(rdb, nil)})
+	watch := func() {
+		if s := io.Of("/").Adapter().(*adapter.Classic).Stats(); s.Silent > 0 {
+			log.Printf("subscriptions fell silent %d times", s.Silent)
+		}
+	}
+	_ = watch
+}
