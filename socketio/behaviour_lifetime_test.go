@@ -281,3 +281,27 @@ func TestBehaviour39DisconnectInAMiddlewareRefuses(t *testing.T) {
 	c.SendText("0")
 	want(t, c.Text(), `4{"message":"connection refused"}`)
 }
+
+func TestDrainSpreadsTheDisconnections(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		srv := serve(t, nil)
+		start := time.Now()
+		var mu sync.Mutex
+		var at []time.Duration
+		srv.OnDisconnect(func(_ *socketio.Socket, r socketio.Reason) {
+			mu.Lock()
+			defer mu.Unlock()
+			at = append(at, time.Since(start))
+			want(t, string(r), "server shutting down")
+		})
+		for range 5 {
+			srv.Connect("/", nil)
+		}
+		noError(t, srv.Drain(bg, 10*time.Second))
+		synctest.Wait()
+		want(t, fmt.Sprint(at), "[0s 2s 4s 6s 8s]")
+		if _, err := srv.Dial(nil); err == nil {
+			t.Error("new client while draining")
+		}
+	})
+}

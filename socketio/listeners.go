@@ -188,8 +188,8 @@ func (s *Socket) dispatch(e *Event) {
 	for _, fn := range shared.any {
 		fn(e)
 	}
-	for _, any := range l.any {
-		any.fn(e)
+	for _, on := range l.any {
+		on.fn(e)
 	}
 	for _, use := range l.use {
 		if err := use(e); err != nil {

@@ -50,6 +50,9 @@ type run struct {
 }
 
 func TestRealClients(t *testing.T) {
+	if testing.Short() {
+		t.Skip("real clients: not with -short")
+	}
 	node, folder := tools(t)
 	urls, err := json.Marshal(map[string]string{
 		"json":     serve(t, parser.Default(nil), nil),
@@ -325,4 +328,3 @@ func flaky(s *socketio.Socket) {
 		}
 	})
 }
-
