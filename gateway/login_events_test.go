@@ -41,6 +41,7 @@ func TestQRCodeIsReusedWhileItLives(t *testing.T) {
 
 func TestExpiryIsToldAtItsMomentAndGraceStillLogsIn(t *testing.T) {
 	inLogin(t, 1, nil, func(t *testing.T, rs []*replica) {
+		time.Sleep(300 * time.Millisecond) // between two polls
 		r, p := rs[0], rs[0].page(t)
 		q := p.qrcode()
 		began := time.Now()

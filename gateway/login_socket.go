@@ -76,7 +76,6 @@ const (
 type visitor struct {
 	n       *loginNamespace
 	s       *socketio.Socket
-	ended   chan struct{} // closed when the socket's last task has run
 	ip      netip.Addr
 	events  *rate.Limiter
 	strikes int
@@ -87,7 +86,7 @@ type visitor struct {
 func (n *loginNamespace) welcome(s *socketio.Socket) {
 	address, _ := netip.ParseAddr(s.Handshake().Address)
 	v := &visitor{
-		n: n, s: s, ended: make(chan struct{}), ip: limitKey(address),
+		n: n, s: s, ip: limitKey(address),
 		events: rate.NewLimiter(eventsPerSecond, eventsBurst),
 	}
 	s.Use(v.admit)
@@ -95,7 +94,6 @@ func (n *loginNamespace) welcome(s *socketio.Socket) {
 	s.On("resume", v.on(v.resume))
 	s.On("cancel", v.on(v.cancel))
 	s.OnDisconnect(func(socketio.Reason) {
-		close(v.ended)
 		if v.attempt != nil {
 			n.release(s.Context(), v.attempt)
 		}
@@ -297,17 +295,15 @@ func (b *socketBrowser) hand(ctx context.Context, r login.Result) bool {
 			timer := time.NewTimer(time.Duration(b.v.n.cfg.TokenAckTimeout))
 			defer timer.Stop()
 			stood = timer.C
-			continue
 		case <-stood:
 			return b.v.s.Connected()
-		case <-b.v.ended:
-		case <-ctx.Done():
-		}
-		select { // its last words may have been the acknowledgement
-		case <-acked:
-			return true
-		default:
-			return false
+		case <-ctx.Done(): // the socket is gone, or the ticket is bound to another one
+			select {
+			case <-acked: // its last word
+				return true
+			default:
+				return false
+			}
 		}
 	}
 }
