@@ -41,7 +41,15 @@ func (e goEmitter) do(c command) (string, error) {
 }
 
 // emits performs every operation of an emitter, and looks at two replicas.
-func emits(t *testing.T, emitter replica, kind string, replicas ...replica) {
+func emits(t *testing.T, emitter replica, replicas ...replica) {
+	// (Node's streams adapter misses what is sent before its first read.)
+	for _, b := range replicas {
+		c := b.connect(t, "/")
+		rig.Until(t, 10*time.Second, "replica to listen", func() bool {
+			must(t, emitter, command{Cmd: "socketsJoin", To: []string{c.id()}, Rooms: []string{"reached"}})
+			return strings.Contains(must(t, b, command{Cmd: "fetchSockets", Local: true, To: []string{"reached"}}), c.id())
+		})
+	}
 	for _, b := range replicas {
 		c1, c2, chat := b.connect(t, "/"), b.connect(t, "/"), b.connect(t, "/chat")
 		must(t, b, command{Cmd: "join", SID: c1.id(), Rooms: []string{"room1", "room2"}})
@@ -99,24 +107,24 @@ func TestEmitters(t *testing.T) {
 	t.Run("Go to Go and Node", func(t *testing.T) {
 		t.Parallel()
 		rdb, where := newRedis(t)
-		emits(t, goEmitter{adapter.NewEmitter(rdb, nil)}, "classic",
+		emits(t, goEmitter{adapter.NewEmitter(rdb, nil)},
 			newGoReplica(t, adapter.Redis(rdb, nil), nil), newNodeReplica(t, nodeConfig{Kind: "classic", Where: where}))
 	})
 	t.Run("Node to Go", func(t *testing.T) {
 		t.Parallel()
 		rdb, where := newRedis(t)
-		emits(t, newNodeReplica(t, nodeConfig{Kind: "emitter", Where: where}), "classic", newGoReplica(t, adapter.Redis(rdb, nil), nil))
+		emits(t, newNodeReplica(t, nodeConfig{Kind: "emitter", Where: where}), newGoReplica(t, adapter.Redis(rdb, nil), nil))
 	})
 	t.Run("sharded Go to Go and Node", func(t *testing.T) {
 		t.Parallel()
 		rdb, where := newRedis(t)
-		emits(t, goEmitter{adapter.NewShardedEmitter(rdb, nil)}, "sharded",
+		emits(t, goEmitter{adapter.NewShardedEmitter(rdb, nil)},
 			newGoReplica(t, adapter.ShardedRedis(rdb, nil), nil), newNodeReplica(t, nodeConfig{Kind: "sharded", Where: where}))
 	})
 	t.Run("streams Go to Go and Node", func(t *testing.T) {
 		t.Parallel()
 		rdb, where := newRedis(t)
-		emits(t, goEmitter{adapter.NewStreamsEmitter(rdb, nil)}, "streams",
+		emits(t, goEmitter{adapter.NewStreamsEmitter(rdb, nil)},
 			newGoReplica(t, adapter.RedisStreams(rdb, nil), nil), newNodeReplica(t, nodeConfig{Kind: "streams", Where: where}))
 	})
 }
