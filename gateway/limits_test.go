@@ -63,8 +63,10 @@ func TestRateLimitForgetsIdleKeysAndIsBounded(t *testing.T) {
 func TestCountLimit(t *testing.T) {
 	t.Parallel()
 	c := newKeyedCount[string](Count{N: 2})
-	if !c.acquire("a") || !c.acquire("a") || c.acquire("a") {
-		t.Fatal("want two of three")
+	for i, want := range []bool{true, true, false} {
+		if c.acquire("a") != want {
+			t.Fatalf("place %d: want %v", i+1, want)
+		}
 	}
 	c.release("a")
 	if !c.acquire("a") {

@@ -87,7 +87,7 @@ func decodeOne(r io.Reader, dst any) error {
 	if err := d.Decode(dst); err != nil {
 		return err
 	}
-	if _, err := d.Token(); err != io.EOF {
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		if err == nil {
 			err = errors.New("gateway: more than one JSON value")
 		}

@@ -123,7 +123,7 @@ func (a *App) recoverPanics(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) (err error) {
 		defer func() {
 			if r := recover(); r != nil {
-				if r == http.ErrAbortHandler {
+				if r == http.ErrAbortHandler { //nolint:errorlint // net/http compares the very value
 					panic(r)
 				}
 				a.log.Error("gateway: panic in a request", "route", c.Path(), "panic", r, "stack", string(debug.Stack()))

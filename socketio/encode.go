@@ -110,6 +110,13 @@ func splice(dst []byte, attachments [][]byte, text []byte, own [][]byte) ([]byte
 	if len(own) == 0 {
 		return append(dst, text...), attachments
 	}
+	// An attachment that is named twice is sent once: what a client repeats in a few
+	// bytes must not grow into megabytes.
+	var few [16]int
+	renamed := few[:0]
+	for range own {
+		renamed = append(renamed, -1)
+	}
 	for {
 		i := bytes.Index(text, []byte(placeholder))
 		if i < 0 {
@@ -122,8 +129,11 @@ func splice(dst []byte, attachments [][]byte, text []byte, own [][]byte) ([]byte
 		if err != nil || num < 0 || num >= len(own) { // a Value made by hand, and wrongly
 			dst = append(dst, "null"...)
 		} else {
-			dst = appendPlaceholder(dst, len(attachments))
-			attachments = append(attachments, own[num])
+			if renamed[num] < 0 {
+				renamed[num] = len(attachments)
+				attachments = append(attachments, own[num])
+			}
+			dst = appendPlaceholder(dst, renamed[num])
 		}
 		text = text[end+1:]
 	}

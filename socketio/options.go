@@ -22,8 +22,9 @@ type Options struct {
 
 	// NewAdapter makes the adapter of each namespace. Default: in memory.
 	NewAdapter NewAdapter
-	// Codec is the packet format, parser.Default(nil) unless set. Clients must use
-	// the same one.
+	// Codec is the packet format: unless set parser.Default, with the attachments
+	// of one packet bounded together by Engine.MaxPayload. Clients must use the same
+	// one.
 	Codec parser.Codec
 	// ConnectTimeout is how long a connection may stay without joining any
 	// namespace. Default 45 s; negative: for ever.
@@ -109,7 +110,11 @@ func (o *Options) withDefaults() Options {
 		v.Engine.Path = "/socket.io/"
 	}
 	if v.Codec == nil {
-		v.Codec = parser.Default(nil)
+		total := v.Engine.MaxPayload
+		if total <= 0 {
+			total = defaultMaxPayload
+		}
+		v.Codec = parser.Default(&parser.Options{MaxAttachmentBytes: total})
 	}
 	if v.ConnectTimeout == 0 {
 		v.ConnectTimeout = 45 * time.Second
@@ -142,6 +147,8 @@ func (o *Options) withDefaults() Options {
 	orDefault(&l.RoomName, 255)
 	return v
 }
+
+const defaultMaxPayload = 1_000_000 // bytes, Node's maxHttpBufferSize
 
 func orDefault[T int | time.Duration](v *T, d T) {
 	if *v == 0 {

@@ -45,7 +45,7 @@ func ParseKeys(text string) ([]Key, error) {
 		} else {
 			block, after := pem.Decode([]byte(rest))
 			if block == nil {
-				return nil, fmt.Errorf("%w: neither PEM nor hs256:", errKey)
+				return nil, fmt.Errorf("%w: neither PEM nor hs256:…", errKey)
 			}
 			rest = string(after)
 			k, err = parsePKCS8(block)

@@ -36,7 +36,6 @@ type memoryTicket struct {
 }
 
 type memoryEvent struct {
-	until time.Time
 	done  bool
 	reply []byte
 }

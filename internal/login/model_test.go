@@ -16,13 +16,12 @@ import (
 
 // The model: a ticket in thirty lines, without atomicity, storage or hashing.
 type model struct {
-	state           login.State
-	created, exp    time.Duration // on the model's own clock
-	openID, socket  string
-	secret          string
-	delivered       bool
-	jti             string // as the store told it when the claim won
-	claimed, denied bool
+	state          login.State
+	exp            time.Duration // on the model's own clock
+	openID, socket string
+	secret         string
+	delivered      bool
+	jti            string // as the store told it when the claim won
 }
 
 func (m *model) visible(now time.Duration) login.State {

@@ -42,7 +42,7 @@ func (i *Issuer) verify(token string, k Key) (Claims, error) {
 	if err != nil {
 		// The cause is for the log of whoever asks, not for errors.Is: nobody may
 		// mistake "expired" for "was fine until just now" (GO-2024-3250).
-		return Claims{}, fmt.Errorf("%w: %v", ErrInvalidToken, err)
+		return Claims{}, fmt.Errorf("%w: %s", ErrInvalidToken, err.Error())
 	}
 	if c.JTI == "" || c.Subject == "" || c.NotBefore == 0 || c.IssuedAt == 0 {
 		return Claims{}, fmt.Errorf("%w: claims", ErrInvalidToken)

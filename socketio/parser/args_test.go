@@ -30,7 +30,7 @@ type (
 		Inner inner              `json:"inner"`
 		Ptr   *inner             `json:"ptr,omitempty"`
 		Skip  string             `json:"-"`
-		Dash  int                `json:"-,"`
+		Dash  int                `json:"-,"` //nolint:staticcheck // the odd tag is the test
 		Zero  time.Time          `json:"zero,omitzero"`
 		Quot  int64              `json:"quot,string"`
 		QStr  string             `json:"qstr,string"`
@@ -85,7 +85,7 @@ func TestArgsAgreeWithEncodingJSON(t *testing.T) {
 		struct {
 			inner
 			Promoted     // its A and inner's hide each other
-			C        int `json:"bad'name"`
+			C        int `json:"bad'name"` //nolint:staticcheck // the odd tag is the test
 		}{inner{1, 2}, Promoted{"p", 3}, 4},
 	} {
 		var want bytes.Buffer

@@ -1,6 +1,7 @@
 package parser
 
 import (
+	"errors"
 	"fmt"
 
 	"posthouse/socketio/engineio"
@@ -82,7 +83,7 @@ func (d *textDecoder) add(m engineio.Message) (*Packet, error) {
 // payload checks the payload and brings it into canonical form.
 func (d *textDecoder) payload(h *header) ([]byte, error) {
 	spaced, err := jsontext.Check(h.payload, d.opts.MaxDepth)
-	if err == jsontext.ErrDepth {
+	if errors.Is(err, jsontext.ErrDepth) {
 		return nil, fmt.Errorf("%w: %w: %w", ErrInvalid, ErrLimit, err)
 	}
 	if err != nil {

@@ -177,7 +177,7 @@ func TestLoginsWithFaultsOnThreeReplicas(t *testing.T) {
 func TestLoginsWhileAReplicaIsKilled(t *testing.T) {
 	c := start(t, []int{1, 2}, nil, nil)
 	balancer := c.nginx(t, "nginx.conf")
-	gone := time.Duration(500+rand.IntN(int(logins()/50)*1000)) * time.Millisecond
+	gone := time.Duration(500+rand.IntN(logins()/50*1000)) * time.Millisecond
 	c.load(t, []string{balancer}, &scenario.Mix{PKCE: 20}, func() {
 		wait(gone)
 		c.replicas[0].Kill()

@@ -350,7 +350,7 @@ func (r *Reader) tooDeep() error {
 }
 
 func (r *Reader) skip(depth int) (err error) {
-	n := 0
+	var n int
 	switch k := r.Kind(); k {
 	case Nil, Bool, Int, Float:
 		if c := r.b[0]; c < 0x80 || c >= 0xe0 {
