@@ -77,6 +77,12 @@ type Options struct {
 	// every request of every transport. See RefuseRequest.
 	Middlewares []func(http.Handler) http.Handler
 
+	// GoroutineReaders reads every WebSocket on a goroutine of its own. Otherwise,
+	// on Linux, plain TCP connections leave package net after their handshake and
+	// share a few goroutines, which makes an idle one several times smaller; a
+	// net.Conn that http.Server.ConnContext kept is closed then.
+	GoroutineReaders bool
+
 	// InitialPacket is a message that every session gets with the open packet.
 	InitialPacket *Message
 	// Cookie has the name (default "io") and the attributes (default path "/",

@@ -2,6 +2,7 @@ package engineio
 
 import (
 	"errors"
+	"runtime"
 	"runtime/debug"
 	"time"
 )
@@ -22,6 +23,20 @@ func (s *Session) guard() {
 		s.srv.log.Error("engineio: handler panicked", "panic", v, "stack", string(debug.Stack()))
 		s.end(ReasonForcedClose, errPanic)
 	}
+}
+
+// enter takes recv for the reader of a stream; false when it is not needed,
+// because the session has ended: a Closed that takes its time holds recv then, and
+// must not hold up a loop. Whoever else may have it, the delivery of a last POST,
+// does not block.
+func (s *Session) enter() bool {
+	for !s.recv.TryLock() {
+		if s.state.Load() == stateClosed {
+			return false
+		}
+		runtime.Gosched()
+	}
+	return true
 }
 
 // receive takes one packet from the current transport. The caller holds recv.

@@ -24,6 +24,7 @@ type Server struct {
 	log      *slog.Logger
 
 	flusher flusher
+	loops   loops
 
 	compressFrom int       // bytes; negative: never
 	polls        sync.Pool // of *poll
@@ -59,6 +60,9 @@ func NewServer(o *Options) *Server {
 		panic(err)
 	}
 	srv.handler = srv.chain(srv.serve)
+	if !srv.o.GoroutineReaders {
+		srv.loops = newLoops(srv)
+	}
 	return srv
 }
 
@@ -117,12 +121,8 @@ func (srv *Server) ClientsCount() int {
 // gone or ctx ends. It is idempotent.
 func (srv *Server) Shutdown(ctx context.Context) error {
 	srv.mu.Lock()
-	if !srv.closing {
-		srv.closing = true
-		if srv.running == 0 {
-			close(srv.idle)
-		}
-	}
+	srv.closing = true
+	srv.settle()
 	all := slices.Collect(maps.Values(srv.sessions))
 	srv.mu.Unlock()
 	for _, s := range all {
@@ -136,8 +136,7 @@ func (srv *Server) Shutdown(ctx context.Context) error {
 	}
 }
 
-// track counts one more thing that Shutdown waits for. Only what is counted
-// itself may call it, so that the count never rises from 0 while closing.
+// track counts one more thing that Shutdown waits for.
 func (srv *Server) track() {
 	srv.mu.Lock()
 	srv.running++
@@ -147,7 +146,19 @@ func (srv *Server) track() {
 func (srv *Server) done() {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
-	if srv.running--; srv.running == 0 && srv.closing {
+	srv.running--
+	srv.settle()
+}
+
+// settle closes idle when everything is finished; mu is held. A connection that
+// comes out of net/http too late for its session may make it run again.
+func (srv *Server) settle() {
+	if srv.running > 0 || !srv.closing {
+		return
+	}
+	select {
+	case <-srv.idle:
+	default:
 		close(srv.idle)
 	}
 }

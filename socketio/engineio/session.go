@@ -253,6 +253,9 @@ func (s *Session) unpauseLocked() {
 	if s.pause != nil {
 		close(s.pause)
 		s.pause = nil
+		if s.stream != nil && s.stream.loop != nil {
+			s.stream.loop.wake(s.stream)
+		}
 	}
 }
 

@@ -3,19 +3,23 @@ package engineio
 import (
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"posthouse/socketio/engineio/internal/ws"
 )
 
-// stream is a WebSocket of a session. One goroutine reads it (see stream_read.go);
-// the out side is guarded by Session.mu and written by whoever sends, without
-// blocking, or by a writer goroutine that exists while the peer is slow.
+// stream is a WebSocket of a session. It is read by a goroutine of its own (see
+// stream_read.go) or by a loop that it shares with others (see loop_linux.go): the
+// reader. The out side is guarded by Session.mu and written by whoever sends,
+// without blocking; the rest is written while the peer is slow by the loop, or by
+// a writer goroutine that exists meanwhile.
 type stream struct {
 	s       *Session
-	name    string // of the transport
-	conn    net.Conn
-	fd      int // of a plain TCP connection; -1: only blocking writes
+	name    string   // of the transport
+	loop    *loop    // nil: a goroutine reads
+	conn    net.Conn // nil: a loop reads, or the connection is not there yet
+	fd      int      // of a plain TCP connection; -1: only blocking writes
 	form    wireForm
 	deflate *ws.Deflate
 
@@ -25,17 +29,22 @@ type stream struct {
 	replied bool            // handling the last read ended in a write
 	held    *buffer         // while paused: the rest of the last read
 	pause   <-chan struct{} // closed when held may be handled
+	away    bool            // the loop waits for that
+	gone    bool            // the loop has closed the connection
 
 	// guarded by Session.mu
 	out     *outbox
+	begun   bool // the connection is there
 	corked  bool
-	writing bool // the writer goroutine exists
+	writing bool // the rest of a write is the loop's or the writer goroutine's
 	flight  int  // bytes it has taken
 	over    bool // the session is done with it; only the farewell is left
 	parted  bool // the peer's close frame came, or its end of stream
 	wrote   bool // set by every write without blocking
-	closed  bool // conn is closed
+	closed  bool // the connection is closed, or the reader is about to do it
 	linger  *time.Timer
+	stall   *time.Timer // ends a write that the loop waits for
+	blocked atomic.Bool // writing, for the loop to see
 }
 
 // outbox is what waits to be written, in order.
@@ -129,7 +138,7 @@ func (st *stream) after(fn func()) bool {
 }
 
 func (st *stream) sendFrames(frames []*Frame) {
-	if len(frames) == 1 && st.out == nil && !st.corked && !st.writing && st.conn != nil {
+	if len(frames) == 1 && st.out == nil && !st.corked && !st.writing && st.begun {
 		b := frames[0].wire(st.form, st.deflate)
 		n, err := st.try(b)
 		if err != nil {
@@ -191,7 +200,7 @@ func (st *stream) sendQueue(q *queue) {
 
 // kick writes what waits, unless somebody else will.
 func (st *stream) kick() {
-	if st.out == nil || st.writing || st.conn == nil || st.closed {
+	if st.out == nil || st.writing || !st.begun || st.closed {
 		return
 	}
 	if st.corked && st.out.size < corkLimit {
@@ -313,12 +322,17 @@ func (st *stream) hangUp() {
 		st.linger.Stop()
 	}
 	st.over = true
-	if st.closed || st.conn == nil {
+	if st.closed || !st.begun {
 		return
 	}
 	st.closed = true
 	st.out.release()
 	st.out = nil
+	if st.loop != nil {
+		st.endWriting()
+		st.loop.wake(st)
+		return
+	}
 	st.conn.SetDeadline(longAgo) //nolint:errcheck // an error means it is closed
 }
 

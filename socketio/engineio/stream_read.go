@@ -16,37 +16,58 @@ var (
 )
 
 // start takes over a hijacked connection: what waits is written, early bytes are
-// handled, and a new goroutine reads the rest. It ends with the connection.
+// handled, and a loop or a new goroutine reads the rest, until the connection ends.
 func (st *stream) start(conn net.Conn, early []byte) {
 	s := st.s
-	raw := rawConn(conn)
 	s.mu.Lock()
-	st.conn, st.fd = conn, -1
-	if raw != nil {
-		raw.Control(func(fd uintptr) { st.fd = int(fd) }) //nolint:errcheck // -1 then
+	if len(early) > 0 {
+		st.held, st.away = takeBuffer(), true
+		st.held.b = append(st.held.b, early...)
 	}
+	var raw syscall.RawConn
+	if !s.srv.loops.adopt(st, conn) {
+		raw = rawConn(conn)
+		st.conn, st.fd = conn, -1
+		if raw != nil {
+			raw.Control(func(fd uintptr) { st.fd = int(fd) }) //nolint:errcheck // -1 then
+		}
+		s.srv.track()
+	}
+	st.begin()
+	s.mu.Unlock()
+	if st.loop == nil {
+		go st.readLoop(raw)
+		return
+	}
+	conn.Close() //nolint:errcheck // the loop has a descriptor of its own
+	if len(early) > 0 {
+		st.loop.wake(st)
+	}
+}
+
+// begin writes what waits for the connection.
+func (st *stream) begin() {
+	st.begun = true
 	if st.over {
 		// The session ended before its connection was there. Say so politely.
 		st.over = false
 		st.corked = true
 		st.shut(ReasonForcedClose, nil)
-	} else {
-		st.corked = false
-		st.kick()
+		return
 	}
-	s.srv.track()
-	s.mu.Unlock()
-	go st.readLoop(raw, early)
+	st.corked = false
+	st.kick()
 }
 
-func (st *stream) readLoop(raw syscall.RawConn, early []byte) {
+func (st *stream) readLoop(raw syscall.RawConn) {
 	defer st.s.srv.done()
 	defer st.reader.Release()
-	err := st.take(early)
+	err := st.takeHeld()
 	for err == nil || err == errPaused {
 		switch {
 		case err == errPaused:
-			err = st.proceed()
+			<-st.pause
+			err = st.takeHeld()
 		case raw != nil:
 			err = st.readRaw(raw)
 		default:
@@ -80,9 +101,11 @@ func (st *stream) readConn() error {
 func (st *stream) readRaw(raw syscall.RawConn) error {
 	var err error
 	rawErr := raw.Read(func(fd uintptr) bool {
-		var again bool
-		again, err = st.readable(int(fd))
-		return err != nil || !again
+		drained := false
+		for !drained && err == nil {
+			drained, err = st.readable(int(fd), true)
+		}
+		return err != nil
 	})
 	if err == nil {
 		err = rawErr
@@ -90,37 +113,45 @@ func (st *stream) readRaw(raw syscall.RawConn) error {
 	return err
 }
 
-// readable handles what a readable descriptor has. more is true when it is to be
-// called at the next readiness.
-func (st *stream) readable(fd int) (more bool, err error) {
+// readsPerTurn is how much of a connection is read before it is the turn of the
+// others of its loop, in buffers.
+const readsPerTurn = 4
+
+// readable handles what a readable descriptor has; ended says that its stream may
+// have ended. drained is true when nothing is left and the poller will tell of
+// what comes: until then readable is to be called again.
+func (st *stream) readable(fd int, ended bool) (drained bool, err error) {
 	buf := readBuffers.Get().(*readBuffer)
 	defer readBuffers.Put(buf)
-	for {
+	for range readsPerTurn {
 		n, err := readFD(fd, buf[:])
 		if n == 0 {
-			return err == nil, err
+			return true, err
 		}
 		if err := st.take(buf[:n]); err != nil {
 			return false, err
 		}
-		if n < len(buf) && st.replied {
+		if n < len(buf) && (st.replied || !ended) {
 			// The poller reports an edge for whatever comes now. An end of stream
 			// that came together with these bytes has no edge of its own, but our
 			// write provokes a reset. Without a write, look again.
 			return true, nil
 		}
 	}
+	return false, nil
 }
 
 // errPaused says that the handler wants no more for now: what is left of the
 // read is in held, and nothing is to be read until pause is closed.
 var errPaused = errors.New("engineio: paused")
 
-// proceed waits for the end of a pause and handles what was held back.
-func (st *stream) proceed() error {
-	<-st.pause
+// takeHeld handles what was held back.
+func (st *stream) takeHeld() error {
 	held := st.held
 	st.held, st.pause = nil, nil
+	if held == nil {
+		return nil
+	}
 	defer held.release()
 	return st.take(held.b)
 }
@@ -186,8 +217,9 @@ func (st *stream) feed(p []byte) (int, error) {
 	if st.probing {
 		return st.reader.Feed(p, st)
 	}
-	s.recv.Lock()
-	defer s.recv.Unlock()
+	if s.enter() {
+		defer s.recv.Unlock()
+	}
 	s.mu.Lock()
 	st.corked = !st.over
 	s.mu.Unlock()

@@ -18,14 +18,74 @@ const (
 	lingerTime = 2 * time.Second
 )
 
-// startWriter begins the goroutine that waits for a slow peer.
+// startWriter leaves the rest of a write to whoever can wait for a slow peer.
 func (st *stream) startWriter() {
 	if st.writing {
 		return
 	}
 	st.writing = true
+	if st.loop != nil {
+		st.limitStall()
+		st.blocked.Store(true)
+		// The edge may have come before the loop could know what it means.
+		st.proceedWriting()
+		return
+	}
 	st.s.srv.track()
 	go st.writeLoop()
+}
+
+// proceedWriting is what the loop does when a slow peer has taken something.
+func (st *stream) proceedWriting() {
+	for st.writing && st.out.size > 0 {
+		b, scratch := st.out.join()
+		n, err := st.try(b)
+		if scratch != nil {
+			scratch.release()
+		}
+		switch {
+		case err != nil:
+			st.failed(err)
+			return
+		case n == 0:
+			return
+		}
+		st.out.drop(n)
+		st.limitStall()
+	}
+	if st.writing {
+		st.endWriting()
+		st.drained()
+	}
+}
+
+// limitStall bounds the time until the next byte leaves.
+func (st *stream) limitStall() {
+	if st.stall != nil {
+		st.stall.Stop()
+	}
+	d := st.s.srv.o.WriteTimeout
+	if d <= 0 {
+		return
+	}
+	var t *time.Timer
+	t = time.AfterFunc(d, func() {
+		st.s.mu.Lock()
+		defer st.s.mu.Unlock()
+		if st.stall == t && st.writing && !st.closed {
+			st.stalled(os.ErrDeadlineExceeded)
+		}
+	})
+	st.stall = t
+}
+
+func (st *stream) endWriting() {
+	st.writing = false
+	st.blocked.Store(false)
+	if st.stall != nil {
+		st.stall.Stop()
+		st.stall = nil
+	}
 }
 
 // writeLoop writes what waits until nothing does. The server counts it; a write
@@ -95,7 +155,7 @@ func (st *stream) shut(reason Reason, description error) {
 		return
 	}
 	st.over = true
-	if st.conn == nil {
+	if !st.begun {
 		return // start will see it
 	}
 	if errors.Is(description, ErrSlow) {
