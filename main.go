@@ -23,6 +23,7 @@ var version = "development"
 type commands struct {
 	Serve   serve            `cmd:"" default:"withargs" help:"Run the gateway (the default)."`
 	Wxsim   wxsimCommands    `cmd:"" help:"Run the local WeChat alone, or scenarios and load against gateways."`
+	Bench   bench            `cmd:"" help:"Put a Socket.IO server under load and tell what it costs."`
 	Version kong.VersionFlag `help:"Print the version."`
 }
 

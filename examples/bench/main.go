@@ -18,7 +18,7 @@ import (
 	"syscall"
 	"time"
 
-	"posthouse/examples/bench/load"
+	"posthouse/internal/load"
 )
 
 func main() {

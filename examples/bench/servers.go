@@ -14,7 +14,7 @@ import (
 	"strings"
 	"time"
 
-	"posthouse/examples/bench/load"
+	"posthouse/internal/load"
 )
 
 // kind is a server that can be started.

@@ -12,7 +12,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"posthouse/examples/bench/load"
+	"posthouse/internal/load"
 	"posthouse/socketio"
 	"posthouse/socketio/engineio"
 )
