@@ -81,20 +81,25 @@ type Adapter interface {
 	// FetchSockets returns the selected sockets of all nodes. On *PartialError
 	// the result holds those that answered.
 	FetchSockets(ctx context.Context, o BroadcastOptions) ([]SocketDetails, error)
+	// AddSockets makes the selected sockets of all nodes join rooms, DelSockets
+	// makes them leave. Neither waits for the other nodes to have done so.
 	AddSockets(ctx context.Context, o BroadcastOptions, rooms []string) error
 	DelSockets(ctx context.Context, o BroadcastOptions, rooms []string) error
+	// DisconnectSockets disconnects the selected sockets of all nodes, with
+	// closeConn their connections too.
 	DisconnectSockets(ctx context.Context, o BroadcastOptions, closeConn bool) error
 	// ServerSideEmit sends args (the first is the event name) to the other nodes,
 	// never to this one. With withAck it returns one Value per node.
 	ServerSideEmit(ctx context.Context, args Value, withAck bool) ([]Value, error)
+	// ServerCount returns how many nodes have the namespace, this one included.
 	ServerCount(ctx context.Context) (int, error)
 	// Close says goodbye to the other nodes and releases everything. Idempotent.
 	Close() error
 }
 
-// NewAdapter makes the adapter of one namespace around its Local. The Local is
-// ready when it is called; an error makes the namespace fall back to nothing: the
-// server refuses to create it.
+// NewAdapter makes the adapter of one namespace around its Local, which is ready
+// for use. With an error the namespace is not made: New and TryOf return the
+// error, NewServer and Of panic with it, and clients that ask for it are refused.
 type NewAdapter func(l *Local) (Adapter, error)
 
 // RoomWatcher is implemented by adapters that subscribe per room (sharded).
@@ -107,12 +112,14 @@ type RoomWatcher interface {
 
 // SessionStore is implemented by adapters that support connection state recovery.
 type SessionStore interface {
+	// PersistSession keeps the session of a socket whose connection was lost.
 	PersistSession(ctx context.Context, s RecoverableSession) error
 	// RestoreSession returns nil, nil when nothing can be recovered without a gap.
 	RestoreSession(ctx context.Context, pid, offset string) (*RestoredSession, error)
 }
 
-// RecoverableSession is what is kept of a disconnected socket.
+// RecoverableSession is what is kept of a disconnected socket: its id, its private
+// id (which only its client knows), its rooms and its data, a JSON object.
 type RecoverableSession struct {
 	SID   string          `json:"sid"`
 	PID   string          `json:"pid"`

@@ -19,33 +19,34 @@ import (
 func Example() {
 	io := socketio.NewServer(nil)
 	io.OnConnection(func(s *socketio.Socket) {
-		_ = s.Join("lobby")
-		s.On("chat", func(e *socketio.Event) {
-			var text string
-			if err := e.Bind(&text); err != nil {
-				return // the client's mistake
+		s.On("join", func(e *socketio.Event) {
+			var room string
+			if e.Bind(&room) == nil { // otherwise the client sent no text
+				s.Join(room)
+				e.Ack(s.Rooms())
 			}
-			_ = io.To("lobby").Emit("chat", s.ID(), text)
 		})
-		s.OnDisconnect(func(reason socketio.Reason) {
-			_ = io.To("lobby").Emit("left", s.ID(), reason)
+		s.On("chat", func(e *socketio.Event) {
+			var room, text string
+			if e.Bind(&room, &text) == nil && s.InRoom(room) {
+				io.To(room).Emit("chat", s.ID(), text)
+			}
+		})
+		s.OnDisconnecting(func(reason socketio.Reason) {
+			s.To(s.Rooms()...).Emit("left", s.ID(), reason)
 		})
 	})
-	mux := http.NewServeMux()
-	mux.Handle("/socket.io/", io)
-	_ = &http.Server{Addr: "127.0.0.1:3000", Handler: mux}
-	fmt.Println(io.Name())
-	_ = io.Shutdown(context.Background())
-	// Output: /
+	http.Handle("/socket.io/", io)
+	log.Fatal(http.ListenAndServe("localhost:3000", nil))
 }
 
 func ExampleServer() {
-	io := socketio.NewServer(nil)
-	admin := io.Of("/admin") // a second namespace
-	admin.OnConnection(func(s *socketio.Socket) { _ = s.Emit("welcome") })
+	var io *socketio.Server = socketio.NewServer(nil) // starts nothing
+	admin := io.Of("/admin")                          // a second namespace
+	admin.OnConnection(func(s *socketio.Socket) { s.Emit("welcome") })
 	io.OnNamespace(func(n *socketio.Namespace) { fmt.Println("made", n.Name()) })
 	io.Of("chat") // the slash is added
-	_ = io.Shutdown(context.Background())
+	io.Shutdown(context.Background())
 	// Output: made /chat
 }
 
@@ -61,21 +62,7 @@ func ExampleOptions() {
 		Bundles:  os.DirFS("node_modules/socket.io/client-dist"), // /socket.io/socket.io.min.js and the others
 		Limits:   socketio.Limits{Rooms: 1000},
 	})
-	_ = io.Shutdown(context.Background())
-}
-
-func ExampleMiddleware() {
-	io := socketio.NewServer(nil)
-	user := socketio.NewKey[string]("user")
-	var login socketio.Middleware = func(ctx context.Context, s *socketio.Socket) error {
-		var auth struct{ Token string }
-		if err := s.Auth(&auth); err != nil || auth.Token == "" {
-			return &socketio.ConnectError{Message: "not authorized", Data: map[string]string{"hint": "log in"}}
-		}
-		user.Set(s, "the owner of "+auth.Token) // ctx bounds a look-up: it ends when the client leaves
-		return nil
-	}
-	io.Of("/members").Use(login)
+	io.Shutdown(context.Background())
 }
 
 func ExampleNamespace() {
@@ -83,18 +70,18 @@ func ExampleNamespace() {
 	chat := io.Of("/chat")
 	// Shared by all sockets of the namespace: nothing is kept per socket.
 	chat.OnEvent("typing", func(e *socketio.Event) {
-		_ = e.Socket().Broadcast().Volatile().Emit("typing", e.Args())
+		e.Socket().Broadcast().Volatile().Emit("typing", e.Args())
 	})
-	_ = chat.Emit("news", "to everybody in /chat")
+	chat.Emit("news", "to everybody in /chat")
 }
 
 func ExampleServer_OfRegexp() {
 	io := socketio.NewServer(nil)
-	games := io.OfRegexp(regexp.MustCompile(`^/game-\d+$`))
+	var games *socketio.ParentNamespace = io.OfRegexp(regexp.MustCompile(`^/game-\d+$`))
 	games.OnConnection(func(s *socketio.Socket) {
-		_ = s.Emit("welcome to", s.Namespace().Name())
+		s.Emit("welcome to", s.Namespace().Name())
 	})
-	_ = games.Emit("maintenance", "all games pause at noon")
+	games.Emit("maintenance", "all games pause at noon")
 }
 
 func ExampleServer_OfFunc() {
@@ -113,38 +100,30 @@ func ExampleEvent_Bind() {
 			var meta struct{ Tags []string }
 			var data []byte // binary
 			if err := e.Bind(&name, &meta, &data); err != nil {
-				_ = e.Ack(map[string]string{"error": "what is that?"})
+				e.Ack(map[string]string{"error": "what is that?"})
 				return
 			}
-			_ = e.Ack(map[string]int{"size": len(data)})
+			e.Ack(map[string]int{"size": len(data)})
 		})
 	})
 }
 
-func ExampleHandle() {
-	io := socketio.NewServer(nil)
-	type order struct {
-		Item string
-		N    int
-	}
-	type receipt struct {
-		ID string `json:"id"`
-	}
-	socketio.Handle(io, "order", func(ctx context.Context, o order) (receipt, error) {
-		if o.N < 1 {
-			return receipt{}, &socketio.EventError{Code: "bad_amount", Message: "order at least one"}
-		}
-		return receipt{ID: socketio.FromContext(ctx).ID() + "/" + o.Item}, nil
-	})
-}
-
 func ExampleCall() {
-	ask := func(ctx context.Context, s *socketio.Socket) (bool, error) {
+	confirm := func(ctx context.Context, client socketio.Caller) (bool, error) { // a *Socket, say
 		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 		defer cancel()
-		return socketio.Call[bool](ctx, s, "confirm", "Delete everything?")
+		return socketio.Call[bool](ctx, client, "confirm", "Delete everything?")
 	}
-	_ = ask
+	io := socketio.NewServer(nil)
+	io.OnConnection(func(s *socketio.Socket) {
+		s.On("delete", func(e *socketio.Event) {
+			sure, err := confirm(e.Context(), s)
+			if err != nil || !sure {
+				return // ErrTimeout, the client is gone, or it said no
+			}
+			e.Ack("deleted")
+		})
+	})
 }
 
 func ExampleSocket_EmitWithAck() {
@@ -155,15 +134,15 @@ func ExampleSocket_EmitWithAck() {
 			return // ErrTimeout, or the client is gone
 		}
 		var version string
-		_ = answer.Bind(&version)
+		answer.Bind(&version)
 	})
 }
 
 func ExampleBroadcastOperator() {
 	io := socketio.NewServer(nil)
 	room := io.To("room 101") // a value: keep it, share it, refine it
-	_ = room.Emit("news", 1)
-	_ = room.Except("muted").Volatile().Emit("position", 1.5, 2.5)
+	room.Emit("news", 1)
+	room.Except("muted").Volatile().Emit("position", 1.5, 2.5)
 
 	ctx := context.Background()
 	sockets, err := room.FetchSockets(ctx) // of all nodes
@@ -171,9 +150,9 @@ func ExampleBroadcastOperator() {
 		log.Print(err)
 	}
 	for _, s := range sockets {
-		_ = s.Join(ctx, "room 102")
+		s.Join(ctx, "room 102")
 	}
-	_ = room.DisconnectSockets(ctx, false)
+	room.DisconnectSockets(ctx, false)
 }
 
 func ExampleKey() {
@@ -181,20 +160,22 @@ func ExampleKey() {
 	io := socketio.NewServer(nil)
 	io.OnConnection(func(s *socketio.Socket) {
 		userID.Set(s, 7)
-		id, ok := userID.Of(s)
-		_, _ = id, ok
+		if id, ok := userID.Of(s); ok {
+			s.Emit("you are", id)
+		}
 	})
 	sockets, _ := io.FetchSockets(context.Background())
 	for _, remote := range sockets {
-		id, ok := userID.In(remote) // came as JSON from another node
-		_, _ = id, ok
+		if id, ok := userID.In(remote); ok { // came as JSON from another node
+			log.Print(remote.ID(), " is user ", id)
+		}
 	}
 }
 
 func ExampleSocket_AfterFlush() {
 	io := socketio.NewServer(nil)
 	io.OnConnection(func(s *socketio.Socket) {
-		_ = s.Emit("token", "…")
+		s.Emit("token", "…")
 		s.AfterFlush(func() { s.Disconnect(true) }) // written, not necessarily seen
 	})
 }
@@ -209,7 +190,7 @@ func ExampleRoomHooks() {
 
 func ExampleNamespace_OnServerSideEmit() {
 	io := socketio.NewServer(nil) // with an adapter for clusters
-	io.OnServerSideEmit("load?", func(e *socketio.ServerSideEvent) { _ = e.Ack(0.7) })
+	io.OnServerSideEmit("load?", func(e *socketio.ServerSideEvent) { e.Ack(0.7) })
 	loads, err := io.ServerSideEmitWithAck(context.Background(), "load?")
 	_, _ = loads, err
 }

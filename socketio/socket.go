@@ -84,8 +84,9 @@ func (s *Socket) Conn() *engineio.Session { return s.conn.session }
 // Header returns a header of the first request of the connection, "" without one.
 func (s *Socket) Header(name string) string { return s.conn.opening.header(name) }
 
-// Context returns the context that lives as long as the socket. Its cause is a
-// *DisconnectError; its values are those of Options.ConnContext.
+// Context returns the context that ends with the socket; its values are those of
+// Options.ConnContext. Its cause is then a *DisconnectError, or plain
+// ErrDisconnected when Context is called for the first time after the end.
 func (s *Socket) Context() context.Context {
 	s.mu.Lock()
 	defer s.mu.Unlock()
