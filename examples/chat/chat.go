@@ -1,0 +1,253 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"posthouse/socketio"
+)
+
+// What one person may take up.
+const (
+	maxName  = 24   // characters
+	maxRoom  = 32   // characters
+	maxText  = 1000 // characters
+	maxRooms = 20   // rooms at a time
+)
+
+// Person is who others see. There is no login here: ID is derived from a secret
+// that the browser keeps, so that names can be shared but not stolen.
+type Person struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+}
+
+// Message is one line of a room.
+type Message struct {
+	ID   string `json:"id"` // chosen by the sender: a message sent twice counts once
+	Room string `json:"room"`
+	From Person `json:"from"`
+	Text string `json:"text"`
+	At   int64  `json:"at"` // milliseconds since 1970, unique in the room
+}
+
+// Presence says that a person is in a room. Socket tells the tabs of one
+// person apart.
+type Presence struct {
+	Room   string `json:"room"`
+	Socket string `json:"socket"`
+	Person Person `json:"person"`
+}
+
+// person is kept with each socket. It survives a recovered connection, and other
+// replicas see it with FetchSockets.
+var person = socketio.NewKey[Person]("person")
+
+// roomPrefix keeps our rooms apart from those the library makes: every socket is
+// in a room named by its own id, which nobody else should be able to join.
+const roomPrefix = "room:"
+
+// chat is everything the server does. The handlers run on the goroutines of
+// their sockets; what they share is in history, which has its own lock.
+type chat struct {
+	io      *socketio.Server
+	history *history
+}
+
+// newChat registers the chat's handlers. All of them are on the namespace, so
+// nothing is kept per socket; socketio.FromContext tells who is calling.
+func newChat(io *socketio.Server) *chat {
+	c := &chat{io: io, history: newHistory()}
+	io.Use(c.introduce)
+	io.OnConnection(c.connected)
+	io.OnDisconnecting(c.disconnecting)
+	socketio.Handle(io, "join", c.join)
+	socketio.Handle(io, "leave", c.leave)
+	socketio.Handle(io, "say", c.say)
+	socketio.Handle(io, "rename", c.rename)
+	io.OnEvent("typing", c.typing)
+	io.OnServerSideEmit("said", c.saidElsewhere)
+	io.OnServerSideEmit("history", c.askedForHistory)
+	return c
+}
+
+// introduce is a middleware: it decides about each new connection, from what the
+// page gave as `auth`. A recovered connection was introduced before and does not
+// come by.
+func (c *chat) introduce(_ context.Context, s *socketio.Socket) error {
+	var auth struct {
+		Secret, Name string
+		Rooms        []string
+	}
+	name := ""
+	err := s.Auth(&auth)
+	if err == nil {
+		name, err = checkName(auth.Name)
+	}
+	if err != nil || len(auth.Secret) < 16 {
+		return &socketio.ConnectError{Message: "bad_name"} // the page's connect_error
+	}
+	sum := sha256.Sum256([]byte(auth.Secret))
+	person.Set(s, Person{ID: hex.EncodeToString(sum[:6]), Name: name})
+	for _, room := range auth.Rooms {
+		if room, err := checkRoom(room); err == nil {
+			_ = s.Join(roomPrefix + room) // beyond Limits.Rooms the page asks, and is told
+		}
+	}
+	return nil
+}
+
+// connected runs before any event of the socket. A recovered one has its rooms and
+// its person back, and was sent what it missed.
+func (c *chat) connected(s *socketio.Socket) {
+	s.Use(socketio.RateLimit(5, 30))
+	me, _ := person.Of(s)
+	_ = s.Emit("hello", me)
+	announce(s, "present")
+}
+
+// disconnecting runs while the socket is still in its rooms.
+func (c *chat) disconnecting(s *socketio.Socket, _ socketio.Reason) { announce(s, "absent") }
+
+// announce tells the others in each room of s. Errors of Emit are about the other
+// replicas and need no answer: what is local was delivered.
+func announce(s *socketio.Socket, event string) {
+	me, _ := person.Of(s)
+	for _, name := range s.Rooms() {
+		if room, ours := strings.CutPrefix(name, roomPrefix); ours {
+			_ = s.To(name).Emit(event, Presence{room, s.ID(), me})
+		}
+	}
+}
+
+// room is what the page shows of one.
+type room struct {
+	Room     string     `json:"room"`
+	Messages []Message  `json:"messages"`
+	People   []Presence `json:"people"`
+}
+
+type roomName struct{ Room string }
+
+// join answers with the room, also for those who are in it already.
+//
+// With Handle the argument arrives decoded, and what is returned is the
+// acknowledgement: `const room = await socket.emitWithAck("join", {room: "lobby"})`.
+func (c *chat) join(ctx context.Context, in roomName) (room, error) {
+	s := socketio.FromContext(ctx)
+	name, err := checkRoom(in.Room)
+	if err != nil {
+		return room{}, err
+	}
+	if !s.InRoom(roomPrefix + name) {
+		if err := s.Join(roomPrefix + name); err != nil {
+			return room{}, &socketio.EventError{Code: "too_many_rooms", Message: "leave a room first"}
+		}
+		me, _ := person.Of(s)
+		_ = s.To(roomPrefix+name).Emit("present", Presence{name, s.ID(), me})
+	}
+	c.fetchHistory(ctx, name)
+	return room{name, c.history.of(name), c.people(ctx, name)}, nil
+}
+
+// people asks all replicas who is in a room. If one does not answer in time there
+// is an error besides the sockets of the others, which will do.
+func (c *chat) people(ctx context.Context, name string) []Presence {
+	sockets, _ := c.io.In(roomPrefix + name).FetchSockets(ctx)
+	all := make([]Presence, 0, len(sockets))
+	for _, s := range sockets {
+		if p, ok := person.In(s); ok {
+			all = append(all, Presence{name, s.ID(), p})
+		}
+	}
+	return all
+}
+
+func (c *chat) leave(ctx context.Context, in roomName) (struct{}, error) {
+	s := socketio.FromContext(ctx)
+	if s.InRoom(roomPrefix + in.Room) {
+		s.Leave(roomPrefix + in.Room)
+		_ = s.To(roomPrefix+in.Room).Emit("absent", Presence{Room: in.Room, Socket: s.ID()})
+	}
+	return struct{}{}, nil
+}
+
+type line struct{ Room, ID, Text string }
+
+// say sends a message to everybody in the room, the sender included. The page
+// repeats a message until it is acknowledged: one that came before is
+// acknowledged again and not sent again.
+func (c *chat) say(ctx context.Context, in line) (Message, error) {
+	s := socketio.FromContext(ctx)
+	text := strings.TrimSpace(in.Text)
+	switch {
+	case !s.InRoom(roomPrefix + in.Room):
+		return Message{}, &socketio.EventError{Code: "not_joined", Message: "join the room first"}
+	case text == "" || utf8.RuneCountInString(text) > maxText:
+		return Message{}, &socketio.EventError{Code: "bad_text", Message: "a message has 1 to 1000 characters"}
+	case in.ID == "" || len(in.ID) > 40:
+		return Message{}, &socketio.EventError{Code: "bad_id", Message: "an id has 1 to 40 characters"}
+	}
+	me, _ := person.Of(s)
+	m, added := c.history.add(Message{ID: in.ID, Room: in.Room, From: me, Text: text})
+	if !added {
+		return m, nil
+	}
+	_ = c.io.ServerSideEmit("said", m) // the histories of the other replicas
+	_ = c.io.To(roomPrefix+m.Room).Emit("message", m)
+	return m, nil
+}
+
+func (c *chat) rename(ctx context.Context, in struct{ Name string }) (Person, error) {
+	s := socketio.FromContext(ctx)
+	name, err := checkName(in.Name)
+	if err != nil {
+		return Person{}, err
+	}
+	me, _ := person.Of(s)
+	me.Name = name
+	person.Set(s, me)
+	announce(s, "present")
+	return me, nil
+}
+
+// typing is the plain way to handle an event, without Handle: nothing is answered.
+// Volatile means that the news may get lost, which is better than late.
+func (c *chat) typing(e *socketio.Event) {
+	var name string
+	s := e.Socket()
+	if err := e.Bind(&name); err != nil || !s.InRoom(roomPrefix+name) {
+		return // the page does not do that
+	}
+	me, _ := person.Of(s)
+	_ = s.To(roomPrefix+name).Volatile().Emit("typing", Presence{name, s.ID(), me})
+}
+
+func checkName(name string) (string, error) {
+	if name = tidy(name); name == "" || utf8.RuneCountInString(name) > maxName {
+		return "", &socketio.EventError{Code: "bad_name", Message: "a name has 1 to 24 characters"}
+	}
+	return name, nil
+}
+
+func checkRoom(name string) (string, error) {
+	if name = strings.ToLower(tidy(name)); name == "" || utf8.RuneCountInString(name) > maxRoom {
+		return "", &socketio.EventError{Code: "bad_room", Message: "the name of a room has 1 to 32 characters"}
+	}
+	return name, nil
+}
+
+// tidy makes a name that looks the same as another be the same.
+func tidy(name string) string {
+	visible := strings.Map(func(r rune) rune {
+		if unicode.IsGraphic(r) {
+			return r
+		}
+		return -1
+	}, name)
+	return strings.Join(strings.Fields(visible), " ")
+}
