@@ -2,7 +2,6 @@ package clientdist_test
 
 import (
 	"crypto/sha256"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -10,12 +9,6 @@ import (
 
 	"posthouse/socketio/clientdist"
 )
-
-func ExampleFS() {
-	files, _ := fs.Glob(clientdist.FS(), "*.min.js")
-	fmt.Println(files)
-	// Output: [socket.io.esm.min.js socket.io.min.js socket.io.msgpack.min.js]
-}
 
 // The bundles must be the published ones, byte for byte.
 func TestBundlesAreThePublishedOnes(t *testing.T) {
