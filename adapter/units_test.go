@@ -33,7 +33,17 @@ func TestPeersFallSilentAndComeBack(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		go p.run(ctx)
 		synctest.Wait()
-		if !slices.Equal(said, []string{`{"uid":"me","type":"hello"}`}) {
+		gone := func() []string {
+			mu.Lock()
+			defer mu.Unlock()
+			return slices.Clone(left)
+		}
+		heard := func() []string {
+			mu.Lock()
+			defer mu.Unlock()
+			return slices.Clone(said)
+		}
+		if said := heard(); !slices.Equal(said, []string{`{"uid":"me","type":"hello"}`}) {
 			t.Errorf("said %q", said)
 		}
 		p.hear([]byte(`{"uid":"a","type":"hello"}`))
@@ -41,7 +51,7 @@ func TestPeersFallSilentAndComeBack(t *testing.T) {
 		if alive, _ := p.names(); len(alive) != 2 || !p.isGo("a") {
 			t.Errorf("alive: %q", alive)
 		}
-		if len(said) != 3 { // both were new: they get a beat
+		if said := heard(); len(said) != 3 { // both were new: they get a beat
 			t.Errorf("said %q", said)
 		}
 		time.Sleep(8 * time.Second)
@@ -49,14 +59,14 @@ func TestPeersFallSilentAndComeBack(t *testing.T) {
 		time.Sleep(8 * time.Second)
 		synctest.Wait()
 		alive, silent := p.names()
-		if !slices.Equal(alive, []string{"a"}) || !slices.Equal(silent, []string{"b"}) || !slices.Equal(left, []string{"b"}) {
-			t.Errorf("alive %q, silent %q, left %q", alive, silent, left)
+		if !slices.Equal(alive, []string{"a"}) || !slices.Equal(silent, []string{"b"}) || !slices.Equal(gone(), []string{"b"}) {
+			t.Errorf("alive %q, silent %q, left %q", alive, silent, gone())
 		}
 		p.hear([]byte(`{"uid":"b","type":"beat"}`))
 		p.hear([]byte(`{"uid":"a","type":"bye"}`))
 		alive, silent = p.names()
-		if !slices.Equal(alive, []string{"b"}) || len(silent) != 0 || !slices.Equal(left, []string{"b", "a"}) {
-			t.Errorf("alive %q, silent %q, left %q", alive, silent, left)
+		if !slices.Equal(alive, []string{"b"}) || len(silent) != 0 || !slices.Equal(gone(), []string{"b", "a"}) {
+			t.Errorf("alive %q, silent %q, left %q", alive, silent, gone())
 		}
 		cancel()
 		synctest.Wait()
