@@ -9,21 +9,31 @@ import (
 	"posthouse/socketio/engineio"
 )
 
-func TestAnIdleWebSocketCostsOneGoroutine(t *testing.T) {
+func TestGoroutinesOfIdleWebSockets(t *testing.T) {
 	const n = 100
-	addr, stop := startTCP(t, engineio.Options{}, echo)
-	defer stop()
-	before := runtime.NumGoroutine()
-	var conns []net.Conn
-	for range n {
-		c, _ := rawWebSocket(t, addr)
-		conns = append(conns, c)
-	}
-	if got := runtime.NumGoroutine() - before; got > n+5 {
-		t.Errorf("%d goroutines for %d connections", got, n)
-	}
-	for _, c := range conns {
-		c.Close()
+	for name, goroutines := range bothReaders {
+		t.Run(name, func(t *testing.T) {
+			addr, stop := startTCP(t, engineio.Options{GoroutineReaders: goroutines}, echo)
+			defer stop()
+			before := runtime.NumGoroutine()
+			var conns []net.Conn
+			for range n {
+				c, _ := rawWebSocket(t, addr)
+				conns = append(conns, c)
+			}
+			limit := n + 5
+			if engineio.HasLoops && !goroutines {
+				limit = runtime.GOMAXPROCS(0) + 5
+			}
+			got := 0
+			eventually(t, "the goroutines of the handshakes are gone", func() bool {
+				got = runtime.NumGoroutine() - before
+				return got <= limit
+			})
+			for _, c := range conns {
+				c.Close()
+			}
+		})
 	}
 }
 

@@ -18,9 +18,10 @@ import (
 )
 
 // TestUpgradeKeepsOrder sends 10 000 numbered messages each way while the
-// session moves from polling to WebSocket. POSTHOUSE_UPGRADES says how often.
+// session moves from polling to WebSocket, with both kinds of readers in turn.
+// POSTHOUSE_UPGRADES says how often.
 func TestUpgradeKeepsOrder(t *testing.T) {
-	runs := 3
+	runs := 4
 	if n, err := strconv.Atoi(os.Getenv("POSTHOUSE_UPGRADES")); err == nil {
 		runs = n
 	}
@@ -61,7 +62,8 @@ func upgradeOnce(t *testing.T, run int) {
 	var senders sync.WaitGroup
 	var server *peer
 	srv := engineio.NewServer(&engineio.Options{
-		MaxBuffered: 8 << 20,
+		MaxBuffered:      8 << 20,
+		GoroutineReaders: run%2 == 1,
 		Accept: func(s *engineio.Session, r *http.Request) (engineio.Handler, error) {
 			p := &peer{s: s, receive: func(m engineio.Message) error { up.take(string(m.Data)); return nil }}
 			server = p

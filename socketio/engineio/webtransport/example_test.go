@@ -17,7 +17,8 @@ func ExampleServer() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	server := webtransport.NewServer(engine, &webtransport.Options{
+	var e webtransport.Engine = engine // or io.Engine() of a Socket.IO server
+	server := webtransport.NewServer(e, &webtransport.Options{
 		TLS: &tls.Config{Certificates: []tls.Certificate{cert}},
 	})
 	go server.ListenAndServe(":443") // ends with Shutdown
