@@ -38,6 +38,9 @@ type (
 		ExpiresIn int         `json:"expiresIn"`
 		Number    string      `json:"number,omitempty"` // to match, while claimed
 	}
+	cancelAnswer struct {
+		State login.State `json:"state"`
+	}
 	codeMessage struct {
 		Code      string `json:"code"`
 		ExpiresIn int    `json:"expiresIn"`
@@ -252,9 +255,8 @@ func (v *visitor) cancel(ctx context.Context, _ *socketio.Event) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	v.attempt.news(shown(t)) // the answer says it
 	v.n.react(ctx, v.attempt, t, true, read)
-	return stateOf(t), nil
+	return cancelAnswer{shown(t)}, nil
 }
 
 // socketBrowser is a visitor as the other end of an attempt.

@@ -1,0 +1,17 @@
+// Package product_test holds the built gateway to the login contract, literally:
+// names of keys, codes, routes, headers and the order of events, as people who
+// write front ends and operate replicas rely on them.
+package product_test
+
+import (
+	"os"
+	"testing"
+
+	"posthouse/internal/interop/rig"
+)
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	rig.RemoveBinaries()
+	os.Exit(code)
+}
