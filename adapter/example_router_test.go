@@ -33,7 +33,9 @@ func ExampleRouter() {
 }
 
 func ExampleRouter_NewID() {
-	router, err := adapter.NewRouter(redis.NewClient(&redis.Options{}), adapter.RouterOptions{Tag: "gw1", Advertise: "10.0.0.7:3000"})
+	rdb := redis.NewClient(&redis.Options{Addr: "localhost:6379"}) // connects when it is used
+	defer rdb.Close()
+	router, err := adapter.NewRouter(rdb, adapter.RouterOptions{Tag: "gw1", Advertise: "10.0.0.7:3000"})
 	if err != nil {
 		log.Fatal(err)
 	}

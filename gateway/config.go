@@ -15,7 +15,7 @@ import (
 )
 
 // Config is everything the gateway can be told. The tags name each setting's
-// flag, environment variable (POSTHOUSE_…) and default; Load fills it from the
+// flag, environment variable (POSTHOUSE_…) and default; kong fills it from the
 // three sources, in this order: flags, environment, configuration file.
 type Config struct {
 	Addr string     `env:"POSTHOUSE_ADDR" default:":3000" help:"Listen address. PORT alone sets its port." group:"Server"`
@@ -35,11 +35,11 @@ type Config struct {
 	Advertise  string   `env:"POSTHOUSE_ADVERTISE" placeholder:"HOST:PORT" help:"Address other replicas reach this one at; found out when empty." group:"Cluster"`
 	Replica    string   `env:"POSTHOUSE_REPLICA" placeholder:"TAG" help:"Name of this replica in session ids, for balancers that route by it: 2 to 16 letters and digits. Random when empty." group:"Cluster"`
 
-	Origins        []string       `env:"POSTHOUSE_ORIGINS" sep:"," placeholder:"ORIGIN" help:"Origins allowed beside the same one, such as https://www.example.com." group:"Web"`
-	RequireOrigin  bool           `env:"POSTHOUSE_REQUIRE_ORIGIN" help:"Refuse upgrades and POSTs without an Origin header." group:"Web"`
-	TrustedProxies []netip.Prefix `env:"POSTHOUSE_TRUSTED_PROXIES" sep:"," placeholder:"CIDR" help:"Proxies whose X-Forwarded headers count." group:"Web"`
-	SocketIOPath   string         `name:"socketio-path" env:"POSTHOUSE_SOCKETIO_PATH" default:"/socket.io" help:"Path of Socket.IO." group:"Web"`
-	ReturnTo       []string       `env:"POSTHOUSE_RETURN_TO" sep:"," placeholder:"URL" help:"Where the login page may send people: URL prefixes; paths of the same origin always may." group:"Web"`
+	Origins        []string `env:"POSTHOUSE_ORIGINS" sep:"," placeholder:"ORIGIN" help:"Origins allowed beside the same one, such as https://www.example.com." group:"Web"`
+	RequireOrigin  bool     `env:"POSTHOUSE_REQUIRE_ORIGIN" help:"Refuse upgrades and POSTs without an Origin header." group:"Web"`
+	TrustedProxies Networks `env:"POSTHOUSE_TRUSTED_PROXIES" placeholder:"CIDR,…" help:"Proxies whose X-Forwarded headers count." group:"Web"`
+	SocketIOPath   string   `name:"socketio-path" env:"POSTHOUSE_SOCKETIO_PATH" default:"/socket.io" help:"Path of Socket.IO." group:"Web"`
+	ReturnTo       []string `env:"POSTHOUSE_RETURN_TO" sep:"," placeholder:"URL" help:"Where the login page may send people: URL prefixes; paths of the same origin always may." group:"Web"`
 
 	JWTKey         Secret   `name:"jwt-key" env:"POSTHOUSE_JWT_KEY" hidden:"" help:"PKCS#8 PEM (Ed25519) or hs256:<base64>."`
 	JWTKeyFile     string   `name:"jwt-key-file" env:"POSTHOUSE_JWT_KEY_FILE" placeholder:"FILE" help:"File with the signing key: PKCS#8 PEM (Ed25519) or hs256:<base64 of 32 bytes or more>." group:"Tokens"`
@@ -117,6 +117,29 @@ func (d *Duration) UnmarshalText(text []byte) error {
 }
 
 func (d Duration) String() string { return time.Duration(d).String() }
+
+// Networks are CIDRs or single addresses, separated by commas.
+type Networks []netip.Prefix
+
+// UnmarshalText reads "10.0.0.0/8, 127.0.0.1".
+func (n *Networks) UnmarshalText(text []byte) error {
+	*n = nil
+	for s := range strings.SplitSeq(string(text), ",") {
+		s = strings.TrimSpace(s)
+		if s == "" {
+			continue
+		}
+		p, err := netip.ParsePrefix(s)
+		if a, failed := netip.ParseAddr(s); failed == nil {
+			p, err = a.Prefix(a.BitLen())
+		}
+		if err != nil {
+			return fmt.Errorf("%q is not a network such as 10.0.0.0/8 or 127.0.0.1", s)
+		}
+		*n = append(*n, p)
+	}
+	return nil
+}
 
 // Rate is a number of events per second or minute.
 type Rate struct {

@@ -1,0 +1,95 @@
+package callback_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"time"
+
+	"posthouse/callback"
+	"posthouse/internal/login"
+	"posthouse/internal/wechat"
+)
+
+// tickets is what a login service does for the webhook; *login.Service is the real one.
+type tickets struct{}
+
+func (tickets) Claim(ctx context.Context, c login.Claim) (login.Ticket, login.Outcome, error) {
+	// Only a claim that is durable may return a nil error.
+	return login.Ticket{}, login.OutcomeUnknown, nil
+}
+
+func (tickets) ClaimCode(ctx context.Context, c login.Claim, code string) (login.Ticket, login.Outcome, error) {
+	return login.Ticket{}, login.OutcomeUnknown, nil // the text was no code
+}
+
+func (tickets) Confirm(ctx context.Context, appID, openID, number string) (login.Ticket, login.Outcome, error) {
+	return login.Ticket{}, login.OutcomeUnknown, nil // nothing was asked
+}
+
+func (tickets) Deny(ctx context.Context, appID, openID string) (login.Ticket, login.Outcome, error) {
+	return login.Ticket{}, login.OutcomeUnknown, nil
+}
+
+func (tickets) Forget(ctx context.Context, appID, openID string) error { return nil }
+
+// once lets every push through; a login.Store is the real one.
+type once struct{}
+
+func (once) Once(context.Context, string, time.Duration) (login.WebhookStage, []byte, error) {
+	return login.StageFirst, nil, nil
+}
+
+func (once) Finish(context.Context, string, []byte, time.Duration) error { return nil }
+
+// printed prints what happens; the gateway gives it to Prometheus.
+type printed struct{}
+
+func (printed) Answered(account, kind, answer string, took time.Duration) {
+	fmt.Println(kind, answer)
+}
+func (printed) Refused(account, reason string)  { fmt.Println("refused:", reason) }
+func (printed) Claimed(account, outcome string) { fmt.Println("claim:", outcome) }
+func (printed) Fault(account, what string)      { fmt.Println("fault:", what) }
+
+// All parts, and an answer to somebody who is not WeChat.
+func ExampleHandler() {
+	var (
+		claims   callback.Claims   = tickets{}
+		codes    callback.Codes    = tickets{}
+		confirms callback.Confirms = tickets{}
+		people   callback.People   = tickets{}
+		dedupe   callback.Dedupe   = once{}
+		metrics  callback.Metrics  = printed{}
+	)
+	var h *callback.Handler
+	h, err := callback.New(callback.Options{
+		Accounts: []callback.Account{{AppID: "wx1a2b3c4d5e6f7081", Token: "simTokenForGateway2026", Mode: wechat.Plain}},
+		Claims:   claims, Codes: codes, Confirms: confirms, People: people, Dedupe: dedupe, Metrics: metrics,
+		Limits: callback.Limits{PerSecond: 50},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer h.Close()
+
+	w := httptest.NewRecorder()
+	h.Account(callback.DefaultAccount).ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/callback/wechat", nil))
+	fmt.Println(w.Code, w.Body.Len())
+	// Output:
+	// refused: query
+	// 403 0
+}
+
+func ExampleNewIPList() {
+	var source callback.IPSource = addresses(nil) // WeChat gives an empty list
+	var list *callback.IPList = callback.NewIPList(source, &callback.IPListOptions{Every: time.Hour})
+	fmt.Println(list.Refresh(context.Background()))   // an empty answer keeps what was known
+	var policy callback.IPPolicy = callback.IPEnforce // refuses nobody while the list is empty
+	fmt.Println(policy)
+	// Output:
+	// <nil>
+	// enforce
+}

@@ -1,0 +1,118 @@
+package gateway_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"os"
+
+	"github.com/alecthomas/kong"
+
+	"posthouse/gateway"
+)
+
+// What the binary does: settings from flags and environment, then New and Run.
+func Example() {
+	var cfg gateway.Config
+	flags, err := kong.New(&cfg)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if _, err := flags.Parse([]string{"--addr=127.0.0.1:0", "--log-level=error"}); err != nil {
+		log.Fatal(err)
+	}
+	var app *gateway.App
+	if app, err = gateway.New(cfg); err != nil {
+		log.Fatal(err) // names the setting and the fix
+	}
+	ctx, stop := context.WithCancel(context.Background()) // signal.NotifyContext in a program
+	done := make(chan error)
+	go func() { done <- app.Run(ctx) }()
+
+	response, err := http.Get("http://" + app.Addr().String() + "/readyz")
+	if err != nil {
+		log.Fatal(err)
+	}
+	response.Body.Close()
+	fmt.Println(response.Status)
+	http.DefaultClient.CloseIdleConnections()
+
+	stop()
+	fmt.Println(<-done)
+	// Output:
+	// 200 OK
+	// <nil>
+}
+
+func ExampleConfig() {
+	cfg := gateway.Config{Addr: ":3000", Env: "production"}
+	fmt.Println(cfg.Normalize())
+	cfg.SocketIOPath, cfg.Origins = "/ws", []string{"https://www.example.com/shop"}
+	fmt.Println(cfg.Normalize())
+	// Output:
+	// config: POSTHOUSE_SOCKETIO_PATH = "/" is not usable: name a path, such as /socket.io
+	// config: POSTHOUSE_ORIGINS = "https://www.example.com/shop" is not usable: write scheme://host[:port] without a path, such as https://www.example.com; * is not allowed since credentials are
+}
+
+func ExampleAccount() {
+	account := gateway.Account{
+		Name:   "shop", // its webhook is /callback/wechat/shop
+		AppID:  "wx1a2b3c4d5e6f7081",
+		Secret: "from a file, not from the source", Token: "simTokenForGateway2026",
+		AESKey: "kX7mQ2vB9sT4wZ1nL6pR8cY3fJ5hD0gA2eU7iO4xN9b",
+	}
+	cfg := gateway.Config{Accounts: []gateway.Account{account}}
+	fmt.Println(cfg.Accounts[0].Secret, len(cfg.Accounts))
+	// Output: *** 1
+}
+
+func ExampleSecret() {
+	var key gateway.Secret = "hs256:AAAA"
+	fmt.Printf("%v %q %d\n", key, key, key)
+	// Output: *** *** ***
+}
+
+func ExampleRate() {
+	var rate gateway.Rate
+	var count gateway.Count
+	var life gateway.Duration
+	fmt.Println(rate.UnmarshalText([]byte("6/m")), rate.N, rate.Per)
+	fmt.Println(count.UnmarshalText([]byte("off")), count.Off)
+	fmt.Println(life.UnmarshalText([]byte("300")), life)
+	fmt.Println(rate.UnmarshalText([]byte("many")))
+	// Output:
+	// <nil> 6 1m0s
+	// <nil> true
+	// <nil> 5m0s
+	// "many" is not a rate such as 10/s, 6/m or off
+}
+
+func ExampleCheckEnvironment() {
+	known := []string{"POSTHOUSE_ADDR", "POSTHOUSE_REDIS_URL"} // those of the flags
+	fmt.Println(gateway.CheckEnvironment([]string{"POSTHOUSE_REDIS_ULR=redis://127.0.0.1"}, known))
+	// Output: config: environment variable "POSTHOUSE_REDIS_ULR" is unknown; did you mean "POSTHOUSE_REDIS_URL"?
+}
+
+func ExampleConfigFile() {
+	file, err := os.CreateTemp("", "*.yaml")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.Remove(file.Name())
+	io.WriteString(file, "origins: [https://www.example.com]\nticket-ttl: 2m\n")
+	file.Close()
+
+	var cfg gateway.Config
+	flags := kong.Must(&cfg)
+	_, err = flags.Parse([]string{"--config=" + file.Name(), "--ticket-ttl=4m"}) // flags win
+	fmt.Println(cfg.Origins, cfg.TicketTTL, cfg.File == gateway.ConfigFile(file.Name()), err)
+	// Output: [https://www.example.com] 4m0s true <nil>
+}
+
+func ExampleNewLogger() {
+	logger := gateway.NewLogger(os.Stdout, "warn", "json")
+	logger.Info("not shown")
+	// Output:
+}

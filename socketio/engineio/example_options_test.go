@@ -1,0 +1,62 @@
+package engineio_test
+
+import (
+	"fmt"
+	"log"
+	"net"
+	"net/http"
+
+	"posthouse/socketio/engineio"
+)
+
+func ExampleOptions_compression() {
+	engineio.NewServer(&engineio.Options{
+		// Answers to polls are compressed from 1024 bytes, as in Node:
+		HTTPCompression: &engineio.HTTPCompression{Threshold: 4096},
+		// WebSockets are not unless you say so, as in Node:
+		PerMessageDeflate: &engineio.PerMessageDeflate{Level: 3},
+	})
+}
+
+func ExampleConnectionError() {
+	engineio.NewServer(&engineio.Options{
+		OnConnectionError: func(e *engineio.ConnectionError) {
+			if e.Code == engineio.CodeUnknownSID {
+				return // a client that outlived its session
+			}
+			log.Printf("refused: %d %s %q", e.Code, e.Message, e.Context) // values are hostile
+		},
+	})
+}
+
+// tracked is a handler that wants to know of upgrades.
+type tracked struct{ echoHandler }
+
+func (t *tracked) Upgraded(transport string) { log.Println(t.session.ID(), "now uses", transport) }
+
+func ExampleUpgradeHandler() {
+	var handler engineio.UpgradeHandler = new(tracked)
+	_ = handler
+	engineio.NewServer(&engineio.Options{
+		Accept: func(s *engineio.Session, r *http.Request) (engineio.Handler, error) {
+			return &tracked{echoHandler{s}}, nil
+		},
+	})
+}
+
+func ExampleNewFrame() {
+	f := engineio.NewFrame(engineio.Message{Data: []byte{1, 2, 3}, Binary: true}, false)
+	fmt.Println(f.Message().Data)
+	// Output: [1 2 3]
+}
+
+// A transport in a package of its own: package webtransport is one.
+func ExampleServer_External() {
+	engine := engineio.NewServer(&engineio.Options{Transports: []string{"polling", "websocket", "pigeon"}})
+	var open engineio.OpenFunc = func(w http.ResponseWriter, r *http.Request, maxPayload int64) (net.Conn, error) {
+		ours, theirs := net.Pipe()
+		_ = theirs // carries packets in WebSocket frames to and from the pigeons
+		return ours, nil
+	}
+	http.Handle("/pigeon/", engine.External("pigeon", open))
+}
