@@ -1,7 +1,11 @@
 package gateway
 
 import (
+	"context"
+	"fmt"
+	"log/slog"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -10,7 +14,8 @@ import (
 // newRedis makes the client for POSTHOUSE_REDIS_URL: one URL is a single server,
 // several are the seeds of a cluster, and a master_name in a query makes them
 // Sentinels. It connects lazily.
-func newRedis(urls []string) (redis.UniversalClient, error) {
+func newRedis(urls []string, log *slog.Logger) (redis.UniversalClient, error) {
+	redis.SetLogger(redisLog{log})
 	var first *redis.Options
 	var addrs []string
 	master := ""
@@ -37,10 +42,33 @@ func newRedis(urls []string) (redis.UniversalClient, error) {
 	return redis.NewUniversalClient(&redis.UniversalOptions{
 		Addrs: addrs, MasterName: master, IsClusterMode: len(addrs) > 1 && master == "",
 		DB: first.DB, Username: first.Username, Password: first.Password, TLSConfig: first.TLSConfig,
-		DialTimeout: 2 * time.Second, ReadTimeout: time.Second, WriteTimeout: time.Second,
+		DialTimeout: 2 * time.Second, ReadTimeout: 2 * time.Second, WriteTimeout: 2 * time.Second,
 		// Writes are never repeated blindly; the stores repeat what is idempotent.
 		MaxRetries: -1, ContextTimeoutEnabled: true,
 		// A slow CLIENT SETINFO must not shift the replies that follow it.
 		DisableIdentity: true,
 	}), nil
+}
+
+// redisLog takes what the client would print: what matters of it is an error of
+// some call, and said there.
+type redisLog struct{ log *slog.Logger }
+
+func (l redisLog) Printf(_ context.Context, format string, v ...any) {
+	l.log.Debug("redis client", "message", fmt.Sprintf(format, v...))
+}
+
+// warnAboutEviction says so if Redis may throw tickets away when its memory is
+// full (RELIABILITY F12).
+func warnAboutEviction(ctx context.Context, rdb redis.UniversalClient, log *slog.Logger) {
+	info, err := rdb.Info(ctx, "memory").Result()
+	if err != nil {
+		return // not everybody may ask
+	}
+	for line := range strings.Lines(info) {
+		policy, ok := strings.CutPrefix(strings.TrimSpace(line), "maxmemory_policy:")
+		if ok && policy != "noeviction" {
+			log.Warn("redis may evict tickets, which loses logins: set maxmemory-policy to noeviction", "policy", policy)
+		}
+	}
 }
