@@ -33,8 +33,9 @@ type RouterOptions struct {
 	// Heartbeat is how often this replica says that it lives; its word counts
 	// three times as long. Default 3 s.
 	Heartbeat time.Duration
-	// DialTimeout bounds connecting to an owner. Default 40 ms, so that clients of
-	// a dead one start over at once; raise it between data centres.
+	// DialTimeout bounds connecting to an owner whose machine does not answer at
+	// all; a process that is gone refuses at once. Default 1 s: a busy owner is not
+	// a dead one.
 	DialTimeout time.Duration
 	// Logger defaults to slog.Default.
 	Logger *slog.Logger
@@ -72,8 +73,9 @@ const (
 	// ownerCached is how long an answer of Redis is believed; a failed connection
 	// makes an owner dead for as long.
 	ownerCached = time.Second
-	// lookup bounds asking Redis where an owner lives.
-	lookup    = 50 * time.Millisecond
+	// lookup bounds asking Redis where an owner lives: a session is lost if that
+	// fails, so a busy Redis gets its time; one that is away refuses at once.
+	lookup    = time.Second
 	maxOwners = 1024
 	idLength  = 20 // of a session id without its tag: 120 random bits
 )
@@ -93,7 +95,7 @@ func NewRouter(rdb redis.UniversalClient, o RouterOptions) (*Router, error) {
 		o.Heartbeat = 3 * time.Second
 	}
 	if o.DialTimeout <= 0 {
-		o.DialTimeout = 40 * time.Millisecond
+		o.DialTimeout = time.Second
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
@@ -171,7 +173,7 @@ func ownerAddr(ctx context.Context) string {
 func (r *Router) failed(w http.ResponseWriter, req *http.Request, err error) {
 	var op *net.OpError
 	t, _ := req.Context().Value(ownerKey{}).(destination)
-	if errors.As(err, &op) && op.Op == "dial" {
+	if errors.As(err, &op) && op.Op == "dial" && !op.Timeout() {
 		r.learn(t.tag, "")
 		r.o.Logger.Warn("adapter: owner of a session does not answer", "owner", t.tag)
 	}
