@@ -27,7 +27,8 @@ lint: $(LINT)
 
 # The timeout is for the whole of a package: some start clusters and browsers.
 unit:
-	POSTHOUSE_TEST_ALL=1 go test -race -timeout 15m ./...
+	POSTHOUSE_TEST_ALL=1 go test -race -timeout 20m ./...
+	cd examples/embed && go vet ./... && go test -race ./...
 
 $(LINT):
 	mkdir -p $(TOOLS)
