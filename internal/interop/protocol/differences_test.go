@@ -1,0 +1,28 @@
+package protocol
+
+// differences lists the checks in which ours and Node must not see the same, and
+// why. A listed check that sees the same on both fails: the table cannot go stale.
+var differences = map[string]string{
+	"eio4: websocket refusal: EIO abc": "refused before the 101 instead of a text in the upgraded connection (SOCKETIO 1.3: fine for all clients and suites)",
+	"eio4: websocket refusal: no EIO":  "the same",
+	"eio4: websocket refusal: EIO 3":   "the same",
+
+	"eio4: websocket refusal: answer on the raw connection": "CORS headers also on the refusals of upgrades (SOCKETIO 1.9: headers also on error answers and on the 101)",
+	"eio4: websocket: close packet":                         "closes at once instead of by ping timeout (SOCKETIO 1.6: close it at once in Go)",
+	"eio4: 10 upgrade: WebSocket of a websocket session":       "nothing to upgrade, so it is closed; Node begins to probe it (CONFORMANCE 10: closed without hurting the first)",
+
+	"eio3: jsonp": "off by default (RELIABILITY 4-25)",
+	"eio3: polling, wrong: binary without end": "a string shorter than its length is an error in both forms (SOCKETIO 2.1: text shorter than length)",
+
+	"eioclient: initial headers: websocket": "several cookies are several headers; Node joins them to one invalid one on the 101 (SOCKETIO 1.9: array values → repeated header)",
+
+	"sio5: binary: same num twice, extra keys": "a frame named twice is sent once, so that a client cannot have a large one multiplied (RELIABILITY 2.1, rule: RSS growth ≤ 2 × limit)",
+
+	// CONFORMANCE 3: number and JSON formatting must survive the echo byte by byte.
+	// JavaScript parses and prints anew.
+	`sio5: message: 42["message",1.5,-0.25,1e21,12345678901234567890,"é😀\u2028",{"b":1,"a":2}]`: "numbers and escapes stay as they came (CONFORMANCE 3)",
+	`sio5: message: 42["message","<b>&\"\\/\n\u0001\ud83d\ude00"]`:                               "escapes stay as they came (CONFORMANCE 3)",
+	`sio5: message: 42["message",1.0,1E2,0.1e1,-0,100000000000000000000,1e-7]`:                   "numbers stay as they came (CONFORMANCE 3)",
+	`sio5: message: 42["message",{"a":1,"a":2}]`:                                                 "keys stay as they came (CONFORMANCE 3)",
+	`sio5: message: 42["message",{"2":0,"1":0,"b":0,"a":0}]`:                                     "keys stay as they came (CONFORMANCE 3)",
+}

@@ -1,0 +1,222 @@
+package protocol
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"posthouse/internal/interop/rig"
+)
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	rig.RemoveBinaries()
+	if code == 0 {
+		if err := goleak.Find(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+// urls are the fixtures of one server, by name.
+type urls map[string]string
+
+// outcome is what one check of a script asserted and saw.
+type outcome struct {
+	Name  string          `json:"name"`
+	Seen  json.RawMessage `json:"seen"`
+	Error *string         `json:"error"`
+}
+
+func (o outcome) String() string {
+	if o.Error != nil {
+		return "error: " + *o.Error
+	}
+	return string(o.Seen)
+}
+
+// rounds is how often a difference must be seen to count: both servers time their
+// heartbeats against clients that a busy machine delays.
+const rounds = 4
+
+func TestProtocol(t *testing.T) {
+	if testing.Short() {
+		t.Skip("scripts of Node: not with -short")
+	}
+	modules := filepath.Join(rig.NodeDir(t), "node_modules")
+	node, process := startConformance(t)
+	maps.Copy(node, startExtras(t))
+	twin := startTwin(t, modules)
+	for _, script := range []string{"eio4", "eio3", "sio5", "sioclient", "eioclient", "behaviours"} {
+		t.Run(script, func(t *testing.T) {
+			compare(t, modules, script, node, twin)
+		})
+	}
+	t.Run("limits", func(t *testing.T) {
+		for name, o := range runScript(t, modules, "limits", node, nil) {
+			if o.Error != nil {
+				t.Errorf("%s: %s", name, o)
+			}
+		}
+	})
+	alive(t, process)
+}
+
+// alive demands that nothing that the scripts sent ended or hurt the process.
+func alive(t *testing.T, p *rig.Process) {
+	t.Helper()
+	if err := p.Process.Signal(nil); err != nil && p.ProcessState != nil {
+		t.Errorf("the server ended: %v", err)
+	}
+	if out := p.Output(); strings.Contains(out, "panic") || strings.Contains(out, "level=ERROR") {
+		t.Errorf("the server complains:\n%s", out)
+	}
+}
+
+// startConformance builds and starts the fixture server.
+func startConformance(t *testing.T) (urls, *rig.Process) {
+	t.Helper()
+	program := rig.Binary(t, "./examples/conformance")
+	for range 5 { // five ports in a row must be free
+		p := rig.Start(t, []string{fmt.Sprintf("PORT=%d", rig.FreePort(t))}, program)
+		found := urls{}
+		rig.Until(t, 20*time.Second, "the fixture server", func() bool {
+			for line := range strings.Lines(p.Output()) {
+				if name, url, ok := strings.Cut(strings.TrimSpace(line), ": http"); ok {
+					found[name] = "http" + strings.TrimSuffix(url[:strings.LastIndex(url, "/")], url[strings.LastIndex(url[:len(url)-1], "/"):])
+				}
+			}
+			return len(found) == 5 || p.Wait(0) == nil || strings.Contains(p.Output(), "address already in use")
+		})
+		if len(found) == 5 {
+			return found, p
+		}
+	}
+	t.Fatal("no five free ports in a row")
+	return nil, nil
+}
+
+// startTwin starts the same fixtures on the Node server.
+func startTwin(t *testing.T, modules string) urls {
+	t.Helper()
+	cmd := exec.Command("node", "testdata/twin.js")
+	cmd.Env = append(os.Environ(), "NODE_PATH="+modules)
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = in.Close() // it ends with its input
+		_ = cmd.Wait()
+	})
+	line, err := bufio.NewReader(out).ReadBytes('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { _, _ = io.Copy(io.Discard, out) }() // ends with the process
+	found := urls{}
+	if err := json.Unmarshal(line, &found); err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// compare runs a script against both servers. Differences that are not wanted must
+// show in every round to fail the test; wanted ones must show in the first.
+func compare(t *testing.T, modules, script string, ours, twin urls) {
+	t.Helper()
+	var names []string // nil: all
+	for round := 1; ; round++ {
+		var theirs map[string]outcome
+		var both sync.WaitGroup
+		both.Go(func() { theirs = runScript(t, modules, script, twin, names) })
+		mine := runScript(t, modules, script, ours, names)
+		both.Wait()
+		if t.Failed() {
+			return
+		}
+		names = nil
+		for name := range mine {
+			if !settled(script+": "+name, mine[name], theirs[name]) {
+				names = append(names, name)
+			}
+		}
+		slices.Sort(names)
+		t.Logf("round %d: %d checks differ: %.200s", round, len(names), strings.Join(names, "; "))
+		if len(names) == 0 {
+			return
+		}
+		if round == rounds {
+			for _, name := range names {
+				t.Errorf("%s\n ours: %s\n node: %s", name, mine[name], theirs[name])
+			}
+			return
+		}
+	}
+}
+
+// settled reports whether ours passed and looks as it should beside Node's.
+func settled(name string, ours, node outcome) bool {
+	if ours.Error != nil {
+		return false
+	}
+	same := node.Error == nil && bytes.Equal(ours.Seen, node.Seen)
+	_, wanted := differences[name]
+	return same != wanted
+}
+
+// runScript runs the checks of a script, all or those named, by name.
+func runScript(t *testing.T, modules, script string, at urls, names []string) map[string]outcome {
+	t.Helper()
+	where, err := json.Marshal(at)
+	if err != nil {
+		t.Error(err)
+		return nil
+	}
+	cmd := exec.CommandContext(t.Context(), "node", filepath.Join("testdata", script+".js"), string(where))
+	cmd.Env = append(os.Environ(), "NODE_PATH="+modules)
+	if names != nil {
+		list, _ := json.Marshal(names) // strings only
+		cmd.Env = append(cmd.Env, "POSTHOUSE_CHECKS="+string(list))
+	}
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Errorf("%s: %v\n%s%s", script, err, stderr.String(), out)
+		return nil
+	}
+	results := map[string]outcome{}
+	for line := range bytes.Lines(out) {
+		var o outcome
+		if err := json.Unmarshal(line, &o); err != nil {
+			t.Errorf("%s: %v\n%s", script, err, line)
+			return nil
+		}
+		results[o.Name] = o
+	}
+	return results
+}
