@@ -51,7 +51,7 @@ func (s *Session) endLocked(reason Reason, description error) {
 		return
 	}
 	s.state.Store(stateClosed)
-	s.beat.stop()
+	s.srv.deadlines.remove(s)
 	if s.closer != nil {
 		s.closer.Stop()
 	}

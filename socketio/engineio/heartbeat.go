@@ -1,17 +1,12 @@
 package engineio
 
-import (
-	"sync/atomic"
-	"time"
-)
+import "sync/atomic"
 
-// heartbeat is the one timer of a session (sections 1.6 and 2.1). In revision 4
-// the server pings after PingInterval and wants the pong within PingTimeout; in
-// revision 3 the client pings and has the sum of both. The fields are guarded by
-// Session.mu, except pong.
+// heartbeat is what a session keeps of its one deadline (sections 1.6 and 2.1).
+// In revision 4 the server pings after PingInterval and wants the pong within
+// PingTimeout; in revision 3 the client pings and has the sum of both.
 type heartbeat struct {
-	timer *time.Timer
-	due   time.Time // when the timer means something: it may fire early after a change
+	deadline // guarded by deadlines.mu; set with Session.mu held
 	// pong is read by the receiving side for every packet.
 	pong atomic.Uint32
 }
@@ -24,63 +19,44 @@ const (
 
 // start begins the heartbeat of a new session.
 func (h *heartbeat) start(s *Session) {
-	d := s.srv.o.PingInterval
-	if s.revision == 3 {
-		d += s.srv.o.PingTimeout
+	switch {
+	case s.state.Load() == stateClosed:
+	case s.revision == 3:
+		s.srv.deadlines.ping3.set(s)
+	default:
+		s.srv.deadlines.ping.set(s)
 	}
-	h.due = time.Now().Add(d)
-	h.timer = time.AfterFunc(d, s.tick)
-}
-
-func (h *heartbeat) stop() {
-	if h.timer != nil {
-		h.timer.Stop()
-	}
-}
-
-func (h *heartbeat) reset(d time.Duration) {
-	h.due = time.Now().Add(d)
-	h.timer.Reset(d)
 }
 
 // restart gives the peer a whole deadline again: after a pause of ours, and
 // after an upgrade.
 func (h *heartbeat) restart(s *Session) {
-	if h.timer == nil || s.state.Load() == stateClosed {
-		return
-	}
 	switch {
+	case s.state.Load() == stateClosed:
 	case s.revision == 3:
-		h.reset(s.srv.o.PingInterval + s.srv.o.PingTimeout)
+		s.srv.deadlines.ping3.set(s)
 	case h.pong.Load() != pongNotDue:
-		h.reset(s.srv.o.PingTimeout)
+		s.srv.deadlines.pong.set(s)
 	}
 }
 
-// tick is the timer's function.
+// tick is called when the deadline has come.
 func (s *Session) tick() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	h := &s.beat
-	if s.state.Load() == stateClosed {
-		return
-	}
-	if wait := time.Until(h.due); wait > 0 {
-		h.timer.Reset(wait)
-		return
+	if s.state.Load() == stateClosed || s.srv.deadlines.pending(s) {
+		return // or it was moved in the last moment
 	}
 	if s.revision == 4 && h.pong.Load() == pongNotDue {
 		h.pong.Store(pongDue)
-		// Counted from when the ping was due, so that a late timer does not
-		// move the deadline.
-		h.due = h.due.Add(s.srv.o.PingTimeout)
-		h.timer.Reset(time.Until(h.due))
+		s.srv.deadlines.pong.set(s)
 		s.sendControlLocked(packetPing, nil)
 		return
 	}
 	if s.pause != nil {
 		// We are the ones who do not read: the deadline begins with Resume.
-		h.reset(s.srv.o.PingTimeout)
+		s.srv.deadlines.pong.set(s)
 		return
 	}
 	s.endLocked(ReasonPingTimeout, nil)
@@ -95,7 +71,7 @@ func (s *Session) onPong() {
 	defer s.mu.Unlock()
 	s.beat.pong.Store(pongNotDue)
 	if s.state.Load() != stateClosed {
-		s.beat.reset(s.srv.o.PingInterval)
+		s.srv.deadlines.ping.set(s)
 	}
 }
 
@@ -105,7 +81,7 @@ func (s *Session) onSign() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.beat.pong.CompareAndSwap(pongDue, pongExtended) && s.state.Load() != stateClosed {
-		s.beat.reset(s.srv.o.PingTimeout)
+		s.srv.deadlines.pong.set(s)
 	}
 }
 
@@ -116,6 +92,6 @@ func (s *Session) onClientPing() {
 	if s.state.Load() == stateClosed {
 		return
 	}
-	s.beat.reset(s.srv.o.PingInterval + s.srv.o.PingTimeout)
+	s.srv.deadlines.ping3.set(s)
 	s.sendControlLocked(packetPong, nil)
 }

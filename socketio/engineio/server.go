@@ -23,8 +23,9 @@ type Server struct {
 	cookie   *http.Cookie // nil: none
 	log      *slog.Logger
 
-	flusher flusher
-	loops   loops
+	flusher   flusher
+	loops     loops
+	deadlines deadlines
 
 	compressFrom int       // bytes; negative: never
 	polls        sync.Pool // of *poll
@@ -60,6 +61,7 @@ func NewServer(o *Options) *Server {
 		panic(err)
 	}
 	srv.handler = srv.chain(srv.serve)
+	srv.deadlines.init(srv.o.PingInterval, srv.o.PingTimeout)
 	if !srv.o.GoroutineReaders {
 		srv.loops = newLoops(srv)
 	}

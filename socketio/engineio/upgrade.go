@@ -111,11 +111,6 @@ func (s *Session) completeUpgrade(st *stream) bool {
 		return false
 	}
 	u.stopLocked()
-	if s.state.Load() == stateClosing {
-		s.endLocked(ReasonForcedClose, nil)
-		s.mu.Unlock()
-		return false
-	}
 	p := s.poll
 	q := p.queue
 	p.queue, s.poll = nil, nil
@@ -133,6 +128,9 @@ func (s *Session) completeUpgrade(st *stream) bool {
 	st.probing = false
 	st.sendQueue(q)
 	s.beat.restart(s)
+	if s.state.Load() == stateClosing && st.waiting() == 0 {
+		s.endLocked(ReasonForcedClose, nil) // otherwise the drain ends it
+	}
 	s.mu.Unlock()
 
 	// A delivery of the last POST that is still running comes first.
