@@ -80,8 +80,8 @@ type Account struct {
 	TokenFile      string `env:"TOKEN_FILE" placeholder:"FILE" help:"File with the callback Token." yaml:"token-file"`
 	AESKey         Secret `name:"aes-key" env:"AES_KEY" hidden:"" yaml:"aes-key"`
 	AESKeyFile     string `name:"aes-key-file" env:"AES_KEY_FILE" placeholder:"FILE" help:"File with the EncodingAESKey (43 characters)." yaml:"aes-key-file"`
-	PreviousToken  Secret `env:"PREVIOUS_TOKEN" hidden:"" yaml:"previous-token"`
-	PreviousAESKey Secret `name:"previous-aes-key" env:"PREVIOUS_AES_KEY" hidden:"" yaml:"previous-aes-key"`
+	PreviousToken  Secret `env:"PREVIOUS_TOKEN" hidden:"" help:"The Token before this one: accepted as well, while a change is under way." yaml:"previous-token"`
+	PreviousAESKey Secret `name:"previous-aes-key" env:"PREVIOUS_AES_KEY" hidden:"" help:"The EncodingAESKey before this one, likewise." yaml:"previous-aes-key"`
 	OriginalID     string `env:"ORIGINAL_ID" placeholder:"gh_…" help:"Original id of the account." yaml:"original-id"`
 	Mode           string `env:"MODE" default:"secure" help:"plain, compat or secure: how WeChat pushes messages." yaml:"mode"`
 	APIBase        string `name:"api-base" env:"API_BASE" default:"https://api.weixin.qq.com" help:"WeChat's API." yaml:"api-base"`
