@@ -38,8 +38,14 @@ func main() {
 	if err != nil {
 		panic(err) // the tags above are wrong
 	}
-	if err := gateway.CheckEnvironment(os.Environ(), environmentNames(parser.Model)); err != nil {
+	known := environmentNames(parser.Model)
+	if err := gateway.CheckEnvironment(os.Environ(), known); err != nil {
 		fatal(err)
+	}
+	for _, name := range known {
+		if os.Getenv(name) == "" {
+			os.Unsetenv(name) // compose files pass what is not set as empty
+		}
 	}
 	command, err := parser.Parse(os.Args[1:])
 	if err != nil {

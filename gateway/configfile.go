@@ -136,7 +136,11 @@ func knownKey(key string, known []string, where string) error {
 		if k == key {
 			return nil
 		}
-		if d := levenshtein.ComputeDistance(key, k); d < distance {
+		d := levenshtein.ComputeDistance(key, k)
+		if strings.HasPrefix(k, key) {
+			d = 1 // cut short
+		}
+		if d < distance {
 			nearest, distance = k, d
 		}
 	}

@@ -34,7 +34,8 @@ var errKey = errors.New("login: bad JWT key")
 // with a file, rotation is to put the new key on top.
 func ParseKeys(text string) ([]Key, error) {
 	var keys []Key
-	rest := strings.TrimSpace(text)
+	// Environment files have no line breaks: \n stands for them.
+	rest := strings.TrimSpace(strings.ReplaceAll(text, `\n`, "\n"))
 	for rest != "" {
 		var k Key
 		var err error
