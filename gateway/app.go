@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -13,7 +12,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/labstack/echo/v4"
 	"github.com/redis/go-redis/v9"
 
 	"posthouse/adapter"
@@ -43,7 +41,7 @@ type App struct {
 	admit    *admission
 	health   *health
 	metrics  *metrics
-	echo     *echo.Echo
+	handler  http.Handler
 	warnings []string // for the banner
 }
 
@@ -67,7 +65,7 @@ func (a *App) build() (err error) {
 		return fmt.Errorf("gateway: listen: %w", err)
 	}
 	if len(a.cfg.RedisURL) > 0 {
-		if a.redis, err = newRedis(a.cfg.RedisURL); err != nil {
+		if a.redis, err = newRedis(a.cfg.RedisURL, a.log); err != nil {
 			return err
 		}
 		a.router, err = adapter.NewRouter(a.redis, adapter.RouterOptions{
@@ -113,6 +111,9 @@ func (a *App) buildLogin() (err error) {
 		if spool, err = login.OpenSpool(a.spoolPath()); err != nil {
 			return err
 		}
+		if n := spool.Damaged(); n > 0 {
+			a.log.Warn("gateway: some claims of the spool could not be read", "file", a.spoolPath(), "lines", n)
+		}
 	}
 	a.login = newLoginNamespace(loginDeps{
 		io: a.io, cfg: &a.cfg, accounts: a.accounts, admit: a.admit, metrics: a.metrics, log: a.log,
@@ -128,46 +129,6 @@ func (a *App) buildLogin() (err error) {
 	a.login.use(a.service)
 	a.webhook, err = newWebhook(&a.cfg, a.accounts, a.service, store, a.admit, a.metrics, a.log)
 	return err
-}
-
-// newIssuer reads the signing keys. Without one a key is made, in development
-// only: shared through Redis when there is Redis, so that replicas agree.
-func (a *App) newIssuer() (*login.Issuer, error) {
-	o := login.IssuerOptions{
-		Issuer: a.cfg.JWTIssuer, Audience: a.cfg.JWTAudience, Life: time.Duration(a.cfg.JWTTTL),
-	}
-	if a.cfg.JWTKey != "" {
-		keys, err := login.ParseKeys(a.cfg.JWTKey.Reveal())
-		if err != nil {
-			return nil, keyError("POSTHOUSE_JWT_KEY", "…", err.Error())
-		}
-		o.Keys = keys
-		for _, file := range a.cfg.JWTPreviousKey {
-			var text Secret
-			if err := readSecret(&text, file, "POSTHOUSE_JWT_PREVIOUS_KEY"); err != nil {
-				return nil, err
-			}
-			older, err := login.ParseKeys(text.Reveal())
-			if err != nil {
-				return nil, keyError("POSTHOUSE_JWT_PREVIOUS_KEY_FILE", file, err.Error())
-			}
-			o.Keys = append(o.Keys, older...)
-		}
-		return login.NewIssuer(o)
-	}
-	var shelf login.KeyShelf
-	if a.redis != nil {
-		shelf = login.RedisShelf(a.redis)
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	key, err := login.DevelopmentKey(ctx, shelf)
-	if err != nil {
-		return nil, fmt.Errorf("gateway: development key: %w", err)
-	}
-	a.warnings = append(a.warnings, "tokens are signed with a throw-away key: set POSTHOUSE_JWT_KEY_FILE")
-	o.Keys = []login.Key{key}
-	return login.NewIssuer(o)
 }
 
 func (a *App) spoolPath() string {
@@ -206,7 +167,7 @@ func (a *App) localURL() string {
 }
 
 // Handler returns the whole application, for tests and for embedding.
-func (a *App) Handler() http.Handler { return a.echo }
+func (a *App) Handler() http.Handler { return a.handler }
 
 // Addr is the bound listen address.
 func (a *App) Addr() net.Addr { return a.listener.Addr() }

@@ -35,6 +35,12 @@ func (n *loginNamespace) exchange(w http.ResponseWriter, r *http.Request) {
 		answerJSON(w, http.StatusMethodNotAllowed, failureAnswer{&failure{Code: "method_not_allowed", Message: "Use POST."}})
 		return
 	}
+	if ok, wait := n.exchanges.allow(limitKey(n.admit.clientIP(r))); !ok {
+		n.metrics.refused.WithLabelValues("exchanges_per_ip").Inc()
+		w.Header().Set("Retry-After", strconv.Itoa(wait))
+		answerJSON(w, http.StatusTooManyRequests, failureAnswer{fail("rate_limited", wait)})
+		return
+	}
 	var q exchangeRequest
 	body := http.MaxBytesReader(w, r.Body, maxExchange)
 	if err := decodeOne(body, &q); err != nil {

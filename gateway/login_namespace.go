@@ -36,6 +36,7 @@ type loginNamespace struct {
 
 	perSocket *keyedRate[string]
 	perIP     *keyedRate[netip.Addr]
+	exchanges *keyedRate[netip.Addr]
 }
 
 var _ login.Notifier = (*loginNamespace)(nil)
@@ -52,6 +53,8 @@ func newLoginNamespace(deps loginDeps) *loginNamespace {
 		raw:       rawSockets{open: map[*rawSocket]struct{}{}},
 		perSocket: newKeyedRate[string](deps.cfg.LimitQRCodesSocket, 0),
 		perIP:     newKeyedRate[netip.Addr](deps.cfg.LimitQRCodesIP, 0),
+		// Every exchange follows a connection.
+		exchanges: newKeyedRate[netip.Addr](deps.cfg.LimitHandshakes, 3*deps.cfg.LimitHandshakes.N),
 	}
 }
 

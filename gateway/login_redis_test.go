@@ -84,7 +84,7 @@ func (s *redisServer) start() {
 // redisReplica is a replica whose store and adapter are in Redis.
 func redisReplica(t *testing.T, addr string) *replica {
 	t.Helper()
-	rdb, err := newRedis([]string{"redis://" + addr})
+	rdb, err := newRedis([]string{"redis://" + addr}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,8 @@ import (
 	"io"
 	"net/http"
 	"runtime/debug"
+	"strconv"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 )
@@ -23,7 +25,7 @@ func (a *App) buildRoutes() error {
 		return err
 	}
 	e.GET("/.well-known/jwks.json", func(c echo.Context) error {
-		c.Response().Header().Set("Cache-Control", "public, max-age=300")
+		c.Response().Header().Set("Cache-Control", "public, max-age="+strconv.Itoa(int(jwksAge.Seconds())))
 		c.Response().Header().Set("Access-Control-Allow-Origin", "*") // public keys
 		return c.Blob(http.StatusOK, "application/json", a.issuer.JWKS())
 	})
@@ -39,9 +41,31 @@ func (a *App) buildRoutes() error {
 		server = a.router.Middleware(server)
 	}
 	e.Any(a.cfg.SocketIOPath+"/*", mount(a.admit.middleware(server, opensConnection)))
-	a.echo = e
+	a.handler = a.forgive(e)
 	return nil
 }
+
+// forgive serves a path with a slash at its end as the one without, for URLs that
+// people type into consoles, and HEAD as GET (net/http leaves the body out).
+// Socket.IO and the local WeChat have their own rules.
+func (a *App) forgive(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		path := r.URL.Path
+		if !under(path, a.cfg.SocketIOPath) && !under(path, "/sim") {
+			if r.Method == http.MethodHead {
+				r = r.WithContext(r.Context()) // a copy
+				r.Method = http.MethodGet
+			}
+			if path != "/" && strings.HasSuffix(path, "/") {
+				r = r.Clone(r.Context())
+				r.URL.Path, r.URL.RawPath = strings.TrimSuffix(path, "/"), ""
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func under(path, prefix string) bool { return strings.HasPrefix(path+"/", prefix+"/") }
 
 // mount gives h the bare response writer: hijacking and one-write answers need
 // nothing of Echo's.

@@ -19,7 +19,7 @@ func (a *App) Run(ctx context.Context) error {
 	defer a.release()
 	background, end := context.WithCancel(context.Background())
 	defer end()
-	server := a.newServer(a.echo)
+	server := a.newServer(a.handler)
 	var tasks sync.WaitGroup
 	failed := make(chan error, 4)
 	tasks.Go(func() {
@@ -38,6 +38,10 @@ func (a *App) Run(ctx context.Context) error {
 		}
 	}
 	tasks.Go(func() { a.login.run(background) })
+	tasks.Go(func() { a.watchKeys(background) })
+	if a.redis != nil {
+		tasks.Go(func() { warnAboutEviction(background, a.redis, a.log) })
+	}
 	if a.router != nil {
 		tasks.Go(func() {
 			if err := a.router.Run(background); err != nil {

@@ -3,6 +3,7 @@ package product_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -259,3 +260,5 @@ func text(t testing.TB, m message) string {
 }
 
 func sprint(args ...any) string { return fmt.Sprint(args...) }
+
+func asClose(err error, into *websocket.CloseError) bool { return errors.As(err, into) }
