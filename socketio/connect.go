@@ -149,6 +149,7 @@ var emptyObject = json.RawMessage("{}")
 
 // run carries the attempt to its end. Its goroutine is counted in Server.live.
 func (a *attempt) run() {
+	growStack()
 	c := a.conn
 	ns, err := c.server.namespaceFor(a)
 	if err != nil {
@@ -158,7 +159,7 @@ func (a *attempt) run() {
 	}
 	s := &Socket{ns: ns, conn: c, auth: a.auth}
 	s.box.draining = true // by this goroutine, from here on
-	s.run = s.drain
+	s.run = s.start
 	s.holding.Store(true)
 	s.id = newID()
 	if c.session.Protocol() == 3 {

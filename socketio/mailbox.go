@@ -73,12 +73,17 @@ func (s *Socket) enqueue(e *Event) (start bool) {
 	start = !s.box.draining
 	s.box.draining = true
 	if s.run == nil {
-		s.run = s.drain // made once: a go statement with it allocates nothing
+		s.run = s.start // made once: a go statement with it allocates nothing
 	}
 	return start
 }
 
-// drain is the goroutine of the mailbox.
+// start is the goroutine of the mailbox.
+func (s *Socket) start() {
+	growStack()
+	s.drain()
+}
+
 func (s *Socket) drain() {
 	for {
 		s.mu.Lock()
