@@ -130,10 +130,20 @@ func (m *clusterMessage) appendJSON(dst []byte) []byte {
 // there is anything binary.
 func (m *clusterMessage) encodeSharded() ([]byte, error) {
 	text := m.appendJSON(make([]byte, 0, m.sizeHint()))
-	if len(m.attachments()) == 0 {
+	if len(m.attachments()) == 0 || !m.carriesValue() {
 		return text, nil
 	}
 	return appendValue(nil, socketio.Value{JSON: text, Attachments: m.attachments()})
+}
+
+// carriesValue tells the types that may be MessagePack because they carry what
+// people send (section 4.3).
+func (m *clusterMessage) carriesValue() bool {
+	switch m.typ {
+	case clusterBroadcast, clusterFetchResponse, clusterServerSideEmit, clusterServerSideEmitResponse, clusterAck:
+		return true
+	}
+	return false
 }
 
 // encodeEphemeral gives what the streams adapter publishes: always MessagePack.

@@ -8,7 +8,11 @@
 //	@socket.io/redis-adapter, createAdapter         Redis
 //	@socket.io/redis-adapter, createShardedAdapter  ShardedRedis
 //	@socket.io/redis-streams-adapter                RedisStreams
-//	@socket.io/redis-emitter                        NewEmitter
+//	@socket.io/redis-emitter                        NewEmitter, NewShardedEmitter
+//	@socket.io/redis-streams-emitter                NewStreamsEmitter
+//
+// Adapters carry events between replicas; a Router carries the requests of one
+// session to the replica that holds it, so that balancers need no sticky sessions.
 //
 // # What it adds
 //
@@ -30,5 +34,6 @@
 // The adapter of a namespace owns one publisher, one subscriber per Redis server
 // it listens to, one that keeps the presence and one that answers requests of
 // other nodes. RedisStreams shares one reader per stream among the namespaces.
-// Close ends and waits for all of them.
+// Close ends and waits for all of them. An Emitter has none; those of a Router are
+// its Run, which the caller owns.
 package adapter
