@@ -33,10 +33,14 @@
 //
 // # Goroutines
 //
-// A WebSocket leaves net/http after its handshake. One goroutine reads it, which
-// the server counts, and which holds no buffer while it waits; another one writes,
-// only while the peer is slow. A poll is the goroutine of its request. Heartbeats
-// are timers. A session's Closed runs on a goroutine of its own, and all sessions
+// A WebSocket leaves net/http after its handshake, and holds no buffer while it
+// waits. On Linux those over plain TCP are read by a few goroutines, at most
+// GOMAXPROCS of them, which also finish what slow peers did not take; each exists
+// while it has connections. Any other (TLS, other systems, or
+// Options.GoroutineReaders) has one goroutine that reads it and, only while the
+// peer is slow, another one that writes. Receive runs on the goroutine that reads,
+// which is why it must not block. A poll is the goroutine of its request.
+// Heartbeats are timers. A session's Closed runs on a goroutine of its own, and all sessions
 // of a server share one that writes what SendSoon queued, while there is any.
 // [Server.Shutdown] waits for all of them, except the requests, which belong to
 // net/http.
