@@ -74,7 +74,7 @@
 //	adapter: createAdapter(pub, sub)     Options.NewAdapter: adapter.Redis(rdb, nil)
 //	parser: require("…msgpack-parser")   Options.Codec: parser.MessagePack(nil)
 //	pingInterval, cors, transports, …    Options.Engine
-//	serveClient                          Options.Bundles, with files of your own
+//	serveClient                          Options.Bundles, with clientdist.FS()
 //	io.close()                           Shutdown(ctx)
 //
 // What differs on purpose: modifiers do not change the socket but return a

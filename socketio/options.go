@@ -35,9 +35,7 @@ type Options struct {
 	// are forgotten by default (unlike in Node), since clients choose their names.
 	KeepEmptyNamespaces bool
 	// Bundles holds the client files to serve below Path, by their fixed names
-	// (see BundleNames). Nil serves none: no copy of the client is part of this
-	// module. Give it os.DirFS of the client-dist folder of the npm package, or an
-	// embed.FS.
+	// (see BundleNames): clientdist.FS() has the official ones. Nil serves none.
 	Bundles fs.FS
 	// ConnContext derives the context of a connection's sockets from its first
 	// HTTP request: the place to keep what a login middleware in front found

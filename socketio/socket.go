@@ -55,7 +55,7 @@ type resumption struct {
 }
 
 // ID returns the socket's id in its namespace, 20 characters; the id of the
-// connection is ConnID. (For revision 3 clients it derives from that.)
+// connection is that of Conn. (For revision 3 clients it derives from that.)
 func (s *Socket) ID() string { return s.id }
 
 // Namespace returns the namespace of the socket.
