@@ -8,8 +8,10 @@
 //	@socket.io/redis-adapter, createAdapter         Redis
 //	@socket.io/redis-adapter, createShardedAdapter  ShardedRedis
 //	@socket.io/redis-streams-adapter                RedisStreams
-//	@socket.io/redis-emitter                        NewEmitter, NewShardedEmitter
+//	@socket.io/redis-emitter                        NewEmitter
 //	@socket.io/redis-streams-emitter                NewStreamsEmitter
+//
+// NewShardedEmitter is the emitter for ShardedRedis.
 //
 // Adapters carry events between replicas; a Router carries the requests of one
 // session to the replica that holds it, so that balancers need no sticky sessions.
