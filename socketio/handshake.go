@@ -32,23 +32,43 @@ func newOpening(r *http.Request, address string) *opening {
 	if o.url == "" {
 		o.url = r.URL.RequestURI()
 	}
-	var b strings.Builder
-	put := func(name, value string) {
-		b.WriteString(strings.ToLower(name))
-		b.WriteByte(0)
-		b.WriteString(value)
-		b.WriteByte(0)
-	}
-	put("host", r.Host) // net/http takes it out of the header
+	o.headers = packHeaders(r)
+	return o
+}
+
+func packHeaders(r *http.Request) string {
+	size := len("host") + len(r.Host) + 2
 	for name, values := range r.Header {
+		size += len(name) + 2
+		for _, v := range values {
+			size += len(v) + len(", ")
+		}
+	}
+	b := make([]byte, 0, size)
+	b = append(append(b, "host\x00"...), r.Host...) // net/http takes it out of the header
+	b = append(b, 0)
+	for name, values := range r.Header {
+		for i := range len(name) { // a token: ASCII
+			c := name[i]
+			if 'A' <= c && c <= 'Z' {
+				c += 'a' - 'A'
+			}
+			b = append(b, c)
+		}
 		sep := ", "
 		if name == "Cookie" {
 			sep = "; "
 		}
-		put(name, strings.Join(values, sep))
+		b = append(b, 0)
+		for i, v := range values {
+			if i > 0 {
+				b = append(b, sep...)
+			}
+			b = append(b, v...)
+		}
+		b = append(b, 0)
 	}
-	o.headers = b.String()
-	return o
+	return string(b)
 }
 
 // handshake builds the public form; the connection keeps only the packed one.
