@@ -78,21 +78,26 @@ func (as *accounts) Create(ctx context.Context, name, scene string, life time.Du
 		return login.QRCode{}, fail("rate_limited", wait)
 	}
 	if !a.day.spend(ctx) {
-		if a.TypedCode == "fallback" {
-			return typed, nil
-		}
-		return login.QRCode{}, fail("quota_exhausted", int(time.Until(nextDay(time.Now())).Seconds()))
+		return a.orTyped(typed, fail("quota_exhausted", int(time.Until(nextDay(time.Now())).Seconds())))
 	}
 	code, err := a.client.CreateQRCode(ctx, scene, life)
+	if err != nil && needsTypedCode(err) {
+		return a.orTyped(typed, err)
+	}
 	if err != nil {
-		if a.TypedCode == "fallback" && needsTypedCode(err) {
-			return typed, nil
-		}
 		return login.QRCode{}, err
 	}
 	return login.QRCode{
 		AppID: a.AppID, Ticket: code.Ticket, URL: code.URL, ImageURL: a.client.ImageURL(code.Ticket), Life: code.Life,
 	}, nil
+}
+
+// orTyped offers a code to type beside the error of making a QR code.
+func (a *account) orTyped(typed login.QRCode, err error) (login.QRCode, error) {
+	if a.TypedCode == "fallback" {
+		return typed, err
+	}
+	return login.QRCode{}, err
 }
 
 // errNoSceneCodes is WeChat's answer to accounts that may not make scene QR codes.

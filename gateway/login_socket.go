@@ -19,6 +19,7 @@ type (
 		Account   string `json:"account"`
 		Challenge string `json:"challenge"`
 		Refresh   bool   `json:"refresh"`
+		Typed     bool   `json:"typed"` // the page can show a code to type instead
 	}
 	qrcodeAnswer struct {
 		Ticket    string `json:"ticket"`
@@ -200,7 +201,7 @@ func (n *loginNamespace) begin(ctx context.Context, old *attempt, q qrcodeReques
 		n.metrics.refused.WithLabelValues("qrcodes_per_ip").Inc()
 		return nil, fail("rate_limited", wait)
 	}
-	request := login.StartRequest{Account: account.Name, SocketID: b.id(), Raw: raw, Challenge: q.Challenge}
+	request := login.StartRequest{Account: account.Name, SocketID: b.id(), Raw: raw, Challenge: q.Challenge, Typed: q.Typed}
 	if old != nil {
 		request.Replaces = old.ticket.ID
 	}

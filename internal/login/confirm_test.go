@@ -143,8 +143,11 @@ func TestForgetRemovesThePerson(t *testing.T) {
 func TestTypedCode(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *fixture) {
 		r := newRig(t, s, nil)
-		r.weChat.typed = true
-		a := r.start(t, login.StartRequest{})
+		r.weChat.typed, r.weChat.err = true, errors.New("no quota")
+		if _, err := r.Start(t.Context(), login.StartRequest{}); err == nil {
+			t.Error("a page that cannot show a code got one")
+		}
+		a := r.start(t, login.StartRequest{Typed: true})
 		if len(a.Code) != 8 || a.URL != "" {
 			t.Fatalf("started %+v", a)
 		}

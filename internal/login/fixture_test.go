@@ -70,14 +70,14 @@ type weChat struct {
 
 func (w *weChat) Create(_ context.Context, account, scene string, life time.Duration) (login.QRCode, error) {
 	n := w.calls.Add(1)
-	if w.err != nil {
-		return login.QRCode{}, w.err
-	}
 	if w.life > 0 {
 		life = w.life
 	}
 	if w.typed {
-		return login.QRCode{AppID: "wx-" + account, Typed: true, Life: life}, nil
+		return login.QRCode{AppID: "wx-" + account, Typed: true, Life: life}, w.err
+	}
+	if w.err != nil {
+		return login.QRCode{}, w.err
 	}
 	ticket := fmt.Sprintf("gQH8%d%s", n, strings.TrimPrefix(scene, login.ScenePrefix))
 	return login.QRCode{

@@ -17,7 +17,7 @@ var (
 
 // QRCode is a temporary QR code as WeChat made it, or the word that there is none:
 // with Typed the person sends a code to the account instead, and only AppID and
-// Life are set.
+// Life are set. Beside an error Typed offers such a code, for pages that can show it.
 type QRCode struct {
 	AppID    string
 	Typed    bool
@@ -97,6 +97,7 @@ type StartRequest struct {
 	SocketID  string
 	Raw       bool   // the socket is a raw /ws/signup one
 	Challenge string // PKCE S256, "" when the token goes over the socket
+	Typed     bool   // the page can show a code to type where no QR code can be made
 	Replaces  string // id of the ticket this one takes the place of, "" when none
 }
 
@@ -121,7 +122,7 @@ func (s *Service) Start(ctx context.Context, r StartRequest) (Started, error) {
 		return Started{}, fmt.Errorf("login: start: %w", err)
 	}
 	qr, err := s.o.QRCodes.Create(ctx, r.Account, scene, s.o.Life)
-	if err != nil {
+	if err != nil && !(r.Typed && qr.Typed) {
 		return Started{}, fmt.Errorf("login: start: %w", err)
 	}
 	code := ""

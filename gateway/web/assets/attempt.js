@@ -86,7 +86,7 @@ export class LoginAttempt extends EventTarget {
     clearTimeout(this.#timer);
     this.#show("loading");
     const { verifier, challenge } = await proof();
-    const request = {};
+    const request = { typed: true }; // this page can show a code to type
     if (this.#account) request.account = this.#account;
     if (challenge) request.challenge = challenge;
     if (refresh) request.refresh = true;
