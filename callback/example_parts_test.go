@@ -85,11 +85,11 @@ func ExampleHandler() {
 
 func ExampleNewIPList() {
 	var source callback.IPSource = addresses(nil) // WeChat gives an empty list
-	var list *callback.IPList = callback.NewIPList(source, &callback.IPListOptions{Every: time.Hour})
-	fmt.Println(list.Refresh(context.Background()))   // an empty answer keeps what was known
-	var policy callback.IPPolicy = callback.IPEnforce // refuses nobody while the list is empty
-	fmt.Println(policy)
+	list := callback.NewIPList(source, &callback.IPListOptions{Every: time.Hour})
+	fmt.Println(list.Refresh(context.Background())) // an empty answer keeps what was known
+	// The last refuses pushes of others, though nobody while the list is empty.
+	fmt.Println([]callback.IPPolicy{callback.IPOff, callback.IPLog, callback.IPEnforce})
 	// Output:
 	// <nil>
-	// enforce
+	// [off log enforce]
 }

@@ -41,7 +41,7 @@ func ExampleAdapter() {
 
 func ExampleLocal() {
 	io := socketio.NewServer(nil)
-	var here *socketio.Local = io.Rooms() // the rooms of this node
+	here := io.Rooms() // the rooms of this node
 	everywhere := socketio.BroadcastOptions{
 		Rooms: []string{"a", "b"}, Except: []string{"c"},
 		Flags: socketio.BroadcastFlags{Timeout: time.Second},

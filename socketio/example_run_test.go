@@ -206,7 +206,7 @@ func ExampleArgs() {
 	io := sockettest.NewServer(t, nil)
 	io.OnConnection(func(s *socketio.Socket) {
 		s.OnAny(func(e *socketio.Event) {
-			var args socketio.Args = e.Args()
+			args := e.Args()
 			for i, v := range args.All() { // undecoded
 				fmt.Printf("%s %d: %s\n", e.Name(), i, v.JSON)
 			}
@@ -230,7 +230,7 @@ func ExampleSender() {
 	defer t.end()
 	io := sockettest.NewServer(t, nil)
 	io.OnConnection(func(s *socketio.Socket) {
-		var position socketio.Sender = s.Volatile().Compress(false) // keep it, use it again
+		position := s.Volatile().Compress(false) // keep it, use it again
 		position.Emit("position", 1, 2)
 		// On a goroutine of its own: here it would keep the socket's events waiting.
 		s.Timeout(time.Second).EmitAck("version?", func(answer socketio.Args, err error) {
@@ -294,9 +294,7 @@ func ExampleRemoteSocket() {
 		t.Fatal(err)
 	}
 	for _, s := range sockets {
-		var remote *socketio.RemoteSocket = s
-		var from *socketio.Handshake = remote.Handshake()
-		fmt.Println(len(remote.ID()), from.Query["EIO"], remote.Join(ctx, "found"))
+		fmt.Println(len(s.ID()), s.Handshake().Query["EIO"], s.Join(ctx, "found"))
 	}
 	fmt.Println(len(io.Rooms().Members("found")))
 	// Output:
@@ -312,7 +310,7 @@ func ExampleBroadcastOperator_SocketsJoin() {
 
 	ctx := context.Background()
 	io.In(a.ID).SocketsJoin(ctx, "team") // the id of a socket is a room
-	var team socketio.BroadcastOperator = io.To("team")
+	team := io.To("team")
 	team.Emit("kick-off")
 	fmt.Println(a.Expect("kick-off").Name)
 	b.Quiet()

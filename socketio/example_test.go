@@ -41,8 +41,8 @@ func Example() {
 }
 
 func ExampleServer() {
-	var io *socketio.Server = socketio.NewServer(nil) // starts nothing
-	admin := io.Of("/admin")                          // a second namespace
+	io := socketio.NewServer(nil) // starts nothing
+	admin := io.Of("/admin")      // a second namespace
 	admin.OnConnection(func(s *socketio.Socket) { s.Emit("welcome") })
 	io.OnNamespace(func(n *socketio.Namespace) { fmt.Println("made", n.Name()) })
 	io.Of("chat") // the slash is added
@@ -77,7 +77,7 @@ func ExampleNamespace() {
 
 func ExampleServer_OfRegexp() {
 	io := socketio.NewServer(nil)
-	var games *socketio.ParentNamespace = io.OfRegexp(regexp.MustCompile(`^/game-\d+$`))
+	games := io.OfRegexp(regexp.MustCompile(`^/game-\d+$`))
 	games.OnConnection(func(s *socketio.Socket) {
 		s.Emit("welcome to", s.Namespace().Name())
 	})

@@ -81,7 +81,7 @@ func (d loggedDecoder) Add(m engineio.Message) (*parser.Packet, error) {
 // A codec of one's own: give it to socketio.Options.Codec.
 func ExampleCodec() {
 	var codec parser.Codec = logged{parser.Default(nil)}
-	var decoder parser.Decoder = codec.NewDecoder()
+	decoder := codec.NewDecoder()
 	decoder.Add(engineio.Message{Data: []byte(`51-["file",{"_placeholder":true,"num":0}]`)})
 	decoder.Add(engineio.Message{Data: []byte{1, 2, 3}, Binary: true})
 	// Output: type 2, 1 attachments

@@ -31,7 +31,7 @@ func Example() {
 	t := new(exampleT) // func TestChat(t *testing.T) {
 	defer t.end()      // what the end of a test does by itself
 
-	var io *sockettest.Server = sockettest.NewServer(t, nil)
+	io := sockettest.NewServer(t, nil)
 	io.OnConnection(func(s *socketio.Socket) {
 		s.On("join", func(e *socketio.Event) {
 			var room string
@@ -44,13 +44,13 @@ func Example() {
 		})
 	})
 
-	var alice *sockettest.Client = io.Connect("/", nil)
+	alice := io.Connect("/", nil)
 	bob, carol := io.Connect("/", nil), io.Connect("/", nil)
 	alice.Call("join", "tea") // waits for the acknowledgement
 	bob.Call("join", "tea")
 
 	alice.Emit("chat", "hello")
-	var m *sockettest.Message = bob.Expect("chat")
+	m := bob.Expect("chat")
 	var text string
 	if err := m.Args.Bind(0, &text); err != nil {
 		t.Fatal(err)
@@ -85,7 +85,7 @@ func ExampleClient_Call() {
 			}
 		})
 	})
-	var answer sockettest.Args = io.Connect("/", nil).Call("sum", 1, 2)
+	answer := io.Connect("/", nil).Call("sum", 1, 2)
 	fmt.Println(answer.JSON(0), answer.Attachments)
 	// Output: 3 [[1]]
 }
@@ -95,11 +95,10 @@ func ExampleServer_Dial() {
 	t := new(exampleT)
 	defer t.end()
 	io := sockettest.NewServer(t, nil)
-	conn, err := io.Dial(nil)
+	wire, err := io.Dial(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var wire *sockettest.Conn = conn
 	wire.SendText("0/nowhere,") // CONNECT
 	fmt.Println(wire.Text())
 	// Output: 4/nowhere,{"message":"Invalid namespace"}

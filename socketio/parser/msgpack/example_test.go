@@ -58,7 +58,7 @@ func ExampleAppendUint() {
 func ExampleKind() {
 	r := msgpack.NewReader([]byte{0xc0, 0x2a, 0xa2, 'h', 'i'})
 	for r.Kind() != msgpack.End {
-		var k msgpack.Kind = r.Kind()
+		k := r.Kind()
 		raw, err := r.Skip()
 		fmt.Println(k, len(raw), err)
 	}
