@@ -44,31 +44,33 @@ func packHeaders(r *http.Request) string {
 			size += len(v) + len(", ")
 		}
 	}
-	b := make([]byte, 0, size)
-	b = append(append(b, "host\x00"...), r.Host...) // net/http takes it out of the header
-	b = append(b, 0)
+	var b strings.Builder
+	b.Grow(size)
+	b.WriteString("host\x00") // net/http takes it out of the header
+	b.WriteString(r.Host)
+	b.WriteByte(0)
 	for name, values := range r.Header {
 		for i := range len(name) { // a token: ASCII
 			c := name[i]
 			if 'A' <= c && c <= 'Z' {
 				c += 'a' - 'A'
 			}
-			b = append(b, c)
+			b.WriteByte(c)
 		}
 		sep := ", "
 		if name == "Cookie" {
 			sep = "; "
 		}
-		b = append(b, 0)
+		b.WriteByte(0)
 		for i, v := range values {
 			if i > 0 {
-				b = append(b, sep...)
+				b.WriteString(sep)
 			}
-			b = append(b, v...)
+			b.WriteString(v)
 		}
-		b = append(b, 0)
+		b.WriteByte(0)
 	}
-	return string(b)
+	return b.String()
 }
 
 // handshake builds the public form; the connection keeps only the packed one.
