@@ -78,16 +78,15 @@ func (c *conn) Receive(m engineio.Message) error {
 	if c.partial != nil {
 		c.partial.Stop()
 	}
-	if err == nil {
-		err = c.route(p)
-	}
-	if err != nil && err != engineio.ErrPause {
+	if err != nil {
 		c.tell(err)
+		return err
 	}
-	return err
+	return c.route(p)
 }
 
-// tell gives all sockets of the connection the error that ends it.
+// tell gives all sockets of the connection the decoding error that ends it. Of
+// packets that only come at the wrong time they learn nothing but the end.
 func (c *conn) tell(err error) {
 	for _, s := range c.sockets() {
 		s.call(func() { s.report(err) })

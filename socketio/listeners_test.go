@@ -141,3 +141,26 @@ func TestReservedNamesAreRefused(t *testing.T) {
 		}
 	}
 }
+
+// TestOnErrorIsForDecoding: a packet that cannot be read is told to the sockets of
+// the connection, one that only comes at the wrong time is not (section 3.2).
+func TestOnErrorIsForDecoding(t *testing.T) {
+	for packet, wanted := range map[string][]string{
+		"4x": {"error", "forced close"}, `2["e"`: {"error", "forced close"},
+		"0": {"forced close"}, `2/other,["e"]`: {"forced close"}, `4{"message":"x"}`: {"forced close"},
+	} {
+		srv := serve(t, nil)
+		log := make(chan string, 8)
+		srv.OnConnection(func(s *socketio.Socket) {
+			s.OnError(func(error) { log <- "error" })
+			s.OnDisconnect(func(r socketio.Reason) { log <- string(r) })
+		})
+		c := joined(t, srv, nil, "0")
+		c.SendText(packet)
+		for _, w := range wanted {
+			if got := receive(t, log); got != w {
+				t.Errorf("%s: got %s, want %s", packet, got, w)
+			}
+		}
+	}
+}
