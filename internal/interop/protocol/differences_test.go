@@ -9,7 +9,7 @@ var differences = map[string]string{
 
 	"eio4: websocket refusal: answer on the raw connection": "CORS headers also on the refusals of upgrades (SOCKETIO 1.9: headers also on error answers and on the 101)",
 	"eio4: websocket: close packet":                         "closes at once instead of by ping timeout (SOCKETIO 1.6: close it at once in Go)",
-	"eio4: 10 upgrade: WebSocket of a websocket session":       "nothing to upgrade, so it is closed; Node begins to probe it (CONFORMANCE 10: closed without hurting the first)",
+	"eio4: 10 upgrade: WebSocket of a websocket session":    "nothing to upgrade, so it is closed; Node begins to probe it (CONFORMANCE 10: closed without hurting the first)",
 
 	"eio3: jsonp": "off by default (RELIABILITY 4-25)",
 	"eio3: polling, wrong: binary without end": "a string shorter than its length is an error in both forms (SOCKETIO 2.1: text shorter than length)",
@@ -18,11 +18,16 @@ var differences = map[string]string{
 
 	"sio5: binary: same num twice, extra keys": "a frame named twice is sent once, so that a client cannot have a large one multiplied (RELIABILITY 2.1, rule: RSS growth ≤ 2 × limit)",
 
+	"behaviours: 17 allowRequest: its message, codes and contexts": "ConnectionError.Message is what the client was told; on the wire both are equal (SOCKETIO 1.3: code 4, Forbidden or the allowRequest message)",
+	"behaviours: 20 cors on errors, answers, preflights":           "no Content-Length on the 204: net/http sends none, as RFC 9110 8.6 demands (SOCKETIO 1.9 has Node's Content-Length: 0); all else is equal",
+	"behaviours: 20 origin that cors does not name":                "the server itself refuses foreign origins (RELIABILITY 2.1, CVE-2019-13611; 4-25)",
+	"behaviours: 32 emits after the disconnect go nowhere":         "Node sends them on the connection that is left (SOCKETIO 3.4: emits to it are dropped)",
+
 	// CONFORMANCE 3: number and JSON formatting must survive the echo byte by byte.
 	// JavaScript parses and prints anew.
 	`sio5: message: 42["message",1.5,-0.25,1e21,12345678901234567890,"é😀\u2028",{"b":1,"a":2}]`: "numbers and escapes stay as they came (CONFORMANCE 3)",
-	`sio5: message: 42["message","<b>&\"\\/\n\u0001\ud83d\ude00"]`:                               "escapes stay as they came (CONFORMANCE 3)",
-	`sio5: message: 42["message",1.0,1E2,0.1e1,-0,100000000000000000000,1e-7]`:                   "numbers stay as they came (CONFORMANCE 3)",
-	`sio5: message: 42["message",{"a":1,"a":2}]`:                                                 "keys stay as they came (CONFORMANCE 3)",
-	`sio5: message: 42["message",{"2":0,"1":0,"b":0,"a":0}]`:                                     "keys stay as they came (CONFORMANCE 3)",
+	`sio5: message: 42["message","<b>&\"\\/\n\u0001\ud83d\ude00"]`:                              "escapes stay as they came (CONFORMANCE 3)",
+	`sio5: message: 42["message",1.0,1E2,0.1e1,-0,100000000000000000000,1e-7]`:                  "numbers stay as they came (CONFORMANCE 3)",
+	`sio5: message: 42["message",{"a":1,"a":2}]`:                                                "keys stay as they came (CONFORMANCE 3)",
+	`sio5: message: 42["message",{"2":0,"1":0,"b":0,"a":0}]`:                                    "keys stay as they came (CONFORMANCE 3)",
 }
