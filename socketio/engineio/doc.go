@@ -40,8 +40,9 @@
 // Options.GoroutineReaders) has one goroutine that reads it and, only while the
 // peer is slow, another one that writes. Receive runs on the goroutine that reads,
 // which is why it must not block. A poll is the goroutine of its request.
-// Heartbeats are timers. A session's Closed runs on a goroutine of its own, and all sessions
-// of a server share one that writes what SendSoon queued, while there is any.
+// A few timers serve the heartbeats of all sessions. A session's Closed runs on a
+// goroutine of its own, and all sessions of a server share one that writes what
+// SendSoon queued, while there is any.
 // [Server.Shutdown] waits for all of them, except the requests, which belong to
 // net/http.
 package engineio
