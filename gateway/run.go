@@ -77,7 +77,8 @@ func (a *App) drain(server *http.Server) error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(a.cfg.Drain))
 	defer cancel()
 	a.login.finish(ctx)
-	if err := a.io.Shutdown(ctx); err != nil {
+	over := drainTime(a.io.Engine().ClientsCount(), time.Duration(a.cfg.Drain))
+	if err := errors.Join(a.io.Drain(ctx, over), a.io.Shutdown(ctx)); err != nil {
 		a.log.Warn("gateway: sockets did not close in time", "error", err)
 	}
 	// What is left are webhooks and pages: short requests.
@@ -88,6 +89,12 @@ func (a *App) drain(server *http.Server) error {
 	}
 	a.log.Info("gateway: drained")
 	return nil
+}
+
+// drainTime spreads the end of n connections, so that their clients do not all come
+// to the other replicas at once: about a hundred a second, with time to spare.
+func drainTime(n int, limit time.Duration) time.Duration {
+	return min(max(time.Second, time.Duration(n)*10*time.Millisecond), limit*3/4)
 }
 
 func (a *App) newServer(h http.Handler) *http.Server {

@@ -299,8 +299,12 @@ func TestLimits(t *testing.T) {
 func TestSigterm(t *testing.T) {
 	t.Parallel()
 	base, p := rig.Gateway(t, "POSTHOUSE_DRAIN_DELAY=1s", "POSTHOUSE_DRAIN=5s")
-	page := open(t, base)
-	page.qrcode()
+	first := open(t, base)
+	first.qrcode()
+	var others []*page
+	for range 8 {
+		others = append(others, open(t, base))
+	}
 	raw, _, err := websocket.Dial(t.Context(), base+"/ws/signup", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -320,7 +324,13 @@ func TestSigterm(t *testing.T) {
 	if _, _, err := raw.Read(t.Context()); websocket.CloseStatus(err) != websocket.StatusGoingAway {
 		t.Errorf("the raw socket: %v", err)
 	}
-	page.next("closed")
+	// The sockets end one after the other, and nobody new comes in meanwhile.
+	if a := call(t, "GET", base+"/socket.io/?EIO=4&transport=polling", ""); a.StatusCode != 503 || a.Header.Get("Retry-After") != "1" || !a.Close {
+		t.Errorf("a handshake while draining: %d %v", a.StatusCode, a.Header)
+	}
+	for _, p := range append(others, first) {
+		mustFit(t, "a socket", sprint(p.rest()), "[]") // no goodbye of the namespace: clients come back by themselves
+	}
 	if err := <-ended; err != nil {
 		t.Errorf("exit: %v", err)
 	}
