@@ -44,7 +44,7 @@ func main() {
 	}
 	for _, name := range known {
 		if os.Getenv(name) == "" {
-			os.Unsetenv(name) // compose files pass what is not set as empty
+			_ = os.Unsetenv(name) // compose files pass what is not set as empty
 		}
 	}
 	command, err := parser.Parse(os.Args[1:])

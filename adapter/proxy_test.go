@@ -2,7 +2,6 @@ package adapter_test
 
 import (
 	"bytes"
-	"io"
 	"net"
 	"strings"
 	"sync"
@@ -97,7 +96,7 @@ func (p *faultProxy) serve(c net.Conn) {
 		pc.gate.RLock() // held while frozen
 		_, err = c.Write(buf[:n])
 		pc.gate.RUnlock()
-		if err == io.ErrClosedPipe || err != nil {
+		if err != nil {
 			break
 		}
 	}

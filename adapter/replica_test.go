@@ -75,7 +75,6 @@ func date(ms int64) map[string]any { return map[string]any{"$date": ms} }
 // A goReplica is a server of this module.
 type goReplica struct {
 	*sockettest.Server
-	mu         sync.Mutex
 	serverSide chan string
 }
 

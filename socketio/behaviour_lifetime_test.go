@@ -86,7 +86,7 @@ func TestBehaviour37EmptyChildrenAreForgotten(t *testing.T) {
 		again := srv.Connect("/dyn-1", nil)
 		noError(t, srv.Of("/dyn-1").Emit("again"))
 		again.Expect("again")
-		if _, err := parent.To("x").FetchSockets(bg); err != socketio.ErrParent {
+		if _, err := parent.To("x").FetchSockets(bg); !errors.Is(err, socketio.ErrParent) {
 			t.Errorf("fetch: %v", err)
 		}
 	})

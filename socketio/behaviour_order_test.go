@@ -145,7 +145,7 @@ func TestBehaviour33AckOfTheClientsEvent(t *testing.T) {
 	srv.OnConnection(func(s *socketio.Socket) {
 		s.On("twice", func(e *socketio.Event) {
 			noError(t, e.Ack(1))
-			if err := e.Ack(2); err != socketio.ErrAcked {
+			if err := e.Ack(2); !errors.Is(err, socketio.ErrAcked) {
 				t.Errorf("second ack: %v", err)
 			}
 		})

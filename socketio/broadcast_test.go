@@ -150,7 +150,7 @@ func TestServerSideEventsFromOtherNodes(t *testing.T) {
 		var n int
 		var b []byte
 		noError(t, e.Bind(&n, &b))
-		log <- fmt.Sprintf("%s%d %v %t", e.Name(), n, b, e.Ack("x") == socketio.ErrNoAck)
+		log <- fmt.Sprintf("%s%d %v %t", e.Name(), n, b, errors.Is(e.Ack("x"), socketio.ErrNoAck))
 	})
 	srv.OnServerSideEmit("question", func(e *socketio.ServerSideEvent) {
 		noError(t, e.Ack([]byte{9}))

@@ -59,7 +59,7 @@ func (s *Server) accept(session *engineio.Session, r *http.Request) (engineio.Ha
 		c.timer = time.AfterFunc(s.opts.ConnectTimeout, session.Close)
 	}
 	if session.Protocol() == 3 {
-		c.connect("/", nil) // section 2.2: implied
+		_ = c.connect("/", nil) // section 2.2: implied; refused, the client is told
 	}
 	return c, nil
 }

@@ -299,7 +299,7 @@ func (a *attempt) refused(err error) {
 	}
 	closed := c.closed != nil
 	tooMany := false
-	if i >= 0 && err == error(errUnknown) {
+	if i >= 0 && errors.Is(err, errUnknown) {
 		c.unknown++
 		tooMany = over(c.unknown, c.server.opts.Limits.UnknownNamespaces)
 	}

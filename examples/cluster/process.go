@@ -95,7 +95,7 @@ func (p *program) failure() error {
 	if len(text) > 2000 {
 		text = text[len(text)-2000:]
 	}
-	return fmt.Errorf("%s ended: %v\n%s", p.name, p.err, text)
+	return fmt.Errorf("%s ended: %w\n%s", p.name, p.err, text)
 }
 
 // ready waits until try succeeds.

@@ -50,7 +50,7 @@ func (c *wsConn) upgrade(addr string) error {
 	if err != nil {
 		return err
 	}
-	res, err := http.ReadResponse(c.r, nil)
+	res, err := http.ReadResponse(c.r, nil) //nolint:bodyclose // an upgrade has no body
 	if err != nil {
 		return err
 	}

@@ -290,7 +290,7 @@ func FuzzQueryAndHeaders(f *testing.F) {
 			t.Fatalf("%+v", q)
 		}
 		negotiate(accept)
-		validOrigin(accept)
+		_ = validOrigin(accept)
 	})
 }
 

@@ -106,7 +106,7 @@ func compress(dst *buffer, e encoding, body []byte) {
 	c := compressors[e].Get().(compressor)
 	c.Reset(dst)
 	c.Write(body) //nolint:errcheck // a buffer takes everything
-	c.Close()     //nolint:errcheck // see above
+	c.Close()     // see above
 	compressors[e].Put(c)
 }
 

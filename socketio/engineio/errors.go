@@ -75,7 +75,7 @@ func (srv *Server) refuse(w http.ResponseWriter, r *http.Request, e *ConnectionE
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	w.Write(body) //nolint:errcheck // the peer may be gone
+	w.Write(body) // the peer may be gone
 }
 
 // refuseUpgrade answers a WebSocket handshake: always 400, also for code 4, with
@@ -90,5 +90,5 @@ func refuseUpgrade(w http.ResponseWriter, e *ConnectionError) {
 		status = http.StatusForbidden
 	}
 	w.WriteHeader(status)
-	w.Write([]byte(e.Message)) //nolint:errcheck // the peer may be gone
+	w.Write([]byte(e.Message)) // the peer may be gone
 }

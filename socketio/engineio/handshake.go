@@ -193,7 +193,7 @@ func (srv *Server) turnAway(w http.ResponseWriter, head []byte) {
 	}
 	// The request's own goroutine waits for the peer's close frame, shortly.
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(lingerTime)) //nolint:errcheck // then the peer decides
+	conn.SetDeadline(time.Now().Add(lingerTime)) // then the peer decides
 	if _, err := conn.Write(ws.AppendClose(head, 0, "")); err == nil {
 		io.CopyN(io.Discard, conn, 4<<10) //nolint:errcheck // whatever comes
 	}

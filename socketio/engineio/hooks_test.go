@@ -282,7 +282,7 @@ func TestCloseWithoutAPollEndsAfterAWhile(t *testing.T) {
 		if err := p.s.Send(text("x")); !errors.Is(err, engineio.ErrClosed) {
 			t.Errorf("send: %v", err)
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		if reason, _ := p.end(); reason != engineio.ReasonForcedClose {
 			t.Errorf("reason %q", reason)

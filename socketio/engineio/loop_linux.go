@@ -138,7 +138,7 @@ func (l *loop) start() error {
 // run is the goroutine. It ends when there are no connections.
 func (l *loop) run(epoll *os.File, raw syscall.RawConn) {
 	defer l.srv.done()
-	defer epoll.Close()                                             //nolint:errcheck // nothing is left in it
+	defer epoll.Close()                                             // nothing is left in it
 	raw.Read(func(epfd uintptr) bool { return l.turns(int(epfd)) }) //nolint:errcheck // nobody else closes it
 }
 

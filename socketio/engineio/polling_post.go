@@ -88,7 +88,7 @@ func (s *Session) servePOST(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h["Content-Type"] = typeHTML
 	h["Content-Length"] = lengthOK
-	w.Write(bodyOK) //nolint:errcheck // nobody is told whether a POST was answered
+	w.Write(bodyOK) // nobody is told whether a POST was answered
 }
 
 var (
@@ -176,9 +176,9 @@ func (s *Session) receivePayload(r *http.Request, pl *polling, body []byte, octe
 			s.end(ReasonParseError, err)
 			return
 		}
-		switch s.receive(p) {
-		case nil:
-		case ErrPause:
+		switch err := s.receive(p); {
+		case err == nil:
+		case errors.Is(err, ErrPause):
 			if !s.waitResume(r, pl) {
 				return
 			}

@@ -174,7 +174,7 @@ func (s *Session) SendMessages(ms ...Message) error {
 // roomLocked closes the session when size more bytes are too many. One send is
 // always taken while nothing waits: its size says nothing about the peer.
 func (s *Session) roomLocked(size int) error {
-	waiting := 0
+	var waiting int
 	if s.stream != nil {
 		waiting = s.stream.waiting()
 	} else {

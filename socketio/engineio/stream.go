@@ -333,7 +333,7 @@ func (st *stream) hangUp() {
 		st.loop.wake(st)
 		return
 	}
-	st.conn.SetDeadline(longAgo) //nolint:errcheck // an error means it is closed
+	st.conn.SetDeadline(longAgo) // an error means it is closed
 }
 
 var longAgo = time.Unix(1, 0)

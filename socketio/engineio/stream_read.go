@@ -39,7 +39,7 @@ func (st *stream) start(conn net.Conn, early []byte) {
 		go st.readLoop(raw)
 		return
 	}
-	conn.Close() //nolint:errcheck // the loop has a descriptor of its own
+	conn.Close() // the loop has a descriptor of its own
 	if len(early) > 0 {
 		st.loop.wake(st)
 	}
@@ -78,7 +78,7 @@ func (st *stream) readLoop(raw syscall.RawConn) {
 	st.parted = true
 	st.failed(err)
 	st.s.mu.Unlock()
-	st.conn.Close() //nolint:errcheck // nothing is left to be done
+	st.conn.Close() // nothing is left to be done
 }
 
 // readConn is one read of a connection whose reads block: the buffer is held
@@ -235,7 +235,8 @@ func (st *stream) feed(p []byte) (int, error) {
 func (st *stream) deliver(p []byte) (n int, err error) {
 	n, err = len(p), errOver // if the handler panics
 	defer st.s.guard()
-	return st.reader.Feed(p, st)
+	n, err = st.reader.Feed(p, st)
+	return n, err
 }
 
 // Message implements ws.Handler.

@@ -42,7 +42,7 @@ func dialWebSocket(c net.Conn, uri string, header http.Header) (*webSocket, erro
 		return nil, err
 	}
 	w := &webSocket{conn: c, r: bufio.NewReader(c)}
-	resp, err := http.ReadResponse(w.r, req)
+	resp, err := http.ReadResponse(w.r, req) //nolint:bodyclose // the connection is the body
 	if err != nil {
 		return nil, err
 	}
