@@ -154,7 +154,7 @@ func TestServerSideEventsFromOtherNodes(t *testing.T) {
 	})
 	srv.OnServerSideEmit("question", func(e *socketio.ServerSideEvent) {
 		noError(t, e.Ack([]byte{9}))
-		if err := e.Ack(2); err != socketio.ErrAcked {
+		if err := e.Ack(2); !errors.Is(err, socketio.ErrAcked) {
 			t.Errorf("second answer: %v", err)
 		}
 	})

@@ -130,7 +130,7 @@ func TestLimitTimedOutAckIsForgotten(t *testing.T) {
 		srv := serve(t, nil)
 		c := srv.Connect("/", nil)
 		s := srv.Socket(c.ID)
-		if _, err := s.EmitWithAck(bg, "q"); err != socketio.ErrTimeout { // Limits.AckTimeout
+		if _, err := s.EmitWithAck(bg, "q"); !errors.Is(err, socketio.ErrTimeout) { // Limits.AckTimeout
 			t.Errorf("got %v", err)
 		}
 		if n := socketio.PendingAcks(s); n != 0 {

@@ -1,6 +1,7 @@
 package engineio_test
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 	"testing"
@@ -49,7 +50,7 @@ func TestSendSoonJoinsABurst(t *testing.T) {
 			t.Errorf("got %q", r.body)
 		}
 		p.s.Discard()
-		if err := p.s.SendSoon(text("x")); err != engineio.ErrClosed {
+		if err := p.s.SendSoon(text("x")); !errors.Is(err, engineio.ErrClosed) {
 			t.Errorf("after the close: %v", err)
 		}
 	})

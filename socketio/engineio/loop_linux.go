@@ -227,7 +227,7 @@ func (l *loop) serve(t *task) {
 		}
 	}
 	switch {
-	case err == errPaused:
+	case errors.Is(err, errPaused):
 		st.away = true
 	case err != nil:
 		l.end(st, err)

@@ -67,11 +67,11 @@ func (s *Session) servePOST(w http.ResponseWriter, r *http.Request) {
 	}
 	if err != nil {
 		pl.post = nil
-		if err != errTooBig {
+		if !errors.Is(err, errTooBig) {
 			s.endLocked(ReasonTransportError, errBodyLost)
 		}
 		s.mu.Unlock()
-		if err == errTooBig {
+		if errors.Is(err, errTooBig) {
 			w.WriteHeader(http.StatusRequestEntityTooLarge)
 			return
 		}

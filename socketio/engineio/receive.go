@@ -56,7 +56,7 @@ func (s *Session) receive(p packet) error {
 	switch p.typ {
 	case packetMessage:
 		err := s.handler.Receive(Message{Data: p.data, Binary: p.binary})
-		if err == nil || err == ErrPause {
+		if err == nil || errors.Is(err, ErrPause) {
 			return err
 		}
 		s.end(ReasonForcedClose, err)

@@ -63,9 +63,9 @@ func (st *stream) readLoop(raw syscall.RawConn) {
 	defer st.s.srv.done()
 	defer st.reader.Release()
 	err := st.takeHeld()
-	for err == nil || err == errPaused {
+	for err == nil || errors.Is(err, errPaused) {
 		switch {
-		case err == errPaused:
+		case errors.Is(err, errPaused):
 			<-st.pause
 			err = st.takeHeld()
 		case raw != nil:
@@ -164,7 +164,7 @@ func (st *stream) take(p []byte) error {
 		switch {
 		case err == nil:
 			return nil
-		case err == errUpgraded:
+		case errors.Is(err, errUpgraded):
 			if !st.s.completeUpgrade(st) {
 				return st.dismiss(nil)
 			}
@@ -233,10 +233,9 @@ func (st *stream) feed(p []byte) (int, error) {
 }
 
 func (st *stream) deliver(p []byte) (n int, err error) {
-	n, err = len(p), errOver // if the handler panics
+	n, err = len(p), errOver //nolint:wastedassign // what is returned if the handler panics
 	defer st.s.guard()
-	n, err = st.reader.Feed(p, st)
-	return n, err
+	return st.reader.Feed(p, st)
 }
 
 // Message implements ws.Handler.

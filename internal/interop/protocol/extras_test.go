@@ -297,7 +297,7 @@ func (j *journal) connection(io *socketio.Server, s *socketio.Socket) {
 				_ = s.Emit("asked", strings.TrimPrefix(err.Error(), "socketio: "))
 				return
 			}
-			_ = s.Emit("asked", nil, json.RawMessage(a.JSON(0)))
+			_ = s.Emit("asked", nil, a.JSON(0))
 		})
 	})
 	s.On("kick", func(e *socketio.Event) {
