@@ -68,7 +68,7 @@ func TestSendSoonToASlowPeer(t *testing.T) {
 				break
 			}
 		}
-		if err != engineio.ErrSlow {
+		if !errors.Is(err, engineio.ErrSlow) {
 			t.Errorf("got %v", err)
 		}
 	})

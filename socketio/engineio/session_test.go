@@ -155,7 +155,7 @@ func TestAnErrorOfTheHandlerClosesTheSession(t *testing.T) {
 		}
 		synctest.Wait()
 		reason, err := w.last().end()
-		if reason != engineio.ReasonForcedClose || err != failed || len(w.last().messages()) != 1 {
+		if reason != engineio.ReasonForcedClose || !errors.Is(err, failed) || len(w.last().messages()) != 1 {
 			t.Errorf("%q, %v, %q", reason, err, w.last().messages())
 		}
 	})

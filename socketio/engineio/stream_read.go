@@ -168,9 +168,9 @@ func (st *stream) take(p []byte) error {
 			if !st.s.completeUpgrade(st) {
 				return st.dismiss(nil)
 			}
-		case err == ErrPause:
+		case errors.Is(err, ErrPause):
 			st.pause = st.s.paused()
-		case err == errOver, err == errProbe:
+		case errors.Is(err, errOver), errors.Is(err, errProbe):
 			return st.dismiss(nil)
 		default:
 			return st.dismiss(err)
@@ -192,7 +192,7 @@ func (st *stream) dismiss(err error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case err == ws.ErrPeerClosed:
+	case errors.Is(err, ws.ErrPeerClosed):
 		st.parted = true
 		st.lost(nil)
 		if s.stream != st {
