@@ -29,7 +29,7 @@ type Config struct {
 	Drain       Duration `env:"POSTHOUSE_DRAIN" default:"10s" help:"Longest time to close all sockets after SIGTERM." group:"Server"`
 	DrainDelay  Duration `env:"POSTHOUSE_DRAIN_DELAY" default:"0s" help:"Keep serving this long after SIGTERM, not ready, before closing." group:"Server"`
 
-	RedisURL   []string `name:"redis-url" env:"POSTHOUSE_REDIS_URL" sep:"," placeholder:"URL" help:"redis:// or rediss:// URL; several for a cluster, redis+sentinel:// for Sentinel. Without it everything is in memory." group:"Cluster"`
+	RedisURL   []string `name:"redis-url" env:"POSTHOUSE_REDIS_URL" sep:"," placeholder:"URL" help:"redis:// or rediss:// URL; several for a cluster; with ?master_name=NAME they are Sentinels. Without it everything is in memory." group:"Cluster"`
 	Adapter    string   `env:"POSTHOUSE_ADAPTER" default:"redis" enum:"redis,sharded,streams" help:"redis, sharded or streams." group:"Cluster"`
 	AdapterKey string   `env:"POSTHOUSE_ADAPTER_KEY" default:"socket.io" help:"Channel prefix, as Node's." group:"Cluster"`
 	Advertise  string   `env:"POSTHOUSE_ADVERTISE" placeholder:"HOST:PORT" help:"Address other replicas reach this one at; found out when empty." group:"Cluster"`
