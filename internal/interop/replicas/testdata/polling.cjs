@@ -9,10 +9,16 @@ const reasons = {};
 const note = (why) => { bad++; reasons[why] = (reasons[why] ?? 0) + 1; };
 
 // Every HTTP answer of this process is seen here, whatever the client makes of it.
+// A poll that crosses the close of its own session on the way is told, rightly, that
+// the session is unknown: those do not count.
+const closed = new Set();
 const request = http.request;
 http.request = function (...args) {
   const r = request.apply(this, args);
-  r.on("response", (res) => { if (res.statusCode >= 400) note("HTTP " + res.statusCode); });
+  r.on("response", (res) => {
+    const sid = new URL(r.path, base).searchParams.get("sid");
+    if (res.statusCode >= 400 && !closed.has(sid)) note("HTTP " + res.statusCode);
+  });
   return r;
 };
 
@@ -20,7 +26,7 @@ async function session(i) {
   const io = clients[i % clients.length];
   const socket = io(base + "/login", { transports: ["polling"], upgrade: false, forceNew: true, reconnection: false, timeout: 20000 });
   await new Promise((resolve) => {
-    const end = (why) => { if (why) note(why); clearTimeout(timer); socket.removeAllListeners?.(); socket.close(); resolve(); };
+    const end = (why) => { if (why) note(why); clearTimeout(timer); closed.add(socket.io.engine?.id); socket.removeAllListeners?.(); socket.close(); resolve(); };
     const timer = setTimeout(() => end("timeout"), 30000);
     socket.on("connect_error", (e) => end("connect_error " + e.message));
     socket.on("disconnect", (reason) => end("disconnect " + reason));
