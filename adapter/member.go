@@ -236,23 +236,41 @@ func (m *member) answerBroadcast(p *parser.Packet, o socketio.BroadcastOptions, 
 	}
 	ctx, cancel := context.WithTimeout(m.ctx, timeout)
 	var mu sync.Mutex
+	var early []socketio.Value // arrived before the number was told: Node tells that first
 	got, clients := 0, -1
-	done := func() bool { return clients >= 0 && got >= clients } // mu held
 	n, stop := m.local.BroadcastAcks(ctx, p, o, func(v socketio.Value) {
-		ack(v)
 		mu.Lock()
-		defer mu.Unlock()
-		if got++; done() {
+		if clients < 0 {
+			early = append(early, v)
+			mu.Unlock()
+			return
+		}
+		got++
+		last := got >= clients
+		mu.Unlock()
+		ack(v)
+		if last {
 			cancel()
 		}
 	})
 	count(n)
-	mu.Lock()
-	clients = n
-	if done() {
-		cancel()
+	for over := false; !over; {
+		mu.Lock()
+		held := early
+		early = nil
+		got += len(held)
+		if over = len(held) == 0; over {
+			clients = n
+		}
+		last := over && got >= n
+		mu.Unlock()
+		for _, v := range held {
+			ack(v)
+		}
+		if last {
+			cancel()
+		}
 	}
-	mu.Unlock()
 	m.wg.Add(1) // we are in a goroutine of m.wg
 	context.AfterFunc(ctx, func() {
 		defer m.wg.Done()
