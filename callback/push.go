@@ -61,6 +61,7 @@ func (a *account) push(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
 	arrived := a.h.o.Now()
 	if r.ContentLength > maxBody {
+		drain(w, r)
 		a.turnAway(w, http.StatusRequestEntityTooLarge, "too_large")
 		return
 	}
@@ -134,6 +135,21 @@ func (a *account) open(w http.ResponseWriter, r *http.Request, now time.Time) (*
 	}
 	return p, q, body, true
 }
+
+// drain takes some of a body that nobody wants, so that its sender gets to read
+// the answer instead of a reset.
+func drain(w http.ResponseWriter, r *http.Request) {
+	c := http.NewResponseController(w)
+	_ = c.SetReadDeadline(time.Now().Add(drainTime))
+	if _, err := io.CopyN(io.Discard, r.Body, maxDrain); errors.Is(err, io.EOF) {
+		_ = c.SetReadDeadline(time.Time{})
+	}
+}
+
+const (
+	drainTime = time.Second
+	maxDrain  = 1 << 20
+)
 
 // readBody reads a body that must come soon.
 func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
