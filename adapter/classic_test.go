@@ -31,7 +31,7 @@ func newClient(t testing.TB, o *redis.UniversalOptions) redis.UniversalClient {
 	return rdb
 }
 
-func TestClassicBetweenGoReplicas(t *testing.T) {
+func TestBehaviour40ClassicBetweenGoReplicas(t *testing.T) {
 	t.Parallel()
 	rdb, _ := newRedis(t)
 	a := newGoReplica(t, adapter.Redis(rdb, nil), nil)

@@ -268,7 +268,7 @@ func TestShutdown(t *testing.T) {
 	})
 }
 
-func TestCloseWithoutAPollEndsAfterAWhile(t *testing.T) {
+func TestBehaviour13CloseWithoutAPollEndsAfterAWhile(t *testing.T) {
 	inWorld(t, engineio.Options{}, nil, func(w *world) {
 		w.open("EIO=4&transport=polling")
 		p := w.last()

@@ -161,7 +161,7 @@ func TestAnErrorOfTheHandlerClosesTheSession(t *testing.T) {
 	})
 }
 
-func TestAfterFlush(t *testing.T) {
+func TestBehaviour16AfterFlush(t *testing.T) {
 	inWorld(t, engineio.Options{}, nil, func(w *world) {
 		sid := w.open("EIO=4&transport=polling")
 		p := w.last()

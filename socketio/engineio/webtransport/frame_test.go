@@ -33,7 +33,7 @@ func readAll(t testing.TB, frames []byte) []string {
 	return p.got
 }
 
-func TestHeaderForms(t *testing.T) {
+func TestBehaviour25HeaderForms(t *testing.T) {
 	t.Parallel()
 	for n, want := range map[int]string{
 		1: "\x01", 125: "\x7d", 126: "\x7e\x00\x7e", 65535: "\x7e\xff\xff",
