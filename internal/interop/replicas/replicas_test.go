@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -63,7 +64,7 @@ func start(t *testing.T, callbacks []int, redisArgs, env []string) *cluster {
 	for i := range 3 {
 		c.ports = append(c.ports, rig.FreePort(t))
 		c.bases = append(c.bases, "http://127.0.0.1:"+strconv.Itoa(c.ports[i]))
-		if len(callbacks) == 0 || contains(callbacks, i) {
+		if len(callbacks) == 0 || slices.Contains(callbacks, i) {
 			urls = append(urls, c.bases[i]+"/callback/wechat")
 		}
 	}
@@ -77,15 +78,6 @@ func start(t *testing.T, callbacks []int, redisArgs, env []string) *cluster {
 		c.replicas = append(c.replicas, c.replica(t, i))
 	}
 	return c
-}
-
-func contains(list []int, v int) bool {
-	for _, x := range list {
-		if x == v {
-			return true
-		}
-	}
-	return false
 }
 
 func (c *cluster) replica(t *testing.T, i int) *rig.Process {
