@@ -220,7 +220,10 @@ func (s *Socket) transmit(sc *scratch, f sendFlags) (err error) {
 		return err
 	}
 	soon := s.more.Load()
-	if !f.volatile && !f.noCompress && !soon && !s.holding.Load() {
+	if !f.volatile && !f.noCompress && !s.holding.Load() {
+		if soon {
+			return sendError(s.conn.session.SendMessagesSoon(sc.messages...))
+		}
 		return sendError(s.conn.session.SendMessages(sc.messages...))
 	}
 	frames := make([]*engineio.Frame, len(sc.messages))

@@ -35,7 +35,7 @@ type deadline struct {
 
 // pingSlack is the part of the ping interval by which a ping may come early, so
 // that it can share a wake-up: waking up costs as much as a ping.
-const pingSlack = 64
+const pingSlack = 16
 
 // epoch makes monotonic times fit into one word.
 var epoch = time.Now()

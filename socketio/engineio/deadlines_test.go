@@ -11,7 +11,7 @@ import (
 // Sessions whose pings are nearly due are pinged together, a little early; their
 // deadlines for pongs are their own, and never early.
 func TestPingsThatAreNearlyDueShareAWakeUp(t *testing.T) {
-	o := engineio.Options{PingInterval: 64 * time.Second, PingTimeout: 10 * time.Second}
+	o := engineio.Options{PingInterval: 16 * time.Second, PingTimeout: 10 * time.Second}
 	inWorld(t, o, nil, func(w *world) {
 		begin := time.Now()
 		a := w.websocket("EIO=4&transport=websocket", nil)
@@ -24,22 +24,22 @@ func TestPingsThatAreNearlyDueShareAWakeUp(t *testing.T) {
 		}
 		a.expect(t, "2")
 		b.expect(t, "2")
-		if d := time.Since(begin); d != 64*time.Second {
+		if d := time.Since(begin); d != 16*time.Second {
 			t.Errorf("a and b were pinged after %v", d)
 		}
 		b.send("3")
 		c.expect(t, "2")
-		if d := time.Since(begin); d != 65500*time.Millisecond {
+		if d := time.Since(begin); d != 17500*time.Millisecond {
 			t.Errorf("c was pinged after %v", d)
 		}
-		if a.recv(); time.Since(begin) != 74*time.Second {
+		if a.recv(); time.Since(begin) != 26*time.Second {
 			t.Errorf("a was closed after %v", time.Since(begin))
 		}
-		if c.recv(); time.Since(begin) != 75500*time.Millisecond {
+		if c.recv(); time.Since(begin) != 27500*time.Millisecond {
 			t.Errorf("c was closed after %v", time.Since(begin))
 		}
 		b.expect(t, "2")
-		if d := time.Since(begin); d != 128*time.Second {
+		if d := time.Since(begin); d != 32*time.Second {
 			t.Errorf("b was pinged again after %v", d)
 		}
 	})

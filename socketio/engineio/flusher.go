@@ -17,16 +17,12 @@ type flusher struct {
 // session gets meanwhile leaves in one write. The order among Send, SendSoon and
 // SendMessages is that of the calls.
 func (s *Session) SendSoon(frames ...*Frame) error {
-	s.mu.Lock()
-	if s.state.Load() != stateOpen {
-		s.mu.Unlock()
-		return ErrClosed
-	}
 	size := 0
 	for _, f := range frames {
 		size += len(f.msg.Data)
 	}
-	if err := s.roomLocked(size); err != nil {
+	s.mu.Lock()
+	if err := s.soonLocked(size); err != nil {
 		s.mu.Unlock()
 		return err
 	}
@@ -35,13 +31,42 @@ func (s *Session) SendSoon(frames ...*Frame) error {
 	} else {
 		s.poll.addFrames(frames)
 	}
+	s.unlockSoon()
+	return nil
+}
+
+// SendMessagesSoon is SendMessages with the delay of SendSoon: for an answer that
+// others are about to follow.
+func (s *Session) SendMessagesSoon(ms ...Message) error {
+	s.mu.Lock()
+	if err := s.soonLocked(sizeOf(ms)); err != nil {
+		s.mu.Unlock()
+		return err
+	}
+	if s.stream != nil {
+		s.stream.addMessages(ms)
+	} else {
+		s.poll.addMessages(ms)
+	}
+	s.unlockSoon()
+	return nil
+}
+
+func (s *Session) soonLocked(size int) error {
+	if s.state.Load() != stateOpen {
+		return ErrClosed
+	}
+	return s.roomLocked(size)
+}
+
+// unlockSoon unlocks mu and leaves the writing to the flusher.
+func (s *Session) unlockSoon() {
 	first := !s.dirty
 	s.dirty = true
 	s.mu.Unlock()
 	if first {
 		s.srv.flushSoon(s)
 	}
-	return nil
 }
 
 func (srv *Server) flushSoon(s *Session) {

@@ -157,7 +157,7 @@ func (srv *Server) serveWebSocket(w http.ResponseWriter, r *http.Request, q *que
 	o.setTail(hs.AppendResponse(o.tail(), w.Header()))
 	st.sendPacket(packetOpen, s.appendOpen(nil, []byte("[]")))
 	if m := srv.o.InitialPacket; m != nil {
-		st.sendMessages([]Message{*m})
+		st.addMessages([]Message{*m})
 	}
 	if e := s.accept(r); e != nil {
 		srv.refuse(w, r, e)

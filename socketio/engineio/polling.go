@@ -35,6 +35,13 @@ func (p *polling) addFrames(frames []*Frame) {
 	}
 }
 
+func (p *polling) addMessages(ms []Message) {
+	q := p.open()
+	for i := range ms {
+		q.add(packetMessage, ms[i].Binary, ms[i].Data)
+	}
+}
+
 // waiting returns the bytes that wait, 1 at least when anything does.
 func (p *polling) waiting() int {
 	if p.queue.empty() {

@@ -152,23 +152,24 @@ func (s *Session) SendMessages(ms ...Message) error {
 	if s.state.Load() != stateOpen {
 		return ErrClosed
 	}
-	size := 0
-	for i := range ms {
-		size += len(ms[i].Data)
-	}
-	if err := s.roomLocked(size); err != nil {
+	if err := s.roomLocked(sizeOf(ms)); err != nil {
 		return err
 	}
 	if s.stream != nil {
-		s.stream.sendMessages(ms)
+		s.stream.addMessages(ms)
+		s.stream.kick()
 		return nil
 	}
-	q := s.poll.open()
-	for i := range ms {
-		q.add(packetMessage, ms[i].Binary, ms[i].Data)
-	}
+	s.poll.addMessages(ms)
 	s.poll.flush()
 	return nil
+}
+
+func sizeOf(ms []Message) (size int) {
+	for i := range ms {
+		size += len(ms[i].Data)
+	}
+	return size
 }
 
 // roomLocked closes the session when size more bytes are too many. One send is

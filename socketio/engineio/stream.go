@@ -138,19 +138,28 @@ func (st *stream) after(fn func()) bool {
 }
 
 func (st *stream) sendFrames(frames []*Frame) {
-	if len(frames) == 1 && st.out == nil && !st.corked && !st.writing && st.begun {
-		b := frames[0].wire(st.form, st.deflate)
-		n, err := st.try(b)
-		if err != nil {
-			st.failed(err)
-		} else if n < len(b) {
-			st.box().share(b[n:])
-			st.startWriter()
-		}
+	if len(frames) == 1 && st.unhindered() {
+		st.sendNow(frames[0].wire(st.form, st.deflate))
 		return
 	}
 	st.addFrames(frames)
 	st.kick()
+}
+
+// unhindered reports whether what is sent may be written at once.
+func (st *stream) unhindered() bool {
+	return st.out == nil && !st.corked && !st.writing && st.begun
+}
+
+// sendNow writes shared bytes without a detour through the outbox.
+func (st *stream) sendNow(b []byte) {
+	n, err := st.try(b)
+	if err != nil {
+		st.failed(err)
+	} else if n < len(b) {
+		st.box().share(b[n:])
+		st.startWriter()
+	}
 }
 
 func (st *stream) addFrames(frames []*Frame) {
@@ -165,19 +174,25 @@ func (st *stream) addFrames(frames []*Frame) {
 	}
 }
 
-func (st *stream) sendMessages(ms []Message) {
+func (st *stream) addMessages(ms []Message) {
 	o := st.box()
 	for i := range ms {
 		o.setTail(appendWire(o.tail(), st.form, st.deflate, packetMessage, ms[i].Binary, ms[i].Data))
 	}
-	st.kick()
 }
 
 func (st *stream) sendPacket(t packetType, data []byte) {
+	if t == packetPing && len(data) == 0 && st.unhindered() {
+		st.sendNow(pingFrame)
+		return
+	}
 	o := st.box()
 	o.setTail(appendWire(o.tail(), st.form, nil, t, false, data))
 	st.kick()
 }
+
+// pingFrame is what most connections get most often.
+var pingFrame = appendWire(nil, formV4, nil, packetPing, false, nil)
 
 // sendQueue takes over what waited while the session polled.
 func (st *stream) sendQueue(q *queue) {

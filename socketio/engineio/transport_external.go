@@ -112,7 +112,8 @@ func (x *external) attach(ctx context.Context, conn net.Conn, r *http.Request) *
 	s.stream = st
 	st.sendPacket(packetOpen, s.appendOpen(nil, []byte("[]")))
 	if m := srv.o.InitialPacket; m != nil {
-		st.sendMessages([]Message{*m})
+		st.addMessages([]Message{*m})
+		st.kick()
 	}
 	if e := s.accept(r); e != nil {
 		return e
