@@ -57,7 +57,7 @@ func (s *Socket) end(reason Reason, err error) bool {
 		ack(Args{}, cause)
 	}
 	if start {
-		go s.run()
+		s.ns.server.workers.Go((*drain)(s))
 	}
 	return true
 }

@@ -140,16 +140,15 @@ func (c *conn) connect(name string, auth json.RawMessage) error {
 	if former != nil {
 		former.abandon(errSuperseded)
 	}
-	c.server.live.add() // before the goroutine starts; done by release or by run
-	go a.run()
+	c.server.live.add() // before the goroutine starts; done by release or by Run
+	c.server.workers.Go(a)
 	return nil
 }
 
 var emptyObject = json.RawMessage("{}")
 
-// run carries the attempt to its end. Its goroutine is counted in Server.live.
-func (a *attempt) run() {
-	growStack()
+// Run carries the attempt to its end. It is counted in Server.live.
+func (a *attempt) Run() {
 	c := a.conn
 	ns, err := c.server.namespaceFor(a)
 	if err != nil {
@@ -159,7 +158,6 @@ func (a *attempt) run() {
 	}
 	s := &Socket{ns: ns, conn: c, auth: a.auth}
 	s.box.draining = true // by this goroutine, from here on
-	s.run = s.start
 	s.holding.Store(true)
 	s.id = newID()
 	if c.session.Protocol() == 3 {

@@ -190,7 +190,7 @@ func (s *Socket) call(fn func()) {
 	}
 	s.mu.Unlock()
 	if start {
-		go s.run()
+		s.ns.server.workers.Go((*drain)(s))
 	}
 }
 

@@ -19,7 +19,7 @@ const (
 )
 
 // mailbox is the bounded FIFO of one socket. Whoever finds it without a
-// goroutine starts one, which ends when the queue is empty: an idle socket costs
+// goroutine starts one, which leaves when the queue is empty: an idle socket costs
 // none. It is part of Socket and guarded by Socket.mu.
 type mailbox struct {
 	head, tail *Event
@@ -49,7 +49,7 @@ func (s *Socket) post(e *Event) error {
 	}
 	s.mu.Unlock()
 	if start {
-		go s.run()
+		s.ns.server.workers.Go((*drain)(s))
 	}
 	if full {
 		return engineio.ErrPause
@@ -57,7 +57,7 @@ func (s *Socket) post(e *Event) error {
 	return nil
 }
 
-// enqueue appends e; the caller holds s.mu and starts s.run if told so.
+// enqueue appends e; the caller holds s.mu and starts drain if told so.
 func (s *Socket) enqueue(e *Event) (start bool) {
 	if s.box.tail == nil {
 		s.box.head = e
@@ -72,17 +72,14 @@ func (s *Socket) enqueue(e *Event) (start bool) {
 	}
 	start = !s.box.draining
 	s.box.draining = true
-	if s.run == nil {
-		s.run = s.start // made once: a go statement with it allocates nothing
-	}
 	return start
 }
 
-// start is the goroutine of the mailbox.
-func (s *Socket) start() {
-	growStack()
-	s.drain()
-}
+// drain is a socket as a task: to empty its mailbox.
+type drain Socket
+
+// Run implements workers.Task.
+func (d *drain) Run() { (*Socket)(d).drain() }
 
 func (s *Socket) drain() {
 	for {

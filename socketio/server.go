@@ -3,12 +3,14 @@ package socketio
 import (
 	"context"
 	"log/slog"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
 
 	"posthouse/socketio/engineio"
+	"posthouse/socketio/internal/workers"
 )
 
 // Server is a Socket.IO server: an http.Handler to mount at Options.Engine.Path.
@@ -24,6 +26,7 @@ type Server struct {
 	stop      context.CancelCauseFunc
 	bundles   *bundles
 	live      tally // sockets and attempts that have not come to their end
+	workers   workers.Pool
 	closing   atomic.Bool
 
 	mu          sync.Mutex
@@ -74,6 +77,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	s.engine.ServeHTTP(w, r)
 }
+
+// Serve accepts the connections of ln and serves them with hs, as hs.Serve(ln)
+// does, with a shorter way for the requests of this server where the system has
+// one: see engineio.Server.Serve.
+func (s *Server) Serve(ln net.Listener, hs *http.Server) error { return s.engine.Serve(ln, hs) }
 
 // Of returns the namespace of that name and creates it when needed; a missing
 // leading slash is added. It panics when the adapter cannot be made: TryOf

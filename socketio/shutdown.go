@@ -33,6 +33,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		errs = append(errs, n.adapter.Close())
 	}
 	s.stop(ErrClosed)
+	s.workers.Close()
 	return errors.Join(errs...)
 }
 

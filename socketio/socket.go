@@ -25,7 +25,6 @@ type Socket struct {
 
 	mu        sync.Mutex // a leaf, except that held frames are sent under it
 	box       mailbox
-	run       func()
 	closing   bool // the close task is queued: nothing may be queued after it
 	listeners *listeners
 	acks      map[uint64]ackFunc

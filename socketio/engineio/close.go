@@ -68,18 +68,26 @@ func (s *Session) endLocked(reason Reason, description error) {
 	s.srv.forget(s)
 	// On its own goroutine, because the caller may be a sender that holds locks,
 	// or the handler itself. The server counts it, see Server.Shutdown.
-	go s.finish(reason, description)
+	s.srv.workers.Go(&finish{s, reason, description})
 }
 
-// finish tells the handler. recv makes it wait for a Receive under way, and no
+// finish tells the handler that its session has ended.
+type finish struct {
+	s           *Session
+	reason      Reason
+	description error
+}
+
+// Run implements workers.Task. recv makes it wait for a Receive under way, and no
 // Receive begins after stateClosed.
-func (s *Session) finish(reason Reason, description error) {
+func (f *finish) Run() {
+	s := f.s
 	defer s.srv.done()
 	s.recv.Lock()
 	defer s.recv.Unlock()
 	if s.handler != nil {
 		defer s.guard()
-		s.handler.Closed(reason, description)
+		s.handler.Closed(f.reason, f.description)
 	}
 }
 

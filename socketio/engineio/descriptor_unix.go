@@ -11,6 +11,9 @@ import (
 // rawConn gives access to the descriptor of a plain TCP or Unix connection; nil
 // for everything else, such as TLS.
 func rawConn(conn net.Conn) syscall.RawConn {
+	if h, ok := conn.(*handedConn); ok && len(h.early) == 0 {
+		conn = h.TCPConn
+	}
 	c, ok := conn.(interface {
 		SyscallConn() (syscall.RawConn, error)
 	})

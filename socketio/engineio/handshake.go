@@ -163,13 +163,13 @@ func (srv *Server) serveWebSocket(w http.ResponseWriter, r *http.Request, q *que
 		srv.refuse(w, r, e)
 		return
 	}
-	conn, early, err := ws.Hijack(w)
+	conn, err := takeOver(w)
 	if err != nil {
 		s.end(ReasonTransportError, err)
 		srv.refuseHandshake(w, r, err)
 		return
 	}
-	st.start(conn, early)
+	conn.start(st)
 }
 
 // refuseHandshake answers a request that asks for a WebSocket in a wrong way.

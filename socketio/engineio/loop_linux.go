@@ -14,27 +14,28 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// loop reads the WebSockets of many plain TCP connections on one goroutine, so
+// loop reads many plain TCP connections on one goroutine, WebSockets (stream) and
+// those on which requests come (plainConn), so
 // that an idle one holds neither a goroutine nor what package net keeps of a
 // connection. It has an epoll instance of its own, edge-triggered; that in turn
 // is watched by the runtime's poller, so that a waiting loop holds no thread.
 //
 // The goroutine exists while there are connections, and the server counts it. A
 // descriptor is closed by this goroutine only, after it left the table and after
-// stream.closed was set under Session.mu: nobody can use a number that has
+// closed was set under the connection's mutex: nobody can use a number that has
 // become another connection's. Everything else asks for it by wake.
 type loop struct {
 	srv    *Server
 	stride int // the number of loops: each has every stride-th descriptor
 
-	mu      sync.Mutex // guards what follows; taken after Session.mu
-	epoll   *os.File   // nil: not running
-	epfd    int        // its descriptor
-	bell    int        // an eventfd in it, rung to end the wait
-	streams []*stream  // by descriptor / stride
-	count   int
-	woken   []*stream // see wake
-	asleep  bool      // the goroutine waits, or is about to
+	mu     sync.Mutex // guards what follows; taken after Session.mu
+	epoll  *os.File   // nil: not running
+	epfd   int        // its descriptor
+	bell   int        // an eventfd in it, rung to end the wait
+	conns  []polled   // by descriptor / stride
+	count  int
+	woken  []polled // see wake
+	asleep bool     // the goroutine waits, or is about to
 
 	// Used by the goroutine only:
 	events [eventsPerTurn]unix.EpollEvent
@@ -47,9 +48,9 @@ const (
 	interest      = unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET
 )
 
-// task is what a loop has to do for one stream.
+// task is what a loop has to do for one connection.
 type task struct {
-	st     *stream
+	c      polled
 	events uint32
 	woken  bool
 }
@@ -88,7 +89,8 @@ func (ls loops) adopt(st *stream, conn net.Conn) bool {
 	return true
 }
 
-func (l *loop) add(st *stream) error {
+func (l *loop) add(c polled) error {
+	fd := c.descriptor()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.epoll == nil {
@@ -96,15 +98,39 @@ func (l *loop) add(st *stream) error {
 			return err
 		}
 	}
-	for len(l.streams) <= st.fd/l.stride {
-		l.streams = append(l.streams, nil)
+	for len(l.conns) <= fd/l.stride {
+		l.conns = append(l.conns, nil)
 	}
-	if err := unix.EpollCtl(l.epfd, unix.EPOLL_CTL_ADD, st.fd, &unix.EpollEvent{Events: interest, Fd: int32(st.fd)}); err != nil {
+	if err := unix.EpollCtl(l.epfd, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: interest, Fd: int32(fd)}); err != nil {
 		return err
 	}
-	l.streams[st.fd/l.stride] = st
+	l.conns[fd/l.stride] = c
 	l.count++
 	return nil
+}
+
+// replace makes c the connection of a descriptor that the loop has.
+func (l *loop) replace(fd int, c polled) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.conns[fd/l.stride] = c
+}
+
+// remove forgets a descriptor. Unless the caller is the loop's goroutine, it must
+// leave the epoll instance too.
+func (l *loop) remove(fd int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.conns[fd/l.stride] = nil
+	if l.count--; l.count == 0 {
+		l.ring() // it may be time to end
+	}
+}
+
+// detach takes a descriptor out of the loop, for somebody else.
+func (l *loop) detach(fd int) {
+	unix.EpollCtl(l.epfd, unix.EPOLL_CTL_DEL, fd, nil) //nolint:errcheck // it is there
+	l.remove(fd)
 }
 
 // start begins the goroutine. It will find the connection that it is started
@@ -177,20 +203,20 @@ func (l *loop) gather(events []unix.EpollEvent) (idle, over bool) {
 	l.tasks = l.tasks[:0]
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, st := range l.woken {
-		l.tasks = append(l.tasks, task{st: st, woken: true})
+	for _, c := range l.woken {
+		l.tasks = append(l.tasks, task{c: c, woken: true})
 	}
 	clear(l.woken)
 	l.woken = l.woken[:0]
 	for i := range events {
 		if fd := events[i].Fd; fd >= 0 { // not the bell
-			if st := l.streams[int(fd)/l.stride]; st != nil {
-				l.tasks = append(l.tasks, task{st: st, events: events[i].Events})
+			if c := l.conns[int(fd)/l.stride]; c != nil {
+				l.tasks = append(l.tasks, task{c: c, events: events[i].Events})
 			}
 		}
 	}
 	for _, st := range l.again {
-		l.tasks = append(l.tasks, task{st: st, events: unix.EPOLLRDHUP})
+		l.tasks = append(l.tasks, task{c: st, events: unix.EPOLLRDHUP})
 	}
 	clear(l.again)
 	l.again = l.again[:0]
@@ -203,9 +229,17 @@ func (l *loop) gather(events []unix.EpollEvent) (idle, over bool) {
 	return l.asleep, false
 }
 
-// serve does what is to be done for one stream.
+// serve does what is to be done for one connection.
 func (l *loop) serve(t *task) {
-	st := t.st
+	switch c := t.c.(type) {
+	case *stream:
+		l.serveStream(c, t)
+	case *plainConn:
+		l.servePlain(c, t)
+	}
+}
+
+func (l *loop) serveStream(st *stream, t *task) {
 	if st.gone {
 		return
 	}
@@ -266,24 +300,42 @@ func (l *loop) end(st *stream, err error) {
 	if st.held != nil {
 		st.held.release()
 	}
-	l.mu.Lock()
-	l.streams[st.fd/l.stride] = nil
-	l.count--
-	l.mu.Unlock()
+	l.remove(st.fd)
 	unix.Close(st.fd) //nolint:errcheck // nothing is left to be done
 }
 
-// wake makes the goroutine look at a stream that was closed, or whose pause is
+// wake makes the goroutine look at a connection that was closed, or whose pause is
 // over. It does not block, and may be called with Session.mu held.
-func (l *loop) wake(st *stream) {
+func (l *loop) wake(c polled) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.epoll == nil {
-		return // and so has ended all its streams
+		return // and so has ended all its connections
 	}
-	l.woken = append(l.woken, st)
+	l.woken = append(l.woken, c)
+	l.ring()
+}
+
+// ring ends the wait of the goroutine; mu is held.
+func (l *loop) ring() {
 	if l.asleep {
 		l.asleep = false
 		unix.Write(l.bell, []byte{7: 1}) //nolint:errcheck // full is rung, too
+	}
+}
+
+// each wakes the plain connections of a front that want says so of.
+func (ls loops) each(f *front, want func(*plainConn) bool) {
+	for _, l := range ls {
+		l.mu.Lock()
+		if l.epoll != nil {
+			for _, c := range l.conns {
+				if c, ok := c.(*plainConn); ok && c.front == f && want(c) {
+					l.woken = append(l.woken, c)
+					l.ring()
+				}
+			}
+		}
+		l.mu.Unlock()
 	}
 }

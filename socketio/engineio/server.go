@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"posthouse/socketio/engineio/internal/ws"
+	"posthouse/socketio/internal/workers"
 )
 
 // Server is an Engine.IO server; it is an http.Handler.
@@ -29,10 +30,12 @@ type Server struct {
 
 	compressFrom int       // bytes; negative: never
 	polls        sync.Pool // of *poll
+	workers      workers.Pool
 
 	mu       sync.Mutex // guards what follows
 	sessions map[string]*Session
 	closing  bool
+	fronts   []*front
 	running  int           // sessions and goroutines not finished
 	idle     chan struct{} // closed when running reaches 0 while closing
 }
@@ -126,10 +129,15 @@ func (srv *Server) Shutdown(ctx context.Context) error {
 	srv.closing = true
 	srv.settle()
 	all := slices.Collect(maps.Values(srv.sessions))
+	fronts := slices.Clone(srv.fronts)
 	srv.mu.Unlock()
 	for _, s := range all {
 		s.Discard()
 	}
+	for _, f := range fronts {
+		f.retire()
+	}
+	defer srv.workers.Close()
 	select {
 	case <-srv.idle:
 		return nil
@@ -176,6 +184,20 @@ func (srv *Server) admit(s *Session) bool {
 	srv.sessions[s.id] = s
 	srv.running++
 	return true
+}
+
+// addFront registers a front; false while shutting down.
+func (srv *Server) addFront(f *front) bool {
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	srv.fronts = append(srv.fronts, f)
+	return !srv.closing
+}
+
+func (srv *Server) removeFront(f *front) {
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	srv.fronts = slices.DeleteFunc(srv.fronts, func(g *front) bool { return g == f })
 }
 
 func (srv *Server) shuttingDown() bool {

@@ -47,6 +47,11 @@ type stream struct {
 	blocked atomic.Bool // writing, for the loop to see
 }
 
+// polled is a connection that a loop reads.
+type polled interface{ descriptor() int }
+
+func (st *stream) descriptor() int { return st.fd }
+
 // outbox is what waits to be written, in order.
 type outbox struct {
 	segs  []segment

@@ -157,7 +157,7 @@ func (srv *Server) serveUpgrade(w http.ResponseWriter, r *http.Request, q *query
 		srv.turnAway(w, head)
 		return
 	}
-	conn, early, err := ws.Hijack(w)
+	conn, err := takeOver(w)
 	s.mu.Lock()
 	if err != nil {
 		s.probeEnded(st)
@@ -168,5 +168,5 @@ func (srv *Server) serveUpgrade(w http.ResponseWriter, r *http.Request, q *query
 	o := st.box()
 	o.setTail(append(o.tail(), head...))
 	s.mu.Unlock()
-	st.start(conn, early)
+	conn.start(st)
 }

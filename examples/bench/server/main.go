@@ -73,7 +73,7 @@ func run(ctx context.Context) error {
 		_ = io.Shutdown(end)
 		_ = srv.Shutdown(end)
 	}()
-	if err := srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+	if err := io.Serve(ln, srv); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil

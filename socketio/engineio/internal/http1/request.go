@@ -1,0 +1,272 @@
+package http1
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/textproto"
+	"net/url"
+	"strings"
+)
+
+// ErrUnusual is the answer to everything that net/http should look at.
+var ErrUnusual = errors.New("http1: not a plain request")
+
+// Of plain requests; net/http has its own limits for the others.
+const (
+	maxFields = 64
+	maxHead   = 8 << 10
+)
+
+// Head is a parsed request, before it is one for a handler.
+type Head struct {
+	Path string // of the target, as it came, without the query
+
+	method string
+	target string
+	host   string
+	header http.Header
+	body   string
+	Size   int // bytes of the request, body included
+}
+
+var (
+	endOfHead = []byte("\r\n\r\n")
+	version   = " HTTP/1.1"
+)
+
+// Parse reads the request at the beginning of data, which it does not keep.
+func Parse(data []byte) (h Head, err error) {
+	end := bytes.Index(data, endOfHead)
+	if end < 0 || end > maxHead || len(data) < 16 || data[0] != 'G' && data[0] != 'P' {
+		return h, ErrUnusual
+	}
+	length, ok := contentLength(data[:end])
+	size := end + len(endOfHead) + length
+	if !ok || size > len(data) {
+		return h, ErrUnusual
+	}
+	text := string(data[:size])
+	h.Size, h.body = size, text[size-length:]
+	line, fields, _ := strings.Cut(text[:end+2], "\r\n")
+	if !h.requestLine(line) || !h.fields(fields) {
+		return h, ErrUnusual
+	}
+	if h.method == http.MethodGet && length > 0 {
+		return h, ErrUnusual
+	}
+	return h, nil
+}
+
+// contentLength looks for the field before anything is allocated for a body that
+// has not arrived; fields judges it.
+func contentLength(head []byte) (n int, ok bool) {
+	if head[0] == 'G' {
+		return 0, true
+	}
+	const name = "\r\ncontent-length:"
+	for i := bytes.IndexByte(head, '\r'); i >= 0 && i+len(name) < len(head); {
+		if line := head[i:]; bytes.EqualFold(line[:len(name)], []byte(name)) {
+			line = line[len(name):]
+			if end := bytes.IndexByte(line, '\r'); end >= 0 {
+				line = line[:end]
+			}
+			return decimal(string(bytes.Trim(line, " ")))
+		}
+		next := bytes.IndexByte(head[i+1:], '\r')
+		if next < 0 {
+			break
+		}
+		i += 1 + next
+	}
+	return 0, false
+}
+
+// decimal reads a small number without a sign.
+func decimal(s string) (n int, ok bool) {
+	if s == "" || len(s) > 7 {
+		return 0, false
+	}
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return 0, false
+		}
+		n = n*10 + int(s[i]-'0')
+	}
+	return n, true
+}
+
+func (h *Head) requestLine(line string) bool {
+	line, ok := strings.CutSuffix(line, version)
+	if !ok {
+		return false
+	}
+	switch {
+	case strings.HasPrefix(line, "GET /"):
+		h.method, h.target = http.MethodGet, line[len("GET "):]
+	case strings.HasPrefix(line, "POST /"):
+		h.method, h.target = http.MethodPost, line[len("POST "):]
+	default:
+		return false
+	}
+	path, query, _ := strings.Cut(h.target, "?")
+	for i := range len(path) {
+		if !plainPath[path[i]] {
+			return false
+		}
+	}
+	for i := range len(query) {
+		if query[i] <= ' ' || query[i] >= 0x7f || query[i] == '#' {
+			return false
+		}
+	}
+	h.Path = path
+	return !strings.HasPrefix(path, "//") // which would be an authority
+}
+
+// plainPath has the characters that stand for themselves in a path.
+var plainPath = set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/-._~$&+,:;=@")
+
+// token has the characters of a field's name (RFC 9110 §5.6.2).
+var token = set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+-.^_`|~")
+
+func set(chars string) (s [256]bool) {
+	for i := range len(chars) {
+		s[chars[i]] = true
+	}
+	return s
+}
+
+// fields reads the header. One array holds the values of all single fields, as in
+// net/http.
+func (h *Head) fields(rest string) bool {
+	n := strings.Count(rest, "\n")
+	if n == 0 || n > maxFields {
+		return false
+	}
+	h.header = make(http.Header, n)
+	values := make([]string, 0, n)
+	for rest != "" {
+		var line string
+		var ok bool
+		if line, rest, ok = strings.Cut(rest, "\r\n"); !ok {
+			return false
+		}
+		name, value, ok := strings.Cut(line, ":")
+		if !ok || !isToken(name) {
+			return false
+		}
+		value = strings.Trim(value, " \t")
+		if !isValue(value) {
+			return false
+		}
+		key := textproto.CanonicalMIMEHeaderKey(name)
+		if !h.special(key, value) {
+			return false
+		}
+		if key == "Host" {
+			continue
+		}
+		if old, ok := h.header[key]; ok {
+			h.header[key] = append(old, value)
+			continue
+		}
+		values = append(values, value)
+		h.header[key] = values[len(values)-1 : len(values) : len(values)]
+	}
+	if p := h.header["Pragma"]; p != nil && p[0] == "no-cache" && h.header["Cache-Control"] == nil {
+		h.header["Cache-Control"] = []string{"no-cache"} // as net/http does
+	}
+	return h.host != ""
+}
+
+// special judges the fields that decide how a connection goes on.
+func (h *Head) special(key, value string) bool {
+	switch key {
+	case "Host":
+		if h.host != "" || !isHost(value) {
+			return false
+		}
+		h.host = value
+	case "Content-Length":
+		n, ok := decimal(value)
+		_, twice := h.header[key]
+		return ok && !twice && n == len(h.body)
+	case "Connection":
+		for item := range strings.SplitSeq(value, ",") {
+			if item = strings.Trim(item, " \t"); !strings.EqualFold(item, "keep-alive") && !strings.EqualFold(item, "upgrade") {
+				return false
+			}
+		}
+	case "Upgrade":
+		return strings.EqualFold(value, "websocket") && h.method == http.MethodGet
+	case "Transfer-Encoding", "Trailer", "Te", "Expect", "Proxy-Connection", "Keep-Alive", "Http2-Settings":
+		return false
+	}
+	return true
+}
+
+func isToken(s string) bool {
+	for i := range len(s) {
+		if !token[s[i]] {
+			return false
+		}
+	}
+	return s != ""
+}
+
+func isValue(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+func isHost(s string) bool {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		case c == '.', c == '-', c == '_', c == ':', c == '[', c == ']':
+		default:
+			return false
+		}
+	}
+	return s != ""
+}
+
+// Upgrade reports whether the request asks for another protocol.
+func (h *Head) Upgrade() bool { return h.header["Upgrade"] != nil }
+
+// Request returns the request for a handler. Its body may be read until the
+// handler returns.
+func (h *Head) Request(ctx context.Context, remoteAddr string) *http.Request {
+	u := &url.URL{Path: h.Path}
+	if len(h.Path) < len(h.target) {
+		u.RawQuery = h.target[len(h.Path)+1:]
+		u.ForceQuery = u.RawQuery == ""
+	}
+	r := &http.Request{
+		Method: h.method, URL: u, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: h.header, Host: h.host, RequestURI: h.target, RemoteAddr: remoteAddr,
+		Body: http.NoBody, ContentLength: int64(len(h.body)),
+	}
+	if h.body != "" {
+		r.Body = &body{*strings.NewReader(h.body)}
+	}
+	return r.WithContext(ctx)
+}
+
+// body is a request's body, all of which is there.
+type body struct{ strings.Reader }
+
+// Close implements io.Closer.
+func (b *body) Close() error {
+	b.Reader.Reset("")
+	return nil
+}
+
+var _ io.ReadCloser = (*body)(nil)

@@ -1,0 +1,94 @@
+package engineio
+
+import (
+	"errors"
+	"net"
+	"net/http"
+
+	"posthouse/socketio/engineio/internal/http1"
+	"posthouse/socketio/engineio/internal/ws"
+)
+
+// Serve accepts the connections of ln and serves them with hs.Handler, which must
+// lead to this server somewhere (it may stand behind middlewares and a router). It
+// is hs.Serve(ln) with a shorter way for requests below Options.Path: where that
+// is possible, they are read by the event loop that reads WebSockets too, and do
+// without package net/http. Anything else, and whatever is out of the ordinary,
+// goes to hs as ever. Handlers see no difference.
+//
+// The shorter way exists on Linux, for a *net.TCPListener, when hs has neither
+// ConnContext nor ConnState and Options.GoroutineReaders is off. Of hs it uses
+// Handler, BaseContext, ReadHeaderTimeout, IdleTimeout and ErrorLog.
+//
+// It always returns an error: http.ErrServerClosed after Shutdown or Close of hs.
+// Shutdown of this server ends the shorter way; call it first.
+func (srv *Server) Serve(ln net.Listener, hs *http.Server) error {
+	if f := srv.newFront(ln, hs); f != nil {
+		return f.serve()
+	}
+	return hs.Serve(ln)
+}
+
+// takenConn is a connection that was taken out of HTTP, for a WebSocket.
+type takenConn struct {
+	plain *plainConn // a loop reads it already
+	conn  net.Conn
+	early []byte // what the client sent behind its request
+}
+
+// takeOver takes the connection of w.
+func takeOver(w http.ResponseWriter) (t takenConn, err error) {
+	if t.plain = plainOf(w); t.plain != nil {
+		return t, nil
+	}
+	t.conn, t.early, err = ws.Hijack(w)
+	return t, err
+}
+
+// start makes the connection that of st.
+func (t takenConn) start(st *stream) {
+	if t.plain != nil {
+		t.plain.become(st)
+		return
+	}
+	st.start(t.conn, t.early)
+}
+
+// plainOf returns the connection below w if a loop reads it, and marks it as taken.
+func plainOf(w http.ResponseWriter) *plainConn {
+	for {
+		switch x := w.(type) {
+		case *http1.Response:
+			if c, ok := x.Conn.(*plainConn); ok && !x.Hijacked() {
+				x.Taken()
+				return c
+			}
+			return nil
+		case interface{ Unwrap() http.ResponseWriter }:
+			w = x.Unwrap()
+		default:
+			return nil
+		}
+	}
+}
+
+// handedConn is a connection given to net/http with the bytes that were read
+// before somebody saw that it belongs there.
+type handedConn struct {
+	*net.TCPConn
+	early []byte
+}
+
+// Read implements net.Conn.
+func (c *handedConn) Read(p []byte) (int, error) {
+	if len(c.early) > 0 {
+		n := copy(p, c.early)
+		if c.early = c.early[n:]; len(c.early) == 0 {
+			c.early = nil
+		}
+		return n, nil
+	}
+	return c.TCPConn.Read(p)
+}
+
+var errTooManyHanded = errors.New("engineio: too many connections wait for net/http")
