@@ -9,25 +9,21 @@ import "posthouse/socketio/parser"
 // functions run later, in the socket's own order.
 func (s *Socket) Disconnect(closeConn bool) {
 	if closeConn {
-		for _, other := range s.conn.sockets() {
-			other.expel()
-		}
-		s.expel()
-		s.conn.part()
-		return
+		s.conn.part(s)
+	} else if s.expel() {
+		s.conn.send(s.farewell())
 	}
-	s.expel()
 }
 
-// expel sends DISCONNECT and ends the socket.
-func (s *Socket) expel() {
-	if !s.end(ReasonServerNamespace, nil) {
-		return
-	}
-	if !s.conn.forget(s, true) {
-		return // not connected yet: CONNECT will be refused
-	}
-	s.conn.send(&parser.Packet{Type: parser.Disconnect, Namespace: s.ns.name})
+// expel ends the socket. It reports whether the client is to be told.
+func (s *Socket) expel() bool {
+	// One that is not connected yet will have its CONNECT refused.
+	return s.end(ReasonServerNamespace, nil) && s.conn.forget(s, true)
+}
+
+// farewell tells the client that the server disconnected the socket.
+func (s *Socket) farewell() *parser.Packet {
+	return &parser.Packet{Type: parser.Disconnect, Namespace: s.ns.name}
 }
 
 // end begins the end: it is decided once, here, and completed by leave when the

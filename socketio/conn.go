@@ -209,11 +209,23 @@ func (c *conn) Closed(reason engineio.Reason, description error) {
 	}
 }
 
-// part closes the connection when what was sent has been written, also across an
-// upgrade that is under way.
-func (c *conn) part() {
+// part disconnects s and all other sockets of the connection, and closes it when
+// everything has been written. Farewells and close leave together.
+func (c *conn) part(s *Socket) {
+	var messages []engineio.Message
+	expel := func(s *Socket) {
+		if s.expel() {
+			if m, err := c.server.opts.Codec.Encode(messages, s.farewell()); err == nil {
+				messages = m
+			}
+		}
+	}
+	for _, other := range c.sockets() {
+		expel(other)
+	}
+	expel(s)
 	c.parting.Store(true)
-	c.session.AfterFlush(c.session.Close)
+	c.session.CloseWith(messages...)
 }
 
 // send sends a packet of the connection itself.

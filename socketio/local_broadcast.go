@@ -28,9 +28,8 @@ func (l *Local) frames(p *parser.Packet, id *uint64, f BroadcastFlags) ([]*engin
 // holds up nobody; of a burst of broadcasts each client gets what has gathered in
 // one write.
 func sendAll(targets []*Socket, frames []*engineio.Frame, f BroadcastFlags) {
-	soon := len(targets) > 1
 	for _, s := range targets {
-		_ = s.deliver(frames, f.Volatile, soon) // a socket that has just gone gets nothing
+		_ = s.deliver(frames, f.Volatile, true) // a socket that has just gone gets nothing
 	}
 }
 

@@ -8,11 +8,26 @@ import (
 	"time"
 )
 
-// cluster relays events from clients of one node to clients of the other, one in
-// flight per pair. The CPU time is that of both nodes.
+// cluster relays events from clients of one node to clients of the other: first
+// many at once, for the CPU time of both nodes, then one at a time, for how long
+// it takes.
 func cluster(ctx context.Context, l Load, targets []*Target) ([]Metric, error) {
 	l = l.withDefaults()
-	const pairs = 16
+	m, err := relay(ctx, l, targets, 16, 16, nil)
+	if err != nil {
+		return nil, err
+	}
+	var times latencies
+	l.Duration /= 2
+	if _, err := relay(ctx, l, targets, 1, 1, &times); err != nil {
+		return nil, err
+	}
+	return append(m, times.p50()), nil
+}
+
+// relay keeps window events in flight for each pair: they go out in one write, and
+// the next ones when all have arrived, in order.
+func relay(ctx context.Context, l Load, targets []*Target, pairs, window int, times *latencies) ([]Metric, error) {
 	from, err := dialAll(ctx, targets[0].Addr, pairs, nil)
 	if err != nil {
 		return nil, err
@@ -27,35 +42,60 @@ func cluster(ctx context.Context, l Load, targets []*Target) ([]Metric, error) {
 		closeAll(from)
 		return nil, err
 	}
-	all := slices.Concat(from, to)
-	var mu sync.Mutex
-	var latencies []time.Duration
 	team := newCrew(ctx)
 	for i := range pairs {
 		a, b := from[i], to[i]
-		a.text(fmt.Sprintf(`42["relay","pair-%d",{"text":"hello","n":%d}]`, i, i))
+		var want []string
+		for n := range window {
+			a.text(fmt.Sprintf(`42["relay","pair-%d",{"text":"hello","n":%d}]`, i, n))
+			want = append(want, fmt.Sprintf(`42["msg",{"text":"hello","n":%d}]`, n))
+		}
 		out := a.out
 		a.out = nil
-		want := fmt.Sprintf(`42["msg",{"text":"hello","n":%d}]`, i)
 		team.work(b, func() (int, error) {
 			start := time.Now()
 			if _, err := a.Write(out); err != nil {
 				return 0, err
 			}
-			if err := b.expect(want); err != nil {
-				return 0, err
+			for _, w := range want {
+				if err := b.expect(w); err != nil {
+					return 0, err
+				}
 			}
-			mu.Lock()
-			latencies = append(latencies, time.Since(start))
-			mu.Unlock()
-			return 1, nil
+			times.add(time.Since(start))
+			return window, nil
 		})
+		team.work(a, func() (int, error) { return 0, a.answerPings() })
 	}
 	m, err := team.measure(l, "µs", targets)
-	if m, err = team.finish(m, err, all...); err != nil {
-		return nil, err
+	return team.finish(m, err, slices.Concat(from, to)...)
+}
+
+// answerPings reads a connection on which nothing but pings comes.
+func (c *wsConn) answerPings() error {
+	b, err := c.read()
+	if err == nil {
+		err = fmt.Errorf("load: unexpected %.80q", b)
 	}
-	slices.Sort(latencies)
-	p50 := latencies[len(latencies)/2]
-	return append(m, Metric{Name: "p50", Unit: "ms", Value: float64(p50) / float64(time.Millisecond)}), nil
+	return err
+}
+
+// latencies gathers how long round trips took; nil gathers nothing.
+type latencies struct {
+	mu  sync.Mutex
+	all []time.Duration
+}
+
+func (l *latencies) add(d time.Duration) {
+	if l == nil {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.all = append(l.all, d)
+}
+
+func (l *latencies) p50() Metric {
+	slices.Sort(l.all)
+	return Metric{Name: "p50", Unit: "ms", Value: float64(l.all[len(l.all)/2]) / float64(time.Millisecond)}
 }

@@ -2,11 +2,13 @@ package load
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 )
 
@@ -16,6 +18,7 @@ type httpConn struct {
 	r    *bufio.Reader
 	addr string
 	out  []byte
+	body []byte // of the last answer
 }
 
 func dialHTTP(ctx context.Context, addr string) (*httpConn, error) {
@@ -41,18 +44,98 @@ func (h *httpConn) request(method, path, body string) error {
 	return err
 }
 
-// answer reads the answer to a request, which must be 200.
+// answer reads the answer to a request, which must be 200. It is read by hand, as
+// frames are: a client that is slower than the server measures itself.
 func (h *httpConn) answer() (string, error) {
-	res, err := http.ReadResponse(h.r, nil)
+	head, err := readHead(h.r)
 	if err != nil {
 		return "", err
 	}
-	b, err := io.ReadAll(res.Body)
-	_ = res.Body.Close()
-	if err == nil && res.StatusCode != http.StatusOK {
-		err = fmt.Errorf("load: %s: %.80q", res.Status, b)
+	h.body = h.body[:0]
+	if head.chunked {
+		err = h.readChunks()
+	} else {
+		err = h.readBody(head.length)
 	}
-	return string(b), err
+	if err == nil && head.status != "200" {
+		err = fmt.Errorf("load: status %s: %.80q", head.status, h.body)
+	}
+	return string(h.body), err
+}
+
+func (h *httpConn) readBody(n int) error {
+	if n < 0 || n > maxAnswer {
+		return fmt.Errorf("load: body of %d bytes", n)
+	}
+	at := len(h.body)
+	h.body = slices.Grow(h.body, n)[:at+n]
+	_, err := io.ReadFull(h.r, h.body[at:])
+	return err
+}
+
+func (h *httpConn) readChunks() error {
+	for {
+		line, err := h.r.ReadSlice('\n')
+		if err != nil {
+			return err
+		}
+		n, err := strconv.ParseInt(string(bytes.TrimSpace(line)), 16, 32)
+		if err != nil {
+			return fmt.Errorf("load: chunk: %w", err)
+		}
+		if err := h.readBody(int(n)); err != nil {
+			return err
+		}
+		if _, err := h.r.Discard(len("\r\n")); err != nil || n == 0 {
+			return err
+		}
+	}
+}
+
+// maxAnswer bounds what a client reads.
+const maxAnswer = 16 << 20
+
+// answerHead is what matters of the head of an answer.
+type answerHead struct {
+	status  string
+	length  int // -1: not told
+	chunked bool
+	accept  string // Sec-WebSocket-Accept
+}
+
+func readHead(r *bufio.Reader) (head answerHead, err error) {
+	head.length = -1
+	for first := true; ; first = false {
+		line, err := r.ReadSlice('\n')
+		if err != nil {
+			return head, err
+		}
+		line = bytes.TrimRight(line, "\r\n")
+		switch {
+		case first:
+			if len(line) < 12 || !bytes.HasPrefix(line, []byte("HTTP/1.1 ")) {
+				return head, fmt.Errorf("load: answer begins with %.80q", line)
+			}
+			if head.status = "200"; string(line[9:12]) != head.status {
+				head.status = string(line[9:12])
+			}
+			continue
+		case len(line) == 0:
+			return head, nil
+		}
+		name, value, _ := bytes.Cut(line, []byte(":"))
+		value = bytes.TrimSpace(value)
+		switch {
+		case bytes.EqualFold(name, []byte("Content-Length")):
+			if head.length, err = strconv.Atoi(string(value)); err != nil {
+				return head, fmt.Errorf("load: content length: %w", err)
+			}
+		case bytes.EqualFold(name, []byte("Transfer-Encoding")):
+			head.chunked = bytes.EqualFold(value, []byte("chunked"))
+		case bytes.EqualFold(name, []byte("Sec-WebSocket-Accept")):
+			head.accept = string(value)
+		}
+	}
 }
 
 func (h *httpConn) do(method, path, body string) (string, error) {

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"strings"
 	"time"
 )
@@ -50,12 +49,12 @@ func (c *wsConn) upgrade(addr string) error {
 	if err != nil {
 		return err
 	}
-	res, err := http.ReadResponse(c.r, nil) //nolint:bodyclose // an upgrade has no body
+	head, err := readHead(c.r)
 	if err != nil {
 		return err
 	}
-	if res.StatusCode != http.StatusSwitchingProtocols || res.Header.Get("Sec-WebSocket-Accept") != "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" {
-		return fmt.Errorf("load: upgrade answered with %s", res.Status)
+	if head.status != "101" || head.accept != "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" {
+		return fmt.Errorf("load: upgrade answered with status %s", head.status)
 	}
 	open, err := c.read()
 	if err != nil {

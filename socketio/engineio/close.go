@@ -11,18 +11,44 @@ const closeGrace = 30 * time.Second
 func (s *Session) Close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.closeLocked()
+}
+
+func (s *Session) closeLocked() {
 	if s.state.Load() != stateOpen {
 		return
 	}
 	s.state.Store(stateClosing)
 	if s.stream != nil {
-		if s.stream.waiting() == 0 {
-			s.endLocked(ReasonForcedClose, nil)
+		if !s.stream.writing {
+			s.endLocked(ReasonForcedClose, nil) // what is queued and the close frame leave in one write
 		}
 		return // else the drain ends it
 	}
 	s.poll.uncork()
 	s.poll.beginClose()
+}
+
+// CloseWith sends messages, as SendMessages does, and then closes the session when
+// all that was sent has been written: over the new transport, if an upgrade is
+// under way.
+func (s *Session) CloseWith(ms ...Message) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state.Load() != stateOpen || len(ms) > 0 && s.roomLocked(sizeOf(ms)) != nil {
+		return
+	}
+	if s.stream != nil {
+		s.stream.addMessages(ms)
+		s.closeLocked()
+		return
+	}
+	s.poll.addMessages(ms)
+	if !s.poll.after(s.Close) {
+		s.closeLocked()
+		return
+	}
+	s.poll.flush()
 }
 
 // Discard is Close without waiting for the queue.

@@ -5,6 +5,7 @@ import "sync"
 // flusher writes what SendSoon queued. Its goroutine exists while there is
 // something to write; the server counts it.
 type flusher struct {
+	srv     *Server
 	mu      sync.Mutex // guards what follows; taken alone
 	dirty   []*Session
 	spare   []*Session // the list before, for its memory
@@ -79,12 +80,12 @@ func (srv *Server) flushSoon(s *Session) {
 	}
 	f.running = true
 	srv.track()
-	go srv.flushLoop()
+	srv.workers.Go(f)
 }
 
-func (srv *Server) flushLoop() {
-	defer srv.done()
-	f := &srv.flusher
+// Run implements workers.Task.
+func (f *flusher) Run() {
+	defer f.srv.done()
 	for {
 		f.mu.Lock()
 		list := f.dirty

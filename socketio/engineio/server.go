@@ -54,6 +54,7 @@ func NewServer(o *Options) *Server {
 		srv.o = *o
 	}
 	srv.polls.New = newPoll
+	srv.flusher.srv = srv
 	srv.o.setDefaults()
 	srv.log = srv.o.Logger
 	srv.format = ws.NewFormat(&ws.Limits{MaxMessage: int(srv.o.MaxPayload), MaxControl: srv.o.controlFrames()})
