@@ -25,7 +25,7 @@ type conn struct {
 
 	// Used by Receive only:
 	decoder parser.Decoder
-	partial *time.Timer // runs while attachments are missing
+	partial watch // while attachments are missing
 
 	parting atomic.Bool // the server closes the connection: what still comes is ignored
 
@@ -75,9 +75,7 @@ func (c *conn) Receive(m engineio.Message) error {
 		c.awaitAttachments()
 		return nil
 	}
-	if c.partial != nil {
-		c.partial.Stop()
-	}
+	c.partial.end()
 	if err != nil {
 		c.tell(err)
 		return err
@@ -95,13 +93,8 @@ func (c *conn) tell(err error) {
 
 // awaitAttachments bounds the time that a binary packet may stay incomplete.
 func (c *conn) awaitAttachments() {
-	limit := c.server.opts.Limits.AttachmentTimeout
-	switch {
-	case limit < 0:
-	case c.partial == nil:
-		c.partial = time.AfterFunc(limit, c.session.Discard)
-	default:
-		c.partial.Reset(limit)
+	if limit := c.server.opts.Limits.AttachmentTimeout; limit >= 0 {
+		c.partial.begin(limit, c.session.Discard)
 	}
 }
 
@@ -195,9 +188,7 @@ func (c *conn) Closed(reason engineio.Reason, description error) {
 	if timer != nil {
 		timer.Stop()
 	}
-	if c.partial != nil {
-		c.partial.Stop()
-	}
+	c.partial.end()
 	for _, a := range attempts {
 		a.abandon(c.closed)
 	}

@@ -178,7 +178,7 @@ func (s *Socket) dispatch(e *Event) {
 	if s.dropping.Load() {
 		return // disconnected by the server meanwhile
 	}
-	name, list := parser.SplitEvent(e.raw)
+	name, list := parser.SplitEvent(e.list)
 	if name == nil {
 		return // no payload: a nameless event is for nobody (section 3.2)
 	}

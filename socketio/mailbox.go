@@ -66,7 +66,7 @@ func (s *Socket) enqueue(e *Event) (start bool) {
 	}
 	s.box.tail = e
 	s.box.count++
-	s.box.bytes += len(e.raw)
+	s.box.bytes += len(e.list)
 	for _, a := range e.attachments {
 		s.box.bytes += len(a)
 	}
@@ -95,7 +95,7 @@ func (s *Socket) drain() {
 			s.box.tail = nil
 		}
 		s.box.count--
-		s.box.bytes -= len(e.raw)
+		s.box.bytes -= len(e.list)
 		for _, a := range e.attachments {
 			s.box.bytes -= len(a)
 		}

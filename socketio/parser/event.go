@@ -15,6 +15,11 @@ func Reserved(name string) bool { return slices.Contains(reserved, name) }
 
 // reservedString is Reserved for a JSON string with its quotes.
 func reservedString(s []byte) bool {
+	switch s[1] {
+	case 'c', 'd', 'n', 'r', '\\': // theirs, and an escape that may stand for one
+	default:
+		return false
+	}
 	for _, r := range reserved {
 		if jsontext.StringIs(s, r) {
 			return true
