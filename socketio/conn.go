@@ -25,7 +25,8 @@ type conn struct {
 
 	// Used by Receive only:
 	decoder parser.Decoder
-	partial watch // while attachments are missing
+	last    *Socket // the one that the last packet was for
+	partial watch   // while attachments are missing
 
 	parting atomic.Bool // the server closes the connection: what still comes is ignored
 
@@ -109,12 +110,16 @@ func (c *conn) route(p *parser.Packet) error {
 	case parser.ConnectError:
 		return fmt.Errorf("socketio: CONNECT_ERROR from a client")
 	}
-	s, expelled := c.find(name)
-	if s == nil {
-		if expelled {
-			return nil // it was on its way when the server disconnected the namespace
+	s := c.last
+	if s == nil || s.ns.name != name || s.status.Load() == gone {
+		var expelled bool
+		if s, expelled = c.find(name); s == nil {
+			if expelled {
+				return nil // it was on its way when the server disconnected the namespace
+			}
+			return fmt.Errorf("socketio: packet type %d for a namespace that is not joined", p.Type)
 		}
-		return fmt.Errorf("socketio: packet type %d for a namespace that is not joined", p.Type)
+		c.last = s
 	}
 	switch p.Type {
 	case parser.Event:

@@ -182,7 +182,7 @@ func (a *attempt) Run() {
 		return
 	}
 	s.open(missed)
-	s.perform(&Event{task: taskConnect, socket: s})
+	s.perform(&Event{task: taskConnect, socket: s}, nil)
 	s.drain()
 }
 

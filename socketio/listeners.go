@@ -173,8 +173,9 @@ func (s *Socket) snapshot() (l listeners) {
 }
 
 // dispatch runs what is registered for an event: catch-all listeners, then
-// middlewares, then the listeners of its name; those of the namespace first.
-func (s *Socket) dispatch(e *Event) {
+// middlewares, then the listeners of its name; those of the namespace first. l are
+// the socket's, as they were when its turn came.
+func (s *Socket) dispatch(e *Event, l *listeners) {
 	if s.dropping.Load() {
 		return // disconnected by the server meanwhile
 	}
@@ -184,7 +185,6 @@ func (s *Socket) dispatch(e *Event) {
 	}
 	e.name, e.list = name, list
 	shared := s.ns.shared.Load()
-	l := s.snapshot()
 	for _, fn := range shared.any {
 		fn(e)
 	}

@@ -102,6 +102,10 @@ func (s *Socket) drain() {
 		if more := s.box.head != nil; more != s.more.Load() {
 			s.more.Store(more)
 		}
+		var l listeners
+		if e.task == taskEvent && s.listeners != nil {
+			l = *s.listeners
+		}
 		resume := s.box.paused && s.box.count <= s.ns.server.opts.Limits.Events/2
 		if resume {
 			s.box.paused = false
@@ -110,12 +114,12 @@ func (s *Socket) drain() {
 		if resume {
 			s.conn.session.Resume()
 		}
-		s.perform(e)
+		s.perform(e, &l)
 	}
 }
 
-// perform runs one task. A panic of user code ends this socket, not the process.
-func (s *Socket) perform(e *Event) {
+// perform runs one task; l is for an event. A panic of user code ends this socket, not the process.
+func (s *Socket) perform(e *Event, l *listeners) {
 	if e.task == taskClose {
 		e.fn()
 		return
@@ -135,6 +139,6 @@ func (s *Socket) perform(e *Event) {
 	case taskCall:
 		e.fn()
 	case taskEvent:
-		s.dispatch(e)
+		s.dispatch(e, l)
 	}
 }

@@ -86,7 +86,11 @@ func offer(io *socketio.Server) {
 			_ = e.Ack(args...) // the client may be gone
 		}
 	}
-	echo := func(e *socketio.Event) { ack(e, e.Args()) }
+	echo := func(e *socketio.Event) {
+		if e.WantsAck() {
+			_ = e.AckArgs(e.Args()) // the client may be gone
+		}
+	}
 	main := io.Of("/")
 	main.OnEvent("echo", echo)
 	main.OnEvent("echo-bin", echo)
