@@ -46,9 +46,10 @@ func prepare(ctx context.Context, want []string, dir string) (kinds []kind, clea
 	for _, name := range want {
 		k := kind{name: name, dir: node, core: runtime.NumCPU() - 1}
 		switch name {
-		case "ours":
-			k.argv = []string{filepath.Join(tmp, "server")}
-			build := exec.CommandContext(ctx, "go", "build", "-o", k.argv[0], "posthouse/examples/bench/server")
+		case "ours", "floor":
+			program := map[string]string{"ours": "server", "floor": "floor"}[name]
+			k.argv = []string{filepath.Join(tmp, program)}
+			build := exec.CommandContext(ctx, "go", "build", "-o", k.argv[0], "posthouse/examples/bench/"+program)
 			if out, err := build.CombinedOutput(); err != nil {
 				clean()
 				return nil, nil, fmt.Errorf("building the server: %w\n%s", err, out)

@@ -1,0 +1,6 @@
+//go:build !linux
+
+// Command floor needs Linux; see main.go.
+package main
+
+func main() {}
