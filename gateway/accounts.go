@@ -28,11 +28,15 @@ type account struct {
 	client *wechat.Client
 	minute *keyedRate[struct{}]
 	day    *dailyBudget
+	people chan struct{} // questions about persons under way; see maxUserCalls
 
 	senders *callback.IPList // WeChat's addresses; nil when they are not checked
 }
 
-var _ login.QRCodes = (*accounts)(nil)
+var (
+	_ login.QRCodes  = (*accounts)(nil)
+	_ login.UnionIDs = (*accounts)(nil)
+)
 
 func newAccounts(cfg *Config, rdb redis.UniversalClient, m *metrics, log *slog.Logger) (*accounts, error) {
 	as := &accounts{byName: map[string]*account{}}
@@ -52,6 +56,7 @@ func newAccounts(cfg *Config, rdb redis.UniversalClient, m *metrics, log *slog.L
 			Account: settings, client: client,
 			minute: newKeyedRate[struct{}](cfg.LimitQRCodesAccount, 0),
 			day:    &dailyBudget{rdb: rdb, appID: settings.AppID, limit: cfg.QRCodesPerDay},
+			people: make(chan struct{}, maxUserCalls),
 		}
 		as.list = append(as.list, a)
 		as.byName[a.Name] = a
@@ -108,6 +113,33 @@ const errNoSceneCodes = 48001
 func needsTypedCode(err error) bool {
 	var we *wechat.Error
 	return errors.As(err, &we) && (we.Code == errNoSceneCodes || we.Class == wechat.ClassQuota)
+}
+
+// maxUserCalls is how many questions about persons may be under way at once: a
+// quarter of the client's calls, so that a slow user/info does not keep QR codes
+// from being made.
+const maxUserCalls = 8
+
+// Wanted implements login.UnionIDs.
+func (as *accounts) Wanted(name string) bool {
+	a := as.find(name)
+	return a != nil && a.Account.UnionID == "on"
+}
+
+// UnionID implements login.UnionIDs.
+func (as *accounts) UnionID(ctx context.Context, name, openID string) (string, error) {
+	a := as.find(name)
+	if a == nil {
+		return "", fail("unknown_account", 0)
+	}
+	select {
+	case a.people <- struct{}{}:
+		defer func() { <-a.people }()
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
+	u, err := a.client.User(ctx, openID)
+	return u.UnionID, err
 }
 
 // title is the account's name as people read it.

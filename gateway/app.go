@@ -119,7 +119,7 @@ func (a *App) buildLogin() (err error) {
 		io: a.io, cfg: &a.cfg, accounts: a.accounts, admit: a.admit, metrics: a.metrics, log: a.log,
 	})
 	a.service, err = login.NewService(login.ServiceOptions{
-		Store: store, Issuer: a.issuer, QRCodes: a.accounts, Notifier: a.login, Spool: spool,
+		Store: store, Issuer: a.issuer, QRCodes: a.accounts, UnionIDs: a.accounts, Notifier: a.login, Spool: spool,
 		Life: time.Duration(a.cfg.TicketTTL), TokenTTL: time.Duration(a.cfg.JWTTTL),
 		Counter: a.metrics, Logger: a.log,
 	})

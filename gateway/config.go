@@ -90,6 +90,7 @@ type Account struct {
 	Forward        string `env:"FORWARD" placeholder:"URL" help:"Where pushes go that are not logins." yaml:"forward"`
 	IPAllowList    string `name:"ip-allow-list" env:"IP_ALLOW_LIST" default:"off" help:"Check pushes against WeChat's addresses: off, log or enforce." yaml:"ip-allow-list"`
 	TypedCode      string `env:"TYPED_CODE" default:"fallback" help:"Codes that people type into WeChat: off, fallback or always." yaml:"typed-code"`
+	UnionID        string `name:"unionid" env:"UNIONID" default:"off" help:"Claim unionid, for accounts of an Open Platform account: off or on. On costs one user/info call per login." yaml:"unionid"`
 	Language       string `env:"LANGUAGE" default:"zh-CN" help:"Language of what the account answers in the chat: zh-CN or en." yaml:"language"`
 
 	// Phrases replace single sentences of the chat, by name (callback.Phrase).
@@ -282,6 +283,7 @@ func (a *Account) normalize() error {
 	setDefault(&a.MPBase, "https://mp.weixin.qq.com")
 	setDefault(&a.IPAllowList, "off")
 	setDefault(&a.TypedCode, "fallback")
+	setDefault(&a.UnionID, "off")
 	setDefault(&a.Language, "zh-CN")
 	a.APIBase, a.MPBase = strings.TrimRight(a.APIBase, "/"), strings.TrimRight(a.MPBase, "/")
 	for _, s := range []struct {
@@ -308,6 +310,8 @@ func (a *Account) normalize() error {
 		return keyError(key("ip-allow-list"), a.IPAllowList, "use off, log or enforce")
 	case !slices.Contains([]string{"off", "fallback", "always"}, a.TypedCode):
 		return keyError(key("typed-code"), a.TypedCode, "use off, fallback or always")
+	case !slices.Contains([]string{"off", "on"}, a.UnionID):
+		return keyError(key("unionid"), a.UnionID, "use off or on")
 	}
 	for _, base := range []struct{ name, value string }{{"api-base", a.APIBase}, {"mp-base", a.MPBase}, {"forward", a.Forward}} {
 		if base.value == "" && base.name == "forward" {

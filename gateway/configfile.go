@@ -111,7 +111,7 @@ func (f ConfigFile) accounts() ([]Account, error) {
 var accountKeys = []string{
 	"name", "appid", "secret", "secret-file", "token", "token-file", "aes-key", "aes-key-file",
 	"previous-token", "previous-aes-key", "original-id", "mode", "api-base", "mp-base", "title",
-	"forward", "ip-allow-list", "typed-code", "language", "phrases",
+	"forward", "ip-allow-list", "typed-code", "unionid", "language", "phrases",
 }
 
 // CheckEnvironment refuses POSTHOUSE_ variables that no setting reads: a

@@ -33,6 +33,7 @@ func (a *App) useSimulator() error {
 		a.cfg.Accounts = []Account{{
 			Name: "default", AppID: dev.AppID, Secret: wechat.Secret(dev.Secret), Token: wechat.Secret(dev.Token),
 			AESKey: wechat.Secret(dev.AESKey), OriginalID: dev.OriginalID, Mode: string(dev.Mode), Title: dev.Name,
+			UnionID: a.cfg.WeChat.UnionID,
 		}}
 		if err := a.cfg.Accounts[0].normalize(); err != nil {
 			return err

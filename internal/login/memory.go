@@ -145,6 +145,7 @@ func (r *memoryTicket) claim(now, arrived time.Time, c Claim) (o Outcome, moved 
 			return OutcomeExpired, moved
 		}
 		r.OpenID, r.UnionID, r.JTI, r.IssuedAt = c.OpenID, c.UnionID, newJTI(), now
+		r.Unioned = c.UnionID != ""
 		r.State, r.Reason = Done, "scan"
 		if c.Confirm {
 			r.State, r.Reason = Claimed, ""
@@ -202,6 +203,21 @@ func (r *memoryTicket) confirm(now time.Time, openID string, ok bool) (o Outcome
 var endedAs = map[State]Outcome{
 	Done: OutcomeSame, Expired: OutcomeExpired, Replaced: OutcomeReplaced,
 	Cancelled: OutcomeCancelled, Denied: OutcomeDenied,
+}
+
+// SetUnionID implements Store.
+func (m *Memory) SetUnionID(_ context.Context, id, openID, unionID string) (Ticket, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := time.Now()
+	r, ok := m.tickets.get(now, id)
+	if !ok || r.State != Done || r.OpenID != openID {
+		return Ticket{}, ErrUnauthorized
+	}
+	if !r.Unioned {
+		r.UnionID, r.Unioned = unionID, true
+	}
+	return r.answer(now, false), nil
 }
 
 // Delivered implements Store.

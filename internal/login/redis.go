@@ -167,6 +167,13 @@ func (r *Redis) Confirm(ctx context.Context, id, openID string, ok bool) (Ticket
 	return t, Outcome(a.outcome), nil
 }
 
+// SetUnionID implements Store.
+func (r *Redis) SetUnionID(ctx context.Context, id, openID, unionID string) (Ticket, error) {
+	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
+	defer cancel()
+	return r.one(ctx, stepUnionID, id, openID, unionID)
+}
+
 // Delivered implements Store.
 func (r *Redis) Delivered(ctx context.Context, id string) error {
 	ctx, cancel := context.WithTimeout(ctx, redisTimeout)

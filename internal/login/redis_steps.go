@@ -20,6 +20,7 @@ var (
 	stepUnbind    = script(unbindLua)
 	stepClaim     = script(claimLua)
 	stepConfirm   = script(confirmLua)
+	stepUnionID   = script(unionIDLua)
 	stepDelivered = script(deliveredLua)
 	stepEnd       = script(endLua)
 	stepPutCode   = script(putCodeLua)
@@ -45,6 +46,8 @@ var (
 	claimLua string
 	//go:embed lua/confirm.lua
 	confirmLua string
+	//go:embed lua/unionid.lua
+	unionIDLua string
 	//go:embed lua/delivered.lua
 	deliveredLua string
 	//go:embed lua/end.lua
@@ -139,7 +142,7 @@ func (a stepAnswer) ticket(id string) (Ticket, error) {
 	return Ticket{
 		ID: id, WeChat: f["wx"], Account: f["acc"], AppID: f["app"], State: State(f["st"]),
 		SocketID: f["sid"], Raw: f["raw"] == "1", ResumeHash: f["rh"], Challenge: f["ch"],
-		OpenID: f["oid"], UnionID: f["uid"], JTI: f["jti"], IssuedAt: timeOf(f["iat"]),
+		OpenID: f["oid"], UnionID: f["uid"], Unioned: f["uset"] == "1", JTI: f["jti"], IssuedAt: timeOf(f["iat"]),
 		CreatedAt: timeOf(f["cre"]), ExpiresAt: timeOf(f["exp"]),
 		Delivered: f["del"] == "1", Number: f["num"], Reason: f["why"],
 		Exchanged: f["xat"] != "", Revoked: f["rev"] == "1", Now: a.now, Moved: a.moved,

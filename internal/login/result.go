@@ -21,6 +21,10 @@ func (s *Service) Result(ctx context.Context, t Ticket) (Result, error) {
 	if t.State != Done || t.Revoked {
 		return Result{}, ErrNoResult
 	}
+	t, err := s.withUnionID(ctx, t)
+	if err != nil {
+		return Result{}, fmt.Errorf("login: result: %w", err)
+	}
 	if t.Challenge != "" {
 		code := newSecret()
 		if err := s.o.Store.PutCode(ctx, t.ID, hash(code), s.o.CodeLife); err != nil {
@@ -53,6 +57,10 @@ func (s *Service) Exchange(ctx context.Context, code, verifier string) (Token, e
 		return Token{}, err
 	}
 	s.o.Counter.Count("exchange", t.Account, "ok")
+	// It is known by now unless the replica that made the code is another version.
+	if t, err = s.withUnionID(ctx, t); err != nil {
+		return Token{}, fmt.Errorf("login: exchange: %w", err)
+	}
 	return s.issue(ctx, t)
 }
 

@@ -33,8 +33,17 @@ type QRCodes interface {
 	Create(ctx context.Context, account, scene string, life time.Duration) (QRCode, error)
 }
 
+// UnionIDs asks WeChat for the unionid of a person who logged in.
+type UnionIDs interface {
+	// Wanted reports whether the account's tokens shall carry a unionid at all.
+	Wanted(account string) bool
+	// UnionID is "" for a person or an account that has none.
+	UnionID(ctx context.Context, account, openID string) (string, error)
+}
+
 // Counter counts what happened. metric is one of "attempt" (an attempt ended;
-// reason why), "claim", "exchange" and "spool"; reasons are few and constant.
+// reason why), "claim", "unionid", "exchange" and "spool"; reasons are few and
+// constant.
 type Counter interface {
 	Count(metric, account, reason string)
 }
@@ -46,6 +55,7 @@ type ServiceOptions struct {
 	Issuer   TokenIssuer
 	QRCodes  QRCodes
 	Notifier Notifier      // told about claims, confirmations and ends; nil: nobody is
+	UnionIDs UnionIDs      // nil: tokens carry no unionid
 	Spool    *Spool        // takes claims while the store is away; nil: they fail
 	Life     time.Duration // asked for a ticket; default 5 min
 	CodeLife time.Duration // of a one-time code; default 60 s

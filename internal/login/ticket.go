@@ -46,6 +46,7 @@ type Ticket struct {
 	Challenge  string // PKCE S256 challenge, "" when the JWT goes over the socket
 	OpenID     string
 	UnionID    string
+	Unioned    bool      // the unionid was asked for: UnionID is final, "" included
 	JTI        string    // set once, by the claim that wins
 	IssuedAt   time.Time // iat of the token: a replay has identical claims
 	CreatedAt  time.Time
@@ -129,6 +130,10 @@ type Store interface {
 	Claim(ctx context.Context, c Claim) (Ticket, Outcome, error)
 	// Confirm turns claimed into done (ok) or denied, when openID fits.
 	Confirm(ctx context.Context, id, openID string, ok bool) (Ticket, Outcome, error)
+	// SetUnionID keeps the unionid of a done ticket's person, "" for none. The first
+	// answer wins for ever, and comes back: every copy of the token says the same.
+	// ErrUnauthorized in any other state, and for another person.
+	SetUnionID(ctx context.Context, id, openID, unionID string) (Ticket, error)
 	// Delivered marks the result as having arrived. Idempotent.
 	Delivered(ctx context.Context, id string) error
 	// End moves a waiting or claimed ticket to expired, replaced, cancelled or

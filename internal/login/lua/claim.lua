@@ -12,6 +12,7 @@ if state == 'waiting' or (state == 'expired' and openid == '') then
     return answer('expired')
   end
   set('oid', ARGV[3], 'uid', ARGV[4], 'jti', ARGV[7], 'iat', ms(now))
+  if ARGV[4] ~= '' then set('uset', '1') end
   if ARGV[5] == '1' then
     move('claimed', '')
     set('exp', ms(math.max(num('exp'), now + ARGV[9])))
