@@ -24,15 +24,17 @@ type Account struct {
 	Token, PreviousToken   wechat.Secret
 	AESKey, PreviousAESKey wechat.Secret
 
-	// Confirm asks for a confirm step before a scan becomes a login.
-	Confirm bool
+	// Confirm says which scans need a confirm step before they become a login; ""
+	// is ConfirmOff.
+	Confirm ConfirmPolicy
 
 	// Upstream gets every push that is no login, unchanged; "" answers them
 	// "success".
 	Upstream string
 
 	// Language of the built-in phrases: "zh-CN" (also "") or "en". Phrases
-	// replace single ones; an empty text there answers without words.
+	// replace single ones; an empty text there answers without words. {site}, {browser},
+	// {place} and {time} in them are filled in.
 	Language string
 	Phrases  map[Phrase]string
 	// Site is what {site} stands for in phrases.
@@ -42,6 +44,17 @@ type Account struct {
 	IPs      *IPList
 	IPPolicy IPPolicy
 }
+
+// ConfirmPolicy is when a person is asked whether the login is theirs: before it
+// with ConfirmAlways and, where it is unusual, with ConfirmRisk; never with
+// ConfirmOff. A login that ConfirmRisk lets pass is told to the person afterwards.
+type ConfirmPolicy string
+
+const (
+	ConfirmOff    ConfirmPolicy = "off"
+	ConfirmRisk   ConfirmPolicy = "risk"
+	ConfirmAlways ConfirmPolicy = "always"
+)
 
 // account is an Account ready to serve.
 type account struct {
@@ -71,6 +84,11 @@ func newAccount(h *Handler, cfg Account) (*account, error) {
 	phrases, err := phrasebook(cfg)
 	if err != nil {
 		return nil, err
+	}
+	switch cfg.Confirm {
+	case "", ConfirmOff, ConfirmRisk, ConfirmAlways:
+	default:
+		return nil, fmt.Errorf("unknown confirm policy %q (off, risk or always)", cfg.Confirm)
 	}
 	switch cfg.IPPolicy {
 	case "":

@@ -29,6 +29,7 @@ type verdict struct {
 	undone  bool   // its effect is stored nowhere: no answer
 	notOurs bool   // for the upstream, after all
 	phrase  Phrase // words for the phone
+	page    page   // that they speak of
 	raw     []byte // an upstream's reply, passed through
 	rawType string
 }
@@ -38,6 +39,7 @@ type verdict struct {
 type remembered struct {
 	Delivery string `json:"d"` // the delivery that was processed
 	Phrase   Phrase `json:"p,omitempty"`
+	Page     page   `json:"w,omitzero"`
 	Raw      []byte `json:"r,omitempty"`
 	RawType  string `json:"t,omitempty"`
 }
@@ -55,7 +57,7 @@ func (a *account) once(ctx context.Context, d *delivery, kind string, ttl time.D
 		if json.Unmarshal(reply, &r) != nil || r.Delivery == a.deliveryKey(d.query) {
 			return replay(kind)
 		}
-		ans := a.say(d, kind, verdict{phrase: r.Phrase, raw: r.Raw, rawType: r.RawType})
+		ans := a.say(d, kind, verdict{phrase: r.Phrase, page: r.Page, raw: r.Raw, rawType: r.RawType})
 		ans.how = "repeat"
 		return ans
 	}
@@ -68,7 +70,7 @@ func (a *account) once(ctx context.Context, d *delivery, kind string, ttl time.D
 	if v.undone {
 		return silence(kind)
 	}
-	r := remembered{Delivery: a.deliveryKey(d.query), Phrase: v.phrase}
+	r := remembered{Delivery: a.deliveryKey(d.query), Phrase: v.phrase, Page: v.page}
 	if len(v.raw) <= maxRemembered {
 		r.Raw, r.RawType = v.raw, v.rawType
 	}
@@ -83,7 +85,7 @@ func (a *account) say(d *delivery, kind string, v verdict) answer {
 	if v.raw != nil {
 		return answer{kind: kind, how: "upstream", body: v.raw, contentType: v.rawType}
 	}
-	if body, ok := d.push.Text(a.phrases[v.phrase], a.h.o.Now()); ok {
+	if body, ok := d.push.Text(a.words(v.phrase, v.page, d.push.Message.Created), a.h.o.Now()); ok {
 		return answer{kind: kind, how: "reply", body: body, contentType: "text/xml; charset=utf-8"}
 	}
 	return success(kind)

@@ -93,3 +93,20 @@ func ExampleNewIPList() {
 	// <nil>
 	// [off log enforce]
 }
+
+// Persons are asked only where a login is unusual: a network or browser that they
+// have not used, or many logins at once.
+func ExampleConfirmPolicy() {
+	account := callback.Account{
+		Name: "shop", AppID: "wx1a2b3c4d5e6f7081", Token: "simTokenForGateway2026",
+		AESKey:  "kX7mQ2vB9sT4wZ1nL6pR8cY3fJ5hD0gA2eU7iO4xN9b",
+		Confirm: callback.ConfirmRisk,
+	}
+	h, err := callback.New(callback.Options{Accounts: []callback.Account{account}, Claims: tickets{}, Confirms: tickets{}, Dedupe: once{}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer h.Close()
+	fmt.Println(account.Confirm)
+	// Output: risk
+}

@@ -180,7 +180,7 @@ func TestTheAnswerComesWithin4500ms(t *testing.T) {
 	t.Parallel()
 	for name, body := range map[string]string{"a text": text(alice, "hello", 1), "a login": scan(alice)} {
 		synctest.Test(t, func(t *testing.T) {
-			r := newRig(t, func(o *callback.Options) { forwarding(o); o.Accounts[0].Confirm = true })
+			r := newRig(t, func(o *callback.Options) { forwarding(o); o.Accounts[0].Confirm = callback.ConfirmAlways })
 			r.dedupe.slow = 650 * time.Millisecond
 			r.claims.do = func(ctx context.Context, c login.Claim) (login.Ticket, login.Outcome, error) {
 				if !c.Confirm {

@@ -64,7 +64,8 @@ func (a *account) handle(ctx context.Context, d *delivery) answer {
 // claim runs one claim and says what became of it.
 func (a *account) claim(ctx context.Context, d *delivery, do func(context.Context, login.Claim) (login.Ticket, login.Outcome, error)) verdict {
 	t, outcome, err := do(ctx, login.Claim{
-		AppID: a.AppID, OpenID: d.push.Message.From, Confirm: a.Confirm, At: d.arrived,
+		AppID: a.AppID, OpenID: d.push.Message.From, At: d.arrived,
+		Confirm: a.Confirm == ConfirmAlways, Risk: a.Confirm == ConfirmRisk,
 	})
 	return a.judged(ctx, d, t, outcome, err)
 }
@@ -84,7 +85,7 @@ func (a *account) judged(ctx context.Context, d *delivery, t login.Ticket, outco
 	if outcome == login.OutcomeClaimed || outcome == login.OutcomeSame {
 		a.notify(ctx, t)
 	}
-	return verdict{phrase: phraseFor(outcome, t)}
+	return verdict{phrase: phraseFor(outcome, t), page: page{t.Agent, t.Network}}
 }
 
 func (a *account) notify(ctx context.Context, t login.Ticket) {
@@ -131,7 +132,8 @@ func (a *account) typed(d *delivery) (do func(context.Context) verdict, kind str
 	case codes != nil && looksLikeCode(text):
 		return func(ctx context.Context) verdict {
 			t, o, err := codes.ClaimCode(ctx, login.Claim{
-				AppID: a.AppID, OpenID: openID, Confirm: a.Confirm, At: d.arrived,
+				AppID: a.AppID, OpenID: openID, At: d.arrived,
+				Confirm: a.Confirm == ConfirmAlways, Risk: a.Confirm == ConfirmRisk,
 			}, ungroup(text))
 			if err == nil && o == login.OutcomeUnknown {
 				return verdict{notOurs: true}

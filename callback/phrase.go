@@ -1,8 +1,10 @@
 package callback
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
+	"time"
 
 	"posthouse/internal/login"
 )
@@ -22,7 +24,8 @@ const (
 	Denied      Phrase = "denied"       // the person said no
 )
 
-// LoggedInZH and LoggedInEN are words for LoggedIn, which by itself has none.
+// LoggedInZH and LoggedInEN are words for LoggedIn, which by itself has none unless
+// the account's policy is ConfirmRisk.
 const (
 	LoggedInZH = "登录成功。如果不是你本人操作，请回复“不是我”。"
 	LoggedInEN = "You are logged in. If this was not you, reply “not me”."
@@ -35,7 +38,7 @@ var chinese = map[Phrase]string{
 	Expired:     "二维码已过期，请在网页上刷新后重新扫码。",
 	Replaced:    "二维码已刷新，请扫描网页上最新的二维码。",
 	Closed:      "登录页面已关闭，请重新打开页面后再扫码。",
-	Confirm:     "有人正在使用你的微信登录{site}。如果是你本人，请回复网页上显示的两位数字；如果不是，请回复“不是我”。",
+	Confirm:     "有人正在使用你的微信登录{site}（{time}，浏览器：{browser}，网络：{place}）。如果是你本人，请回复网页上显示的两位数字；如果不是，请回复“不是我”。",
 	WrongNumber: "数字不一致，本次登录已取消。请在网页上刷新后重新扫码。",
 	Denied:      "已取消本次登录。",
 }
@@ -47,7 +50,7 @@ var english = map[Phrase]string{
 	Expired:     "This code has expired. Please refresh the page and scan again.",
 	Replaced:    "This code was refreshed. Please scan the newest one on the page.",
 	Closed:      "The login page was closed. Please open it again and scan.",
-	Confirm:     "Someone is logging in{site} with your WeChat. If it is you, reply with the two digits shown on the page; if not, reply “not me”.",
+	Confirm:     "Someone is logging in{site} with your WeChat ({time}, browser: {browser}, network: {place}). If it is you, reply with the two digits shown on the page; if not, reply “not me”.",
 	WrongNumber: "That number does not match, so this login was cancelled. Please refresh the page and scan again.",
 	Denied:      "The login was cancelled.",
 }
@@ -72,6 +75,13 @@ func phrasebook(cfg Account) (map[Phrase]string, error) {
 	for p, text := range book {
 		out[p] = strings.ReplaceAll(text, "{site}", site)
 	}
+	if cfg.Confirm == ConfirmRisk {
+		// Nobody was asked: whoever it was not must hear of it.
+		out[LoggedIn] = LoggedInZH
+		if cfg.Language == "en" {
+			out[LoggedIn] = LoggedInEN
+		}
+	}
 	for p, text := range cfg.Phrases {
 		if _, ok := book[p]; !ok {
 			return nil, fmt.Errorf("unknown phrase %q", p)
@@ -79,6 +89,28 @@ func phrasebook(cfg Account) (map[Phrase]string, error) {
 		out[p] = strings.ReplaceAll(text, "{site}", cfg.Site)
 	}
 	return out, nil
+}
+
+// page is what a person is told of the page that shows the code, so that they can
+// tell theirs from somebody else's: the kind of browser and its network.
+type page struct {
+	Browser string `json:"b,omitempty"`
+	Network string `json:"n,omitempty"`
+}
+
+// chinaTime is what WeChat's users read on their clocks.
+var chinaTime = time.FixedZone("UTC+8", 8*60*60)
+
+// words are a phrase about a page; the time is the event's, the same in a repeat.
+func (a *account) words(p Phrase, about page, at time.Time) string {
+	unknown, clock := "未知", "15:04"
+	if a.Language == "en" {
+		unknown, clock = "unknown", "15:04 MST"
+	}
+	return strings.NewReplacer(
+		"{browser}", cmp.Or(about.Browser, unknown), "{place}", cmp.Or(about.Network, unknown),
+		"{time}", at.In(chinaTime).Format(clock),
+	).Replace(a.phrases[p])
 }
 
 // phraseFor says what the phone is told after a claim. A spooled claim is not

@@ -158,7 +158,7 @@ func TestCodesThatAreOver(t *testing.T) {
 func TestTheConfirmStep(t *testing.T) {
 	t.Parallel()
 	for _, right := range []bool{true, false} {
-		r, service, store := newLogin(t, false, func(o *callback.Options) { o.Accounts[0].Confirm = true })
+		r, service, store := newLogin(t, false, func(o *callback.Options) { o.Accounts[0].Confirm = callback.ConfirmAlways })
 		s := start(t, service, "")
 		if got := r.said(t, scanOf(alice, s)); !strings.Contains(got, "两位数字") || strings.Contains(got, s.Ticket.Number) {
 			t.Errorf("%q", got)

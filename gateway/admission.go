@@ -19,6 +19,7 @@ type admission struct {
 	max        int64 // connections of this replica, 0 = no limit
 	open       atomic.Int64
 	draining   atomic.Bool
+	cookies    bool // browsers are told apart; see knowBrowser
 	metrics    *metrics
 }
 
@@ -30,6 +31,7 @@ func newAdmission(cfg *Config, m *metrics) *admission {
 		handshakes: newKeyedRate[netip.Addr](cfg.LimitHandshakes, 3*cfg.LimitHandshakes.N),
 		perIP:      newKeyedCount[netip.Addr](cfg.LimitConnections),
 		metrics:    m,
+		cookies:    !cfg.LimitQRCodesBrowser.Off || cfg.Confirm == "risk",
 	}
 	if !cfg.LimitConnectionsNode.Off {
 		a.max = int64(cfg.LimitConnectionsNode.N)
@@ -45,9 +47,10 @@ func (a *admission) clientIP(r *http.Request) netip.Addr { return clientIP(r, a.
 
 // seat is one counted connection. Whoever takes it over calls leave once, later.
 type seat struct {
-	a     *admission
-	key   netip.Addr
-	taken bool
+	a       *admission
+	key     netip.Addr
+	browser string // see knowBrowser
+	taken   bool
 }
 
 type seatKey struct{}
@@ -60,6 +63,14 @@ func takeSeat(r *http.Request) *seat {
 		s.taken = true
 	}
 	return s
+}
+
+// browserIn is what stands for the browser of a connection whose context ctx is.
+func browserIn(ctx context.Context) string {
+	if s, _ := ctx.Value(seatKey{}).(*seat); s != nil {
+		return s.browser
+	}
+	return ""
 }
 
 func (s *seat) leave() {
@@ -89,6 +100,7 @@ func (a *admission) middleware(next http.Handler, opens func(*http.Request) bool
 			http.Error(w, http.StatusText(status), status)
 			return
 		}
+		s.browser = a.knowBrowser(w, r)
 		defer func() {
 			if !s.taken { // the handshake failed
 				s.leave()

@@ -51,7 +51,7 @@ type Config struct {
 
 	TicketTTL       Duration `env:"POSTHOUSE_TICKET_TTL" default:"300s" help:"Life of a QR code that WeChat is asked for." group:"Login"`
 	TokenAckTimeout Duration `env:"POSTHOUSE_TOKEN_ACK_TIMEOUT" default:"2s" help:"After this long on an open socket a token counts as delivered." group:"Login"`
-	Confirm         string   `env:"POSTHOUSE_CONFIRM" default:"off" enum:"off,always" help:"Ask the person to match a number before the login: off or always." group:"Login"`
+	Confirm         string   `env:"POSTHOUSE_CONFIRM" default:"off" enum:"off,risk,always" help:"Ask the person to match a number before the login: off, risk (when it is from a new network or browser, or one of many) or always." group:"Login"`
 	Spool           string   `env:"POSTHOUSE_SPOOL" placeholder:"FILE" help:"Local file that keeps claims while Redis is away; a file in the temporary directory by default." group:"Login"`
 
 	WeChat          Account `embed:"" prefix:"wechat-" envprefix:"POSTHOUSE_WECHAT_" group:"WeChat"`
@@ -60,6 +60,7 @@ type Config struct {
 	LimitConnections     Count `name:"limit-connections-per-ip" env:"POSTHOUSE_LIMIT_CONNECTIONS_PER_IP" default:"64" help:"Open connections per address." group:"Limits"`
 	LimitHandshakes      Rate  `name:"limit-handshakes-per-ip" env:"POSTHOUSE_LIMIT_HANDSHAKES_PER_IP" default:"10/s" help:"New connections per address; three seconds' worth at once." group:"Limits"`
 	LimitQRCodesSocket   Rate  `name:"limit-qrcodes-per-socket" env:"POSTHOUSE_LIMIT_QRCODES_PER_SOCKET" default:"6/m" help:"QR codes per socket." group:"Limits"`
+	LimitQRCodesBrowser  Rate  `name:"limit-qrcodes-per-browser" env:"POSTHOUSE_LIMIT_QRCODES_PER_BROWSER" default:"20/m" help:"QR codes per browser, told apart by a cookie; those without one meet the other limits." group:"Limits"`
 	LimitQRCodesIP       Rate  `name:"limit-qrcodes-per-ip" env:"POSTHOUSE_LIMIT_QRCODES_PER_IP" default:"30/m" help:"QR codes per address." group:"Limits"`
 	LimitQRCodesAccount  Rate  `name:"limit-qrcodes-per-account" env:"POSTHOUSE_LIMIT_QRCODES_PER_ACCOUNT" default:"600/m" help:"QR codes per account." group:"Limits"`
 	QRCodesPerDay        Count `name:"qrcodes-per-day" env:"POSTHOUSE_QRCODES_PER_DAY" default:"80000" help:"QR codes per account and day, over all replicas; WeChat's own limit is 100000." group:"Limits"`

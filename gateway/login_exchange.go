@@ -60,7 +60,7 @@ func (n *loginNamespace) exchange(w http.ResponseWriter, r *http.Request) {
 	if n.cfg.Cookie != "" {
 		http.SetCookie(w, &http.Cookie{
 			Name: n.cfg.Cookie, Value: token.JWT, Path: "/", MaxAge: seconds(life),
-			HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: n.secure(r),
+			HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: n.admit.secure(r),
 		})
 	}
 	answerJSON(w, http.StatusOK, exchangeAnswer{token.JWT, "Bearer", seconds(life)})
@@ -78,13 +78,6 @@ func (n *loginNamespace) refuseExchange(w http.ResponseWriter, err error) {
 		w.Header().Set("Retry-After", strconv.Itoa(f.RetryAfter))
 	}
 	answerJSON(w, status, failureAnswer{f})
-}
-
-// secure reports whether the browser's connection is encrypted, as far as it is
-// known: by this server's own TLS or in a trusted proxy's words.
-func (n *loginNamespace) secure(r *http.Request) bool {
-	return r.TLS != nil ||
-		trusts(n.cfg.TrustedProxies, r.RemoteAddr) && lastValue(r.Header, "X-Forwarded-Proto") == "https"
 }
 
 // decodeOne reads exactly one JSON object.

@@ -34,9 +34,10 @@ type loginNamespace struct {
 	tasks     taskGroup // deliveries and looks at single tickets
 	raw       rawSockets
 
-	perSocket *keyedRate[string]
-	perIP     *keyedRate[netip.Addr]
-	exchanges *keyedRate[netip.Addr]
+	perSocket  *keyedRate[string]
+	perBrowser *keyedRate[string]
+	perIP      *keyedRate[netip.Addr]
+	exchanges  *keyedRate[netip.Addr]
 }
 
 var _ login.Notifier = (*loginNamespace)(nil)
@@ -48,11 +49,12 @@ const ticketEvent = "login ticket"
 
 func newLoginNamespace(deps loginDeps) *loginNamespace {
 	return &loginNamespace{
-		loginDeps: deps,
-		attempts:  newAttempts(),
-		raw:       rawSockets{open: map[*rawSocket]struct{}{}},
-		perSocket: newKeyedRate[string](deps.cfg.LimitQRCodesSocket, 0),
-		perIP:     newKeyedRate[netip.Addr](deps.cfg.LimitQRCodesIP, 0),
+		loginDeps:  deps,
+		attempts:   newAttempts(),
+		raw:        rawSockets{open: map[*rawSocket]struct{}{}},
+		perSocket:  newKeyedRate[string](deps.cfg.LimitQRCodesSocket, 0),
+		perBrowser: newKeyedRate[string](deps.cfg.LimitQRCodesBrowser, 0),
+		perIP:      newKeyedRate[netip.Addr](deps.cfg.LimitQRCodesIP, 0),
 		// Every exchange follows a connection.
 		exchanges: newKeyedRate[netip.Addr](deps.cfg.LimitHandshakes, 3*deps.cfg.LimitHandshakes.N),
 	}

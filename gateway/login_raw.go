@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"net/http"
-	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -37,7 +36,7 @@ type rawSocket struct {
 	n    *loginNamespace
 	conn *websocket.Conn
 	name string // what the store knows it by
-	ip   netip.Addr
+	from visit
 }
 
 // rawSockets are the open ones, for the shutdown.
@@ -86,7 +85,8 @@ func (n *loginNamespace) signup(w http.ResponseWriter, r *http.Request) {
 	}
 	defer conn.CloseNow()
 	conn.SetReadLimit(maxSignupMessage)
-	s := &rawSocket{n: n, conn: conn, name: "raw-" + rand.Text(), ip: limitKey(n.admit.clientIP(r))}
+	s := &rawSocket{n: n, conn: conn, name: "raw-" + rand.Text(),
+		from: newVisit(n.admit.clientIP(r), browserIn(r.Context()), r.UserAgent())}
 	if !n.raw.add(s) {
 		return
 	}
@@ -124,7 +124,7 @@ func (s *rawSocket) serve(ctx context.Context) {
 		}
 		answer, ok := s.n.again(a, qrcodeRequest{})
 		if !ok {
-			fresh, err := s.n.begin(ctx, a, qrcodeRequest{}, s, s.ip, true)
+			fresh, err := s.n.begin(ctx, a, qrcodeRequest{}, s, s.from, true)
 			if err != nil {
 				f := failureOf(err)
 				s.write(ctx, "failure", f.Code)

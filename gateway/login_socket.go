@@ -80,7 +80,7 @@ const (
 type visitor struct {
 	n       *loginNamespace
 	s       *socketio.Socket
-	ip      netip.Addr
+	from    visit
 	events  *rate.Limiter
 	strikes int
 	attempt *attempt
@@ -90,7 +90,7 @@ type visitor struct {
 func (n *loginNamespace) welcome(s *socketio.Socket) {
 	address, _ := netip.ParseAddr(s.Handshake().Address)
 	v := &visitor{
-		n: n, s: s, ip: limitKey(address),
+		n: n, s: s, from: newVisit(address, browserIn(s.Context()), s.Handshake().Headers["user-agent"]),
 		events: rate.NewLimiter(eventsPerSecond, eventsBurst),
 	}
 	s.Use(v.admit)
@@ -156,7 +156,7 @@ func (v *visitor) qrcode(ctx context.Context, e *socketio.Event) (any, error) {
 	}
 	answer, ok := v.n.again(v.attempt, *q)
 	if !ok {
-		a, err := v.n.begin(ctx, v.attempt, *q, &socketBrowser{v}, v.ip, false)
+		a, err := v.n.begin(ctx, v.attempt, *q, &socketBrowser{v}, v.from, false)
 		if err != nil {
 			return nil, err
 		}
@@ -185,7 +185,7 @@ func (n *loginNamespace) again(a *attempt, q qrcodeRequest) (qrcodeAnswer, bool)
 }
 
 // begin makes a new ticket for b, in the place of the one old has.
-func (n *loginNamespace) begin(ctx context.Context, old *attempt, q qrcodeRequest, b browser, ip netip.Addr, raw bool) (*attempt, error) {
+func (n *loginNamespace) begin(ctx context.Context, old *attempt, q qrcodeRequest, b browser, from visit, raw bool) (*attempt, error) {
 	account := n.accounts.find(q.Account)
 	if account == nil {
 		return nil, fail("unknown_account", 0)
@@ -197,11 +197,18 @@ func (n *loginNamespace) begin(ctx context.Context, old *attempt, q qrcodeReques
 		n.metrics.refused.WithLabelValues("qrcodes_per_socket").Inc()
 		return nil, fail("rate_limited", wait)
 	}
-	if ok, wait := n.perIP.allow(ip); !ok {
+	if from.browser != "" {
+		if ok, wait := n.perBrowser.allow(from.browser); !ok {
+			n.metrics.refused.WithLabelValues("qrcodes_per_browser").Inc()
+			return nil, fail("rate_limited", wait)
+		}
+	}
+	if ok, wait := n.perIP.allow(from.ip); !ok {
 		n.metrics.refused.WithLabelValues("qrcodes_per_ip").Inc()
 		return nil, fail("rate_limited", wait)
 	}
-	request := login.StartRequest{Account: account.Name, SocketID: b.id(), Raw: raw, Challenge: q.Challenge, Typed: q.Typed}
+	request := login.StartRequest{Account: account.Name, SocketID: b.id(), Raw: raw, Challenge: q.Challenge, Typed: q.Typed,
+		Browser: from.browser, Agent: from.agent, Network: from.network}
 	if old != nil {
 		request.Replaces = old.ticket.ID
 	}

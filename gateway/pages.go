@@ -40,6 +40,7 @@ type pages struct {
 	returnTo     []string          // allowed URL prefixes
 	origins      *origins          // pages that may embed the login
 	qrPrefixes   []string          // what may be drawn as a QR code
+	admit        *admission
 }
 
 type asset struct {
@@ -130,6 +131,7 @@ func (p *pages) login(c echo.Context) error {
 	if !ok {
 		return echo.NewHTTPError(http.StatusNotFound)
 	}
+	p.admit.knowBrowser(c.Response(), c.Request()) // the sockets that follow are one browser's
 	return p.render(c, "login.html", pageData{
 		Account: account, AccountTitle: title, ReturnTo: p.safeReturn(c.QueryParam("returnTo")),
 	})
@@ -166,6 +168,9 @@ func (p *pages) render(c echo.Context, name string, d pageData) error {
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-cache")
+	if h.Get("Set-Cookie") != "" {
+		h.Set("Cache-Control", "private, no-cache") // one browser's own
+	}
 	h.Set("Vary", "Accept-Language")
 	return c.HTMLBlob(http.StatusOK, page.Bytes())
 }

@@ -88,7 +88,7 @@ func (a *App) registerPages(e *echo.Echo) error {
 		p.simulator = "/sim"
 	}
 	p.replica = a.replica
-	p.origins = a.admit.origins
+	p.admit, p.origins = a.admit, a.admit.origins
 	p.returnTo = a.cfg.ReturnTo
 	p.accounts = map[string]string{"": a.accounts.list[0].title()}
 	p.qrPrefixes = []string{"http://weixin.qq.com/", "https://weixin.qq.com/"}

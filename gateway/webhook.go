@@ -24,7 +24,7 @@ func newWebhook(cfg *Config, as *accounts, service *login.Service, store login.S
 		hook := callback.Account{
 			Name: a.Name, AppID: a.AppID, OriginalID: a.OriginalID, Mode: wechat.Mode(a.Mode),
 			Token: a.Token, PreviousToken: a.PreviousToken, AESKey: a.AESKey, PreviousAESKey: a.PreviousAESKey,
-			Confirm: cfg.Confirm == "always", Upstream: a.Forward, Site: a.Title,
+			Confirm: callback.ConfirmPolicy(cfg.Confirm), Upstream: a.Forward, Site: a.Title,
 			IPPolicy: callback.IPPolicy(a.IPAllowList), Language: a.Language, Phrases: map[callback.Phrase]string{},
 		}
 		for phrase, text := range a.Phrases {

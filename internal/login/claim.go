@@ -54,6 +54,9 @@ func (s *Service) claim(ctx context.Context, c Claim) (Ticket, Outcome, error) {
 		return Ticket{}, "", err
 	}
 	s.o.Counter.Count("claim", t.Account, string(outcome))
+	if c.Risk && !c.Confirm && outcome == OutcomeClaimed && t.State == Claimed {
+		t = s.weigh(ctx, t, c.OpenID)
+	}
 	s.countMove(t)
 	// A repeated push also notifies while the result is pending: the replica that
 	// made the claim may have died before it could (race 7, F14).

@@ -32,6 +32,11 @@ func (s *Service) Deny(ctx context.Context, appID, openID string) (Ticket, Outco
 	if err != nil {
 		return Ticket{}, "", err
 	}
+	if t.Risk { // what was recognized was not them
+		if err := s.o.Store.Distrust(ctx, appID, openID); err != nil {
+			return Ticket{}, "", err
+		}
+	}
 	if t.State == Claimed {
 		t, outcome, err := s.confirm(ctx, t, openID, false)
 		if err != nil || outcome != OutcomeSame {
@@ -60,6 +65,9 @@ func (s *Service) confirm(ctx context.Context, t Ticket, openID string, ok bool)
 	if t.Moved {
 		s.notify(ctx, t)
 	}
+	if t.Risk && outcome == OutcomeClaimed {
+		s.trust(ctx, t, openID)
+	}
 	return t, outcome, nil
 }
 
@@ -67,6 +75,9 @@ func (s *Service) confirm(ctx context.Context, t Ticket, openID string, ok bool)
 // login they made last. Older tickets are gone within minutes by themselves. It is
 // idempotent.
 func (s *Service) Forget(ctx context.Context, appID, openID string) error {
+	if err := s.o.Store.Distrust(ctx, appID, openID); err != nil {
+		return err
+	}
 	t, err := s.o.Store.Forget(ctx, appID, openID, s.o.TokenTTL+leeway)
 	if errors.Is(err, ErrUnauthorized) {
 		return nil

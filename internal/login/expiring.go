@@ -41,6 +41,14 @@ func (m *expiring[V]) put(now time.Time, key string, value V, gone time.Time) bo
 	return true
 }
 
+// extend lets an entry live until gone, and no shorter than before.
+func (m *expiring[V]) extend(key string, gone time.Time) {
+	if e, ok := m.entries[key]; ok && e.gone.Before(gone) {
+		e.gone = gone
+		m.entries[key] = e
+	}
+}
+
 func (m *expiring[V]) drop(key string) { delete(m.entries, key) }
 
 // sweep looks at n entries, in the map's random order.

@@ -17,9 +17,10 @@ const maxTickets = 100_000
 type Memory struct {
 	mu       sync.Mutex // guards all below; held only for the length of one step
 	tickets  *expiring[*memoryTicket]
-	byWeChat *expiring[string] // WeChat's ticket → id
-	byCode   *expiring[string] // hash of a one-time code → id
-	byPerson *expiring[string] // appid and openid → id claimed last
+	byWeChat *expiring[string]       // WeChat's ticket → id
+	byCode   *expiring[string]       // hash of a one-time code → id
+	byPerson *expiring[string]       // appid and openid → id claimed last
+	marks    *expiring[*memoryMarks] // appid and openid → how they log in
 	revoked  *expiring[struct{}]
 	events   *expiring[memoryEvent]
 }
@@ -49,6 +50,7 @@ func newMemory(max int) *Memory {
 		byWeChat: newExpiring[string](max),
 		byCode:   newExpiring[string](2 * max),
 		byPerson: newExpiring[string](max),
+		marks:    newExpiring[*memoryMarks](max),
 		revoked:  newExpiring[struct{}](max),
 		events:   newExpiring[memoryEvent](4 * max),
 	}
@@ -82,6 +84,7 @@ func newTicket(t Ticket) Ticket {
 	return Ticket{
 		ID: t.ID, WeChat: t.WeChat, Account: t.Account, AppID: t.AppID, State: Waiting,
 		SocketID: t.SocketID, Raw: t.Raw, ResumeHash: t.ResumeHash, Challenge: t.Challenge, Number: t.Number,
+		Browser: t.Browser, Agent: t.Agent, Network: t.Network,
 	}
 }
 
@@ -147,7 +150,8 @@ func (r *memoryTicket) claim(now, arrived time.Time, c Claim) (o Outcome, moved 
 		r.OpenID, r.UnionID, r.JTI, r.IssuedAt = c.OpenID, c.UnionID, newJTI(), now
 		r.Unioned = c.UnionID != ""
 		r.State, r.Reason = Done, "scan"
-		if c.Confirm {
+		r.Risk = c.Risk
+		if c.Confirm || c.Risk {
 			r.State, r.Reason = Claimed, ""
 			r.ExpiresAt = later(r.ExpiresAt, now.Add(confirmTime))
 		}

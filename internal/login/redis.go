@@ -29,6 +29,7 @@ type RedisOptions struct {
 //	<prefix>w:{<hash>}  the id behind WeChat's ticket
 //	<prefix>c:{<hash>}  the id behind a one-time code
 //	<prefix>p:{<hash>}  the id a person claimed last
+//	<prefix>k:{<hash>}  hash: how a person logs in, see Marks
 //	<prefix>r:{<jti>}   a token that was taken back
 //	<prefix>e:{<hash>}  hash: a pushed event, see Once
 //
@@ -78,7 +79,7 @@ func (r *Redis) Create(ctx context.Context, t Ticket, ttl time.Duration) (Ticket
 	}
 	a, err := r.step(ctx, stepCreate, r.ticketKey(t.ID), ttl, Grace+tail, t.ResumeHash,
 		"wx", t.WeChat, "acc", t.Account, "app", t.AppID, "sid", t.SocketID, "raw", flag(t.Raw),
-		"ch", t.Challenge, "num", t.Number)
+		"ch", t.Challenge, "num", t.Number, "br", t.Browser, "ag", t.Agent, "net", t.Network)
 	if err != nil {
 		return Ticket{}, err
 	}
@@ -113,8 +114,8 @@ func (r *Redis) Claim(ctx context.Context, c Claim) (Ticket, Outcome, error) {
 	defer cancel()
 	id, jti := c.Scene, newJTI()
 	run := func() (stepAnswer, error) {
-		return r.step(ctx, stepClaim, r.ticketKey(id), c.AppID, c.OpenID, c.UnionID, flag(c.Confirm),
-			c.age(), jti, Grace, confirmTime, tail)
+		return r.step(ctx, stepClaim, r.ticketKey(id), c.AppID, c.OpenID, c.UnionID, flag(c.Confirm || c.Risk),
+			c.age(), jti, Grace, confirmTime, tail, flag(c.Risk))
 	}
 	a, err := run()
 	if err == nil && a.outcome == string(OutcomeUnknown) && c.WeChat != "" {
@@ -243,6 +244,10 @@ func (r *Redis) revokedKey(j string) string { return r.prefix + "r:{" + j + "}" 
 func (r *Redis) eventKey(k string) string   { return r.prefix + "e:{" + short(k) + "}" }
 func (r *Redis) personKey(appID, openID string) string {
 	return r.prefix + "p:{" + person(appID, openID) + "}"
+}
+
+func (r *Redis) marksKey(appID, openID string) string {
+	return r.prefix + "k:{" + person(appID, openID) + "}"
 }
 
 func short(s string) string {

@@ -102,6 +102,7 @@ func (r *Redis) Finish(ctx context.Context, key string, reply []byte, ttl time.D
 	return err
 }
 
+// event runs a step on a pushed event.
 func (r *Redis) event(ctx context.Context, s *redis.Script, key string, args ...any) (stage, reply string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
 	defer cancel()

@@ -174,3 +174,28 @@ func need(t *testing.T, program string) {
 	}
 	t.Skipf("SKIPPED: %s is not installed", program)
 }
+
+// keys are all that this fixture's store has in Redis.
+func (s *fixture) keys(t *testing.T) (keys []string) {
+	t.Helper()
+	each := func(ctx context.Context, c *redis.Client) error {
+		some, err := c.Keys(ctx, s.prefix+"*").Result()
+		keys = append(keys, some...)
+		return err
+	}
+	var err error
+	if c, ok := s.rdb.(*redis.ClusterClient); ok {
+		var mu sync.Mutex // masters are asked side by side
+		err = c.ForEachMaster(t.Context(), func(ctx context.Context, c *redis.Client) error {
+			mu.Lock()
+			defer mu.Unlock()
+			return each(ctx, c)
+		})
+	} else {
+		err = each(t.Context(), s.rdb.(*redis.Client))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return keys
+}

@@ -27,6 +27,8 @@ var (
 	stepExchange  = script(exchangeLua)
 	stepRevoke    = script(revokeLua)
 	stepForget    = script(forgetLua)
+	stepWeigh     = script(weighLua)
+	stepTrust     = script(trustLua)
 	stepOnce      = script(onceLua)
 	stepFinish    = script(finishLua)
 )
@@ -60,6 +62,10 @@ var (
 	revokeLua string
 	//go:embed lua/forget.lua
 	forgetLua string
+	//go:embed lua/weigh.lua
+	weighLua string
+	//go:embed lua/trust.lua
+	trustLua string
 	//go:embed lua/once.lua
 	onceLua string
 	//go:embed lua/finish.lua
@@ -145,6 +151,7 @@ func (a stepAnswer) ticket(id string) (Ticket, error) {
 		OpenID: f["oid"], UnionID: f["uid"], Unioned: f["uset"] == "1", JTI: f["jti"], IssuedAt: timeOf(f["iat"]),
 		CreatedAt: timeOf(f["cre"]), ExpiresAt: timeOf(f["exp"]),
 		Delivered: f["del"] == "1", Number: f["num"], Reason: f["why"],
+		Browser: f["br"], Agent: f["ag"], Network: f["net"], Risk: f["risk"] == "1",
 		Exchanged: f["xat"] != "", Revoked: f["rev"] == "1", Now: a.now, Moved: a.moved,
 	}, nil
 }

@@ -42,7 +42,7 @@ type UnionIDs interface {
 }
 
 // Counter counts what happened. metric is one of "attempt" (an attempt ended;
-// reason why), "claim", "unionid", "exchange" and "spool"; reasons are few and
+// reason why), "claim", "confirm", "unionid", "exchange" and "spool"; reasons are few and
 // constant.
 type Counter interface {
 	Count(metric, account, reason string)
@@ -107,6 +107,9 @@ type StartRequest struct {
 	SocketID  string
 	Raw       bool   // the socket is a raw /ws/signup one
 	Challenge string // PKCE S256, "" when the token goes over the socket
+	Browser   string // stands for the browser, "" when unknown; see Ticket
+	Agent     string // what kind it is, as people read it
+	Network   string // where it is, no single address
 	Typed     bool   // the page can show a code to type where no QR code can be made
 	Replaces  string // id of the ticket this one takes the place of, "" when none
 }
@@ -145,6 +148,7 @@ func (s *Service) Start(ctx context.Context, r StartRequest) (Started, error) {
 		ID: scene, WeChat: qr.Ticket, Account: r.Account, AppID: qr.AppID,
 		SocketID: r.SocketID, Raw: r.Raw,
 		ResumeHash: hash(secret), Challenge: r.Challenge, Number: newNumber(),
+		Browser: r.Browser, Agent: r.Agent, Network: r.Network,
 	}, qr.Life)
 	if err != nil {
 		return Started{}, fmt.Errorf("login: start: %w", err)

@@ -49,6 +49,7 @@ type spoolLine struct {
 	OpenID  string `json:"openid"`
 	UnionID string `json:"unionid,omitempty"`
 	Confirm bool   `json:"confirm,omitempty"`
+	Risk    bool   `json:"risk,omitempty"`
 	At      int64  `json:"at"` // ms
 }
 
@@ -236,7 +237,7 @@ func (s *Spool) cut(to int64) error {
 
 // A line is the CRC-32 of its JSON in hex, a space, the JSON.
 func formatSpoolLine(c Claim) []byte {
-	text, err := json.Marshal(spoolLine{c.AppID, c.Scene, c.WeChat, c.OpenID, c.UnionID, c.Confirm, c.At.UnixMilli()})
+	text, err := json.Marshal(spoolLine{c.AppID, c.Scene, c.WeChat, c.OpenID, c.UnionID, c.Confirm, c.Risk, c.At.UnixMilli()})
 	if err != nil {
 		panic(err) // strings and numbers always encode
 	}
@@ -256,5 +257,5 @@ func parseSpoolLine(line []byte) (Claim, bool) {
 	if json.Unmarshal(text, &l) != nil {
 		return Claim{}, false
 	}
-	return Claim{l.AppID, l.Scene, l.WeChat, l.OpenID, l.UnionID, l.Confirm, time.UnixMilli(l.At)}, true
+	return Claim{l.AppID, l.Scene, l.WeChat, l.OpenID, l.UnionID, l.Confirm, l.Risk, time.UnixMilli(l.At)}, true
 }

@@ -53,6 +53,10 @@ type Ticket struct {
 	ExpiresAt  time.Time
 	Delivered  bool
 	Number     string // two digits to match, when a confirm step is on
+	Browser    string // stands for the browser that shows the code; "" when unknown
+	Agent      string // that browser's kind, as people read it
+	Network    string // the network it is in, no single address
+	Risk       bool   // claimed under the rule of Claim.Risk
 	Reason     string // why a terminal state was reached, for metrics
 
 	Exchanged bool      // its one-time code was spent
@@ -114,6 +118,7 @@ type Claim struct {
 	OpenID  string
 	UnionID string    // when the account knows it
 	Confirm bool      // a confirm step is required: waiting → claimed instead of done
+	Risk    bool      // a confirm step is required if the login is unusual: see Service.weigh
 	At      time.Time // when the event arrived here; a spooled claim is judged by it
 }
 
@@ -166,8 +171,16 @@ type Store interface {
 	// any more, and its jti answers Revoked for ttl.
 	Revoke(ctx context.Context, id, openID string, ttl time.Duration) (Ticket, error)
 	// Forget removes the person from the ticket they claimed last, and the way that
-	// leads to it. A claimed ticket becomes denied, a done one is revoked.
+	// leads to it. A claimed ticket becomes denied, a done one is revoked. See Distrust
+	// for the rest.
 	Forget(ctx context.Context, appID, openID string, ttl time.Duration) (Ticket, error)
+	// Weigh tells what is unusual about a login of a person, or "": see Unusual. It
+	// also counts the login among the person's latest, once however often it is asked.
+	Weigh(ctx context.Context, appID, openID string, m Marks) (Unusual, error)
+	// Trust remembers the marks of a login that was the person's own.
+	Trust(ctx context.Context, appID, openID string, m Marks) error
+	// Distrust forgets all that Weigh and Trust remember of a person. Idempotent.
+	Distrust(ctx context.Context, appID, openID string) error
 	// Revoked reports whether the token with this jti was taken back.
 	Revoked(ctx context.Context, jti string) (bool, error)
 }

@@ -1,5 +1,5 @@
 -- ARGV: 2 appid, 3 openid, 4 unionid, 5 confirm, 6 age of the event, 7 jti if it wins,
---       8 grace, 9 time to confirm, 10 tail
+--       8 grace, 9 time to confirm, 10 tail, 11 risk
 if not alive() then return answer('unknown') end
 if get('app') ~= ARGV[2] then return answer('foreign') end
 local state, openid = get('st'), get('oid')
@@ -13,6 +13,7 @@ if state == 'waiting' or (state == 'expired' and openid == '') then
   end
   set('oid', ARGV[3], 'uid', ARGV[4], 'jti', ARGV[7], 'iat', ms(now))
   if ARGV[4] ~= '' then set('uset', '1') end
+  set('risk', ARGV[11])
   if ARGV[5] == '1' then
     move('claimed', '')
     set('exp', ms(math.max(num('exp'), now + ARGV[9])))
