@@ -45,15 +45,14 @@ type Account struct {
 	IPPolicy IPPolicy
 }
 
-// ConfirmPolicy is when a person is asked whether the login is theirs: before it
-// with ConfirmAlways and, where it is unusual, with ConfirmRisk; never with
-// ConfirmOff. A login that ConfirmRisk lets pass is told to the person afterwards.
+// ConfirmPolicy is when a person is asked whether a login is theirs.
 type ConfirmPolicy string
 
+// Who is not asked under ConfirmRisk is told of the login afterwards.
 const (
-	ConfirmOff    ConfirmPolicy = "off"
-	ConfirmRisk   ConfirmPolicy = "risk"
-	ConfirmAlways ConfirmPolicy = "always"
+	ConfirmOff    ConfirmPolicy = "off"    // never
+	ConfirmRisk   ConfirmPolicy = "risk"   // where it is unusual: login.Unusual
+	ConfirmAlways ConfirmPolicy = "always" // before every login
 )
 
 // account is an Account ready to serve.
