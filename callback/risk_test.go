@@ -1,6 +1,7 @@
 package callback_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -64,7 +65,7 @@ func TestAbuse38ThePhoneIsToldWhoAsks(t *testing.T) {
 		if ticket := state(t, store, s); !ticket.Revoked {
 			t.Errorf("%q: %+v", no, ticket)
 		}
-		if revoked, err := store.Revoked(t.Context(), done.JTI); err != nil || !revoked {
+		if revoked, err := store.Revoked(t.Context(), 100); err != nil || !slices.Contains(revoked, done.JTI) {
 			t.Errorf("its token: %v, %v", revoked, err)
 		}
 	}

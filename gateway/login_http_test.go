@@ -22,9 +22,10 @@ import (
 // site is a login over real HTTP.
 type site struct {
 	*loginNamespace
-	url   string
-	store login.Store
-	codes *codeMaker
+	url    string
+	issuer *login.Issuer
+	store  login.Store
+	codes  *codeMaker
 }
 
 func newSite(t *testing.T, change func(*Config)) *site {
@@ -45,7 +46,7 @@ func newSite(t *testing.T, change func(*Config)) *site {
 	io := socketio.NewServer(&socketio.Options{Logger: log})
 	m := newMetrics(func() float64 { return 0 })
 	def := &account{Account: Account{Name: "default"}}
-	s := &site{store: login.NewMemory(), codes: &codeMaker{}}
+	s := &site{issuer: issuer, store: login.NewMemory(), codes: &codeMaker{}}
 	s.loginNamespace = newLoginNamespace(loginDeps{
 		io: io, cfg: cfg, admit: newAdmission(cfg, m), metrics: m, log: log,
 		accounts: &accounts{list: []*account{def}, byName: map[string]*account{"": def, "default": def}},

@@ -28,11 +28,12 @@ type loginDeps struct {
 // truth: this replica keeps only which of its sockets waits for which ticket.
 type loginNamespace struct {
 	loginDeps
-	service   *login.Service
-	namespace *socketio.Namespace
-	attempts  attempts
-	tasks     taskGroup // deliveries and looks at single tickets
-	raw       rawSockets
+	service     *login.Service
+	namespace   *socketio.Namespace
+	attempts    attempts
+	tasks       taskGroup // deliveries and looks at single tickets
+	raw         rawSockets
+	revocations revocations
 
 	perSocket  *keyedRate[string]
 	perBrowser *keyedRate[string]
@@ -74,9 +75,10 @@ func (n *loginNamespace) use(s *login.Service) {
 	})
 }
 
-// register adds POST /login/exchange and /ws/signup.
+// register adds POST /login/exchange, GET /login/revoked and /ws/signup.
 func (n *loginNamespace) register(e *echo.Echo) {
 	e.Any("/login/exchange", mount(n.admit.origins.middleware(http.HandlerFunc(n.exchange))))
+	e.GET("/login/revoked", mount(http.HandlerFunc(n.revoked)))
 	e.Any("/ws/signup", mount(n.admit.middleware(http.HandlerFunc(n.signup), isUpgrade)))
 }
 

@@ -56,6 +56,12 @@ func (s *Service) Deny(ctx context.Context, appID, openID string) (Ticket, Outco
 	return t, OutcomeDenied, nil
 }
 
+// Revoked lists the jti of every token that was taken back before its end, at most
+// so many: for services that verify tokens.
+func (s *Service) Revoked(ctx context.Context, most int) ([]string, error) {
+	return s.o.Store.Revoked(ctx, most)
+}
+
 func (s *Service) confirm(ctx context.Context, t Ticket, openID string, ok bool) (Ticket, Outcome, error) {
 	t, outcome, err := s.o.Store.Confirm(ctx, t.ID, openID, ok)
 	if err != nil {

@@ -49,6 +49,16 @@ func (m *expiring[V]) extend(key string, gone time.Time) {
 	}
 }
 
+// live lists keys, at most so many, in no order.
+func (m *expiring[V]) live(now time.Time, most int) (keys []string) {
+	for key, e := range m.entries {
+		if now.Before(e.gone) && len(keys) < most {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
 func (m *expiring[V]) drop(key string) { delete(m.entries, key) }
 
 // sweep looks at n entries, in the map's random order.

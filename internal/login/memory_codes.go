@@ -124,9 +124,8 @@ func (m *Memory) Forget(_ context.Context, appID, openID string, ttl time.Durati
 }
 
 // Revoked implements Store.
-func (m *Memory) Revoked(_ context.Context, jti string) (bool, error) {
+func (m *Memory) Revoked(_ context.Context, most int) ([]string, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	_, ok := m.revoked.get(time.Now(), jti)
-	return ok, nil
+	return m.revoked.live(time.Now(), most), nil
 }

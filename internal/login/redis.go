@@ -30,8 +30,8 @@ type RedisOptions struct {
 //	<prefix>c:{<hash>}  the id behind a one-time code
 //	<prefix>p:{<hash>}  the id a person claimed last
 //	<prefix>k:{<hash>}  hash: how a person logs in, see Marks
-//	<prefix>r:{<jti>}   a token that was taken back
 //	<prefix>e:{<hash>}  hash: a pushed event, see Once
+//	<prefix>revoked     sorted set: tokens that were taken back, by when they end
 //
 // Every key expires by itself. Every operation ends within 2 s, and what the
 // server says wrong is wrapped in ErrStoreUnavailable. Safe for concurrent use.
@@ -240,7 +240,7 @@ func (r *Redis) lookup(ctx context.Context, key string) (id string, err error) {
 func (r *Redis) ticketKey(id string) string { return r.prefix + "t:{" + id + "}" }
 func (r *Redis) wechatKey(t string) string  { return r.prefix + "w:{" + short(t) + "}" }
 func (r *Redis) codeKey(h string) string    { return r.prefix + "c:{" + short(h) + "}" }
-func (r *Redis) revokedKey(j string) string { return r.prefix + "r:{" + j + "}" }
+func (r *Redis) revokedKey() string         { return r.prefix + "revoked" }
 func (r *Redis) eventKey(k string) string   { return r.prefix + "e:{" + short(k) + "}" }
 func (r *Redis) personKey(appID, openID string) string {
 	return r.prefix + "p:{" + person(appID, openID) + "}"

@@ -2,7 +2,6 @@ package login
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -42,8 +41,7 @@ func (r *Redis) Revoke(ctx context.Context, id, openID string, ttl time.Duration
 	if err != nil {
 		return Ticket{}, err
 	}
-	err = r.try(ctx, func() error { return r.rdb.Set(ctx, r.revokedKey(t.JTI), "1", ttl).Err() })
-	return t, err
+	return t, r.takeBack(ctx, t.JTI, ttl)
 }
 
 // Forget implements Store.
@@ -59,27 +57,30 @@ func (r *Redis) Forget(ctx context.Context, appID, openID string, ttl time.Durat
 	if err != nil {
 		return Ticket{}, err
 	}
-	err = r.try(ctx, func() error {
-		pipe := r.rdb.Pipeline()
-		if t.Revoked {
-			pipe.Set(ctx, r.revokedKey(t.JTI), "1", ttl)
+	if t.Revoked {
+		if err := r.takeBack(ctx, t.JTI, ttl); err != nil {
+			return Ticket{}, err
 		}
-		pipe.Del(ctx, index)
-		_, err := pipe.Exec(ctx)
-		return err
+	}
+	return t, r.try(ctx, func() error { return r.rdb.Del(ctx, index).Err() })
+}
+
+// takeBack lists a token as revoked.
+func (r *Redis) takeBack(ctx context.Context, jti string, ttl time.Duration) error {
+	return r.try(ctx, func() error {
+		return stepTakeBack.Run(ctx, r.rdb, []string{r.revokedKey()}, r.args([]any{jti, ttl})...).Err()
 	})
-	return t, err
 }
 
 // Revoked implements Store.
-func (r *Redis) Revoked(ctx context.Context, jti string) (bool, error) {
+func (r *Redis) Revoked(ctx context.Context, most int) (jtis []string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
 	defer cancel()
-	_, err := r.lookup(ctx, r.revokedKey(jti))
-	if errors.Is(err, ErrUnauthorized) {
-		return false, nil
-	}
-	return err == nil, err
+	err = r.try(ctx, func() error {
+		jtis, err = stepRevoked.Run(ctx, r.rdb, []string{r.revokedKey()}, r.args([]any{most})...).StringSlice()
+		return err
+	})
+	return jtis, err
 }
 
 // Once implements Store.

@@ -26,6 +26,8 @@ var (
 	stepPutCode   = script(putCodeLua)
 	stepExchange  = script(exchangeLua)
 	stepRevoke    = script(revokeLua)
+	stepTakeBack  = script(takeBackLua)
+	stepRevoked   = script(revokedLua)
 	stepForget    = script(forgetLua)
 	stepWeigh     = script(weighLua)
 	stepTrust     = script(trustLua)
@@ -60,6 +62,10 @@ var (
 	exchangeLua string
 	//go:embed lua/revoke.lua
 	revokeLua string
+	//go:embed lua/takeback.lua
+	takeBackLua string
+	//go:embed lua/revoked.lua
+	revokedLua string
 	//go:embed lua/forget.lua
 	forgetLua string
 	//go:embed lua/weigh.lua

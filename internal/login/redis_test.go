@@ -174,7 +174,7 @@ func TestRedisAway(t *testing.T) {
 		"PutCode":   func() error { return store.PutCode(ctx, "a", "h", time.Minute) },
 		"Exchange":  func() error { _, err := store.Exchange(ctx, "h", "c"); return err },
 		"Revoke":    func() error { _, err := store.Revoke(ctx, "a", "o", time.Minute); return err },
-		"Revoked":   func() error { _, err := store.Revoked(ctx, "j"); return err },
+		"Revoked":   func() error { _, err := store.Revoked(ctx, 9); return err },
 		"Forget":    func() error { _, err := store.Forget(ctx, "a", "o", time.Minute); return err },
 		"Once":      func() error { _, _, err := store.Once(ctx, "k", time.Second); return err },
 		"Finish":    func() error { return store.Finish(ctx, "k", nil, time.Second) },

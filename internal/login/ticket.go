@@ -168,7 +168,7 @@ type Store interface {
 	// typed number or a "not me" is about. ErrUnauthorized when there is none.
 	Last(ctx context.Context, appID, openID string) (Ticket, error)
 	// Revoke takes back a done ticket whose openID fits: nothing is minted for it
-	// any more, and its jti answers Revoked for ttl.
+	// any more, and its jti is listed by Revoked for ttl.
 	Revoke(ctx context.Context, id, openID string, ttl time.Duration) (Ticket, error)
 	// Forget removes the person from the ticket they claimed last, and the way that
 	// leads to it. A claimed ticket becomes denied, a done one is revoked. See Distrust
@@ -181,8 +181,9 @@ type Store interface {
 	Trust(ctx context.Context, appID, openID string, m Marks) error
 	// Distrust forgets all that Weigh and Trust remember of a person. Idempotent.
 	Distrust(ctx context.Context, appID, openID string) error
-	// Revoked reports whether the token with this jti was taken back.
-	Revoked(ctx context.Context, jti string) (bool, error)
+	// Revoked lists the tokens that were taken back and would still be valid, by jti,
+	// at most so many.
+	Revoked(ctx context.Context, most int) ([]string, error)
 }
 
 // WebhookStage says what is known of a pushed event.
