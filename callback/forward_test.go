@@ -176,7 +176,7 @@ func TestASlowUpstreamDoesNotHoldUpLogins(t *testing.T) {
 }
 
 // Everything is slow at once, and WeChat still has its answer in time.
-func TestTheAnswerComesWithin4500ms(t *testing.T) {
+func TestG9TheAnswerComesWithin4500ms(t *testing.T) {
 	t.Parallel()
 	for name, body := range map[string]string{"a text": text(alice, "hello", 1), "a login": scan(alice)} {
 		synctest.Test(t, func(t *testing.T) {
@@ -205,7 +205,7 @@ func TestTheAnswerComesWithin4500ms(t *testing.T) {
 }
 
 // A body that trickles in is given up after three seconds (slow loris).
-func TestASlowBodyIsGivenUp(t *testing.T) {
+func TestAbuse31ASlowBodyIsGivenUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, nil)

@@ -144,7 +144,7 @@ func TestPhrasesAreConfigurable(t *testing.T) {
 }
 
 // Race 6: two persons, one code.
-func TestTheSecondPersonIsToldThatTheCodeWasUsed(t *testing.T) {
+func TestRace06TheSecondPersonIsToldThatTheCodeWasUsed(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
 	if got := r.send(secure(scan(alice))); got.body != "success" {
@@ -265,7 +265,7 @@ func (p *people) Forget(_ context.Context, app, openID string) error {
 	return nil
 }
 
-func TestWhoUnfollowsIsForgotten(t *testing.T) {
+func TestRace18WhoUnfollowsIsForgotten(t *testing.T) {
 	t.Parallel()
 	revoke := func(name string) string {
 		return strings.Replace(event("platformSender", name, "", time.Now()), "</xml>",
@@ -295,7 +295,7 @@ func TestWhoUnfollowsIsForgotten(t *testing.T) {
 }
 
 // Abuse 44 and 42: nothing secret, no openid and no address in log or answer.
-func TestLogsAndAnswersLeakNothing(t *testing.T) {
+func TestAbuse36LogsAndAnswersLeakNothing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p := &people{fail: 1}

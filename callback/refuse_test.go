@@ -63,7 +63,7 @@ func with(r *http.Request, change func(url.Values)) *http.Request {
 
 // Abuse 29: whatever is not WeChat's gets one and the same answer, and no reason
 // in it (no padding oracle).
-func TestEveryForgedPushGetsTheSameEmpty403(t *testing.T) {
+func TestAbuse29EveryForgedPushGetsTheSameEmpty403(t *testing.T) {
 	t.Parallel()
 	long := binary.BigEndian.AppendUint32(make([]byte, 16), 0xfffffff0)
 	k, err := wechat.ParseAESKey("OtherKeyOtherKeyOtherKeyOtherKeyOtherKeyOth")
@@ -122,7 +122,7 @@ func TestEveryForgedPushGetsTheSameEmpty403(t *testing.T) {
 
 // The mode is pinned: a plain account takes nothing that says it is encrypted,
 // or the flag would decide which check applies.
-func TestAPlainAccountTakesNoEncryptedPush(t *testing.T) {
+func TestAbuse29APlainAccountTakesNoEncryptedPush(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, plain)
 	flagged := with(request(scan(alice), time.Now()), func(q url.Values) {
@@ -158,7 +158,7 @@ func TestAPushForAnotherAccountIsRefused(t *testing.T) {
 }
 
 // Abuse 32: what is signed but cannot be read is 400, and nobody panics.
-func TestJunkXMLIs400(t *testing.T) {
+func TestAbuse32JunkXMLIs400(t *testing.T) {
 	t.Parallel()
 	good := scan(alice)
 	cases := map[string]string{
@@ -211,7 +211,7 @@ func TestJunkXMLIs400(t *testing.T) {
 }
 
 // Abuse 33: who is meant stands in the signed XML only.
-func TestTheQueryNamesNobody(t *testing.T) {
+func TestAbuse33TheQueryNamesNobody(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
 	// request() puts bob into ?openid=; the scan is alice's.
@@ -237,7 +237,7 @@ func TestTheQueryNamesNobody(t *testing.T) {
 }
 
 // F22: our clock or WeChat's may be off by up to five minutes, to the second.
-func TestTheFreshnessWindow(t *testing.T) {
+func TestAbuse30TheFreshnessWindow(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1767225675, 0)
 	for offset, want := range map[time.Duration]int{
@@ -255,7 +255,7 @@ func TestTheFreshnessWindow(t *testing.T) {
 	}
 }
 
-func TestBodiesOver64KiBAre413(t *testing.T) {
+func TestAbuse31BodiesOver64KiBAre413(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
 	big := "<xml>" + strings.Repeat(" ", 64<<10) + "</xml>"
@@ -284,7 +284,7 @@ func (f failingReader) Read([]byte) (int, error) {
 }
 
 // Abuse 31: a flood costs its own budget only.
-func TestAFloodOfForgeriesLeavesWeChatAlone(t *testing.T) {
+func TestAbuse31AFloodOfForgeriesLeavesWeChatAlone(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, func(o *callback.Options) { o.Limits.PerSecond = 10 })
@@ -306,7 +306,7 @@ func TestAFloodOfForgeriesLeavesWeChatAlone(t *testing.T) {
 	})
 }
 
-func TestAFloodOfSignedPushesQueuesThenSheds(t *testing.T) {
+func TestAbuse31AFloodOfSignedPushesQueuesThenSheds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, func(o *callback.Options) { o.Limits.PerSecond = 10 })
@@ -329,7 +329,7 @@ func TestAFloodOfSignedPushesQueuesThenSheds(t *testing.T) {
 	})
 }
 
-func TestTheBulkheadIsBounded(t *testing.T) {
+func TestAbuse31TheBulkheadIsBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, func(o *callback.Options) { o.Limits.InFlight = 2 })

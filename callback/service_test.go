@@ -119,7 +119,7 @@ func TestTheWholeLogin(t *testing.T) {
 
 // F31 and F34: late, refreshed, closed and unknown codes have their words, and
 // give nothing.
-func TestCodesThatAreOver(t *testing.T) {
+func TestF31CodesThatAreOver(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r, service, store := newLogin(t, false, nil)
@@ -155,7 +155,7 @@ func TestCodesThatAreOver(t *testing.T) {
 }
 
 // Abuse 38: with the confirm step a scan alone gives nothing.
-func TestTheConfirmStep(t *testing.T) {
+func TestAbuse38TheConfirmStep(t *testing.T) {
 	t.Parallel()
 	for _, right := range []bool{true, false} {
 		r, service, store := newLogin(t, false, func(o *callback.Options) { o.Accounts[0].Confirm = callback.ConfirmAlways })

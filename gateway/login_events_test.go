@@ -235,7 +235,7 @@ func TestFailures(t *testing.T) {
 	})
 }
 
-func TestLimitOfQRCodes(t *testing.T) {
+func TestAbuse35LimitOfQRCodes(t *testing.T) {
 	six := func(c *Config, _ *login.ServiceOptions) { c.LimitQRCodesSocket = Rate{N: 6, Per: time.Minute} }
 	inLogin(t, 1, six, func(t *testing.T, rs []*replica) {
 		p := rs[0].page(t)
@@ -274,7 +274,7 @@ func TestFloodOfEventsIsRefusedAndEnds(t *testing.T) {
 }
 
 // A thief who photographed the screen has the ticket and nothing else.
-func TestTicketWithoutSecretBindsNobody(t *testing.T) {
+func TestAbuse34TicketWithoutSecretBindsNobody(t *testing.T) {
 	inLogin(t, 1, nil, func(t *testing.T, rs []*replica) {
 		r, p, thief := rs[0], rs[0].page(t), rs[0].page(t)
 		q := p.qrcode()

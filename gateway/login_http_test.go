@@ -116,7 +116,7 @@ func exchangeBody(code, verifier string) string {
 	return string(text)
 }
 
-func TestExchange(t *testing.T) {
+func TestAbuse37Exchange(t *testing.T) {
 	s := newSite(t, func(c *Config) { c.Cookie = "session" })
 	code := s.code(t)
 	refused := func(name string, status int, want, body string, header ...string) {

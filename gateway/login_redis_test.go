@@ -114,7 +114,7 @@ func redisReplica(t *testing.T, addr string) *replica {
 
 // Row 36 of RELIABILITY.md §4, even without a challenge: what passes through Redis
 // while pages of one replica are logged in by webhooks of another.
-func TestNoTokenPassesThroughRedis(t *testing.T) {
+func TestAbuse36NoTokenPassesThroughRedis(t *testing.T) {
 	server := startRedis(t)
 	conn, err := net.Dial("tcp", server.addr())
 	if err != nil {

@@ -359,7 +359,7 @@ func TestRace21ClocksDiffer(t *testing.T) {
 	})
 }
 
-func TestRace40CancelAgainstScan(t *testing.T) { // RELIABILITY.md §4, row 40
+func TestAbuse40CancelAgainstScan(t *testing.T) { // RELIABILITY.md §4, row 40
 	eachStore(t, func(t *testing.T, s *fixture) {
 		r := newRig(t, s, nil)
 		for range 50 {
@@ -391,7 +391,7 @@ func TestF34ClosedPageIsToldToTheScanner(t *testing.T) {
 	})
 }
 
-func TestTicketAloneGivesNothing(t *testing.T) { // RELIABILITY.md §4, row 34
+func TestAbuse34TicketAloneGivesNothing(t *testing.T) { // RELIABILITY.md §4, row 34
 	eachStore(t, func(t *testing.T, s *fixture) {
 		r := newRig(t, s, nil)
 		a := r.start(t, login.StartRequest{})

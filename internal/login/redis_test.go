@@ -186,7 +186,7 @@ func TestRedisAway(t *testing.T) {
 }
 
 // RELIABILITY.md §4, row 36: what passes through Redis over many logins.
-func TestRedisTrafficHoldsNoSecret(t *testing.T) {
+func TestAbuse36RedisTrafficHoldsNoSecret(t *testing.T) {
 	logins := 1000
 	if testing.Short() {
 		logins = 50

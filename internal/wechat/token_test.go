@@ -123,7 +123,7 @@ func all(clients []*wechat.Client, n int, f func(*wechat.Client)) {
 }
 
 // F29: three replicas with fifty logins each ask once.
-func TestTheClusterAsksForOneToken(t *testing.T) {
+func TestF29TheClusterAsksForOneToken(t *testing.T) {
 	t.Parallel()
 	caches(t, func(t *testing.T, s *stableToken, clients []*wechat.Client) {
 		s.slow = 100 * time.Millisecond
@@ -139,7 +139,7 @@ func TestTheClusterAsksForOneToken(t *testing.T) {
 }
 
 // F28: a token that dies is refreshed once for all.
-func TestADeadTokenIsRefreshedOnceForAll(t *testing.T) {
+func TestRace22F28ADeadTokenIsRefreshedOnceForAll(t *testing.T) {
 	t.Parallel()
 	caches(t, func(t *testing.T, s *stableToken, clients []*wechat.Client) {
 		all(clients, 1, func(c *wechat.Client) { _ = create(c) })
@@ -295,7 +295,7 @@ func TestAFailedRefreshAheadIsNobodysError(t *testing.T) {
 
 // WECHAT.md §1.2: never a loop, however WeChat insists that the token is bad,
 // and force_refresh only when a normal call does not cure.
-func TestAnIncurableTokenIsNoStorm(t *testing.T) {
+func TestF28AnIncurableTokenIsNoStorm(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newStableToken()
