@@ -64,21 +64,6 @@ func TestLoginOfAPageThatAcknowledges(t *testing.T) {
 	})
 }
 
-func TestRace24AcknowledgedAndGoneAtOnceIsDelivered(t *testing.T) {
-	inLogin(t, 1, nil, func(t *testing.T, rs []*replica) {
-		r, p := rs[0], rs[0].page(t)
-		ticket, _ := r.scan(t, p.qrcode(), "ana")
-		p.expectState(login.Done)
-		_, m := expect[string](p, "token")
-		m.Ack()
-		p.Disconnect()
-		time.Sleep(time.Second)
-		if got, _ := r.service.Ticket(t.Context(), ticket.ID); !got.Delivered {
-			t.Error("its last word, the acknowledgement, was lost")
-		}
-	})
-}
-
 func TestTokenOfALostSocketIsSentAgain(t *testing.T) {
 	inLogin(t, 1, nil, func(t *testing.T, rs []*replica) {
 		r, p := rs[0], rs[0].page(t)
@@ -133,35 +118,6 @@ func TestHalfOpenSocketDoesNotCountOnceResumed(t *testing.T) {
 			t.Error("the old socket counted")
 		}
 		p.Disconnected()
-	})
-}
-
-func TestRace03HintFromAnotherReplica(t *testing.T) {
-	inLogin(t, 2, nil, func(t *testing.T, rs []*replica) {
-		p := rs[0].page(t)
-		q := p.qrcode()
-		began := time.Now()
-		rs[1].scan(t, q, "ana")
-		p.expectState(login.Done)
-		expect[string](p, "token")
-		if took := time.Since(began); took != 0 {
-			t.Errorf("the hint took %v", took)
-		}
-	})
-}
-
-func TestRace03LostHintCostsASecond(t *testing.T) {
-	inLogin(t, 2, nil, func(t *testing.T, rs []*replica) {
-		rs[0].drop.Store(true)
-		p := rs[0].page(t)
-		q := p.qrcode()
-		began := time.Now()
-		rs[1].scan(t, q, "ana")
-		p.expectState(login.Done)
-		expect[string](p, "token")
-		if took := time.Since(began); took > time.Second {
-			t.Errorf("found after %v", took)
-		}
 	})
 }
 

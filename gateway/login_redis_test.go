@@ -82,7 +82,7 @@ func (s *redisServer) start() {
 }
 
 // redisReplica is a replica whose store and adapter are in Redis.
-func redisReplica(t *testing.T, addr string) *replica {
+func redisReplica(t *testing.T, addr string, change func(*Config, *login.ServiceOptions)) *replica {
 	t.Helper()
 	rdb, err := newRedis([]string{"redis://" + addr}, slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -101,7 +101,11 @@ func redisReplica(t *testing.T, addr string) *replica {
 	log := slog.New(slog.DiscardHandler)
 	r := &replica{store: &faulty{Store: store}, codes: &codeMaker{}}
 	r.server = sockettest.NewServer(t, &socketio.Options{Logger: log, NewAdapter: adapter.Redis(rdb, &adapter.RedisOptions{Logger: log})})
-	r.build(t, loginConfig(), login.ServiceOptions{Spool: spool})
+	cfg, o := loginConfig(), login.ServiceOptions{Spool: spool}
+	if change != nil {
+		change(cfg, &o)
+	}
+	r.build(t, cfg, o)
 	ctx, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { r.service.Run(ctx) })
@@ -126,7 +130,7 @@ func TestAbuse36NoTokenPassesThroughRedis(t *testing.T) {
 	var reading sync.WaitGroup
 	reading.Go(func() { io.Copy(&capture, bufio.NewReader(conn)) })
 
-	here, there := redisReplica(t, server.addr()), redisReplica(t, server.addr())
+	here, there := redisReplica(t, server.addr(), nil), redisReplica(t, server.addr(), nil)
 	var secrets []string
 	for range 100 {
 		p := here.page(t)
@@ -156,7 +160,7 @@ func TestAbuse36NoTokenPassesThroughRedis(t *testing.T) {
 // away and after; nobody is lost.
 func TestF1RedisIsKilledAndComesBack(t *testing.T) {
 	server := startRedis(t)
-	here, there := redisReplica(t, server.addr()), redisReplica(t, server.addr())
+	here, there := redisReplica(t, server.addr(), nil), redisReplica(t, server.addr(), nil)
 	const logins = 30
 	pages, codes := make([]page, logins), make([]qrcodeAnswer, logins)
 	for i := range pages {

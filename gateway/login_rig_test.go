@@ -48,6 +48,15 @@ func (m *codeMaker) Create(_ context.Context, account, scene string, life time.D
 type faulty struct {
 	login.Store
 	away, lost atomic.Bool
+	created    func(login.Ticket) // between the store's step and its answer
+}
+
+func (f *faulty) Create(ctx context.Context, t login.Ticket, ttl time.Duration) (login.Ticket, error) {
+	t, err := f.Store.Create(ctx, t, ttl)
+	if err == nil && f.created != nil {
+		f.created(t)
+	}
+	return t, err
 }
 
 func (f *faulty) GetMany(ctx context.Context, ids []string) ([]login.Ticket, error) {
@@ -88,6 +97,20 @@ func inLogin(t *testing.T, n int, change func(*Config, *login.ServiceOptions), f
 		rs := make([]*replica, n)
 		for i := range rs {
 			rs[i] = newReplica(t, store, rs, change)
+		}
+		f(t, rs)
+	})
+}
+
+// eachLogin runs f against replicas with each store: the one in memory, in a bubble,
+// and Redis, with its adapter and in real time.
+func eachLogin(t *testing.T, n int, change func(*Config, *login.ServiceOptions), f func(t *testing.T, rs []*replica)) {
+	t.Run("memory", func(t *testing.T) { inLogin(t, n, change, f) })
+	t.Run("redis", func(t *testing.T) {
+		server := startRedis(t)
+		rs := make([]*replica, n)
+		for i := range rs {
+			rs[i] = redisReplica(t, server.addr(), change)
 		}
 		f(t, rs)
 	})
