@@ -7,7 +7,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"posthouse/callback"
+	interop "posthouse/internal/interop/rig"
 	"posthouse/internal/login"
 	"posthouse/internal/wechat"
 )
@@ -41,7 +44,15 @@ func (noTokens) Issue(context.Context, login.Identity, string, time.Time) (login
 // newLogin is a rig over the real login service and its memory store.
 func newLogin(t *testing.T, typed bool, change func(*callback.Options)) (*rig, *login.Service, login.Store) {
 	t.Helper()
-	store, told := login.NewMemory(), &notifier{}
+	store := login.NewMemory()
+	r, service := newLoginOn(t, store, typed, change)
+	return r, service, store
+}
+
+// newLoginOn is newLogin over any store.
+func newLoginOn(t *testing.T, store login.Store, typed bool, change func(*callback.Options)) (*rig, *login.Service) {
+	t.Helper()
+	told := &notifier{}
 	service, err := login.NewService(login.ServiceOptions{
 		Store: store, Issuer: noTokens{}, QRCodes: oneAccount{typed}, Notifier: told,
 	})
@@ -55,7 +66,22 @@ func newLogin(t *testing.T, typed bool, change func(*callback.Options)) (*rig, *
 		}
 	})
 	r.notifier = told
-	return r, service, store
+	return r, service
+}
+
+// eachStore runs f with the store in memory and with Redis.
+func eachStore(t *testing.T, f func(t *testing.T, store login.Store)) {
+	t.Run("memory", func(t *testing.T) { f(t, login.NewMemory()) })
+	t.Run("redis", func(t *testing.T) {
+		addr, _ := interop.Redis(t)
+		rdb := redis.NewClient(&redis.Options{Addr: addr, ContextTimeoutEnabled: true, DisableIdentity: true})
+		t.Cleanup(func() { rdb.Close() })
+		store, err := login.NewRedis(rdb, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f(t, store)
+	})
 }
 
 func start(t *testing.T, s *login.Service, replaces string) login.Started {

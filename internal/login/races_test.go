@@ -3,6 +3,7 @@ package login_test
 import (
 	"errors"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -333,6 +334,60 @@ func TestRace17TwoTabsAreTwoAttempts(t *testing.T) {
 		if got := r.now(t, b.Ticket.ID); got.State != login.Waiting {
 			t.Errorf("the other tab is %s", got.State)
 		}
+	})
+}
+
+func TestRace18UnsubscribesRightAfter(t *testing.T) {
+	eachStore(t, func(t *testing.T, s *fixture) {
+		r := newRig(t, s, nil)
+		direct, coded := r.start(t, login.StartRequest{}), r.start(t, login.StartRequest{Challenge: challenge})
+		a := r.mustClaim(t, scan(direct.Ticket, "ana"), login.OutcomeClaimed)
+		b := r.mustClaim(t, scan(coded.Ticket, "bob"), login.OutcomeClaimed)
+		code := r.mustResult(t, b, "code")
+		for _, who := range []string{"ana", "bob"} {
+			if err := r.Forget(t.Context(), "wx-main", who); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got := r.now(t, a.ID)
+		if got.Pending() || !got.Revoked {
+			t.Errorf("still logged in: %+v", got)
+		}
+		_, err := r.Result(t.Context(), got)
+		wantErr(t, err, login.ErrNoResult)
+		_, err = r.Exchange(t.Context(), code, verifier)
+		wantErr(t, err, login.ErrUnauthorized)
+		revoked, err := s.Revoked(t.Context(), 10)
+		if err != nil || !slices.Contains(revoked, a.JTI) || !slices.Contains(revoked, b.JTI) {
+			t.Errorf("revoked %v, %v", revoked, err)
+		}
+		if n := r.ledger.notifications(); len(n) != 4 || !n[2].Revoked || !n[3].Revoked {
+			t.Errorf("the pages were not told: %+v", n)
+		}
+	})
+}
+
+// Nothing arrives from somebody who scans and does not follow: the attempt expires,
+// and is counted.
+func TestRace19ScansAndNeverFollows(t *testing.T) {
+	eachStore(t, func(t *testing.T, s *fixture) {
+		r := newRig(t, s, nil)
+		a := r.start(t, login.StartRequest{})
+		s.advance(301 * time.Second)
+		if got := r.now(t, a.Ticket.ID); got.Visible() != login.Expired {
+			t.Errorf("after its life: %s", got.Visible())
+		}
+		s.advance(15 * time.Second)
+		got, err := r.Expire(t.Context(), a.Ticket.ID)
+		if err != nil || got.State != login.Expired || got.Reason != "timeout" || !got.Moved {
+			t.Errorf("%+v, %v", got, err)
+		}
+		if n := r.ledger.count("attempt expired:timeout"); n != 1 {
+			t.Errorf("counted %d times", n)
+		}
+		s.advance(11 * time.Minute)
+		_, err = r.Ticket(t.Context(), a.Ticket.ID)
+		wantErr(t, err, login.ErrUnauthorized) // nothing stays
 	})
 }
 
