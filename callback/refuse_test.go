@@ -103,6 +103,7 @@ func TestAbuse29EveryForgedPushGetsTheSameEmpty403(t *testing.T) {
 	}
 	r := newRig(t, nil)
 	var first http.Header
+	began := time.Now()
 	for name, req := range cases {
 		got := r.send(req)
 		if got.status != http.StatusForbidden || got.body != "" {
@@ -114,6 +115,9 @@ func TestAbuse29EveryForgedPushGetsTheSameEmpty403(t *testing.T) {
 		if fmt.Sprint(got.header) != fmt.Sprint(first) {
 			t.Errorf("%s: headers %v differ from %v", name, got.header, first)
 		}
+	}
+	if each := time.Since(began) / time.Duration(len(cases)); each > 5*time.Millisecond {
+		t.Errorf("a forged push costs %v", each)
 	}
 	if n := len(r.claims.made()); n != 0 {
 		t.Errorf("%d claims", n)

@@ -148,7 +148,7 @@ func TestNotMeIsTold(t *testing.T) {
 	})
 }
 
-func TestCancel(t *testing.T) {
+func TestF34CancelTellsTheScanner(t *testing.T) {
 	inLogin(t, 1, nil, func(t *testing.T, rs []*replica) {
 		r, p := rs[0], rs[0].page(t)
 		q := p.qrcode()

@@ -158,7 +158,7 @@ func TestG3OneWinnerWhenACodeIsSpentAtOnce(t *testing.T) {
 	})
 }
 
-func TestG5DurableBeforeSuccess(t *testing.T) {
+func TestG5F33DurableBeforeSuccess(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *fixture) {
 		r := newRig(t, s, nil)
 		a := r.start(t, login.StartRequest{})

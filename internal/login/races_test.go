@@ -4,8 +4,6 @@ import (
 	"errors"
 	"path/filepath"
 	"slices"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -411,57 +409,5 @@ func TestRace21ClocksDiffer(t *testing.T) {
 		fast := scan(a.Ticket, "ana")
 		fast.At = time.Now().Add(24 * time.Hour) // a replica whose clock is a day ahead
 		r.mustClaim(t, fast, login.OutcomeClaimed)
-	})
-}
-
-func TestAbuse40CancelAgainstScan(t *testing.T) { // RELIABILITY.md §4, row 40
-	eachStore(t, func(t *testing.T, s *fixture) {
-		r := newRig(t, s, nil)
-		for range 50 {
-			a := r.start(t, login.StartRequest{})
-			var wg sync.WaitGroup
-			var outcome login.Outcome
-			var ended login.Ticket
-			wg.Go(func() { _, outcome, _ = r.Claim(t.Context(), scan(a.Ticket, "ana")) })
-			wg.Go(func() { ended, _ = r.Cancel(t.Context(), a.Ticket.ID) })
-			wg.Wait()
-			if (outcome == login.OutcomeClaimed) == ended.Moved {
-				t.Fatalf("claim %s, cancel moved %v: not exactly one winner", outcome, ended.Moved)
-			}
-			if want := map[bool]login.State{true: login.Cancelled, false: login.Done}[ended.Moved]; r.now(t, a.Ticket.ID).State != want {
-				t.Fatalf("state %s, want %s", r.now(t, a.Ticket.ID).State, want)
-			}
-		}
-	})
-}
-
-func TestF34ClosedPageIsToldToTheScanner(t *testing.T) {
-	eachStore(t, func(t *testing.T, s *fixture) {
-		r := newRig(t, s, nil)
-		a := r.start(t, login.StartRequest{})
-		if got, err := r.Cancel(t.Context(), a.Ticket.ID); err != nil || got.State != login.Cancelled {
-			t.Fatalf("cancel: %+v, %v", got, err)
-		}
-		r.mustClaim(t, scan(a.Ticket, "ana"), login.OutcomeCancelled)
-	})
-}
-
-func TestAbuse34TicketAloneGivesNothing(t *testing.T) { // RELIABILITY.md §4, row 34
-	eachStore(t, func(t *testing.T, s *fixture) {
-		r := newRig(t, s, nil)
-		a := r.start(t, login.StartRequest{})
-		r.mustClaim(t, scan(a.Ticket, "ana"), login.OutcomeClaimed)
-		for _, secret := range []string{"", a.Ticket.WeChat, a.Ticket.ResumeHash, a.Resume[:42], a.Resume + "A", strings.Repeat("x", 1<<20)} {
-			_, err := r.Resume(t.Context(), a.Ticket.WeChat, secret, "thief", false)
-			wantErr(t, err, login.ErrUnauthorized)
-		}
-		_, unknown := r.Resume(t.Context(), "nothing", a.Resume, "thief", false)
-		_, wrong := r.Resume(t.Context(), a.Ticket.WeChat, "nothing", "thief", false)
-		if unknown.Error() != wrong.Error() {
-			t.Errorf("an unknown ticket (%v) can be told from a wrong secret (%v)", unknown, wrong)
-		}
-		if got := r.now(t, a.Ticket.ID); got.SocketID != "socket-1" {
-			t.Errorf("bound to %q", got.SocketID)
-		}
 	})
 }
