@@ -207,3 +207,49 @@ func (v vector) reply(t *testing.T) {
 		t.Errorf("reply = %s\nwant    %s", got, v.Body)
 	}
 }
+
+// The samples that are printed (WECHAT.md §2.10) and stand in no file: the very bytes
+// of a follow with a scene, plain and sealed.
+func TestPrintedSamples(t *testing.T) {
+	t.Parallel()
+	f := readVectors(t)
+	const body = `<xml><ToUserName><![CDATA[gh_0a1b2c3d4e5f]]></ToUserName>
+<FromUserName><![CDATA[oSIM0uAbCdEfGhIjKlMnOpQrStUv]]></FromUserName>
+<CreateTime>1767225662</CreateTime>
+<MsgType><![CDATA[event]]></MsgType>
+<Event><![CDATA[subscribe]]></Event>
+<EventKey><![CDATA[qrscene_L1.q7Yx2Jm0T4uVb9cZkE8sNw]]></EventKey>
+<Ticket><![CDATA[gQFc8DwAAAAAAAAAAS1odHRwOi8vd2VpeGluLnFxLmNvbS9xLzAyU2ltQTFiMkMzZDRFNWY2RzdoOAACBAC5VWkDBCwBAAA=]]></Ticket>
+</xml>`
+	const token, stamp = wechat.Secret("simTokenForGateway2026"), "1767225662"
+	if got := wechat.Sign(token, stamp, "556677889"); got != "2de0f96351e3ab914f4ad7a48cf74e952f5f8d18" {
+		t.Errorf("plain_subscribe_with_scene is signed %s", got)
+	}
+	key, err := wechat.ParseAESKey(wechat.Secret(f.Account.AESKey))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed := key.SealWith([16]byte([]byte("7f3a9c01d2e4b586")), []byte(body), f.Account.AppID)
+	if got := wechat.Sign(token, stamp, "889900112", sealed); got != "fdbc9cfe3f4d3adce20f9445046809ee7263a986" {
+		t.Errorf("secure_subscribe_with_scene is signed %s", got)
+	}
+	q := url.Values{
+		"timestamp": {stamp}, "nonce": {"889900112"}, "signature": {"b41ff3e5b56399be6be3a6ed5064687227a79dd3"},
+		"encrypt_type": {"aes"}, "msg_signature": {"fdbc9cfe3f4d3adce20f9445046809ee7263a986"},
+	}
+	query, err := wechat.ParseQuery(q.Encode())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := f.receiver(t, vector{Mode: "secure", AppID: f.Account.AppID, Token: string(token)})
+	if err := r.Check(query, time.Unix(f.Clock, 0)); err != nil {
+		t.Fatal(err)
+	}
+	p, err := r.Open(query, []byte("<xml><ToUserName><![CDATA[gh_0a1b2c3d4e5f]]></ToUserName><Encrypt><![CDATA["+sealed+"]]></Encrypt></xml>"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if scene, ok := p.Message.Scene(); !ok || scene != "L1.q7Yx2Jm0T4uVb9cZkE8sNw" || string(p.Body) != body {
+		t.Errorf("scene %q in %s", scene, p.Body)
+	}
+}
