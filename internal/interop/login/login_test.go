@@ -132,6 +132,11 @@ func TestTheFirstFrontEnds(t *testing.T) {
 			}
 		})
 	}
+	t.Run("the article's text", func(t *testing.T) {
+		if out := rig.Node(t, 30*time.Second, filepath.Join("testdata", "article.cjs"), base); !strings.Contains(out, "ok") {
+			t.Fatal(out)
+		}
+	})
 }
 
 // A person's hands: the login page, the phone, success.
