@@ -49,6 +49,7 @@ func (s *Service) spool(c Claim) (Ticket, Outcome, error) {
 
 // claim is Claim without the spool.
 func (s *Service) claim(ctx context.Context, c Claim) (Ticket, Outcome, error) {
+	c.Life = s.o.TokenTTL + leeway
 	t, outcome, err := s.o.Store.Claim(ctx, c)
 	if err != nil {
 		return Ticket{}, "", err

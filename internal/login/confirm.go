@@ -23,11 +23,11 @@ func (s *Service) Confirm(ctx context.Context, appID, openID, number string) (Ti
 
 // Deny is a person's "that was not me" about the ticket they claimed last: a
 // ticket that waits for its confirmation is denied, a token that was issued is
-// revoked. OutcomeUnknown when there is nothing to deny.
+// revoked, also once the ticket is gone. OutcomeUnknown when there is nothing to deny.
 func (s *Service) Deny(ctx context.Context, appID, openID string) (Ticket, Outcome, error) {
 	t, err := s.o.Store.Last(ctx, appID, openID)
 	if errors.Is(err, ErrUnauthorized) {
-		return Ticket{}, OutcomeUnknown, nil
+		return s.denyToken(ctx, appID, openID)
 	}
 	if err != nil {
 		return Ticket{}, "", err
@@ -56,6 +56,22 @@ func (s *Service) Deny(ctx context.Context, appID, openID string) (Ticket, Outco
 	return t, OutcomeDenied, nil
 }
 
+// denyToken is Deny when the ticket is gone and its token may not be.
+func (s *Service) denyToken(ctx context.Context, appID, openID string) (Ticket, Outcome, error) {
+	taken, err := s.o.Store.TakeBack(ctx, appID, openID)
+	if err != nil {
+		return Ticket{}, "", err
+	}
+	if !taken {
+		return Ticket{}, OutcomeUnknown, nil
+	}
+	if err := s.o.Store.Distrust(ctx, appID, openID); err != nil {
+		return Ticket{}, "", err
+	}
+	s.o.Counter.Count("attempt", "", "revoked")
+	return Ticket{AppID: appID, State: Done, Revoked: true}, OutcomeDenied, nil
+}
+
 // Revoked lists the jti of every token that was taken back before its end, at most
 // so many: for services that verify tokens.
 func (s *Service) Revoked(ctx context.Context, most int) ([]string, error) {
@@ -77,21 +93,19 @@ func (s *Service) confirm(ctx context.Context, t Ticket, openID string, ok bool)
 	return t, outcome, nil
 }
 
-// Forget deletes what is kept of a person who left the account, and takes back the
-// login they made last. Older tickets are gone within minutes by themselves. It is
-// idempotent.
+// Forget deletes what is kept of a person who left the account, and takes back all
+// logins of theirs. It is idempotent.
 func (s *Service) Forget(ctx context.Context, appID, openID string) error {
 	if err := s.o.Store.Distrust(ctx, appID, openID); err != nil {
 		return err
 	}
-	t, err := s.o.Store.Forget(ctx, appID, openID, s.o.TokenTTL+leeway)
-	if errors.Is(err, ErrUnauthorized) {
-		return nil
-	}
+	tickets, err := s.o.Store.Forget(ctx, appID, openID)
 	if err != nil {
 		return err
 	}
-	s.countMove(t)
-	s.notify(ctx, t)
+	for _, t := range tickets {
+		s.countMove(t)
+		s.notify(ctx, t)
+	}
 	return nil
 }

@@ -120,6 +120,45 @@ func TestAbuse38NotMeDeniesOrRevokes(t *testing.T) { // RELIABILITY.md §4, row 
 	})
 }
 
+// A token outlives its ticket, and can be taken back all the same.
+func TestAbuse38NotMeAfterTheTicketIsGone(t *testing.T) {
+	eachStore(t, func(t *testing.T, s *fixture) {
+		r := newRig(t, s, func(o *login.ServiceOptions) { o.TokenTTL = 12 * time.Hour })
+		var tokens []string
+		for range 70 { // more than are known of one person
+			a := r.start(t, login.StartRequest{})
+			tokens = append(tokens, r.mustClaim(t, scan(a.Ticket, "ana"), login.OutcomeClaimed).JTI)
+			s.advance(time.Second)
+		}
+		s.advance(time.Hour)
+		if _, err := s.Last(t.Context(), "wx-main", "ana"); !errors.Is(err, login.ErrUnauthorized) {
+			t.Errorf("the ticket: %v", err)
+		}
+		for range 2 { // the latest, however often it is said
+			got, o, err := r.Deny(t.Context(), "wx-main", "ana")
+			if err != nil || o != login.OutcomeDenied || !got.Revoked {
+				t.Fatalf("%s, %+v, %v", o, got, err)
+			}
+			if revoked, err := s.Revoked(t.Context(), 100); err != nil || len(revoked) != 1 || revoked[0] != tokens[69] {
+				t.Errorf("revoked %v, %v; want %s", revoked, err, tokens[69])
+			}
+		}
+		if err := r.Forget(t.Context(), "wx-main", "ana"); err != nil {
+			t.Fatal(err)
+		}
+		if revoked, err := s.Revoked(t.Context(), 100); err != nil || len(revoked) != 64 {
+			t.Errorf("%d revoked, %v", len(revoked), err)
+		}
+		if _, o, err := r.Deny(t.Context(), "wx-main", "ana"); err != nil || o != login.OutcomeUnknown {
+			t.Errorf("once forgotten: %s, %v", o, err)
+		}
+		s.advance(12*time.Hour + time.Minute)
+		if revoked, err := s.Revoked(t.Context(), 100); err != nil || len(revoked) != 0 {
+			t.Errorf("listed for ever: %v, %v", revoked, err)
+		}
+	})
+}
+
 func TestForgetRemovesThePerson(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *fixture) {
 		r := newRig(t, s, nil)

@@ -17,10 +17,11 @@ const maxTickets = 100_000
 type Memory struct {
 	mu       sync.Mutex // guards all below; held only for the length of one step
 	tickets  *expiring[*memoryTicket]
-	byWeChat *expiring[string]       // WeChat's ticket → id
-	byCode   *expiring[string]       // hash of a one-time code → id
-	byPerson *expiring[string]       // appid and openid → id claimed last
-	marks    *expiring[*memoryMarks] // appid and openid → how they log in
+	byWeChat *expiring[string]        // WeChat's ticket → id
+	byCode   *expiring[string]        // hash of a one-time code → id
+	byPerson *expiring[string]        // appid and openid → id claimed last
+	byTokens *expiring[[]memoryToken] // appid and openid → tokens, the latest last
+	marks    *expiring[*memoryMarks]  // appid and openid → how they log in
 	revoked  *expiring[struct{}]
 	events   *expiring[memoryEvent]
 }
@@ -50,6 +51,7 @@ func newMemory(max int) *Memory {
 		byWeChat: newExpiring[string](max),
 		byCode:   newExpiring[string](2 * max),
 		byPerson: newExpiring[string](max),
+		byTokens: newExpiring[[]memoryToken](max),
 		marks:    newExpiring[*memoryMarks](max),
 		revoked:  newExpiring[struct{}](max),
 		events:   newExpiring[memoryEvent](4 * max),
@@ -131,6 +133,9 @@ func (m *Memory) Claim(_ context.Context, c Claim) (Ticket, Outcome, error) {
 			m.byWeChat.put(now, r.WeChat, r.ID, r.gone)
 		}
 		m.byPerson.put(now, person(c.AppID, c.OpenID), r.ID, r.gone) // never full: one per ticket at most
+		if moved && !m.note(now, person(c.AppID, c.OpenID), r.Ticket, c.Life) {
+			return Ticket{}, "", errFull
+		}
 	}
 	return r.answer(now, moved), outcome, nil
 }

@@ -3,6 +3,7 @@ package login
 import (
 	"context"
 	"crypto/subtle"
+	"slices"
 	"time"
 )
 
@@ -98,29 +99,71 @@ func (m *Memory) Revoke(_ context.Context, id, openID string, ttl time.Duration)
 	return r.answer(now, false), nil
 }
 
-// Forget implements Store.
-func (m *Memory) Forget(_ context.Context, appID, openID string, ttl time.Duration) (Ticket, error) {
+// memoryToken is a token that may be out there until its end.
+type memoryToken struct {
+	jti, ticket string
+	ends        time.Time
+}
+
+// note remembers the token that a claimed ticket is for.
+func (m *Memory) note(now time.Time, person string, t Ticket, life time.Duration) bool {
+	known, _ := m.byTokens.get(now, person)
+	known = append(slices.Clone(known), memoryToken{t.JTI, t.ID, t.tokenEnds(now, life)})
+	known = known[max(0, len(known)-maxTokens):]
+	return m.byTokens.put(now, person, known, known[len(known)-1].ends)
+}
+
+// takeBack lists a token as revoked.
+func (m *Memory) takeBack(now time.Time, jti string, ends time.Time) error {
+	if !m.revoked.put(now, jti, struct{}{}, ends) {
+		return errFull
+	}
+	return nil
+}
+
+// TakeBack implements Store.
+func (m *Memory) TakeBack(_ context.Context, appID, openID string) (bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := time.Now()
-	id, _ := m.byPerson.get(now, person(appID, openID))
-	r, ok := m.tickets.get(now, id)
-	if !ok || r.OpenID != openID {
-		return Ticket{}, ErrUnauthorized
+	known, ok := m.byTokens.get(now, person(appID, openID))
+	if !ok {
+		return false, nil
 	}
-	moved := r.State == Claimed
-	switch r.State {
-	case Claimed:
-		r.State, r.Reason = Denied, "left"
-	case Done:
-		if !m.revoked.put(now, r.JTI, struct{}{}, now.Add(ttl)) {
-			return Ticket{}, errFull
+	latest := known[len(known)-1]
+	return true, m.takeBack(now, latest.jti, latest.ends)
+}
+
+// Forget implements Store.
+func (m *Memory) Forget(_ context.Context, appID, openID string) (tickets []Ticket, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now, key := time.Now(), person(appID, openID)
+	known, _ := m.byTokens.get(now, key)
+	for _, token := range known {
+		r, ok := m.tickets.get(now, token.ticket)
+		if !ok {
+			if err := m.takeBack(now, token.jti, token.ends); err != nil {
+				return nil, err
+			}
+			continue
 		}
-		r.Ticket.Revoked = true
+		moved := r.State == Claimed
+		switch r.State {
+		case Claimed:
+			r.State, r.Reason = Denied, "left"
+		case Done:
+			if err := m.takeBack(now, token.jti, token.ends); err != nil {
+				return nil, err
+			}
+			r.Ticket.Revoked = true
+		}
+		r.OpenID, r.UnionID = forgotten, ""
+		tickets = append(tickets, r.answer(now, moved))
 	}
-	m.byPerson.drop(person(appID, openID))
-	r.OpenID, r.UnionID = forgotten, ""
-	return r.answer(now, moved), nil
+	m.byPerson.drop(key)
+	m.byTokens.drop(key)
+	return tickets, nil
 }
 
 // Revoked implements Store.

@@ -342,6 +342,9 @@ func TestRace18UnsubscribesRightAfter(t *testing.T) {
 		a := r.mustClaim(t, scan(direct.Ticket, "ana"), login.OutcomeClaimed)
 		b := r.mustClaim(t, scan(coded.Ticket, "bob"), login.OutcomeClaimed)
 		code := r.mustResult(t, b, "code")
+		older := b
+		again := r.start(t, login.StartRequest{})
+		b = r.mustClaim(t, scan(again.Ticket, "bob"), login.OutcomeClaimed) // his second login
 		for _, who := range []string{"ana", "bob"} {
 			if err := r.Forget(t.Context(), "wx-main", who); err != nil {
 				t.Fatal(err)
@@ -356,10 +359,10 @@ func TestRace18UnsubscribesRightAfter(t *testing.T) {
 		_, err = r.Exchange(t.Context(), code, verifier)
 		wantErr(t, err, login.ErrUnauthorized)
 		revoked, err := s.Revoked(t.Context(), 10)
-		if err != nil || !slices.Contains(revoked, a.JTI) || !slices.Contains(revoked, b.JTI) {
+		if err != nil || !slices.Contains(revoked, a.JTI) || !slices.Contains(revoked, b.JTI) || !slices.Contains(revoked, older.JTI) {
 			t.Errorf("revoked %v, %v", revoked, err)
 		}
-		if n := r.ledger.notifications(); len(n) != 4 || !n[2].Revoked || !n[3].Revoked {
+		if n := r.ledger.notifications(); len(n) != 6 || !n[3].Revoked || !n[4].Revoked || !n[5].Revoked {
 			t.Errorf("the pages were not told: %+v", n)
 		}
 	})

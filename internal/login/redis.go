@@ -29,6 +29,7 @@ type RedisOptions struct {
 //	<prefix>w:{<hash>}  the id behind WeChat's ticket
 //	<prefix>c:{<hash>}  the id behind a one-time code
 //	<prefix>p:{<hash>}  the id a person claimed last
+//	<prefix>j:{<hash>}  sorted set: a person's tokens and their tickets, by when they end
 //	<prefix>k:{<hash>}  hash: how a person logs in, see Marks
 //	<prefix>e:{<hash>}  hash: a pushed event, see Once
 //	<prefix>revoked     sorted set: tokens that were taken back, by when they end
@@ -140,6 +141,10 @@ func (r *Redis) Claim(ctx context.Context, c Claim) (Ticket, Outcome, error) {
 		err = r.try(ctx, func() error {
 			pipe := r.rdb.Pipeline()
 			pipe.Set(ctx, r.personKey(c.AppID, c.OpenID), id, a.left())
+			key, ends := r.tokensKey(c.AppID, c.OpenID), t.tokenEnds(a.now, c.Life)
+			pipe.ZAddNX(ctx, key, redis.Z{Score: float64(ends.UnixMilli()), Member: t.JTI + " " + t.ID})
+			pipe.ZRemRangeByRank(ctx, key, 0, -maxTokens-1)
+			pipe.PExpire(ctx, key, ends.Sub(a.now))
 			if t.WeChat != "" {
 				pipe.Set(ctx, r.wechatKey(t.WeChat), id, a.left())
 			}
@@ -244,6 +249,10 @@ func (r *Redis) revokedKey() string         { return r.prefix + "revoked" }
 func (r *Redis) eventKey(k string) string   { return r.prefix + "e:{" + short(k) + "}" }
 func (r *Redis) personKey(appID, openID string) string {
 	return r.prefix + "p:{" + person(appID, openID) + "}"
+}
+
+func (r *Redis) tokensKey(appID, openID string) string {
+	return r.prefix + "j:{" + person(appID, openID) + "}"
 }
 
 func (r *Redis) marksKey(appID, openID string) string {

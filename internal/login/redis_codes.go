@@ -2,7 +2,10 @@ package login
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -44,25 +47,76 @@ func (r *Redis) Revoke(ctx context.Context, id, openID string, ttl time.Duration
 	return t, r.takeBack(ctx, t.JTI, ttl)
 }
 
-// Forget implements Store.
-func (r *Redis) Forget(ctx context.Context, appID, openID string, ttl time.Duration) (Ticket, error) {
+// Forget implements Store. The ways go last: what fails before is done again by the
+// next Forget.
+func (r *Redis) Forget(ctx context.Context, appID, openID string) (tickets []Ticket, err error) {
 	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
 	defer cancel()
-	index := r.personKey(appID, openID)
-	id, err := r.lookup(ctx, index)
+	tokens, err := r.tokens(ctx, appID, openID, maxTokens)
 	if err != nil {
-		return Ticket{}, err
+		return nil, err
 	}
-	t, err := r.one(ctx, stepForget, id, openID, forgotten)
-	if err != nil {
-		return Ticket{}, err
-	}
-	if t.Revoked {
-		if err := r.takeBack(ctx, t.JTI, ttl); err != nil {
-			return Ticket{}, err
+	for _, token := range tokens {
+		t, err := r.one(ctx, stepForget, token.ticket, openID, forgotten)
+		gone := errors.Is(err, ErrUnauthorized)
+		if err != nil && !gone {
+			return nil, err
+		}
+		if gone || t.Revoked {
+			if err := r.takeBack(ctx, token.jti, token.left); err != nil {
+				return nil, err
+			}
+		}
+		if !gone {
+			tickets = append(tickets, t)
 		}
 	}
-	return t, r.try(ctx, func() error { return r.rdb.Del(ctx, index).Err() })
+	return tickets, r.try(ctx, func() error {
+		pipe := r.rdb.Pipeline()
+		pipe.Del(ctx, r.personKey(appID, openID))
+		pipe.Del(ctx, r.tokensKey(appID, openID))
+		_, err := pipe.Exec(ctx)
+		return err
+	})
+}
+
+// TakeBack implements Store.
+func (r *Redis) TakeBack(ctx context.Context, appID, openID string) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
+	defer cancel()
+	tokens, err := r.tokens(ctx, appID, openID, 1)
+	if err != nil || len(tokens) == 0 {
+		return false, err
+	}
+	return true, r.takeBack(ctx, tokens[0].jti, tokens[0].left)
+}
+
+// redisToken is a token that may be out there for a while.
+type redisToken struct {
+	jti, ticket string
+	left        time.Duration
+}
+
+// tokens are a person's latest, at most so many.
+func (r *Redis) tokens(ctx context.Context, appID, openID string, most int) ([]redisToken, error) {
+	var pairs []string
+	err := r.try(ctx, func() (err error) {
+		pairs, err = stepTokens.Run(ctx, r.rdb, []string{r.tokensKey(appID, openID)}, r.args([]any{most})...).StringSlice()
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	list := make([]redisToken, 0, len(pairs)/2)
+	for i := 0; i+1 < len(pairs); i += 2 {
+		jti, ticket, _ := strings.Cut(pairs[i], " ")
+		left, err := strconv.ParseInt(pairs[i+1], 10, 64)
+		if err != nil {
+			return nil, fmt.Errorf("%w: unexpected answer of a script", ErrStoreUnavailable)
+		}
+		list = append(list, redisToken{jti, ticket, time.Duration(left) * time.Millisecond})
+	}
+	return list, nil
 }
 
 // takeBack lists a token as revoked.

@@ -26,6 +26,7 @@ var (
 	stepPutCode   = script(putCodeLua)
 	stepExchange  = script(exchangeLua)
 	stepRevoke    = script(revokeLua)
+	stepTokens    = script(tokensLua)
 	stepTakeBack  = script(takeBackLua)
 	stepRevoked   = script(revokedLua)
 	stepForget    = script(forgetLua)
@@ -62,6 +63,8 @@ var (
 	exchangeLua string
 	//go:embed lua/revoke.lua
 	revokeLua string
+	//go:embed lua/tokens.lua
+	tokensLua string
 	//go:embed lua/takeback.lua
 	takeBackLua string
 	//go:embed lua/revoked.lua

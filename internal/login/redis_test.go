@@ -74,7 +74,7 @@ func TestRedisEveryKeyExpires(t *testing.T) {
 	s.Finish(t.Context(), "event of openid-of-ana", []byte("x"), time.Hour)
 	s.Once(t.Context(), "other", time.Second)
 	keys, err := rdb.Keys(t.Context(), s.prefix+"*").Result()
-	if err != nil || len(keys) != 7 { // ticket, WeChat's ticket, code, person, revoked, two events
+	if err != nil || len(keys) != 8 { // ticket, WeChat's ticket, code, person, tokens, revoked, two events
 		t.Errorf("keys %v, %v", keys, err)
 	}
 	for _, key := range keys {
@@ -161,23 +161,28 @@ func TestRedisAway(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	for name, do := range map[string]func() error{
-		"Create":    func() error { _, err := store.Create(ctx, login.Ticket{ID: "a", WeChat: "w"}, time.Minute); return err },
-		"Resume":    func() error { _, err := store.Resume(ctx, "w", "h", "s", false); return err },
-		"Unbind":    func() error { return store.Unbind(ctx, "a", "s") },
-		"Claim":     func() error { _, _, err := store.Claim(ctx, login.Claim{Scene: "a"}); return err },
-		"Confirm":   func() error { _, _, err := store.Confirm(ctx, "a", "o", true); return err },
-		"Delivered": func() error { return store.Delivered(ctx, "a") },
-		"End":       func() error { _, err := store.End(ctx, "a", login.Cancelled, "x"); return err },
-		"Get":       func() error { _, err := store.Get(ctx, "a"); return err },
-		"GetMany":   func() error { _, err := store.GetMany(ctx, []string{"a"}); return err },
-		"Last":      func() error { _, err := store.Last(ctx, "a", "o"); return err },
-		"PutCode":   func() error { return store.PutCode(ctx, "a", "h", time.Minute) },
-		"Exchange":  func() error { _, err := store.Exchange(ctx, "h", "c"); return err },
-		"Revoke":    func() error { _, err := store.Revoke(ctx, "a", "o", time.Minute); return err },
-		"Revoked":   func() error { _, err := store.Revoked(ctx, 9); return err },
-		"Forget":    func() error { _, err := store.Forget(ctx, "a", "o", time.Minute); return err },
-		"Once":      func() error { _, _, err := store.Once(ctx, "k", time.Second); return err },
-		"Finish":    func() error { return store.Finish(ctx, "k", nil, time.Second) },
+		"Create":     func() error { _, err := store.Create(ctx, login.Ticket{ID: "a", WeChat: "w"}, time.Minute); return err },
+		"Resume":     func() error { _, err := store.Resume(ctx, "w", "h", "s", false); return err },
+		"Unbind":     func() error { return store.Unbind(ctx, "a", "s") },
+		"Claim":      func() error { _, _, err := store.Claim(ctx, login.Claim{Scene: "a"}); return err },
+		"Confirm":    func() error { _, _, err := store.Confirm(ctx, "a", "o", true); return err },
+		"Delivered":  func() error { return store.Delivered(ctx, "a") },
+		"End":        func() error { _, err := store.End(ctx, "a", login.Cancelled, "x"); return err },
+		"Get":        func() error { _, err := store.Get(ctx, "a"); return err },
+		"GetMany":    func() error { _, err := store.GetMany(ctx, []string{"a"}); return err },
+		"Last":       func() error { _, err := store.Last(ctx, "a", "o"); return err },
+		"PutCode":    func() error { return store.PutCode(ctx, "a", "h", time.Minute) },
+		"Exchange":   func() error { _, err := store.Exchange(ctx, "h", "c"); return err },
+		"Revoke":     func() error { _, err := store.Revoke(ctx, "a", "o", time.Minute); return err },
+		"Revoked":    func() error { _, err := store.Revoked(ctx, 9); return err },
+		"Forget":     func() error { _, err := store.Forget(ctx, "a", "o"); return err },
+		"SetUnionID": func() error { _, err := store.SetUnionID(ctx, "a", "o", "u"); return err },
+		"TakeBack":   func() error { _, err := store.TakeBack(ctx, "a", "o"); return err },
+		"Weigh":      func() error { _, err := store.Weigh(ctx, "a", "o", login.Marks{Ticket: "t"}); return err },
+		"Trust":      func() error { return store.Trust(ctx, "a", "o", login.Marks{Network: "n"}) },
+		"Distrust":   func() error { return store.Distrust(ctx, "a", "o") },
+		"Once":       func() error { _, _, err := store.Once(ctx, "k", time.Second); return err },
+		"Finish":     func() error { return store.Finish(ctx, "k", nil, time.Second) },
 	} {
 		if err := do(); !errors.Is(err, login.ErrStoreUnavailable) {
 			t.Errorf("%s: %v", name, err)

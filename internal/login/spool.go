@@ -257,5 +257,8 @@ func parseSpoolLine(line []byte) (Claim, bool) {
 	if json.Unmarshal(text, &l) != nil {
 		return Claim{}, false
 	}
-	return Claim{l.AppID, l.Scene, l.WeChat, l.OpenID, l.UnionID, l.Confirm, l.Risk, time.UnixMilli(l.At)}, true
+	return Claim{
+		AppID: l.AppID, Scene: l.Scene, WeChat: l.WeChat, OpenID: l.OpenID, UnionID: l.UnionID,
+		Confirm: l.Confirm, Risk: l.Risk, At: time.UnixMilli(l.At),
+	}, true
 }

@@ -26,7 +26,7 @@ func mustSpool(t *testing.T, path string) *login.Spool {
 
 func someClaim(n int) login.Claim {
 	return login.Claim{AppID: "wx1", Scene: fmt.Sprint("L1.", n), WeChat: fmt.Sprint("w", n), OpenID: fmt.Sprint("o", n),
-		UnionID: "u", Confirm: n%2 == 0, At: time.UnixMilli(1_700_000_000_000 + int64(n))}
+		UnionID: "u", Confirm: n%2 == 0, Risk: n%2 == 1, At: time.UnixMilli(1_700_000_000_000 + int64(n))}
 }
 
 func sameClaim(a, b login.Claim) bool {

@@ -116,10 +116,11 @@ type Claim struct {
 	Scene   string // without "qrscene_"
 	WeChat  string // the event's Ticket, may be empty
 	OpenID  string
-	UnionID string    // when the account knows it
-	Confirm bool      // a confirm step is required: waiting → claimed instead of done
-	Risk    bool      // a confirm step is required if the login is unusual: see Service.weigh
-	At      time.Time // when the event arrived here; a spooled claim is judged by it
+	UnionID string        // when the account knows it
+	Confirm bool          // a confirm step is required: waiting → claimed instead of done
+	Risk    bool          // a confirm step is required if the login is unusual: see Service.weigh
+	Life    time.Duration // of a token that comes of it, for TakeBack; the Service sets it
+	At      time.Time     // when the event arrived here; a spooled claim is judged by it
 }
 
 // Store keeps tickets. Every transition is one atomic step, time is the store's
@@ -170,10 +171,13 @@ type Store interface {
 	// Revoke takes back a done ticket whose openID fits: nothing is minted for it
 	// any more, and its jti is listed by Revoked for ttl.
 	Revoke(ctx context.Context, id, openID string, ttl time.Duration) (Ticket, error)
-	// Forget removes the person from the ticket they claimed last, and the way that
-	// leads to it. A claimed ticket becomes denied, a done one is revoked. See Distrust
-	// for the rest.
-	Forget(ctx context.Context, appID, openID string, ttl time.Duration) (Ticket, error)
+	// TakeBack revokes the latest of a person's tokens that may still be valid. Unlike
+	// a ticket, a token is known as long as it lives. false when there is none.
+	TakeBack(ctx context.Context, appID, openID string) (bool, error)
+	// Forget revokes all tokens of a person, removes the person from their tickets and
+	// forgets the ways that lead to either. A claimed ticket becomes denied, a done one
+	// gives nothing any more. The tickets come back. See Distrust for the rest.
+	Forget(ctx context.Context, appID, openID string) ([]Ticket, error)
 	// Weigh tells what is unusual about a login of a person, or "": see Unusual. It
 	// also counts the login among the person's latest, once however often it is asked.
 	Weigh(ctx context.Context, appID, openID string, m Marks) (Unusual, error)

@@ -19,6 +19,19 @@ const (
 	wrongVerifiers = 5
 )
 
+// maxTokens is how many tokens of a person are known at once; of more, the oldest are
+// left to their end.
+const maxTokens = 64
+
+// tokenEnds is when the token of a ticket that was just claimed ends at the latest: a
+// confirm step may take its time. It is no earlier than the ticket's own last word.
+func (t Ticket) tokenEnds(now time.Time, life time.Duration) time.Time {
+	if t.State == Claimed {
+		now = later(now, t.ExpiresAt)
+	}
+	return now.Add(max(life, tail))
+}
+
 // forgotten stands where a person's openid was: not empty, for then the ticket
 // could be claimed again.
 const forgotten = "-"
