@@ -90,7 +90,7 @@ type visitor struct {
 func (n *loginNamespace) welcome(s *socketio.Socket) {
 	address, _ := netip.ParseAddr(s.Handshake().Address)
 	v := &visitor{
-		n: n, s: s, from: newVisit(address, browserIn(s.Context()), s.Handshake().Headers["user-agent"]),
+		n: n, s: s, from: newVisit(address, browserIn(s.Context()), s.Header("User-Agent")),
 		events: rate.NewLimiter(eventsPerSecond, eventsBurst),
 	}
 	s.Use(v.admit)

@@ -122,7 +122,6 @@ func routes(srv *socketio.Server) http.Handler {
 	}
 	pad := strings.Repeat("x", 48)
 	mux := http.NewServeMux()
-	mux.Handle("/socket.io/", srv)
 	answer := func(w http.ResponseWriter, s string) { _, _ = io.WriteString(w, s) }
 	mux.HandleFunc("GET /bench/pid", func(w http.ResponseWriter, r *http.Request) {
 		answer(w, strconv.Itoa(os.Getpid()))
@@ -146,5 +145,11 @@ func routes(srv *socketio.Server) http.Handler {
 		_ = login.DisconnectSockets(r.Context(), true)
 		answer(w, "ok")
 	})
-	return mux
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/socket.io/") {
+			srv.ServeHTTP(w, r)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
 }
