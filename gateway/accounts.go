@@ -34,8 +34,9 @@ type account struct {
 }
 
 var (
-	_ login.QRCodes  = (*accounts)(nil)
-	_ login.UnionIDs = (*accounts)(nil)
+	_ login.QRCodes    = (*accounts)(nil)
+	_ login.TypedCodes = (*accounts)(nil)
+	_ login.UnionIDs   = (*accounts)(nil)
 )
 
 func newAccounts(cfg *Config, rdb redis.UniversalClient, m *metrics, log *slog.Logger) (*accounts, error) {
@@ -95,6 +96,15 @@ func (as *accounts) Create(ctx context.Context, name, scene string, life time.Du
 	return login.QRCode{
 		AppID: a.AppID, Ticket: code.Ticket, URL: code.URL, ImageURL: a.client.ImageURL(code.Ticket), Life: code.Life,
 	}, nil
+}
+
+// TypedCode implements login.TypedCodes. It costs no QR code.
+func (as *accounts) TypedCode(name string, life time.Duration) (login.QRCode, bool) {
+	a := as.find(name)
+	if a == nil || a.TypedCode == "off" {
+		return login.QRCode{}, false
+	}
+	return login.QRCode{AppID: a.AppID, Life: life, Typed: true}, true
 }
 
 // orTyped offers a code to type beside the error of making a QR code.

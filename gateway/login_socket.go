@@ -19,7 +19,8 @@ type (
 		Account   string `json:"account"`
 		Challenge string `json:"challenge"`
 		Refresh   bool   `json:"refresh"`
-		Typed     bool   `json:"typed"` // the page can show a code to type instead
+		Typed     bool   `json:"typed"`  // the page can show a code to type instead
+		Prefer    string `json:"prefer"` // "typed": the person cannot scan
 	}
 	qrcodeAnswer struct {
 		Ticket    string `json:"ticket"`
@@ -207,8 +208,11 @@ func (n *loginNamespace) begin(ctx context.Context, old *attempt, q qrcodeReques
 		n.metrics.refused.WithLabelValues("qrcodes_per_ip").Inc()
 		return nil, fail("rate_limited", wait)
 	}
-	request := login.StartRequest{Account: account.Name, SocketID: b.id(), Raw: raw, Challenge: q.Challenge, Typed: q.Typed,
-		Browser: from.browser, Agent: from.agent, Network: from.network}
+	request := login.StartRequest{
+		Account: account.Name, SocketID: b.id(), Raw: raw, Challenge: q.Challenge,
+		Typed: q.Typed, PreferTyped: q.Prefer == "typed",
+		Browser: from.browser, Agent: from.agent, Network: from.network,
+	}
 	if old != nil {
 		request.Replaces = old.ticket.ID
 	}

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"regexp"
 	"strings"
 	"time"
 
@@ -36,11 +37,17 @@ type pages struct {
 	socketIOPath string
 	simulator    string // URL of the phone page, "" when there is none
 	replica      string
-	accounts     map[string]string // name → title
-	returnTo     []string          // allowed URL prefixes
-	origins      *origins          // pages that may embed the login
-	qrPrefixes   []string          // what may be drawn as a QR code
+	accounts     map[string]pageAccount // by name
+	returnTo     []string               // allowed URL prefixes
+	origins      *origins               // pages that may embed the login
+	qrPrefixes   []string               // what may be drawn as a QR code
 	admit        *admission
+}
+
+// pageAccount is what the pages know of an account.
+type pageAccount struct {
+	title string
+	typed bool // people may ask for a code to type
 }
 
 type asset struct {
@@ -82,6 +89,9 @@ func (p *pages) loadAssets() error {
 			return err
 		}
 		base := path.Base(name)
+		if path.Ext(base) == ".js" {
+			body = bare(body)
+		}
 		sum := sha256.Sum256(body)
 		print := hex.EncodeToString(sum[:6])
 		p.assets[print+"/"+base] = asset{body, types[path.Ext(base)]}
@@ -90,11 +100,28 @@ func (p *pages) loadAssets() error {
 	})
 }
 
+var comment = regexp.MustCompile("(^|\\s+)// [^\"'`]*$")
+
+// bare is a script without its comments and indentation: they are for those who
+// read it here. A comment with a quote in it might be part of a string, and stays.
+func bare(script []byte) []byte {
+	var b bytes.Buffer
+	for line := range bytes.Lines(script) {
+		if line = comment.ReplaceAll(bytes.TrimSpace(line), nil); len(line) > 0 {
+			b.Write(line)
+			b.WriteByte('\n')
+		}
+	}
+	return b.Bytes()
+}
+
 // pageData is what the templates see.
 type pageData struct {
 	*pages
 	Words                           map[string]string
 	Account, AccountTitle, ReturnTo string
+	Typed                           bool // a code to type may be asked for
+	InWeChat                        bool // the page is open inside WeChat
 }
 
 func (d pageData) Asset(name string) string { return d.prints[name] }
@@ -127,13 +154,14 @@ func (p *pages) start(c echo.Context) error { return p.render(c, "index.html", p
 
 func (p *pages) login(c echo.Context) error {
 	account := c.QueryParam("account")
-	title, ok := p.accounts[account]
+	known, ok := p.accounts[account]
 	if !ok {
 		return echo.NewHTTPError(http.StatusNotFound)
 	}
 	p.admit.knowBrowser(c.Response(), c.Request()) // the sockets that follow are one browser's
 	return p.render(c, "login.html", pageData{
-		Account: account, AccountTitle: title, ReturnTo: p.safeReturn(c.QueryParam("returnTo")),
+		Account: account, AccountTitle: known.title, ReturnTo: p.safeReturn(c.QueryParam("returnTo")),
+		Typed: known.typed, InWeChat: strings.Contains(c.Request().UserAgent(), "MicroMessenger"),
 	})
 }
 
@@ -164,14 +192,14 @@ func (p *pages) render(c echo.Context, name string, d pageData) error {
 		return err
 	}
 	h := c.Response().Header()
-	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-cache")
 	if h.Get("Set-Cookie") != "" {
 		h.Set("Cache-Control", "private, no-cache") // one browser's own
 	}
-	h.Set("Vary", "Accept-Language")
+	h.Set("Vary", "Accept-Language, User-Agent")
 	return c.HTMLBlob(http.StatusOK, page.Bytes())
 }
 
@@ -212,13 +240,16 @@ func (p *pages) elementScript(name string) echo.HandlerFunc {
 	}
 }
 
-// elementWords tells <posthouse-login> what it says and where it connects.
+// elementWords tells <posthouse-login> what it says, how it looks and where it connects.
 func (p *pages) elementWords(c echo.Context) error {
-	title, ok := p.accounts[c.QueryParam("account")]
+	known, ok := p.accounts[c.QueryParam("account")]
 	if !ok {
 		return echo.NewHTTPError(http.StatusNotFound)
 	}
 	_, i, _ := p.matcher.Match(language.Make(c.QueryParam("lang")))
 	c.Response().Header().Set("Cache-Control", "no-cache")
-	return c.JSON(http.StatusOK, map[string]any{"words": p.words[p.tags[i]], "title": title, "path": p.socketIOPath})
+	return c.JSON(http.StatusOK, map[string]any{
+		"words": p.words[p.tags[i]], "title": known.title, "typed": known.typed, "path": p.socketIOPath,
+		"style": string(p.assets[strings.TrimPrefix(p.prints["element.css"], "/assets/")].body),
+	})
 }

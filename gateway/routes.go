@@ -90,12 +90,13 @@ func (a *App) registerPages(e *echo.Echo) error {
 	p.replica = a.replica
 	p.admit, p.origins = a.admit, a.admit.origins
 	p.returnTo = a.cfg.ReturnTo
-	p.accounts = map[string]string{"": a.accounts.list[0].title()}
+	p.accounts = map[string]pageAccount{}
 	p.qrPrefixes = []string{"http://weixin.qq.com/", "https://weixin.qq.com/"}
 	for _, account := range a.accounts.list {
-		p.accounts[account.Name] = account.title()
+		p.accounts[account.Name] = pageAccount{account.title(), account.TypedCode != "off"}
 		p.qrPrefixes = append(p.qrPrefixes, account.MPBase+"/q/")
 	}
+	p.accounts[""] = p.accounts[a.accounts.list[0].Name]
 	p.register(e)
 	return nil
 }

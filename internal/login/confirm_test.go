@@ -220,3 +220,22 @@ func TestTypedCode(t *testing.T) {
 		}
 	})
 }
+
+// Who cannot scan asks for a code to type; it costs no QR code.
+func TestTypedCodeOnRequest(t *testing.T) {
+	eachStore(t, func(t *testing.T, s *fixture) {
+		r := newRig(t, s, nil)
+		a := r.start(t, login.StartRequest{Typed: true, PreferTyped: true})
+		if len(a.Code) != 8 || a.URL != "" || r.weChat.calls.Load() != 0 {
+			t.Fatalf("started %+v with %d QR codes", a, r.weChat.calls.Load())
+		}
+		claim := login.Claim{AppID: a.Ticket.AppID, OpenID: "ana"}
+		if _, o, err := r.ClaimCode(t.Context(), claim, a.Code); o != login.OutcomeClaimed || err != nil {
+			t.Errorf("%s, %v", o, err)
+		}
+		r.weChat.noTyped = true
+		if b := r.start(t, login.StartRequest{Typed: true, PreferTyped: true}); b.Code != "" || b.URL == "" {
+			t.Errorf("an account without codes to type: %+v", b)
+		}
+	})
+}

@@ -66,6 +66,12 @@ type weChat struct {
 	life  time.Duration
 	typed bool
 	err   error
+
+	noTyped bool // the account has no codes to type
+}
+
+func (w *weChat) TypedCode(account string, life time.Duration) (login.QRCode, bool) {
+	return login.QRCode{AppID: "wx-" + account, Typed: true, Life: life}, !w.noTyped
 }
 
 func (w *weChat) Create(_ context.Context, account, scene string, life time.Duration) (login.QRCode, error) {

@@ -48,6 +48,12 @@ type Counter interface {
 	Count(metric, account, reason string)
 }
 
+// TypedCodes is what QRCodes may also implement: a code to type without asking
+// WeChat; false when the account has none.
+type TypedCodes interface {
+	TypedCode(account string, life time.Duration) (QRCode, bool)
+}
+
 // ServiceOptions are the parts of a Service. Store, Issuer and QRCodes are
 // required; the rest may be left out.
 type ServiceOptions struct {
@@ -111,7 +117,10 @@ type StartRequest struct {
 	Agent     string // what kind it is, as people read it
 	Network   string // where it is, no single address
 	Typed     bool   // the page can show a code to type where no QR code can be made
-	Replaces  string // id of the ticket this one takes the place of, "" when none
+	// PreferTyped asks for a code to type although a QR code could be made: for people
+	// who cannot scan. It needs QRCodes that are TypedCodes.
+	PreferTyped bool
+	Replaces    string // id of the ticket this one takes the place of, "" when none
 }
 
 // Started is a new ticket with what only its browser may know.
@@ -134,7 +143,7 @@ func (s *Service) Start(ctx context.Context, r StartRequest) (Started, error) {
 	if _, err := s.o.Store.Get(ctx, scene); !errors.Is(err, ErrUnauthorized) {
 		return Started{}, fmt.Errorf("login: start: %w", err)
 	}
-	qr, err := s.o.QRCodes.Create(ctx, r.Account, scene, s.o.Life)
+	qr, err := s.create(ctx, r, scene)
 	if err != nil && !(r.Typed && qr.Typed) {
 		return Started{}, fmt.Errorf("login: start: %w", err)
 	}
@@ -159,6 +168,15 @@ func (s *Service) Start(ctx context.Context, r StartRequest) (Started, error) {
 		}
 	}
 	return Started{Ticket: t, URL: qr.URL, ImageURL: qr.ImageURL, Code: code, Resume: secret}, nil
+}
+
+func (s *Service) create(ctx context.Context, r StartRequest, scene string) (QRCode, error) {
+	if typed, ok := s.o.QRCodes.(TypedCodes); ok && r.PreferTyped {
+		if qr, ok := typed.TypedCode(r.Account, s.o.Life); ok {
+			return qr, nil
+		}
+	}
+	return s.o.QRCodes.Create(ctx, r.Account, scene, s.o.Life)
 }
 
 // Resume binds the socket to the ticket its browser proves to own. When the

@@ -3,49 +3,58 @@
 //
 // Events: "state" with detail {state, …}, where state is one of loading, waiting
 // {url, imageUrl}, typed {code}, claimed {number}, expired, replaced, cancelled,
-// denied, limited {seconds}, unavailable, done {token}; "online" and "offline".
+// denied, limited {seconds}, unavailable, done {token} or, for a challenge of
+// somebody else, done {code, expiresIn}; "failure" {code, message, retryAfter};
+// "online" and "offline".
 
 const maxRenewals = 3; // by itself, while the tab is seen; then the person decides
 const maxRefused = 3; // one-time codes that a resume on the way has replaced
+const taken = new Set(); // keys of sessionStorage: several attempts of a page keep apart
 
 export class LoginAttempt extends EventTarget {
   #socket;
   #base;
   #account;
-  #ticket; // {ticket, url, imageUrl, code, resume, verifier, deadline, life}
+  #challenge; // of whoever will exchange the code; "" when that is us
+  #key;
+  #ticket; // {ticket, url, imageUrl, code, resume, challenge, verifier, deadline, life}
   #state = "";
+  #typed = false; // the person wants a code to type
+  #turn = 0; // only the last request's answer counts
+  #asleep; // the request that waits until somebody looks
   #renewals = 0;
   #refused = 0;
   #timer = 0;
+  #over = new AbortController();
 
   // io is socket.io-client's; base the gateway's origin, "" for the page's own.
-  constructor(io, { base = "", path = "/socket.io", account = "" } = {}) {
+  constructor(io, { base = "", path = "/socket.io", account = "", challenge = "" } = {}) {
     super();
     this.#base = base;
     this.#account = account;
+    this.#challenge = challenge;
+    this.#key = `posthouse.login.${account}`;
+    for (let n = 2; taken.has(this.#key); n++) this.#key = `posthouse.login.${account}#${n}`;
+    taken.add(this.#key);
     this.#ticket = this.#load();
     const socket = (this.#socket = io(base + "/login", { path, closeOnBeforeunload: true, autoConnect: false, withCredentials: true }));
-    socket.on("connect", () => {
-      this.#tell("online");
-      if (this.#state === "done") return;
-      if (this.#ticket && this.#ticket.deadline + 60_000 > Date.now()) this.#resume();
-      else if (this.#state !== "limited") this.#again();
-    });
+    socket.on("connect", () => this.#connected());
     socket.on("connect_error", () => this.#lost());
     socket.on("disconnect", (reason) => {
-      if (this.#state === "done") return;
+      if (this.#state === "done" || this.#over.signal.aborted) return;
       // After the token, or when a replica leaves: the client does not come back by itself.
-      if (reason === "io server disconnect") setTimeout(() => socket.connect(), 500 + Math.random() * 1500);
+      if (reason === "io server disconnect") this.#later(500 + Math.random() * 1500, () => socket.connect());
       else this.#lost();
     });
     socket.on("state", (news) => this.#changed(news));
     socket.on("token", (token, ack) => {
       ack?.();
-      this.#done(token);
+      this.#done({ token });
     });
-    socket.on("code", ({ code }, ack) => {
+    socket.on("code", (message, ack) => {
       ack?.();
-      this.#exchange(code);
+      if (this.#challenge) this.#done(message);
+      else this.#exchange(message.code);
     });
     socket.on("failure", ({ error }) => this.#failed(error));
   }
@@ -55,20 +64,32 @@ export class LoginAttempt extends EventTarget {
   get life() { return this.#ticket?.life ?? 0; } // seconds
 
   start() {
+    const { signal } = this.#over;
+    document.addEventListener("visibilitychange", () => this.#seen(), { signal });
+    addEventListener("online", () => {
+      if (!this.#socket.connected && this.#state !== "done") this.#socket.disconnect().connect(); // now, not at the next try
+    }, { signal });
     this.#show("loading");
     this.#socket.connect();
   }
 
+  // stop leaves nothing behind but what a later attempt needs to go on.
   stop() {
+    this.#over.abort();
+    this.#turn++;
     clearTimeout(this.#timer);
+    taken.delete(this.#key);
     this.#socket.disconnect();
   }
 
-  // refresh asks for a new code because the person wants one.
-  refresh() {
+  // refresh asks for a new code because the person wants one: to type, or to scan.
+  refresh({ typed = this.#typed } = {}) {
     this.#renewals = 0;
-    if (this.#socket.connected) this.#begin({ refresh: true });
-    else this.#socket.connect();
+    this.#typed = typed;
+    if (this.#socket.connected) return this.#begin({ refresh: true });
+    this.#forget();
+    this.#show("loading");
+    this.#socket.connect();
   }
 
   // expire is told by whoever shows the countdown; the server says it as well.
@@ -76,24 +97,50 @@ export class LoginAttempt extends EventTarget {
     if (["expired", "loading", "done", "claimed"].includes(this.#state)) return;
     this.#forget();
     this.#show("expired");
-    if (this.#renewals < maxRenewals && !document.hidden && this.#socket.connected) {
-      this.#renewals += 1;
-      this.#begin({ refresh: true });
-    }
+    this.#renew();
+  }
+
+  #renew() {
+    if (this.#renewals >= maxRenewals || document.hidden || !this.#socket.connected) return;
+    this.#renewals++;
+    this.#begin({ refresh: true });
+  }
+
+  #connected() {
+    this.#tell("online");
+    if (["done", "limited", "replaced", "cancelled", "denied"].includes(this.#state)) return;
+    if (this.#state === "expired") return this.#renew();
+    if (this.#ticket && this.#ticket.deadline + 60_000 > Date.now()) this.#resume();
+    else this.#again();
+  }
+
+  // A tab in the background asks for nothing: codes are for people who look.
+  #seen() {
+    if (document.hidden) return;
+    const request = this.#asleep;
+    if (request) this.#begin(request);
+    else if (this.#state === "expired") this.#renew();
   }
 
   async #begin({ refresh = false } = {}) {
     clearTimeout(this.#timer);
+    const turn = ++this.#turn;
+    this.#asleep = undefined;
     this.#show("loading");
-    const { verifier, challenge } = await proof();
+    if (!this.#socket.connected) return; // connect starts over
+    if (document.hidden) return void (this.#asleep = { refresh });
+    const { verifier, challenge } = this.#challenge ? { challenge: this.#challenge } : await proof();
+    if (turn !== this.#turn) return;
     const request = { typed: true }; // this page can show a code to type
+    if (this.#typed) request.prefer = "typed";
     if (this.#account) request.account = this.#account;
     if (challenge) request.challenge = challenge;
     if (refresh) request.refresh = true;
     this.#socket.timeout(15000).emit("qrcode", request, (timeout, answer) => {
+      if (turn !== this.#turn) return;
       if (timeout) return this.#socket.connected ? this.#show("unavailable") : undefined; // connect starts over
       if (answer.error) return this.#failed(answer.error);
-      this.#ticket = { ...answer, verifier, life: answer.expiresIn, deadline: Date.now() + answer.expiresIn * 1000 };
+      this.#ticket = { ...answer, challenge, verifier, life: answer.expiresIn, deadline: Date.now() + answer.expiresIn * 1000 };
       this.#save();
       this.#waiting();
     });
@@ -101,15 +148,18 @@ export class LoginAttempt extends EventTarget {
 
   #waiting() {
     const { code, url, imageUrl } = this.#ticket;
+    this.#typed = Boolean(code);
     if (code) this.#show("typed", { code });
     else this.#show("waiting", { url, imageUrl });
   }
 
   #resume() {
+    const turn = ++this.#turn;
     const { ticket, resume } = this.#ticket;
     this.#socket.timeout(15000).emit("resume", { ticket, resume }, (timeout, answer) => {
-      if (timeout) return;
-      if (answer.error) return this.#again();
+      if (timeout || turn !== this.#turn) return;
+      if (answer.error || answer.state === "expired") return this.#again();
+      if (answer.state === "done") this.#later(10_000, () => this.#again()); // unless the result follows
       this.#ticket.deadline = Date.now() + answer.expiresIn * 1000;
       this.#changed(answer);
     });
@@ -123,7 +173,7 @@ export class LoginAttempt extends EventTarget {
   #changed({ state, number }) {
     switch (state) {
       case "waiting": return this.#waiting();
-      case "claimed": return this.#show("claimed", { number: number ?? "" });
+      case "claimed": return this.#show("claimed", { number: number ?? "", url: this.#ticket?.url });
       case "done": return; // the token or the code follows
       case "expired": return this.expire();
       default: // replaced, cancelled, denied
@@ -132,25 +182,31 @@ export class LoginAttempt extends EventTarget {
     }
   }
 
-  #failed({ code, retryAfter }) {
+  #failed(error) {
+    const { code, retryAfter } = error;
     if (code === "expired" || code === "unauthorized") return this.#again();
+    this.#tell("failure", error);
     if (code === "rate_limited") return this.#wait(Date.now() + (retryAfter ?? 10) * 1000);
     this.#show("unavailable");
-    if (retryAfter && retryAfter < 60) this.#timer = setTimeout(() => this.#begin(), retryAfter * 1000);
+    if (retryAfter && retryAfter < 60) this.#later(retryAfter * 1000, () => this.#begin());
   }
 
   #wait(until) {
     const left = Math.ceil((until - Date.now()) / 1000);
     if (left <= 0) return this.#begin();
     this.#show("limited", { seconds: left });
+    this.#later(1000, () => this.#wait(until));
+  }
+
+  #later(ms, then) {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#wait(until), 1000);
+    this.#timer = setTimeout(then, ms);
   }
 
   async #exchange(code) {
     const token = await this.#trade(code);
-    if (token) return this.#done(token);
-    if (this.#state === "done") return;
+    if (token) return this.#done({ token });
+    if (this.#state === "done" || this.#over.signal.aborted) return;
     // A resume on the way makes a fresh code and kills this one: it is in the post.
     if (++this.#refused <= maxRefused) this.#resume();
     else this.#again();
@@ -172,9 +228,11 @@ export class LoginAttempt extends EventTarget {
     return null;
   }
 
-  #done(token) {
+  #done(result) {
+    if (this.#over.signal.aborted) return;
+    clearTimeout(this.#timer);
     this.#forget();
-    this.#show("done", { token });
+    this.#show("done", result);
   }
 
   #lost() { if (this.#state !== "done") this.#tell("offline"); }
@@ -187,10 +245,17 @@ export class LoginAttempt extends EventTarget {
   #tell(type, detail) { this.dispatchEvent(new CustomEvent(type, { detail })); }
 
   // What a reload or a lost connection needs to go on with the same code.
-  get #key() { return `posthouse.login.${this.#account}`; }
-  #load() { try { return JSON.parse(sessionStorage.getItem(this.#key)); } catch { return null; } }
+  #load() {
+    try {
+      const kept = JSON.parse(sessionStorage.getItem(this.#key));
+      return this.#challenge && kept?.challenge !== this.#challenge ? null : kept;
+    } catch { return null; }
+  }
   #save() { try { sessionStorage.setItem(this.#key, JSON.stringify(this.#ticket)); } catch { /* private mode */ } }
-  #forget() { try { sessionStorage.removeItem(this.#key); } catch { /* private mode */ } }
+  #forget() { // its verifier is still needed: a claim may come a little late
+    if (this.#ticket) this.#ticket.deadline = 0;
+    try { sessionStorage.removeItem(this.#key); } catch { /* private mode */ }
+  }
 }
 
 async function proof() {
@@ -210,13 +275,42 @@ export async function drawQR(box, base, url, alt, { asPicture = false } = {}) {
     const img = new Image();
     img.src = source("png");
     img.alt = alt;
+    await img.decode();
     box.replaceChildren(img);
     return;
   }
   const answer = await fetch(source("svg"));
   if (!answer.ok) throw new Error(`qr ${answer.status}`);
-  const svg = new DOMParser().parseFromString(await answer.text(), "image/svg+xml").documentElement;
-  svg.setAttribute("role", "img");
-  svg.setAttribute("aria-label", alt);
-  box.replaceChildren(document.importNode(svg, true));
+  // Taken apart rather than parsed: a page's policy may forbid parsers (Trusted Types).
+  const [, view, white, dark] = /viewBox="([^"]+)".*?d="([^"]+)".*?d="([^"]+)"/.exec(await answer.text());
+  const make = (tag, attributes) => {
+    const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
+    for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+    return node;
+  };
+  const svg = make("svg", { viewBox: view, "shape-rendering": "crispEdges", role: "img", "aria-label": alt });
+  svg.append(make("path", { fill: "#fff", d: white }), make("path", { fill: "#000", d: dark }));
+  box.replaceChildren(svg);
 }
+
+// speaker fills the gaps of a language's sentences.
+export const speaker = (words, account) => (key, values = {}) =>
+  (words[key] ?? key).replace(/\{(\w+)\}/g, (_, name) => ({ account, ...values })[name] ?? "");
+
+// announcer says things to those who do not see: the last of what comes at once,
+// and the same words again when they are meant again.
+export function announcer(live) {
+  let timer;
+  return (text) => {
+    clearTimeout(timer);
+    live.textContent = "";
+    timer = setTimeout(() => { live.textContent = text; }, 100);
+  };
+}
+
+// The time left is spoken at these seconds only; the clock itself is silent.
+export const passes = (before, left) => [60, 30, 10].some((mark) => before > mark && left <= mark);
+
+export const grouped = (code) => code.replace(/^(.{4})(.+)$/, "$1 $2");
+export const spelled = (code) => [...code].join(" ");
+export const inWeChat = /MicroMessenger/i.test(navigator.userAgent);

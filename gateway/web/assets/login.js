@@ -1,58 +1,75 @@
 // The login page: what the attempt's states look like here.
-const { attempt: core, client, path, account, accountTitle, returnTo } = document.body.dataset;
-const [{ io }, { LoginAttempt, drawQR }] = await Promise.all([import(client), import(core)]);
+const { attempt: core, client, path, account, accountTitle, returnTo, typed } = document.body.dataset;
+const [{ io }, { LoginAttempt, announcer, drawQR, grouped, inWeChat, passes, speaker, spelled }] =
+  await Promise.all([import(client), import(core)]);
 
 const $ = (id) => document.getElementById(id);
-const words = JSON.parse($("dictionary").textContent);
-const say = (key, values = {}) =>
-  (words[key] ?? key).replace(/\{(\w+)\}/g, (_, name) => ({ account: accountTitle, ...values })[name] ?? "");
-const inWeChat = /MicroMessenger/i.test(navigator.userAgent);
+const say = speaker(JSON.parse($("dictionary").textContent), accountTitle);
+const announce = announcer($("live"));
 const onPhone = inWeChat || matchMedia("(pointer: coarse) and (max-width: 600px)").matches;
+const timed = ["waiting", "claimed", "typed"];
 
 const attempt = new LoginAttempt(io, { path, account });
 let shown = "";
 let clock = 0;
+let left = 0; // seconds, as shown
+let copied = 0;
 
 attempt.addEventListener("state", async ({ detail }) => {
-  const { state } = detail;
-  if (state === "waiting") {
+  const { state, url } = detail;
+  if (url && $("qr").dataset.url !== url) {
     try {
-      await drawQR($("qr"), "", detail.url, say("alt"), { asPicture: inWeChat });
+      await drawQR($("qr"), "", url, say("alt"), { asPicture: inWeChat });
+      $("qr").dataset.url = url;
+      $("save").href = `/login/qr.png?u=${encodeURIComponent(url)}`;
     } catch {
-      return show("unavailable", detail);
+      if (attempt.state === "waiting") show("unavailable", detail);
+      return;
     }
-    $("save").href = `/login/qr.png?u=${encodeURIComponent(detail.url)}`;
+    if (attempt.state !== state) return; // it went on while we drew
   }
   show(state, detail);
 });
-attempt.addEventListener("offline", () => { $("offline").hidden = false; });
+attempt.addEventListener("offline", () => {
+  if ($("offline").hidden) announce(say("offline"));
+  $("offline").hidden = false;
+});
 attempt.addEventListener("online", () => { $("offline").hidden = true; });
-addEventListener("online", () => attempt.state === "done" || attempt.start());
 
 function show(state, detail) {
   const changed = shown !== state;
+  const hadFocus = ["refresh", "copy", "other"].includes(document.activeElement.id);
   shown = state;
   $("card").dataset.state = state;
   const key = { waiting: inWeChat ? "waitingInWeChat" : "waiting", done: returnTo ? "done" : "doneStay" }[state] ?? state;
   const text = say(key, detail);
-  if ($("words").textContent !== text) $("words").textContent = text;
-  $("number").textContent = detail.number ?? "";
-  $("typed-code").textContent = (detail.code ?? "").replace(/^(.{4})(.+)$/, "$1 $2");
+  $("words").textContent = text;
+  $("number").textContent = detail.number ?? detail.seconds ?? "";
+  $("typed-code").textContent = grouped(detail.code ?? "");
+  $("copy").textContent = say("copy");
   $("refresh").textContent = say(state === "unavailable" ? "retry" : "refresh");
   $("save").hidden = !(state === "waiting" && onPhone && !inWeChat);
-  if (["waiting", "claimed", "typed"].includes(state)) startClock();
+  $("other").hidden = !(typed && ["waiting", "typed"].includes(state));
+  $("other").textContent = say(state === "typed" ? "scanInstead" : "typedInstead");
+  if (changed) announce(detail.code ? `${text}: ${spelled(detail.code)}` : text);
+  else if (state === "limited" && passes(left, detail.seconds)) announce(text);
+  if (state === "limited") left = detail.seconds;
+  if (timed.includes(state)) startClock();
   else stopClock();
   if (changed && state === "expired") $("refresh").focus();
+  else if (hadFocus && !document.activeElement.checkVisibility()) $("words").focus(); // its button went away
   if (state === "done") done(detail.token);
 }
 
 function startClock() {
   stopClock();
+  left = 0;
   const tick = () => {
-    const left = Math.max(0, Math.ceil((attempt.deadline - Date.now()) / 1000));
+    const before = left;
+    left = Math.max(0, Math.ceil((attempt.deadline - Date.now()) / 1000));
     $("ring").style.strokeDashoffset = String(100 - (100 * left) / attempt.life);
     $("clock").textContent = `${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}`;
-    if ([60, 30, 10].includes(left)) $("time-left").textContent = say("secondsLeft", { seconds: left });
+    if (passes(before, left)) announce(say("secondsLeft", { seconds: left }));
     if (left === 0) attempt.expire();
   };
   clock = setInterval(tick, 1000);
@@ -70,8 +87,21 @@ function done(token) {
 }
 
 $("refresh").addEventListener("click", () => attempt.refresh());
+$("other").addEventListener("click", () => attempt.refresh({ typed: shown !== "typed" }));
 $("copy").addEventListener("click", async () => {
-  await navigator.clipboard.writeText($("typed-code").textContent.replace(" ", ""));
-  $("copy").textContent = say("copied");
+  const code = $("typed-code");
+  let key = "copied";
+  try {
+    await navigator.clipboard.writeText(code.textContent.replace(" ", ""));
+  } catch { // not allowed, or plain HTTP: the person's own copy command will do
+    getSelection().selectAllChildren(code);
+    key = "copyByHand";
+  }
+  $("copy").textContent = say(key === "copied" ? key : "copy");
+  announce(say(key));
+  clearTimeout(copied);
+  copied = setTimeout(() => { $("copy").textContent = say("copy"); }, 2000);
 });
+// Back from where the login led to: the page in the browser's memory is used up.
+addEventListener("pageshow", ({ persisted }) => { if (persisted && attempt.state === "done") location.reload(); });
 attempt.start();

@@ -4,10 +4,12 @@ const { io } = await import(client);
 
 const words = JSON.parse(document.getElementById("dictionary").textContent);
 const text = document.getElementById("live");
+const distance = document.getElementById("distance"); // changes all the time: not spoken
 const dot = text.parentElement;
 const show = (state, detail = "") => {
   dot.dataset.live = state;
-  text.textContent = words[state] + detail;
+  if (text.textContent !== words[state]) text.textContent = words[state];
+  distance.textContent = detail;
 };
 
 const socket = io({ path });
@@ -15,7 +17,7 @@ let timer;
 const measure = () => {
   const sent = performance.now();
   socket.timeout(5000).emit("rtt", (late) => {
-    if (!late && socket.connected) show("connected", ` · ${socket.io.engine.transport.name} · ${(performance.now() - sent).toFixed(1)} ms`);
+    if (!late && socket.connected) show("connected", `· ${socket.io.engine.transport.name} · ${(performance.now() - sent).toFixed(1)} ms`);
   });
 };
 socket.on("connect", () => {
