@@ -38,7 +38,7 @@ attempt.addEventListener("online", () => { $("offline").hidden = true; });
 
 function show(state, detail) {
   const changed = shown !== state;
-  const hadFocus = ["refresh", "copy", "other"].includes(document.activeElement.id);
+  const focused = document.activeElement;
   shown = state;
   $("card").dataset.state = state;
   const key = { waiting: inWeChat ? "waitingInWeChat" : "waiting", done: returnTo ? "done" : "doneStay" }[state] ?? state;
@@ -57,7 +57,7 @@ function show(state, detail) {
   if (timed.includes(state)) startClock();
   else stopClock();
   if (changed && state === "expired") $("refresh").focus();
-  else if (hadFocus && !document.activeElement.checkVisibility()) $("words").focus(); // its button went away
+  else if (!focused.checkVisibility()) $("words").focus(); // its button went away
   if (state === "done") done(detail.token);
 }
 

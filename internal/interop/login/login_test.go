@@ -151,8 +151,10 @@ func TestLoginInTheBrowser(t *testing.T) {
 }
 
 // Every state that the page can show, each reached the way people reach it.
+// In each both themes, all windows and twice the size of letters are looked at: axe has
+// nothing to say, nothing is cut off or moves, the code reads, the state was spoken.
 func TestEveryStateOfTheLoginPage(t *testing.T) {
-	rig.NodeDir(t)
+	rig.NodeDir(t, "axe-core", "jsqr")
 	rig.Need(t, "chromium")
 	for _, c := range []struct {
 		name string
@@ -174,9 +176,28 @@ func TestEveryStateOfTheLoginPage(t *testing.T) {
 	}
 }
 
+// What people do with the page: by keyboard, by ear, on phones, in background tabs,
+// over bad networks.
+func TestTheLoginPageForEverybody(t *testing.T) {
+	rig.NodeDir(t, "axe-core", "jsqr")
+	rig.Need(t, "chromium")
+	for name, env := range map[string][]string{
+		"keyboard": nil, "clock": nil, "leads": nil, "network": nil, "phones": nil, "noscript": nil,
+		"background": {"POSTHOUSE_TICKET_TTL=3s"},
+		"limited":    {"POSTHOUSE_LIMIT_QRCODES_PER_IP=1/s", "POSTHOUSE_LIMIT_QRCODES_PER_SOCKET=off"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			base, _ := rig.Gateway(t, env...)
+			if out := rig.Node(t, time.Minute, filepath.Join("testdata", "care.mjs"), `{"`+name+`":"`+base+`"}`); !strings.Contains(out, name+": ok") {
+				t.Fatal(out)
+			}
+		})
+	}
+}
+
 // The gateway goes away and comes back: the page says so and goes on.
 func TestTheLoginPageSurvivesARestart(t *testing.T) {
-	node := rig.NodeDir(t)
+	node := rig.NodeDir(t, "axe-core", "jsqr")
 	rig.Need(t, "chromium")
 	port := rig.FreePort(t)
 	base, p := rig.GatewayAt(t, port)

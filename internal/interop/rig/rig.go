@@ -46,13 +46,16 @@ func Root() string {
 	return filepath.Join(filepath.Dir(file), "..", "..", "..")
 }
 
-// NodeDir is where the npm packages are installed.
-func NodeDir(t testing.TB) string {
+// NodeDir is where the npm packages are installed; packages are those the test needs
+// beside socket.io-client.
+func NodeDir(t testing.TB, packages ...string) string {
 	t.Helper()
 	Need(t, "node")
 	dir := filepath.Join(Root(), "internal", "interop", "node")
-	if _, err := os.Stat(filepath.Join(dir, "node_modules", "socket.io-client")); err != nil {
-		missing(t, "the npm packages of internal/interop/node")
+	for _, p := range append(packages, "socket.io-client") {
+		if _, err := os.Stat(filepath.Join(dir, "node_modules", p)); err != nil {
+			missing(t, "the npm package "+p+" of internal/interop/node")
+		}
 	}
 	return dir
 }
