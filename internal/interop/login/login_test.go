@@ -4,9 +4,6 @@ package login_test
 
 import (
 	"encoding/json"
-	"fmt"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -98,26 +95,6 @@ func TestStopAndStartAgain(t *testing.T) {
 	}
 	t.Logf("ended after %v", time.Since(began))
 	rig.GatewayAt(t, port)
-}
-
-// The element works in a page of another origin, and in no page that is not listed.
-func TestTheElementInAnotherPage(t *testing.T) {
-	rig.NodeDir(t)
-	rig.Need(t, "chromium")
-	var gateway string
-	host := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		fmt.Fprintf(w, `<!doctype html><html lang="en"><link rel="icon" href="data:,">
-<script type="module" src="%s/login/element.js"></script>
-<posthouse-login></posthouse-login>
-<script>document.querySelector("posthouse-login").addEventListener("token", (e) => { window.token = e.detail.token; });</script>`, gateway)
-	}))
-	gateway, _ = rig.Gateway(t, "POSTHOUSE_ORIGINS=http://"+host.Listener.Addr().String())
-	host.Start()
-	defer host.Close()
-	if out := rig.Node(t, 60*time.Second, filepath.Join("testdata", "element.mjs"), gateway, host.URL, os.Getenv("POSTHOUSE_TEST_SCREENSHOTS")); !strings.Contains(out, "ok") {
-		t.Fatal(out)
-	}
 }
 
 // The front ends of the first article work unchanged: a raw WebSocket with JSON, and
