@@ -20,7 +20,7 @@ import (
 // What two people see and do, with a cut connection in between. With
 // POSTHOUSE_TEST_SCREENSHOTS set to a directory the page is photographed.
 func TestTwoPeopleInTwoBrowsers(t *testing.T) {
-	node := rig.NodeDir(t)
+	node := rig.NodeDir(t, "axe-core")
 	rig.Need(t, "chromium")
 	base := serve(t, options())
 	wire := newWire(t, strings.TrimPrefix(base, "http://"))

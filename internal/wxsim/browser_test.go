@@ -36,8 +36,10 @@ func TestPhonePageInABrowser(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = os.Stat(filepath.Join(filepath.Dir(modules), "node_modules", "playwright-core"))
-	tool(t, "playwright-core (npm ci in internal/interop/node)", err == nil)
+	for _, name := range []string{"playwright-core", "axe-core"} {
+		_, err = os.Stat(filepath.Join(filepath.Dir(modules), "node_modules", name))
+		tool(t, name+" (npm ci in internal/interop/node)", err == nil)
+	}
 
 	r := newRig(t, wxsim.Options{Accounts: []wxsim.Account{plainAccount()}})
 	r.reply(func(w http.ResponseWriter, q *http.Request) {

@@ -19,7 +19,7 @@ let act; // what people do is told to chat.js
 /** hue gives a person a colour; initial what stands in it. */
 const hue = (id) => String(id ? parseInt(id.slice(0, 4), 16) % 6 : 0);
 const initial = (name) => [...name][0]?.toUpperCase() ?? "";
-const avatar = (p) => make("span", { className: "avatar", ariaHidden: "true", textContent: initial(p.name), data: { hue: hue(p.id) } });
+const avatar = (p) => make("span", { className: "avatar", ariaHidden: "true", data: { hue: hue(p.id), initial: initial(p.name) } });
 
 export function state(name) {
   document.body.dataset.state = name;

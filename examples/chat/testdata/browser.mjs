@@ -2,8 +2,10 @@
 // It prints "cut" when Ada's connection is to be cut, and "mend" when it may come back.
 import { createRequire } from "node:module";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 const require = createRequire(join(process.env.NODE_PATH, "x.js"));
 const { chromium } = require("playwright-core");
+const { everywhere } = await import(pathToFileURL(join(process.env.NODE_PATH, "..", "accessible.mjs")));
 
 const [adasBase, bosBase, shots] = process.argv.slice(2);
 const browser = await chromium.launch({
@@ -39,6 +41,7 @@ const fits = (page) => page.evaluate(() => document.documentElement.scrollWidth 
 const ada = await open(adasBase, { viewport: { width: 1280, height: 800 }, locale: "en" });
 await ada.waitForSelector("#introduction[open]");
 await shot(ada, "introduction");
+await everywhere(ada, "the introduction").catch((e) => wrong.push(e.message));
 await introduce(ada, "Ada");
 check((await ada.textContent("#empty")).includes("Say hello"), "an empty room does not say so");
 await shot(ada, "empty");
@@ -63,6 +66,7 @@ check((await ada.textContent("#spoken")).includes("阿波: 今天下午三点"),
 await bo.locator("#text").pressSequentially("好");
 await ada.locator("#typing", { hasText: "阿波 is typing" }).waitFor();
 await shot(ada, "typing");
+await everywhere(ada, "the chat").catch((e) => wrong.push(e.message));
 await bo.press("#text", "Enter");
 await ada.waitForFunction(() => document.querySelector("#typing").textContent === "");
 

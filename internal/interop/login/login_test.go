@@ -118,7 +118,7 @@ func TestTheFirstFrontEnds(t *testing.T) {
 
 // A person's hands: the login page, the phone, success.
 func TestLoginInTheBrowser(t *testing.T) {
-	rig.NodeDir(t)
+	rig.NodeDir(t, "axe-core")
 	rig.Need(t, "chromium")
 	base, _ := rig.Gateway(t)
 	shots := os.Getenv("POSTHOUSE_TEST_SCREENSHOTS")

@@ -239,7 +239,7 @@ function chatLine(line) {
     const name = line.text.split(' ')[0]
     return el('li', { className: 'line event', title: line.text }, el('p', { textContent: t(eventWords[name] ?? name) }))
   }
-  if (line.kind === 'fault') return el('li', { className: 'line fault' }, el('p', { textContent: line.text }))
+  if (line.kind === 'fault') return el('li', { className: 'line fault', lang: 'zh-CN' }, el('p', { textContent: line.text }))
   const bubble = el('p', { textContent: line.text })
   if (/^https?:\/\//.test(line.url ?? '')) bubble.append(el('a', { href: line.url, rel: 'noreferrer', textContent: line.url }))
   return el('li', { className: `line ${line.from === 'person' ? 'person-said' : 'account'}` }, bubble)
@@ -285,7 +285,7 @@ function fillPush(node) {
   for (const d of p.deliveries) {
     const query = [...new URLSearchParams(d.query)].map(([k, v]) => `${k}=${v}`).join('\n')
     parts.push(
-      el('h4', {}, t('detailAttempt', d.attempt), el('span', { textContent: `${d.url} · ${d.status || '—'} · ${d.ms} ms · ${d.verdict}` })),
+      el('h3', {}, t('detailAttempt', d.attempt), el('span', { textContent: `${d.url} · ${d.status || '—'} · ${d.ms} ms · ${d.verdict}` })),
       el('dl', {}, ...block(t('detailQuery'), query), ...block(t('detailSent'), d.sent), ...block(t('detailAnswer'), d.body)))
   }
   node.querySelector('.detail').replaceChildren(...parts)

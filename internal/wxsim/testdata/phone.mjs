@@ -2,10 +2,12 @@
 // mouse. Called by TestPhonePageInABrowser with PHONE_URL, NODE_MODULES_FROM and
 // CHROMIUM; prints "ok" or what went wrong.
 import { createRequire } from 'node:module'
+import { pathToFileURL } from 'node:url'
 import assert from 'node:assert/strict'
 
 const require = createRequire(process.env.NODE_MODULES_FROM)
 const { chromium } = require('playwright-core')
+const { everywhere } = await import(new URL('accessible.mjs', pathToFileURL(process.env.NODE_MODULES_FROM)))
 
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM,
@@ -34,6 +36,7 @@ try {
   await page.locator('.code button').click()
   await page.waitForSelector('#screen-follow:not([hidden])')
   assert.equal(await page.locator('.push').count(), 0)
+  await everywhere(page, 'the page to follow')
 
   // Follow by keyboard: the chat opens with the passive reply.
   await page.locator('#follow').focus()
@@ -57,6 +60,7 @@ try {
   // A fault: dropped, once.
   await page.locator('#once').check()
   await page.locator('.switch', { hasText: 'Never delivered' }).locator('input').check()
+  await page.waitForSelector('#faults-clear:not([hidden])') // the simulator knows
   await page.fill('#say-text', 'into the void')
   await page.keyboard.press('Enter')
   await page.locator('.verdict.bad', { hasText: 'dropped' }).waitFor()
@@ -65,6 +69,8 @@ try {
   // The log opens and shows what was signed.
   await page.locator('.push summary').nth(1).click()
   await page.getByText(/signature=[0-9a-f]{40}/).first().waitFor()
+
+  await everywhere(page, 'the chat, the log and the faults')
 
   // A narrow phone in Chinese has everything, without sideways scrolling.
   const narrow = await open(320, 'zh-CN')

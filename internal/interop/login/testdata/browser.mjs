@@ -2,8 +2,10 @@
 // Two tabs: the login page and the phone. Each state is photographed.
 import { createRequire } from "node:module";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 const require = createRequire(join(process.env.NODE_PATH, "x.js"));
 const { chromium } = require("playwright-core");
+const { everywhere } = await import(pathToFileURL(join(process.env.NODE_PATH, "..", "accessible.mjs")));
 
 const [base, shots] = process.argv.slice(2);
 const browser = await chromium.launch({
@@ -26,6 +28,7 @@ const state = (page, name) => page.waitForSelector(`main[data-state=${name}]`, {
 const start = await open("/");
 await start.waitForSelector("[data-live=connected]");
 await shot(start, "start");
+await everywhere(start, "the start page");
 if (!(await start.$('a[href="/login"]')) || !(await start.$('a[href="/sim"]'))) throw new Error("the start page has no doors");
 
 // Scan, follow, success: zh-CN, light.

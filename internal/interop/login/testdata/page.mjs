@@ -3,9 +3,10 @@
 import { createRequire } from "node:module";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 const require = createRequire(join(process.env.NODE_PATH, "x.js"));
 const { chromium } = require("playwright-core");
-const axe = readFileSync(join(process.env.NODE_PATH, "axe-core", "axe.min.js"), "utf8");
+export const { accessible, everywhere, fits, resize, windows } = await import(pathToFileURL(join(process.env.NODE_PATH, "..", "accessible.mjs")));
 const jsQR = readFileSync(join(process.env.NODE_PATH, "jsqr", "dist", "jsQR.js"), "utf8");
 
 export const browser = await chromium.launch({
@@ -44,61 +45,35 @@ export async function post(base, path, body) {
 export const scan = (base, person, code) => post(base, "/sim/scan", { person, ticket: code, follow: true });
 
 // decode reads the QR code that is on the screen, as a phone's camera would.
+let reader; // a page that reads them all
 export async function decode(page, selector) {
   const picture = (await page.locator(selector).screenshot()).toString("base64");
-  const reader = await browser.newPage();
-  try {
+  if (!reader) {
+    reader = await browser.newPage();
     await reader.evaluate(jsQR);
-    return await reader.evaluate(async (data) => {
-      const bitmap = await createImageBitmap(await (await fetch("data:image/png;base64," + data)).blob());
-      const context = new OffscreenCanvas(bitmap.width, bitmap.height).getContext("2d");
-      context.drawImage(bitmap, 0, 0);
-      const { data: pixels } = context.getImageData(0, 0, bitmap.width, bitmap.height);
-      return globalThis.jsQR(pixels, bitmap.width, bitmap.height, { inversionAttempts: "dontInvert" })?.data;
-    }, picture);
-  } finally {
-    await reader.close();
   }
+  return reader.evaluate(async (data) => {
+    const bitmap = await createImageBitmap(await (await fetch("data:image/png;base64," + data)).blob());
+    const context = new OffscreenCanvas(bitmap.width, bitmap.height).getContext("2d");
+    context.drawImage(bitmap, 0, 0);
+    const { data: pixels } = context.getImageData(0, 0, bitmap.width, bitmap.height);
+    return globalThis.jsQR(pixels, bitmap.width, bitmap.height, { inversionAttempts: "dontInvert" })?.data;
+  }, picture);
 }
 
-// accessible runs axe on the page as it is.
-export async function accessible(page, what) {
-  await page.evaluate(axe);
-  const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
-  if (violations.length) fail(`${what}: ${violations.map((v) => `${v.id}: ${v.help}: ${v.nodes.map((n) => n.html + " " + n.failureSummary).join(" | ")}`).join("\n")}`);
-}
-
-// fits: nothing is wider than the window, and no text is cut off.
-export async function fits(page, what) {
-  const wide = await page.evaluate(() => {
-    const over = document.documentElement.scrollWidth - document.documentElement.clientWidth;
-    if (over > 0) return `scrolls sideways by ${over} px`;
-    for (const e of document.querySelectorAll("main *, header *, footer *")) {
-      if (e.matches(".sr") || !e.checkVisibility() || !e.textContent.trim()) continue;
-      if (["hidden", "clip"].includes(getComputedStyle(e).overflowX) && e.scrollWidth > e.clientWidth + 1) return `${e.className} ${e.id} cuts off its text`;
-    }
-    return "";
-  });
-  if (wide) fail(`${what}: ${wide}`);
-}
-
-// The windows of people: a small phone, the same on its side, a browser at 200 %
-// (half the CSS pixels), a tablet, a desk; and letters of twice the size.
-const windows = [[320, 480], [320, 640], [844, 390], [640, 400], [768, 900], [1280, 800], [768, 900, 2], [320, 640, 2]];
 const squares = new Map(); // window → where the square is: the same in every state
 
 // audit looks at one state as everybody would: both themes, all windows.
 export async function audit(page, name, { qr, shots } = {}) {
   const language = await page.evaluate(() => document.documentElement.lang);
-  await page.evaluate(() => Promise.all(document.getAnimations().map((a) => a.finished)));
+  await page.evaluate(() => Promise.allSettled(document.getAnimations().map((a) => a.finished)));
   for (const colorScheme of ["light", "dark"]) {
     await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
     await page.waitForTimeout(50);
     await accessible(page, `${name}, ${colorScheme}`);
     for (const [width, height, letters = 1] of windows) {
       const what = `${name}, ${colorScheme}, ${width}x${height}, letters x${letters}`;
-      await page.setViewportSize({ width, height });
-      await page.evaluate((n) => { document.documentElement.style.fontSize = n > 1 ? n * 100 + "%" : ""; }, letters);
+      await resize(page, [width, height, letters]);
       await fits(page, what);
       const box = await page.locator("#stage").boundingBox();
       const square = [box.x, box.y + await page.evaluate(() => scrollY), box.width].map(Math.round).join();
@@ -112,9 +87,8 @@ export async function audit(page, name, { qr, shots } = {}) {
       }
       if (shots) await page.screenshot({ path: join(shots, `${name}-${language}-${colorScheme}-${width}x${height}x${letters}.png`) });
     }
-    await page.evaluate(() => { document.documentElement.style.fontSize = ""; });
   }
-  await page.setViewportSize({ width: 768, height: 900 });
+  await resize(page, [768, 900]);
   await page.emulateMedia({ colorScheme: "light", reducedMotion: "no-preference" });
   await heard(page, name);
 }
