@@ -147,7 +147,7 @@ func (p *pages) register(e *echo.Echo) {
 	e.GET("/login/attempt.js", p.elementScript("attempt.js"), cors)
 	e.GET("/login/element.json", p.elementWords, cors)
 	e.GET("/assets/:print/:name", p.asset)
-	e.GET("/favicon.ico", func(c echo.Context) error { return c.Redirect(http.StatusMovedPermanently, p.prints["icon.svg"]) })
+	e.GET("/favicon.ico", func(c echo.Context) error { return c.Redirect(http.StatusFound, p.prints["icon.svg"]) })
 }
 
 func (p *pages) start(c echo.Context) error { return p.render(c, "index.html", pageData{}) }
@@ -192,7 +192,7 @@ func (p *pages) render(c echo.Context, name string, d pageData) error {
 		return err
 	}
 	h := c.Response().Header()
-	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-cache")
@@ -248,6 +248,7 @@ func (p *pages) elementWords(c echo.Context) error {
 	}
 	_, i, _ := p.matcher.Match(language.Make(c.QueryParam("lang")))
 	c.Response().Header().Set("Cache-Control", "no-cache")
+	c.Response().Header().Set("X-Content-Type-Options", "nosniff")
 	return c.JSON(http.StatusOK, map[string]any{
 		"words": p.words[p.tags[i]], "title": known.title, "typed": known.typed, "path": p.socketIOPath,
 		"style": string(p.assets[strings.TrimPrefix(p.prints["element.css"], "/assets/")].body),

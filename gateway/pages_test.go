@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -50,8 +51,9 @@ func TestRedirectsAfterLoginStayInTheAllowList(t *testing.T) {
 	}
 }
 
-func TestPages(t *testing.T) {
-	t.Parallel()
+// somePages are the pages of an account with a difficult name, as a visitor gets them.
+func somePages(t *testing.T) (p *pages, get func(url, language string) *httptest.ResponseRecorder) {
+	t.Helper()
 	p, err := newPages()
 	if err != nil {
 		t.Fatal(err)
@@ -62,13 +64,18 @@ func TestPages(t *testing.T) {
 	p.origins = &origins{allowed: []string{"https://app.example.com"}}
 	e := echo.New()
 	p.register(e)
-	get := func(url, language string) *httptest.ResponseRecorder {
+	return p, func(url, language string) *httptest.ResponseRecorder {
 		r := httptest.NewRequest(http.MethodGet, url, nil)
 		r.Header.Set("Accept-Language", language)
 		w := httptest.NewRecorder()
 		e.ServeHTTP(w, r)
 		return w
 	}
+}
+
+func TestPages(t *testing.T) {
+	t.Parallel()
+	p, get := somePages(t)
 	zh, en := get("/login", "zh-CN,zh;q=0.9,en;q=0.8"), get("/login", "fr, en;q=0.5")
 	if !strings.Contains(zh.Body.String(), `lang="zh-CN"`) || !strings.Contains(en.Body.String(), `lang="en"`) {
 		t.Error("the language does not follow Accept-Language")
@@ -112,5 +119,68 @@ func TestPages(t *testing.T) {
 	}
 	if w := get("/login/element.json?lang=zh", "en"); !strings.Contains(w.Body.String(), "微信扫一扫") {
 		t.Errorf("the element's words: %s", w.Body)
+	}
+}
+
+// What each answer tells the browser about itself: pages are checked again every time
+// and run nothing but our files, assets stay for ever under their fingerprint, the
+// element keeps its address and is checked again, codes are the visitor's alone.
+func TestHeadersOfPagesAndAssets(t *testing.T) {
+	t.Parallel()
+	p, get := somePages(t)
+	const code = "?u=http%3A%2F%2Fweixin.qq.com%2Fq%2F02abc"
+	for _, c := range []struct{ url, contentType, cache string }{
+		{"/", "text/html; charset=UTF-8", "no-cache"},
+		{"/login", "text/html; charset=UTF-8", "no-cache"},
+		{p.prints["login.js"], "text/javascript; charset=utf-8", "public, max-age=31536000, immutable"},
+		{p.prints["login.css"], "text/css; charset=utf-8", "public, max-age=31536000, immutable"},
+		{p.prints["icon.svg"], "image/svg+xml", "public, max-age=31536000, immutable"},
+		{"/login/element.js", "text/javascript; charset=utf-8", "no-cache"},
+		{"/login/attempt.js", "text/javascript; charset=utf-8", "no-cache"},
+		{"/login/element.json", "application/json", "no-cache"},
+		{"/login/qr.svg" + code, "image/svg+xml", "private, max-age=300"},
+		{"/login/qr.png" + code, "image/png", "private, max-age=300"},
+	} {
+		w := get(c.url, "en")
+		h := w.Header()
+		if w.Code != http.StatusOK || h.Get("Content-Type") != c.contentType || h.Get("Cache-Control") != c.cache || h.Get("X-Content-Type-Options") != "nosniff" {
+			t.Errorf("%s: %d %v", c.url, w.Code, h)
+		}
+		if strings.HasPrefix(c.contentType, "text/html") {
+			checkPolicy(t, c.url, w)
+		}
+	}
+	if w := get("/favicon.ico", "en"); w.Code != http.StatusFound { // a permanent one would outlive the fingerprint
+		t.Errorf("favicon: %d", w.Code)
+	}
+	r := httptest.NewRequest(http.MethodGet, "/login/element.js", nil)
+	r.Header.Set("If-None-Match", get("/login/element.js", "en").Header().Get("ETag"))
+	w := httptest.NewRecorder()
+	e := echo.New()
+	p.register(e)
+	if e.ServeHTTP(w, r); w.Code != http.StatusNotModified {
+		t.Errorf("the element again: %d", w.Code)
+	}
+}
+
+var inline = regexp.MustCompile(`(?i)<style|\sstyle=|\son\w+=|javascript:|<script(?:>| [^>]*>[^<])`)
+
+func checkPolicy(t *testing.T, url string, w *httptest.ResponseRecorder) {
+	t.Helper()
+	h := w.Header()
+	if h.Get("Referrer-Policy") != "no-referrer" {
+		t.Errorf("%s: Referrer-Policy %q", url, h.Get("Referrer-Policy"))
+	}
+	policy := h.Get("Content-Security-Policy")
+	for _, want := range []string{"default-src 'none'", "script-src 'self'", "style-src 'self'", "base-uri 'none'", "form-action 'none'",
+		"frame-ancestors 'none'", "require-trusted-types-for 'script'"} {
+		if !strings.Contains(policy+";", want+";") {
+			t.Errorf("%s: the policy has no %s: %s", url, want, policy)
+		}
+	}
+	// The dictionary is data, not a script.
+	body := regexp.MustCompile(`(?s)<script type="application/json".*?</script>`).ReplaceAllString(w.Body.String(), "")
+	if found := inline.FindString(body); found != "" {
+		t.Errorf("%s: something inline: %q", url, found)
 	}
 }

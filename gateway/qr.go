@@ -69,6 +69,7 @@ func (p *pages) qrSVG(c echo.Context) error {
 	}
 	svg = append(svg, `"/></svg>`...)
 	c.Response().Header().Set("Cache-Control", "private, max-age=300")
+	c.Response().Header().Set("X-Content-Type-Options", "nosniff")
 	return c.Blob(http.StatusOK, "image/svg+xml", svg)
 }
 
@@ -83,5 +84,6 @@ func (p *pages) qrPNG(c echo.Context) error {
 	}
 	code.Scale = 10
 	c.Response().Header().Set("Cache-Control", "private, max-age=300")
+	c.Response().Header().Set("X-Content-Type-Options", "nosniff")
 	return c.Blob(http.StatusOK, "image/png", code.PNG())
 }

@@ -18,7 +18,7 @@ var pageTemplate = template.Must(template.ParseFS(pageFiles, "page/phone.html"))
 
 // pagePolicy lets the page use its own files and nothing else.
 const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
-	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 
 // routePage adds the phone: its page under every address that shows it, its
 // files and the state it asks for once a second.
