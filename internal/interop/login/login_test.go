@@ -160,6 +160,7 @@ func TestTheLoginPageForEverybody(t *testing.T) {
 	rig.Need(t, "chromium")
 	for name, env := range map[string][]string{
 		"keyboard": nil, "clock": nil, "leads": nil, "network": nil, "phones": nil, "noscript": nil,
+		"long":       {"POSTHOUSE_WECHAT_TITLE=The Honourable Company of Couriers, Post Houses & Messengers 中华驿传邮驿信使总会服务号"},
 		"background": {"POSTHOUSE_TICKET_TTL=3s"},
 		"limited":    {"POSTHOUSE_LIMIT_QRCODES_PER_IP=1/s", "POSTHOUSE_LIMIT_QRCODES_PER_SOCKET=off"},
 	} {

@@ -1,7 +1,7 @@
 // What people do with the login page, and what they must not have to notice:
 // node care.mjs JSON, which names a gateway for each case.
 import { open as openFile } from "node:fs/promises";
-import { accessible, browser, fail, fits, focused, is, open, run, saying, scan, state, ticket } from "./page.mjs";
+import { accessible, browser, everywhere, fail, fits, focused, is, open, run, saying, scan, state, ticket } from "./page.mjs";
 
 const codes = async (base) => (await (await fetch(base + "/sim/state?account=&person=&since=")).json()).codes.length;
 const said = (page) => page.evaluate(() => window.said);
@@ -160,6 +160,20 @@ await run({
     await accessible(outside, "a phone outside WeChat");
     await fits(outside, "a phone outside WeChat");
     if ((await outside.locator("#other").boundingBox()).height < 44) fail("too small for a thumb");
+  },
+  // An account with a long name moves nothing and is cut off nowhere.
+  async long(base) {
+    for (const locale of ["zh-CN", "en"]) {
+      const page = await open(base, { locale });
+      const square = () => page.locator("#stage").boundingBox().then(({ x, y }) => `${x},${y}`);
+      const before = await square();
+      await state(page, "waiting");
+      is(await square(), before, "the square");
+      await everywhere(page, "a long name");
+      await page.click("#other");
+      await state(page, "typed");
+      await everywhere(page, "a long name, by typing");
+    }
   },
   // Without JavaScript the page says what to do, and nothing that is not so.
   async noscript(base) {

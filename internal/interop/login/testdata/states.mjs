@@ -14,6 +14,7 @@ await run({
     await page.waitForFunction(() => document.querySelector("main").dataset.state === "expired" && document.activeElement.id === "refresh", null, { timeout: 30000 });
     await page.waitForTimeout(1500); // … but not for ever
     is(await page.getAttribute("main", "data-state"), "expired", "renews for ever");
+    is(await page.evaluate(() => window.said.filter((s) => s.includes("微信扫一扫")).length), 4, "codes, with three that came by themselves");
     await audit(page, "expired", { shots });
     // A connection that comes back is no reason to take another code.
     await page.context().setOffline(true);
