@@ -2,7 +2,7 @@
 // and tells its states. The login page and the element are two faces of it.
 //
 // Events: "state" with detail {state, …}, where state is one of loading, waiting
-// {url, imageUrl}, typed {code}, claimed {number}, expired, replaced, cancelled,
+// {url, imageUrl}, typed {code, chosen}, claimed {number}, expired, replaced, cancelled,
 // denied, limited {seconds}, unavailable, done {token} or, for a challenge of
 // somebody else, done {code, expiresIn}; "failure" {code, message, retryAfter};
 // "online" and "offline".
@@ -17,7 +17,7 @@ export class LoginAttempt extends EventTarget {
   #account;
   #challenge; // of whoever will exchange the code; "" when that is us
   #key;
-  #ticket; // {ticket, url, imageUrl, code, resume, challenge, verifier, deadline, life}
+  #ticket; // {ticket, url, imageUrl, code, typed, resume, challenge, verifier, deadline, life}
   #state = "";
   #typed = false; // the person wants a code to type
   #turn = 0; // only the last request's answer counts
@@ -37,6 +37,7 @@ export class LoginAttempt extends EventTarget {
     for (let n = 2; taken.has(this.#key); n++) this.#key = `posthouse.login.${account}#${n}`;
     taken.add(this.#key);
     this.#ticket = this.#load();
+    this.#typed = Boolean(this.#ticket?.typed);
     const socket = (this.#socket = io(base + "/login", { path, closeOnBeforeunload: true, autoConnect: false, withCredentials: true }));
     socket.on("connect", () => this.#connected());
     socket.on("connect_error", () => this.#lost());
@@ -140,16 +141,15 @@ export class LoginAttempt extends EventTarget {
       if (turn !== this.#turn) return;
       if (timeout) return this.#socket.connected ? this.#show("unavailable") : undefined; // connect starts over
       if (answer.error) return this.#failed(answer.error);
-      this.#ticket = { ...answer, challenge, verifier, life: answer.expiresIn, deadline: Date.now() + answer.expiresIn * 1000 };
+      this.#ticket = { ...answer, typed: this.#typed, challenge, verifier, life: answer.expiresIn, deadline: Date.now() + answer.expiresIn * 1000 };
       this.#save();
       this.#waiting();
     });
   }
 
   #waiting() {
-    const { code, url, imageUrl } = this.#ticket;
-    this.#typed = Boolean(code);
-    if (code) this.#show("typed", { code });
+    const { code, typed, url, imageUrl } = this.#ticket;
+    if (code) this.#show("typed", { code, chosen: typed });
     else this.#show("waiting", { url, imageUrl });
   }
 

@@ -88,7 +88,7 @@ class PosthouseLogin extends HTMLElement {
       }
       button.hidden = !["expired", "replaced", "cancelled", "denied", "unavailable"].includes(state);
       button.textContent = say(state === "unavailable" ? "retry" : "refresh");
-      other.hidden = !(typed && ["waiting", "typed"].includes(state));
+      other.hidden = !(typed && (state === "waiting" || detail.chosen));
       other.textContent = say(state === "typed" ? "scanInstead" : "typedInstead");
       if (focused && !root.activeElement?.checkVisibility()) (button.hidden ? text : button).focus();
       if (state !== shown) announce(detail.code && state === "typed" ? `${sentence}: ${spelled(detail.code)}` : sentence);

@@ -49,7 +49,7 @@ function show(state, detail) {
   $("copy").textContent = say("copy");
   $("refresh").textContent = say(state === "unavailable" ? "retry" : "refresh");
   $("save").hidden = !(state === "waiting" && onPhone && !inWeChat);
-  $("other").hidden = !(typed && ["waiting", "typed"].includes(state));
+  $("other").hidden = !(typed && (state === "waiting" || detail.chosen));
   $("other").textContent = say(state === "typed" ? "scanInstead" : "typedInstead");
   if (changed) announce(detail.code ? `${text}: ${spelled(detail.code)}` : text);
   else if (state === "limited" && passes(left, detail.seconds)) announce(text);

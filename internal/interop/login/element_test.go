@@ -66,7 +66,7 @@ func TestTheElementInAnotherPage(t *testing.T) {
 	gateway, _ = rig.Gateway(t, "POSTHOUSE_ORIGINS=http://"+host.Listener.Addr().String())
 	host.Start()
 	defer host.Close()
-	out := rig.Node(t, 90*time.Second, filepath.Join("testdata", "element.mjs"), gateway, host.URL, stranger.URL, os.Getenv("POSTHOUSE_TEST_SCREENSHOTS"))
+	out := rig.Node(t, 3*time.Minute, filepath.Join("testdata", "element.mjs"), gateway, host.URL, stranger.URL, os.Getenv("POSTHOUSE_TEST_SCREENSHOTS"))
 	if !strings.Contains(out, "ok") {
 		t.Fatal(out)
 	}

@@ -122,7 +122,7 @@ func TestLoginInTheBrowser(t *testing.T) {
 	rig.Need(t, "chromium")
 	base, _ := rig.Gateway(t)
 	shots := os.Getenv("POSTHOUSE_TEST_SCREENSHOTS")
-	if out := rig.Node(t, 90*time.Second, filepath.Join("testdata", "browser.mjs"), base, shots); !strings.Contains(out, "ok") {
+	if out := rig.Node(t, 3*time.Minute, filepath.Join("testdata", "browser.mjs"), base, shots); !strings.Contains(out, "ok") {
 		t.Fatal(out)
 	}
 }
@@ -145,7 +145,7 @@ func TestEveryStateOfTheLoginPage(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			base, _ := rig.Gateway(t, c.env...)
-			out := rig.Node(t, 2*time.Minute, filepath.Join("testdata", "states.mjs"), os.Getenv("POSTHOUSE_TEST_SCREENSHOTS"), `{"`+c.name+`":"`+base+`"}`)
+			out := rig.Node(t, 4*time.Minute, filepath.Join("testdata", "states.mjs"), os.Getenv("POSTHOUSE_TEST_SCREENSHOTS"), `{"`+c.name+`":"`+base+`"}`)
 			if !strings.Contains(out, c.name+": ok") {
 				t.Fatal(out)
 			}
@@ -166,7 +166,7 @@ func TestTheLoginPageForEverybody(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			base, _ := rig.Gateway(t, env...)
-			if out := rig.Node(t, time.Minute, filepath.Join("testdata", "care.mjs"), `{"`+name+`":"`+base+`"}`); !strings.Contains(out, name+": ok") {
+			if out := rig.Node(t, 3*time.Minute, filepath.Join("testdata", "care.mjs"), `{"`+name+`":"`+base+`"}`); !strings.Contains(out, name+": ok") {
 				t.Fatal(out)
 			}
 		})
@@ -183,7 +183,7 @@ func TestTheLoginPageSurvivesARestart(t *testing.T) {
 		filepath.Join("testdata", "states.mjs"), os.Getenv("POSTHOUSE_TEST_SCREENSHOTS"), `{"restart":"`+base+`"}`)
 	rig.Until(t, 30*time.Second, "the page", func() bool { return strings.Contains(page.Output(), "kill") })
 	p.Kill()
-	rig.Until(t, 30*time.Second, "the banner", func() bool { return strings.Contains(page.Output(), "start") })
+	rig.Until(t, 90*time.Second, "the banner", func() bool { return strings.Contains(page.Output(), "start") })
 	rig.GatewayAt(t, port)
 	rig.Until(t, 40*time.Second, "the page again", func() bool { return strings.Contains(page.Output(), "restart: ok") })
 }

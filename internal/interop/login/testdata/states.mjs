@@ -87,6 +87,7 @@ await run({
     await post(base, "/sim/faults", { kind: "api_error", api: "qrcode/create", errcode: 48001 });
     const typed = await open(base, { colorScheme: "dark" });
     await state(typed, "typed");
+    is(await typed.isVisible("#other"), false, "a way back to a QR code that cannot be made");
     await audit(typed, "typed", { shots });
     const code = (await typed.textContent("#typed-code")).replace(/\s/g, "");
     await post(base, "/sim/follow", { person: "carl" });
