@@ -29,6 +29,7 @@ func (s *Sim) routePage(route func(string, http.HandlerFunc)) {
 	route("GET ", s.showPage)
 	route("GET /page.css", pageFile("page/phone.css", "text/css; charset=utf-8"))
 	route("GET /page.js", pageFile("page/phone.js", "text/javascript; charset=utf-8"))
+	route("GET /draw.js", pageFile("page/draw.js", "text/javascript; charset=utf-8"))
 	route("GET /icon.svg", pageFile("page/icon.svg", "image/svg+xml"))
 	route("GET /state", s.getState)
 }

@@ -47,7 +47,7 @@ func TestPhonePageSpeaksBothLanguagesUnderAStrictPolicy(t *testing.T) {
 			}
 		}
 	}
-	for path, kind := range map[string]string{"/page.css": "text/css", "/page.js": "text/javascript", "/icon.svg": "image/svg+xml"} {
+	for path, kind := range map[string]string{"/page.css": "text/css", "/page.js": "text/javascript", "/draw.js": "text/javascript", "/icon.svg": "image/svg+xml"} {
 		if resp, body := r.page(path, ""); !strings.HasPrefix(resp.Header.Get("Content-Type"), kind) || len(body) < 100 {
 			t.Errorf("%s: %s, %d bytes", path, resp.Header.Get("Content-Type"), len(body))
 		}

@@ -90,7 +90,7 @@ class PosthouseLogin extends HTMLElement {
       button.textContent = say(state === "unavailable" ? "retry" : "refresh");
       other.hidden = !(typed && (state === "waiting" || detail.chosen));
       other.textContent = say(state === "typed" ? "scanInstead" : "typedInstead");
-      if (focused && !root.activeElement?.checkVisibility()) (button.hidden ? text : button).focus();
+      if (focused?.checkVisibility?.() === false) (button.hidden ? text : button).focus();
       if (state !== shown) announce(detail.code && state === "typed" ? `${sentence}: ${spelled(detail.code)}` : sentence);
       else if (state === "limited" && passes(left, seconds)) announce(sentence);
       left = seconds;

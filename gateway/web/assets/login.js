@@ -57,7 +57,7 @@ function show(state, detail) {
   if (timed.includes(state)) startClock();
   else stopClock();
   if (changed && state === "expired") $("refresh").focus();
-  else if (!focused.checkVisibility()) $("words").focus(); // its button went away
+  else if (focused.checkVisibility?.() === false) $("words").focus(); // its button went away
   if (state === "done") done(detail.token);
 }
 

@@ -1,24 +1,9 @@
 // The phone page. It asks /state once a second and draws what changed; what a
 // person does is one POST to the same headless routes that tests use.
 
-const root = document.documentElement
+import { $, duration, el, initial, keyed, remember, root, t } from './draw.js'
+
 const { prefix, code: openedCode } = root.dataset
-const words = JSON.parse(document.getElementById('words').textContent)
-const $ = (id) => document.getElementById(id)
-
-const t = (key, ...values) => values.reduce((text, v, i) => text.replace(`{${i}}`, v), words[key] ?? key)
-const el = (tag, attributes = {}, ...children) => {
-  const node = Object.assign(document.createElement(tag), attributes)
-  node.append(...children.filter((c) => c !== null))
-  return node
-}
-const initial = (name) => [...name][0].toUpperCase()
-
-const remember = {
-  get: (key) => { try { return sessionStorage.getItem(`wxsim.${key}`) ?? '' } catch { return '' } },
-  set: (key, value) => { try { sessionStorage.setItem(`wxsim.${key}`, value) } catch { /* private mode */ } },
-}
-
 let state = { version: '', people: [], codes: [], pushes: [], rules: [], accounts: [] }
 let stateAt = 0 // performance.now() of the state, for countdowns
 let chosen = remember.get('person')
@@ -129,33 +114,6 @@ function drawTop() {
   const facts = [a.name, a.kind, a.mode]
   if (state.clock.aheadMs > 0) facts.push(t('ahead', duration(state.clock.aheadMs / 1000)))
   $('account-facts').textContent = facts.filter(Boolean).join(' · ')
-}
-
-const duration = (seconds) => {
-  const s = Math.max(0, Math.round(seconds))
-  if (s >= 86400) return `${Math.floor(s / 86400)} d ${Math.floor((s % 86400) / 3600)} h`
-  if (s >= 3600) return `${Math.floor(s / 3600)}:${String(Math.floor((s % 3600) / 60)).padStart(2, '0')}:${String(s % 60).padStart(2, '0')}`
-  return `${Math.floor(s / 60)}:${String(s % 60).padStart(2, '0')}`
-}
-
-// keyed keeps the nodes of unchanged items, so that focus, selection and open
-// details survive a redraw.
-function keyed(parent, items, key, make, update) {
-  const before = new Map([...parent.children].map((node) => [node.dataset.key, node]))
-  let at = parent.firstElementChild
-  for (const item of items) {
-    const id = String(key(item))
-    let node = before.get(id)
-    if (node) before.delete(id)
-    else {
-      node = make(item)
-      node.dataset.key = id
-    }
-    update(node, item)
-    if (node === at) at = at.nextElementSibling
-    else parent.insertBefore(node, at)
-  }
-  for (const node of before.values()) node.remove()
 }
 
 function drawPeople() {
