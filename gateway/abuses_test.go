@@ -36,7 +36,7 @@ func TestAbuse39LoginCSRF(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.accounts, p.origins = map[string]string{"": "Shop"}, &origins{}
+	p.accounts, p.origins = map[string]pageAccount{"": {title: "Shop"}}, &origins{}
 	e := echo.New()
 	p.register(e)
 	w := httptest.NewRecorder()
