@@ -35,6 +35,8 @@ func (s *Sim) Handler() http.Handler {
 
 	route("GET /log", s.getLog)
 	route("DELETE /log", s.clearLog)
+	route("GET /stats", s.getStats)
+	route("DELETE /stats", s.resetStats)
 	route("GET /faults", s.getFaults)
 	route("POST /faults", s.postFaults)
 	route("DELETE /faults", s.deleteFaults)

@@ -26,6 +26,7 @@
 //	POST /event     {person, event, fields}               any other event
 //	POST /people    {person, follows?}                    how things stood before; nothing is pushed
 //	GET  /log       ?limit=&person=&event=&since=         pushes, newest first; DELETE clears
+//	GET  /stats     how callbacks answered: counts, p50, p99, max; DELETE resets
 //	POST /faults    {rules, seed?} replaces all, one rule is added; GET lists, DELETE ?kind= removes
 //	POST /clock     ?advance=2h                           the platform's time goes on; GET reads it
 //	POST /accounts, PATCH /accounts/{id}, POST /accounts/{id}/kill-tokens, POST /accounts/{id}/verify

@@ -175,6 +175,7 @@ func (s *Sim) record(h happening, p plan, copyOf int) *Push {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.pushCount++
+	s.tally.Pushes++
 	record := &Push{
 		ID: s.pushCount, At: time.Now(), Account: h.account.AppID, Person: h.relation.person,
 		OpenID: h.relation.openid, Event: h.event, Key: h.key, Ticket: h.ticket, Mode: h.account.Mode,
@@ -237,8 +238,10 @@ func (s *Sim) attempt(record *Push, h happening, e envelope, p plan, n int) (mad
 	for _, callback := range s.route(h, p) {
 		d, body, err := s.post(e, callback)
 		d.Attempt = n
+		outcome := illegalAnswer
 		switch {
 		case err != nil:
+			outcome = outcomeOf(err)
 			d.Verdict, again = failureWord(err), true
 		case d.Status >= 500 && h.account.RetryOn5xx:
 			d.Verdict, again = "HTTP "+strconv.Itoa(d.Status), true
@@ -251,23 +254,16 @@ func (s *Sim) attempt(record *Push, h happening, e envelope, p plan, n int) (mad
 				d.Verdict = "illegal answer: " + err.Error()
 				err = nil
 			} else {
-				d.Verdict = got.kind
+				d.Verdict, outcome = got.kind, legalAnswer
 			}
 		}
 		made = append(made, d)
-		s.note(record, d)
+		s.count(record, d, outcome, e.slow)
 		if !refused(err) {
 			break
 		}
 	}
 	return made, got, again
-}
-
-func (s *Sim) note(record *Push, d Delivery) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	record.Deliveries = append(record.Deliveries, d)
-	s.changed()
 }
 
 // post sends one envelope and reads the answer within the timeout.
@@ -281,12 +277,12 @@ func (s *Sim) post(e envelope, callback string) (Delivery, []byte, error) {
 	}
 	resp, err := s.client.Do(r)
 	if err != nil {
-		d.MS = time.Since(d.At).Milliseconds()
+		d.MS = elapsed(d.At)
 		return d, nil, err
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxReply))
-	d.MS = time.Since(d.At).Milliseconds()
+	d.MS = elapsed(d.At)
 	d.Status, d.Body = resp.StatusCode, shorten(string(body))
 	return d, body, err
 }
@@ -356,13 +352,18 @@ func (s *Sim) finish(record *Push, h happening, verdict string, said answer, qui
 	s.log.Info("push", "id", record.ID, "event", h.event, "deliveries", len(record.Deliveries), "verdict", verdict)
 }
 
+const (
+	timeoutWord = "no answer in time"
+	refusedWord = "no connection"
+)
+
 func failureWord(err error) string {
 	var timeout net.Error
 	switch {
 	case errors.As(err, &timeout) && timeout.Timeout():
-		return "no answer in time"
+		return timeoutWord
 	case refused(err):
-		return "no connection"
+		return refusedWord
 	default:
 		return "connection broke"
 	}

@@ -75,6 +75,7 @@ type Sim struct {
 	rules        []*Rule
 	pushes       []*Push // oldest first, at most opts.LogSize
 	pushCount    int
+	tally        tally
 	late         int // copies waiting in the background
 	rids         map[string]ridRecord
 	ridOrder     []string
