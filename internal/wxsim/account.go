@@ -60,7 +60,21 @@ type Account struct {
 	// DropLateScene makes a follow that was begun by a code which has expired
 	// meanwhile arrive without its scene. Not documented either.
 	DropLateScene bool
+	// SceneWins is the field that counts when a request for a code carries both
+	// scene_id and scene_str; default ByAction. Not documented either.
+	SceneWins SceneField
 }
+
+// SceneField names one of the two fields that a scene may come in.
+type SceneField string
+
+// What counts when both fields are sent: the one that the action name asks for,
+// or one of them whatever the action.
+const (
+	ByAction SceneField = "action"
+	ByID     SceneField = "scene_id"
+	ByString SceneField = "scene_str"
+)
 
 // Limit bounds calls of one API. Zero leaves the platform's value, a negative
 // number means none.
@@ -100,6 +114,7 @@ func (a Account) withDefaults() (Account, error) {
 	if a.Kind == "" {
 		a.Kind = Service
 	}
+	a.SceneWins = or(a.SceneWins, ByAction)
 	if a.Mode == "" {
 		a.Mode = Secure
 		if a.Kind == Sandbox {
@@ -119,6 +134,8 @@ func (a Account) withDefaults() (Account, error) {
 		return a, fmt.Errorf("wxsim: unknown account kind %q (service, subscription, sandbox)", a.Kind)
 	case a.Mode != Plain && a.Mode != Compat && a.Mode != Secure:
 		return a, fmt.Errorf("wxsim: unknown push mode %q (plain, compat, secure)", a.Mode)
+	case a.SceneWins != ByAction && a.SceneWins != ByID && a.SceneWins != ByString:
+		return a, fmt.Errorf("wxsim: unknown scene field %q (action, scene_id, scene_str)", a.SceneWins)
 	case a.Kind == Sandbox && a.Mode != Plain:
 		return a, errors.New("wxsim: a sandbox account has the plain mode only")
 	}
@@ -147,7 +164,7 @@ type account struct {
 	clears   monthly
 	byOpenID map[string]*relation
 	byScene  map[string]*qrCode // the latest code of each scene
-	failures []time.Time        // failed pushes inside markFailWindow
+	failures []time.Time        // failed pushes inside the MarkFail window
 	blocked  time.Time          // no pushes before this moment (MarkFail)
 	held     chan struct{}      // closed when the push after a held one was answered
 }

@@ -57,6 +57,9 @@ func createQRCode(c *apiCall) (any, *apiError) {
 		return nil, errActionInfo
 	}
 	if in.ActionInfo.Scene != nil {
+		if both := in.ActionInfo.Scene; both.ID != nil && both.Str != nil && c.account.SceneWins != ByAction {
+			byNumber = c.account.SceneWins == ByID
+		}
 		var ok bool
 		if scene, ok = in.ActionInfo.Scene.value(byNumber, temporary); !ok {
 			return nil, errActionInfo

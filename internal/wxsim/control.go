@@ -40,6 +40,8 @@ func (s *Sim) Handler() http.Handler {
 	route("GET /faults", s.getFaults)
 	route("POST /faults", s.postFaults)
 	route("DELETE /faults", s.deleteFaults)
+	route("GET /settings", s.getSettings)
+	route("PATCH /settings", s.patchSettings)
 	route("GET /clock", s.getClock)
 	route("POST /clock", s.postClock)
 	route("GET /accounts", s.getAccounts)

@@ -30,6 +30,7 @@ type accountBody struct {
 	SameNonceOnRetry *bool            `json:"sameNonceOnRetry,omitempty"`
 	RetryOn5xx       *bool            `json:"retryOn5xx,omitempty"`
 	DropLateScene    *bool            `json:"dropLateScene,omitempty"`
+	SceneWins        *SceneField      `json:"sceneWins,omitempty"`
 }
 
 func set[T any](into *T, value *T) {
@@ -65,6 +66,7 @@ func (b accountBody) apply(a Account) Account {
 	set(&a.SameNonceOnRetry, b.SameNonceOnRetry)
 	set(&a.RetryOn5xx, b.RetryOn5xx)
 	set(&a.DropLateScene, b.DropLateScene)
+	set(&a.SceneWins, b.SceneWins)
 	return a
 }
 
@@ -81,6 +83,12 @@ type accountView struct {
 	Banned     bool           `json:"banned"`
 	Blocked    bool           `json:"blocked"` // MarkFail holds pushes back
 	Used       map[string]int `json:"used"`    // calls today, by API path
+
+	// The switches of what WeChat does not document (WECHAT.md §8).
+	SameNonceOnRetry bool       `json:"sameNonceOnRetry"`
+	RetryOn5xx       bool       `json:"retryOn5xx"`
+	DropLateScene    bool       `json:"dropLateScene"`
+	SceneWins        SceneField `json:"sceneWins"`
 }
 
 // viewAccounts holds s.mu.
@@ -95,6 +103,7 @@ func (s *Sim) viewAccounts() []accountView {
 			AppID: a.AppID, OriginalID: a.OriginalID, Name: a.Name, Mode: a.Mode, Kind: a.Kind,
 			Callbacks: append([]string{}, s.callbacksOf(a)...), Frozen: a.Frozen, Lapsed: a.Lapsed, Banned: a.Banned,
 			Blocked: s.clock.now().Before(a.blocked), Used: used,
+			SameNonceOnRetry: a.SameNonceOnRetry, RetryOn5xx: a.RetryOn5xx, DropLateScene: a.DropLateScene, SceneWins: a.SceneWins,
 		}
 	}
 	return views
@@ -245,7 +254,7 @@ func (s *Sim) verifyOne(ctx context.Context, a Account, callback string) (reason
 	q.Set("nonce", nonce)
 	q.Set("echostr", echo)
 	u.RawQuery = q.Encode()
-	ctx, cancel := context.WithTimeout(ctx, s.opts.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, s.habits().timeout)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {

@@ -29,6 +29,7 @@
 //	GET  /stats     how callbacks answered: counts, p50, p99, max; DELETE resets
 //	POST /faults    {rules, seed?} replaces all, one rule is added; GET lists, DELETE ?kind= removes
 //	POST /clock     ?advance=2h                           the platform's time goes on; GET reads it
+//	PATCH /settings {timeoutMs, deliveries, retryPauseMs, markFail, markFailWindowMs, markFailPauseMs}; GET reads
 //	POST /accounts, PATCH /accounts/{id}, POST /accounts/{id}/kill-tokens, POST /accounts/{id}/verify
 //	GET  /          the phone page; also /phone and /q/{id}, which QR codes hold
 //

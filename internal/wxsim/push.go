@@ -20,9 +20,6 @@ const (
 	// maxLate bounds copies and reordered pushes that wait in the background.
 	maxLate = 20_000
 
-	markFailWindow = time.Minute
-	markFailPause  = time.Minute
-
 	faultText = "该公众号提供的服务出现故障，请稍后再试"
 )
 
@@ -111,7 +108,7 @@ func (s *Sim) holdBack(h happening) {
 	a.held = held
 	s.mu.Unlock()
 
-	timer := time.NewTimer(s.opts.RetryPause)
+	timer := time.NewTimer(s.habits().retryPause)
 	defer timer.Stop()
 	select {
 	case <-held:
@@ -197,10 +194,11 @@ func (s *Sim) deliver(record *Push, h happening, p plan) []Delivery {
 		s.finish(record, h, "not sent: too many failures, pushes stop for a minute", answer{}, false)
 		return nil
 	}
+	habits := s.habits()
 	var all []Delivery
 	var mark sealing
 	verdict, said, legal := "no callback URL", answer{}, false
-	for attempt := 1; attempt <= s.opts.Deliveries; attempt++ {
+	for attempt := 1; attempt <= habits.deliveries; attempt++ {
 		if attempt == 1 || !h.account.SameNonceOnRetry {
 			mark = s.seals()
 		}
@@ -214,8 +212,8 @@ func (s *Sim) deliver(record *Push, h happening, p plan) []Delivery {
 		if !legal {
 			s.countFailure(h)
 		}
-		if !again || attempt == s.opts.Deliveries ||
-			wait(s.life, time.Until(began.Add(s.opts.RetryPause))) != nil {
+		if !again || attempt == habits.deliveries ||
+			wait(s.life, time.Until(began.Add(habits.retryPause))) != nil {
 			break
 		}
 	}
@@ -269,7 +267,7 @@ func (s *Sim) attempt(record *Push, h happening, e envelope, p plan, n int) (mad
 // post sends one envelope and reads the answer within the timeout.
 func (s *Sim) post(e envelope, callback string) (Delivery, []byte, error) {
 	d := Delivery{URL: callback, At: time.Now(), Query: e.query.Encode(), Sent: shorten(e.body)}
-	ctx, cancel := context.WithTimeout(s.life, s.opts.Timeout)
+	ctx, cancel := context.WithTimeout(s.life, s.habits().timeout)
 	defer cancel()
 	r, err := e.request(ctx, callback)
 	if err != nil {
@@ -319,19 +317,19 @@ func (s *Sim) blocked(h happening) bool {
 }
 
 // countFailure is MarkFail (WECHAT.md §2.5): many failures within a minute stop
-// the account's pushes for the next one.
+// the account's pushes for the next one. All three are settings.
 func (s *Sim) countFailure(h happening) {
-	if s.opts.MarkFail < 0 {
-		return
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.settings.markFail < 0 {
+		return
+	}
 	a, now := h.relation.account, s.clock.now()
-	a.failures = slices.DeleteFunc(a.failures, func(t time.Time) bool { return now.Sub(t) > markFailWindow })
+	a.failures = slices.DeleteFunc(a.failures, func(t time.Time) bool { return now.Sub(t) > s.settings.markFailWindow })
 	a.failures = append(a.failures, now)
-	if len(a.failures) >= s.opts.MarkFail {
+	if len(a.failures) >= s.settings.markFail {
 		a.failures = nil
-		a.blocked = now.Add(markFailPause)
+		a.blocked = now.Add(s.settings.markFailPause)
 	}
 }
 

@@ -217,7 +217,7 @@ func TestManyFailuresStopPushesForAMinute(t *testing.T) {
 			t.Errorf("pushes went on: %+v", d)
 		}
 		n.say = answers(200, "success")
-		if err := wait(t.Context(), markFailPause); err != nil {
+		if err := wait(t.Context(), time.Minute); err != nil {
 			t.Fatal(err)
 		}
 		if d := text(t, s, "ann"); len(d) != 1 {

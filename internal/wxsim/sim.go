@@ -35,10 +35,11 @@ type Options struct {
 	// RetryPause is the time from the start of one delivery to the next when a
 	// connection failed; default is Timeout, as the documents say "about 5 s".
 	RetryPause time.Duration
-	// MarkFail is how many failed deliveries within a minute stop pushes to an
-	// account for a minute; default 50 (WeChat does not publish its number),
-	// negative: never.
-	MarkFail int
+	// MarkFail is how many failed deliveries within MarkFailWindow stop pushes to
+	// an account for MarkFailPause; default 50 (WeChat does not publish its
+	// number), negative: never. The times default to a minute.
+	MarkFail                      int
+	MarkFailWindow, MarkFailPause time.Duration
 
 	// LogSize is how many pushes are remembered; default 500.
 	LogSize int
@@ -62,6 +63,7 @@ type Sim struct {
 	tasks sync.WaitGroup
 
 	mu           sync.Mutex
+	settings     settings
 	clock        clock
 	rand         *source
 	accounts     []*account
@@ -94,10 +96,6 @@ func New(opts Options) (*Sim, error) {
 	}
 	opts.Prefix = "/" + strings.Trim(opts.Prefix, "/")
 	opts.BaseURL = strings.TrimRight(opts.BaseURL, "/")
-	opts.Timeout = or(opts.Timeout, 5*time.Second)
-	opts.Deliveries = or(opts.Deliveries, 3)
-	opts.RetryPause = or(opts.RetryPause, opts.Timeout)
-	opts.MarkFail = or(opts.MarkFail, 50)
 	opts.LogSize = or(opts.LogSize, 500)
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
@@ -107,7 +105,7 @@ func New(opts Options) (*Sim, error) {
 	}
 	life, end := context.WithCancel(context.Background())
 	s := &Sim{
-		opts: opts, client: newClient(), log: opts.Logger, life: life, end: end,
+		opts: opts, settings: opts.settings(), client: newClient(), log: opts.Logger, life: life, end: end,
 		rand:     newSource(opts.Seed),
 		codeByID: make(map[string]*qrCode), codeByTicket: make(map[string]*qrCode),
 		rids:  make(map[string]ridRecord),
