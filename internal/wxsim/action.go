@@ -62,16 +62,6 @@ func (s *Sim) scan(in scanBody) (outcome, error) {
 	return s.tellAll(r, steps), nil
 }
 
-// wantsBoth asks the rule that makes one scan arrive as two events. Holds s.mu.
-func (s *Sim) wantsBoth(r *relation) bool {
-	for _, rule := range s.rules {
-		if rule.Kind == BothEvents && (rule.Person == "" || rule.Person == r.person) && rule.strikes(s.rand) {
-			return true
-		}
-	}
-	return false
-}
-
 func (s *Sim) tellAll(r *relation, steps []happening) outcome {
 	out := outcome{Account: r.account.AppID, Person: r.person, OpenID: r.openid, Deliveries: []Delivery{}}
 	for i, h := range steps {

@@ -100,7 +100,7 @@ func (s *Sim) serveAPI(w http.ResponseWriter, r *http.Request) {
 		}
 		return
 	}
-	if s.apiFault(w, r, path) {
+	if s.apiFault(w, r, path, body) {
 		return
 	}
 	s.mu.Lock()

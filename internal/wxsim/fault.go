@@ -2,7 +2,10 @@ package wxsim
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"hash/fnv"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"slices"
@@ -107,19 +110,28 @@ func (r *Rule) check() error {
 	return nil
 }
 
-// strikes counts a match and decides. Holds Sim.mu.
-func (r *Rule) strikes(random *source) bool {
+// strikes counts a match and decides by luck, a number below 1. Holds Sim.mu.
+func (r *Rule) strikes(luck float64) bool {
 	r.Matches++
 	switch {
 	case r.Nth > 0 && r.Matches != r.Nth:
 		return false
 	case r.Times > 0 && r.Hits >= r.Times:
 		return false
-	case r.Probability > 0 && random.Float64() >= r.Probability:
+	case r.Probability > 0 && luck >= r.Probability:
 		return false
 	}
 	r.Hits++
 	return true
+}
+
+// luck is drawn from the seed, the rule's place and what happens to whom for
+// which time, and from nothing else: the same people meet the same faults in
+// whatever order the machine runs them.
+func (s *Sim) luck(rule int, what string, time int) float64 {
+	h := fnv.New64a()
+	fmt.Fprintf(h, "%d %s %d", rule, what, time)
+	return rand.New(rand.NewPCG(s.faultSeed, h.Sum64())).Float64()
 }
 
 // plan is the faults of one push.
@@ -147,31 +159,45 @@ func (p plan) names() []string {
 	return names
 }
 
-// planPush asks every rule once. Holds s.mu.
-func (s *Sim) planPush(appid, event, person string) plan {
+// planPush asks every rule once about the relation's next push. Holds s.mu.
+func (s *Sim) planPush(r *relation, event string) plan {
+	r.pushes++
 	var p plan
-	for _, r := range s.rules {
-		if r.Kind.ofAPI() || r.Kind == BothEvents || // asked when the scan happens
-			(r.Account != "" && r.Account != appid) ||
-			(r.Event != "" && !strings.EqualFold(r.Event, event)) ||
-			(r.Person != "" && r.Person != person) {
+	for i, rule := range s.rules {
+		if rule.Kind.ofAPI() || rule.Kind == BothEvents || !rule.selects(r, event) { // both: asked when the scan happens
 			continue
 		}
-		if r.strikes(s.rand) {
-			p = append(p, *r)
+		if rule.strikes(s.luck(i, r.openid, r.pushes)) {
+			p = append(p, *rule)
 		}
 	}
 	return p
 }
 
+func (r *Rule) selects(who *relation, event string) bool {
+	return (r.Account == "" || r.Account == who.account.AppID) &&
+		(r.Event == "" || strings.EqualFold(r.Event, event)) &&
+		(r.Person == "" || r.Person == who.person)
+}
+
+// wantsBoth asks the rules that make one scan arrive as two events. Holds s.mu.
+func (s *Sim) wantsBoth(r *relation) bool {
+	for i, rule := range s.rules {
+		if rule.Kind == BothEvents && rule.selects(r, "subscribe") && rule.strikes(s.luck(i, r.openid, r.pushes)) {
+			return true
+		}
+	}
+	return false
+}
+
 // apiFault plays the faults of an API call; true means it was answered, or
 // never will be.
-func (s *Sim) apiFault(w http.ResponseWriter, r *http.Request, path string) bool {
+func (s *Sim) apiFault(w http.ResponseWriter, r *http.Request, path string, body []byte) bool {
 	s.mu.Lock()
 	var struck []Rule
-	for _, rule := range s.rules {
+	for i, rule := range s.rules {
 		if rule.Kind.ofAPI() && (rule.API == "" || strings.HasSuffix(path, "/"+strings.TrimPrefix(rule.API, "/"))) &&
-			rule.strikes(s.rand) {
+			(rule.Account == "" || rule.Account == s.caller(r, body)) && rule.strikes(s.luck(i, path, rule.Matches)) {
 			struck = append(struck, *rule)
 			s.changed()
 		}
@@ -200,6 +226,22 @@ func (s *Sim) apiFault(w http.ResponseWriter, r *http.Request, path string) bool
 		}
 	}
 	return false
+}
+
+// caller is the appid of whoever makes an API call, by the token or by the
+// credentials, right or wrong. Holds s.mu.
+func (s *Sim) caller(r *http.Request, body []byte) string {
+	q := r.URL.Query()
+	for _, a := range s.accounts {
+		if a.tokens.all[q.Get("access_token")] != nil {
+			return a.AppID
+		}
+	}
+	var in struct {
+		AppID string `json:"appid"`
+	}
+	_ = json.Unmarshal(body, &in) // none of the calls that name the appid: nobody's
+	return or(q.Get("appid"), in.AppID)
 }
 
 // reset ends the connection the rude way.

@@ -96,6 +96,28 @@ func TestAPIFaults(t *testing.T) {
 	if got := r.works(token); got != 0 {
 		t.Errorf("another API's error: %d", got)
 	}
+	once(object{"kind": "api_error", "account": "wxffffffffffffffff"})
+	if got := r.works(token); got != 0 {
+		t.Errorf("another account's error: %d", got)
+	}
+	once(object{"kind": "api_error", "account": wxsim.DevAccount().AppID, "errcode": 45009})
+	if got := r.works(token); got != 45009 {
+		t.Errorf("this account's error, by its token: %d", got)
+	}
+	once(object{"kind": "api_error", "account": wxsim.DevAccount().AppID, "errcode": 45009})
+	if token, _ := r.stable(false); token != "" {
+		t.Error("this account's error, by its credentials: a token came")
+	}
+	r.ok("/faults", []object{{"kind": "api_error", "probability": 0.4, "errcode": -1}}) // "-1 at a rate"
+	busy := 0
+	for range 100 {
+		if r.works(token) == -1 {
+			busy++
+		}
+	}
+	if busy < 20 || busy > 60 {
+		t.Errorf("busy %d of 100 at a rate of 0.4", busy)
+	}
 	r.ok("/faults", []object{{"kind": "api_reset"}}) // always: a client tries again when an idle connection breaks
 	if _, _, err := raw(); err == nil {
 		t.Error("reset: an answer came")

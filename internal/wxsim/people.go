@@ -27,6 +27,7 @@ type relation struct {
 	scene   string // scene of the follow, not of the last scan
 	pending *qrCode
 
+	pushes int // so far: what faults are drawn by
 	chat   []chatLine
 	window window
 }

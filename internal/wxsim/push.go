@@ -69,7 +69,7 @@ type happening struct {
 // before it returns: its own, and those of duplicates without a delay.
 func (s *Sim) tell(h happening) []Delivery {
 	s.mu.Lock()
-	p := s.planPush(h.account.AppID, h.event, h.relation.person)
+	p := s.planPush(h.relation, h.event)
 	release := s.takeHeld(h)
 	s.mu.Unlock()
 

@@ -75,6 +75,7 @@ type Sim struct {
 	callbacks    []string
 	turn         int // round robin over callbacks
 	rules        []*Rule
+	faultSeed    uint64
 	pushes       []*Push // oldest first, at most opts.LogSize
 	pushCount    int
 	tally        tally
@@ -106,7 +107,7 @@ func New(opts Options) (*Sim, error) {
 	life, end := context.WithCancel(context.Background())
 	s := &Sim{
 		opts: opts, settings: opts.settings(), client: newClient(), log: opts.Logger, life: life, end: end,
-		rand:     newSource(opts.Seed),
+		rand: newSource(opts.Seed), faultSeed: opts.Seed,
 		codeByID: make(map[string]*qrCode), codeByTicket: make(map[string]*qrCode),
 		rids:  make(map[string]ridRecord),
 		msgID: 24_900_000_000_000_000 + time.Now().UnixMicro()%1_000_000_000_000,
