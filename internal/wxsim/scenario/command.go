@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"time"
 )
@@ -33,6 +35,12 @@ type Command struct {
 	Rate         float64       `default:"80" help:"Logins started per second; negative: as fast as possible."`
 	ThinkTime    time.Duration `default:"0s" help:"Longest pause between code and scan."`
 	Seed         uint64        `default:"1" help:"The same seed asks for the same logins."`
+	Timeout      time.Duration `default:"1m" help:"Longest time for one login."`
+
+	Mix     map[string]float64 `placeholder:"SHARE=PERCENT;…" help:"Shares of the load's fates that are not to be the usual ones: never-scan, cancelled, replaced, expired, late, two-people, rescan, reconnect, lost-ack, pkce, denied; of its pushes: duplicates, delays, reorders."`
+	Account map[string]string  `placeholder:"NAME=APPID;…" help:"Accounts of the gateway to spread the load over, and their appids at the simulator."`
+	Confirm bool               `help:"The gateway asks for a number before each login (POSTHOUSE_CONFIRM=always): a token without that is a failure."`
+	Outages bool               `help:"Replicas or Redis are killed meanwhile: pushes may meet broken connections before they are answered."`
 
 	// Output gets steps and reports; default os.Stdout.
 	Output io.Writer `kong:"-"`
@@ -47,17 +55,7 @@ func (c *Command) Run(ctx context.Context) error {
 	}
 	target := Target{Gateways: c.Gateway, Simulator: c.Simulator, SocketIOPath: c.SocketIOPath, Spread: c.Spread}
 	if len(c.Script) == 0 {
-		report, err := Load(ctx, LoadOptions{
-			Target: target, Logins: c.Logins, Concurrency: c.Concurrency, Rate: c.Rate, ThinkTime: c.ThinkTime, Seed: c.Seed, Output: out,
-		})
-		if err != nil {
-			return err
-		}
-		report.Print(out)
-		if !report.OK() {
-			return ErrFailed
-		}
-		return nil
+		return c.load(ctx, target, out)
 	}
 	names := c.Script
 	if len(names) == 1 && names[0] == "all" {
@@ -74,6 +72,31 @@ func (c *Command) Run(ctx context.Context) error {
 		}
 	}
 	if failed {
+		return ErrFailed
+	}
+	return nil
+}
+
+func (c *Command) load(ctx context.Context, target Target, out io.Writer) error {
+	mix := DefaultMix()
+	for name, percent := range c.Mix {
+		if err := mix.Set(name, percent); err != nil {
+			return err
+		}
+	}
+	var accounts []Account
+	for _, name := range slices.Sorted(maps.Keys(c.Account)) {
+		accounts = append(accounts, Account{Name: name, AppID: c.Account[name]})
+	}
+	report, err := Load(ctx, LoadOptions{
+		Target: target, Logins: c.Logins, Concurrency: c.Concurrency, Rate: c.Rate, ThinkTime: c.ThinkTime, Timeout: c.Timeout,
+		Mix: &mix, Seed: c.Seed, Accounts: accounts, Confirm: c.Confirm, Outages: c.Outages, Output: out,
+	})
+	if err != nil {
+		return err
+	}
+	report.Print(out)
+	if !report.OK() {
 		return ErrFailed
 	}
 	return nil

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"posthouse/internal/wxsim"
 )
 
 func TestBuiltinScriptsAreValid(t *testing.T) {
@@ -25,7 +27,7 @@ func TestCommandPlaysFilesAndBuiltins(t *testing.T) {
 	t.Parallel()
 	g := newToy(t, honest)
 	file := filepath.Join(t.TempDir(), "mine.yaml")
-	if err := os.WriteFile(file, []byte(twoPeople), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(twoPeopleScript), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	var out strings.Builder
@@ -42,6 +44,12 @@ func TestCommandPlaysFilesAndBuiltins(t *testing.T) {
 		t.Errorf("unknown name: %v", err)
 	}
 	c.Script, c.Logins, c.Rate = nil, 20, -1
+	c.Mix = map[string]float64{"nobody": 1}
+	if err := c.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "nobody") {
+		t.Errorf("unknown share: %v", err)
+	}
+	c.Mix = map[string]float64{"pkce": 0, "delays": 0, "reorders": 0}
+	c.Account = map[string]string{"default": wxsim.DevAccount().AppID}
 	out.Reset()
 	if err := c.Run(t.Context()); !strings.Contains(out.String(), "20 logins") {
 		t.Errorf("load: %v\n%s", err, out.String())

@@ -23,12 +23,14 @@ type code struct {
 	ExpiresIn float64 `json:"expiresIn"`
 	Resume    string  `json:"resume"`
 	Account   string  `json:"account"`
+	Typed     string  `json:"code"` // to send to the account instead of scanning
 }
 
 // ticketState is the answer to "resume" and "cancel", and the event "state".
 type ticketState struct {
 	State     string  `json:"state"`
 	ExpiresIn float64 `json:"expiresIn"`
+	Number    string  `json:"number"` // to confirm by, while claimed
 }
 
 // ask emits a request of the login and decodes its ack into out. While the
@@ -74,7 +76,7 @@ func (c *client) askOnce(ctx context.Context, out any, event string, args ...any
 func (c *client) qrcode(ctx context.Context, options map[string]any) (code, error) {
 	var out code
 	err := c.ask(ctx, &out, "qrcode", options)
-	if err == nil && (out.Ticket == "" || out.URL == "" || out.Resume == "" || out.ExpiresIn <= 0) {
+	if err == nil && (out.Ticket == "" || out.URL == "" && out.Typed == "" || out.Resume == "" || out.ExpiresIn <= 0) {
 		err = errors.New("scenario: the answer to qrcode lacks ticket, url, resume or expiresIn")
 	}
 	return out, err
@@ -107,8 +109,14 @@ func exchange(ctx context.Context, h *http.Client, gateway, oneTime, verifier st
 		Token string `json:"token"`
 	}
 	status, err := postJSON(ctx, h, gateway+"/login/exchange", body, &out)
-	if err == nil && status == http.StatusUnauthorized {
+	switch {
+	case err != nil:
+	case status == http.StatusUnauthorized:
 		return "", errUsed
+	case status == http.StatusTooManyRequests:
+		return "", &failure{Code: "rate_limited", Message: "exchange"}
+	case status/100 == 4:
+		return "", &failure{Code: "bad_request", Message: fmt.Sprintf("exchange answered %d", status)}
 	}
 	if err == nil && (status != http.StatusOK || out.Token == "") {
 		err = fmt.Errorf("scenario: exchange answered %d", status)
@@ -160,6 +168,30 @@ type pushed struct {
 		Verdict string `json:"verdict"`
 	} `json:"deliveries"`
 	Error string `json:"error"`
+}
+
+// slowest is how long an answer to a push may take at all (G9): at five seconds
+// WeChat gives up.
+const slowest = 4500 * time.Millisecond
+
+// fault is what is wrong with how the pushes were answered. With outages a
+// connection may break, if an answer came in the end.
+func (p pushed) fault(outages bool) error {
+	answered := false
+	for _, d := range p.Deliveries {
+		broke := d.Status == 0 && d.Verdict != "no answer in time"
+		if broke && outages {
+			continue
+		}
+		if d.Status != http.StatusOK || d.MS > slowest.Milliseconds() {
+			return fmt.Errorf("a push was answered %d (%s) after %d ms", d.Status, d.Verdict, d.MS)
+		}
+		answered = true
+	}
+	if !answered && p.Event != "" {
+		return errors.New("a push was never answered")
+	}
+	return nil
 }
 
 var errCodeGone = errors.New("scenario: the code is unknown or expired at the platform")
@@ -215,6 +247,40 @@ func (p *phones) faultHits(ctx context.Context) (map[string]int, error) {
 		hits[rule.Kind] += rule.Hits
 	}
 	return hits, nil
+}
+
+// Callback is how the gateway answered pushes, by the simulator's count.
+type Callback struct {
+	Deliveries  int
+	Answered    int
+	Refused     int
+	Illegal     int
+	Silent      int
+	Unconnected int
+	Broke       int
+	P50MS       int64
+	P99MS       int64
+	MaxMS       int64
+}
+
+func (p *phones) stats(ctx context.Context) (out Callback, err error) {
+	return out, p.statsBy(ctx, http.MethodGet, &out)
+}
+
+func (p *phones) resetStats(ctx context.Context) error {
+	return p.statsBy(ctx, http.MethodDelete, &Callback{})
+}
+
+func (p *phones) statsBy(ctx context.Context, method string, out *Callback) error {
+	r, err := http.NewRequestWithContext(ctx, method, p.base+"/stats", nil)
+	if err != nil {
+		return err
+	}
+	status, err := do(p.http, r, out)
+	if err == nil && status != http.StatusOK {
+		err = fmt.Errorf("scenario: stats answered %d", status)
+	}
+	return err
 }
 
 func (p *phones) advance(ctx context.Context, by string) error {

@@ -27,6 +27,7 @@ type entry struct {
 	tokens  []claims
 	latency time.Duration // scan to token; 0: no token was expected
 	ended   bool          // the server disconnected the socket after delivery
+	rash    bool          // a token came before the person confirmed
 	err     error
 }
 
@@ -78,6 +79,9 @@ func (l *ledger) enter(e entry) {
 		}
 		ids[c.ID] = true
 	}
+	if e.rash {
+		fail(misdelivered, "a token came that nobody had confirmed")
+	}
 	switch {
 	case len(ids) > 1:
 		fail(doubled, "%d token ids", len(ids))
@@ -111,12 +115,32 @@ type Report struct {
 	Kinds        map[string]int // logins by what their people did
 	Faults       map[string]int // faults the simulator played
 	Samples      []string       // the first failures in words
+	Callback     Callback       // how pushes were answered
+	Bars         []string       // what of that is not good enough (G9)
 	Took         time.Duration
 	P50, P99     time.Duration // from scan to token
 }
 
 // OK tells whether the run found nothing wrong.
-func (r Report) OK() bool { return r.Lost+r.Doubled+r.Misdelivered+r.Broken == 0 && r.Logins > 0 }
+func (r Report) OK() bool {
+	return r.Lost+r.Doubled+r.Misdelivered+r.Broken+len(r.Bars) == 0 && r.Logins > 0
+}
+
+// judgeCallback holds the answers to pushes against G9: under a second for 99 of
+// 100, under 4.5 s always, and none that WeChat would not understand.
+func (r *Report) judgeCallback(outages bool) {
+	bar := func(broken bool, format string, args ...any) {
+		if broken {
+			r.Bars = append(r.Bars, fmt.Sprintf(format, args...))
+		}
+	}
+	c := r.Callback
+	bar(c.P99MS >= 1000 && !outages, "callback p99 %d ms is not below 1000 ms", c.P99MS)
+	bar(c.MaxMS >= slowest.Milliseconds(), "the slowest callback took %d ms, not less than %d ms", c.MaxMS, slowest.Milliseconds())
+	bar(c.Silent > 0, "%d pushes were not answered in time", c.Silent)
+	bar(c.Refused+c.Illegal > 0, "%d pushes were refused, %d answered illegally", c.Refused, c.Illegal)
+	bar(c.Unconnected+c.Broke > 0 && !outages, "%d pushes met no connection, %d lost it", c.Unconnected, c.Broke)
+}
 
 func (l *ledger) report(name string, seed uint64, took time.Duration) Report {
 	l.mu.Lock()
@@ -147,8 +171,12 @@ func (r Report) Print(w io.Writer) {
 		fmt.Fprintf(w, "  faults        %s\n", counts(r.Faults))
 	}
 	fmt.Fprintf(w, "  sent again    %d (same token id, allowed)\n", r.Repeated)
+	if c := r.Callback; c.Deliveries > 0 {
+		fmt.Fprintf(w, "  callback      %d deliveries: %d answered, %d refused, %d illegal, %d silent, %d unconnected, %d broke; p50 %d ms, p99 %d ms, max %d ms\n",
+			c.Deliveries, c.Answered, c.Refused, c.Illegal, c.Silent, c.Unconnected, c.Broke, c.P50MS, c.P99MS, c.MaxMS)
+	}
 	fmt.Fprintf(w, "  lost %d  doubled %d  misdelivered %d  broken %d\n", r.Lost, r.Doubled, r.Misdelivered, r.Broken)
-	for _, s := range r.Samples {
+	for _, s := range slices.Concat(r.Bars, r.Samples) {
 		fmt.Fprintf(w, "    %s\n", s)
 	}
 	verdict := "PASS"

@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -50,6 +51,81 @@ func TestLoadFindsEachSin(t *testing.T) {
 				t.Errorf("the sin went unseen: %+v", r)
 			}
 		})
+	}
+}
+
+func TestLoadHoldsTheCallbackAgainstItsBars(t *testing.T) {
+	t.Parallel()
+	r := loadToy(t, dawdles, Mix{})
+	if r.OK() || len(r.Bars) != 1 || !strings.Contains(r.Bars[0], "p99") || r.Lost+r.Doubled+r.Misdelivered+r.Broken != 0 {
+		t.Errorf("%+v", r)
+	}
+	r.Bars = nil
+	if r.judgeCallback(true); len(r.Bars) != 0 {
+		t.Errorf("while things are killed: %v", r.Bars)
+	}
+	for want, c := range map[string]Callback{
+		"4500": {MaxMS: 4500}, "in time": {Silent: 1}, "refused": {Refused: 1}, "illegally": {Illegal: 1}, "no connection": {Unconnected: 1}, "lost it": {Broke: 1},
+	} {
+		r := Report{Callback: c, Logins: 1}
+		if r.judgeCallback(false); len(r.Bars) != 1 || !strings.Contains(r.Bars[0], want) || r.OK() {
+			t.Errorf("%+v: %v", c, r.Bars)
+		}
+	}
+}
+
+// The toy never asks for a number: where one is due, every token is one too many.
+func TestLoadMissesTheConfirmation(t *testing.T) {
+	t.Parallel()
+	g := newToy(t, honest)
+	r, err := Load(t.Context(), LoadOptions{
+		Target: Target{Gateways: []string{g.server.URL}}, Logins: 10, Rate: -1, Mix: &Mix{}, Confirm: true,
+	})
+	if err != nil || r.OK() || r.Misdelivered != 10 {
+		t.Errorf("%+v %v", r, err)
+	}
+}
+
+func TestPushesAreJudgedByTheirAnswers(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string][2]bool{ // without and with outages: good?
+		`{"event":"SCAN","deliveries":[{"status":200}]}`:                                                      {true, true},
+		`{"event":"SCAN","deliveries":[{"status":200,"ms":4501}]}`:                                            {false, false},
+		`{"event":"SCAN","deliveries":[{"status":403}]}`:                                                      {false, false},
+		`{"event":"SCAN","deliveries":[{"status":0,"verdict":"connection broke"},{"status":200}]}`:            {false, true},
+		`{"event":"SCAN","deliveries":[{"status":0,"verdict":"no connection"}]}`:                              {false, false},
+		`{"event":"SCAN","deliveries":[{"status":0,"verdict":"no answer in time","ms":5000},{"status":200}]}`: {false, false},
+		`{"event":"SCAN","deliveries":[]}`:                                                                    {false, false},
+		`{"event":"","deliveries":[]}`:                                                                        {true, true},
+	} {
+		var p pushed
+		if err := json.Unmarshal([]byte(text), &p); err != nil {
+			t.Fatal(err)
+		}
+		for i, outages := range []bool{false, true} {
+			if err := p.fault(outages); (err == nil) != want[i] {
+				t.Errorf("%s with outages %v: %v", text, outages, err)
+			}
+		}
+	}
+}
+
+func TestTheMixIsSetByName(t *testing.T) {
+	t.Parallel()
+	var m Mix
+	for name := range m.shares() {
+		if err := m.Set(name, 7); err != nil {
+			t.Error(err)
+		}
+	}
+	if m != (Mix{7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7}) {
+		t.Errorf("a share has no name: %+v", m)
+	}
+	if err := m.Set("two", 1); err == nil || !strings.Contains(err.Error(), "two-people") {
+		t.Errorf("unknown share: %v", err)
+	}
+	if m.Set("late", 101) == nil || m.Set("late", -1) == nil {
+		t.Error("a share that is no percentage was accepted")
 	}
 }
 

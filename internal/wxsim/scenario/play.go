@@ -75,7 +75,7 @@ func (p *player) open(name string) error {
 	n := len(p.tabs)
 	t := &tab{
 		name: name, gateway: p.target.Gateways[n%len(p.target.Gateways)], replica: p.target.Gateways,
-		dialer: p.dial[n%len(p.dial)], http: p.http, keys: p.keys,
+		dialer: p.dial[n%len(p.dial)], keys: p.keys,
 	}
 	p.tabs[name] = t
 	return t.open(p.ctx)

@@ -16,7 +16,7 @@ func play(t *testing.T, s sin, text string) (string, error) {
 	return out.String(), err
 }
 
-const twoPeople = `
+const twoPeopleScript = `
 name: two people, one code
 seed: 7
 steps:
@@ -31,10 +31,10 @@ steps:
 
 func TestPlayTellsStepsApart(t *testing.T) {
 	t.Parallel()
-	if out, err := play(t, honest, twoPeople); err != nil || !strings.HasSuffix(out, "PASS\n") {
+	if out, err := play(t, honest, twoPeopleScript); err != nil || !strings.HasSuffix(out, "PASS\n") {
 		t.Errorf("%v\n%s", err, out)
 	}
-	if out, err := play(t, neverLeaves, twoPeople); err == nil || !strings.Contains(out, "step 7 of 7 failed") {
+	if out, err := play(t, neverLeaves, twoPeopleScript); err == nil || !strings.Contains(out, "step 7 of 7 failed") {
 		t.Errorf("%v\n%s", err, out)
 	}
 }

@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -17,21 +17,32 @@ type tab struct {
 	gateway string
 	replica []string // where a lost connection comes back, in turn
 	dialer  *dialer
-	http    *http.Client
 	keys    keys
 
 	client *client
 	code   code
 	secret pkce // when the token is to come as a code
+	// sly tries what must not work, on the way: wrong verifiers, dead codes, the
+	// same code again at another replica.
+	sly bool
+	// account is the gateway's account to ask; "" is its first.
+	account string
+	// confirm is what the person does when the page shows a number.
+	confirm func(ctx context.Context, number string)
+	// grace tells that a claim after the expiry is on its way.
+	grace bool
 
 	state      string
+	asked      string   // the ticket whose number was confirmed
+	unused     string   // a code that was lost before it was exchanged
 	tokens     []claims // every token frame, repeats included
 	reconnects int
 }
 
-// open connects; a gateway that is too busy is asked again when it said so.
+// open connects; a gateway that is too busy is asked again when it said so, and
+// one that is not there leaves the place to the next.
 func (t *tab) open(ctx context.Context) error {
-	return patiently(ctx, func() error {
+	return t.stubbornly(ctx, func() error {
 		c, err := t.dialer.connect(ctx, t.gateway)
 		if err == nil {
 			t.client = c
@@ -40,9 +51,58 @@ func (t *tab) open(ctx context.Context) error {
 	})
 }
 
+// elsewhere is where the tab connects next.
+func (t *tab) elsewhere() {
+	t.reconnects++
+	if len(t.replica) > 0 {
+		t.gateway = t.replica[(slices.Index(t.replica, t.gateway)+1)%len(t.replica)]
+	}
+}
+
+// againAfter is the pause before a lost connection is tried again, as clients
+// have it.
+const againAfter = 300 * time.Millisecond
+
+// stubbornly does what a browser does while its gateway is away: tries again,
+// elsewhere if there is an elsewhere. What the gateway refused in words stays
+// refused.
+func (t *tab) stubbornly(ctx context.Context, try func() error) error {
+	for {
+		err := patiently(ctx, try)
+		var refused *failure
+		if err == nil || errors.As(err, &refused) || errors.Is(err, errUsed) || errors.Is(err, errProtocol) || ctx.Err() != nil {
+			return err
+		}
+		t.elsewhere()
+		if pause(ctx, againAfter) != nil {
+			return err
+		}
+	}
+}
+
+// begin connects and asks for a code, again if the connection is lost meanwhile.
+func (t *tab) begin(ctx context.Context) error {
+	if err := t.open(ctx); err != nil {
+		return err
+	}
+	for {
+		err := t.ask(ctx, false)
+		if !errors.Is(err, errClosed) {
+			return err
+		}
+		t.elsewhere()
+		if err := t.open(ctx); err != nil {
+			return err
+		}
+	}
+}
+
 // ask gets a code. refresh replaces the one it has.
 func (t *tab) ask(ctx context.Context, refresh bool) error {
-	options := map[string]any{}
+	options := map[string]any{"typed": true} // a tab can show a code to type, where that is what the account has
+	if t.account != "" {
+		options["account"] = t.account
+	}
 	if t.secret.challenge != "" {
 		options["challenge"] = t.secret.challenge
 	}
@@ -67,20 +127,33 @@ func (t *tab) cut() {
 
 // comeBack connects again, to the next replica, and resumes the ticket.
 func (t *tab) comeBack(ctx context.Context) error {
-	t.reconnects++
-	if len(t.replica) > 0 {
-		t.gateway = t.replica[t.reconnects%len(t.replica)]
-	}
-	if err := t.open(ctx); err != nil {
-		return err
-	}
-	return patiently(ctx, func() error {
-		s, err := t.client.resume(ctx, t.code)
+	for {
+		t.elsewhere()
+		if err := t.open(ctx); err != nil {
+			return err
+		}
+		var s ticketState
+		err := patiently(ctx, func() (err error) {
+			s, err = t.client.resume(ctx, t.code)
+			return err
+		})
+		if errors.Is(err, errClosed) {
+			continue // lost again before the answer
+		}
 		if err == nil {
-			t.state = s.State
+			t.note(ctx, s)
 		}
 		return err
-	})
+	}
+}
+
+// note takes a state in, and lets the person answer when the page asks for it.
+func (t *tab) note(ctx context.Context, s ticketState) {
+	t.state = s.State
+	if s.State == "claimed" && s.Number != "" && t.confirm != nil && t.asked != t.code.Ticket {
+		t.asked = t.code.Ticket
+		t.confirm(ctx, s.Number)
+	}
 }
 
 // close ends the connection if it is still there.
@@ -108,12 +181,11 @@ func (t *tab) awaitToken(ctx context.Context, loseAck bool) (claims, error) {
 				return claims{}, fmt.Errorf("scenario: coming back: %w", err)
 			}
 		case m.name == "token" || m.name == "code":
-			if loseAck && m.name == "token" {
+			if loseAck {
 				loseAck = false
-				if _, err := t.receive(ctx, m); err != nil {
+				if err := t.forget(ctx, m); err != nil {
 					return claims{}, err
 				}
-				t.cut()
 				continue
 			}
 			if err := t.client.acknowledge(ctx, m); err != nil && !errors.Is(err, context.DeadlineExceeded) {
@@ -133,10 +205,23 @@ func (t *tab) awaitToken(ctx context.Context, loseAck bool) (claims, error) {
 	}
 }
 
+// forget is a browser that dies as the result arrives: a token was seen, a code
+// was not exchanged.
+func (t *tab) forget(ctx context.Context, m message) error {
+	defer t.cut()
+	if m.name == "token" {
+		_, err := t.receive(ctx, m)
+		return err
+	}
+	var err error
+	t.unused, err = codeOf(m)
+	return err
+}
+
 // over tells whether no token can come any more. "replaced" does not count: it
 // may be the old ticket's, a refresh ago.
 func (t *tab) over() bool {
-	return t.state == "expired" || t.state == "denied" || t.state == "cancelled"
+	return t.state == "expired" && !t.grace || t.state == "denied" || t.state == "cancelled"
 }
 
 // awaitState listens until the ticket is in that state.
@@ -163,7 +248,7 @@ func (t *tab) awaitEnd(ctx context.Context) bool {
 		if err != nil {
 			return t.client.left()
 		}
-		if m.name == "token" {
+		if m.name == "token" || m.name == "code" {
 			_, _ = t.receive(ctx, m)
 		}
 	}
@@ -176,6 +261,26 @@ func (t *tab) listen(ctx context.Context, d time.Duration) {
 	t.awaitEnd(ctx)
 }
 
+// rest takes in what has arrived already, without waiting for more.
+func (t *tab) rest(ctx context.Context) {
+	if t.client == nil {
+		return
+	}
+	for range maxEvents {
+		select {
+		case m, ok := <-t.client.events:
+			if !ok {
+				return
+			}
+			if m.name == "token" {
+				_, _ = t.receive(ctx, m)
+			}
+		default:
+			return
+		}
+	}
+}
+
 // next is the next event; states are noted on the way.
 func (t *tab) next(ctx context.Context) (message, error) {
 	select {
@@ -186,7 +291,7 @@ func (t *tab) next(ctx context.Context) (message, error) {
 		if m.name == "state" && len(m.args) > 0 {
 			var s ticketState
 			if json.Unmarshal(m.args[0], &s) == nil {
-				t.state = s.State
+				t.note(ctx, s)
 			}
 		}
 		return m, nil
@@ -200,28 +305,30 @@ func (t *tab) receive(ctx context.Context, m message) (claims, error) {
 	if len(m.args) == 0 {
 		return claims{}, fmt.Errorf("%w: %s without arguments", errProtocol, m.name)
 	}
-	var token string
 	if m.name == "code" {
-		var oneTime struct{ Code string }
-		if err := json.Unmarshal(m.args[0], &oneTime); err != nil {
-			return claims{}, fmt.Errorf("%w: %w", errProtocol, err)
-		}
-		var err error
-		if token, err = exchange(ctx, t.http, t.gateway, oneTime.Code, t.secret.verifier); err != nil {
+		oneTime, err := codeOf(m)
+		if err != nil {
 			return claims{}, err
 		}
-	} else if err := json.Unmarshal(m.args[0], &token); err != nil {
-		return claims{}, fmt.Errorf("%w: %w", errProtocol, err)
+		return t.swap(ctx, oneTime)
 	}
-	c, err := t.keys.read(token)
-	if err != nil {
-		return claims{}, err
-	}
-	if t.secret.challenge != "" && m.name == "token" {
+	if t.secret.challenge != "" {
 		return claims{}, errors.New("scenario: the token travelled over the socket in spite of the challenge")
 	}
-	t.tokens = append(t.tokens, c)
-	return c, nil
+	var token string
+	if err := json.Unmarshal(m.args[0], &token); err != nil {
+		return claims{}, fmt.Errorf("%w: %w", errProtocol, err)
+	}
+	return t.keep(token)
+}
+
+// keep reads a token and puts it with the others.
+func (t *tab) keep(token string) (claims, error) {
+	c, err := t.keys.read(token)
+	if err == nil {
+		t.tokens = append(t.tokens, c)
+	}
+	return c, err
 }
 
 // patiently repeats what the gateway refused for being busy.
@@ -232,12 +339,20 @@ func patiently(ctx context.Context, try func() error) error {
 		if !errors.As(err, &refused) || !strings.HasPrefix(refused.Code, "rate_limited") {
 			return err
 		}
-		timer := time.NewTimer(time.Duration(max(0.2, refused.RetryAfter) * float64(time.Second)))
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
+		if pause(ctx, time.Duration(max(0.2, refused.RetryAfter)*float64(time.Second))) != nil {
 			return err
 		}
+	}
+}
+
+// pause waits, unless ctx ends first.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }

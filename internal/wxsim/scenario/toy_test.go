@@ -31,6 +31,7 @@ const (
 	neverLeaves  sin = "does not disconnect after delivery"
 	answersSlow  sin = "answers pushes with 500"
 	ignoresFirst sin = "lets the second person win"
+	dawdles      sin = "answers some pushes after more than a second"
 )
 
 // toy is the smallest gateway that can be told to misbehave: one process, plain
@@ -209,8 +210,11 @@ func (g *toy) hook(w http.ResponseWriter, r *http.Request) {
 	var m struct {
 		FromUserName, Event, EventKey, Ticket string
 	}
-	if g.sin == answersSlow {
+	switch g.sin {
+	case answersSlow:
 		w.WriteHeader(http.StatusInternalServerError)
+	case dawdles:
+		defer func() { <-time.After(1100 * time.Millisecond) }()
 	}
 	if xml.NewDecoder(r.Body).Decode(&m) != nil {
 		return

@@ -1,0 +1,166 @@
+package scenario
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// nothingFor is how long a tab listens to see that nothing comes.
+const nothingFor = 300 * time.Millisecond
+
+// signIn is the plain story: scan, token, disconnect.
+func (v *visit) signIn(ctx context.Context, loseAck bool) error {
+	began := time.Now()
+	wait := v.scanning(ctx, v.person, v.code)
+	return v.finish(ctx, began, loseAck, wait)
+}
+
+// twoPeople lets a second person scan the same code: after the first, who must
+// win then, or at the same time.
+func (v *visit) twoPeople(ctx context.Context) error {
+	began := time.Now()
+	if v.random.IntN(2) == 0 {
+		first, second := v.scanning(ctx, v.person, v.code), v.scanning(ctx, v.other(), v.code)
+		return v.finish(ctx, began, false, first, second)
+	}
+	wait := v.scanning(ctx, v.person, v.code)
+	var late sync.WaitGroup
+	var lateErr error
+	late.Go(func() {
+		if _, err := wait(); err == nil {
+			// Its answer is a friendly text, its token must not exist.
+			_, lateErr = v.scan(ctx, v.other(), v.code, false)
+		}
+	})
+	err := v.finish(ctx, began, false, wait)
+	late.Wait()
+	return errors.Join(err, lateErr)
+}
+
+// scannedTwice has the same person scan again while the first scan is answered.
+func (v *visit) scannedTwice(ctx context.Context) error {
+	began := time.Now()
+	return v.finish(ctx, began, false, v.scanning(ctx, v.person, v.code), v.scanning(ctx, v.person, v.code))
+}
+
+// reconnected loses the connection before the scan, during it, or after it was
+// answered, and comes back to another replica.
+func (v *visit) reconnected(ctx context.Context) error {
+	moment := v.random.IntN(3)
+	if moment == 0 {
+		v.cut()
+		if err := v.comeBack(ctx); err != nil {
+			return err
+		}
+	}
+	began := time.Now()
+	wait := v.scanning(ctx, v.person, v.code)
+	switch moment {
+	case 1:
+		v.cut() // finish comes back
+	case 2:
+		v.cut()
+		_, _ = wait()
+	}
+	return v.finish(ctx, began, false, wait)
+}
+
+// cancelled: a scan of a cancelled ticket brings nothing.
+func (v *visit) cancelled(ctx context.Context) error {
+	var s ticketState
+	if err := v.client.ask(ctx, &s, "cancel"); err != nil {
+		return fmt.Errorf("cancel: %w", err)
+	}
+	if s.State != "cancelled" {
+		return fmt.Errorf("cancel answered state %q", s.State)
+	}
+	if _, err := v.scan(ctx, v.person, v.code, false); err != nil {
+		return err
+	}
+	v.listen(ctx, nothingFor)
+	return nil
+}
+
+// replaced: the old code is dead, the new one works, and whoever scans the old
+// one does not get into this tab.
+func (v *visit) replaced(ctx context.Context) error {
+	old := v.code
+	if err := v.ask(ctx, true); err != nil {
+		return fmt.Errorf("refresh: %w", err)
+	}
+	if v.code.Ticket == old.Ticket {
+		return errors.New("refresh answered the same ticket")
+	}
+	if _, err := v.scan(ctx, v.other(), old, false); err != nil {
+		return err
+	}
+	v.state = "waiting"
+	return v.signIn(ctx, false)
+}
+
+// untilExpired waits until the tab hears that its code ran out.
+func (v *visit) untilExpired(ctx context.Context) error {
+	waiting, cancel := context.WithTimeout(ctx, time.Duration(v.code.ExpiresIn)*time.Second+5*time.Second)
+	defer cancel()
+	return v.awaitState(waiting, "expired")
+}
+
+// expired: the platform knows no such code any more, and the tab hears so. What
+// was typed after that does not reach anybody either: a code to type is no code
+// of the platform, so it is let rest until the grace is over.
+func (v *visit) expired(ctx context.Context) error {
+	if err := v.untilExpired(ctx); err != nil {
+		return err
+	}
+	if v.code.Typed != "" {
+		v.listen(ctx, grace+2*time.Second)
+	}
+	_, err := v.scan(ctx, v.person, v.code, false)
+	switch {
+	case v.code.Typed != "":
+		v.listen(ctx, nothingFor)
+		return err
+	case errors.Is(err, errCodeGone):
+		return nil
+	case err == nil:
+		err = errors.New("the platform still knew the expired code")
+	}
+	return err
+}
+
+// grace is how long after its end a ticket can still be claimed (LOGIN.md §2).
+const grace = 15 * time.Second
+
+// late: the follow page was opened in time and the tap on it came after the code
+// had run out. The login still succeeds, although the tab was told "expired".
+func (v *visit) late(ctx context.Context) error {
+	if v.code.Typed == "" {
+		if _, err := v.act(ctx, "scan", map[string]any{"person": v.person, "ticket": v.code.Ticket}); err != nil {
+			return err
+		}
+	}
+	if err := v.untilExpired(ctx); err != nil {
+		return err
+	}
+	v.grace = true
+	began := time.Now()
+	var p pushed
+	var err error
+	done := make(chan struct{})
+	go func() { // ends with the push's answer, which finish waits for
+		defer close(done)
+		if v.code.Typed != "" {
+			p, err = v.scan(ctx, v.person, v.code, false)
+			return
+		}
+		p, err = v.act(ctx, "follow", map[string]any{"person": v.person})
+		err = errors.Join(err, p.fault(v.opts.Outages))
+	}()
+	return v.finish(ctx, began, false, func() (pushed, error) {
+		<-done
+		return p, err
+	})
+}
