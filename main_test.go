@@ -55,6 +55,10 @@ func TestWrongConfigurationRefusesToStart(t *testing.T) {
 		{"a misspelt key in the file", nil, []string{"POSTHOUSE_CONFIG=" + file("a.yaml", "orgins: [https://a.com]\n")}, []string{"orgins", `did you mean "origins"`}},
 		{"a misspelt key of an account", nil, []string{"POSTHOUSE_CONFIG=" + file("b.yaml", "accounts:\n  - name: shop\n    apid: wx1\n")}, []string{"apid", `did you mean "appid"`}},
 		{"two accounts of one name", nil, []string{"POSTHOUSE_CONFIG=" + file("c.yaml", strings.Repeat("  - {name: shop, appid: wx1, secret: s, token: token123, mode: plain}\n", 0)+"accounts:\n"+strings.Repeat("  - {name: shop, appid: wx1, secret: s3cr3t-value, token: token123, mode: plain}\n", 2))}, []string{"accounts[1].name", "shop"}},
+		{"a simulator for strangers", []string{"wxsim", "--host", "0.0.0.0"}, nil, []string{"loopback", "--unsafe-listen"}},
+		{"a simulator that never delivers", []string{"wxsim", "--port", "0", "--deliveries=-1"}, nil, []string{"deliveries 1 to 50"}},
+		{"accounts that are not there", []string{"wxsim", "--accounts", dir + "/none"}, nil, []string{"--accounts", "none"}},
+		{"accounts with a misspelt key", []string{"wxsim", "--accounts", file("d.yaml", "accounts: [{apid: wx1}]\n")}, nil, []string{"--accounts", "d.yaml", "apid"}},
 		{"a replica's name with a dash", nil, []string{"POSTHOUSE_REDIS_URL=redis://127.0.0.1:1", "POSTHOUSE_REPLICA=gw-1"}, []string{"POSTHOUSE_REPLICA"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -92,15 +92,20 @@ func Serve(ctx context.Context, opts ServeOptions) error {
 func banner(w io.Writer, addr string, s *Sim) {
 	base := "http://" + addr + s.opts.Prefix
 	callbacks := strings.Join(s.callbacks, ", ")
-	a := s.accounts[0]
 	fmt.Fprintf(w, `
   WeChat SIMULATOR - not the real platform
 
   phone      %s
   API base   %s
   pushes to  %s
-  account    %s (%s, %s mode)
-`, base, base, or(callbacks, "nowhere (--callback URL)"), a.AppID, a.Kind, a.Mode)
+`, base, base, or(callbacks, "nowhere (--callback URL)"))
+	for _, a := range s.accounts {
+		fmt.Fprintf(w, "  account    %s (%s, %s mode)", a.AppID, a.Kind, a.Mode)
+		if len(a.Callbacks) > 0 {
+			fmt.Fprintf(w, ", pushes to %s", strings.Join(a.Callbacks, ", "))
+		}
+		fmt.Fprintln(w)
+	}
 	if s.opts.AllowRemote {
 		fmt.Fprint(w, "  warning    other machines are answered: anybody can log in as anybody\n")
 	}

@@ -66,6 +66,7 @@ func (v settings) apply(b settingsBody) (settings, error) {
 	duration(&v.markFailPause, b.MarkFailPauseMS, 1)
 	set(&v.deliveries, b.Deliveries)
 	set(&v.markFail, b.MarkFail)
+	good = good && v.timeout > 0 && v.retryPause >= 0 && v.markFailWindow > 0 && v.markFailPause > 0
 	if !good || v.deliveries < 1 || v.deliveries > maxDuplicates || v.markFail == 0 {
 		return v, errors.New("times are 1 to 3600000 ms, deliveries 1 to 50, and markFail is a number of failures, or -1 for never")
 	}

@@ -104,9 +104,13 @@ func New(opts Options) (*Sim, error) {
 	if opts.Seed == 0 {
 		opts.Seed = rand.Uint64()
 	}
+	habits, err := opts.settings().apply(settingsBody{})
+	if err != nil {
+		return nil, fmt.Errorf("wxsim: %w", err)
+	}
 	life, end := context.WithCancel(context.Background())
 	s := &Sim{
-		opts: opts, settings: opts.settings(), client: newClient(), log: opts.Logger, life: life, end: end,
+		opts: opts, settings: habits, client: newClient(), log: opts.Logger, life: life, end: end,
 		rand: newSource(opts.Seed), faultSeed: opts.Seed,
 		codeByID: make(map[string]*qrCode), codeByTicket: make(map[string]*qrCode),
 		rids:  make(map[string]ridRecord),
