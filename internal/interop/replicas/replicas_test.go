@@ -28,8 +28,11 @@ func TestMain(m *testing.M) {
 }
 
 // logins is how many logins a run makes: fewer by default than the full thousand,
-// which POSTHOUSE_TEST_FULL asks for.
+// which POSTHOUSE_TEST_FULL asks for. POSTHOUSE_TEST_LOGINS names another number.
 func logins() int {
+	if n, err := strconv.Atoi(os.Getenv("POSTHOUSE_TEST_LOGINS")); err == nil && n > 0 {
+		return n
+	}
 	if os.Getenv("POSTHOUSE_TEST_FULL") != "" {
 		return 1000
 	}
@@ -120,23 +123,27 @@ func (c *cluster) nginx(t *testing.T, name string) string {
 }
 
 // load runs logins against gateways and fails unless none is lost, doubled or
-// misdelivered.
-func (c *cluster) load(t *testing.T, gateways []string, mix *scenario.Mix, during func()) {
+// misdelivered, and the callback was quick enough. during runs beside it; its
+// context ends with the load.
+func (c *cluster) load(t *testing.T, gateways []string, o scenario.LoadOptions, during func(ctx context.Context)) {
 	t.Helper()
 	var progress bytes.Buffer
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
 	done := make(chan struct{})
-	if during != nil {
-		go func() {
-			defer close(done)
-			during()
-		}()
-	} else {
-		close(done)
+	go func() { // ends with ctx; waited for below
+		defer close(done)
+		if during != nil {
+			during(ctx)
+		}
+	}()
+	o.Target = scenario.Target{Gateways: gateways, Simulator: c.sim + "/sim", Spread: o.Spread}
+	o.Logins, o.Concurrency, o.Rate, o.Output = logins(), 64, 50, &progress
+	if o.Seed == 0 {
+		o.Seed = rand.Uint64()
 	}
-	report, err := scenario.Load(t.Context(), scenario.LoadOptions{
-		Target: scenario.Target{Gateways: gateways, Simulator: c.sim + "/sim"},
-		Logins: logins(), Concurrency: 64, Rate: 50, Mix: mix, Seed: rand.Uint64(), Output: &progress,
-	})
+	report, err := scenario.Load(t.Context(), o)
+	stop()
 	<-done
 	if err != nil {
 		t.Fatalf("%v\n%s", err, progress.String())
@@ -154,7 +161,7 @@ func TestLoginsWhoseWebhookIsElsewhere(t *testing.T) {
 	for _, adapter := range []string{"redis", "sharded", "streams"} {
 		t.Run(adapter, func(t *testing.T) {
 			c := start(t, []int{1, 2}, nil, []string{"POSTHOUSE_ADAPTER=" + adapter})
-			c.load(t, c.bases[:1], &scenario.Mix{PKCE: 20}, nil)
+			c.load(t, c.bases[:1], scenario.LoadOptions{Mix: &scenario.Mix{PKCE: 20}}, nil)
 		})
 	}
 }
@@ -162,7 +169,7 @@ func TestLoginsWhoseWebhookIsElsewhere(t *testing.T) {
 // People who reload, scan twice, lose their connection, on all replicas at once.
 func TestLoginsWithFaultsOnThreeReplicas(t *testing.T) {
 	c := start(t, nil, nil, nil)
-	c.load(t, c.bases, nil, nil)
+	c.load(t, c.bases, scenario.LoadOptions{}, nil)
 }
 
 // A replica dies at a random moment: the browsers resume elsewhere.
@@ -170,31 +177,67 @@ func TestLoginsWhileAReplicaIsKilled(t *testing.T) {
 	c := start(t, []int{1, 2}, nil, nil)
 	balancer := c.nginx(t, "nginx.conf")
 	gone := time.Duration(500+rand.IntN(logins()/50*1000)) * time.Millisecond
-	c.load(t, []string{balancer}, &scenario.Mix{PKCE: 20}, func() {
-		wait(gone)
+	c.load(t, []string{balancer}, scenario.LoadOptions{Mix: &scenario.Mix{PKCE: 20}, Outages: true}, func(ctx context.Context) {
+		if !wait(ctx, gone) {
+			return
+		}
 		c.replicas[0].Kill()
-		wait(time.Second)
+		wait(ctx, time.Second)
 		c.replicas[0] = c.replica(t, 0)
 	})
 }
 
+// durable lets Redis keep every write through a kill.
+func durable(t *testing.T) []string {
+	return []string{"--appendonly", "yes", "--appendfsync", "always", "--dir", t.TempDir()}
+}
+
 // Redis goes away for five seconds: nothing that WeChat was told is lost.
 func TestLoginsWhileRedisIsAway(t *testing.T) {
-	dir := t.TempDir()
-	args := []string{"--appendonly", "yes", "--appendfsync", "always", "--dir", dir}
-	c := start(t, nil, args, nil)
-	c.load(t, c.bases, &scenario.Mix{PKCE: 20}, func() {
-		wait(1500 * time.Millisecond)
-		c.redis.Kill()
-		wait(5 * time.Second)
-		again := c.redis.Args
-		c.redis = rig.Start(t, nil, again[0], again[1:]...)
+	c := start(t, nil, durable(t), nil)
+	c.load(t, c.bases, scenario.LoadOptions{Mix: &scenario.Mix{PKCE: 20}, Outages: true}, func(ctx context.Context) {
+		if wait(ctx, 1500*time.Millisecond) {
+			c.redisAway(ctx, t, 5*time.Second)
+		}
 	})
 }
 
-func wait(d time.Duration) {
+// redisAway kills Redis and starts it again after a while.
+func (c *cluster) redisAway(ctx context.Context, t *testing.T, d time.Duration) {
+	c.redis.Kill()
+	wait(ctx, d)
+	again := c.redis.Args
+	c.redis = rig.Start(t, nil, again[0], again[1:]...)
+}
+
+// Everything at once, for as long as it lasts: replicas that hold sockets and get
+// pushes are killed in turn, Redis in between, while people do all they do and
+// WeChat repeats, delays and reorders.
+func TestLoginsWhileEverythingDies(t *testing.T) {
+	c := start(t, nil, durable(t), []string{"POSTHOUSE_TICKET_TTL=20s"})
+	c.load(t, c.bases, scenario.LoadOptions{Outages: true}, func(ctx context.Context) {
+		for i := 0; wait(ctx, time.Duration(1000+rand.IntN(3000))*time.Millisecond); i++ {
+			if i%4 == 3 {
+				c.redisAway(ctx, t, 2*time.Second)
+				continue
+			}
+			c.replicas[i%3].Kill()
+			wait(ctx, time.Second)
+			c.replicas[i%3] = c.replica(t, i%3)
+		}
+	})
+}
+
+// wait tells whether the time passed before ctx ended.
+func wait(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
-	<-timer.C
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // No sticky sessions: round robin over three replicas, by the relay and by the map.

@@ -215,7 +215,7 @@ func (c *client) call(ctx context.Context, event string, args ...any) ([]json.Ra
 	c.acks[id] = waiting
 	c.mu.Unlock()
 	if err := c.write(ctx, "42"+namespace+","+id+string(payload)); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", errClosed, err)
 	}
 	select {
 	case answer, ok := <-waiting:

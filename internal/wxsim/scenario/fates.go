@@ -68,14 +68,35 @@ func (v *visit) reconnected(ctx context.Context) error {
 	return v.finish(ctx, began, false, wait)
 }
 
+// insist does something that needs the connection, again on a new one whenever it
+// is lost.
+func (v *visit) insist(ctx context.Context, do func() error) error {
+	for {
+		err := do()
+		if !errors.Is(err, errClosed) || ctx.Err() != nil {
+			return err
+		}
+		if err := v.comeBack(ctx); err != nil {
+			return err
+		}
+	}
+}
+
 // cancelled: a scan of a cancelled ticket brings nothing.
 func (v *visit) cancelled(ctx context.Context) error {
-	var s ticketState
-	if err := v.client.ask(ctx, &s, "cancel"); err != nil {
+	err := v.insist(ctx, func() error {
+		if v.state == "cancelled" { // before the connection was lost
+			return nil
+		}
+		var s ticketState
+		err := v.client.ask(ctx, &s, "cancel")
+		if err == nil && s.State != "cancelled" {
+			err = fmt.Errorf("scenario: state %q", s.State)
+		}
+		return err
+	})
+	if err != nil {
 		return fmt.Errorf("cancel: %w", err)
-	}
-	if s.State != "cancelled" {
-		return fmt.Errorf("cancel answered state %q", s.State)
 	}
 	if _, err := v.scan(ctx, v.person, v.code, false); err != nil {
 		return err
@@ -88,7 +109,7 @@ func (v *visit) cancelled(ctx context.Context) error {
 // one does not get into this tab.
 func (v *visit) replaced(ctx context.Context) error {
 	old := v.code
-	if err := v.ask(ctx, true); err != nil {
+	if err := v.insist(ctx, func() error { return v.ask(ctx, true) }); err != nil {
 		return fmt.Errorf("refresh: %w", err)
 	}
 	if v.code.Ticket == old.Ticket {
@@ -105,7 +126,7 @@ func (v *visit) replaced(ctx context.Context) error {
 func (v *visit) untilExpired(ctx context.Context) error {
 	waiting, cancel := context.WithTimeout(ctx, time.Duration(v.code.ExpiresIn)*time.Second+5*time.Second)
 	defer cancel()
-	return v.awaitState(waiting, "expired")
+	return v.insist(waiting, func() error { return v.awaitState(waiting, "expired") })
 }
 
 // expired: the platform knows no such code any more, and the tab hears so. What
