@@ -58,7 +58,8 @@ func (c *Command) Run(ctx context.Context) error {
 		return c.load(ctx, target, out)
 	}
 	names := c.Script
-	if len(names) == 1 && names[0] == "all" {
+	all := len(names) == 1 && names[0] == "all"
+	if all {
 		names = Builtin()
 	}
 	failed := false
@@ -66,6 +67,10 @@ func (c *Command) Run(ctx context.Context) error {
 		script, err := open(name)
 		if err != nil {
 			return err
+		}
+		if all && script.Needs != "" {
+			fmt.Fprintf(out, "%s: left out, it needs %s (name it to play it)\n", name, script.Needs)
+			continue
 		}
 		if Play(ctx, script, target, out) != nil {
 			failed = true

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"time"
 )
 
@@ -31,7 +32,7 @@ func (l *load) login(ctx context.Context, i int) {
 	v := &visit{load: l, random: random, kind: l.mix.fate(random), person: fmt.Sprintf("load %d-%d", l.opts.Seed, i), reply: "right"}
 	v.tab = &tab{
 		name: v.person, gateway: gateways[i%len(gateways)], replica: gateways, dialer: l.dial[i%len(l.dial)],
-		keys: l.keys, confirm: v.replyTo,
+		keys: l.keys, confirm: v.replyTo, typed: true,
 	}
 	if random.Float64()*100 < l.mix.PKCE {
 		v.secret = newPKCE(fmt.Sprintf("%016x%016x%016x", random.Uint64(), random.Uint64(), random.Uint64()))
@@ -132,7 +133,7 @@ func (v *visit) replyTo(ctx context.Context, number string) {
 	text := number
 	switch v.reply {
 	case "wrong":
-		text = fmt.Sprintf("%02d", (int(number[0]-'0')*10+int(number[len(number)-1]-'0')+1)%100)
+		text = another(number)
 	case "not me":
 		text = "not me"
 	}
@@ -144,6 +145,12 @@ func (v *visit) replyTo(ctx context.Context, number string) {
 		p, err := v.act(ctx, "text", map[string]any{"person": person, "text": text})
 		v.said = errors.Join(v.said, err, p.fault(v.opts.Outages))
 	}
+}
+
+// another is a number of two digits that is not this one.
+func another(number string) string {
+	n, _ := strconv.Atoi(number)
+	return fmt.Sprintf("%02d", (n+1)%100)
 }
 
 // denied tells that somebody said no, so that there must be no token.

@@ -42,11 +42,7 @@ func Play(ctx context.Context, script Script, target Target, out io.Writer) erro
 	if p.keys, err = target.keys(ctx, h); err != nil {
 		return err
 	}
-	defer func() {
-		for _, t := range p.tabs {
-			t.close()
-		}
-	}()
+	defer p.cleanUp()
 	for i, step := range script.Steps {
 		run, err := step.action()
 		if err == nil {
@@ -59,6 +55,19 @@ func Play(ctx context.Context, script Script, target Target, out io.Writer) erro
 	}
 	fmt.Fprintf(out, "%s: %d steps\nPASS\n", script.Name, len(script.Steps))
 	return nil
+}
+
+// cleanUp leaves no faults behind for the next script.
+func (p *player) cleanUp() {
+	for _, t := range p.tabs {
+		t.close()
+	}
+	for _, s := range p.script.Steps {
+		if s.Faults != nil {
+			_ = p.people.setFaults(p.ctx, []rule{}, 0)
+			return
+		}
+	}
 }
 
 func (p *player) tab(name string) (*tab, error) {
@@ -87,6 +96,53 @@ func (p *player) challenge(name string) error {
 		t.secret = newPKCE(fmt.Sprintf("%x", sha256.Sum256(fmt.Appendf(nil, "%s %d", name, p.script.Seed))))
 	}
 	return err
+}
+
+func (p *player) typed(name string) error {
+	t, err := p.tab(name)
+	if err == nil {
+		t.typed = true
+	}
+	return err
+}
+
+// refused asks for a code once, without the patience of ask.
+func (p *player) refused(s RefusedStep) error {
+	t, err := p.tab(s.Tab)
+	if err != nil {
+		return err
+	}
+	options := map[string]any{"refresh": true}
+	if t.typed {
+		options["typed"] = true
+	}
+	var refused *failure
+	_, err = t.client.qrcode(p.ctx, options)
+	switch {
+	case err == nil:
+		return errors.New("a code was given")
+	case !errors.As(err, &refused):
+		return err
+	case refused.Code != s.Code:
+		return fmt.Errorf("refused with %s, not %s", refused.Code, s.Code)
+	}
+	return nil
+}
+
+// number answers what the page asks for, or something else.
+func (p *player) number(s ScanStep) error {
+	t, err := p.tab(s.Tab)
+	if err != nil {
+		return err
+	}
+	if t.number == "" {
+		return errors.New("the tab shows no number (wait for state claimed first)")
+	}
+	text := t.number
+	if s.Wrong {
+		text = another(text)
+	}
+	return p.phone("text", PhoneStep{Person: s.Person, Text: text})
 }
 
 func (p *player) code(name string, refresh bool) error {
@@ -136,7 +192,11 @@ func (p *player) scan(s ScanStep) error {
 	if s.Old {
 		q = p.old[s.Tab]
 	}
-	out, err := p.people.act(p.ctx, "scan", map[string]any{"person": s.Person, "ticket": q.Ticket, "follow": s.Follow})
+	what, body := "scan", map[string]any{"person": s.Person, "ticket": q.Ticket, "follow": s.Follow}
+	if q.Typed != "" {
+		what, body = "text", map[string]any{"person": s.Person, "text": q.Typed}
+	}
+	out, err := p.people.act(p.ctx, what, body)
 	if s.Gone {
 		if errors.Is(err, errCodeGone) {
 			return nil
@@ -149,6 +209,11 @@ func (p *player) scan(s ScanStep) error {
 	p.openids[s.Person] = out.OpenID
 	if s.Pushes != nil && *s.Pushes != len(out.Deliveries) {
 		return fmt.Errorf("%d pushes, not %d", len(out.Deliveries), *s.Pushes)
+	}
+	for _, d := range out.Deliveries {
+		if s.Status != nil && d.Status != *s.Status {
+			return fmt.Errorf("a push was answered %d (%s), not %d", d.Status, d.Verdict, *s.Status)
+		}
 	}
 	return nil
 }

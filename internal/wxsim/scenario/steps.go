@@ -22,6 +22,7 @@ import (
 type Script struct {
 	Name  string `yaml:"name"`
 	Seed  uint64 `yaml:"seed"`
+	Needs string `yaml:"needs"` // of the gateway, in words; "all" leaves such a script out
 	Steps []Step `yaml:"steps"`
 }
 
@@ -30,6 +31,7 @@ type Script struct {
 type Step struct {
 	Open      string     `yaml:"open,omitempty"`      // a tab connects
 	Challenge string     `yaml:"challenge,omitempty"` // from now on this tab asks with a PKCE challenge
+	Typed     string     `yaml:"typed,omitempty"`     // … and can show a code to type
 	Code      string     `yaml:"code,omitempty"`      // the tab asks for a code
 	Refresh   string     `yaml:"refresh,omitempty"`   // … for another one
 	Cancel    string     `yaml:"cancel,omitempty"`    // the tab gives its ticket up
@@ -40,15 +42,21 @@ type Step struct {
 	Follow    *PhoneStep `yaml:"follow,omitempty"`
 	Unfollow  *PhoneStep `yaml:"unfollow,omitempty"`
 	Text      *PhoneStep `yaml:"text,omitempty"`
+	Number    *ScanStep  `yaml:"number,omitempty"` // the person answers with the number on the tab
 	Faults    []rule     `yaml:"faults,omitempty"` // replaces all rules
 	Heal      bool       `yaml:"heal,omitempty"`   // removes all rules
 	Advance   string     `yaml:"advance,omitempty"`
 	Wait      string     `yaml:"wait,omitempty"`
 
+	Account    map[string]any `yaml:"account,omitempty"`  // changes the first account, as PATCH /sim/accounts does
+	Settings   map[string]any `yaml:"settings,omitempty"` // … the platform, as PATCH /sim/settings does
+	KillTokens bool           `yaml:"killTokens,omitempty"`
+
 	Token   *TokenStep   `yaml:"token,omitempty"`
 	State   *StateStep   `yaml:"state,omitempty"`
 	Nothing *NothingStep `yaml:"nothing,omitempty"`
 	Ended   *TabStep     `yaml:"ended,omitempty"`
+	Refused *RefusedStep `yaml:"refused,omitempty"`
 }
 
 // ScanStep lets a person scan the code that a tab shows, or showed.
@@ -59,6 +67,14 @@ type ScanStep struct {
 	Old    bool   `yaml:"old"`  // the code before the last refresh
 	Gone   bool   `yaml:"gone"` // the platform is expected not to know it
 	Pushes *int   `yaml:"pushes"`
+	Status *int   `yaml:"status"` // of every answer to the push
+	Wrong  bool   `yaml:"wrong"`  // of number: another one
+}
+
+// RefusedStep asks for a code and expects to be refused.
+type RefusedStep struct {
+	Tab  string `yaml:"tab"`
+	Code string `yaml:"code"` // of LOGIN.md §2
 }
 
 // PhoneStep is another thing a person does.
@@ -129,6 +145,7 @@ func (s Step) action() (func(*player) error, error) {
 	}
 	add(s.Open != "", func(p *player) error { return p.open(s.Open) })
 	add(s.Challenge != "", func(p *player) error { return p.challenge(s.Challenge) })
+	add(s.Typed != "", func(p *player) error { return p.typed(s.Typed) })
 	add(s.Code != "", func(p *player) error { return p.code(s.Code, false) })
 	add(s.Refresh != "", func(p *player) error { return p.code(s.Refresh, true) })
 	add(s.Cancel != "", func(p *player) error { return p.cancel(s.Cancel) })
@@ -139,6 +156,11 @@ func (s Step) action() (func(*player) error, error) {
 	add(s.Follow != nil, func(p *player) error { return p.phone("follow", *s.Follow) })
 	add(s.Unfollow != nil, func(p *player) error { return p.phone("unfollow", *s.Unfollow) })
 	add(s.Text != nil, func(p *player) error { return p.phone("text", *s.Text) })
+	add(s.Number != nil, func(p *player) error { return p.number(*s.Number) })
+	add(s.Account != nil, func(p *player) error { return p.people.patchAccount(p.ctx, s.Account) })
+	add(s.Settings != nil, func(p *player) error { return p.people.patch(p.ctx, "settings", s.Settings) })
+	add(s.KillTokens, func(p *player) error { return p.people.killTokens(p.ctx) })
+	add(s.Refused != nil, func(p *player) error { return p.refused(*s.Refused) })
 	add(s.Faults != nil, func(p *player) error { return p.people.setFaults(p.ctx, s.Faults, p.script.Seed) })
 	add(s.Heal, func(p *player) error { return p.people.setFaults(p.ctx, []rule{}, 0) })
 	add(s.Advance != "", func(p *player) error { return p.people.advance(p.ctx, s.Advance) })

@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -25,6 +26,9 @@ type tab struct {
 	// sly tries what must not work, on the way: wrong verifiers, dead codes, the
 	// same code again at another replica.
 	sly bool
+	// typed tells that the tab can show a code to type, where that is what the
+	// account has.
+	typed bool
 	// account is the gateway's account to ask; "" is its first.
 	account string
 	// confirm is what the person does when the page shows a number.
@@ -33,6 +37,7 @@ type tab struct {
 	grace bool
 
 	state      string
+	number     string   // on the page, while claimed
 	asked      string   // the ticket whose number was confirmed
 	unused     string   // a code that was lost before it was exchanged
 	tokens     []claims // every token frame, repeats included
@@ -99,7 +104,10 @@ func (t *tab) begin(ctx context.Context) error {
 
 // ask gets a code. refresh replaces the one it has.
 func (t *tab) ask(ctx context.Context, refresh bool) error {
-	options := map[string]any{"typed": true} // a tab can show a code to type, where that is what the account has
+	options := map[string]any{}
+	if t.typed {
+		options["typed"] = true
+	}
 	if t.account != "" {
 		options["account"] = t.account
 	}
@@ -149,7 +157,7 @@ func (t *tab) comeBack(ctx context.Context) error {
 
 // note takes a state in, and lets the person answer when the page asks for it.
 func (t *tab) note(ctx context.Context, s ticketState) {
-	t.state = s.State
+	t.state, t.number = s.State, cmp.Or(s.Number, t.number)
 	if s.State == "claimed" && s.Number != "" && t.confirm != nil && t.asked != t.code.Ticket {
 		t.asked = t.code.Ticket
 		t.confirm(ctx, s.Number)

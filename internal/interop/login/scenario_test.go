@@ -1,0 +1,80 @@
+package login_test
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+	"testing"
+
+	"posthouse/internal/interop/rig"
+	"posthouse/internal/wxsim/scenario"
+)
+
+// Every scenario that comes with the simulator ends as it says, played against
+// the built gateway: each fault of the push and of the platform's API among them.
+func TestEveryScenario(t *testing.T) {
+	t.Parallel()
+	alone := []string{"confirm", "lapsed", "quota"}
+	play := func(t *testing.T, names []string, env ...string) string {
+		base, _ := rig.Gateway(t, env...)
+		var out bytes.Buffer
+		c := scenario.Command{Script: names, Gateway: []string{base}, Spread: true, Output: &out}
+		if err := c.Run(t.Context()); err != nil {
+			t.Errorf("%v\n%s", err, out.String())
+		}
+		return out.String()
+	}
+	t.Run("all", func(t *testing.T) {
+		t.Parallel()
+		out := play(t, []string{"all"})
+		played, left := strings.Count(out, "\nPASS\n"), strings.Count(out, ": left out, ")
+		if left != len(alone) || played+left != len(scenario.Builtin()) {
+			t.Errorf("%d played, %d left out, of %d:\n%s", played, left, len(scenario.Builtin()), out)
+		}
+	})
+	for _, name := range alone {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var env []string
+			if name == "confirm" {
+				env = append(env, "POSTHOUSE_CONFIRM=always")
+			}
+			if !slices.Contains(scenario.Builtin(), name) {
+				t.Fatal("there is no such scenario")
+			}
+			play(t, []string{name}, env...)
+		})
+	}
+}
+
+// Thousands of logins are for longer runs (POSTHOUSE_TEST_LOGINS in the tests of
+// replicas, or the command line); these few hundred have every fate in them.
+func TestALoadOfLogins(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		env  []string
+		load scenario.LoadOptions
+	}{
+		"by default":                        {[]string{"POSTHOUSE_TICKET_TTL=15s"}, scenario.LoadOptions{}},
+		"with a challenge, always":          {nil, scenario.LoadOptions{Mix: &scenario.Mix{PKCE: 100, LostAck: 20, Reconnect: 20, TwoPeople: 20, Duplicates: 30}}},
+		"with a number to confirm":          {[]string{"POSTHOUSE_CONFIRM=always"}, scenario.LoadOptions{Confirm: true}},
+		"with a number, at the last moment": {[]string{"POSTHOUSE_CONFIRM=always", "POSTHOUSE_TICKET_TTL=15s"}, scenario.LoadOptions{Confirm: true, Mix: &scenario.Mix{Late: 50, Denied: 30, PKCE: 50}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			base, _ := rig.Gateway(t, append(c.env, "POSTHOUSE_LIMIT_QRCODES_PER_ACCOUNT=off")...)
+			c.load.Target = scenario.Target{Gateways: []string{base}, Spread: true}
+			c.load.Logins, c.load.Rate = 150, 40
+			report, err := scenario.Load(t.Context(), c.load)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var out bytes.Buffer
+			report.Print(&out)
+			t.Log("\n" + out.String())
+			if !report.OK() || report.SignedIn < 50 {
+				t.Fail()
+			}
+		})
+	}
+}
