@@ -18,13 +18,16 @@ func (v *visit) signIn(ctx context.Context, loseAck bool) error {
 	return v.finish(ctx, began, loseAck, wait)
 }
 
-// twoPeople lets a second person scan the same code: after the first, who must
-// win then, or at the same time.
+// twoPeople lets a second person scan the same code: at the same time as the
+// first, or after the first, who must win then.
 func (v *visit) twoPeople(ctx context.Context) error {
 	began := time.Now()
-	if v.random.IntN(2) == 0 {
+	switch v.random.IntN(3) {
+	case 0:
 		first, second := v.scanning(ctx, v.person, v.code), v.scanning(ctx, v.other(), v.code)
 		return v.finish(ctx, began, false, first, second)
+	case 1:
+		return v.secondWhileAway(ctx)
 	}
 	wait := v.scanning(ctx, v.person, v.code)
 	var late sync.WaitGroup
@@ -38,6 +41,26 @@ func (v *visit) twoPeople(ctx context.Context) error {
 	err := v.finish(ctx, began, false, wait)
 	late.Wait()
 	return errors.Join(err, lateErr)
+}
+
+// secondWhileAway has both scans answered before the tab comes back: it must find
+// the first person's login. While a store is away two replicas may each keep one
+// of the scans for later, and nobody knows whose is told first.
+func (v *visit) secondWhileAway(ctx context.Context) error {
+	v.cut()
+	began := time.Now()
+	first := v.scanning(ctx, v.person, v.code)
+	if _, err := first(); err != nil {
+		return err
+	}
+	second := v.scanning(ctx, v.other(), v.code)
+	if _, err := second(); err != nil {
+		return err
+	}
+	if v.opts.Outages {
+		return v.finish(ctx, began, false, first, second)
+	}
+	return v.finish(ctx, began, false, first)
 }
 
 // scannedTwice has the same person scan again while the first scan is answered.
@@ -102,6 +125,14 @@ func (v *visit) cancelled(ctx context.Context) error {
 		return err
 	}
 	v.listen(ctx, nothingFor)
+	v.cut()
+	if err := v.comeBack(ctx); err != nil {
+		return err
+	}
+	if v.state != "cancelled" {
+		return fmt.Errorf("scenario: after a scan in vain the ticket is %q, not cancelled", v.state)
+	}
+	v.listen(ctx, nothingFor)
 	return nil
 }
 
@@ -118,8 +149,31 @@ func (v *visit) replaced(ctx context.Context) error {
 	if _, err := v.scan(ctx, v.other(), old, false); err != nil {
 		return err
 	}
+	if v.random.IntN(2) == 0 {
+		if err := v.deadTicket(ctx, old); err != nil {
+			return err
+		}
+	}
 	v.state = "waiting"
 	return v.signIn(ctx, false)
+}
+
+// deadTicket comes for the replaced ticket with its secret, as a tab that slept
+// through the refresh would.
+func (v *visit) deadTicket(ctx context.Context, old code) error {
+	ghost := &tab{
+		name: v.name + " ghost", gateway: v.gateway, replica: v.replica, dialer: v.dialer, keys: v.tab.keys, secret: v.secret, code: old,
+	}
+	defer ghost.close()
+	if err := ghost.comeBack(ctx); err != nil {
+		return fmt.Errorf("the replaced ticket: %w", err)
+	}
+	ghost.listen(ctx, nothingFor)
+	v.tokens = append(v.tokens, ghost.tokens...) // the other's, for the ledger
+	if ghost.state != "replaced" {
+		return fmt.Errorf("scenario: after a scan in vain the old ticket is %q, not replaced", ghost.state)
+	}
+	return nil
 }
 
 // untilExpired waits until the tab hears that its code ran out.

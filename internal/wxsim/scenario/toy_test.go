@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -52,6 +53,7 @@ type toy struct {
 
 type toyTicket struct {
 	ticket, scene, resume, openid, token string
+	ended                                string // how, for who resumes
 	over                                 bool
 	tab                                  *toyTab
 }
@@ -153,16 +155,16 @@ func (g *toy) answer(x *toyTab, text string) {
 		reply(map[string]any{"ticket": q.ticket, "url": "u", "expiresIn": 300, "resume": q.resume})
 	case "cancel":
 		g.mu.Lock()
-		x.ticket.over = true
+		x.ticket.over, x.ticket.ended = true, "cancelled"
 		g.mu.Unlock()
 		reply(map[string]any{"state": "cancelled"})
 	case "resume":
 		g.mu.Lock()
 		q := g.tickets[in.Ticket]
 		q.tab, x.ticket = x, q
-		token := q.token
+		token, state := q.token, cmp.Or(q.ended, "waiting")
 		g.mu.Unlock()
-		reply(map[string]any{"state": "waiting", "expiresIn": 100})
+		reply(map[string]any{"state": state, "expiresIn": 100})
 		if token != "" {
 			x.emit(`42/login,1["token",` + token + `]`)
 		}
@@ -184,7 +186,7 @@ func (g *toy) newTicket(x *toyTab) *toyTicket {
 	})
 	q := &toyTicket{ticket: out["ticket"].(string), scene: scene, resume: "r", tab: x}
 	if x.ticket != nil {
-		x.ticket.over = true
+		x.ticket.over, x.ticket.ended = true, "replaced"
 	}
 	x.ticket = q
 	g.tickets[q.ticket] = q
