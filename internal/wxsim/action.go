@@ -146,13 +146,9 @@ func (s *Sim) text(in textBody) (outcome, error) {
 	return s.act(in.personBody, func(r *relation) []happening {
 		r.openWindow(s.clock.now(), 48*time.Hour, 5)
 		r.say(chatLine{At: time.Now(), From: "person", Kind: "text", Text: in.content()})
-		s.msgID++
 		h := s.happens(r, "text", "", "")
 		h.message.kind = "text"
-		h.message.fields = []field{
-			{Name: "Content", Value: in.content()},
-			{Name: "MsgId", Value: strconv.FormatInt(s.msgID, 10), Bare: true},
-		}
+		h.message.fields = []field{{Name: "Content", Value: in.content()}, s.newMsgID()}
 		return []happening{h}
 	})
 }
@@ -194,6 +190,9 @@ func (s *Sim) anyEvent(in eventBody) (outcome, error) {
 		h.message.fields = event(in.Event)
 		for _, f := range in.Fields {
 			h.message.fields = append(h.message.fields, field{f.Name, f.Value, f.Number})
+		}
+		if len(in.Fields) == 0 {
+			defaultEvent(&h)
 		}
 		return []happening{h}
 	})

@@ -28,6 +28,7 @@ func (s *Sim) Handler() http.Handler {
 	route("POST /follow", action(s.follow))
 	route("POST /unfollow", action(s.unfollow))
 	route("POST /text", action(s.text))
+	route("POST /message", action(s.send))
 	route("POST /menu", action(s.menu))
 	route("POST /location", action(s.location))
 	route("POST /event", action(s.anyEvent))

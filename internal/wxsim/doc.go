@@ -23,7 +23,8 @@
 //	POST /text      {person, text}
 //	POST /menu      {person, key|url}
 //	POST /location  {person, latitude, longitude}
-//	POST /event     {person, event, fields}               any other event
+//	POST /message   {person, type}                        image, voice, video, shortvideo, location, link
+//	POST /event     {person, event, fields?}              any other event; known ones have WeChat's fields
 //	POST /people    {person, follows?}                    how things stood before; nothing is pushed
 //	GET  /log       ?limit=&person=&event=&since=         pushes, newest first; DELETE clears
 //	GET  /stats     how callbacks answered: counts, p50, p99, max; DELETE resets

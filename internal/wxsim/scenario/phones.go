@@ -30,6 +30,16 @@ type pushed struct {
 	Error string `json:"error"`
 }
 
+// answeredWith tells whether every push got that status; nil: any.
+func (p pushed) answeredWith(status *int) error {
+	for _, d := range p.Deliveries {
+		if status != nil && d.Status != *status {
+			return fmt.Errorf("a push was answered %d (%s), not %d", d.Status, d.Verdict, *status)
+		}
+	}
+	return nil
+}
+
 // slowest is how long an answer to a push may take at all (G9): at five seconds
 // WeChat gives up.
 const slowest = 4500 * time.Millisecond

@@ -42,6 +42,8 @@ type Step struct {
 	Follow    *PhoneStep `yaml:"follow,omitempty"`
 	Unfollow  *PhoneStep `yaml:"unfollow,omitempty"`
 	Text      *PhoneStep `yaml:"text,omitempty"`
+	Message   *PhoneStep `yaml:"message,omitempty"`
+	Event     *PhoneStep `yaml:"event,omitempty"`
 	Number    *ScanStep  `yaml:"number,omitempty"` // the person answers with the number on the tab
 	Faults    []rule     `yaml:"faults,omitempty"` // replaces all rules
 	Heal      bool       `yaml:"heal,omitempty"`   // removes all rules
@@ -81,6 +83,9 @@ type RefusedStep struct {
 type PhoneStep struct {
 	Person string `yaml:"person"`
 	Text   string `yaml:"text"`
+	Type   string `yaml:"type"`   // of message: image, voice, …
+	Event  string `yaml:"event"`  // of event
+	Status *int   `yaml:"status"` // of every answer to the push
 }
 
 // TokenStep expects the tab to receive the person's token.
@@ -156,6 +161,8 @@ func (s Step) action() (func(*player) error, error) {
 	add(s.Follow != nil, func(p *player) error { return p.phone("follow", *s.Follow) })
 	add(s.Unfollow != nil, func(p *player) error { return p.phone("unfollow", *s.Unfollow) })
 	add(s.Text != nil, func(p *player) error { return p.phone("text", *s.Text) })
+	add(s.Message != nil, func(p *player) error { return p.phone("message", *s.Message) })
+	add(s.Event != nil, func(p *player) error { return p.phone("event", *s.Event) })
 	add(s.Number != nil, func(p *player) error { return p.number(*s.Number) })
 	add(s.Account != nil, func(p *player) error { return p.people.patchAccount(p.ctx, s.Account) })
 	add(s.Settings != nil, func(p *player) error { return p.people.patch(p.ctx, "settings", s.Settings) })
