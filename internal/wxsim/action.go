@@ -9,8 +9,9 @@ import (
 // What people do on their phones. Each action changes the platform under the
 // lock, then pushes without it.
 
-// outcome is what the headless routes answer.
-type outcome struct {
+// Outcome is what a person's action came to: the event that was pushed, if any,
+// and how the callback answered. The headless routes answer it.
+type Outcome struct {
 	Account    string     `json:"account"`
 	Person     string     `json:"person"`
 	OpenID     string     `json:"openid"`
@@ -26,13 +27,13 @@ var (
 
 // scan is the camera: a follower causes SCAN, a stranger sees the follow page
 // and causes nothing until he follows (WECHAT.md §0.2).
-func (s *Sim) scan(in scanBody) (outcome, error) {
+func (s *Sim) scan(in scanBody) (Outcome, error) {
 	s.mu.Lock()
 	var only *account
 	if in.Account != "" {
 		if only = s.account(in.Account); only == nil {
 			s.mu.Unlock()
-			return outcome{}, errNoAccount
+			return Outcome{}, errNoAccount
 		}
 	}
 	c := s.findCode(in.Ticket, string(in.Scene), in.URL, only)
@@ -40,9 +41,9 @@ func (s *Sim) scan(in scanBody) (outcome, error) {
 	if c == nil || c.expired(now) {
 		s.mu.Unlock()
 		if c == nil {
-			return outcome{}, errUnknownCode
+			return Outcome{}, errUnknownCode
 		}
-		return outcome{}, errExpiredCode
+		return Outcome{}, errExpiredCode
 	}
 	r := s.relate(c.account, in.Person)
 	c.scans++
@@ -62,8 +63,8 @@ func (s *Sim) scan(in scanBody) (outcome, error) {
 	return s.tellAll(r, steps), nil
 }
 
-func (s *Sim) tellAll(r *relation, steps []happening) outcome {
-	out := outcome{Account: r.account.AppID, Person: r.person, OpenID: r.openid, Deliveries: []Delivery{}}
+func (s *Sim) tellAll(r *relation, steps []happening) Outcome {
+	out := Outcome{Account: r.account.AppID, Person: r.person, OpenID: r.openid, Deliveries: []Delivery{}}
 	for i, h := range steps {
 		if i == 0 {
 			out.Event = h.event
@@ -102,7 +103,7 @@ func (s *Sim) followed(r *relation) happening {
 
 // follow taps the button of the follow page. Who follows already does nothing.
 // The follow page is the one of the code named here, else of the last scan.
-func (s *Sim) follow(in scanBody) (outcome, error) {
+func (s *Sim) follow(in scanBody) (Outcome, error) {
 	if in.Ticket != "" || in.Scene != "" || in.URL != "" {
 		in.Follow = true
 		return s.scan(in)
@@ -130,7 +131,7 @@ func (s *Sim) followPage(person string) string {
 	return ""
 }
 
-func (s *Sim) unfollow(in personBody) (outcome, error) {
+func (s *Sim) unfollow(in personBody) (Outcome, error) {
 	return s.act(in, func(r *relation) []happening {
 		if !r.follows {
 			return nil
@@ -142,7 +143,7 @@ func (s *Sim) unfollow(in personBody) (outcome, error) {
 }
 
 // text sends a message. Strangers may write too: WeChat lets them.
-func (s *Sim) text(in textBody) (outcome, error) {
+func (s *Sim) text(in textBody) (Outcome, error) {
 	return s.act(in.personBody, func(r *relation) []happening {
 		r.openWindow(s.clock.now(), 48*time.Hour, 5)
 		r.say(chatLine{At: time.Now(), From: "person", Kind: "text", Text: in.content()})
@@ -154,7 +155,7 @@ func (s *Sim) text(in textBody) (outcome, error) {
 }
 
 // menu taps an entry of the account's menu: a key (CLICK) or a link (VIEW).
-func (s *Sim) menu(in menuBody) (outcome, error) {
+func (s *Sim) menu(in menuBody) (Outcome, error) {
 	return s.act(in.personBody, func(r *relation) []happening {
 		name, key := "CLICK", in.Key
 		if in.URL != "" {
@@ -171,7 +172,7 @@ func (s *Sim) menu(in menuBody) (outcome, error) {
 }
 
 // location is the report of a phone that allows it.
-func (s *Sim) location(in locationBody) (outcome, error) {
+func (s *Sim) location(in locationBody) (Outcome, error) {
 	return s.act(in.personBody, func(r *relation) []happening {
 		number := func(f float64) string { return strconv.FormatFloat(f, 'f', 6, 64) }
 		r.say(chatLine{At: time.Now(), From: "person", Kind: "event", Text: "LOCATION"})
@@ -184,7 +185,7 @@ func (s *Sim) location(in locationBody) (outcome, error) {
 }
 
 // anyEvent pushes an event the simulator has no button for.
-func (s *Sim) anyEvent(in eventBody) (outcome, error) {
+func (s *Sim) anyEvent(in eventBody) (Outcome, error) {
 	return s.act(in.personBody, func(r *relation) []happening {
 		h := s.happens(r, in.Event, "", "")
 		h.message.fields = event(in.Event)
@@ -199,12 +200,12 @@ func (s *Sim) anyEvent(in eventBody) (outcome, error) {
 }
 
 // act finds the person and account, lets do change them and pushes the result.
-func (s *Sim) act(in personBody, do func(*relation) []happening) (outcome, error) {
+func (s *Sim) act(in personBody, do func(*relation) []happening) (Outcome, error) {
 	s.mu.Lock()
 	a := s.account(in.Account)
 	if a == nil {
 		s.mu.Unlock()
-		return outcome{}, errNoAccount
+		return Outcome{}, errNoAccount
 	}
 	r := s.relate(a, in.Person)
 	steps := do(r)

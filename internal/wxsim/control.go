@@ -111,14 +111,14 @@ func readJSON(w http.ResponseWriter, r *http.Request, into any) error {
 type checked interface{ check() error }
 
 // action makes a headless route of something people do.
-func action[In checked](do func(In) (outcome, error)) http.HandlerFunc {
+func action[In checked](do func(In) (Outcome, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		var in In
 		err := readJSON(w, r, &in)
 		if err == nil {
 			err = in.check()
 		}
-		var out outcome
+		var out Outcome
 		if err == nil {
 			out, err = do(in)
 		}
@@ -245,7 +245,7 @@ type meetBody struct {
 
 // meet makes a person known, as a follower of old if asked to. Nothing is
 // pushed: this is how things stood before.
-func (s *Sim) meet(in meetBody) (outcome, error) {
+func (s *Sim) meet(in meetBody) (Outcome, error) {
 	return s.act(in.personBody, func(r *relation) []happening {
 		if in.Leave {
 			r.pending = nil

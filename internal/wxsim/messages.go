@@ -39,7 +39,7 @@ func (b messageBody) check() error {
 }
 
 // send is a message that is no text.
-func (s *Sim) send(in messageBody) (outcome, error) {
+func (s *Sim) send(in messageBody) (Outcome, error) {
 	return s.act(in.personBody, func(r *relation) []happening {
 		r.openWindow(s.clock.now(), 48*time.Hour, 5)
 		r.say(chatLine{At: time.Now(), From: "person", Kind: "text", Text: "[" + in.Type + "]"})
