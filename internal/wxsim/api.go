@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"time"
+	"unicode/utf8"
 )
 
 // maxAPIBody is far above any request the platform takes at these routes.
@@ -29,6 +30,9 @@ type apiCall struct {
 func (c *apiCall) bind(into any) *apiError {
 	if len(bytes.TrimSpace(c.body)) == 0 {
 		return errEmptyPost
+	}
+	if !utf8.Valid(c.body) {
+		return errCharacters
 	}
 	if err := json.Unmarshal(c.body, into); err != nil {
 		return errNotJSON

@@ -22,6 +22,12 @@ func (r *rig) get(path string) object {
 	return out
 }
 
+// tokenOf is a plain token of any account.
+func (r *rig) tokenOf(a wxsim.Account) string {
+	r.t.Helper()
+	return r.get("/cgi-bin/token?grant_type=client_credential&appid=" + a.AppID + "&secret=" + a.Secret)["access_token"].(string)
+}
+
 func (r *rig) plainToken(secret string) object {
 	a := wxsim.DevAccount()
 	return r.get("/cgi-bin/token?grant_type=client_credential&appid=" + a.AppID + "&secret=" + secret)
@@ -128,8 +134,11 @@ func TestForcedRefreshIsLimited(t *testing.T) {
 }
 
 func TestAPIRefusesWhatThePlatformRefuses(t *testing.T) {
-	r := newRig(t, wxsim.Options{})
 	a := wxsim.DevAccount()
+	nowhere := a
+	nowhere.AppID, nowhere.OriginalID = "wxffffffffffffffff", "gh_ffffffffffff"
+	a.Callbacks = []string{"http://127.0.0.1:9/"}
+	r := newRig(t, wxsim.Options{Accounts: []wxsim.Account{a, nowhere}, Callbacks: []string{}})
 	token := r.token()
 	create := "/cgi-bin/qrcode/create?access_token=" + token
 	scene := func(v any) object {
@@ -175,6 +184,9 @@ func TestAPIRefusesWhatThePlatformRefuses(t *testing.T) {
 		{"check of nothing", "POST", "/cgi-bin/callback/check?access_token=" + token, object{"action": "x", "check_operator": "DEFAULT"}, 40202},
 		{"clear of another", "POST", "/cgi-bin/clear_quota?access_token=" + token, object{"appid": "x"}, 40013},
 		{"message of no type", "POST", "/cgi-bin/message/custom/send?access_token=" + token, object{"touser": "x"}, 40003},
+		{"check without a callback URL", "POST", "/cgi-bin/callback/check?access_token=" + r.tokenOf(nowhere), object{"action": "all", "check_operator": "DEFAULT"}, 40201},
+		{"create in Latin-1", "POST", create, "{\"action_name\":\"QR_STR_SCENE\",\"action_info\":{\"scene\":{\"scene_str\":\"\xe9\"}}}", 40033},
+		{"message with escapes", "POST", "/cgi-bin/message/custom/send?access_token=" + token, `{"touser":"x","msgtype":"text","text":{"content":"\u4f60"}}`, 40033},
 		{"rid unknown", "POST", "/cgi-bin/openapi/rid/get?access_token=" + token, object{"rid": "x"}, 76001},
 	} {
 		status, out := r.call(c.method, c.path, c.body)

@@ -1,6 +1,7 @@
 package wxsim
 
 import (
+	"bytes"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -102,6 +103,9 @@ func sendCustomMessage(c *apiCall) (any, *apiError) {
 	}
 	if failure := c.bind(&in); failure != nil {
 		return nil, failure
+	}
+	if bytes.Contains(c.body, []byte(`\u`)) {
+		return nil, errCharacters // this API wants the characters themselves (WECHAT.md §1.1)
 	}
 	r := c.account.byOpenID[in.ToUser]
 	switch {

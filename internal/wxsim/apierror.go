@@ -21,6 +21,7 @@ var (
 	errAppID         = &apiError{40013, "invalid appid"}
 	errTokenShape    = &apiError{40014, "invalid access_token"}
 	errMessageType   = &apiError{40008, "invalid message type"}
+	errCharacters    = &apiError{40033, "invalid charset, the request must be UTF-8 and must not include \\uxxxx"}
 	errActionName    = &apiError{40052, "invalid action name"}
 	errActionInfo    = &apiError{40053, "invalid action info"}
 	errPath          = &apiError{40066, "invalid url"}
@@ -57,7 +58,7 @@ func errForeignIP(ip string) *apiError {
 // apiErrorOf is the platform's answer for a code that a fault rule names.
 func apiErrorOf(code int) *apiError {
 	for _, e := range []*apiError{
-		errBusy, errTokenUnknown, errGrantType, errOpenID, errAppID, errTokenShape, errActionName, errActionInfo,
+		errBusy, errTokenUnknown, errGrantType, errOpenID, errAppID, errTokenShape, errCharacters, errActionName, errActionInfo,
 		errPath, errArgs, errAppSecret, errFrozen, errNoToken, errTokenExpired, errNotFollowing, errDailyQuota,
 		errMinuteQuota, errWindow, errWindowCount, errNoUser, errNotJSON, errUnauthorized, errBanned, errClearsUsedUp,
 	} {
