@@ -2,7 +2,10 @@ package login_test
 
 import (
 	"bytes"
+	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -76,5 +79,48 @@ func TestALoadOfLogins(t *testing.T) {
 				t.Fail()
 			}
 		})
+	}
+}
+
+// Two accounts of one gateway, in a file for each side: one makes QR codes, the
+// other only has codes to type (a subscription account). Logins of both at once.
+func TestALoadOverTwoAccounts(t *testing.T) {
+	t.Parallel()
+	port, simPort := rig.FreePort(t), rig.FreePort(t)
+	base, sim := "http://127.0.0.1:"+strconv.Itoa(port), "http://127.0.0.1:"+strconv.Itoa(simPort)
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	const key = "kX7mQ2vB9sT4wZ1nL6pR8cY3fJ5hD0gA2eU7iO4xN9b"
+	platform := write("platform.yaml", `
+accounts:
+  - {appid: wx1a2b3c4d5e6f7081, originalId: gh_0a1b2c3d4e5f, secret: shopSecret, token: shopToken, aesKey: `+key+`, callbacks: ["`+base+`/callback/wechat/shop"]}
+  - {appid: wx1a2b3c4d5e6f7082, originalId: gh_0a1b2c3d4e60, secret: clubSecret, token: clubToken, aesKey: `+key+`, kind: subscription, callbacks: ["`+base+`/callback/wechat/club"]}
+`)
+	gateway := write("gateway.yaml", `
+limit-qrcodes-per-account: off
+accounts:
+  - {name: shop, appid: wx1a2b3c4d5e6f7081, original-id: gh_0a1b2c3d4e5f, secret: shopSecret, token: shopToken, aes-key: `+key+`}
+  - {name: club, appid: wx1a2b3c4d5e6f7082, original-id: gh_0a1b2c3d4e60, secret: clubSecret, token: clubToken, aes-key: `+key+`, typed-code: always}
+`)
+	rig.Start(t, nil, rig.Binary(t, "."), "wxsim", "--port", strconv.Itoa(simPort), "--accounts", platform).Ready(t, sim+"/sim/log")
+	rig.GatewayAt(t, port, "POSTHOUSE_CONFIG="+gateway, "POSTHOUSE_WECHAT_SIMULATOR="+sim, "POSTHOUSE_TICKET_TTL=15s")
+	report, err := scenario.Load(t.Context(), scenario.LoadOptions{
+		Target: scenario.Target{Gateways: []string{base}, Simulator: sim + "/sim", Spread: true}, Logins: 200, Rate: 40,
+		Accounts: []scenario.Account{{Name: "shop", AppID: "wx1a2b3c4d5e6f7081"}, {Name: "club", AppID: "wx1a2b3c4d5e6f7082"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	report.Print(&out)
+	t.Log("\n" + out.String())
+	if !report.OK() || report.Kinds["plain"] == 0 || report.Kinds["typed plain"] == 0 {
+		t.Fail()
 	}
 }

@@ -53,7 +53,7 @@ func (l *load) login(ctx context.Context, i int) {
 	v.rest(ctx) // whatever came beside what was waited for
 	v.entry.kind, v.entry.tokens = v.kind, v.tokens
 	if v.code.Typed != "" {
-		v.entry.kind = "typed, " + v.kind
+		v.entry.kind = "typed " + v.kind
 	}
 	v.entry.rash = l.opts.Confirm && len(v.tokens) > 0 && v.asked == ""
 	l.ledger.enter(v.entry)
