@@ -187,6 +187,9 @@ func (v *visit) finish(ctx context.Context, began time.Time, loseAck bool, scans
 	case err == nil:
 		ending, cancel := context.WithTimeout(ctx, 10*time.Second)
 		v.entry.ended = v.awaitEnd(ending)
+		if v.opts.Outages && ending.Err() == nil {
+			v.entry.ended = true // the connection is over: the replica may have died before it could say so
+		}
 		cancel()
 	}
 	for _, wait := range scans {
