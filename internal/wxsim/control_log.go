@@ -131,7 +131,7 @@ func (s *Sim) addRules(rules []*Rule, replace bool, seed uint64) error {
 	}
 	s.rules = append(s.rules, rules...)
 	if seed != 0 {
-		s.rand, s.faultSeed = newSource(seed), seed
+		s.faultSeed = seed
 	}
 	s.changed()
 	return nil

@@ -82,9 +82,9 @@ func TestALoadOfLogins(t *testing.T) {
 	}
 }
 
-// Two accounts of one gateway, in a file for each side: one makes QR codes, the
-// other only has codes to type (a subscription account). Logins of both at once.
-func TestALoadOverTwoAccounts(t *testing.T) {
+// Four accounts of one gateway, in a file for each side, one in each mode of
+// pushes and one that only has codes to type. Logins of all at once.
+func TestALoadOverFourAccounts(t *testing.T) {
 	t.Parallel()
 	port, simPort := rig.FreePort(t), rig.FreePort(t)
 	base, sim := "http://127.0.0.1:"+strconv.Itoa(port), "http://127.0.0.1:"+strconv.Itoa(simPort)
@@ -101,18 +101,25 @@ func TestALoadOverTwoAccounts(t *testing.T) {
 accounts:
   - {appid: wx1a2b3c4d5e6f7081, originalId: gh_0a1b2c3d4e5f, secret: shopSecret, token: shopToken, aesKey: `+key+`, callbacks: ["`+base+`/callback/wechat/shop"]}
   - {appid: wx1a2b3c4d5e6f7082, originalId: gh_0a1b2c3d4e60, secret: clubSecret, token: clubToken, aesKey: `+key+`, kind: subscription, callbacks: ["`+base+`/callback/wechat/club"]}
+  - {appid: wx1a2b3c4d5e6f7083, originalId: gh_0a1b2c3d4e61, secret: moveSecret, token: moveToken, aesKey: `+key+`, mode: compat, sameNonceOnRetry: true, callbacks: ["`+base+`/callback/wechat/move"]}
+  - {appid: wx1a2b3c4d5e6f7084, originalId: gh_0a1b2c3d4e62, secret: labSecret, token: labToken, kind: sandbox, callbacks: ["`+base+`/callback/wechat/lab"]}
 `)
 	gateway := write("gateway.yaml", `
 limit-qrcodes-per-account: off
 accounts:
   - {name: shop, appid: wx1a2b3c4d5e6f7081, original-id: gh_0a1b2c3d4e5f, secret: shopSecret, token: shopToken, aes-key: `+key+`}
   - {name: club, appid: wx1a2b3c4d5e6f7082, original-id: gh_0a1b2c3d4e60, secret: clubSecret, token: clubToken, aes-key: `+key+`, typed-code: always}
+  - {name: move, appid: wx1a2b3c4d5e6f7083, original-id: gh_0a1b2c3d4e61, secret: moveSecret, token: moveToken, aes-key: `+key+`, mode: compat}
+  - {name: lab, appid: wx1a2b3c4d5e6f7084, original-id: gh_0a1b2c3d4e62, secret: labSecret, token: labToken, mode: plain}
 `)
 	rig.Start(t, nil, rig.Binary(t, "."), "wxsim", "--port", strconv.Itoa(simPort), "--accounts", platform).Ready(t, sim+"/sim/log")
 	rig.GatewayAt(t, port, "POSTHOUSE_CONFIG="+gateway, "POSTHOUSE_WECHAT_SIMULATOR="+sim, "POSTHOUSE_TICKET_TTL=15s")
 	report, err := scenario.Load(t.Context(), scenario.LoadOptions{
 		Target: scenario.Target{Gateways: []string{base}, Simulator: sim + "/sim", Spread: true}, Logins: 200, Rate: 40,
-		Accounts: []scenario.Account{{Name: "shop", AppID: "wx1a2b3c4d5e6f7081"}, {Name: "club", AppID: "wx1a2b3c4d5e6f7082"}},
+		Accounts: []scenario.Account{
+			{Name: "shop", AppID: "wx1a2b3c4d5e6f7081"}, {Name: "club", AppID: "wx1a2b3c4d5e6f7082"},
+			{Name: "move", AppID: "wx1a2b3c4d5e6f7083"}, {Name: "lab", AppID: "wx1a2b3c4d5e6f7084"},
+		},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -172,6 +172,12 @@ func TestLoginsWithFaultsOnThreeReplicas(t *testing.T) {
 	c.load(t, c.bases, scenario.LoadOptions{}, nil)
 }
 
+// The same where every login waits for the number on the page.
+func TestConfirmedLoginsOnThreeReplicas(t *testing.T) {
+	c := start(t, nil, nil, []string{"POSTHOUSE_CONFIRM=always"})
+	c.load(t, c.bases, scenario.LoadOptions{Confirm: true}, nil)
+}
+
 // A replica dies at a random moment: the browsers resume elsewhere.
 func TestLoginsWhileAReplicaIsKilled(t *testing.T) {
 	c := start(t, []int{1, 2}, nil, nil)
