@@ -162,7 +162,7 @@ func (v *visit) replaced(ctx context.Context) error {
 // through the refresh would.
 func (v *visit) deadTicket(ctx context.Context, old code) error {
 	ghost := &tab{
-		name: v.name + " ghost", gateway: v.gateway, replica: v.replica, dialer: v.dialer, keys: v.tab.keys, secret: v.secret, code: old,
+		name: v.name + " ghost", away: true, gateway: v.gateway, replica: v.replica, dialer: v.dialer, keys: v.tab.keys, secret: v.secret, code: old,
 	}
 	defer ghost.close()
 	if err := ghost.comeBack(ctx); err != nil {

@@ -75,7 +75,7 @@ func Load(ctx context.Context, opts LoadOptions) (Report, error) {
 	if report.Callback, err = l.people.stats(ctx); err != nil {
 		return report, err
 	}
-	report.judgeCallback(l.opts.Outages)
+	report.judge(l.opts.Outages)
 	return report, l.people.setFaults(ctx, []any{}, 0)
 }
 

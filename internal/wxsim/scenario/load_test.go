@@ -61,16 +61,30 @@ func TestLoadHoldsTheCallbackAgainstItsBars(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	r.Bars = nil
-	if r.judgeCallback(true); len(r.Bars) != 0 {
+	if r.judge(true); len(r.Bars) != 0 {
 		t.Errorf("while things are killed: %v", r.Bars)
 	}
 	for want, c := range map[string]Callback{
 		"4500": {MaxMS: 4500}, "in time": {Silent: 1}, "refused": {Refused: 1}, "illegally": {Illegal: 1}, "no connection": {Unconnected: 1}, "lost it": {Broke: 1},
 	} {
 		r := Report{Callback: c, Logins: 1}
-		if r.judgeCallback(false); len(r.Bars) != 1 || !strings.Contains(r.Bars[0], want) || r.OK() {
+		if r.judge(false); len(r.Bars) != 1 || !strings.Contains(r.Bars[0], want) || r.OK() {
 			t.Errorf("%+v: %v", c, r.Bars)
 		}
+	}
+}
+
+// A gateway that hangs up on people who then come back and get their token all
+// the same has still done something wrong.
+func TestLoadNoticesConnectionsThatEndByThemselves(t *testing.T) {
+	t.Parallel()
+	r := loadToy(t, hangsUp, Mix{})
+	if r.OK() || r.Dropped == 0 || len(r.Bars) != 1 || r.SignedIn != 60 {
+		t.Errorf("%+v", r)
+	}
+	r.Bars = nil
+	if r.judge(true); !r.OK() {
+		t.Errorf("while things are killed: %v", r.Bars)
 	}
 }
 

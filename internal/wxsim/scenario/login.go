@@ -55,6 +55,7 @@ func (l *load) login(ctx context.Context, i int) {
 	if v.code.Typed != "" {
 		v.entry.kind = "typed " + v.kind
 	}
+	v.entry.dropped = v.dropped
 	v.entry.rash = l.opts.Confirm && len(v.tokens) > 0 && v.asked == ""
 	l.ledger.enter(v.entry)
 }

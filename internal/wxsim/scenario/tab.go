@@ -42,6 +42,8 @@ type tab struct {
 	unused     string   // a code that was lost before it was exchanged
 	tokens     []claims // every token frame, repeats included
 	reconnects int
+	away       bool // the tab itself lost its connection
+	dropped    int  // connections that failed, or ended, by the gateway's doing
 }
 
 // open connects; a gateway that is too busy is asked again when it said so, and
@@ -50,7 +52,7 @@ func (t *tab) open(ctx context.Context) error {
 	return t.stubbornly(ctx, func() error {
 		c, err := t.dialer.connect(ctx, t.gateway)
 		if err == nil {
-			t.client = c
+			t.client, t.away = c, false
 		}
 		return err
 	})
@@ -78,6 +80,7 @@ func (t *tab) stubbornly(ctx context.Context, try func() error) error {
 		if err == nil || errors.As(err, &refused) || errors.Is(err, errUsed) || errors.Is(err, errProtocol) || ctx.Err() != nil {
 			return err
 		}
+		t.dropped++
 		t.elsewhere()
 		if pause(ctx, againAfter) != nil {
 			return err
@@ -95,6 +98,7 @@ func (t *tab) begin(ctx context.Context) error {
 		if !errors.Is(err, errClosed) {
 			return err
 		}
+		t.dropped++
 		t.elsewhere()
 		if err := t.open(ctx); err != nil {
 			return err
@@ -130,12 +134,16 @@ func (t *tab) ask(ctx context.Context, refresh bool) error {
 func (t *tab) cut() {
 	if t.client != nil {
 		t.client.cut()
+		t.away = true
 	}
 }
 
 // comeBack connects again, to the next replica, and resumes the ticket.
 func (t *tab) comeBack(ctx context.Context) error {
 	for {
+		if !t.away {
+			t.dropped++
+		}
 		t.elsewhere()
 		if err := t.open(ctx); err != nil {
 			return err

@@ -32,6 +32,7 @@ const (
 	neverLeaves  sin = "does not disconnect after delivery"
 	answersSlow  sin = "answers pushes with 500"
 	ignoresFirst sin = "lets the second person win"
+	hangsUp      sin = "hangs up on every fifth tab after its code"
 	dawdles      sin = "answers some pushes after more than a second"
 )
 
@@ -153,6 +154,9 @@ func (g *toy) answer(x *toyTab, text string) {
 	case "qrcode":
 		q := g.newTicket(x)
 		reply(map[string]any{"ticket": q.ticket, "url": "u", "expiresIn": 300, "resume": q.resume})
+		if g.sin == hangsUp && strings.HasSuffix(q.scene, "5") {
+			_ = x.conn.CloseNow()
+		}
 	case "cancel":
 		g.mu.Lock()
 		x.ticket.over, x.ticket.ended = true, "cancelled"
