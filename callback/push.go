@@ -16,7 +16,7 @@ import (
 const (
 	maxBody     = 64 << 10                // LOGIN.md §5
 	bodyTime    = 3 * time.Second         // for the body to arrive
-	answerTime  = 4500 * time.Millisecond // WeChat gives up at 5 s
+	answerTime  = 4450 * time.Millisecond // always within 4.5 s (G9); WeChat gives up at 5 s
 	silenceTime = 5200 * time.Millisecond // it has given up by then
 )
 
