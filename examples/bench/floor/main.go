@@ -40,12 +40,11 @@ type floor struct {
 }
 
 func main() {
-	if err := run(); err != nil {
-		fmt.Fprintln(os.Stderr, "floor:", err)
-		os.Exit(1)
-	}
+	fmt.Fprintln(os.Stderr, "floor:", run())
+	os.Exit(1)
 }
 
+// run ends only with an error.
 func run() error {
 	f := &floor{conns: map[int]*conn{}, interval: 25 * time.Second, in: make([]byte, 64<<10)}
 	if ms, err := strconv.Atoi(os.Getenv("PING_INTERVAL")); err == nil {

@@ -55,7 +55,6 @@ func (p *Pool) Go(t Task) {
 func (p *Pool) work(w *worker, t Task) {
 	for ok := true; ok; t, ok = <-w.tasks {
 		t.Run()
-		t = nil
 		if !p.rest(w) {
 			return
 		}
