@@ -6,7 +6,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
+	"log"
 	"net"
 	"net/http"
 	"net/netip"
@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -25,8 +26,10 @@ type front struct {
 	srv    *Server
 	hs     *http.Server
 	ctx    context.Context // of all requests
+	shared bool            // the address of ln is that of all connections
 	ln     net.Listener
-	file   *os.File // the listener again: package net does not tell when it is readable
+	raw    syscall.RawConn // of ln
+	file   *os.File        // the listener again: package net does not tell when it is readable
 	log    func(string, ...any)
 	handed chan net.Conn
 
@@ -40,6 +43,7 @@ type front struct {
 	mu    sync.Mutex
 	open  int         // plain connections
 	sweep *time.Timer // runs while there are any
+	quiet map[*handedConn]struct{}
 }
 
 // maxHanded is how many connections may wait until net/http accepts them.
@@ -48,8 +52,11 @@ const maxHanded = 1024
 // newFront returns nil where the longer way has to do.
 func (srv *Server) newFront(ln net.Listener, hs *http.Server) *front {
 	tcp, ok := ln.(*net.TCPListener)
-	if !ok || len(srv.loops) == 0 || hs.ConnContext != nil || hs.ConnState != nil || hs.Handler == nil || hs.ReadTimeout > 0 || hs.WriteTimeout > 0 {
+	switch {
+	case !ok, len(srv.loops) == 0, hs.Handler == nil, hs.ConnContext != nil, hs.ConnState != nil:
 		return nil
+	case hs.ReadTimeout > 0, hs.WriteTimeout > 0, hs.MaxHeaderBytes > 0 && hs.MaxHeaderBytes < 4<<10:
+		return nil // less than what http1 takes
 	}
 	raw, err := tcp.SyscallConn()
 	if err != nil {
@@ -60,13 +67,19 @@ func (srv *Server) newFront(ln net.Listener, hs *http.Server) *front {
 		return nil
 	}
 	unix.SetNonblock(fd, true) //nolint:errcheck // it is; a sign for NewFile: to be given to the poller
+	// What is set here, accepted connections inherit: as package net sets it.
+	unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)                  //nolint:errcheck // not vital
+	unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)                  //nolint:errcheck // likewise
+	unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, keepAliveSeconds)  //nolint:errcheck // likewise
+	unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, keepAliveSeconds) //nolint:errcheck // likewise
 	f := &front{
-		srv: srv, hs: hs, ln: ln,
+		srv: srv, hs: hs, ln: ln, raw: raw,
 		file:          os.NewFile(uintptr(fd), "listener"),
 		handed:        make(chan net.Conn, maxHanded),
 		done:          make(chan struct{}),
-		headerTimeout: hs.ReadHeaderTimeout,
-		idleTimeout:   hs.IdleTimeout,
+		quiet:         make(map[*handedConn]struct{}),
+		headerTimeout: max(hs.ReadHeaderTimeout, 0),
+		idleTimeout:   max(hs.IdleTimeout, 0),
 	}
 	if f.file.SetDeadline(time.Time{}) != nil { // the poller did not take it
 		f.file.Close()
@@ -76,15 +89,27 @@ func (srv *Server) newFront(ln net.Listener, hs *http.Server) *front {
 	if hs.BaseContext != nil {
 		base = hs.BaseContext(ln)
 	}
-	f.ctx = context.WithValue(context.WithValue(base, http.ServerContextKey, hs), http.LocalAddrContextKey, ln.Addr())
-	f.log = func(format string, args ...any) {
-		if hs.ErrorLog != nil {
-			hs.ErrorLog.Printf(format, args...)
-			return
-		}
-		srv.log.Error("engineio: " + fmt.Sprintf(format, args...))
+	f.ctx = context.WithValue(base, http.ServerContextKey, hs)
+	if addr, ok := ln.Addr().(*net.TCPAddr); ok && !addr.IP.IsUnspecified() {
+		f.ctx, f.shared = context.WithValue(f.ctx, http.LocalAddrContextKey, addr), true
+	}
+	f.log = log.Printf
+	if hs.ErrorLog != nil {
+		f.log = hs.ErrorLog.Printf
 	}
 	return f
+}
+
+// context returns the context of a connection's requests.
+func (f *front) context(fd int) context.Context {
+	if f.shared {
+		return f.ctx
+	}
+	var addr net.Addr = &net.TCPAddr{}
+	if local, err := unix.Getsockname(fd); err == nil {
+		addr = net.TCPAddrFromAddrPort(addrOf(local))
+	}
+	return context.WithValue(f.ctx, http.LocalAddrContextKey, addr)
 }
 
 func (f *front) serve() error {
@@ -121,6 +146,11 @@ func (f *front) Close() error {
 		err = f.ln.Close()
 		f.retire()
 		f.dropHanded()
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		for c := range f.quiet {
+			c.Close()
+		}
 	})
 	return err
 }
@@ -140,12 +170,19 @@ func (f *front) dropHanded() {
 // retire gives all connections to net/http: idle ones now, the others behind the
 // request that they have.
 func (f *front) retire() {
-	f.retired.Store(true)
+	f.retired.Store(true) // before each: welcome and serveOne look at it after
 	f.srv.loops.each(f, func(*plainConn) bool { return true })
 }
 
-// acceptRetry is how long the first wait lasts when there are no descriptors left.
-const acceptRetry = 5 * time.Millisecond
+const (
+	// acceptRetry is how long the first wait lasts when there are no descriptors left.
+	acceptRetry = 5 * time.Millisecond
+	// lookAfter is how often accept looks whether somebody has closed ln, which
+	// its own descriptor does not tell.
+	lookAfter = time.Second
+
+	keepAliveSeconds = 15
+)
 
 // accept runs until the listener is closed.
 func (f *front) accept() {
@@ -153,17 +190,24 @@ func (f *front) accept() {
 	if err != nil {
 		return
 	}
-	wait := acceptRetry
-	for {
+	for wait := acceptRetry; ; {
 		var failure error
+		f.file.SetReadDeadline(time.Now().Add(lookAfter)) //nolint:errcheck // Read will tell
 		err := raw.Read(func(fd uintptr) bool {
-			failure = f.acceptAll(int(fd))
+			var some bool
+			if some, failure = f.acceptAll(int(fd)); some {
+				wait = acceptRetry
+			}
 			return failure != nil
 		})
-		if err != nil {
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded) && f.listening():
+			continue
+		case err != nil, errors.Is(failure, net.ErrClosed):
+			f.Close()
 			return
 		}
-		f.log("accept: %v; retrying in %v", failure, wait)
+		f.log("http: Accept error: %v; retrying in %v", failure, wait)
 		timer := time.NewTimer(wait)
 		select {
 		case <-timer.C:
@@ -175,26 +219,30 @@ func (f *front) accept() {
 	}
 }
 
-// acceptAll accepts until nobody waits.
-func (f *front) acceptAll(listener int) error {
-	for {
+// listening reports whether nobody has closed the listener.
+func (f *front) listening() bool { return f.raw.Control(func(uintptr) {}) == nil }
+
+// acceptAll accepts until nobody waits, and reports whether somebody did.
+func (f *front) acceptAll(listener int) (some bool, err error) {
+	for f.listening() {
 		fd, peer, err := unix.Accept4(listener, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
 		switch err {
 		case nil:
+			some = true
 			f.welcome(fd, peer)
 		case unix.EAGAIN:
-			return nil
+			return some, nil
 		case unix.EINTR, unix.ECONNABORTED:
 		default:
-			return err
+			return some, os.NewSyscallError("accept4", err)
 		}
 	}
+	return some, net.ErrClosed
 }
 
 func (f *front) welcome(fd int, peer unix.Sockaddr) {
-	unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1) //nolint:errcheck // as package net does
 	if f.retired.Load() {
-		f.hand(fd, nil)
+		f.hand(fd, nil, false)
 		return
 	}
 	c := &plainConn{front: f, fd: fd, remote: addrOf(peer), since: time.Since(epoch)}
@@ -202,7 +250,12 @@ func (f *front) welcome(fd int, peer unix.Sockaddr) {
 	f.count(1)
 	if err := c.loop.add(c); err != nil {
 		f.count(-1)
+		f.log("engineio: a connection cannot be served: %v", err)
 		unix.Close(fd) //nolint:errcheck // nothing was done with it
+		return
+	}
+	if f.retired.Load() { // retire may not have seen it
+		c.loop.wake(c)
 	}
 }
 
@@ -220,15 +273,38 @@ func addrOf(peer unix.Sockaddr) netip.AddrPort {
 	return netip.AddrPort{}
 }
 
-// hand gives a connection to net/http. It does not block.
-func (f *front) hand(fd int, early []byte) {
+// textOf is how package net writes an address: it has names for zones.
+func textOf(a netip.AddrPort) string {
+	if index, err := strconv.Atoi(a.Addr().Zone()); err == nil {
+		if i, err := net.InterfaceByIndex(index); err == nil {
+			a = netip.AddrPortFrom(a.Addr().WithZone(i.Name), a.Port())
+		}
+	}
+	return a.String()
+}
+
+// hand gives a connection to net/http. It does not block. Of one that is idle
+// net/http does not know that it has been used: so Close must close it, or
+// http.Server.Shutdown would wait for the request of a connection that is new.
+func (f *front) hand(fd int, early []byte, idle bool) {
 	conn, err := netConn(fd)
 	if err != nil {
 		f.log("a connection cannot be given to net/http: %v", err)
 		return
 	}
+	c := &handedConn{TCPConn: conn, early: early}
+	if idle {
+		f.mu.Lock()
+		f.quiet[c] = struct{}{}
+		f.mu.Unlock()
+		c.stirs = func() {
+			f.mu.Lock()
+			delete(f.quiet, c)
+			f.mu.Unlock()
+		}
+	}
 	select {
-	case f.handed <- &handedConn{conn, early}:
+	case f.handed <- c:
 	default:
 		f.log("%v", errTooManyHanded)
 		conn.Close()
@@ -236,6 +312,9 @@ func (f *front) hand(fd int, early []byte) {
 	select {
 	case <-f.done: // Close may have emptied the queue before
 		f.dropHanded()
+		if idle {
+			c.Close()
+		}
 	default:
 	}
 }

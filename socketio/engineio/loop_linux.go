@@ -15,9 +15,8 @@ import (
 )
 
 // loop reads many plain TCP connections on one goroutine, WebSockets (stream) and
-// those on which requests come (plainConn), so
-// that an idle one holds neither a goroutine nor what package net keeps of a
-// connection. It has an epoll instance of its own, edge-triggered; that in turn
+// those on which requests come (plainConn), so that an idle one holds neither a
+// goroutine nor what package net keeps of a connection. It has an epoll instance of its own, edge-triggered; that in turn
 // is watched by the runtime's poller, so that a waiting loop holds no thread.
 //
 // The goroutine exists while there are connections, and the server counts it. A
@@ -116,8 +115,8 @@ func (l *loop) replace(fd int, c polled) {
 	l.conns[fd/l.stride] = c
 }
 
-// remove forgets a descriptor. Unless the caller is the loop's goroutine, it must
-// leave the epoll instance too.
+// remove forgets a descriptor that is about to be closed. It is called by the
+// loop's goroutine.
 func (l *loop) remove(fd int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -127,7 +126,8 @@ func (l *loop) remove(fd int) {
 	}
 }
 
-// detach takes a descriptor out of the loop, for somebody else.
+// detach is remove for a connection that may live on under another descriptor,
+// and so would stay in the epoll instance.
 func (l *loop) detach(fd int) {
 	unix.EpollCtl(l.epfd, unix.EPOLL_CTL_DEL, fd, nil) //nolint:errcheck // it is there
 	l.remove(fd)

@@ -5,6 +5,7 @@ package engineio
 import (
 	"net"
 	"net/http"
+	"time"
 )
 
 // Elsewhere a goroutine reads each connection. The build tag is for tests: it
@@ -31,4 +32,5 @@ type plainConn struct{}
 
 func (*plainConn) become(*stream)                    {}
 func (*plainConn) WriteAll([]byte) error             { return nil }
+func (*plainConn) SetWriteDeadline(time.Time) error  { return nil }
 func (*plainConn) Hijack() (net.Conn, []byte, error) { return nil, nil, nil }

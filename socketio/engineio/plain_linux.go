@@ -3,11 +3,13 @@
 package engineio
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -19,30 +21,40 @@ import (
 )
 
 // plainConn is a connection on which a loop waits for requests. One request at a
-// time is served, by a goroutine that exists as long as it takes; meanwhile the
-// loop only watches. It ends as a WebSocket (become), in the hands of net/http, or
-// closed by the loop.
+// time is served, by a worker; meanwhile the loop only watches. It ends as a
+// WebSocket (become), in the hands of a handler (Hijack) or of net/http (hand), or
+// closed.
+//
+// The descriptor is closed by the loop's goroutine only, also after Hijack, which
+// duplicates it: so an event that was collected, and a task that waits, can never
+// be another connection's that has got the same number. Until then a worker may
+// use it, since the loop closes nothing that is busy.
 type plainConn struct {
 	front *front
 	loop  *loop
 	fd    int
 
 	remote     netip.AddrPort
-	remoteText string // made for the first request
+	remoteText string          // made for the first request
+	ctx        context.Context // likewise
 
-	mu      sync.Mutex         // guards what follows; a leaf, but for Session.mu
-	busy    bool               // a goroutine serves a request
-	unread  bool               // something came meanwhile
-	gone    bool               // the peer is
-	closed  bool               // the loop is to close it
-	out     bool               // it is the loop's no more
-	served  bool               // at least one request
-	since   time.Duration      // of epoch: the last request's end
-	cancel  context.CancelFunc // of the request's context
+	// Of the goroutine that serves a request, and of the loop's while none does:
 	request *http.Request
-	held    *buffer       // what came behind the request
-	stream  *stream       // what it has become
-	waiting chan struct{} // gets a token when the peer has taken something
+	held    *buffer // what came behind the request; nil: nothing
+
+	mu       sync.Mutex // guards what follows; taken after Session.mu and loop.mu, a leaf
+	busy     bool       // a goroutine serves a request
+	unread   bool       // something came meanwhile
+	gone     bool       // the peer is, or has said its last word
+	closed   bool       // the loop is to close it
+	left     bool       // a handler has it: the loop is to close the descriptor
+	out      bool       // it is the loop's no more
+	served   bool       // at least one request
+	since    time.Duration
+	cancel   context.CancelFunc // of the request's context
+	stream   *stream            // what it has become
+	waiting  chan struct{}      // gets a token when the peer has taken something
+	deadline time.Time          // of the answer; zero: none
 }
 
 func (c *plainConn) descriptor() int { return c.fd }
@@ -66,36 +78,44 @@ func (l *loop) servePlain(c *plainConn, t *task) {
 		default:
 		}
 	}
+	c.gone = c.gone || t.events&parted != 0
 	switch {
 	case c.out:
 		c.mu.Unlock()
+	case c.left, c.closed && !c.busy:
+		c.out = true
+		c.mu.Unlock()
+		c.end()
 	case c.busy:
+		// What comes in this moment has its mark: serveOne looks at it under mu.
 		c.unread = c.unread || t.events&unix.EPOLLIN != 0 || t.woken
-		var cancel context.CancelFunc
-		if t.events&parted != 0 {
-			c.gone, cancel = true, c.cancel
+		cancel := c.cancel
+		if !c.gone {
+			cancel = nil
 		}
 		c.mu.Unlock()
 		if cancel != nil {
 			cancel()
 		}
-	case c.closed:
-		c.out = true
+	case c.held != nil:
+		// No plain request, or one too late for us.
 		c.mu.Unlock()
-		l.endPlain(c)
+		c.hand(c.held.b)
+		c.held.release()
+		c.held = nil
 	case c.front.retired.Load():
 		c.mu.Unlock()
 		c.hand(nil)
 	case t.woken || t.events&readable != 0:
 		c.mu.Unlock()
-		c.read(t.events&parted != 0)
+		c.read()
 	default:
 		c.mu.Unlock()
 	}
 }
 
 // read takes the next request. It is called by the loop while no other is served.
-func (c *plainConn) read(parted bool) {
+func (c *plainConn) read() {
 	buf := readBuffers.Get().(*readBuffer)
 	defer readBuffers.Put(buf)
 	n, err := readFD(c.fd, buf[:])
@@ -104,38 +124,38 @@ func (c *plainConn) read(parted bool) {
 		c.mu.Lock()
 		c.out = true
 		c.mu.Unlock()
-		c.loop.endPlain(c)
-	case n > 0:
-		c.unread = n == len(buf) // there may be more without an edge of its own
-		if c.begin(buf[:n], parted) {
-			c.front.srv.workers.Go(c)
-		}
+		c.end()
+	case n == 0:
+	case c.begin(buf[:n], n == len(buf)): // then there may be more without an edge of its own
+		c.front.srv.workers.Go(c)
+	default:
+		c.hand(buf[:n])
 	}
 }
 
-// begin looks at what was read: a request for Run, or something for net/http.
-func (c *plainConn) begin(data []byte, parted bool) bool {
+// begin makes data a request for Run; false leaves it to net/http.
+func (c *plainConn) begin(data []byte, more bool) bool {
 	head, err := http1.Parse(data)
 	if err != nil || !strings.HasPrefix(head.Path, c.front.srv.o.Path) || c.front.retired.Load() {
-		c.hand(data)
 		return false
 	}
+	c.held = nil
 	if rest := data[head.Size:]; len(rest) > 0 {
 		c.held = takeBuffer()
 		c.held.b = append(c.held.b, rest...)
 	}
-	if c.remoteText == "" {
-		c.remoteText = c.remote.String()
+	if c.ctx == nil {
+		c.remoteText, c.ctx = textOf(c.remote), c.front.context(c.fd)
 	}
-	ctx, cancel := context.WithCancel(c.front.ctx)
-	c.mu.Lock()
-	c.busy, c.served, c.cancel = true, true, cancel
-	c.gone = parted
-	c.mu.Unlock()
-	if parted {
-		cancel()
-	}
+	ctx, cancel := context.WithCancel(c.ctx)
 	c.request = head.Request(ctx, c.remoteText)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.busy, c.served, c.cancel = true, true, cancel
+	c.unread = c.unread || more
+	if c.gone {
+		cancel() // net/http does not tell half a farewell from a whole one either
+	}
 	return true
 }
 
@@ -146,55 +166,58 @@ func (c *plainConn) Run() {
 }
 
 // serveOne reports whether the next request has begun.
-func (c *plainConn) serveOne() bool {
-	r, cancel := c.request, c.cancel
+func (c *plainConn) serveOne() (next bool) {
+	w, r := http1.NewResponse(c), c.request
 	c.request = nil
-	w := http1.NewResponse(c)
-	ok := c.handle(w, r)
+	returned := false
+	defer func() {
+		if returned {
+			return
+		}
+		// nil: the handler has ended this goroutine (runtime.Goexit).
+		if v := recover(); v != nil && v != http.ErrAbortHandler { //nolint:errorlint // net/http compares the very value
+			c.front.log("http: panic serving %s: %v\n%s", c.remoteText, v, debug.Stack())
+		}
+		c.answered(w, false)
+	}()
+	c.front.hs.Handler.ServeHTTP(w, r)
+	returned = true
+	return c.answered(w, w.Finish())
+}
+
+// answered ends a request; it reports whether the next one, which came together
+// with it, has begun. keep says that the connection may carry more.
+func (c *plainConn) answered(w *http1.Response, keep bool) bool {
 	taken := w.Hijacked()
-	keep := ok && w.Finish()
-	cancel()
 	w.Release()
+	c.mu.Lock()
+	cancel := c.cancel
+	c.cancel, c.deadline = nil, time.Time{}
+	c.mu.Unlock()
+	cancel()
 	if taken {
 		return false
 	}
-	c.mu.Lock()
-	c.cancel = nil
-	c.since = time.Since(epoch)
-	c.closed = !keep || c.gone
-	held := c.held
-	c.held = nil
-	if held != nil && !c.closed {
-		c.busy = false
-		c.mu.Unlock()
-		defer held.release()
-		return c.begin(held.b, false)
+	if held := c.held; held != nil && keep && c.begin(held.b, false) {
+		held.release()
+		return true
 	}
+	if c.held != nil && !keep {
+		c.held.release()
+		c.held = nil
+	}
+	c.mu.Lock()
 	c.busy = false
-	wake := c.closed || c.unread || c.front.retired.Load()
+	c.closed = !keep
+	c.since = time.Since(epoch)
+	// An end of stream is for the loop to read: there may be a request before it.
+	wake := c.closed || c.held != nil || c.unread || c.gone || c.front.retired.Load()
 	c.unread = false
 	c.mu.Unlock()
-	if held != nil {
-		held.release()
-	}
 	if wake {
 		c.loop.wake(c)
 	}
 	return false
-}
-
-// handle runs the handler; false when it panicked.
-func (c *plainConn) handle(w *http1.Response, r *http.Request) (ok bool) {
-	defer func() {
-		if ok {
-			return
-		}
-		if v := recover(); v != nil && v != http.ErrAbortHandler { //nolint:errorlint // net/http compares the very value
-			c.front.log("panic serving %s: %v\n%s", c.remoteText, v, debug.Stack())
-		}
-	}()
-	c.front.hs.Handler.ServeHTTP(w, r)
-	return true
 }
 
 // errPeerStalled is for answers that a peer does not take.
@@ -220,6 +243,12 @@ func (c *plainConn) WriteAll(b []byte) error {
 	}
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
+	var late <-chan time.Time
+	if d := c.writeDeadline(); !d.IsZero() {
+		timer := time.NewTimer(time.Until(d))
+		defer timer.Stop()
+		late = timer.C
+	}
 	for b = b[n:]; ; b = b[n:] {
 		// The edge may have come before somebody waited for it: try first.
 		if n, err = writeFD(c.fd, b); err != nil || n == len(b) {
@@ -232,8 +261,24 @@ func (c *plainConn) WriteAll(b []byte) error {
 		case <-c.waiting:
 		case <-timer.C:
 			return errPeerStalled
+		case <-late:
+			return os.ErrDeadlineExceeded
 		}
 	}
+}
+
+// SetWriteDeadline implements http1.Conn.
+func (c *plainConn) SetWriteDeadline(t time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.deadline = t
+	return nil
+}
+
+func (c *plainConn) writeDeadline() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.deadline
 }
 
 // become makes the connection that of a WebSocket. It is called by the request's
@@ -241,11 +286,12 @@ func (c *plainConn) WriteAll(b []byte) error {
 func (c *plainConn) become(st *stream) {
 	s := st.s
 	s.mu.Lock()
-	c.mu.Lock()
 	if c.held != nil {
 		st.held, st.away = c.held, true
 		c.held = nil
 	}
+	// From here on the loop takes it for the stream's, which Session.mu holds up.
+	c.mu.Lock()
 	st.loop, st.fd = c.loop, c.fd
 	c.stream = st
 	wake := st.away || c.unread || c.gone
@@ -261,37 +307,48 @@ func (c *plainConn) become(st *stream) {
 
 // Hijack implements http1.Conn: for handlers that want the connection themselves.
 func (c *plainConn) Hijack() (net.Conn, []byte, error) {
-	c.mu.Lock()
-	c.out = true
-	held := c.held
-	c.held = nil
-	c.mu.Unlock()
-	c.loop.detach(c.fd)
-	c.front.count(-1)
-	var early []byte
-	if held != nil {
-		early = append(early, held.b...)
-		held.release()
+	fd, err := unix.FcntlInt(uintptr(c.fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, os.NewSyscallError("fcntl", err)
 	}
-	conn, err := netConn(c.fd)
-	return conn, early, err
+	conn, err := netConn(fd)
+	if err != nil {
+		return nil, nil, err
+	}
+	var early []byte
+	if c.held != nil {
+		early = append(early, c.held.b...)
+		c.held.release()
+		c.held = nil
+	}
+	c.mu.Lock()
+	c.left = true
+	c.mu.Unlock()
+	c.loop.wake(c)
+	return conn, early, nil
 }
 
-// hand gives the connection to net/http, with what was read of it.
+// hand gives the connection to net/http, with what was read of it. It is called by
+// the loop.
 func (c *plainConn) hand(data []byte) {
 	c.mu.Lock()
 	c.out = true
+	idle := c.served && len(data) == 0
 	c.mu.Unlock()
 	c.loop.detach(c.fd)
 	c.front.count(-1)
-	c.front.hand(c.fd, append([]byte(nil), data...))
+	c.front.hand(c.fd, bytes.Clone(data), idle)
 }
 
-// endPlain closes a connection. It is called by the loop.
-func (l *loop) endPlain(c *plainConn) {
-	l.remove(c.fd)
+// end closes a connection. It is called by the loop.
+func (c *plainConn) end() {
+	c.loop.detach(c.fd)
 	unix.Close(c.fd) //nolint:errcheck // nothing is left to be done
 	c.front.count(-1)
+	if c.held != nil {
+		c.held.release()
+		c.held = nil
+	}
 }
 
 // expired reports whether the peer has had its time to send a request. The loop
@@ -303,7 +360,7 @@ func (c *plainConn) expired(now time.Duration) bool {
 	if !c.served {
 		limit = c.front.headerTimeout
 	}
-	if c.busy || c.out || c.stream != nil || limit <= 0 || now-c.since < limit {
+	if c.busy || c.left || c.out || c.stream != nil || limit <= 0 || now-c.since < limit {
 		return false
 	}
 	c.closed = true

@@ -2,6 +2,7 @@ package engineio
 
 import (
 	"errors"
+	"io"
 	"net"
 	"net/http"
 
@@ -59,11 +60,12 @@ func plainOf(w http.ResponseWriter) *plainConn {
 	for {
 		switch x := w.(type) {
 		case *http1.Response:
-			if c, ok := x.Conn.(*plainConn); ok && !x.Hijacked() {
-				x.Taken()
+			if c, ok := x.Conn.(*plainConn); ok && x.Take() {
 				return c
 			}
 			return nil
+		case http.Hijacker:
+			return nil // it wants to know
 		case interface{ Unwrap() http.ResponseWriter }:
 			w = x.Unwrap()
 		default:
@@ -77,6 +79,7 @@ func plainOf(w http.ResponseWriter) *plainConn {
 type handedConn struct {
 	*net.TCPConn
 	early []byte
+	stirs func() // called when something is read; nil: no need to
 }
 
 // Read implements net.Conn.
@@ -88,7 +91,24 @@ func (c *handedConn) Read(p []byte) (int, error) {
 		}
 		return n, nil
 	}
-	return c.TCPConn.Read(p)
+	n, err := c.TCPConn.Read(p)
+	if c.stirs != nil {
+		c.stirs()
+		c.stirs = nil
+	}
+	return n, err
+}
+
+// WriteTo implements io.WriterTo: that of TCPConn would forget what is early.
+func (c *handedConn) WriteTo(w io.Writer) (int64, error) {
+	early := c.early
+	c.early = nil
+	n, err := w.Write(early)
+	if err != nil {
+		return int64(n), err
+	}
+	rest, err := c.TCPConn.WriteTo(w)
+	return int64(n) + rest, err
 }
 
 var errTooManyHanded = errors.New("engineio: too many connections wait for net/http")

@@ -2,7 +2,7 @@ package http1
 
 import (
 	"bufio"
-	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"slices"
@@ -17,7 +17,10 @@ import (
 type Conn interface {
 	// WriteAll writes all of b; it may wait for a peer that reads slowly.
 	WriteAll(b []byte) error
+	// SetWriteDeadline bounds the waiting until this answer has left.
+	SetWriteDeadline(t time.Time) error
 	// Hijack takes the connection out of HTTP, with what came behind the request.
+	// After an error it still belongs to the response.
 	Hijack() (net.Conn, []byte, error)
 }
 
@@ -28,18 +31,21 @@ type Conn interface {
 type Response struct {
 	Conn Conn
 
-	header   http.Header
-	keys     []string // for sorting
-	status   int      // 0: no header was written
-	out      []byte   // to be written
-	body     int      // where the body begins in out; valid once there is a status
-	headSent bool
-	chunked  bool
-	length   int64 // what the handler declared; -1: nothing
-	written  int64 // of the body
-	closing  bool  // the connection ends with this answer
-	hijacked bool
-	err      error // the peer is gone
+	header     http.Header
+	keys       []string // for sorting
+	status     int      // 0: no header was written
+	head       []byte   // the fields, as they were when the status was written
+	typed      bool     // there is no need to look what the body is
+	dated      bool
+	connection []string // what the handler says of it
+	out        []byte   // the body, and once headSent what is to be written
+	headSent   bool
+	chunked    bool
+	length     int64 // what the handler declared; -1: nothing
+	written    int64 // of the body
+	closing    bool  // the connection ends with this answer
+	hijacked   bool
+	err        error // the peer is gone
 }
 
 var responses = sync.Pool{New: func() any { return &Response{header: make(http.Header, 8)} }}
@@ -59,31 +65,48 @@ func (r *Response) Release() {
 	if cap(r.out) > keepBytes {
 		r.out = nil
 	}
+	if cap(r.head) > keepBytes {
+		r.head = nil
+	}
 	clear(r.header)
-	*r = Response{header: r.header, keys: r.keys[:0], out: r.out[:0]}
+	*r = Response{header: r.header, keys: r.keys[:0], head: r.head[:0], out: r.out[:0]}
 	responses.Put(r)
 }
 
 // Header implements http.ResponseWriter.
 func (r *Response) Header() http.Header { return r.header }
 
-// WriteHeader implements http.ResponseWriter. Informational answers are left out.
+// WriteHeader implements http.ResponseWriter: what the header says later does not
+// count. Informational answers are left out.
 func (r *Response) WriteHeader(status int) {
-	if r.status != 0 || r.hijacked || status < 200 {
+	if r.status != 0 || r.hijacked {
+		return
+	}
+	if status < 100 || status > 999 {
+		panic(fmt.Sprintf("http1: invalid status %d", status)) // as with net/http
+	}
+	if status < 200 && status != http.StatusSwitchingProtocols {
 		return
 	}
 	r.status = status
 	r.length = -1
-	if v := r.header["Content-Length"]; len(v) == 1 {
+	if v := r.header["Content-Length"]; len(v) > 0 {
 		if n, err := strconv.ParseInt(v[0], 10, 64); err == nil && n >= 0 {
 			r.length = n
 		}
 	}
-	for _, v := range r.header["Connection"] {
-		if strings.EqualFold(v, "close") {
-			r.closing = true
+	r.connection = r.header["Connection"]
+	for _, list := range r.connection {
+		for item := range strings.SplitSeq(list, ",") {
+			if strings.EqualFold(strings.Trim(item, " \t"), "close") {
+				r.closing = true
+			}
 		}
 	}
+	_, r.dated = r.header["Date"]
+	_, r.typed = r.header["Content-Type"]
+	r.typed = r.typed || r.header.Get("Content-Encoding") != "" || r.header.Get("Transfer-Encoding") != ""
+	r.appendFields()
 }
 
 func (r *Response) bodyAllowed() bool {
@@ -102,21 +125,18 @@ func (r *Response) Write(p []byte) (int, error) {
 		return 0, r.err
 	}
 	r.WriteHeader(http.StatusOK)
-	if !r.bodyAllowed() {
+	switch {
+	case len(p) == 0:
+		return 0, nil
+	case !r.bodyAllowed():
 		return 0, http.ErrBodyNotAllowed
-	}
-	if r.length >= 0 && r.written+int64(len(p)) > r.length {
+	case r.length >= 0 && r.written+int64(len(p)) > r.length:
+		r.closing = true
 		return 0, http.ErrContentLength
 	}
-	if !r.headSent && r.written == 0 && len(p) > 0 {
-		if _, set := r.header["Content-Type"]; !set {
-			r.header["Content-Type"] = []string{http.DetectContentType(p)}
-		}
-	}
 	r.written += int64(len(p))
-	if r.headSent && r.chunked && len(p) > 0 {
-		r.out = append(strconv.AppendInt(r.out, int64(len(p)), 16), "\r\n"...)
-		r.out = append(append(r.out, p...), "\r\n"...)
+	if r.headSent && r.chunked {
+		r.out = appendChunk(r.out, p)
 	} else {
 		r.out = append(r.out, p...)
 	}
@@ -124,6 +144,11 @@ func (r *Response) Write(p []byte) (int, error) {
 		return len(p), r.FlushError()
 	}
 	return len(p), nil
+}
+
+func appendChunk(b, p []byte) []byte {
+	b = append(strconv.AppendInt(b, int64(len(p)), 16), "\r\n"...)
+	return append(append(b, p...), "\r\n"...)
 }
 
 // WriteString is Write.
@@ -140,7 +165,7 @@ func (r *Response) FlushError() error {
 	r.WriteHeader(http.StatusOK)
 	if !r.headSent {
 		r.chunked = r.length < 0 && r.bodyAllowed()
-		r.putHead(false)
+		r.putHead()
 	}
 	r.send()
 	return r.err
@@ -153,57 +178,21 @@ func (r *Response) send() {
 	r.out = r.out[:0]
 }
 
-// putHead puts the head in front of the body that was gathered. complete says that
-// this is all of it.
-func (r *Response) putHead(complete bool) {
+// putHead puts the head in front of the body that was gathered; unless there are
+// chunks or a declared length, that is all of it.
+func (r *Response) putHead() {
 	r.headSent = true
-	body := r.out
-	head := heads.Get().(*[]byte)
-	b := r.appendHead((*head)[:0], complete, len(body))
-	if r.chunked && len(body) > 0 {
-		b = append(strconv.AppendInt(b, int64(len(body)), 16), "\r\n"...)
-		b = append(append(b, body...), "\r\n"...)
-	} else {
-		b = append(b, body...)
+	b, body := r.head, r.out
+	if !r.typed && len(body) > 0 {
+		b = append(append(append(b, "Content-Type: "...), http.DetectContentType(body)...), "\r\n"...)
 	}
-	*head, r.out = body, b
-	if cap(body) <= keepBytes {
-		heads.Put(head)
-	}
-}
-
-var heads = sync.Pool{New: func() any { return new([]byte) }}
-
-func (r *Response) appendHead(b []byte, complete bool, body int) []byte {
-	if r.status == http.StatusOK {
-		b = append(b, "HTTP/1.1 200 OK\r\n"...)
-	} else {
-		b = append(b, "HTTP/1.1 "...)
-		b = strconv.AppendInt(b, int64(r.status), 10)
-		b = append(append(append(b, ' '), http.StatusText(r.status)...), "\r\n"...)
-	}
-	r.keys = r.keys[:0]
-	for key := range r.header {
-		switch key {
-		case "Connection", "Content-Length", "Transfer-Encoding", "Trailer":
-			continue // ours to say
-		}
-		if isToken(key) {
-			r.keys = append(r.keys, key)
-		}
-	}
-	slices.Sort(r.keys)
-	for _, key := range r.keys {
-		for _, value := range r.header[key] {
-			b = append(append(b, key...), ": "...)
-			b = append(appendValue(b, value), "\r\n"...)
-		}
-	}
-	if _, set := r.header["Date"]; !set {
+	if !r.dated {
 		b = append(append(append(b, "Date: "...), date()...), "\r\n"...)
 	}
-	if r.closing {
+	if r.closing && r.status != http.StatusSwitchingProtocols {
 		b = append(b, "Connection: close\r\n"...)
+	} else {
+		b = appendField(b, "Connection", r.connection)
 	}
 	switch {
 	case !r.bodyAllowed():
@@ -211,17 +200,65 @@ func (r *Response) appendHead(b []byte, complete bool, body int) []byte {
 		b = append(b, "Transfer-Encoding: chunked\r\n"...)
 	default:
 		n := r.length
-		if n < 0 && complete {
-			n = int64(body)
+		if n < 0 {
+			n = int64(len(body))
 		}
-		b = append(b, "Content-Length: "...)
-		b = append(strconv.AppendInt(b, n, 10), "\r\n"...)
+		b = append(strconv.AppendInt(append(b, "Content-Length: "...), n, 10), "\r\n"...)
 	}
-	return append(b, "\r\n"...)
+	b = append(b, "\r\n"...)
+	if r.chunked && len(body) > 0 {
+		b = appendChunk(b, body)
+	} else {
+		b = append(b, body...)
+	}
+	r.head, r.out = body[:0], b
+}
+
+// appendFields begins the head: the status line, and the fields that the handler
+// decides about.
+func (r *Response) appendFields() {
+	b := r.head
+	switch text := http.StatusText(r.status); {
+	case r.status == http.StatusOK:
+		b = append(b, "HTTP/1.1 200 OK\r\n"...)
+	case text != "":
+		b = strconv.AppendInt(append(b, "HTTP/1.1 "...), int64(r.status), 10)
+		b = append(append(append(b, ' '), text...), "\r\n"...)
+	default:
+		b = fmt.Appendf(b, "HTTP/1.1 %d status code %d\r\n", r.status, r.status)
+	}
+	r.keys = r.keys[:0]
+	for key := range r.header {
+		switch key {
+		case "Connection", "Content-Length", "Transfer-Encoding", "Trailer":
+			continue // putHead's to say
+		case "Content-Type":
+			if r.status == http.StatusNotModified {
+				continue // RFC 9110 §15.4.5, as net/http reads it
+			}
+		}
+		if isToken(key) {
+			r.keys = append(r.keys, key)
+		}
+	}
+	slices.Sort(r.keys)
+	for _, key := range r.keys {
+		b = appendField(b, key, r.header[key])
+	}
+	r.head = b
+}
+
+func appendField(b []byte, key string, values []string) []byte {
+	for _, value := range values {
+		b = append(append(b, key...), ": "...)
+		b = append(appendValue(b, value), "\r\n"...)
+	}
+	return b
 }
 
 // appendValue keeps a value from ending its line.
 func appendValue(b []byte, value string) []byte {
+	value = strings.Trim(value, " \t\r\n")
 	if !strings.ContainsAny(value, "\r\n") {
 		return append(b, value...)
 	}
@@ -264,7 +301,7 @@ func (r *Response) Finish() (keep bool) {
 		r.closing = true // the peer waits for bytes that do not come
 	}
 	if !r.headSent {
-		r.putHead(true)
+		r.putHead()
 	} else if r.chunked {
 		r.out = append(r.out, "0\r\n\r\n"...)
 	}
@@ -272,29 +309,33 @@ func (r *Response) Finish() (keep bool) {
 	return r.err == nil && !r.closing
 }
 
-// errHijackLate is for handlers that have answered.
-var errHijackLate = errors.New("http1: hijack after the answer has begun")
-
-// Hijack implements http.Hijacker.
+// Hijack implements http.Hijacker. A head that the handler has written leaves first.
 func (r *Response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if r.hijacked {
 		return nil, nil, http.ErrHijacked
 	}
-	if r.headSent {
-		return nil, nil, errHijackLate
+	if r.status != 0 {
+		_ = r.FlushError() // who hijacks will notice
 	}
 	conn, early, err := r.Conn.Hijack()
 	if err != nil {
 		return nil, nil, err
 	}
 	r.hijacked = true
-	br := bufio.NewReaderSize(&replay{conn, early}, max(len(early), 16))
+	br := bufio.NewReaderSize(&replay{conn, early}, max(len(early), 4<<10))
 	_, _ = br.Peek(len(early)) // they are there
 	return conn, bufio.NewReadWriter(br, bufio.NewWriter(conn)), nil
 }
 
-// Taken marks the connection as taken over by the layer below.
-func (r *Response) Taken() { r.hijacked = true }
+// Take marks the connection as taken over by the layer below; false says that it
+// cannot be any more.
+func (r *Response) Take() bool {
+	if r.hijacked || r.status != 0 {
+		return false
+	}
+	r.hijacked = true
+	return true
+}
 
 // Hijacked reports whether somebody took the connection over.
 func (r *Response) Hijacked() bool { return r.hijacked }
@@ -316,6 +357,9 @@ func (c *replay) Read(p []byte) (int, error) {
 
 // SetReadDeadline is for http.ResponseController: the request is there, all of it.
 func (r *Response) SetReadDeadline(time.Time) error { return nil }
+
+// SetWriteDeadline is for http.ResponseController.
+func (r *Response) SetWriteDeadline(t time.Time) error { return r.Conn.SetWriteDeadline(t) }
 
 // EnableFullDuplex is for http.ResponseController: it always is.
 func (r *Response) EnableFullDuplex() error { return nil }
