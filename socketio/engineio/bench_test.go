@@ -5,7 +5,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"strconv"
 	"strings"
 	"sync"
@@ -15,20 +14,13 @@ import (
 )
 
 // startTCP serves real connections, for what pipes cannot show.
-func startTCP(tb testing.TB, o engineio.Options, setup func(p *peer)) (addr string, stop func()) {
+func startTCP(tb testing.TB, rd reading, o engineio.Options, setup func(p *peer)) (addr string, stop func()) {
 	o.Accept = func(s *engineio.Session, r *http.Request) (engineio.Handler, error) {
 		p := &peer{s: s}
 		setup(p)
 		return quiet{p}, nil
 	}
-	srv := engineio.NewServer(&o)
-	ts := httptest.NewServer(srv)
-	return ts.Listener.Addr().String(), func() {
-		if err := srv.Shutdown(tb.Context()); err != nil {
-			tb.Error(err)
-		}
-		ts.Close()
-	}
+	return rd.start(tb, o)
 }
 
 // quiet does not record.
@@ -83,7 +75,7 @@ func TestEchoDoesNotAllocate(t *testing.T) {
 	if engineio.RaceEnabled() {
 		t.Skip("the race detector allocates")
 	}
-	addr, stop := startTCP(t, engineio.Options{}, echo)
+	addr, stop := startTCP(t, reading{serve: true}, engineio.Options{}, echo)
 	defer stop()
 	for _, burst := range []int{1, 16} {
 		once, end := echoLoop(t, addr, burst)
@@ -98,7 +90,7 @@ func TestEchoDoesNotAllocate(t *testing.T) {
 func BenchmarkEcho(b *testing.B) {
 	for _, burst := range []int{1, 16} {
 		b.Run("burst="+strconv.Itoa(burst), func(b *testing.B) {
-			addr, stop := startTCP(b, engineio.Options{}, echo)
+			addr, stop := startTCP(b, reading{serve: true}, engineio.Options{}, echo)
 			defer stop()
 			once, end := echoLoop(b, addr, burst)
 			defer end()
@@ -114,7 +106,7 @@ func BenchmarkBroadcast(b *testing.B) {
 	const members = 100
 	var flushed sync.WaitGroup
 	var all []*engineio.Session
-	addr, stop := startTCP(b, engineio.Options{}, func(p *peer) { all = append(all, p.s) })
+	addr, stop := startTCP(b, reading{serve: true}, engineio.Options{}, func(p *peer) { all = append(all, p.s) })
 	defer stop()
 	for range members {
 		conn, br := rawWebSocket(b, addr)
@@ -145,7 +137,7 @@ func BenchmarkBroadcast(b *testing.B) {
 }
 
 func BenchmarkPollingRoundTrip(b *testing.B) {
-	addr, stop := startTCP(b, engineio.Options{}, echo)
+	addr, stop := startTCP(b, reading{serve: true}, engineio.Options{}, echo)
 	defer stop()
 	tr := &http.Transport{DisableCompression: true}
 	defer tr.CloseIdleConnections()

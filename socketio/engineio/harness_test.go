@@ -2,6 +2,7 @@ package engineio_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"io"
 	"log"
@@ -55,7 +56,8 @@ type world struct {
 	t      *testing.T
 	server *engineio.Server
 	http   *http.Server
-	lis    *pipeListener
+	dialer func() net.Conn
+	serve  bool // through Server.Serve: real connections, which live on after an answer
 
 	mu       sync.Mutex
 	sessions []*peer
@@ -133,8 +135,42 @@ func inWorld(t *testing.T, o engineio.Options, setup func(p *peer), f func(w *wo
 	})
 }
 
+// inServedWorld runs f around a server that Server.Serve serves, in real time.
+func inServedWorld(t *testing.T, o engineio.Options, setup func(p *peer), f func(w *world)) {
+	t.Helper()
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := makeWorld(t, o, setup)
+	w.serve = true
+	w.dialer = func() net.Conn {
+		c, err := net.Dial("tcp", lis.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	served := make(chan error, 1)
+	go func() { served <- w.server.Serve(lis, w.http) }() // ends with close
+	defer func() {
+		w.close()
+		if err := <-served; err != http.ErrServerClosed { //nolint:errorlint // the very value
+			t.Errorf("Serve: %v", err)
+		}
+	}()
+	f(w)
+}
+
 func newWorld(t *testing.T, o engineio.Options, setup func(p *peer)) *world {
-	w := &world{t: t, lis: newPipeListener()}
+	w, lis := makeWorld(t, o, setup), newPipeListener()
+	w.dialer = lis.dial
+	go w.http.Serve(lis)
+	return w
+}
+
+func makeWorld(t *testing.T, o engineio.Options, setup func(p *peer)) *world {
+	w := &world{t: t}
 	if o.Accept == nil {
 		o.Accept = func(s *engineio.Session, r *http.Request) (engineio.Handler, error) {
 			p := &peer{s: s}
@@ -149,7 +185,6 @@ func newWorld(t *testing.T, o engineio.Options, setup func(p *peer)) *world {
 	}
 	w.server = engineio.NewServer(&o)
 	w.http = &http.Server{Handler: w.server, ErrorLog: log.New(io.Discard, "", 0)}
-	go w.http.Serve(w.lis)
 	return w
 }
 
@@ -175,7 +210,7 @@ func (w *world) close() {
 }
 
 func (w *world) dial() net.Conn {
-	c := w.lis.dial()
+	c := w.dialer()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.dialed = append(w.dialed, c)
@@ -205,10 +240,14 @@ type call struct {
 
 func (c *call) wait() response { return <-c.done }
 
-// raw sends head and body as they are, each in a write of its own, on a
-// connection of their own.
+// raw sends head and body as they are, on a connection of their own; each in a
+// write of its own, or what is served at once at once.
 func (w *world) raw(method, head string, body ...[]byte) *call {
 	c := &call{conn: w.dial(), done: make(chan response, 1)}
+	if w.serve {
+		head += string(bytes.Join(body, nil))
+		body = nil
+	}
 	go func() {
 		c.conn.Write([]byte(head))
 		for _, b := range body {
@@ -231,9 +270,17 @@ func (w *world) raw(method, head string, body ...[]byte) *call {
 	return c
 }
 
+// onlyOne is the field of a connection's last request.
+func (w *world) onlyOne() string {
+	if w.serve {
+		return "" // or else net/http would get it
+	}
+	return "Connection: close\r\n"
+}
+
 func (w *world) start(method, query string, header map[string]string, body string) *call {
 	var b strings.Builder
-	b.WriteString(method + " /engine.io/?" + query + " HTTP/1.1\r\nHost: example.test\r\nConnection: close\r\n")
+	b.WriteString(method + " /engine.io/?" + query + " HTTP/1.1\r\nHost: example.test\r\n" + w.onlyOne())
 	for k, v := range header {
 		b.WriteString(k + ": " + v + "\r\n")
 	}

@@ -11,9 +11,9 @@ import (
 
 func TestGoroutinesOfIdleWebSockets(t *testing.T) {
 	const n = 100
-	for name, goroutines := range bothReaders {
+	for name, rd := range readings {
 		t.Run(name, func(t *testing.T) {
-			addr, stop := startTCP(t, engineio.Options{GoroutineReaders: goroutines}, echo)
+			addr, stop := startTCP(t, rd, engineio.Options{}, echo)
 			defer stop()
 			before := runtime.NumGoroutine()
 			var conns []net.Conn
@@ -22,7 +22,7 @@ func TestGoroutinesOfIdleWebSockets(t *testing.T) {
 				conns = append(conns, c)
 			}
 			limit := n + 5
-			if engineio.HasLoops && !goroutines {
+			if engineio.HasLoops && !rd.goroutines {
 				limit = runtime.GOMAXPROCS(0) + 5
 			}
 			got := 0
@@ -40,7 +40,7 @@ func TestGoroutinesOfIdleWebSockets(t *testing.T) {
 // BenchmarkIdle reports what a connection that only waits costs. The client's
 // half is in the same process, so the heap holds it too.
 func BenchmarkIdle(b *testing.B) {
-	addr, stop := startTCP(b, engineio.Options{}, echo)
+	addr, stop := startTCP(b, reading{serve: true}, engineio.Options{}, echo)
 	defer stop()
 	var before, after runtime.MemStats
 	runtime.GC()

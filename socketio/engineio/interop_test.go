@@ -1,10 +1,8 @@
 package engineio_test
 
 import (
-	"context"
 	"encoding/json"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -73,13 +71,12 @@ func TestNodeClients(t *testing.T) {
 				echo(p)
 				return p, s.Send(text("hi"))
 			}
-			srv := engineio.NewServer(&o)
-			ts := httptest.NewServer(srv)
-			defer ts.Close()
+			addr, stop := reading{serve: true}.start(t, o)
+			defer stop()
 			if tt.options == nil {
 				tt.options = map[string]any{}
 			}
-			arg, _ := json.Marshal(map[string]any{"url": ts.URL, "client": tt.client, "options": tt.options, "big": tt.big, "stay": 50})
+			arg, _ := json.Marshal(map[string]any{"url": "http://" + addr, "client": tt.client, "options": tt.options, "big": tt.big, "stay": 50})
 			cmd := exec.Command("node", "testdata/interop.js", string(arg))
 			cmd.Env = append(os.Environ(), "NODE_PATH="+modules)
 			cmd.Stderr = os.Stderr
@@ -101,11 +98,6 @@ func TestNodeClients(t *testing.T) {
 			}
 			if o.PerMessageDeflate != nil && got.Extensions != "permessage-deflate" {
 				t.Errorf("extensions: %q", got.Extensions)
-			}
-			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-			defer cancel()
-			if err := srv.Shutdown(ctx); err != nil {
-				t.Error(err)
 			}
 		})
 	}

@@ -5,9 +5,9 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -17,9 +17,42 @@ import (
 )
 
 // What follows needs the sockets of a real kernel, so there is no fake time. Each
-// test runs with both readers.
+// test runs in every way in which a WebSocket can come to be read.
 
-var bothReaders = map[string]bool{"loop": false, "goroutine": true}
+var readings = map[string]reading{"loop": {}, "goroutine": {goroutines: true}, "serve": {serve: true}}
+
+type reading struct{ goroutines, serve bool }
+
+// start serves a server on a loopback address; stop ends that, and fails unless
+// nothing is left.
+func (rd reading) start(tb testing.TB, o engineio.Options) (addr string, stop func()) {
+	o.GoroutineReaders = rd.goroutines
+	srv := engineio.NewServer(&o)
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	hs := &http.Server{Handler: srv, ErrorLog: log.New(io.Discard, "", 0)}
+	served := make(chan error, 1)
+	go func() { // ends with stop
+		if rd.serve {
+			served <- srv.Serve(lis, hs)
+		} else {
+			served <- hs.Serve(lis)
+		}
+	}()
+	return lis.Addr().String(), func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		defer cancel()
+		if err := srv.Shutdown(ctx); err != nil {
+			tb.Error(err)
+		}
+		hs.Close()
+		if err := <-served; err != http.ErrServerClosed { //nolint:errorlint // the very value
+			tb.Errorf("served: %v", err)
+		}
+	}
+}
 
 // tcp is a server on a loopback address.
 type tcp struct {
@@ -28,13 +61,12 @@ type tcp struct {
 	peers chan *peer
 }
 
-// overTCP runs f with each kind of reader.
+// overTCP runs f with each way of reading.
 func overTCP(t *testing.T, o engineio.Options, setup func(p *peer), f func(t *testing.T, w *tcp)) {
-	for name, goroutines := range bothReaders {
+	for name, rd := range readings {
 		t.Run(name, func(t *testing.T) {
 			w := &tcp{t: t, peers: make(chan *peer, 1000)}
 			own := o
-			own.GoroutineReaders = goroutines
 			if own.Accept == nil {
 				own.Accept = func(s *engineio.Session, r *http.Request) (engineio.Handler, error) {
 					p := &peer{s: s}
@@ -45,17 +77,9 @@ func overTCP(t *testing.T, o engineio.Options, setup func(p *peer), f func(t *te
 					return p, nil
 				}
 			}
-			srv := engineio.NewServer(&own)
-			ts := httptest.NewServer(srv)
-			defer ts.Close()
-			w.addr = ts.Listener.Addr().String()
-			defer func() {
-				ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-				defer cancel()
-				if err := srv.Shutdown(ctx); err != nil {
-					t.Error(err)
-				}
-			}()
+			var stop func()
+			w.addr, stop = rd.start(t, own)
+			defer stop()
 			f(t, w)
 		})
 	}

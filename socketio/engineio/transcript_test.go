@@ -37,6 +37,11 @@ func TestTranscripts(t *testing.T) {
 			o, setup := sc.options(t)
 			inWorld(t, o, setup, func(w *world) { (&replay{world: w, want: transcripts[i].Out}).run(sc.Steps) })
 		})
+		t.Run(sc.Name+", served", func(t *testing.T) {
+			t.Parallel() // waits in real time
+			o, setup := sc.options(t)
+			inServedWorld(t, o, setup, func(w *world) { (&replay{world: w, want: transcripts[i].Out}).run(sc.Steps) })
+		})
 	}
 }
 
@@ -236,7 +241,7 @@ func (rp *replay) request(s step) *call {
 	if s.BodyB64 != "" {
 		body, _ = base64.StdEncoding.DecodeString(s.BodyB64)
 	}
-	head := method + " /engine.io/?" + rp.fill(*query) + " HTTP/1.1\r\nHost: example.test\r\nConnection: close\r\n"
+	head := method + " /engine.io/?" + rp.fill(*query) + " HTTP/1.1\r\nHost: example.test\r\n" + rp.onlyOne()
 	for k, v := range s.Headers {
 		head += k + ": " + v + "\r\n"
 	}

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"posthouse/socketio/engineio/internal/http1"
 )
@@ -77,6 +78,7 @@ func served(t *testing.T, data []byte) seen {
 	t.Helper()
 	client, server := net.Pipe()
 	defer client.Close()
+	client.SetDeadline(time.Now().Add(10 * time.Second))
 	var all []seen
 	hs := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { all = append(all, look(r)) })}
 	done := make(chan struct{})
