@@ -33,14 +33,7 @@ func (rd reading) start(tb testing.TB, o engineio.Options) (addr string, stop fu
 		tb.Fatal(err)
 	}
 	hs := &http.Server{Handler: srv, ErrorLog: log.New(io.Discard, "", 0)}
-	served := make(chan error, 1)
-	go func() { // ends with stop
-		if rd.serve {
-			served <- srv.Serve(lis, hs)
-		} else {
-			served <- hs.Serve(lis)
-		}
-	}()
+	served := rd.run(srv, lis, hs)
 	return lis.Addr().String(), func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		defer cancel()
@@ -52,6 +45,19 @@ func (rd reading) start(tb testing.TB, o engineio.Options) (addr string, stop fu
 			tb.Errorf("served: %v", err)
 		}
 	}
+}
+
+// run begins to serve; what that returned comes out of the channel.
+func (rd reading) run(srv *engineio.Server, lis net.Listener, hs *http.Server) <-chan error {
+	served := make(chan error, 1)
+	go func() { // ends with hs
+		if rd.serve {
+			served <- srv.Serve(lis, hs)
+		} else {
+			served <- hs.Serve(lis)
+		}
+	}()
+	return served
 }
 
 // tcp is a server on a loopback address.

@@ -328,12 +328,16 @@ func (c *plainConn) Hijack() (net.Conn, []byte, error) {
 	return conn, early, nil
 }
 
+// graceOfNew is how long http.Server.Shutdown waits for the first request of a
+// connection.
+const graceOfNew = 5 * time.Second
+
 // hand gives the connection to net/http, with what was read of it. It is called by
 // the loop.
 func (c *plainConn) hand(data []byte) {
 	c.mu.Lock()
 	c.out = true
-	idle := c.served && len(data) == 0
+	idle := len(data) == 0 && (c.served || time.Since(epoch)-c.since > graceOfNew)
 	c.mu.Unlock()
 	c.loop.detach(c.fd)
 	c.front.count(-1)
