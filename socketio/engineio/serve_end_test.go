@@ -1,0 +1,234 @@
+package engineio_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"posthouse/socketio/engineio"
+)
+
+// The tests in this file are about the end: of servers, listeners and connections.
+
+// everyKind opens connections in every state in which the end may find them; check
+// waits until all of them have ended.
+func everyKind(w *served) (check func()) {
+	idle := w.line() // has not sent anything
+	used := w.line()
+	used.open()
+	parked := w.line()
+	sid := parked.open()
+	parked.send(get(sid))
+	page := w.line() // is net/http's, and idle
+	page.send("GET /page HTTP/1.1\r\nHost: x\r\n\r\n")
+	page.answer()
+	half := w.line() // is net/http's, and waits
+	half.send("GET /engine.io/ HTTP/1.1\r\nHo")
+	s, _ := w.websocket()
+	return func() {
+		for _, l := range []*line{idle, used, parked, page, half} {
+			l.ended()
+			l.conn.Close()
+		}
+		for e := s.recv(); e.close == 0; e = s.recv() {
+		}
+		s.conn.Close()
+	}
+}
+
+func TestTheEndInEveryOrder(t *testing.T) {
+	type step struct {
+		name string
+		do   func(w *served) error
+	}
+	short := func() (context.Context, context.CancelFunc) {
+		return context.WithTimeout(context.Background(), 300*time.Millisecond)
+	}
+	engine := step{"engine", func(w *served) error { w.shutdown(); return nil }}
+	shutdown := step{"Shutdown", func(w *served) error {
+		ctx, cancel := short()
+		defer cancel()
+		if err := w.hs.Shutdown(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+			return err
+		}
+		return nil
+	}}
+	closing := step{"Close", func(w *served) error { return w.hs.Close() }}
+	listener := step{"listener", func(w *served) error { w.lis.Close(); return nil }}
+	for _, order := range [][]step{
+		{engine, shutdown, closing}, {engine, closing}, {shutdown, engine, closing}, {closing, engine},
+		{shutdown, closing, engine}, {closing, shutdown, engine}, {engine, engine, closing, closing},
+		{listener, engine, closing}, {engine, listener, closing}, {closing, listener, engine},
+	} {
+		var names []string
+		for _, s := range order {
+			names = append(names, s.name)
+		}
+		t.Run(strings.Join(names, ", "), func(t *testing.T) {
+			w := serveTCP(t, engineio.Options{}, nil)
+			check := everyKind(w)
+			for _, s := range order {
+				if err := s.do(w); err != nil && !errors.Is(err, net.ErrClosed) {
+					t.Errorf("%s: %v", s.name, err)
+				}
+			}
+			want := http.ErrServerClosed
+			if order[0].name == "listener" {
+				want = nil // either error: which of the two is seen first
+			}
+			if err := <-w.errs; want != nil && err != want || err == nil { //nolint:errorlint // the very value
+				t.Errorf("Serve: %v", err)
+			}
+			errs := make(chan error)
+			close(errs)
+			w.errs = errs
+			check()
+		})
+	}
+}
+
+// Shutdown of the engine alone ends sessions, not the service.
+func TestAfterShutdownNetHTTPAnswers(t *testing.T) {
+	w := serveTCP(t, engineio.Options{}, nil)
+	idle, used, parked := w.line(), w.line(), w.line()
+	used.open()
+	sid := parked.open()
+	parked.send(get(sid))
+	if d := w.shutdown(); d > 5*time.Second {
+		t.Errorf("it took %v", d)
+	}
+	if r := parked.answer(); r.lost {
+		t.Error("the waiting poll got no answer")
+	}
+	short := w.shorter()
+	for _, l := range []*line{idle, used, parked, w.line()} {
+		for range 2 {
+			l.send(get(""))
+			if r := l.answer(); r.status != 400 {
+				t.Errorf("got %+v", r)
+			}
+		}
+	}
+	if n := w.shorter(); n != short {
+		t.Errorf("%d requests came the shorter way", n-short)
+	}
+}
+
+// Connections that are only kept alive do not hold http.Server.Shutdown up, which
+// waits five seconds for the request of a new one.
+func TestTheEndDoesNotWaitForIdleConnections(t *testing.T) {
+	w := serveTCP(t, engineio.Options{}, nil)
+	var used []*line
+	for range 10 {
+		l := w.line()
+		l.open()
+		used = append(used, l)
+	}
+	begin := time.Now()
+	w.shutdown()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	if err := w.hs.Shutdown(ctx); err != nil {
+		t.Error(err)
+	}
+	if d := time.Since(begin); d > 3*time.Second {
+		t.Errorf("it took %v", d)
+	}
+	for _, l := range used {
+		if !l.ended() {
+			t.Error("there is more")
+		}
+	}
+}
+
+// A request under way is answered, though the server ends.
+func TestARequestThatOutlivesTheServer(t *testing.T) {
+	entered, release := make(chan struct{}), make(chan struct{})
+	w := serveTCP(t, engineio.Options{}, func(w *served) {
+		w.hs.Handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			entered <- struct{}{}
+			<-release
+			rw.Write([]byte("done"))
+		})
+	})
+	l := w.line()
+	l.send(get(""))
+	<-entered
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+	defer cancel()
+	err := w.srv.Shutdown(ctx) // waits for it, since it is read by a loop
+	if engineio.HasLoops && !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Shutdown: %v", err)
+	}
+	close(release)
+	if r := l.answer(); r.body != "done" {
+		t.Errorf("got %+v", r)
+	}
+}
+
+func TestAListenerThatSomebodyCloses(t *testing.T) {
+	w := serveTCP(t, engineio.Options{}, nil)
+	l := w.line()
+	l.open()
+	w.lis.Close()
+	if err := <-w.errs; !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Serve: %v", err)
+	}
+	if c, err := net.Dial("tcp", w.addr); err == nil {
+		c.Close()
+		t.Error("it still listens")
+	}
+	errs := make(chan error)
+	close(errs)
+	w.errs = errs
+}
+
+func TestServeOfAServerThatHasEnded(t *testing.T) {
+	w := serveTCP(t, engineio.Options{}, func(w *served) { w.hs.Close() })
+	if err := <-w.errs; err != http.ErrServerClosed { //nolint:errorlint // the very value
+		t.Errorf("Serve: %v", err)
+	}
+	errs := make(chan error)
+	close(errs)
+	w.errs = errs
+
+	w = serveTCP(t, engineio.Options{}, func(w *served) { w.shutdown() })
+	l := w.line()
+	l.send(get(""))
+	if r := l.answer(); r.status != 400 || w.shorter() != 0 {
+		t.Errorf("got %+v", r)
+	}
+}
+
+func TestConnectionsThatSayNothing(t *testing.T) {
+	w := serveTCP(t, engineio.Options{}, func(w *served) {
+		w.hs.ReadHeaderTimeout, w.hs.IdleTimeout = 200*time.Millisecond, 600*time.Millisecond
+	})
+	begin := time.Now()
+	parked := w.line()
+	sid := parked.open()
+	parked.send(get(sid))
+	silent, half, used := w.line(), w.line(), w.line()
+	half.send("GET /engine.io/ HTTP/1.1\r\nHo")
+	used.open()
+	for _, tt := range []struct {
+		name string
+		l    *line
+		min  time.Duration
+	}{{"silent", silent, 200}, {"half a head", half, 200}, {"idle", used, 600}} {
+		tt.l.ended()
+		if d := time.Since(begin) / time.Millisecond; d < tt.min-50 || d > 10_000 {
+			t.Errorf("%s: closed after %d ms", tt.name, d)
+		}
+	}
+	other := w.line() // in between, so that a poll that waits is seen to stay
+	other.send(post(sid, "4x"))
+	other.answer()
+	if r := parked.answer(); r.body != "4x" {
+		t.Errorf("the waiting poll got %+v", r)
+	}
+}
