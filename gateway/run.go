@@ -23,7 +23,7 @@ func (a *App) Run(ctx context.Context) error {
 	var tasks sync.WaitGroup
 	failed := make(chan error, 4)
 	tasks.Go(func() {
-		if err := server.Serve(a.listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := a.io.Serve(a.listener, server); !errors.Is(err, http.ErrServerClosed) {
 			failed <- fmt.Errorf("gateway: serve: %w", err)
 		}
 	})

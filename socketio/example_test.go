@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log"
+	"net"
 	"net/http"
 	"os"
 	"regexp"
@@ -48,6 +49,20 @@ func ExampleServer() {
 	io.Of("chat") // the slash is added
 	io.Shutdown(context.Background())
 	// Output: made /chat
+}
+
+func ExampleServer_Serve() {
+	io := socketio.NewServer(nil)
+	mux := http.NewServeMux()
+	mux.Handle("/socket.io/", io)
+	mux.Handle("/", http.FileServer(http.Dir("public")))
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
+	listener, err := net.Listen("tcp", "localhost:3000")
+	if err != nil {
+		log.Fatal(err)
+	}
+	// Instead of server.Serve(listener): the pages go to server.
+	log.Fatal(io.Serve(listener, server))
 }
 
 func ExampleOptions() {

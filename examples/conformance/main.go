@@ -16,9 +16,10 @@ import (
 	"time"
 )
 
-// server is what every suite's fixture is: a handler that can be shut down.
+// server is what every suite's fixture is: a handler that serves and can be shut down.
 type server interface {
 	http.Handler
+	Serve(ln net.Listener, hs *http.Server) error
 	Shutdown(ctx context.Context) error
 }
 
@@ -106,7 +107,7 @@ func (f fixture) serve(ctx context.Context, ln net.Listener, log *slog.Logger) e
 		defer cancel()
 		stopped <- errors.Join(io.Shutdown(ending), srv.Shutdown(ending))
 	}()
-	if err := srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+	if err := io.Serve(ln, srv); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return <-stopped

@@ -31,6 +31,16 @@
 // Options.AnyOrigin) allows them; JSONP is off; session ids are wholly random;
 // bodies, payloads and control packets have limits in time and number.
 //
+// # Serving
+//
+// Any http.Server may serve a Server's handler. [Server.Serve] does the same with
+// a listener and an http.Server, but for plain requests below Options.Path goes
+// around net/http on Linux: the connections wait in the event loop that reads the
+// WebSockets too, without a goroutine or a buffer of their own; a request is one
+// read and its answer one write. Everything else on these connections (other
+// paths, HTTP/1.0, chunked bodies, what is incomplete or odd) is handed to the
+// http.Server, and handlers see no difference.
+//
 // # Goroutines
 //
 // A WebSocket leaves net/http after its handshake, and holds no buffer while it
@@ -39,10 +49,11 @@
 // while it has connections. Any other (TLS, other systems, or
 // Options.GoroutineReaders) has one goroutine that reads it and, only while the
 // peer is slow, another one that writes. Receive runs on the goroutine that reads,
-// which is why it must not block. A poll is the goroutine of its request.
+// which is why it must not block. A poll is the goroutine of its request, behind
+// Serve one of a pool's that are used again.
 // A few timers serve the heartbeats of all sessions. A session's Closed runs on a
 // goroutine of its own, and all sessions of a server share one that writes what
 // SendSoon queued, while there is any.
-// [Server.Shutdown] waits for all of them, except the requests, which belong to
+// [Server.Shutdown] waits for all of them, except the requests that belong to
 // net/http.
 package engineio

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log"
+	"net"
 	"net/http"
 	"time"
 
@@ -54,6 +55,19 @@ func ExampleServer_Shutdown() {
 		log.Print(err)
 	}
 	server.Shutdown(ctx)
+}
+
+func ExampleServer_Serve() {
+	engine := engineio.NewServer(nil)
+	mux := http.NewServeMux()
+	mux.Handle("/engine.io/", engine)
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
+	listener, err := net.Listen("tcp", "localhost:3000")
+	if err != nil {
+		log.Fatal(err)
+	}
+	// Instead of server.Serve(listener): what is not for the engine goes to server.
+	log.Fatal(engine.Serve(listener, server))
 }
 
 func ExampleFrame() {

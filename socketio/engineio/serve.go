@@ -17,12 +17,15 @@ import (
 // without package net/http. Anything else, and whatever is out of the ordinary,
 // goes to hs as ever. Handlers see no difference.
 //
-// The shorter way exists on Linux, for a *net.TCPListener, when hs has neither
-// ConnContext nor ConnState and Options.GoroutineReaders is off. Of hs it uses
-// Handler, BaseContext, ReadHeaderTimeout, IdleTimeout and ErrorLog.
+// The shorter way exists on Linux, for a *net.TCPListener, when hs has none of
+// ConnContext, ConnState, ReadTimeout and WriteTimeout and Options.GoroutineReaders
+// is off. Of hs it uses Handler, BaseContext, ReadHeaderTimeout, IdleTimeout and
+// ErrorLog; an answer that the peer does not take ends after Options.WriteTimeout.
+// Handlers can send no informational (1xx) answers and no trailers there.
 //
 // It always returns an error: http.ErrServerClosed after Shutdown or Close of hs.
-// Shutdown of this server ends the shorter way; call it first.
+// Shutdown of this server ends the shorter way, and waits for its requests, which
+// hs does not know of: call it first.
 func (srv *Server) Serve(ln net.Listener, hs *http.Server) error {
 	if f := srv.newFront(ln, hs); f != nil {
 		return f.serve()
