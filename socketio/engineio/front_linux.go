@@ -201,8 +201,8 @@ func (f *front) accept() {
 			return failure != nil
 		})
 		switch {
-		case errors.Is(err, os.ErrDeadlineExceeded) && f.listening():
-			continue
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			continue // acceptAll will see
 		case err != nil, errors.Is(failure, net.ErrClosed):
 			f.Close()
 			return

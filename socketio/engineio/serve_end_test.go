@@ -3,9 +3,11 @@ package engineio_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -145,6 +147,74 @@ func TestTheEndDoesNotWaitForIdleConnections(t *testing.T) {
 	}
 }
 
+// A connection that was idle when the engine ended is not cut off in a request.
+func TestARequestBetweenTheEnds(t *testing.T) {
+	entered, release := make(chan struct{}), make(chan struct{})
+	w := serveTCP(t, engineio.Options{}, func(w *served) {
+		mux := http.NewServeMux()
+		mux.Handle("/engine.io/", w.srv)
+		mux.HandleFunc("/slow", func(rw http.ResponseWriter, r *http.Request) {
+			close(entered)
+			<-release
+			io.WriteString(rw, "done")
+		})
+		w.hs.Handler = mux
+	})
+	l := w.line()
+	l.open()
+	w.shutdown()
+	l.send("GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+	<-entered
+	over := make(chan error, 1)
+	go func() { over <- w.hs.Shutdown(context.Background()) }() // ends with the request
+	eventually(t, "nobody listens", func() bool {
+		c, err := net.Dial("tcp", w.addr)
+		if err == nil {
+			c.Close()
+		}
+		return err != nil
+	})
+	close(release)
+	if r := l.answer(); r.body != "done" {
+		t.Errorf("got %+v", r)
+	}
+	if err := <-over; err != nil {
+		t.Error(err)
+	}
+}
+
+// Connections that are accepted in the very moment of the end must not hold it up.
+func TestTheEndAmongConnects(t *testing.T) {
+	for range 20 {
+		w := serveTCP(t, engineio.Options{}, nil)
+		var all sync.WaitGroup
+		begin := make(chan struct{})
+		for i := range 20 {
+			all.Go(func() {
+				if i == 0 {
+					close(begin)
+				}
+				for range 3 {
+					conn, err := net.Dial("tcp", w.addr)
+					if err != nil {
+						return
+					}
+					defer conn.Close() // until then it is idle
+					if i%2 == 0 {
+						io.WriteString(conn, get(""))
+					}
+				}
+			})
+		}
+		<-begin
+		if d := w.shutdown(); d > 5*time.Second {
+			t.Errorf("it took %v", d)
+		}
+		w.hs.Close()
+		all.Wait()
+	}
+}
+
 // A request under way is answered, though the server ends.
 func TestARequestThatOutlivesTheServer(t *testing.T) {
 	entered, release := make(chan struct{}), make(chan struct{})
@@ -175,6 +245,13 @@ func TestAListenerThatSomebodyCloses(t *testing.T) {
 	l := w.line()
 	l.open()
 	w.lis.Close()
+	if conn, err := net.Dial("tcp", w.addr); err == nil { // not seen yet
+		late := newLine(t, conn)
+		io.WriteString(conn, get(""))
+		if r := late.answer(); !r.lost {
+			t.Errorf("an answer: %+v", r)
+		}
+	}
 	if err := <-w.errs; !errors.Is(err, net.ErrClosed) {
 		t.Errorf("Serve: %v", err)
 	}

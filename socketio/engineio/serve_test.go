@@ -190,6 +190,31 @@ func TestAPeerThatOnlyListens(t *testing.T) {
 	})
 }
 
+// The last request may come, with the end of the stream, while another is served.
+func TestALastRequestBehindOneThatIsServed(t *testing.T) {
+	entered, release := make(chan struct{}), make(chan struct{})
+	w := serveTCP(t, engineio.Options{}, func(w *served) {
+		w.hs.Handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			entered <- struct{}{}
+			<-release
+			io.WriteString(rw, r.URL.RawQuery)
+		})
+	})
+	l := w.line()
+	l.send("GET /engine.io/?first HTTP/1.1\r\nHost: x\r\n\r\n")
+	<-entered
+	l.send("GET /engine.io/?last HTTP/1.1\r\nHost: x\r\n\r\n")
+	l.conn.(*net.TCPConn).CloseWrite()
+	release <- struct{}{}
+	<-entered
+	release <- struct{}{}
+	for _, want := range []string{"first", "last"} {
+		if r := l.answer(); r.body != want {
+			t.Errorf("got %+v, want %s", r, want)
+		}
+	}
+}
+
 func TestAPostBehindAWaitingPoll(t *testing.T) {
 	overTCP(t, engineio.Options{}, nil, func(t *testing.T, w *tcp) {
 		for _, together := range []bool{true, false} {
