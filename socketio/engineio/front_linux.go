@@ -119,7 +119,7 @@ func (f *front) serve() error {
 	defer f.srv.removeFront(f)
 	f.tasks.Go(f.accept)
 	defer f.tasks.Wait()
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // of a listener that nobody uses
 	return f.hs.Serve(f)
 }
 
@@ -149,7 +149,7 @@ func (f *front) Close() error {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		for c := range f.quiet {
-			c.Close()
+			c.TCPConn.Close()
 		}
 	})
 	return err
@@ -204,7 +204,7 @@ func (f *front) accept() {
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			continue // acceptAll will see
 		case err != nil, errors.Is(failure, net.ErrClosed):
-			f.Close()
+			f.Close() //nolint:errcheck // Serve tells
 			return
 		}
 		f.log("http: Accept error: %v; retrying in %v", failure, wait)
@@ -313,7 +313,7 @@ func (f *front) hand(fd int, early []byte, idle bool) {
 	case <-f.done: // Close may have emptied the queue before
 		f.dropHanded()
 		if idle {
-			c.Close()
+			c.TCPConn.Close()
 		}
 	default:
 	}

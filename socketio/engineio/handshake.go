@@ -11,12 +11,14 @@ import (
 	"posthouse/socketio/engineio/internal/ws"
 )
 
-// newSession makes a session and registers it, not yet started.
-func (srv *Server) newSession(r *http.Request, q *query) (*Session, *ConnectionError) {
+// newSession makes a session and registers it, not yet started. From then on
+// Shutdown may end it: so it must have its transport, which attach gives it.
+func (srv *Server) newSession(r *http.Request, q *query, attach func(*Session)) (*Session, *ConnectionError) {
 	if srv.shuttingDown() {
 		return nil, badRequest("SERVER_CLOSING", nil)
 	}
 	s := &Session{srv: srv, revision: q.revision}
+	attach(s)
 	for range 2 { // once more, should a random id be taken
 		s.id = newID()
 		if srv.o.GenerateID != nil {
@@ -36,17 +38,27 @@ func (srv *Server) newSession(r *http.Request, q *query) (*Session, *ConnectionE
 // accept asks the layer above for the session's handler and starts the heartbeat.
 func (s *Session) accept(r *http.Request) *ConnectionError {
 	s.mu.Lock()
-	s.beat.start(s)
+	over := s.state.Load() == stateClosed
+	if !over {
+		s.beat.start(s)
+	}
 	s.mu.Unlock()
+	if over {
+		return badRequest("SERVER_CLOSING", nil)
+	}
 	if s.srv.o.Accept == nil {
 		s.handler = ignore{}
 		return nil
 	}
 	err := errPanic
 	func() {
-		// finish, should the session end meanwhile, waits for recv.
+		// finish, should the session end meanwhile, waits for recv. It may have been
+		// here before: then nobody would tell a handler of the end.
 		s.recv.Lock()
 		defer s.recv.Unlock()
+		if over = s.state.Load() == stateClosed; over {
+			return
+		}
 		defer s.guard()
 		s.handler, err = s.srv.o.Accept(s, r)
 		if err != nil {
@@ -55,6 +67,9 @@ func (s *Session) accept(r *http.Request) *ConnectionError {
 			s.handler = ignore{}
 		}
 	}()
+	if over {
+		return badRequest("SERVER_CLOSING", nil)
+	}
 	if err != nil {
 		s.Discard()
 		return refusal(CodeForbidden, map[string]any{"message": err.Error()})
@@ -83,12 +98,12 @@ func (s *Session) appendOpen(dst []byte, upgrades []byte) []byte {
 // servePollingHandshake opens a session. The answer is the open packet alone:
 // what the handler sends while it is made comes with the next poll.
 func (srv *Server) servePollingHandshake(w http.ResponseWriter, r *http.Request, q *query) {
-	s, e := srv.newSession(r, q)
+	p := &polling{b64: q.b64 || q.jsonp, jsonp: q.jsonp, index: digits(q.j)}
+	s, e := srv.newSession(r, q, func(s *Session) { p.s, s.poll = s, p })
 	if e != nil {
 		srv.refuse(w, r, e)
 		return
 	}
-	s.poll = &polling{s: s, b64: q.b64 || q.jsonp, jsonp: q.jsonp, index: digits(q.j)}
 	batch := takeQueue()
 	defer batch.release()
 	batch.add(packetOpen, false, s.appendOpen(nil, srv.upgrades))
@@ -103,7 +118,7 @@ func (srv *Server) servePollingHandshake(w http.ResponseWriter, r *http.Request,
 	if srv.o.OnInitialHeaders != nil {
 		srv.o.OnInitialHeaders(w.Header(), r)
 	}
-	if err := s.answerPoll(w, r, s.poll, batch); err != nil {
+	if err := s.answerPoll(w, r, p, batch); err != nil {
 		s.end(ReasonTransportError, errPollDropped)
 	}
 }
@@ -139,13 +154,15 @@ func (srv *Server) serveWebSocket(w http.ResponseWriter, r *http.Request, q *que
 		srv.serveUpgrade(w, r, q, s, &hs)
 		return
 	}
-	s, e := srv.newSession(r, q)
+	var st *stream
+	s, e := srv.newSession(r, q, func(s *Session) {
+		st = srv.newStream(s, &hs, q.b64)
+		s.stream = st
+	})
 	if e != nil {
 		srv.refuse(w, r, e)
 		return
 	}
-	st := srv.newStream(s, &hs, q.b64)
-	s.stream = st
 	if srv.o.OnInitialHeaders != nil {
 		srv.o.OnInitialHeaders(w.Header(), r)
 	}
@@ -153,12 +170,14 @@ func (srv *Server) serveWebSocket(w http.ResponseWriter, r *http.Request, q *que
 		srv.o.OnHeaders(w.Header(), r)
 	}
 	// The answer, the open packet and what Accept sends leave in one write.
+	s.mu.Lock()
 	o := st.box()
 	o.setTail(hs.AppendResponse(o.tail(), w.Header()))
 	st.sendPacket(packetOpen, s.appendOpen(nil, []byte("[]")))
 	if m := srv.o.InitialPacket; m != nil {
 		st.addMessages([]Message{*m})
 	}
+	s.mu.Unlock()
 	if e := s.accept(r); e != nil {
 		srv.refuse(w, r, e)
 		return

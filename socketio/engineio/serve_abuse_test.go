@@ -124,11 +124,11 @@ func (w *served) visit(kind int) error {
 		conn.Write(appendMasked(appendMasked(appendMasked([]byte(head), "2probe"), "5"), "4b"))
 		res, err := http.ReadResponse(l.br, nil)
 		if err != nil || res.StatusCode != 101 {
-			return fmt.Errorf("no upgrade: %v", err)
+			return fmt.Errorf("no upgrade: %w", err)
 		}
 		got := make([]byte, 8+4)
 		if _, err := io.ReadFull(l.br, got); err != nil || !strings.HasSuffix(string(got), "4b") {
-			return fmt.Errorf("%q, %v", got, err)
+			return fmt.Errorf("%q, %w", got, err)
 		}
 		return nil
 	case 2: // goes over to net/http

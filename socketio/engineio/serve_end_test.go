@@ -309,3 +309,28 @@ func TestConnectionsThatSayNothing(t *testing.T) {
 		t.Errorf("the waiting poll got %+v", r)
 	}
 }
+
+// A session that the end finds between its registration and Accept: nobody above
+// learns of it, since nobody would tell them of its end.
+func TestTheEndBeforeAccept(t *testing.T) {
+	var srv *engineio.Server
+	accepted := 0
+	o := engineio.Options{
+		OnInitialHeaders: func(http.Header, *http.Request) {
+			over, cancel := context.WithCancel(context.Background())
+			cancel()
+			srv.Shutdown(over) //nolint:errcheck // it has no time to wait
+		},
+		Accept: func(s *engineio.Session, r *http.Request) (engineio.Handler, error) {
+			accepted++
+			return &peer{s: s}, nil
+		},
+	}
+	inWorld(t, o, nil, func(w *world) {
+		srv = w.server
+		s := w.websocket("EIO=4&transport=websocket", nil)
+		if s.refuse == nil || s.refuse.status != 400 || accepted != 0 {
+			t.Errorf("%d accepted, got %+v", accepted, s.refuse)
+		}
+	})
+}

@@ -104,17 +104,21 @@ func (x *external) attach(ctx context.Context, conn net.Conn, r *http.Request) *
 			return refusal(CodeForbidden, map[string]any{"message": err.Error()})
 		}
 	}
-	s, e := srv.newSession(r, &query{revision: 4, transport: x.name})
+	var st *stream
+	s, e := srv.newSession(r, &query{revision: 4, transport: x.name}, func(s *Session) {
+		st = x.newStream(s)
+		s.stream = st
+	})
 	if e != nil {
 		return e
 	}
-	st := x.newStream(s)
-	s.stream = st
+	s.mu.Lock()
 	st.sendPacket(packetOpen, s.appendOpen(nil, []byte("[]")))
 	if m := srv.o.InitialPacket; m != nil {
 		st.addMessages([]Message{*m})
 		st.kick()
 	}
+	s.mu.Unlock()
 	if e := s.accept(r); e != nil {
 		return e
 	}

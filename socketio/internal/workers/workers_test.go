@@ -2,7 +2,9 @@ package workers_test
 
 import (
 	"runtime"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,6 +15,13 @@ import (
 type task func()
 
 func (t task) Run() { t() }
+
+// count returns how many workers there are. The runtime's own number has goroutines
+// in it that are about to be gone.
+func count() int {
+	buf := make([]byte, 4<<20)
+	return strings.Count(string(buf[:runtime.Stack(buf, true)]), "workers.(*Pool).work(")
+}
 
 func TestATaskThatBlocksHoldsUpNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -32,7 +41,6 @@ func TestATaskThatBlocksHoldsUpNobody(t *testing.T) {
 func TestWorkersAreUsedAgainAndLetGo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var p workers.Pool
-		before := runtime.NumGoroutine()
 		burst := func(n int) {
 			var wg sync.WaitGroup
 			begin := make(chan struct{})
@@ -45,11 +53,11 @@ func TestWorkersAreUsedAgainAndLetGo(t *testing.T) {
 			synctest.Wait()
 		}
 		burst(20)
-		if n := runtime.NumGoroutine() - before; n != 20 {
+		if n := count(); n != 20 {
 			t.Fatalf("%d workers stay, not 20", n)
 		}
 		burst(20)
-		if n := runtime.NumGoroutine() - before; n != 20 {
+		if n := count(); n != 20 {
 			t.Fatalf("%d workers after a second burst, not 20", n)
 		}
 		// While three are enough, the others go.
@@ -58,12 +66,12 @@ func TestWorkersAreUsedAgainAndLetGo(t *testing.T) {
 			time.Sleep(100 * time.Millisecond)
 		}
 		synctest.Wait()
-		if n := runtime.NumGoroutine() - before; n != 3 {
+		if n := count(); n != 3 {
 			t.Errorf("%d workers stay, not 3", n)
 		}
 		time.Sleep(3 * time.Second)
 		synctest.Wait()
-		if n := runtime.NumGoroutine() - before; n != 0 {
+		if n := count(); n != 0 {
 			t.Errorf("%d workers stay though there is nothing to do", n)
 		}
 	})
@@ -72,25 +80,74 @@ func TestWorkersAreUsedAgainAndLetGo(t *testing.T) {
 func TestABurstLeavesABoundedNumberOfWorkers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var p workers.Pool
-		before := runtime.NumGoroutine()
 		release := make(chan struct{})
 		for range 1000 {
 			p.Go(task(func() { <-release }))
 		}
 		close(release)
 		synctest.Wait()
-		if n := runtime.NumGoroutine() - before; n > 256 {
+		if n := count(); n != 256 {
 			t.Errorf("%d workers stay", n)
 		}
 		p.Close()
 		synctest.Wait()
-		if n := runtime.NumGoroutine() - before; n != 0 {
+		if n := count(); n != 0 {
 			t.Errorf("%d workers stay after Close", n)
 		}
 		ran := make(chan struct{})
 		p.Go(task(func() { close(ran) })) // still works
 		<-ran
 	})
+}
+
+// A handler may end its goroutine; that is no worker any more.
+func TestATaskThatEndsItsGoroutine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p workers.Pool
+		p.Go(task(func() {}))
+		synctest.Wait() // it rests
+		p.Go(task(runtime.Goexit))
+		synctest.Wait()
+		if n := count(); n != 0 {
+			t.Errorf("%d workers stay", n)
+		}
+		ran := make(chan struct{})
+		p.Go(task(func() { close(ran) }))
+		<-ran
+		p.Close()
+	})
+}
+
+// No task is lost, and no worker left, whatever Go, Close and the trimming do at
+// the same time.
+func TestTasksAmongTheEnd(t *testing.T) {
+	for range 50 {
+		synctest.Test(t, func(t *testing.T) {
+			var p workers.Pool
+			var ran atomic.Int32
+			var all sync.WaitGroup
+			for i := range 8 {
+				all.Go(func() {
+					for j := range 20 {
+						p.Go(task(func() { ran.Add(1) }))
+						if (i+j)%8 == 0 {
+							time.Sleep(time.Second) // when trim looks
+						}
+					}
+				})
+			}
+			time.Sleep(2 * time.Second)
+			p.Close()
+			all.Wait()
+			synctest.Wait()
+			if n := ran.Load(); n != 8*20 {
+				t.Errorf("%d tasks were run", n)
+			}
+			if n := count(); n != 0 {
+				t.Errorf("%d workers stay", n)
+			}
+		})
+	}
 }
 
 type counter struct{ wg sync.WaitGroup }
