@@ -107,7 +107,7 @@ func (f *front) context(fd int) context.Context {
 	}
 	var addr net.Addr = &net.TCPAddr{}
 	if local, err := unix.Getsockname(fd); err == nil {
-		addr = net.TCPAddrFromAddrPort(addrOf(local))
+		addr = net.TCPAddrFromAddrPort(named(addrOf(local)))
 	}
 	return context.WithValue(f.ctx, http.LocalAddrContextKey, addr)
 }
@@ -149,7 +149,7 @@ func (f *front) Close() error {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		for c := range f.quiet {
-			c.TCPConn.Close()
+			c.Close() //nolint:errcheck // net/http sees it
 		}
 	})
 	return err
@@ -273,14 +273,14 @@ func addrOf(peer unix.Sockaddr) netip.AddrPort {
 	return netip.AddrPort{}
 }
 
-// textOf is how package net writes an address: it has names for zones.
-func textOf(a netip.AddrPort) string {
+// named gives the zone of an address the name that package net uses.
+func named(a netip.AddrPort) netip.AddrPort {
 	if index, err := strconv.Atoi(a.Addr().Zone()); err == nil {
 		if i, err := net.InterfaceByIndex(index); err == nil {
-			a = netip.AddrPortFrom(a.Addr().WithZone(i.Name), a.Port())
+			return netip.AddrPortFrom(a.Addr().WithZone(i.Name), a.Port())
 		}
 	}
-	return a.String()
+	return a
 }
 
 // hand gives a connection to net/http. It does not block. Of one that is idle
@@ -289,10 +289,14 @@ func textOf(a netip.AddrPort) string {
 func (f *front) hand(fd int, early []byte, idle bool) {
 	conn, err := netConn(fd)
 	if err != nil {
-		f.log("a connection cannot be given to net/http: %v", err)
+		f.log("engineio: a connection cannot be given to net/http: %v", err)
 		return
 	}
 	c := &handedConn{TCPConn: conn, early: early}
+	if idle && len(f.handed) > maxHanded/2 {
+		c.Close() //nolint:errcheck // it makes room for those that have a request
+		return
+	}
 	if idle {
 		f.mu.Lock()
 		f.quiet[c] = struct{}{}
@@ -307,13 +311,13 @@ func (f *front) hand(fd int, early []byte, idle bool) {
 	case f.handed <- c:
 	default:
 		f.log("%v", errTooManyHanded)
-		conn.Close()
+		c.Close() //nolint:errcheck // nobody has it
 	}
 	select {
 	case <-f.done: // Close may have emptied the queue before
 		f.dropHanded()
 		if idle {
-			c.TCPConn.Close()
+			c.Close() //nolint:errcheck // twice is no harm
 		}
 	default:
 	}

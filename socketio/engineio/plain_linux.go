@@ -145,7 +145,7 @@ func (c *plainConn) begin(data []byte, more bool) bool {
 		c.held.b = append(c.held.b, rest...)
 	}
 	if c.ctx == nil {
-		c.remoteText, c.ctx = textOf(c.remote), c.front.context(c.fd)
+		c.remoteText, c.ctx = named(c.remote).String(), c.front.context(c.fd)
 	}
 	ctx, cancel := context.WithCancel(c.ctx)
 	c.request = head.Request(ctx, c.remoteText)

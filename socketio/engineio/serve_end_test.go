@@ -319,7 +319,7 @@ func TestTheEndBeforeAccept(t *testing.T) {
 		OnInitialHeaders: func(http.Header, *http.Request) {
 			over, cancel := context.WithCancel(context.Background())
 			cancel()
-			srv.Shutdown(over) //nolint:errcheck // it has no time to wait
+			srv.Shutdown(over)
 		},
 		Accept: func(s *engineio.Session, r *http.Request) (engineio.Handler, error) {
 			accepted++
