@@ -42,15 +42,15 @@ type plainConn struct {
 	request *http.Request
 	held    *buffer // what came behind the request; nil: nothing
 
-	mu       sync.Mutex // guards what follows; taken after Session.mu and loop.mu, a leaf
-	busy     bool       // a goroutine serves a request
-	unread   bool       // something came meanwhile
-	gone     bool       // the peer is, or has said its last word
-	closed   bool       // the loop is to close it
-	left     bool       // a handler has it: the loop is to close the descriptor
-	out      bool       // it is the loop's no more
-	served   bool       // at least one request
-	since    time.Duration
+	mu       sync.Mutex         // guards what follows; taken after Session.mu and loop.mu, a leaf
+	busy     bool               // a goroutine serves a request
+	unread   bool               // something came meanwhile
+	gone     bool               // the peer is, or has said its last word
+	closed   bool               // the loop is to close it
+	left     bool               // a handler has it: the loop is to close the descriptor
+	out      bool               // it is the loop's no more
+	served   bool               // at least one request
+	since    time.Duration      // of epoch: its beginning, or the last request's end
 	cancel   context.CancelFunc // of the request's context
 	stream   *stream            // what it has become
 	waiting  chan struct{}      // gets a token when the peer has taken something
