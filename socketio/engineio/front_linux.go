@@ -106,7 +106,7 @@ func (f *front) context(fd int) context.Context {
 		return f.ctx
 	}
 	var addr net.Addr = &net.TCPAddr{}
-	if local, err := unix.Getsockname(fd); err == nil {
+	if local, err := syscall.Getsockname(fd); err == nil {
 		addr = net.TCPAddrFromAddrPort(named(addrOf(local)))
 	}
 	return context.WithValue(f.ctx, http.LocalAddrContextKey, addr)
@@ -225,14 +225,15 @@ func (f *front) listening() bool { return f.raw.Control(func(uintptr) {}) == nil
 // acceptAll accepts until nobody waits, and reports whether somebody did.
 func (f *front) acceptAll(listener int) (some bool, err error) {
 	for f.listening() {
-		fd, peer, err := unix.Accept4(listener, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+		// Not package unix's, which asks each time what protocol this is.
+		fd, peer, err := syscall.Accept4(listener, syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC)
 		switch err {
 		case nil:
 			some = true
 			f.welcome(fd, peer)
-		case unix.EAGAIN:
+		case syscall.EAGAIN:
 			return some, nil
-		case unix.EINTR, unix.ECONNABORTED:
+		case syscall.EINTR, syscall.ECONNABORTED:
 		default:
 			return some, os.NewSyscallError("accept4", err)
 		}
@@ -240,7 +241,7 @@ func (f *front) acceptAll(listener int) (some bool, err error) {
 	return some, net.ErrClosed
 }
 
-func (f *front) welcome(fd int, peer unix.Sockaddr) {
+func (f *front) welcome(fd int, peer syscall.Sockaddr) {
 	if f.retired.Load() {
 		f.hand(fd, nil, false)
 		return
@@ -259,11 +260,11 @@ func (f *front) welcome(fd int, peer unix.Sockaddr) {
 	}
 }
 
-func addrOf(peer unix.Sockaddr) netip.AddrPort {
+func addrOf(peer syscall.Sockaddr) netip.AddrPort {
 	switch a := peer.(type) {
-	case *unix.SockaddrInet4:
+	case *syscall.SockaddrInet4:
 		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port))
-	case *unix.SockaddrInet6:
+	case *syscall.SockaddrInet6:
 		ip := netip.AddrFrom16(a.Addr).Unmap()
 		if a.ZoneId != 0 {
 			ip = ip.WithZone(strconv.Itoa(int(a.ZoneId)))

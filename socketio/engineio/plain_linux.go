@@ -167,7 +167,8 @@ func (c *plainConn) Run() {
 
 // serveOne reports whether the next request has begun.
 func (c *plainConn) serveOne() (next bool) {
-	w, r := http1.NewResponse(c), c.request
+	r := c.request
+	w := http1.NewResponse(c, r.Close)
 	c.request = nil
 	returned := false
 	defer func() {

@@ -29,7 +29,8 @@ type Head struct {
 	host   string
 	header http.Header
 	body   string
-	Size   int // bytes of the request, body included
+	last   bool // the client wants the connection closed after the answer
+	Size   int  // bytes of the request, body included
 }
 
 var (
@@ -196,7 +197,10 @@ func (h *Head) special(key, value string) bool {
 		return ok && !twice && n == len(h.body)
 	case "Connection":
 		for item := range strings.SplitSeq(value, ",") {
-			if item = strings.Trim(item, " \t"); !strings.EqualFold(item, "keep-alive") && !strings.EqualFold(item, "upgrade") {
+			switch item = strings.Trim(item, " \t"); {
+			case strings.EqualFold(item, "close"):
+				h.last = true
+			case !strings.EqualFold(item, "keep-alive") && !strings.EqualFold(item, "upgrade"):
 				return false
 			}
 		}
@@ -252,7 +256,7 @@ func (h *Head) Request(ctx context.Context, remoteAddr string) *http.Request {
 	r := &http.Request{
 		Method: h.method, URL: u, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: h.header, Host: h.host, RequestURI: h.target, RemoteAddr: remoteAddr,
-		Body: http.NoBody, ContentLength: int64(len(h.body)),
+		Close: h.last, Body: http.NoBody, ContentLength: int64(len(h.body)),
 	}
 	if h.body != "" {
 		r.Body = &body{*strings.NewReader(h.body)}

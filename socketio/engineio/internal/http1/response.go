@@ -51,9 +51,10 @@ type Response struct {
 var responses = sync.Pool{New: func() any { return &Response{header: make(http.Header, 8)} }}
 
 // NewResponse returns a response on c, from a pool that Release gives it back to.
-func NewResponse(c Conn) *Response {
+// last says that the connection ends with it.
+func NewResponse(c Conn, last bool) *Response {
 	r := responses.Get().(*Response)
-	r.Conn = c
+	r.Conn, r.closing = c, last
 	return r
 }
 

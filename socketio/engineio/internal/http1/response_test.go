@@ -50,7 +50,7 @@ func (c *fakeConn) Hijack() (net.Conn, []byte, error) {
 
 // serve runs a handler as plainConn does; keep is false when it panicked.
 func serve(c http1.Conn, h http.HandlerFunc) (keep bool) {
-	w := http1.NewResponse(c)
+	w := http1.NewResponse(c, false)
 	defer w.Release()
 	defer func() { _ = recover() }()
 	r, _ := http.NewRequestWithContext(context.Background(), "GET", "/", nil)
@@ -301,6 +301,18 @@ func TestAnswersAreThoseOfNetHTTP(t *testing.T) {
 	}
 }
 
+func TestTheLastAnswerSaysSo(t *testing.T) {
+	c := &fakeConn{}
+	w := http1.NewResponse(c, true)
+	defer w.Release()
+	if io.WriteString(w, "bye"); w.Finish() {
+		t.Error("the connection is kept")
+	}
+	if !strings.Contains(c.out.String(), "\r\nConnection: close\r\n") {
+		t.Errorf("%q", c.out.String())
+	}
+}
+
 func TestAnAnswerIsOneWrite(t *testing.T) {
 	for _, size := range []int{0, 1, 60_000} {
 		c := &fakeConn{}
@@ -369,7 +381,7 @@ func TestInformationalAnswersAreLeftOut(t *testing.T) {
 }
 
 func TestAResponseThatIsTakenOver(t *testing.T) {
-	w := http1.NewResponse(&fakeConn{})
+	w := http1.NewResponse(&fakeConn{}, false)
 	defer w.Release()
 	if !w.Take() || w.Take() || !w.Hijacked() || w.Finish() {
 		t.Error("it can be taken once, and is over then")
@@ -377,7 +389,7 @@ func TestAResponseThatIsTakenOver(t *testing.T) {
 	if err := w.FlushError(); !errors.Is(err, http.ErrHijacked) {
 		t.Errorf("flush: %v", err)
 	}
-	begun := http1.NewResponse(&fakeConn{})
+	begun := http1.NewResponse(&fakeConn{}, false)
 	defer begun.Release()
 	if begun.WriteHeader(200); begun.Take() {
 		t.Error("an answer has begun")
@@ -420,7 +432,7 @@ func TestAllocationsOfAnAnswer(t *testing.T) {
 	c := &fakeConn{}
 	n := testing.AllocsPerRun(100, func() {
 		c.out.Reset()
-		w := http1.NewResponse(c)
+		w := http1.NewResponse(c, false)
 		w.Header()["Content-Type"], w.Header()["Content-Length"] = plain, length
 		w.Write(body)
 		w.Finish()
