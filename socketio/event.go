@@ -111,10 +111,16 @@ func newEvent(s *Socket, p *parser.Packet) *Event {
 	var e *Event
 	var raw []byte
 	switch n := len(p.Data); {
-	case n <= 80: // with Event's 112 bytes these fill a size class of the allocator each
+	case n <= 48: // with Event's 112 bytes these fill a size class of the allocator each
 		b := new(struct {
 			Event
-			buf [80]byte
+			buf [48]byte
+		})
+		e, raw = &b.Event, b.buf[:n:n]
+	case n <= 96:
+		b := new(struct {
+			Event
+			buf [96]byte
 		})
 		e, raw = &b.Event, b.buf[:n:n]
 	case n <= 144:

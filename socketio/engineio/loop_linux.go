@@ -3,6 +3,7 @@
 package engineio
 
 import (
+	"encoding/binary"
 	"errors"
 	"net"
 	"os"
@@ -316,11 +317,18 @@ func (l *loop) wake(c polled) {
 	l.ring()
 }
 
+// oneMore is the number 1 as an eventfd takes it.
+var oneMore = func() (one [8]byte) {
+	binary.NativeEndian.PutUint64(one[:], 1)
+	return one
+}()
+
 // ring ends the wait of the goroutine; mu is held.
 func (l *loop) ring() {
 	if l.asleep {
 		l.asleep = false
-		unix.Write(l.bell, []byte{7: 1}) //nolint:errcheck // full is rung, too
+		// One more each time: nobody reads the counter, and a full one would be silent.
+		unix.Write(l.bell, oneMore[:]) //nolint:errcheck // it has room for 2^64-2
 	}
 }
 

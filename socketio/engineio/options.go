@@ -77,6 +77,10 @@ type Options struct {
 	// every request of every transport. See RefuseRequest.
 	Middlewares []func(http.Handler) http.Handler
 
+	// ServeAll makes Serve take plain requests of every path the shorter way, not
+	// only those below Path. It is for programs that call Shutdown of this server
+	// before that of the http.Server, which does not know of such requests.
+	ServeAll bool
 	// GoroutineReaders reads every WebSocket on a goroutine of its own. Otherwise,
 	// on Linux, plain TCP connections leave package net after their handshake and
 	// share a few goroutines, which makes an idle one several times smaller; a

@@ -136,7 +136,8 @@ func (c *plainConn) read() {
 // begin makes data a request for Run; false leaves it to net/http.
 func (c *plainConn) begin(data []byte, more bool) bool {
 	head, err := http1.Parse(data)
-	if err != nil || !strings.HasPrefix(head.Path, c.front.srv.o.Path) || c.front.retired.Load() {
+	o := &c.front.srv.o
+	if err != nil || !o.ServeAll && !strings.HasPrefix(head.Path, o.Path) || c.front.retired.Load() {
 		return false
 	}
 	c.held = nil

@@ -12,8 +12,8 @@ import (
 
 // Serve accepts the connections of ln and serves them with hs.Handler, which must
 // lead to this server somewhere (it may stand behind middlewares and a router). It
-// is hs.Serve(ln) with a shorter way for requests below Options.Path: where that
-// is possible, they are read by the event loop that reads WebSockets too, and do
+// is hs.Serve(ln) with a shorter way for requests below Options.Path (for all of
+// them with Options.ServeAll): where that is possible, they are read by the event loop that reads WebSockets too, and do
 // without package net/http. Anything else, and whatever is out of the ordinary,
 // goes to hs as ever. Handlers see no difference.
 //

@@ -98,6 +98,27 @@ func TestRequestsThatComeTogether(t *testing.T) {
 	})
 }
 
+// A loop that waits is woken for every connection that a request has closed: as
+// often as it takes.
+func TestAWaitingLoopIsWokenAnyNumberOfTimes(t *testing.T) {
+	overTCP(t, engineio.Options{}, echo, func(t *testing.T, w *tcp) {
+		for range 8 { // so that no loop ends meanwhile
+			w.line().open()
+		}
+		for range 2000 {
+			l := w.line()
+			l.send(strings.Replace(get("unknown"), "Host: x", "Host: x\r\nConnection: close", 1))
+			if r := l.answer(); r.status != 400 {
+				t.Fatalf("%+v", r)
+			}
+			if !l.ended() {
+				t.Fatal("something follows the last answer")
+			}
+			l.conn.Close()
+		}
+	})
+}
+
 // A thousand requests in the connection before the first answer is read.
 func TestALongPipeline(t *testing.T) {
 	overTCP(t, engineio.Options{MaxControl: -1}, nil, func(t *testing.T, w *tcp) {

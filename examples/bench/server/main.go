@@ -40,7 +40,7 @@ func main() {
 }
 
 func run(ctx context.Context) error {
-	opts := &socketio.Options{Engine: engineio.Options{PingTimeout: 20 * time.Second}}
+	opts := &socketio.Options{Engine: engineio.Options{PingTimeout: 20 * time.Second, ServeAll: true}}
 	if s := os.Getenv("PING_INTERVAL"); s != "" {
 		ms, err := strconv.Atoi(s)
 		if err != nil {
@@ -131,15 +131,15 @@ func routes(srv *socketio.Server) http.Handler {
 		answer(w, "ok")
 	})
 	mux.HandleFunc("GET /bench/broadcast", func(w http.ResponseWriter, r *http.Request) {
-		n, _ := strconv.Atoi(r.FormValue("n"))
-		room := srv.To(r.FormValue("room"))
+		n, _ := strconv.Atoi(r.URL.Query().Get("n"))
+		room := srv.To(r.URL.Query().Get("room"))
 		for i := range n {
 			_ = room.Emit("msg", padded{i, pad})
 		}
 		answer(w, "ok")
 	})
 	mux.HandleFunc("POST /bench/callback", func(w http.ResponseWriter, r *http.Request) {
-		t := r.FormValue("ticket")
+		t := r.URL.Query().Get("ticket")
 		login := srv.Of("/login").In(t)
 		_ = login.Emit("token", map[string]string{"token": "tok-" + t})
 		_ = login.DisconnectSockets(r.Context(), true)

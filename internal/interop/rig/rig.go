@@ -150,6 +150,14 @@ func (p *Process) Wait(limit time.Duration) error {
 func (p *Process) Stop(limit time.Duration) error {
 	_ = p.Process.Signal(syscall.SIGTERM)
 	err := p.Wait(limit)
+	if err != nil {
+		select {
+		case <-p.done:
+		default: // a Go program tells what it does
+			_ = p.Process.Signal(syscall.SIGQUIT)
+			_ = p.Wait(time.Second)
+		}
+	}
 	select {
 	case <-p.done:
 	default:
