@@ -46,29 +46,33 @@ func TestAnnouncedLengthIsCheckedBeforeAnythingIsAllocated(t *testing.T) {
 	} {
 		for _, op := range []ws.Opcode{ws.Text, ws.Continuation} {
 			for _, step := range []int{1, 100} {
-				e := newEcho(nil, nil)
-				var stream []byte
+				var head []byte
 				limit := c.n
 				if op == ws.Continuation {
-					stream = part(ws.Binary, "ten bytes.").append(nil)
+					head = part(ws.Binary, "ten bytes.").append(nil)
 					if c.n <= 1e6+1 {
 						limit -= 10
 					}
 				}
-				e.feed(stream)
-				stream = announce(op, limit)
-				n := allocated(func() {
-					for p := range slices.Chunk(stream, step) {
-						e.feed(p)
+				stream := announce(op, limit)
+				measure := func() uint64 {
+					e := newEcho(nil, nil)
+					defer e.r.Release()
+					e.feed(head)
+					n := allocated(func() {
+						for p := range slices.Chunk(stream, step) {
+							e.feed(p)
+						}
+					})
+					if !errors.Is(e.err, c.want) {
+						t.Errorf("%s, opcode %d: err = %v, want %v", name, op, e.err, c.want)
 					}
-				})
-				if !errors.Is(e.err, c.want) {
-					t.Errorf("%s, opcode %d: err = %v, want %v", name, op, e.err, c.want)
+					return n
 				}
-				if n > 4096 {
+				// The least of three: what others in the process allocate counts as well.
+				if n := min(measure(), measure(), measure()); n > 4096 {
 					t.Errorf("%s: %d bytes allocated for a header", name, n)
 				}
-				e.r.Release()
 			}
 		}
 	}
