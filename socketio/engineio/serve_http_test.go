@@ -360,3 +360,60 @@ func TestTwoListeners(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Requests of other paths come the shorter way with ServeAll only; Shutdown then
+// waits for them as for the engine's own.
+func TestServeAll(t *testing.T) {
+	if !engineio.HasLoops {
+		t.Skip("there is no shorter way here")
+	}
+	for _, all := range []bool{false, true} {
+		begun, release := make(chan struct{}), make(chan struct{})
+		w := serveTCP(t, engineio.Options{ServeAll: all}, func(w *served) {
+			w.hs.Handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/slow" {
+					close(begun)
+					<-release
+				}
+				io.WriteString(rw, r.URL.Path)
+			})
+		})
+		l := w.line()
+		const quick = "POST /quick HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi"
+		for range 3 {
+			l.send(quick)
+			if r := l.answer(); r.body != "/quick" {
+				t.Fatalf("%+v", r)
+			}
+		}
+		if n := w.shorter(); n != 0 != all {
+			t.Errorf("ServeAll %v: %d of 3 came the shorter way", all, n)
+		}
+		if all {
+			l.send("GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+			<-begun
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				w.shutdown()
+			}()
+			select {
+			case <-ended:
+				t.Error("Shutdown did not wait for the request")
+			case <-time.After(50 * time.Millisecond):
+			}
+			close(release)
+			if r := l.answer(); r.body != "/slow" {
+				t.Errorf("%+v", r)
+			}
+			<-ended
+			l.send(quick) // from here on net/http answers
+			if r := l.answer(); r.body != "/quick" {
+				t.Errorf("after Shutdown: %+v", r)
+			}
+			if n := w.shorter(); n != 4 {
+				t.Errorf("%d came the shorter way", n)
+			}
+		}
+	}
+}
