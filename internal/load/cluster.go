@@ -32,8 +32,11 @@ func relay(ctx context.Context, l Load, targets []*Target, pairs, window int, ti
 	if err != nil {
 		return nil, err
 	}
+	// Rooms of its own: what the clients of an earlier run have sent may still be on
+	// its way.
+	room := func(i int) string { return fmt.Sprintf("pair-%d-of-%d", i, pairs) }
 	to, err := dialAll(ctx, targets[1].Addr, pairs, func(i int, c *wsConn) error {
-		if err := c.send(fmt.Sprintf(`420["join","pair-%d"]`, i)); err != nil {
+		if err := c.send(fmt.Sprintf(`420["join",%q]`, room(i))); err != nil {
 			return err
 		}
 		return c.expect(`430[]`)
@@ -47,7 +50,7 @@ func relay(ctx context.Context, l Load, targets []*Target, pairs, window int, ti
 		a, b := from[i], to[i]
 		var want []string
 		for n := range window {
-			a.text(fmt.Sprintf(`42["relay","pair-%d",{"text":"hello","n":%d}]`, i, n))
+			a.text(fmt.Sprintf(`42["relay",%q,{"text":"hello","n":%d}]`, room(i), n))
 			want = append(want, fmt.Sprintf(`42["msg",{"text":"hello","n":%d}]`, n))
 		}
 		out := a.out

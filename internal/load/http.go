@@ -116,9 +116,7 @@ func readHead(r *bufio.Reader) (head answerHead, err error) {
 			if len(line) < 12 || !bytes.HasPrefix(line, []byte("HTTP/1.1 ")) {
 				return head, fmt.Errorf("load: answer begins with %.80q", line)
 			}
-			if head.status = "200"; string(line[9:12]) != head.status {
-				head.status = string(line[9:12])
-			}
+			head.status = string(line[9:12])
 			continue
 		case len(line) == 0:
 			return head, nil

@@ -52,7 +52,10 @@ func (m *expiring[V]) extend(key string, gone time.Time) {
 // live lists keys, at most so many, in no order.
 func (m *expiring[V]) live(now time.Time, most int) (keys []string) {
 	for key, e := range m.entries {
-		if now.Before(e.gone) && len(keys) < most {
+		if len(keys) == most {
+			break
+		}
+		if now.Before(e.gone) {
 			keys = append(keys, key)
 		}
 	}

@@ -38,8 +38,8 @@
 // around net/http on Linux: the connections wait in the event loop that reads the
 // WebSockets too, without a goroutine or a buffer of their own; a request is one
 // read and its answer one write. Everything else on these connections (other
-// paths, HTTP/1.0, chunked bodies, what is incomplete or odd) is handed to the
-// http.Server, and handlers see no difference.
+// paths unless Options.ServeAll, HTTP/1.0, chunked bodies, what is incomplete or
+// odd) is handed to the http.Server, and handlers see no difference.
 //
 // # Goroutines
 //
@@ -49,11 +49,11 @@
 // while it has connections. Any other (TLS, other systems, or
 // Options.GoroutineReaders) has one goroutine that reads it and, only while the
 // peer is slow, another one that writes. Receive runs on the goroutine that reads,
-// which is why it must not block. A poll is the goroutine of its request, behind
-// Serve one of a pool's that are used again.
+// which is why it must not block. A poll is the goroutine of its request.
 // A few timers serve the heartbeats of all sessions. A session's Closed runs on a
 // goroutine of its own, and all sessions of a server share one that writes what
-// SendSoon queued, while there is any.
+// SendSoon queued, while there is any. These two, and the requests behind Serve, get
+// theirs from a pool, whose idle ones end within two seconds.
 // [Server.Shutdown] waits for all of them, except the requests that belong to
 // net/http.
 package engineio

@@ -242,9 +242,6 @@ func isHost(s string) bool {
 	return s != ""
 }
 
-// Upgrade reports whether the request asks for another protocol.
-func (h *Head) Upgrade() bool { return h.header["Upgrade"] != nil }
-
 // Request returns the request for a handler. Its body may be read until the
 // handler returns.
 func (h *Head) Request(ctx context.Context, remoteAddr string) *http.Request {
