@@ -287,6 +287,7 @@ func TestSlowPeers(t *testing.T) {
 	inWorld(t, engineio.Options{}, nil, func(w *world) {
 		s := w.websocket("EIO=4&transport=websocket", nil)
 		s.recv()
+		synctest.Wait() // the open packet has left also in the books of its writer
 		big := strings.Repeat("x", 3<<20)
 		w.last().s.Send(text(big))
 		s.expect(t, "4"+big)
