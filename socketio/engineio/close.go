@@ -83,7 +83,7 @@ func (s *Session) endLocked(reason Reason, description error) {
 	}
 	s.unpauseLocked()
 	if s.up != nil {
-		s.up.abortLocked()
+		s.up.sessionEndedLocked(reason)
 	}
 	if s.poll != nil {
 		s.poll.shut(reason)

@@ -31,10 +31,25 @@ func (u *upgrade) stopLocked() {
 	u.s.up = nil
 }
 
-// abortLocked ends the upgrade because the session ends.
+// abortLocked ends the upgrade, and with it the WebSocket.
 func (u *upgrade) abortLocked() {
 	u.stopLocked()
 	u.stream.shut(ReasonForcedClose, nil)
+}
+
+// sessionEndedLocked ends the upgrade together with its session, which is closed.
+// A client that was told of the WebSocket stops polling and looks at nothing but
+// its POST until it may say that it upgrades: seeing the WebSocket close before
+// that, it would wait for a ping timeout. So, unless it asked for the end or a GET
+// tells it, the WebSocket stays for the upgrade packet and is closed then.
+func (u *upgrade) sessionEndedLocked(reason Reason) {
+	p := u.s.poll
+	if u.noop == nil || reason == ReasonTransportClose || p.get != nil && p.queue.empty() {
+		u.abortLocked()
+		return
+	}
+	u.noop.Stop()
+	u.timeout.Reset(lingerTime)
 }
 
 // beginUpgrade attaches a probing stream; nil when the session cannot be upgraded.
@@ -92,7 +107,7 @@ func (u *upgrade) tick() {
 	s := u.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.up != u {
+	if s.up != u || s.state.Load() == stateClosed {
 		return
 	}
 	if p := s.poll; p.get != nil && p.queue.empty() {
@@ -107,6 +122,11 @@ func (s *Session) completeUpgrade(st *stream) bool {
 	s.mu.Lock()
 	u := s.up
 	if u == nil || u.stream != st || st.over {
+		s.mu.Unlock()
+		return false
+	}
+	if s.state.Load() == stateClosed {
+		u.abortLocked()
 		s.mu.Unlock()
 		return false
 	}

@@ -30,8 +30,11 @@ function connect(url, extra = {}) {
   return s;
 }
 
+let waiting = ""; // what the running check waits for, for the message of its timeout
+
 // once waits for an event and returns its arguments.
 function once(emitter, event) {
+  waiting = event;
   return new Promise((resolve) => emitter.once(event, (...args) => resolve(args)));
 }
 
@@ -41,6 +44,7 @@ async function connected(s) {
 }
 
 function ack(s, event, ...args) {
+  waiting = `the answer to ${event}`;
   return new Promise((resolve) => s.emit(event, ...args, (...answer) => resolve(answer)));
 }
 
@@ -242,7 +246,7 @@ const checks = {
 
 function limit(promise, ms) {
   let timer;
-  const late = new Promise((_, reject) => { timer = setTimeout(() => reject(new Error("timeout")), ms); });
+  const late = new Promise((_, reject) => { timer = setTimeout(() => reject(new Error(`timeout, waiting for ${waiting}`)), ms); });
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
 
