@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"context"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -89,6 +90,30 @@ func TestLoadNoticesConnectionsThatEndByThemselves(t *testing.T) {
 }
 
 // The toy never asks for a number: where one is due, every token is one too many.
+// The person answers in the chat for so long that the gateway stops waiting for the
+// acknowledgement, counts the token as delivered, and leaves.
+func TestATokenThatArrivedBeforeTheEndCounts(t *testing.T) {
+	t.Parallel()
+	g := newToy(t, honest)
+	b := &tab{gateway: g.server.URL, dialer: newDialer(nil, "/socket.io/")}
+	if err := b.begin(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer b.close()
+	b.confirm = func(context.Context, string) {
+		g.tabs[0].emit(`42/login,1["token","e30.eyJqdGkiOiJ0MSJ9.x"]`)
+		g.tabs[0].emit("41/login,")
+		<-b.client.done
+	}
+	g.tabs[0].emit(`42/login,["state",{"state":"claimed","number":"47"}]`)
+	if c, err := b.awaitToken(t.Context(), false); err != nil || c.ID != "t1" || b.reconnects > 0 {
+		t.Errorf("%+v, %v after %d reconnects", c, err, b.reconnects)
+	}
+	if !b.client.left() {
+		t.Error("the end went unseen")
+	}
+}
+
 func TestLoadMissesTheConfirmation(t *testing.T) {
 	t.Parallel()
 	g := newToy(t, honest)

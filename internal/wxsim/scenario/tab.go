@@ -182,7 +182,7 @@ func (t *tab) close() {
 // errNoToken is a wait for a token that ended without one.
 var errNoToken = errors.New("scenario: no token came")
 
-// awaitToken listens until a token (or code) frame arrives and is acknowledged,
+// awaitToken listens until a token (or code) frame arrives, and acknowledges it,
 // coming back when the connection is lost. loseAck loses the connection instead
 // of the first acknowledgement, as a browser that dies at that moment.
 func (t *tab) awaitToken(ctx context.Context, loseAck bool) (claims, error) {
@@ -204,13 +204,14 @@ func (t *tab) awaitToken(ctx context.Context, loseAck bool) (claims, error) {
 				}
 				continue
 			}
-			if err := t.client.acknowledge(ctx, m); err != nil && !errors.Is(err, context.DeadlineExceeded) {
-				continue // lost at that moment: it will be sent again
-			}
+			// What has arrived has arrived: a gateway that had no acknowledgement
+			// for a while, because the person was busy in the chat, is right to
+			// count it as delivered and to leave.
+			unsaid := t.client.acknowledge(ctx, m)
 			c, err := t.receive(ctx, m)
-			if errors.Is(err, errUsed) && t.reconnects > 0 && !overtaken {
-				// The login was claimed while this tab resumed: resume sends a
-				// fresh code, which kills this one and is on its way.
+			if errors.Is(err, errUsed) && (t.reconnects > 0 || unsaid != nil) && !overtaken {
+				// The login was claimed while this tab resumed, or is about to:
+				// resume sends a fresh code, which kills this one.
 				overtaken = true
 				continue
 			}
