@@ -232,10 +232,14 @@ func (st *stream) feed(p []byte) (int, error) {
 	return n, err
 }
 
-func (st *stream) deliver(p []byte) (n int, err error) {
-	n, err = len(p), errOver //nolint:wastedassign // what is returned if the handler panics
-	defer st.s.guard()
-	return st.reader.Feed(p, st)
+// deliver feeds the handler. Nothing is read any more when it panics.
+func (st *stream) deliver(p []byte) (int, error) {
+	n, err := len(p), errOver
+	func() {
+		defer st.s.guard()
+		n, err = st.reader.Feed(p, st)
+	}()
+	return n, err
 }
 
 // Message implements ws.Handler.
