@@ -204,14 +204,13 @@ func (t *tab) awaitToken(ctx context.Context, loseAck bool) (claims, error) {
 				}
 				continue
 			}
-			// What has arrived has arrived: a gateway that had no acknowledgement
-			// for a while, because the person was busy in the chat, is right to
-			// count it as delivered and to leave.
-			unsaid := t.client.acknowledge(ctx, m)
+			if err := t.client.acknowledge(ctx, m); err != nil && !errors.Is(err, context.DeadlineExceeded) && !t.left(ctx) {
+				continue // lost at that moment: it will be sent again
+			}
 			c, err := t.receive(ctx, m)
-			if errors.Is(err, errUsed) && (t.reconnects > 0 || unsaid != nil) && !overtaken {
-				// The login was claimed while this tab resumed, or is about to:
-				// resume sends a fresh code, which kills this one.
+			if errors.Is(err, errUsed) && t.reconnects > 0 && !overtaken {
+				// The login was claimed while this tab resumed: resume sends a
+				// fresh code, which kills this one and is on its way.
 				overtaken = true
 				continue
 			}
@@ -219,6 +218,18 @@ func (t *tab) awaitToken(ctx context.Context, loseAck bool) (claims, error) {
 		case t.over():
 			return claims{}, fmt.Errorf("%w: the ticket is %s", errNoToken, t.state)
 		}
+	}
+}
+
+// left tells whether a connection that takes nothing any more was ended by the
+// gateway, in good order. It had no acknowledgement for a while then, because the
+// person was busy in the chat, and is right to count what it sent as delivered.
+func (t *tab) left(ctx context.Context) bool {
+	select {
+	case <-t.client.done:
+		return t.client.left()
+	case <-ctx.Done():
+		return false
 	}
 }
 
