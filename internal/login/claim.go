@@ -58,13 +58,30 @@ func (s *Service) claim(ctx context.Context, c Claim) (Ticket, Outcome, error) {
 	if c.Risk && !c.Confirm && outcome == OutcomeClaimed && t.State == Claimed {
 		t = s.weigh(ctx, t, c.OpenID)
 	}
+	news := t.Moved
+	if t.State == Claimed && !t.Asked && (outcome == OutcomeClaimed || outcome == OutcomeSame) {
+		if t, err = s.ask(ctx, t, c.OpenID); err != nil {
+			return Ticket{}, "", err
+		}
+		news = true
+	}
 	s.countMove(t)
 	// A repeated push also notifies while the result is pending: the replica that
 	// made the claim may have died before it could (race 7, F14).
-	if t.Moved || outcome == OutcomeSame && !t.Delivered && t.Pending() {
+	if news || outcome == OutcomeSame && !t.Delivered && t.Pending() {
 		s.notify(ctx, t)
 	}
 	return t, outcome, nil
+}
+
+// ask makes the page of a ticket that was just claimed ask for the confirmation.
+func (s *Service) ask(ctx context.Context, t Ticket, openID string) (Ticket, error) {
+	asked, err := s.o.Store.Ask(ctx, t.ID, openID)
+	if errors.Is(err, ErrUnauthorized) {
+		return t, nil // it moved on meanwhile
+	}
+	asked.Moved = t.Moved
+	return asked, err
 }
 
 // spoolRetry is how often Run looks at a spool that holds claims: a login is at

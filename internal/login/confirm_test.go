@@ -1,6 +1,7 @@
 package login_test
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"testing"
@@ -36,6 +37,51 @@ func TestConfirmWithTheRightNumber(t *testing.T) {
 		}
 		if n := r.ledger.notifications(); len(n) != 2 || n[0].State != login.Claimed || n[1].State != login.Done {
 			t.Errorf("notified %+v", n)
+		}
+	})
+}
+
+// asking is a store that is watched at the moment a page is told to ask.
+type asking struct {
+	login.Store
+	err     error // what the store says, if not what is asked for
+	lastErr error // whether the person's answer would have been understood
+}
+
+func (a *asking) Ask(ctx context.Context, id, openID string) (login.Ticket, error) {
+	if a.err != nil {
+		return login.Ticket{}, a.err
+	}
+	_, a.lastErr = a.Last(ctx, "wx-main", openID)
+	return a.Store.Ask(ctx, id, openID)
+}
+
+// An answer that comes at once, from another replica, is understood: the number
+// stands on the page only when the way from the person to the ticket does.
+func TestTheNumberIsShownOnceItsAnswerIsUnderstood(t *testing.T) {
+	eachStore(t, func(t *testing.T, s *fixture) {
+		watched := &asking{Store: s.Store, err: errAway}
+		r := newRig(t, s, func(o *login.ServiceOptions) { o.Store = watched })
+		a := r.start(t, login.StartRequest{})
+		if _, _, err := r.Claim(t.Context(), confirmed(scan(a.Ticket, "ana"))); !errors.Is(err, login.ErrStoreUnavailable) {
+			t.Fatalf("a claim that could not ask: %v", err) // so WeChat repeats it
+		}
+		if page := r.now(t, a.Ticket.ID); page.State != login.Claimed || page.Visible() != login.Waiting {
+			t.Errorf("half claimed, the page shows %s", page.Visible())
+		}
+		if n := r.ledger.notifications(); len(n) > 0 {
+			t.Errorf("notified of half a claim: %+v", n)
+		}
+		watched.err, watched.lastErr = nil, errors.New("not asked")
+		got := r.mustClaim(t, confirmed(scan(a.Ticket, "ana")), login.OutcomeSame)
+		if got.Visible() != login.Claimed || watched.lastErr != nil {
+			t.Errorf("the page shows %s; the person's ticket: %v", got.Visible(), watched.lastErr)
+		}
+		if n := r.ledger.notifications(); len(n) != 1 || n[0].Visible() != login.Claimed {
+			t.Errorf("notified %+v", n)
+		}
+		if _, o, err := r.Confirm(t.Context(), "wx-main", "ana", got.Number); err != nil || o != login.OutcomeClaimed {
+			t.Errorf("confirmed: %s, %v", o, err)
 		}
 	})
 }

@@ -176,6 +176,19 @@ func (r *memoryTicket) claim(now, arrived time.Time, c Claim) (o Outcome, moved 
 	return OutcomeTaken, false
 }
 
+// Ask implements Store.
+func (m *Memory) Ask(_ context.Context, id, openID string) (Ticket, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := time.Now()
+	r, ok := m.tickets.get(now, id)
+	if !ok || r.State != Claimed || r.OpenID != openID {
+		return Ticket{}, ErrUnauthorized
+	}
+	r.Asked = true
+	return r.answer(now, false), nil
+}
+
 // Confirm implements Store.
 func (m *Memory) Confirm(_ context.Context, id, openID string, ok bool) (Ticket, Outcome, error) {
 	m.mu.Lock()

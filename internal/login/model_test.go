@@ -21,12 +21,16 @@ type model struct {
 	openID, socket string
 	secret         string
 	delivered      bool
+	asked          bool
 	jti            string // as the store told it when the claim won
 }
 
 func (m *model) visible(now time.Duration) login.State {
 	if (m.state == login.Waiting || m.state == login.Claimed) && now >= m.exp {
 		return login.Expired
+	}
+	if m.state == login.Claimed && !m.asked {
+		return login.Waiting
 	}
 	return m.state
 }
@@ -143,6 +147,16 @@ func checkModel(t *rapid.T, ctx context.Context, store login.Store, advance func
 			fatal(err)
 			if o != login.OutcomeForeign {
 				t.Fatalf("foreign claim: %s", o)
+			}
+		},
+		"ask": func(t *rapid.T) {
+			who := person.Draw(t, "who")
+			_, err := store.Ask(ctx, id, who)
+			switch fits := m.state == login.Claimed && m.openID == who; {
+			case fits && err == nil:
+				m.asked = true
+			case fits || !errors.Is(err, login.ErrUnauthorized):
+				t.Fatalf("ask %s: %v", who, err)
 			}
 		},
 		"confirm": func(t *rapid.T) {

@@ -158,6 +158,13 @@ func (r *Redis) Claim(ctx context.Context, c Claim) (Ticket, Outcome, error) {
 	return t, outcome, nil
 }
 
+// Ask implements Store.
+func (r *Redis) Ask(ctx context.Context, id, openID string) (Ticket, error) {
+	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
+	defer cancel()
+	return r.one(ctx, stepAsk, id, openID)
+}
+
 // Confirm implements Store.
 func (r *Redis) Confirm(ctx context.Context, id, openID string, ok bool) (Ticket, Outcome, error) {
 	ctx, cancel := context.WithTimeout(ctx, redisTimeout)

@@ -19,6 +19,7 @@ var (
 	stepResume    = script(resumeLua)
 	stepUnbind    = script(unbindLua)
 	stepClaim     = script(claimLua)
+	stepAsk       = script(askLua)
 	stepConfirm   = script(confirmLua)
 	stepUnionID   = script(unionIDLua)
 	stepDelivered = script(deliveredLua)
@@ -49,6 +50,8 @@ var (
 	unbindLua string
 	//go:embed lua/claim.lua
 	claimLua string
+	//go:embed lua/ask.lua
+	askLua string
 	//go:embed lua/confirm.lua
 	confirmLua string
 	//go:embed lua/unionid.lua
@@ -160,7 +163,7 @@ func (a stepAnswer) ticket(id string) (Ticket, error) {
 		OpenID: f["oid"], UnionID: f["uid"], Unioned: f["uset"] == "1", JTI: f["jti"], IssuedAt: timeOf(f["iat"]),
 		CreatedAt: timeOf(f["cre"]), ExpiresAt: timeOf(f["exp"]),
 		Delivered: f["del"] == "1", Number: f["num"], Reason: f["why"],
-		Browser: f["br"], Agent: f["ag"], Network: f["net"], Risk: f["risk"] == "1",
+		Browser: f["br"], Agent: f["ag"], Network: f["net"], Risk: f["risk"] == "1", Asked: f["ask"] == "1",
 		Exchanged: f["xat"] != "", Revoked: f["rev"] == "1", Now: a.now, Moved: a.moved,
 	}, nil
 }

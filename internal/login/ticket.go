@@ -57,6 +57,7 @@ type Ticket struct {
 	Agent      string // that browser's kind, as people read it
 	Network    string // the network it is in, no single address
 	Risk       bool   // claimed under the rule of Claim.Risk
+	Asked      bool   // claimed, and the person's answer would be understood: see Store.Ask
 	Reason     string // why a terminal state was reached, for metrics
 
 	Exchanged bool      // its one-time code was spent
@@ -66,10 +67,14 @@ type Ticket struct {
 }
 
 // Visible is the state a page is shown: a waiting ticket past its end reads
-// expired, although a claim within the grace still succeeds (LOGIN.md §2).
+// expired, although a claim within the grace still succeeds (LOGIN.md §2), and a
+// claimed one reads waiting until the person may answer.
 func (t Ticket) Visible() State {
-	if !t.State.Terminal() && !t.Now.Before(t.ExpiresAt) {
+	switch {
+	case !t.State.Terminal() && !t.Now.Before(t.ExpiresAt):
 		return Expired
+	case t.State == Claimed && !t.Asked:
+		return Waiting
 	}
 	return t.State
 }
@@ -134,6 +139,10 @@ type Store interface {
 	// Unbind forgets socketID if it is still the bound one. The ticket lives on.
 	Unbind(ctx context.Context, id, socketID string) error
 	Claim(ctx context.Context, c Claim) (Ticket, Outcome, error)
+	// Ask makes a claimed ticket show that it waits for the person's answer. It is for
+	// the time after Claim has returned: only then does Last lead to the ticket.
+	// ErrUnauthorized in any other state, and for another person. Idempotent.
+	Ask(ctx context.Context, id, openID string) (Ticket, error)
 	// Confirm turns claimed into done (ok) or denied, when openID fits.
 	Confirm(ctx context.Context, id, openID string, ok bool) (Ticket, Outcome, error)
 	// SetUnionID keeps the unionid of a done ticket's person, "" for none. The first
