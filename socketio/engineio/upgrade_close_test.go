@@ -9,15 +9,22 @@ import (
 	"posthouse/socketio/engineio"
 )
 
+// probed opens a session and brings its upgrade to the point where the client
+// pauses its polling.
+func (w *world) probed(t *testing.T) (sid string, s *socket) {
+	sid = w.open("EIO=4&transport=polling")
+	s = w.websocket("EIO=4&transport=websocket&sid="+sid, nil)
+	s.send("2probe")
+	s.expect(t, "3probe")
+	return sid, s
+}
+
 // TestCloseDuringUpgrade closes a session whose queue waits for a GET that never
 // comes, because the client has begun to upgrade: the WebSocket carries the rest.
 func TestCloseDuringUpgrade(t *testing.T) {
 	for _, queued := range [][]string{nil, {"a", "b", "c"}} {
 		inWorld(t, engineio.Options{}, nil, func(w *world) {
-			sid := w.open("EIO=4&transport=polling")
-			s := w.websocket("EIO=4&transport=websocket&sid="+sid, nil)
-			s.send("2probe")
-			s.expect(t, "3probe")
+			_, s := w.probed(t)
 			for _, m := range queued {
 				if err := w.last().s.SendMessages(engineio.Message{Data: []byte(m)}); err != nil {
 					t.Error(err)
@@ -60,10 +67,7 @@ func TestEndDuringUpgrade(t *testing.T) {
 	for name, end := range ends {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, engineio.Options{}, nil, func(w *world) {
-				sid := w.open("EIO=4&transport=polling")
-				s := w.websocket("EIO=4&transport=websocket&sid="+sid, nil)
-				s.send("2probe")
-				s.expect(t, "3probe")
+				_, s := w.probed(t)
 				end(w, w.last().s)
 				synctest.Wait()
 				select {
@@ -101,10 +105,7 @@ func TestEndDuringUpgradeThatGoesNoFurther(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, engineio.Options{}, nil, func(w *world) {
-				sid := w.open("EIO=4&transport=polling")
-				s := w.websocket("EIO=4&transport=websocket&sid="+sid, nil)
-				s.send("2probe")
-				s.expect(t, "3probe")
+				sid, s := w.probed(t)
 				begin := time.Now()
 				c.end(w, sid)
 				if e := s.recv(); e.close != 1005 {
