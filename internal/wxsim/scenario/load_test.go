@@ -89,7 +89,6 @@ func TestLoadNoticesConnectionsThatEndByThemselves(t *testing.T) {
 	}
 }
 
-// The toy never asks for a number: where one is due, every token is one too many.
 // The person answers in the chat for so long that the gateway stops waiting for the
 // acknowledgement, counts the token as delivered, and leaves.
 func TestATokenThatArrivedBeforeTheEndCounts(t *testing.T) {
@@ -114,6 +113,7 @@ func TestATokenThatArrivedBeforeTheEndCounts(t *testing.T) {
 	}
 }
 
+// The toy never asks for a number: where one is due, every token is one too many.
 func TestLoadMissesTheConfirmation(t *testing.T) {
 	t.Parallel()
 	g := newToy(t, honest)
