@@ -1,11 +1,13 @@
 package login
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"time"
 
@@ -19,6 +21,11 @@ const redisTimeout = 2 * time.Second
 type RedisOptions struct {
 	// Prefix begins every key. Default "posthouse:login:".
 	Prefix string
+	// Accounts are the names a ticket may be for; a ticket of another one counts as
+	// damaged. Empty accepts every name.
+	Accounts []string
+	Counter  Counter      // counts what is damaged; nil: nothing is counted
+	Logger   *slog.Logger // nil: nothing is logged
 }
 
 // Redis keeps tickets in Redis 5 or later, a single server, Sentinel or a cluster,
@@ -35,11 +42,15 @@ type RedisOptions struct {
 //	<prefix>revoked     sorted set: tokens that were taken back, by when they end
 //
 // Every key expires by itself. Every operation ends within 2 s, and what the
-// server says wrong is wrapped in ErrStoreUnavailable. Safe for concurrent use.
+// server says wrong is wrapped in ErrStoreUnavailable. Other programs may write the
+// same Redis: what is read is checked like what comes from a network, and a ticket
+// that no replica wrote is answered with ErrDamaged. Safe for concurrent use.
 type Redis struct {
-	rdb    redis.UniversalClient
-	prefix string
-	skew   time.Duration // added to the server's clock by tests
+	rdb      redis.UniversalClient
+	prefix   string
+	accounts map[string]bool // those known; empty: every name is
+	damage   *damageLog
+	skew     time.Duration // added to the server's clock by tests
 }
 
 var _ Store = (*Redis)(nil)
@@ -58,11 +69,20 @@ func NewRedis(rdb redis.UniversalClient, o *RedisOptions) (*Redis, error) {
 	if !honours {
 		return nil, errors.New("login: the redis client needs ContextTimeoutEnabled")
 	}
-	r := &Redis{rdb: rdb, prefix: "posthouse:login:"}
-	if o != nil && o.Prefix != "" {
-		r.prefix = o.Prefix
+	if o == nil {
+		o = &RedisOptions{}
 	}
-	return r, nil
+	counter, log := o.Counter, o.Logger
+	if counter == nil {
+		counter = silent{}
+	}
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &Redis{
+		rdb: rdb, prefix: cmp.Or(o.Prefix, "posthouse:login:"),
+		accounts: setOf(o.Accounts...), damage: newDamageLog(counter, log),
+	}, nil
 }
 
 // Create implements Store.
@@ -87,7 +107,7 @@ func (r *Redis) Create(ctx context.Context, t Ticket, ttl time.Duration) (Ticket
 	if a.outcome == "exists" {
 		return Ticket{}, ErrExists
 	}
-	return a.ticket(t.ID)
+	return r.ticket(t.ID, a)
 }
 
 // Resume implements Store.
@@ -127,35 +147,59 @@ func (r *Redis) Claim(ctx context.Context, c Claim) (Ticket, Outcome, error) {
 			a, err = run()
 		}
 	}
+	if errors.Is(err, ErrDamaged) {
+		return Ticket{}, OutcomeUnknown, nil
+	}
 	if err != nil {
 		return Ticket{}, "", err
 	}
-	t, err := a.ticket(id)
+	t, outcome, err := r.judged(id, a)
 	if err != nil {
 		return Ticket{Now: a.now}, OutcomeUnknown, nil
 	}
-	outcome := Outcome(a.outcome)
 	if outcome == OutcomeClaimed || outcome == OutcomeSame {
-		// The ticket may live longer now, and so must the ways that lead to it. When
-		// this fails the claim is told to have failed; repeating it changes nothing.
-		err = r.try(ctx, func() error {
-			pipe := r.rdb.Pipeline()
-			pipe.Set(ctx, r.personKey(c.AppID, c.OpenID), id, a.left())
-			key, ends := r.tokensKey(c.AppID, c.OpenID), t.tokenEnds(a.now, c.Life)
-			pipe.ZAddNX(ctx, key, redis.Z{Score: float64(ends.UnixMilli()), Member: t.JTI + " " + t.ID})
-			pipe.ZRemRangeByRank(ctx, key, 0, -maxTokens-1)
-			pipe.PExpire(ctx, key, ends.Sub(a.now))
-			if t.WeChat != "" {
-				pipe.Set(ctx, r.wechatKey(t.WeChat), id, a.left())
+		err = r.index(ctx, c, t, a)
+		if errors.Is(err, ErrDamaged) { // a key of another type leads nowhere
+			err = r.dropWays(ctx, c.AppID, c.OpenID)
+			if err == nil {
+				err = r.index(ctx, c, t, a)
 			}
-			_, err := pipe.Exec(ctx)
-			return err
-		})
+		}
 	}
 	if err != nil {
 		return Ticket{}, "", err
 	}
 	return t, outcome, nil
+}
+
+// index makes the ways that lead to a claimed ticket, or lets them live as long as it
+// may live now. When this fails the claim is told to have failed; repeating it
+// changes nothing.
+func (r *Redis) index(ctx context.Context, c Claim, t Ticket, a stepAnswer) error {
+	return r.try(ctx, func() error {
+		pipe := r.rdb.Pipeline()
+		pipe.Set(ctx, r.personKey(c.AppID, c.OpenID), t.ID, a.left())
+		key, ends := r.tokensKey(c.AppID, c.OpenID), t.tokenEnds(a.now, c.Life)
+		pipe.ZAddNX(ctx, key, redis.Z{Score: float64(ends.UnixMilli()), Member: t.JTI + " " + t.ID})
+		pipe.ZRemRangeByRank(ctx, key, 0, -maxTokens-1)
+		pipe.PExpire(ctx, key, ends.Sub(a.now))
+		if t.WeChat != "" {
+			pipe.Set(ctx, r.wechatKey(t.WeChat), t.ID, a.left())
+		}
+		_, err := pipe.Exec(ctx)
+		return err
+	})
+}
+
+// dropWays forgets what leads to a person's tickets and tokens.
+func (r *Redis) dropWays(ctx context.Context, appID, openID string) error {
+	return r.try(ctx, func() error {
+		pipe := r.rdb.Pipeline()
+		pipe.Del(ctx, r.personKey(appID, openID))
+		pipe.Del(ctx, r.tokensKey(appID, openID))
+		_, err := pipe.Exec(ctx)
+		return err
+	})
 }
 
 // Ask implements Store.
@@ -170,14 +214,17 @@ func (r *Redis) Confirm(ctx context.Context, id, openID string, ok bool) (Ticket
 	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
 	defer cancel()
 	a, err := r.step(ctx, stepConfirm, r.ticketKey(id), openID, flag(ok))
+	if errors.Is(err, ErrDamaged) {
+		return Ticket{}, OutcomeUnknown, nil
+	}
 	if err != nil {
 		return Ticket{}, "", err
 	}
-	t, err := a.ticket(id)
+	t, outcome, err := r.judged(id, a)
 	if err != nil {
-		t = Ticket{Now: a.now}
+		return Ticket{Now: a.now}, OutcomeUnknown, nil
 	}
-	return t, Outcome(a.outcome), nil
+	return t, outcome, nil
 }
 
 // SetUnionID implements Store.
@@ -232,7 +279,7 @@ func (r *Redis) one(ctx context.Context, s *redis.Script, id string, args ...any
 	if a.outcome == "unknown" {
 		return Ticket{}, ErrUnauthorized
 	}
-	return a.ticket(id)
+	return r.ticket(id, a)
 }
 
 // lookup follows an index; ErrUnauthorized when it leads nowhere.
@@ -241,8 +288,11 @@ func (r *Redis) lookup(ctx context.Context, key string) (id string, err error) {
 		id, err = r.rdb.Get(ctx, key).Result()
 		return err
 	})
-	if errors.Is(err, redis.Nil) {
+	switch {
+	case errors.Is(err, redis.Nil):
 		return "", ErrUnauthorized
+	case err == nil && (id == "" || !isName(id, maxIDLength)):
+		return "", r.damage.report("index")
 	}
 	return id, err
 }

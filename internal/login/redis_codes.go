@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -71,13 +72,7 @@ func (r *Redis) Forget(ctx context.Context, appID, openID string) (tickets []Tic
 			tickets = append(tickets, t)
 		}
 	}
-	return tickets, r.try(ctx, func() error {
-		pipe := r.rdb.Pipeline()
-		pipe.Del(ctx, r.personKey(appID, openID))
-		pipe.Del(ctx, r.tokensKey(appID, openID))
-		_, err := pipe.Exec(ctx)
-		return err
-	})
+	return tickets, r.dropWays(ctx, appID, openID)
 }
 
 // TakeBack implements Store.
@@ -111,8 +106,9 @@ func (r *Redis) tokens(ctx context.Context, appID, openID string, most int) ([]r
 	for i := 0; i+1 < len(pairs); i += 2 {
 		jti, ticket, _ := strings.Cut(pairs[i], " ")
 		left, err := strconv.ParseInt(pairs[i+1], 10, 64)
-		if err != nil {
-			return nil, fmt.Errorf("%w: unexpected answer of a script", ErrStoreUnavailable)
+		if err != nil || left < 0 || left > maxEnd.Milliseconds() || jti == "" || !isName(jti+ticket, maxIDLength) {
+			_ = r.damage.report("token")
+			continue
 		}
 		list = append(list, redisToken{jti, ticket, time.Duration(left) * time.Millisecond})
 	}
@@ -134,7 +130,7 @@ func (r *Redis) Revoked(ctx context.Context, most int) (jtis []string, err error
 		jtis, err = stepRevoked.Run(ctx, r.rdb, []string{r.revokedKey()}, r.args([]any{most})...).StringSlice()
 		return err
 	})
-	return jtis, err
+	return r.names(jtis), err
 }
 
 // Once implements Store.
@@ -169,8 +165,8 @@ func (r *Redis) event(ctx context.Context, s *redis.Script, key string, args ...
 	if err != nil {
 		return "", "", err
 	}
-	if len(list) != 2 {
-		return "", "", fmt.Errorf("%w: unexpected answer of a script", ErrStoreUnavailable)
+	if len(list) != 2 || len(list[1]) > maxReply || !utf8.ValidString(list[1]) {
+		return "", "", fmt.Errorf("%w: %w", ErrStoreUnavailable, r.damage.report("event"))
 	}
 	return list[0], list[1], nil
 }
@@ -208,11 +204,13 @@ func (r *Redis) getMany(ctx context.Context, ids []string) ([]Ticket, error) {
 		if err != nil {
 			// The server does not know the script yet, or the connection broke: the
 			// single step knows what to do about either.
-			if a, err = r.step(ctx, stepGet, r.ticketKey(id)); err != nil {
+			if a, err = r.step(ctx, stepGet, r.ticketKey(id)); errors.Is(err, ErrDamaged) {
+				continue
+			} else if err != nil {
 				return nil, err
 			}
 		}
-		if t, err := a.ticket(id); err == nil {
+		if t, err := r.ticket(id, a); err == nil {
 			found = append(found, t)
 		}
 	}
