@@ -154,7 +154,7 @@ func TestClaim_PersonsIndexOfAnotherType_IsMadeAnew(t *testing.T) {
 			s.rdb.HSet(t.Context(), key, "a", "b")
 			b := r.start(t, login.StartRequest{})
 			r.mustClaim(t, scan(b.Ticket, "ana"), login.OutcomeClaimed)
-			if _, o, err := r.Deny(t.Context(), "wx-main", "ana"); err != nil || o != login.OutcomeDenied {
+			if _, o, err := r.Deny(t.Context(), "wx-main", "ana", time.Time{}); err != nil || o != login.OutcomeDenied {
 				t.Errorf("deny: %s, %v", o, err)
 			}
 		})
@@ -165,7 +165,7 @@ func TestRevoked_BytesThatAreNoJTI_AreLeftOut(t *testing.T) {
 	r, s := damagedFixture(t)
 	a := r.start(t, login.StartRequest{})
 	claimed := r.mustClaim(t, scan(a.Ticket, "ana"), login.OutcomeClaimed)
-	if _, _, err := r.Deny(t.Context(), "wx-main", "ana"); err != nil {
+	if _, _, err := r.Deny(t.Context(), "wx-main", "ana", time.Time{}); err != nil {
 		t.Fatal(err)
 	}
 	far := float64(time.Now().Add(time.Hour).UnixMilli())

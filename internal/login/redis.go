@@ -36,7 +36,9 @@ type RedisOptions struct {
 //	<prefix>w:{<hash>}  the id behind WeChat's ticket
 //	<prefix>c:{<hash>}  the id behind a one-time code
 //	<prefix>p:{<hash>}  the id a person claimed last
-//	<prefix>j:{<hash>}  sorted set: a person's tokens and their tickets, by when they end
+//	<prefix>j:{<hash>}  sorted set: a person's tokens, their tickets and when they were
+//	                    claimed, by when they end
+//	<prefix>u:{<hash>}  when a person left an account
 //	<prefix>k:{<hash>}  hash: how a person logs in, see Marks
 //	<prefix>e:{<hash>}  hash: a pushed event, see Once
 //	<prefix>revoked     sorted set: tokens that were taken back, by when they end
@@ -133,10 +135,17 @@ func (r *Redis) Unbind(ctx context.Context, id, socketID string) error {
 func (r *Redis) Claim(ctx context.Context, c Claim) (Ticket, Outcome, error) {
 	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
 	defer cancel()
+	// An event from before the person left changes nothing. The second look, below, is
+	// for a person who leaves while this claim is under way.
+	if left, err := r.left(ctx, c.AppID, c.OpenID); err != nil {
+		return Ticket{}, "", err
+	} else if !c.EventAt.IsZero() && c.EventAt.Before(left) {
+		return Ticket{}, OutcomeLeft, nil
+	}
 	id, jti := c.Scene, newJTI()
 	run := func() (stepAnswer, error) {
 		return r.step(ctx, stepClaim, r.ticketKey(id), c.AppID, c.OpenID, c.UnionID, flag(c.Confirm || c.Risk),
-			c.age(), jti, Grace, confirmTime, tail, flag(c.Risk))
+			c.age(), jti, Grace, confirmTime, tail, flag(c.Risk), eventMilliseconds(c.EventAt))
 	}
 	a, err := run()
 	if err == nil && a.outcome == string(OutcomeUnknown) && c.WeChat != "" {
@@ -158,12 +167,16 @@ func (r *Redis) Claim(ctx context.Context, c Claim) (Ticket, Outcome, error) {
 		return Ticket{Now: a.now}, OutcomeUnknown, nil
 	}
 	if outcome == OutcomeClaimed || outcome == OutcomeSame {
-		err = r.index(ctx, c, t, a)
+		var left time.Time
+		left, err = r.index(ctx, c, t, a)
 		if errors.Is(err, ErrDamaged) { // a key of another type leads nowhere
-			err = r.dropWays(ctx, c.AppID, c.OpenID)
+			err = r.dropIndex(ctx, c.AppID, c.OpenID)
 			if err == nil {
-				err = r.index(ctx, c, t, a)
+				left, err = r.index(ctx, c, t, a)
 			}
+		}
+		if err == nil && t.EventAt.Before(left) {
+			return r.claimedTooLate(ctx, c, t, left)
 		}
 	}
 	if err != nil {
@@ -172,27 +185,72 @@ func (r *Redis) Claim(ctx context.Context, c Claim) (Ticket, Outcome, error) {
 	return t, outcome, nil
 }
 
+// claimedTooLate takes a claim back that met a Forget of a later event.
+func (r *Redis) claimedTooLate(ctx context.Context, c Claim, t Ticket, left time.Time) (Ticket, Outcome, error) {
+	tickets, err := r.Forget(ctx, c.AppID, c.OpenID, left)
+	if err != nil {
+		return Ticket{}, "", err
+	}
+	for _, f := range tickets {
+		if f.ID == t.ID {
+			return f, OutcomeLeft, nil
+		}
+	}
+	return t, OutcomeLeft, nil // the other Forget has had it
+}
+
 // index makes the ways that lead to a claimed ticket, or lets them live as long as it
 // may live now. When this fails the claim is told to have failed; repeating it
-// changes nothing.
-func (r *Redis) index(ctx context.Context, c Claim, t Ticket, a stepAnswer) error {
-	return r.try(ctx, func() error {
+// changes nothing. It answers when the person left: Forget writes that before it reads
+// the tokens, and this the token before it reads that, so that one of them sees the
+// other.
+func (r *Redis) index(ctx context.Context, c Claim, t Ticket, a stepAnswer) (left time.Time, err error) {
+	var asked *redis.SliceCmd
+	err = r.try(ctx, func() error {
 		pipe := r.rdb.Pipeline()
 		pipe.Set(ctx, r.personKey(c.AppID, c.OpenID), t.ID, a.left())
 		key, ends := r.tokensKey(c.AppID, c.OpenID), t.tokenEnds(a.now, c.Life)
-		pipe.ZAddNX(ctx, key, redis.Z{Score: float64(ends.UnixMilli()), Member: t.JTI + " " + t.ID})
+		pipe.ZAddNX(ctx, key, redis.Z{Score: float64(ends.UnixMilli()), Member: t.JTI + " " + t.ID + " " + eventMilliseconds(t.EventAt)})
 		pipe.ZRemRangeByRank(ctx, key, 0, -maxTokens-1)
 		pipe.PExpire(ctx, key, ends.Sub(a.now))
 		if t.WeChat != "" {
 			pipe.Set(ctx, r.wechatKey(t.WeChat), t.ID, a.left())
 		}
+		asked = pipe.MGet(ctx, r.leftKey(c.AppID, c.OpenID)) // unlike GET it has no error for none
 		_, err := pipe.Exec(ctx)
 		return err
 	})
+	if err != nil {
+		return time.Time{}, err
+	}
+	return r.leftOf(asked.Val()), nil
 }
 
-// dropWays forgets what leads to a person's tickets and tokens.
-func (r *Redis) dropWays(ctx context.Context, appID, openID string) error {
+// left is when a person left an account, zero when that is not known.
+func (r *Redis) left(ctx context.Context, appID, openID string) (left time.Time, err error) {
+	err = r.try(ctx, func() error {
+		list, err := r.rdb.MGet(ctx, r.leftKey(appID, openID)).Result()
+		left = r.leftOf(list)
+		return err
+	})
+	return left, err
+}
+
+func (r *Redis) leftOf(list []any) time.Time {
+	if len(list) != 1 || list[0] == nil {
+		return time.Time{}
+	}
+	text, _ := list[0].(string)
+	f := &fieldReader{fields: map[string]string{"left": text}}
+	if at := f.time("left"); f.bad == "" {
+		return at
+	}
+	_ = r.damage.report("left")
+	return time.Time{}
+}
+
+// dropIndex forgets what leads to a person's tickets and tokens.
+func (r *Redis) dropIndex(ctx context.Context, appID, openID string) error {
 	return r.try(ctx, func() error {
 		pipe := r.rdb.Pipeline()
 		pipe.Del(ctx, r.personKey(appID, openID))
@@ -260,14 +318,29 @@ func (r *Redis) Get(ctx context.Context, id string) (Ticket, error) {
 }
 
 // Last implements Store.
-func (r *Redis) Last(ctx context.Context, appID, openID string) (Ticket, error) {
+func (r *Redis) Last(ctx context.Context, appID, openID string, at time.Time) (Ticket, error) {
 	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
 	defer cancel()
 	id, err := r.lookup(ctx, r.personKey(appID, openID))
+	if err == nil {
+		var t Ticket
+		if t, err = r.one(ctx, stepGet, id); err == nil && !newer(t.EventAt, at) {
+			return t, nil
+		}
+	}
+	if err != nil && !errors.Is(err, ErrUnauthorized) {
+		return Ticket{}, err
+	}
+	// That one was forgotten, or is of later.
+	tokens, err := r.tokens(ctx, appID, openID)
 	if err != nil {
 		return Ticket{}, err
 	}
-	return r.one(ctx, stepGet, id)
+	token, ok := latest(tokens, at)
+	if !ok {
+		return Ticket{}, ErrUnauthorized
+	}
+	return r.one(ctx, stepGet, token.ticket)
 }
 
 // one runs a step whose answer is the ticket, or ErrUnauthorized.
@@ -308,6 +381,10 @@ func (r *Redis) personKey(appID, openID string) string {
 	return r.prefix + "p:{" + person(appID, openID) + "}"
 }
 
+func (r *Redis) leftKey(appID, openID string) string {
+	return r.prefix + "u:{" + person(appID, openID) + "}"
+}
+
 func (r *Redis) tokensKey(appID, openID string) string {
 	return r.prefix + "j:{" + person(appID, openID) + "}"
 }
@@ -326,6 +403,14 @@ func flag(b bool) string {
 		return "1"
 	}
 	return ""
+}
+
+// eventMilliseconds is 0 for no time.
+func eventMilliseconds(t time.Time) string {
+	if t.IsZero() {
+		return "0"
+	}
+	return strconv.FormatInt(t.UnixMilli(), 10)
 }
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }

@@ -30,7 +30,7 @@ const (
 var (
 	knownStates   = setOf(Waiting, Claimed, Done, Expired, Replaced, Cancelled, Denied)
 	knownOutcomes = setOf(OutcomeClaimed, OutcomeSame, OutcomeTaken, OutcomeExpired, OutcomeReplaced,
-		OutcomeCancelled, OutcomeUnknown, OutcomeForeign, OutcomeDenied)
+		OutcomeCancelled, OutcomeUnknown, OutcomeForeign, OutcomeDenied, OutcomeLeft)
 	knownUnusual = setOf("", UnusualNetwork, UnusualBrowser, UnusualOften)
 	// A reason that a newer version may write is read as reasonOther.
 	knownReasons = setOf("", "late", "scan", "confirm_timeout", "denied", "confirmed", "refreshed", "cancelled",
@@ -154,7 +154,7 @@ func (r *Redis) ticket(id string, a stepAnswer) (Ticket, error) {
 		State: State(f.fields["st"]), SocketID: f.name("sid", maxIDLength), Raw: f.flag("raw"),
 		ResumeHash: f.name("rh", maxIDLength), Challenge: f.name("ch", maxIDLength),
 		OpenID: f.name("oid", maxIDLength), UnionID: f.name("uid", maxIDLength), Unioned: f.flag("uset"),
-		JTI: f.name("jti", maxIDLength), IssuedAt: f.time("iat"),
+		JTI: f.name("jti", maxIDLength), IssuedAt: f.time("iat"), EventAt: f.time("evt"),
 		CreatedAt: f.time("cre"), ExpiresAt: f.end("exp"),
 		Delivered: f.flag("del"), Number: f.name("num", 2), Reason: f.fields["why"],
 		Browser: f.name("br", maxIDLength), Agent: f.text("ag", maxTextLength), Network: f.text("net", maxTextLength),

@@ -32,6 +32,8 @@ var (
 	stepTakeBack  = script(takeBackLua)
 	stepRevoked   = script(revokedLua)
 	stepForget    = script(forgetLua)
+	stepLeave     = script(leaveLua)
+	stepUnindex   = script(unindexLua)
 	stepWeigh     = script(weighLua)
 	stepTrust     = script(trustLua)
 	stepOnce      = script(onceLua)
@@ -75,6 +77,10 @@ var (
 	revokedLua string
 	//go:embed lua/forget.lua
 	forgetLua string
+	//go:embed lua/leave.lua
+	leaveLua string
+	//go:embed lua/unindex.lua
+	unindexLua string
 	//go:embed lua/weigh.lua
 	weighLua string
 	//go:embed lua/trust.lua
