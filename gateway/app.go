@@ -34,6 +34,7 @@ type App struct {
 	io       *socketio.Server
 	accounts *accounts
 	issuer   *login.Issuer
+	keyShelf login.KeyShelf // of the development key; nil without Redis or with a key of its own
 	service  *login.Service
 	login    *loginNamespace
 	webhook  *callback.Handler
@@ -117,6 +118,7 @@ func (a *App) buildLogin() (err error) {
 			a.log.Warn("gateway: some claims of the spool could not be read", "file", a.spoolPath(), "lines", n)
 		}
 	}
+	a.health.key = a.issuer.Ready
 	a.login, err = newLoginNamespace(loginDeps{
 		io: a.io, cfg: &a.cfg, accounts: a.accounts, admit: a.admit, metrics: a.metrics, log: a.log,
 	}, login.ServiceOptions{

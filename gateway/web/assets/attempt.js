@@ -2,7 +2,7 @@
 // and tells its states. The login page and the element are two faces of it.
 //
 // Events: "state" with detail {state, …}, where state is one of loading, waiting
-// {url, imageUrl}, typed {code, chosen}, claimed {number}, expired, replaced, cancelled,
+// {url, imageUrl}, typed {code, chosen}, claimed {number}, expired, replaced, moved, cancelled,
 // denied, limited {seconds}, unavailable, done {token} or, for a challenge of
 // somebody else, done {code, expiresIn}; "failure" {code, message, retryAfter};
 // "online" and "offline".
@@ -109,7 +109,7 @@ export class LoginAttempt extends EventTarget {
 
   #connected() {
     this.#tell("online");
-    if (["done", "limited", "replaced", "cancelled", "denied"].includes(this.#state)) return;
+    if (["done", "limited", "replaced", "moved", "cancelled", "denied"].includes(this.#state)) return;
     if (this.#state === "expired") return this.#renew();
     if (this.#ticket && this.#ticket.deadline + 60_000 > Date.now()) this.#resume();
     else this.#again();
@@ -176,7 +176,7 @@ export class LoginAttempt extends EventTarget {
       case "claimed": return this.#show("claimed", { number: number ?? "", url: this.#ticket?.url });
       case "done": return; // the token or the code follows
       case "expired": return this.expire();
-      default: // replaced, cancelled, denied
+      default: // replaced, moved (another page has it), cancelled, denied
         this.#forget();
         this.#show(state);
     }

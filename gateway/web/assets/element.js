@@ -86,7 +86,7 @@ class PosthouseLogin extends HTMLElement {
         box.textContent = state === "typed" ? grouped(detail.code) : detail.number;
         drawn = "";
       }
-      button.hidden = !["expired", "replaced", "cancelled", "denied", "unavailable"].includes(state);
+      button.hidden = !["expired", "replaced", "moved", "cancelled", "denied", "unavailable"].includes(state);
       button.textContent = say(state === "unavailable" ? "retry" : "refresh");
       other.hidden = !(typed && (state === "waiting" || detail.chosen));
       other.textContent = say(state === "typed" ? "scanInstead" : "typedInstead");
