@@ -6,7 +6,7 @@ LINT             := $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)
 INTEROP          := internal/interop/node
 BENCH            := examples/bench/node
 
-.PHONY: build run test check vet lint unit deps deb npm bench fuzz vuln clean
+.PHONY: build run test check vet lint unit deps deb npm bench fuzz vuln module clean
 
 build:
 	go build -trimpath -o bin/posthouse .
@@ -16,8 +16,10 @@ run:
 
 test: deps vet lint unit
 
-check: vet lint
+# Installs nothing on the system: what needs more than Go is skipped, and named.
+check: vet lint vuln
 	go test -race ./...
+	.ci/fuzz 30s
 
 vet:
 	go vet ./...
@@ -59,9 +61,13 @@ $(BENCH)/node_modules/.package-lock.json: $(BENCH)/package-lock.json
 fuzz:
 	.ci/fuzz 10m
 
-# Needs the public vulnerability database, which not every machine reaches.
+# A finding fails; a database that cannot be reached is said loudly.
 vuln:
-	go run golang.org/x/vuln/cmd/govulncheck@v1.8.0 ./... || echo "vuln: NOT RUN or findings above: the database may be out of reach"
+	.ci/vuln
+
+# Gives the module a path that go get can fetch: make module MODULE=example.org/you/posthouse
+module:
+	.ci/module "$(MODULE)"
 
 clean:
 	rm -rf bin $(TOOLS)

@@ -92,7 +92,7 @@ func readPackage(t *testing.T, path string) (*doc.Package, []*ast.File) {
 			examples = append(examples, f)
 		}
 	}
-	p, err := doc.NewFromFiles(set, sources, "posthouse/"+path)
+	p, err := doc.NewFromFiles(set, sources, "example.org/"+path)
 	if err != nil {
 		t.Fatal(err)
 	}
