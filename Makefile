@@ -32,6 +32,7 @@ lint: $(LINT)
 unit:
 	POSTHOUSE_TEST_ALL=1 go test -race -count=1 -timeout 20m ./...
 	cd examples/embed && go vet -tags nomsgpack ./... && go test -tags nomsgpack ./...
+	cd examples/bench/zishang && go vet ./...
 
 $(LINT):
 	mkdir -p $(TOOLS)
@@ -49,7 +50,7 @@ $(INTEROP)/node_modules/.package-lock.json: $(INTEROP)/package-lock.json
 	cd $(INTEROP) && npm ci --no-audit --no-fund
 	touch $@
 
-# Ours beside Node's and Bun's, five rounds; the figures of the README come from here.
+# Ours beside Node's, Bun's and zishang520's, five rounds; the figures of docs/performance.md come from here.
 bench: deb $(BENCH)/node_modules/.package-lock.json
 	go run ./examples/bench -svg examples/bench/ratios.svg
 
