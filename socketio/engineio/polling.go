@@ -109,6 +109,9 @@ func (p *polling) attach(g *poll) {
 		return
 	}
 	p.flush()
+	if p.s.up != nil {
+		p.s.up.pollWaitsLocked()
+	}
 }
 
 // shut ends the transport: the waiting GET is let go with a close packet (with a
