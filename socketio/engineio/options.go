@@ -55,9 +55,6 @@ type Options struct {
 	// MaxBuffered is how many bytes may wait for a slow peer, default 1 MiB, at
 	// least MaxPayload. Beyond, the session is closed with ErrSlow.
 	MaxBuffered int
-	// MaxPackets is the number of packets in one polling payload, default 1000;
-	// negative: no limit.
-	MaxPackets int
 	// MaxControl is the number of packets and WebSocket frames without a message
 	// (pings, pongs and their like) that a session may send within a second,
 	// default 10 or twice what the heartbeat needs. More are dropped, ten times
@@ -125,7 +122,6 @@ func (o *Options) setDefaults() {
 	setDefault(&o.PingTimeout, 20*time.Second)
 	setDefault(&o.UpgradeTimeout, 10*time.Second)
 	setDefault(&o.WriteTimeout, 10*time.Second)
-	setDefault(&o.MaxPackets, 1000)
 	setDefault(&o.BodyTimeout, 10*time.Second)
 	setDefault(&o.MaxControl, max(10, 2*int(time.Second/o.PingInterval)))
 	setDefault(&o.MaxPayload, 1e6)
