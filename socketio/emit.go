@@ -208,8 +208,8 @@ func (s *Socket) transmit(sc *scratch, f sendFlags) (err error) {
 		return ErrDisconnected
 	}
 	sc.packet.Namespace = s.ns.name
-	if s.ns.server.textCodec {
-		if sc.text, err = parser.AppendText(sc.text, &sc.packet); err != nil {
+	if text := s.ns.server.text; text != nil {
+		if sc.text, err = text.AppendText(sc.text, &sc.packet); err != nil {
 			return err
 		}
 		sc.messages = append(sc.messages, engineio.Message{Data: sc.text})
