@@ -51,7 +51,8 @@ type Options struct {
 	ClientAddress func(r *http.Request) string
 	// Limits are the bounds of what clients may ask for.
 	Limits Limits
-	// Logger defaults to slog.Default.
+	// Logger gets what operators should see; nil means slog.Default(), as in every
+	// package here. slog.New(slog.DiscardHandler) is silent.
 	Logger *slog.Logger
 }
 
