@@ -190,7 +190,8 @@ func (a *attempt) Run() {
 func (s *Socket) admit(a *attempt) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = panicError("middleware", v)
+			s.ns.server.logPanic(s.ns.name, v)
+			err = errPanic
 		}
 	}()
 	for _, fn := range s.ns.middlewares() {
@@ -304,6 +305,10 @@ func (a *attempt) refused(err error) {
 	c.mu.Unlock()
 	if i < 0 || closed || errors.Is(err, ErrClosed) {
 		return // nobody waits for an answer
+	}
+	if errors.Is(err, errPanic) {
+		c.endAfterPanic()
+		return
 	}
 	if tooMany {
 		c.session.Close()

@@ -114,7 +114,7 @@ func (s *Socket) emitPacket(event string, args []any, f sendFlags, id *uint64) (
 	}
 	p.Data = sc.data
 	if s.hasOutgoing.Load() {
-		s.callOutgoing(p)
+		s.guard(func() { s.callOutgoing(p) })
 	}
 	return s.transmit(sc, f)
 }

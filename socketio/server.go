@@ -28,6 +28,7 @@ type Server struct {
 	live    tally // sockets and attempts that have not come to their end
 	workers workers.Pool
 	closing atomic.Bool
+	panics  logLimit
 
 	mu          sync.Mutex
 	namespaces  map[string]*entry
