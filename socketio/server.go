@@ -18,17 +18,18 @@ import (
 type Server struct {
 	*Namespace // "/"
 
-	opts    Options
-	engine  *engineio.Server
-	log     *slog.Logger
-	text    textCodec // the codec, if it is one; else nil
-	ctx     context.Context
-	stop    context.CancelCauseFunc
-	bundles *bundles
-	live    tally // sockets and attempts that have not come to their end
-	workers workers.Pool
-	closing atomic.Bool
-	panics  logLimit
+	opts          Options
+	engine        *engineio.Server
+	log           *slog.Logger
+	text          textCodec // the codec, if it is one; else nil
+	ctx           context.Context
+	stop          context.CancelCauseFunc
+	bundles       *bundles
+	live          tally // sockets and attempts that have not come to their end
+	workers       workers.Pool
+	closing       atomic.Bool
+	panics        logLimit // lines of panics
+	refusalFloods logLimit // lines of Limits.RefusedConnects
 
 	mu          sync.Mutex
 	namespaces  map[string]*entry
