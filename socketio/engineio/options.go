@@ -105,7 +105,7 @@ type Options struct {
 	// OnHeaders those of every answer but refusals.
 	OnInitialHeaders func(h http.Header, r *http.Request)
 	OnHeaders        func(h http.Header, r *http.Request)
-	// Logger gets what nobody else is told, such as panics of handlers; nil: none.
+	// Logger gets what no peer is told, such as panics of handlers; nil means slog.Default().
 	Logger *slog.Logger
 }
 
@@ -128,7 +128,7 @@ func (o *Options) setDefaults() {
 	setDefault(&o.MaxBuffered, 1<<20)
 	o.MaxBuffered = max(o.MaxBuffered, int(o.MaxPayload))
 	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
+		o.Logger = slog.Default()
 	}
 }
 
