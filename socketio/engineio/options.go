@@ -45,8 +45,10 @@ type Options struct {
 	// WriteTimeout is how long a WebSocket peer may take no byte of what is
 	// written to it, default 10 s; negative: as long as the heartbeat allows.
 	WriteTimeout time.Duration
-	// BodyTimeout is how long the body of a POST may take, default 10 s, in
-	// which at least 1 KB/s must arrive after the first 2 s; negative: no limit.
+	// BodyTimeout is how long no byte of a request's body may come, default 10 s;
+	// each byte moves that deadline. Besides, at least 1 KB/s on average must come
+	// after the first 2 s, so that a body takes MaxPayload / 1 KB/s at most. Where
+	// http.Server.ReadTimeout ends earlier, this replaces it. Negative: no limit.
 	BodyTimeout time.Duration
 
 	// MaxPayload is the size of a message, and of the body of a POST, in bytes;
