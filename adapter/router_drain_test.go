@@ -37,7 +37,7 @@ type echoSession struct {
 	s *engineio.Session
 }
 
-func (e echoSession) Receive(m engineio.Message) error        { return e.s.SendMessages(m) }
+func (e echoSession) Receive(m engineio.Message) error       { return e.s.SendMessages(m) }
 func (e echoSession) Closed(reason engineio.Reason, _ error) { e.r.closed <- reason }
 
 // newEngineReplica serves through the event loop, or through net/http.
