@@ -61,7 +61,7 @@ func newMember(l *socketio.Local, nodes redisNodes, uid string, timeout time.Dur
 		log = slog.Default()
 	}
 	m.log = log.With("namespace", m.nsp)
-	m.worker = newWorker(&m.stats)
+	m.worker = newWorker(&m.stats, m.log)
 	m.ctx, m.cancel = context.WithCancel(context.Background()) // ended by Close
 	return m
 }

@@ -194,7 +194,7 @@ func (l *link) session(ctx context.Context) error {
 				continue
 			}
 			probed.traffic.Store(true)
-			l.deliver(v.Channel, v.Payload)
+			l.hand(v.Channel, v.Payload)
 		case *redis.Subscription:
 			switch v.Kind {
 			case "subscribe", "psubscribe", "ssubscribe":
@@ -209,6 +209,12 @@ func (l *link) session(ctx context.Context) error {
 			}
 		}
 	}
+}
+
+// hand delivers one message. One that makes the reader panic costs itself only.
+func (l *link) hand(channel, payload string) {
+	defer recoverMessage(l.stats, l.log, "message")
+	l.deliver(channel, payload)
 }
 
 func (l *link) wants(s subscription) bool {

@@ -238,11 +238,17 @@ func (r *streamReader) deliver(entries []redis.XMessage, at *position) {
 		listeners := r.namespaces[nsp]
 		r.mu.Unlock()
 		for _, l := range listeners {
-			m, err := decodeEntry(e.Values)
-			l.entry(id, m, err)
+			r.hand(l, id, e.Values)
 		}
 		r.last = id
 	}
+}
+
+// hand decodes one entry for l. One that makes the reader panic costs itself only.
+func (r *streamReader) hand(l streamListener, id entryID, values map[string]any) {
+	defer recoverMessage(nil, r.log, "entry")
+	m, err := decodeEntry(values)
+	l.entry(id, m, err)
 }
 
 // check looks for entries that went before they were read, and for a stream that

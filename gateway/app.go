@@ -99,13 +99,15 @@ func (a *App) buildLogin() (err error) {
 	if a.accounts, err = newAccounts(&a.cfg, a.redis, a.metrics, a.log); err != nil {
 		return err
 	}
+	a.metrics.knowAccounts(a.accounts.list)
 	if a.issuer, err = a.newIssuer(); err != nil {
 		return err
 	}
 	var store login.Store = login.NewMemory()
 	var spool *login.Spool
 	if a.redis != nil {
-		if store, err = login.NewRedis(a.redis, nil); err != nil {
+		o := &login.RedisOptions{Accounts: a.accounts.names(), Counter: a.metrics, Logger: a.log}
+		if store, err = login.NewRedis(a.redis, o); err != nil {
 			return err
 		}
 		if spool, err = login.OpenSpool(a.spoolPath()); err != nil {
@@ -115,18 +117,17 @@ func (a *App) buildLogin() (err error) {
 			a.log.Warn("gateway: some claims of the spool could not be read", "file", a.spoolPath(), "lines", n)
 		}
 	}
-	a.login = newLoginNamespace(loginDeps{
+	a.login, err = newLoginNamespace(loginDeps{
 		io: a.io, cfg: &a.cfg, accounts: a.accounts, admit: a.admit, metrics: a.metrics, log: a.log,
-	})
-	a.service, err = login.NewService(login.ServiceOptions{
-		Store: store, Issuer: a.issuer, QRCodes: a.accounts, UnionIDs: a.accounts, Notifier: a.login, Spool: spool,
+	}, login.ServiceOptions{
+		Store: store, Issuer: a.issuer, QRCodes: a.accounts, UnionIDs: a.accounts, Spool: spool,
 		Life: time.Duration(a.cfg.TicketTTL), TokenTTL: time.Duration(a.cfg.JWTTTL),
 		Counter: a.metrics, Logger: a.log,
 	})
 	if err != nil {
 		return err
 	}
-	a.login.use(a.service)
+	a.service = a.login.service
 	a.webhook, err = newWebhook(&a.cfg, a.accounts, a.service, store, a.admit, a.metrics, a.log)
 	return err
 }

@@ -22,29 +22,32 @@ func (a *App) Run(ctx context.Context) error {
 	server := a.newServer(a.handler)
 	var tasks sync.WaitGroup
 	failed := make(chan error, 4)
+	keep := func(task string, do func(context.Context)) {
+		tasks.Go(func() { a.login.guard.keep(background, task, do) })
+	}
 	tasks.Go(func() {
 		if err := a.io.Serve(a.listener, server); !errors.Is(err, http.ErrServerClosed) {
 			failed <- fmt.Errorf("gateway: serve: %w", err)
 		}
 	})
-	tasks.Go(func() {
-		if err := a.service.Run(background); err != nil && !errors.Is(err, context.Canceled) {
+	keep("spool", func(ctx context.Context) {
+		if err := a.service.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
 			failed <- err
 		}
 	})
 	for _, account := range a.accounts.list {
 		if account.senders != nil {
-			tasks.Go(func() { account.senders.Run(background) })
+			keep("senders", account.senders.Run)
 		}
 	}
-	tasks.Go(func() { a.login.run(background) })
-	tasks.Go(func() { a.watchKeys(background) })
+	keep("login", a.login.run)
+	keep("keys", a.watchKeys)
 	if a.redis != nil {
-		tasks.Go(func() { warnAboutEviction(background, a.redis, a.log) })
+		keep("eviction", func(ctx context.Context) { warnAboutEviction(ctx, a.redis, a.log) })
 	}
 	if a.router != nil {
-		tasks.Go(func() {
-			if err := a.router.Run(background); err != nil {
+		keep("router", func(ctx context.Context) {
+			if err := a.router.Run(ctx); err != nil {
 				failed <- err
 			}
 		})
