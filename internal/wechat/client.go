@@ -280,13 +280,13 @@ func (c *Client) roundTrip(ctx context.Context, k call, token Secret) *Error {
 		Code    int    `json:"errcode"`
 		Message string `json:"errmsg"`
 	}
-	if json.Unmarshal(raw, &verdict) != nil {
+	if decodeJSON(raw, &verdict) != nil {
 		return transportError(k.api, fmt.Errorf("%w: not JSON", errAnswer))
 	}
 	if verdict.Code != 0 {
 		return codeError(k.api, verdict.Code, verdict.Message)
 	}
-	if k.into != nil && json.Unmarshal(raw, k.into) != nil || k.whole != nil && !k.whole() {
+	if k.into != nil && decodeJSON(raw, k.into) != nil || k.whole != nil && !k.whole() {
 		return transportError(k.api, fmt.Errorf("%w: incomplete", errAnswer))
 	}
 	return nil
