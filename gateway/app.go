@@ -99,6 +99,8 @@ func (a *App) buildLogin() (err error) {
 	if a.accounts, err = newAccounts(&a.cfg, a.redis, a.metrics, a.log); err != nil {
 		return err
 	}
+	a.health.problems = a.accounts.problems
+	a.metrics.know(a.accounts)
 	if a.issuer, err = a.newIssuer(); err != nil {
 		return err
 	}

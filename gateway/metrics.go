@@ -3,6 +3,8 @@ package gateway
 import (
 	"net/http"
 	"net/http/pprof"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -20,6 +22,11 @@ type metrics struct {
 	answers *prometheus.HistogramVec
 	webhook *prometheus.CounterVec // by account, what and reason
 	api     *prometheus.CounterVec // by account, api and class of the error
+
+	names map[string]bool // of the accounts; only read once serving
+
+	mu      sync.Mutex      // guards reasons
+	reasons map[string]bool // those of logins that are labels
 }
 
 func newMetrics(connections func() float64) *metrics {
@@ -28,8 +35,9 @@ func newMetrics(connections func() float64) *metrics {
 	}
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
-		refused:  counter("refused_total", "Requests and events refused, by the limit they met.", "limit"),
-		login:    counter("login_total", "What happened to logins: attempts that ended, claims, exchanges, spooled claims.", "what", "account", "reason"),
+		names:    map[string]bool{}, reasons: map[string]bool{},
+		refused: counter("refused_total", "Requests and events refused, by the limit they met.", "limit"),
+		login:   counter("login_total", "What happened to logins: attempts that ended, claims, exchanges, spooled claims.", "what", "account", "reason"),
 		answers: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Namespace: "posthouse", Name: "webhook_seconds", Help: "Answers to pushes from WeChat, by account, kind and answer.",
 			Buckets: []float64{.001, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 4.5},
@@ -54,9 +62,43 @@ func (m *metrics) handler() http.Handler {
 	return mux
 }
 
-// Count implements login.Counter.
+// know makes the accounts' names labels; until then every other name is "other".
+func (m *metrics) know(as *accounts) {
+	for _, a := range as.list {
+		m.names[a.Name] = true
+	}
+}
+
+// Count implements login.Counter. The account and the reason may have been read from
+// Redis, where anybody may have written them: an account that is not configured, and
+// a reason that has not the shape of one, become "other".
 func (m *metrics) Count(metric, account, reason string) {
-	m.login.WithLabelValues(metric, account, reason).Inc()
+	if account != "" && !m.names[account] {
+		account = otherLabel
+	}
+	m.login.WithLabelValues(metric, account, m.reason(reason)).Inc()
+}
+
+const (
+	otherLabel = "other"
+	maxReasons = 128 // far more than there are
+)
+
+// reason is the label of a reason: the text itself, if it is made of a reason's
+// characters and among the first maxReasons.
+func (m *metrics) reason(text string) string {
+	if len(text) > 64 || strings.Trim(text, "abcdefghijklmnopqrstuvwxyz_:- ") != "" {
+		return otherLabel
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.reasons[text] {
+		if len(m.reasons) >= maxReasons {
+			return otherLabel
+		}
+		m.reasons[text] = true
+	}
+	return text
 }
 
 // apiCounter counts one account's calls of WeChat's API.

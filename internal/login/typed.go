@@ -158,14 +158,16 @@ func score(words []string, whole, atEnd bool) int {
 	return n
 }
 
-// near reports whether g was surely meant as a code: it stands alone (or is called
-// one), looks like a code and is at most one character longer or shorter.
+// near reports whether g was surely meant as a code. It stands alone (or is called
+// one), has letters and digits and is one word of a code's length, give or take one
+// character, or groups as pages show them: "hello 12" is a greeting.
 func (g typedGroup) near(named, alone bool) bool {
 	length := len(strings.Join(g, ""))
 	if length < typedLength-1 || length > typedLength+1 {
 		return false
 	}
-	return named || alone && mixed(g)
+	grouped := length == typedLength && !slices.ContainsFunc(g, func(w string) bool { return len(w) > typedLength/2 })
+	return named || alone && mixed(g) && (len(g) == 1 || grouped)
 }
 
 // mixed reports whether the words have a letter and a digit.
