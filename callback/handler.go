@@ -75,7 +75,7 @@ type Options struct {
 
 	Limits  Limits
 	Metrics Metrics      // nil: nothing is counted
-	Logger  *slog.Logger // nil: nothing is logged
+	Logger  *slog.Logger // nil means slog.Default()
 }
 
 // Handler answers WeChat's calls for all configured accounts. It is safe for
@@ -101,7 +101,7 @@ func New(o Options) (*Handler, error) {
 		o.Now = time.Now
 	}
 	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
+		o.Logger = slog.Default()
 	}
 	if o.Metrics == nil {
 		o.Metrics = noMetrics{}

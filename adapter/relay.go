@@ -37,7 +37,7 @@ type RouterOptions struct {
 	// all; a process that is gone refuses at once. Default 1 s: a busy owner is not
 	// a dead one.
 	DialTimeout time.Duration
-	// Logger defaults to slog.Default.
+	// Logger gets what goes wrong; nil means slog.Default().
 	Logger *slog.Logger
 }
 

@@ -92,35 +92,6 @@ func TestOutgoingListenersSeeEmitsAndBroadcastsButNoAcks(t *testing.T) {
 	want(t, receive(t, log), `own["x"]`)
 }
 
-func TestPanicOfAHandlerEndsOneSocket(t *testing.T) {
-	srv := serve(t, nil)
-	reasons := make(chan socketio.Reason, 2)
-	srv.OnConnection(func(s *socketio.Socket) {
-		s.On("boom", func(e *socketio.Event) {
-			var list []int
-			_ = list[len(e.Args().String())]
-		})
-		s.On("fine", func(e *socketio.Event) { noError(t, e.Ack()) })
-		s.OnDisconnect(func(r socketio.Reason) { reasons <- r; panic("again") })
-	})
-	other := srv.Connect("/", nil)
-	c := srv.Connect("/", nil)
-	c.Emit("boom")
-	c.Disconnected()
-	want(t, string(receive(t, reasons)), "server namespace disconnect")
-	other.Call("fine")
-}
-
-func TestPanicOfAMiddlewareRefuses(t *testing.T) {
-	srv := serve(t, nil)
-	srv.Of("/x").Use(func(_ ctx, s *socketio.Socket) error { panic("secret") })
-	_, err := srv.TryConnect("/x", nil, nil)
-	var refused *socketio.ConnectError
-	if !errors.As(err, &refused) || refused.Message != "connection refused" {
-		t.Errorf("got %v", err)
-	}
-}
-
 func TestReservedNamesAreRefused(t *testing.T) {
 	srv := serve(t, nil)
 	c := srv.Connect("/", nil)

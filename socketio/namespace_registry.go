@@ -55,15 +55,7 @@ func (s *Server) of(name string, parent *ParentNamespace, hold bool) (*Namespace
 }
 
 func (s *Server) make(e *entry, name string, parent *ParentNamespace) {
-	ns, err := newNamespace(s, name, parent)
-	s.mu.Lock()
-	hooks := slices.Clone(s.onNamespace)
-	s.mu.Unlock()
-	if err == nil {
-		for _, fn := range hooks {
-			fn(ns)
-		}
-	}
+	ns, err := s.announced(name, parent)
 	s.mu.Lock()
 	e.ns, e.err, e.made = ns, err, err == nil
 	if err != nil {
@@ -77,6 +69,31 @@ func (s *Server) make(e *entry, name string, parent *ParentNamespace) {
 	}
 	s.mu.Unlock()
 	close(e.ready)
+}
+
+// announced makes a namespace and tells the functions of OnNamespace. One of them,
+// or Options.NewAdapter, that panics undoes the namespace: its entry must not stay
+// behind unfinished, where every later CONNECT would wait for it.
+func (s *Server) announced(name string, parent *ParentNamespace) (ns *Namespace, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			s.logPanic(name, v)
+			if ns != nil {
+				_ = ns.adapter.Close() // the panic is what matters
+			}
+			ns, err = nil, errPanic
+		}
+	}()
+	if ns, err = newNamespace(s, name, parent); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	hooks := slices.Clone(s.onNamespace)
+	s.mu.Unlock()
+	for _, fn := range hooks {
+		fn(ns)
+	}
+	return ns, nil
 }
 
 // exists reports whether a namespace is in the table and stays there.
@@ -111,7 +128,8 @@ func (s *Server) namespaceFor(a *attempt) (_ *Namespace, err error) {
 		}
 		defer func() {
 			if v := recover(); v != nil {
-				err = panicError("function of OfFunc", v)
+				s.logPanic(a.name, v)
+				err = errPanic
 			}
 		}()
 		if parent = s.parentFor(ctx, a.name, a.auth); parent == nil {

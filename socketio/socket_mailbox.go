@@ -1,11 +1,6 @@
 package socketio
 
-import (
-	"fmt"
-	"runtime/debug"
-
-	"posthouse/socketio/engineio"
-)
+import "posthouse/socketio/engineio"
 
 // task says what a queued Event is for: the mailbox is one queue, so that what
 // happens to a socket happens in order.
@@ -118,19 +113,13 @@ func (s *Socket) drain() {
 	}
 }
 
-// perform runs one task; l is for an event. A panic of user code ends this socket, not the process.
+// perform runs one task; l is for an event.
 func (s *Socket) perform(e *Event, l *listeners) {
 	if e.task == taskClose {
 		e.fn()
 		return
 	}
-	defer func() {
-		if v := recover(); v != nil {
-			s.ns.server.log.Error("socketio: handler panicked, disconnecting its socket",
-				"namespace", s.ns.name, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
-			s.Disconnect(false)
-		}
-	}()
+	defer s.endOnPanic()
 	switch e.task {
 	case taskConnect:
 		for _, fn := range s.ns.connectionHandlers() {

@@ -114,7 +114,7 @@ func (s *Socket) emitPacket(event string, args []any, f sendFlags, id *uint64) (
 	}
 	p.Data = sc.data
 	if s.hasOutgoing.Load() {
-		s.callOutgoing(p)
+		s.guard(func() { s.callOutgoing(p) })
 	}
 	return s.transmit(sc, f)
 }
@@ -208,8 +208,8 @@ func (s *Socket) transmit(sc *scratch, f sendFlags) (err error) {
 		return ErrDisconnected
 	}
 	sc.packet.Namespace = s.ns.name
-	if s.ns.server.textCodec {
-		if sc.text, err = parser.AppendText(sc.text, &sc.packet); err != nil {
+	if text := s.ns.server.text; text != nil {
+		if sc.text, err = text.AppendText(sc.text, &sc.packet); err != nil {
 			return err
 		}
 		sc.messages = append(sc.messages, engineio.Message{Data: sc.text})

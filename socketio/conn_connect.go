@@ -69,6 +69,7 @@ var (
 	errUnknown    = &ConnectError{Message: "Invalid namespace"}
 	errTooMany    = &ConnectError{Message: "too many namespaces"}
 	errAuthSize   = &ConnectError{Message: "auth too large"}
+	errRefusals   = errors.New("socketio: too many refused CONNECTs")
 	errChurn      = errors.New("socketio: too many sockets coming and going")
 )
 
@@ -90,8 +91,7 @@ func (c *conn) receiveConnect(p *parser.Packet) error {
 	}
 	switch {
 	case over(len(auth), c.server.opts.Limits.AuthBytes):
-		c.refuse(name, errAuthSize)
-		return nil
+		return c.refuseWithin(name, errAuthSize)
 	case len(name) > parser.MaxNamespace:
 		return fmt.Errorf("socketio: name of a namespace too long")
 	}
@@ -119,8 +119,7 @@ func (c *conn) connect(name string, auth json.RawMessage) error {
 	limit := c.server.opts.Limits.Namespaces
 	if over(len(c.joined)+len(c.attempts)+1, limit) {
 		c.mu.Unlock()
-		c.refuse(name, errTooMany)
-		return nil
+		return c.refuseWithin(name, errTooMany)
 	}
 	if limit >= 0 && c.live >= limitLive*max(limit, 1) {
 		c.mu.Unlock()
@@ -190,7 +189,8 @@ func (a *attempt) Run() {
 func (s *Socket) admit(a *attempt) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = panicError("middleware", v)
+			s.ns.server.logPanic(s.ns.name, v)
+			err = errPanic
 		}
 	}()
 	for _, fn := range s.ns.middlewares() {
@@ -296,17 +296,12 @@ func (a *attempt) refused(err error) {
 		c.attempts = slices.Delete(c.attempts, i, i+1)
 	}
 	closed := c.closed != nil
-	tooMany := false
-	if i >= 0 && errors.Is(err, errUnknown) {
-		c.unknown++
-		tooMany = over(c.unknown, c.server.opts.Limits.UnknownNamespaces)
-	}
 	c.mu.Unlock()
 	if i < 0 || closed || errors.Is(err, ErrClosed) {
 		return // nobody waits for an answer
 	}
-	if tooMany {
-		c.session.Close()
+	if errors.Is(err, errPanic) {
+		c.endAfterPanic()
 		return
 	}
 	var refusal *ConnectError
@@ -314,7 +309,33 @@ func (a *attempt) refused(err error) {
 		c.server.log.Warn("socketio: connection refused", "namespace", a.name, "error", err)
 		refusal = &ConnectError{Message: "connection refused"}
 	}
-	c.refuse(a.name, refusal)
+	if c.refuseWithin(a.name, refusal) != nil {
+		c.session.Close()
+	}
+}
+
+// refusalsPerSecond is how many refusals a connection may go on to collect beyond
+// Limits.RefusedConnects. Honest pages ask again for a handful of namespaces every
+// second; a refusal costs no more than an event.
+const refusalsPerSecond = 10
+
+// refuseWithin refuses a CONNECT. Its error says that the connection has collected
+// too many refusals and ends.
+func (c *conn) refuseWithin(name string, e *ConnectError) error {
+	if limit := c.server.opts.Limits.RefusedConnects; limit >= 0 {
+		c.mu.Lock()
+		_, ok := c.refusals.take(refusalsPerSecond, limit)
+		c.mu.Unlock()
+		if !ok {
+			if suppressed, ok := c.server.refusalFloods.allow(); ok {
+				c.server.log.Warn("socketio: connection closed: too many refused CONNECTs",
+					"namespace", name, "refusal", e.Message, "limit", limit, "setting", "Limits.RefusedConnects", "suppressed", suppressed)
+			}
+			return errRefusals
+		}
+	}
+	c.refuse(name, e)
+	return nil
 }
 
 // refuse is the one place where an error becomes a CONNECT_ERROR packet.

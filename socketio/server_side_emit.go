@@ -3,7 +3,6 @@ package socketio
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"sync/atomic"
 
 	"posthouse/socketio/parser"
@@ -95,20 +94,4 @@ func (l *Local) DispatchServerSideEmit(args Value, ack func(Value)) {
 	for _, fn := range l.ns.shared.Load().serverSide[e.name] {
 		l.guard(func() { fn(e) })
 	}
-}
-
-// guard runs a function of the user; a panic ends in the log.
-func (l *Local) guard(fn func()) {
-	defer func() {
-		if v := recover(); v != nil {
-			l.ns.server.log.Error("socketio: handler panicked", "namespace", l.ns.name, "panic", fmt.Sprint(v))
-		}
-	}()
-	fn()
-}
-
-func (s *Socket) guard(fn func()) { s.ns.local.guard(fn) }
-
-func panicError(where string, v any) error {
-	return fmt.Errorf("socketio: %s panicked: %v", where, v)
 }
