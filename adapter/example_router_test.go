@@ -86,6 +86,16 @@ func ExampleSubscriptionMode() {
 	// Output: dynamic-private
 }
 
+// The numbers of a server are those of its namespaces.
+func ExampleStats_Plus() {
+	var all adapter.Stats
+	for _, of := range []adapter.Stats{{Published: 2, Nodes: 1}, {Published: 3, Nodes: 1}} {
+		all = all.Plus(of)
+	}
+	fmt.Println(all.Published, all.Nodes)
+	// Output: 5 1
+}
+
 func ExampleStats_byAdapter() {
 	stats := func(io *socketio.Server) adapter.Stats {
 		switch a := io.Adapter().(type) {
