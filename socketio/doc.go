@@ -39,7 +39,7 @@
 // wait for one.
 //
 // Sending never blocks. A client that does not read is disconnected by the
-// engine when more than engineio.Options.MaxBuffered bytes wait for it. A panic in a
+// engine, see engineio.Options.MaxBuffered. A panic in a
 // handler disconnects its socket and is logged.
 //
 // The server owns every goroutine; Shutdown ends and waits for them. Contexts

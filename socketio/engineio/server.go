@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"posthouse/socketio/engineio/internal/ws"
 	"posthouse/socketio/internal/workers"
@@ -25,6 +26,8 @@ type Server struct {
 	log      *slog.Logger
 
 	flusher   flusher
+	slowLog   slowLog
+	excess    atomic.Int64 // see backlog
 	loops     loops
 	deadlines deadlines
 
@@ -57,7 +60,9 @@ func NewServer(o *Options) *Server {
 	srv.flusher.srv = srv
 	srv.o.setDefaults()
 	srv.log = srv.o.Logger
-	srv.format = ws.NewFormat(&ws.Limits{MaxMessage: int(srv.o.MaxPayload), MaxControl: srv.o.controlFrames()})
+	srv.format = ws.NewFormat(&ws.Limits{
+		MaxMessage: int(srv.o.MaxPayload), MaxControl: srv.o.controlFrames(), MaxFragments: srv.o.MaxFragments,
+	})
 	srv.upgrades = srv.o.upgradesJSON()
 	srv.setCompression()
 	var err error
