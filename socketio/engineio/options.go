@@ -46,8 +46,10 @@ type Options struct {
 	// written to it, and one that polls may leave more than MaxBuffered bytes
 	// unfetched, default 10 s; negative: as long as the heartbeat allows.
 	WriteTimeout time.Duration
-	// BodyTimeout is how long the body of a POST may take, default 10 s, in
-	// which at least 1 KB/s must arrive after the first 2 s; negative: no limit.
+	// BodyTimeout is how long no byte of a request's body may come, default 10 s;
+	// each byte moves that deadline. Besides, at least 1 KB/s on average must come
+	// after the first 2 s, so that a body takes MaxPayload / 1 KB/s at most. Where
+	// http.Server.ReadTimeout ends earlier, this replaces it. Negative: no limit.
 	BodyTimeout time.Duration
 
 	// MaxPayload is the size of a message, and of the body of a POST, in bytes;
@@ -85,6 +87,8 @@ type Options struct {
 	// every request of every transport. See RefuseRequest.
 	Middlewares []func(http.Handler) http.Handler
 
+	// ConnLimiter decides which TCP connections Serve keeps; nil: all.
+	ConnLimiter ConnLimiter
 	// ServeAll makes Serve take plain requests of every path the shorter way, not
 	// only those below Path. It is for programs that call Shutdown of this server
 	// before that of the http.Server, which does not know of such requests.
@@ -116,7 +120,7 @@ type Options struct {
 	// OnHeaders those of every answer but refusals.
 	OnInitialHeaders func(h http.Header, r *http.Request)
 	OnHeaders        func(h http.Header, r *http.Request)
-	// Logger gets what nobody else is told, such as panics of handlers; nil: none.
+	// Logger gets what no peer is told, such as panics of handlers; nil means slog.Default().
 	Logger *slog.Logger
 }
 
@@ -141,7 +145,7 @@ func (o *Options) setDefaults() {
 	setDefault(&o.MaxBacklog, 16*o.MaxBuffered)
 	o.MaxBacklog = max(o.MaxBacklog, o.MaxBuffered)
 	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
+		o.Logger = slog.Default()
 	}
 }
 

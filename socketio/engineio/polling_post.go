@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"runtime"
 	"strings"
-	"time"
 	"unicode/utf8"
 )
 
@@ -58,7 +57,7 @@ func (s *Session) servePOST(w http.ResponseWriter, r *http.Request) {
 
 	buf := takeBuffer()
 	defer buf.release()
-	err := s.srv.readBody(buf, r, po.rc)
+	err := s.srv.readBody(buf, r)
 
 	s.mu.Lock()
 	po.reading = false
@@ -103,13 +102,11 @@ var (
 
 // readBody reads a body of at most limit bytes. It allocates for what arrived,
 // not for what was announced.
-func (srv *Server) readBody(buf *buffer, r *http.Request, rc *http.ResponseController) error {
+func (srv *Server) readBody(buf *buffer, r *http.Request) error {
 	limit := srv.o.MaxPayload
 	if r.ContentLength > limit {
 		return errTooBig
 	}
-	begin := time.Now()
-	timed := srv.o.BodyTimeout > 0 && rc.SetReadDeadline(begin.Add(srv.o.BodyTimeout)) == nil
 	for {
 		if len(buf.b) == cap(buf.b) {
 			buf.b = append(buf.b, 0)[:len(buf.b)]
@@ -120,29 +117,13 @@ func (srv *Server) readBody(buf *buffer, r *http.Request, rc *http.ResponseContr
 			return errTooBig
 		}
 		if err == io.EOF {
-			if timed {
-				// net/http watches the connection from here on. After an error the
-				// deadline stays, for what net/http still wants to read.
-				rc.SetReadDeadline(time.Time{}) //nolint:errcheck // it worked a moment ago
-			}
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		if late := time.Since(begin) - bodyGrace; late > 0 && timed && float64(len(buf.b)) < late.Seconds()*bodyRate {
-			rc.SetReadDeadline(longAgo) //nolint:errcheck // it worked a moment ago
-			return errBodyLost
-		}
 	}
 }
-
-// A body that takes longer than bodyGrace must come with bodyRate bytes per
-// second at least (RELIABILITY 4.3).
-const (
-	bodyGrace = 2 * time.Second
-	bodyRate  = 1024
-)
 
 // packetsPerSlice is how many packets of a payload are delivered before other
 // goroutines get their turn.
