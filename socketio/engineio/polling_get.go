@@ -60,6 +60,7 @@ func (s *Session) serveGET(w http.ResponseWriter, r *http.Request) {
 		s.end(ReasonTransportError, errPollDropped)
 		return
 	}
+	p.answered(batch)
 	s.runAfterFlush(batch.after)
 	batch.release()
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"posthouse/socketio/engineio/internal/ws"
@@ -26,6 +27,8 @@ type Server struct {
 	log      *slog.Logger
 
 	flusher   flusher
+	slowLog   slowLog
+	excess    atomic.Int64 // see backlog
 	loops     loops
 	deadlines deadlines
 
@@ -58,7 +61,9 @@ func NewServer(o *Options) *Server {
 	srv.flusher.srv = srv
 	srv.o.setDefaults()
 	srv.log = srv.o.Logger
-	srv.format = ws.NewFormat(&ws.Limits{MaxMessage: int(srv.o.MaxPayload), MaxControl: srv.o.controlFrames()})
+	srv.format = ws.NewFormat(&ws.Limits{
+		MaxMessage: int(srv.o.MaxPayload), MaxControl: srv.o.controlFrames(), MaxFragments: srv.o.MaxFragments,
+	})
 	srv.upgrades = srv.o.upgradesJSON()
 	srv.setCompression()
 	var err error

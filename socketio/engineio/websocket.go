@@ -123,10 +123,13 @@ func (st *stream) box() *outbox {
 	return st.out
 }
 
+// segmentSize is what a segment costs beside its bytes, about.
+const segmentSize = 64
+
 func (st *stream) waiting() int {
 	n := st.flight
 	if st.out != nil {
-		n += st.out.size
+		n += st.out.size + segmentSize*len(st.out.segs)
 	}
 	return n
 }
@@ -238,7 +241,7 @@ func (st *stream) flush() {
 		return
 	}
 	for o.size > 0 {
-		b, scratch := o.join()
+		b, scratch := o.join(bufferKeep)
 		n, err := st.try(b)
 		if scratch != nil {
 			scratch.release()
@@ -272,16 +275,16 @@ func (st *stream) drained() {
 	}
 }
 
-// join returns the first bytes of the outbox in one piece, in a scratch buffer
-// when they lie in several.
-func (o *outbox) join() (b []byte, scratch *buffer) {
+// join returns the first bytes of the outbox in one piece, in a scratch buffer of
+// at most limit bytes when they lie in several.
+func (o *outbox) join(limit int) (b []byte, scratch *buffer) {
 	first := o.segs[0].b
-	if len(o.segs) == 1 || len(first) >= corkLimit/2 {
+	if len(o.segs) == 1 || len(first) >= limit/2 {
 		return first, nil
 	}
 	scratch = takeBuffer()
 	for i := range o.segs {
-		if len(scratch.b)+len(o.segs[i].b) > bufferKeep {
+		if len(scratch.b)+len(o.segs[i].b) > limit {
 			break
 		}
 		scratch.b = append(scratch.b, o.segs[i].b...)

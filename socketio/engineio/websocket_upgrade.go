@@ -167,6 +167,7 @@ func (s *Session) completeUpgrade(st *stream) bool {
 	s.stream = st
 	st.probing = false
 	st.sendQueue(q)
+	s.weighLocked()
 	s.beat.restart(s)
 	if s.state.Load() == stateClosing && st.waiting() == 0 {
 		s.endLocked(ReasonForcedClose, nil) // otherwise the drain ends it
