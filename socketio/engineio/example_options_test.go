@@ -5,6 +5,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"time"
 
 	"posthouse/socketio/engineio"
 )
@@ -59,4 +60,17 @@ func ExampleServer_External() {
 		return ours, nil
 	}
 	http.Handle("/pigeon/", engine.External("pigeon", open))
+}
+
+func ExampleBodyDeadline() {
+	engine := engineio.NewServer(nil) // times the bodies of its own requests
+	mux := http.NewServeMux()
+	mux.Handle("/engine.io/", engine)
+	mux.HandleFunc("POST /orders", func(w http.ResponseWriter, r *http.Request) {
+		// Reads of r.Body fail with os.ErrDeadlineExceeded when the sender is too slow.
+	})
+	// Around everything, so that unknown paths and handlers without a use for the
+	// body are covered too.
+	server := &http.Server{Handler: engineio.BodyDeadline(mux), ReadHeaderTimeout: 5 * time.Second}
+	log.Fatal(server.ListenAndServe())
 }

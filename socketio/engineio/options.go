@@ -45,8 +45,10 @@ type Options struct {
 	// WriteTimeout is how long a WebSocket peer may take no byte of what is
 	// written to it, default 10 s; negative: as long as the heartbeat allows.
 	WriteTimeout time.Duration
-	// BodyTimeout is how long the body of a POST may take, default 10 s, in
-	// which at least 1 KB/s must arrive after the first 2 s; negative: no limit.
+	// BodyTimeout is how long no byte of a request's body may come, default 10 s;
+	// each byte moves that deadline. Besides, at least 1 KB/s on average must come
+	// after the first 2 s, so that a body takes MaxPayload / 1 KB/s at most. Where
+	// http.Server.ReadTimeout ends earlier, this replaces it. Negative: no limit.
 	BodyTimeout time.Duration
 
 	// MaxPayload is the size of a message, and of the body of a POST, in bytes;
@@ -55,9 +57,6 @@ type Options struct {
 	// MaxBuffered is how many bytes may wait for a slow peer, default 1 MiB, at
 	// least MaxPayload. Beyond, the session is closed with ErrSlow.
 	MaxBuffered int
-	// MaxPackets is the number of packets in one polling payload, default 1000;
-	// negative: no limit.
-	MaxPackets int
 	// MaxControl is the number of packets and WebSocket frames without a message
 	// (pings, pongs and their like) that a session may send within a second,
 	// default 10 or twice what the heartbeat needs. More are dropped, ten times
@@ -125,7 +124,6 @@ func (o *Options) setDefaults() {
 	setDefault(&o.PingTimeout, 20*time.Second)
 	setDefault(&o.UpgradeTimeout, 10*time.Second)
 	setDefault(&o.WriteTimeout, 10*time.Second)
-	setDefault(&o.MaxPackets, 1000)
 	setDefault(&o.BodyTimeout, 10*time.Second)
 	setDefault(&o.MaxControl, max(10, 2*int(time.Second/o.PingInterval)))
 	setDefault(&o.MaxPayload, 1e6)

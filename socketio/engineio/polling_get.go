@@ -53,7 +53,7 @@ func (s *Session) serveGET(w http.ResponseWriter, r *http.Request) {
 		s.end(ReasonTransportError, errPollDropped)
 		return
 	}
-	runAfter(batch.after)
+	s.runAfterFlush(batch.after)
 	batch.release()
 }
 

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"posthouse/socketio/engineio/internal/ws"
 	"posthouse/socketio/internal/workers"
@@ -89,6 +90,14 @@ func (srv *Server) setCompression() {
 
 // ServeHTTP serves the requests below Options.Path, and 404 for the rest.
 func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if srv.o.BodyTimeout > 0 && mayStall(r) {
+		serveTimed(http.HandlerFunc(srv.route), w, r, srv.o.BodyTimeout, time.Time{})
+		return
+	}
+	srv.route(w, r)
+}
+
+func (srv *Server) route(w http.ResponseWriter, r *http.Request) {
 	if !strings.HasPrefix(r.URL.EscapedPath(), srv.o.Path) {
 		http.NotFound(w, r)
 		return

@@ -34,6 +34,18 @@ func (q *queue) release() {
 	queues.Put(q)
 }
 
+// itemSize is what a packet costs beside its data, about.
+const itemSize = 64
+
+// waiting returns the bytes that q holds, the cost of its packets included: many
+// small ones must not escape a limit of bytes.
+func (q *queue) waiting() int {
+	if q == nil {
+		return 0
+	}
+	return q.size + itemSize*len(q.items)
+}
+
 func (q *queue) empty() bool { return q == nil || len(q.items) == 0 }
 
 func (q *queue) addFrame(f *Frame) {

@@ -2,11 +2,9 @@ package engineio_test
 
 import (
 	"bytes"
-	"context"
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"strconv"
 	"strings"
@@ -18,10 +16,10 @@ import (
 )
 
 // TestUpgradeKeepsOrder sends 10 000 numbered messages each way while the
-// session moves from polling to WebSocket, with both kinds of readers in turn.
+// session moves from polling to WebSocket, with every way of reading in turn.
 // POSTHOUSE_UPGRADES says how often.
 func TestUpgradeKeepsOrder(t *testing.T) {
-	runs := 4
+	runs := 6
 	if n, err := strconv.Atoi(os.Getenv("POSTHOUSE_UPGRADES")); err == nil {
 		runs = n
 	}
@@ -61,9 +59,9 @@ func upgradeOnce(t *testing.T, run int) {
 	up, down := newCounter(t, "server"), newCounter(t, "client")
 	var senders sync.WaitGroup
 	var server *peer
-	srv := engineio.NewServer(&engineio.Options{
-		MaxBuffered:      8 << 20,
-		GoroutineReaders: run%2 == 1,
+	rd := []reading{{}, {goroutines: true}, {serve: true}}[run%3]
+	addr, stop := rd.start(t, engineio.Options{
+		MaxBuffered: 8 << 20,
 		Accept: func(s *engineio.Session, r *http.Request) (engineio.Handler, error) {
 			p := &peer{s: s, receive: func(m engineio.Message) error { up.take(string(m.Data)); return nil }}
 			server = p
@@ -82,18 +80,10 @@ func upgradeOnce(t *testing.T, run int) {
 			return p, nil
 		},
 	})
-	ts := httptest.NewServer(srv)
-	defer ts.Close()
-	defer func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
-		if err := srv.Shutdown(ctx); err != nil {
-			t.Error(err)
-		}
-		senders.Wait()
-	}()
-	c := &upgrader{t: t, url: ts.URL + "/engine.io/?EIO=4&transport=polling", down: down}
-	c.run(ts.Listener.Addr().String(), 1+run%40)
+	defer senders.Wait()
+	defer stop()
+	c := &upgrader{t: t, url: "http://" + addr + "/engine.io/?EIO=4&transport=polling", down: down}
+	c.run(addr, 1+run%40)
 	for _, ch := range []chan struct{}{up.done, down.done} {
 		select {
 		case <-ch:

@@ -1,4 +1,4 @@
-package docs_test
+package doccheck_test
 
 import (
 	"io/fs"

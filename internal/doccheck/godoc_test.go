@@ -1,4 +1,4 @@
-package docs_test
+package doccheck_test
 
 import (
 	"go/ast"
@@ -13,7 +13,7 @@ import (
 )
 
 // root is the module's directory, seen from this package's.
-const root = "../../.."
+const root = "../.."
 
 // public are the packages that people outside of this module may read about.
 var public = []string{
@@ -92,7 +92,7 @@ func readPackage(t *testing.T, path string) (*doc.Package, []*ast.File) {
 			examples = append(examples, f)
 		}
 	}
-	p, err := doc.NewFromFiles(set, sources, "posthouse/"+path)
+	p, err := doc.NewFromFiles(set, sources, "example.org/"+path)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package docs_test
+package doccheck_test
 
 import (
 	"bytes"
@@ -20,47 +20,72 @@ import (
 	"posthouse/gateway"
 )
 
-var update = flag.Bool("update", false, "write the generated parts of README.md anew")
+var update = flag.Bool("update", false, "write the generated parts of the documents anew")
 
-func readme(t *testing.T) string {
+// read returns a document by its path below root.
+func read(t *testing.T, path string) string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(root, "README.md"))
+	text, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(path)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return string(text)
 }
 
-// TestReadmeShowsWhatIsThere compares the parts between <!-- begin x --> and
-// <!-- end x --> with what they are made from.
-func TestReadmeShowsWhatIsThere(t *testing.T) {
-	matrix, err := os.ReadFile(filepath.Join(root, "internal", "interop", "sioclients", "matrix.md"))
-	if err != nil {
-		t.Fatal(err)
+// documents lists the pages written for people, by their paths below root.
+func documents(t *testing.T) []string {
+	t.Helper()
+	var list []string
+	for _, pattern := range []string{"*.md", "docs/*.md", "examples/*.md", "examples/*/*.md"} {
+		files, err := filepath.Glob(filepath.Join(root, filepath.FromSlash(pattern)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range files {
+			rel, err := filepath.Rel(root, f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			list = append(list, filepath.ToSlash(rel))
+		}
 	}
-	text := readme(t)
+	return list
+}
+
+// TestGeneratedPartsAreUpToDate compares the parts between <!-- begin x --> and
+// <!-- end x --> with their sources.
+func TestGeneratedPartsAreUpToDate(t *testing.T) {
 	server := "```go\n" + program(t, "socketio", "") + "```\n"
-	for name, want := range map[string]string{
-		"server":    server,
-		"server-zh": server,
-		"clients":   string(matrix),
-		"settings":  settings(t),
+	for _, part := range []struct{ path, name, want string }{
+		{"README.md", "server", server},
+		{"README.zh-CN.md", "server", server},
+		{"docs/clients.md", "clients", read(t, "internal/interop/sioclients/matrix.md")},
+		{"docs/configuration.md", "settings", settings(t)},
 	} {
-		begin, end := "<!-- begin "+name+" -->\n", "<!-- end "+name+" -->"
+		text := read(t, part.path)
+		begin, end := "<!-- begin "+part.name+" -->\n", "<!-- end "+part.name+" -->"
 		before, rest, found := strings.Cut(text, begin)
 		got, after, ended := strings.Cut(rest, end)
-		if !found || !ended {
-			t.Errorf("README.md has no part %q", name)
-			continue
+		switch {
+		case !found || !ended:
+			t.Errorf("%s has no part %q", part.path, part.name)
+		case got == part.want:
+		case *update:
+			text = before + begin + part.want + end + after
+			if err := os.WriteFile(filepath.Join(root, filepath.FromSlash(part.path)), []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		default:
+			t.Errorf("%s: part %q is out of date: go test ./internal/doccheck -update", part.path, part.name)
 		}
-		if got != want && !*update {
-			t.Errorf("README.md: part %q is out of date: go test ./internal/interop/docs -update", name)
-		}
-		text = before + begin + want + end + after
 	}
-	if *update {
-		if err := os.WriteFile(filepath.Join(root, "README.md"), []byte(text), 0o644); err != nil {
-			t.Fatal(err)
+}
+
+// TestReadmeIsShort keeps the first page a first page.
+func TestReadmeIsShort(t *testing.T) {
+	for _, path := range []string{"README.md", "README.zh-CN.md"} {
+		if n := strings.Count(read(t, path), "\n"); n > 150 {
+			t.Errorf("%s has %d lines; 150 are enough: the rest belongs into docs/", path, n)
 		}
 	}
 }
@@ -115,7 +140,7 @@ func TestReadmeSnippetsAreExamples(t *testing.T) {
 			}
 		}
 	}
-	blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(readme(t), -1)
+	blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(read(t, "README.md")+read(t, "README.zh-CN.md"), -1)
 	if len(blocks) < 2 {
 		t.Error("no Go found")
 	}
@@ -126,8 +151,8 @@ func TestReadmeSnippetsAreExamples(t *testing.T) {
 	}
 }
 
-// TestReadmeNamesTheMetrics compares the names of metrics with those in the source.
-func TestReadmeNamesTheMetrics(t *testing.T) {
+// TestOperationsNamesTheMetrics compares the names of metrics with those in the source.
+func TestOperationsNamesTheMetrics(t *testing.T) {
 	source, err := os.ReadFile(filepath.Join(root, "gateway", "metrics.go"))
 	if err != nil {
 		t.Fatal(err)
@@ -136,10 +161,10 @@ func TestReadmeNamesTheMetrics(t *testing.T) {
 	for _, m := range regexp.MustCompile(`(?:counter\(|Name: )"(\w+)"`).FindAllStringSubmatch(string(source), -1) {
 		there["posthouse_"+m[1]] = true
 	}
-	text := readme(t)
+	text := read(t, "docs/operations.md")
 	for name := range there {
 		if !strings.Contains(text, "`"+name+"`") {
-			t.Errorf("README.md does not name %s", name)
+			t.Errorf("docs/operations.md does not name %s", name)
 		}
 	}
 	for _, name := range regexp.MustCompile(`posthouse_\w+`).FindAllString(text, -1) {
@@ -191,37 +216,10 @@ func settings(t *testing.T) string {
 	return b.String()
 }
 
-// TestReadmeLinksLeadSomewhere follows the links inside the tree and the page.
-func TestReadmeLinksLeadSomewhere(t *testing.T) {
-	text := readme(t)
-	anchors := map[string]bool{}
-	for _, m := range regexp.MustCompile(`(?m)^#+ (.+)$`).FindAllStringSubmatch(text, -1) {
-		name := regexp.MustCompile("[`/.,()（）]").ReplaceAllString(strings.ToLower(m[1]), "")
-		anchors["#"+strings.ReplaceAll(name, " ", "-")] = true
-	}
-	links := regexp.MustCompile(`\]\(([^)]+)\)`).FindAllStringSubmatch(text, -1)
-	if len(links) == 0 {
-		t.Error("no links found")
-	}
-	for _, m := range links {
-		switch link := m[1]; {
-		case strings.HasPrefix(link, "#"):
-			if !anchors[link] {
-				t.Errorf("no heading for %s", link)
-			}
-		case !strings.Contains(link, "://"):
-			if _, err := os.Stat(filepath.Join(root, filepath.FromSlash(link))); err != nil {
-				t.Error(err)
-			}
-		}
-	}
-}
-
-// TestReadmeTreeIsTheTree holds the picture of the tree against the tree: what it
+// TestArchitectureTreeIsTheTree holds the picture of the tree against the tree: what it
 // names exists, and no folder beside or below those it names is left out.
-func TestReadmeTreeIsTheTree(t *testing.T) {
-	_, rest, _ := strings.Cut(readme(t), "## How the parts fit\n")
-	_, rest, _ = strings.Cut(rest, "```\n")
+func TestArchitectureTreeIsTheTree(t *testing.T) {
+	_, rest, _ := strings.Cut(read(t, "ARCHITECTURE.md"), "```\n")
 	picture, _, _ := strings.Cut(rest, "```")
 	named := map[string]bool{}
 	parent := ""

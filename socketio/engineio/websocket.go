@@ -260,7 +260,7 @@ func (st *stream) flush() {
 func (st *stream) drained() {
 	if o := st.out; o != nil && o.size == 0 {
 		st.out = nil
-		runAfter(o.after)
+		st.s.runAfterFlush(o.after)
 		o.release()
 	}
 	if st.over {

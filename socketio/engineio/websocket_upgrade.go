@@ -8,9 +8,16 @@ import (
 	"posthouse/socketio/engineio/internal/ws"
 )
 
-// noopEvery is how often a waiting GET is answered with a noop during an
-// upgrade, so that the client can pause its polling (section 1.7 step 3).
-const noopEvery = 100 * time.Millisecond
+// During an upgrade a waiting GET is answered with a noop, so that the client can
+// pause its polling (docs/protocol.md §1.7 step 3).
+const (
+	// noopsAtOnce is how many GETs get it without a wait. One is enough for a client
+	// that has seen the answer to its probe; but a noop may overtake that answer on
+	// its own connection, and then the client polls once more.
+	noopsAtOnce = 3
+	// noopEvery is how often the others get it.
+	noopEvery = 100 * time.Millisecond
+)
 
 var probeData = []byte("probe")
 
@@ -21,6 +28,7 @@ type upgrade struct {
 	stream  *stream
 	timeout *time.Timer
 	noop    *time.Timer // nil before the probe
+	noops   int         // sent without a wait
 }
 
 func (u *upgrade) stopLocked() {
@@ -94,12 +102,24 @@ func (st *stream) probePacket(p packet, err error) error {
 		st.sendPacket(packetPong, probeData)
 		if u.noop == nil {
 			u.noop = time.AfterFunc(noopEvery, u.tick)
+			u.pollWaitsLocked()
 		}
 		return nil
 	case p.typ == packetUpgrade:
 		return errUpgraded
 	}
 	return errProbe
+}
+
+// pollWaitsLocked answers a GET that waits, and has nothing to carry, without the
+// wait for tick.
+func (u *upgrade) pollWaitsLocked() {
+	p := u.s.poll
+	if u.noop == nil || u.noops == noopsAtOnce || u.s.state.Load() == stateClosed || p.get == nil || !p.queue.empty() {
+		return
+	}
+	u.noops++
+	p.answer(packetNoop)
 }
 
 // tick answers the waiting GET with a noop.

@@ -108,7 +108,7 @@ func (st *stream) writeLoop() {
 			st.stalled(err)
 			return
 		}
-		runAfter(o.after)
+		s.runAfterFlush(o.after)
 		o.release()
 	}
 	st.writing = false

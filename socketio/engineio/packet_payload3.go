@@ -151,7 +151,7 @@ func nextBinary3(b []byte) (p packet, rest []byte, done bool, err error) {
 	if b[0] == 1 {
 		p, err = decodeBinary3(content)
 	} else if !utf8.Valid(content) {
-		err = errParse
+		err = errNotUTF8
 	} else {
 		p, err = decodeText(content, 3)
 	}

@@ -10,12 +10,17 @@ import (
 )
 
 // probed opens a session and brings its upgrade to the point where the client
-// pauses its polling.
+// pauses its polling. The next GET waits: the noops that come at once are used up.
 func (w *world) probed(t *testing.T) (sid string, s *socket) {
 	sid = w.open("EIO=4&transport=polling")
 	s = w.websocket("EIO=4&transport=websocket&sid="+sid, nil)
 	s.send("2probe")
 	s.expect(t, "3probe")
+	for range 3 {
+		if r := w.get("EIO=4&transport=polling&sid=" + sid); r.body != "6" {
+			t.Errorf("the GET got %q", r.body)
+		}
+	}
 	return sid, s
 }
 
