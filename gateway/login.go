@@ -66,6 +66,7 @@ func newLoginNamespace(deps loginDeps) *loginNamespace {
 func (n *loginNamespace) use(s *login.Service) {
 	n.service = s
 	n.namespace = n.io.Of("/login")
+	n.namespace.LimitEvents(eventsPerSecond, eventsBurst)
 	n.namespace.OnConnection(n.welcome)
 	n.namespace.OnServerSideEmit(ticketEvent, func(e *socketio.ServerSideEvent) {
 		var id string

@@ -231,6 +231,7 @@ func (c *conn) join(a *attempt, s *Socket) error {
 		return errSuperseded
 	}
 	c.attempts = slices.Delete(c.attempts, i, i+1)
+	s.limiter = s.ns.newLimiter()
 	c.joined = append(c.joined, s)
 	if c.timer != nil {
 		c.timer.Stop()

@@ -17,6 +17,8 @@ type Socket struct {
 	conn *conn
 	auth json.RawMessage
 
+	limiter *eventLimiter // nil: none; set before the first packet is routed to the socket
+
 	status      atomic.Uint32 // connecting, connected or gone
 	dropping    atomic.Bool   // the server disconnected it: queued events are not handled
 	holding     atomic.Bool   // what is sent waits in held for the CONNECT packet
