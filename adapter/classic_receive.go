@@ -37,7 +37,12 @@ func (a *Classic) receiveBroadcast(channel string, payload []byte) {
 		a.malformed(channel, err)
 		return
 	}
-	if uid == a.uid || p.Namespace != a.nsp {
+	if uid == a.uid {
+		a.stats.own.Add(1)
+		return
+	}
+	if p.Namespace != a.nsp {
+		a.stats.foreign.Add(1)
 		return
 	}
 	a.stats.received.Add(1)
@@ -58,7 +63,8 @@ func (a *Classic) receiveRequest(channel string, payload []byte) {
 		return
 	}
 	if req.UID == a.uid || req.RequestID != "" && a.pending.get(req.RequestID) != nil {
-		return // our own
+		a.stats.own.Add(1)
+		return
 	}
 	a.stats.received.Add(1)
 	switch req.Type {

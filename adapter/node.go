@@ -3,9 +3,12 @@ package adapter
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"posthouse/socketio"
 	"posthouse/socketio/parser"
@@ -58,7 +61,7 @@ func newMember(l *socketio.Local, nodes redisNodes, uid string, timeout time.Dur
 		log = slog.Default()
 	}
 	m.log = log.With("namespace", m.nsp)
-	m.worker = newWorker(&m.stats)
+	m.worker = newWorker(&m.stats, m.log)
 	m.ctx, m.cancel = context.WithCancel(context.Background()) // ended by Close
 	return m
 }
@@ -71,14 +74,18 @@ func (m *member) start(subscriber func(ctx context.Context), firstTries ...<-cha
 	m.wg.Go(func() { m.worker.run(m.ctx) })
 	t := time.NewTimer(firstSubscription)
 	defer t.Stop()
-	for _, firstTry := range firstTries {
+	await := func(firstTry <-chan struct{}) {
 		select {
 		case <-firstTry:
 		case <-t.C:
 			t.Reset(0)
 		}
 	}
+	for _, firstTry := range firstTries {
+		await(firstTry)
+	}
 	m.wg.Go(func() { m.peers.run(m.ctx) })
+	await(m.pub.firstTry) // of its hello: whether Redis takes messages is known then
 }
 
 // Close says goodbye to the other nodes, gives Redis a second to take what still
@@ -101,15 +108,20 @@ func (m *member) Close() error {
 }
 
 // Stats returns what happened so far.
-func (m *member) Stats() Stats { return m.stats.snapshot() }
+func (m *member) Stats() Stats {
+	s := m.stats.snapshot()
+	s.Nodes = m.peers.count()
+	return s
+}
 
-// ServerCount asks Redis how many nodes have this namespace.
+// ServerCount asks Redis how many nodes have this namespace. With an error it
+// returns how many are known to live.
 func (m *member) ServerCount(ctx context.Context) (int, error) {
 	ctx, cancel := m.deadline(ctx, 0)
 	defer cancel()
 	counts, err := m.nodes.subscribers(ctx, m.sharded, m.countChannel)
 	if err != nil {
-		return 0, err
+		return m.peers.count() + 1, notReached(opServerCount, err)
 	}
 	return max(counts[m.countChannel], 1), nil
 }
@@ -127,8 +139,9 @@ func (m *member) deadline(ctx context.Context, d time.Duration) (context.Context
 }
 
 // expect finds out how many answers r gets, and from whom. Nodes that are
-// silent are not among them, even while Redis still counts them.
-func (m *member) expect(ctx context.Context, r *request) {
+// silent are not among them, even while Redis still counts them. The error means that
+// Redis was not reached: then there may be more nodes than are known.
+func (m *member) expect(ctx context.Context, r *request) error {
 	alive, silent := m.peers.names()
 	self := m.answersChannel(m.uid)
 	channels := []string{m.countChannel, self}
@@ -142,7 +155,11 @@ func (m *member) expect(ctx context.Context, r *request) {
 	if err != nil {
 		m.log.Debug("redis does not count the nodes", "error", err)
 		r.expect(len(alive), alive)
-		return
+		var refused redis.Error
+		if errors.As(err, &refused) {
+			return nil // it was reached: not every user may ask
+		}
+		return notReached(r.op, err)
 	}
 	n := counts[m.countChannel]
 	if counts[self] > 0 {
@@ -164,6 +181,7 @@ func (m *member) expect(ctx context.Context, r *request) {
 		}
 	}
 	r.expect(max(n, 0), waiting)
+	return nil
 }
 
 // ask sends a question to the other nodes and waits for their answers. It is not
@@ -176,16 +194,34 @@ func (m *member) ask(ctx context.Context, r *request, id string, timeout time.Du
 		return ErrClosed
 	}
 	defer m.pending.remove(id)
-	m.expect(ctx, r)
+	m.stats.requests.Add(1)
+	unknown := m.expect(ctx, r)
 	select {
 	case <-r.done:
-		return nil
+		return m.lacking(unknown)
 	default:
 	}
 	if err := send(); err != nil {
-		return err
+		return m.lacking(err)
 	}
-	return r.wait(ctx)
+	return m.lacking(errors.Join(r.wait(ctx), unknown))
+}
+
+// lacking counts a request that ends with err.
+func (m *member) lacking(err error) error {
+	if err != nil {
+		m.stats.requestsFailed.Add(1)
+	}
+	return err
+}
+
+// sent is the result of a change that was given to the publisher with err: while
+// Redis takes nothing, the other nodes do not hear of it in time, or at all.
+func (m *member) sent(op string, err error) error {
+	if err == nil && m.pub.isDown() {
+		return notReached(op, nil)
+	}
+	return err
 }
 
 // broadcastWithAck runs a broadcast with acks: send publishes it for the other
@@ -213,15 +249,18 @@ func (m *member) broadcastWithAck(ctx context.Context, p *parser.Packet, o socke
 	r.mu.Lock()
 	r.clients += clients
 	r.mu.Unlock()
+	m.stats.requests.Add(1)
+	var unknown error
 	if published != nil {
 		r.expect(0, nil)
 	} else {
-		m.expect(ctx, r)
+		unknown = m.expect(ctx, r)
 	}
-	err := r.wait(ctx)
+	err := errors.Join(r.wait(ctx), unknown)
 	if published != nil {
 		err = published
 	}
+	err = m.lacking(err)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.values, err

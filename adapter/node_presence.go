@@ -134,6 +134,13 @@ func (p *peers) isGo(uid string) bool {
 	return ok
 }
 
+// count returns how many other Go nodes live.
+func (p *peers) count() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.alive)
+}
+
 // names returns the nodes that live, and those that fell silent.
 func (p *peers) names() (alive, silent []string) {
 	p.mu.Lock()

@@ -16,6 +16,8 @@ const (
 	opAllRooms         = "allRooms"
 	opServerSideEmit   = "serverSideEmit"
 	opRemoteDisconnect = "remoteDisconnect"
+	opServerCount      = "serverCount"
+	opChange           = "changing sockets"
 )
 
 // request is a question to the other nodes while it waits for their answers.

@@ -1,6 +1,9 @@
 package adapter
 
-import "context"
+import (
+	"context"
+	"log/slog"
+)
 
 // maxWaitingRequests bounds the requests of other nodes that wait to be answered.
 const maxWaitingRequests = 1024
@@ -10,10 +13,11 @@ const maxWaitingRequests = 1024
 type worker struct {
 	tasks chan func()
 	stats *stats
+	log   *slog.Logger
 }
 
-func newWorker(st *stats) *worker {
-	return &worker{tasks: make(chan func(), maxWaitingRequests), stats: st}
+func newWorker(st *stats, log *slog.Logger) *worker {
+	return &worker{tasks: make(chan func(), maxWaitingRequests), stats: st, log: log}
 }
 
 // do queues task, or drops it when too many wait: whoever asked will time out.
@@ -29,9 +33,14 @@ func (w *worker) run(ctx context.Context) {
 	for {
 		select {
 		case task := <-w.tasks:
-			task()
+			w.perform(task)
 		case <-ctx.Done():
 			return
 		}
 	}
+}
+
+func (w *worker) perform(task func()) {
+	defer recoverMessage(w.stats, w.log, "request")
+	task()
 }

@@ -3,6 +3,7 @@ package adapter
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -13,6 +14,18 @@ import (
 // ErrQueueFull means that a message was delivered to the sockets of this node but
 // not published, because Redis does not take what already waits.
 var ErrQueueFull = errors.New("adapter: publish queue full")
+
+// ErrNotReached means that the result is this node's alone: Redis does not answer,
+// so that other nodes, if there are any, were neither asked nor told.
+var ErrNotReached = errors.New("adapter: cluster not reached")
+
+// notReached tells which operation lacks the other nodes, and why.
+func notReached(op string, why error) error {
+	if why == nil {
+		return fmt.Errorf("%w: %s: redis takes no messages", ErrNotReached, op)
+	}
+	return fmt.Errorf("%w: %s: %w", ErrNotReached, op, why)
+}
 
 // ErrClosed is returned by operations on an adapter or emitter after Close.
 var ErrClosed = errors.New("adapter: closed")
@@ -61,17 +74,21 @@ type publisher struct {
 	closing chan struct{} // closed by close
 	ended   chan struct{} // closed when run returned
 
+	firstTry chan struct{} // closed when Redis has taken something, or has not
+	tried    sync.Once
+
 	mu     sync.Mutex
 	queue  []command
 	bytes  int
 	closed bool
 	down   bool // the last attempt failed
+	taken  bool // one has succeeded
 }
 
 func newPublisher(nodes redisNodes, fixedKey string, st *stats, log *slog.Logger) *publisher {
 	return &publisher{
 		nodes: nodes, fixedKey: fixedKey, stats: st, log: log,
-		wake: make(chan struct{}, 1), closing: make(chan struct{}), ended: make(chan struct{}),
+		wake: make(chan struct{}, 1), closing: make(chan struct{}), ended: make(chan struct{}), firstTry: make(chan struct{}),
 	}
 }
 
@@ -161,14 +178,16 @@ func (p *publisher) setDown(down bool) (before bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	before, p.down = p.down, down
+	p.taken = p.taken || !down
+	p.tried.Do(func() { close(p.firstTry) })
 	return before
 }
 
-// isDown reports whether Redis did not take what was sent last.
+// isDown reports whether Redis did not take what was sent last, or nothing yet.
 func (p *publisher) isDown() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.down
+	return p.down || !p.taken
 }
 
 // take moves what waits, up to the size of a batch, to dst.

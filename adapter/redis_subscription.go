@@ -27,6 +27,29 @@ const (
 	toShardChannel                         // SSUBSCRIBE
 )
 
+// subscribe and unsubscribe send the commands of the subscription's kind.
+func (s subscription) subscribe(ctx context.Context, ps *redis.PubSub) error {
+	switch s.kind {
+	case toPattern:
+		return ps.PSubscribe(ctx, s.name)
+	case toShardChannel:
+		return ps.SSubscribe(ctx, s.name)
+	default:
+		return ps.Subscribe(ctx, s.name)
+	}
+}
+
+func (s subscription) unsubscribe(ctx context.Context, ps *redis.PubSub) error {
+	switch s.kind {
+	case toPattern:
+		return ps.PUnsubscribe(ctx, s.name)
+	case toShardChannel:
+		return ps.SUnsubscribe(ctx, s.name)
+	default:
+		return ps.Unsubscribe(ctx, s.name)
+	}
+}
+
 var (
 	errSilent = errors.New("subscription is silent: a probe did not come back")
 	errMoved  = errors.New("channel moved to another server")
@@ -166,11 +189,12 @@ func (l *link) session(ctx context.Context) error {
 			if v.Channel == l.probe.name {
 				if n, err := strconv.ParseUint(v.Payload, 10, 64); err == nil {
 					probed.back.Store(n)
+					l.stats.lag.Store(int64(time.Since(began)) - probed.sentAt.Load())
 				}
 				continue
 			}
 			probed.traffic.Store(true)
-			l.deliver(v.Channel, v.Payload)
+			l.hand(v.Channel, v.Payload)
 		case *redis.Subscription:
 			switch v.Kind {
 			case "subscribe", "psubscribe", "ssubscribe":
@@ -185,6 +209,12 @@ func (l *link) session(ctx context.Context) error {
 			}
 		}
 	}
+}
+
+// hand delivers one message. One that makes the reader panic costs itself only.
+func (l *link) hand(channel, payload string) {
+	defer recoverMessage(l.stats, l.log, "message")
+	l.deliver(channel, payload)
 }
 
 func (l *link) wants(s subscription) bool {
@@ -226,8 +256,12 @@ type probeState struct {
 	back    atomic.Uint64 // the last probe that came back
 	traffic atomic.Bool   // something else arrived since the last look
 	sent    uint64        // the last probe that Redis took
+	sentAt  atomic.Int64  // when the last one was given to Redis, since began
 	missed  int           // looks in a row at which it was not back
 }
+
+// began is the zero of the times of probes: the wall clock may jump.
+var began = time.Now()
 
 // busyProbes is how often a probe may be late while other messages arrive: a
 // burst may hold it up, but messages may also come from a server that those who
@@ -292,10 +326,10 @@ func (l *link) reconcile(ctx context.Context, ps *redis.PubSub, have map[subscri
 			switch wants := l.wants(s); {
 			case wants && !has:
 				have[s] = struct{}{}
-				err = ps.SSubscribe(ctx, s.name)
+				err = s.subscribe(ctx, ps)
 			case !wants && has:
 				delete(have, s)
-				err = ps.SUnsubscribe(ctx, s.name)
+				err = s.unsubscribe(ctx, ps)
 			}
 			if err != nil {
 				return fmt.Errorf("change subscriptions: %w", err)
@@ -314,6 +348,7 @@ func (l *link) sendProbe(ctx context.Context, probed *probeState) error {
 		return err
 	}
 	next := strconv.FormatUint(probed.sent+1, 10)
+	probed.sentAt.Store(int64(time.Since(began)))
 	if l.probe.kind == toShardChannel {
 		err = node.SPublish(ctx, l.probe.name, next).Err()
 	} else {

@@ -2,265 +2,249 @@ package adapter
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"errors"
-	"fmt"
 	"io"
-	"log/slog"
+	"mime"
 	"net"
 	"net/http"
-	"net/http/httputil"
 	"net/url"
-	"regexp"
-	"strconv"
+	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 )
 
-// RouterOptions configure a Router. Tag and Advertise are needed.
-type RouterOptions struct {
-	// Tag names this replica in the session ids it gives out: 2 to 16 characters
-	// of [A-Za-z0-9], unique in the cluster. It is opaque to clients; a balancer
-	// may route by it (nginx: `map $arg_sid`).
-	Tag string
-	// Advertise is the host:port at which the other replicas reach this one.
-	Advertise string
-	// Key is the prefix of the keys in Redis; "" means "socket.io".
-	Key string
-	// Heartbeat is how often this replica says that it lives; its word counts
-	// three times as long. Default 3 s.
-	Heartbeat time.Duration
-	// DialTimeout bounds connecting to an owner whose machine does not answer at
-	// all; a process that is gone refuses at once. Default 1 s: a busy owner is not
-	// a dead one.
-	DialTimeout time.Duration
-	// Logger gets what goes wrong; nil means slog.Default().
-	Logger *slog.Logger
-}
+// relay carries requests and WebSockets of sessions to the replicas that hold them.
+type relay struct {
+	r         *Router
+	transport *http.Transport
+	request   []string // headers that go to the owner
+	answer    []string // headers that come back
 
-// Router lets any replica serve any request, so that no sticky sessions are
-// needed: a polling request or an upgrade that lands on a replica which does not
-// hold the session is relayed, over HTTP, to the one that does. The session id
-// says which one that is; Redis says where it lives, and whether. The session of a
-// dead owner is answered as the protocol answers unknown ones (400, code 1), so
-// that clients start over at once.
-//
-// Give NewID to the engine's GenerateID, put Middleware around the server, and Run
-// it beside. All methods are safe for concurrent use.
-type Router struct {
-	o     RouterOptions
-	rdb   redis.UniversalClient
-	sid   *regexp.Regexp
-	proxy *httputil.ReverseProxy
-	twin  int // beats in a row that found another replica under our tag; Run's own
-
-	mu     sync.Mutex
-	owners map[string]owner // by tag; bounded by maxOwners
-}
-
-// owner is what is known of another replica.
-type owner struct {
-	addr  string // "" when it is dead
-	until time.Time
+	mu       sync.Mutex
+	polls    map[*relayedPoll]struct{}   // GETs that wait at their owners
+	sockets  map[*relayedSocket]struct{} // upgraded connections
+	draining bool
+	idle     chan struct{} // while draining: closed when nothing is left
 }
 
 const (
-	// relayed marks requests that come from a replica: they are never relayed again.
-	relayed = "X-Posthouse-Relay"
-	// ownerCached is how long an answer of Redis is believed; a failed connection
-	// makes an owner dead for as long.
-	ownerCached = time.Second
-	// lookup bounds asking Redis where an owner lives: a session is lost if that
-	// fails, so a busy Redis gets its time; one that is away refuses at once.
-	lookup    = time.Second
-	maxOwners = 1024
-	idLength  = 20 // of a session id without its tag: 120 random bits
+	// relayWrite is how long a client may take none of what is relayed to it.
+	relayWrite = 10 * time.Second
+	// maxAnswerHead bounds the head of an owner's answer.
+	maxAnswerHead = 64 << 10
 )
 
-// NewRouter returns a router. It starts nothing; see Run.
-func NewRouter(rdb redis.UniversalClient, o RouterOptions) (*Router, error) {
-	if !regexp.MustCompile(`^[A-Za-z0-9]{2,16}$`).MatchString(o.Tag) {
-		return nil, fmt.Errorf("adapter: router tag %q is not 2 to 16 letters and digits", o.Tag)
+// requestHeaders are what the protocol, CORS, proxies and the owner's judgement of
+// origins and addresses need of a request; answerHeaders likewise of an answer.
+var (
+	requestHeaders = []string{
+		"Accept", "Accept-Encoding", "Accept-Language", "Authorization", "Content-Type", "Cookie", "Origin", "Referer", "User-Agent",
+		"Access-Control-Request-Headers", "Access-Control-Request-Method",
+		"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Proto", "X-Real-Ip", "X-Request-Id",
+		"Traceparent", "Tracestate",
 	}
-	if _, _, err := net.SplitHostPort(o.Advertise); err != nil {
-		return nil, fmt.Errorf("adapter: router address %q is not host:port", o.Advertise)
+	upgradeHeaders = []string{"Sec-Websocket-Extensions", "Sec-Websocket-Key", "Sec-Websocket-Protocol", "Sec-Websocket-Version"}
+	answerHeaders  = []string{
+		"Cache-Control", "Content-Encoding", "Content-Type", "Date", "Retry-After", "Vary", "X-Content-Type-Options", "X-Xss-Protection",
+		"Access-Control-Allow-Credentials", "Access-Control-Allow-Headers", "Access-Control-Allow-Methods", "Access-Control-Allow-Origin",
+		"Access-Control-Expose-Headers", "Access-Control-Max-Age", "Access-Control-Allow-Private-Network",
 	}
-	if o.Key == "" {
-		o.Key = "socket.io"
+	switchHeaders = []string{"Sec-Websocket-Accept", "Sec-Websocket-Extensions", "Sec-Websocket-Protocol"}
+	// answerStatus are what an engine and the limits before it answer.
+	answerStatus = []int{
+		http.StatusOK, http.StatusNoContent, http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden,
+		http.StatusRequestTimeout, http.StatusRequestEntityTooLarge, http.StatusTooManyRequests, http.StatusInternalServerError,
+		http.StatusServiceUnavailable,
 	}
-	if o.Heartbeat <= 0 {
-		o.Heartbeat = 3 * time.Second
+	// answerTypes are those of the protocol; a page is none of them.
+	answerTypes = []string{"text/plain", "application/octet-stream", "application/json", "text/javascript"}
+)
+
+func newRelay(r *Router) *relay {
+	l := &relay{
+		r:       r,
+		request: slices.Clone(requestHeaders), answer: slices.Clone(answerHeaders),
+		polls: map[*relayedPoll]struct{}{}, sockets: map[*relayedSocket]struct{}{}, idle: make(chan struct{}),
 	}
-	if o.DialTimeout <= 0 {
-		o.DialTimeout = time.Second
+	for _, name := range r.o.Headers {
+		l.request = append(l.request, http.CanonicalHeaderKey(name))
+		l.answer = append(l.answer, http.CanonicalHeaderKey(name))
 	}
-	if o.Logger == nil {
-		o.Logger = slog.Default()
-	}
-	r := &Router{
-		o: o, rdb: rdb, owners: map[string]owner{},
-		sid: regexp.MustCompile(`^[A-Za-z0-9_-]{` + strconv.Itoa(idLength) + `}([A-Za-z0-9]{2,16})$`),
-	}
-	r.proxy = &httputil.ReverseProxy{
-		Rewrite: func(p *httputil.ProxyRequest) {
-			p.SetURL(&url.URL{Scheme: "http", Host: ownerAddr(p.In.Context())})
-			// The owner judges origins and addresses as if the balancer had come to
-			// it: everything stays as it was.
-			p.Out.Host = p.In.Host
-			for _, name := range []string{"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "Forwarded"} {
-				if values := p.In.Header.Values(name); len(values) > 0 {
-					p.Out.Header[name] = values
-				}
-			}
-			p.Out.Header.Set(relayed, o.Tag)
+	l.transport = &http.Transport{
+		// The host of a request's URL is the owner's tag, so that a connection only
+		// carries what is for the replica that proved itself on it.
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			d, _ := ctx.Value(destinationKey{}).(destination)
+			return r.dial(ctx, d)
 		},
-		Transport: &http.Transport{
-			DialContext:         (&net.Dialer{Timeout: o.DialTimeout}).DialContext,
-			MaxIdleConnsPerHost: 256,
-			IdleConnTimeout:     30 * time.Second,
-			DisableCompression:  true,
-		},
-		FlushInterval: -1,
-		ErrorLog:      slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
-		ErrorHandler:  r.failed,
+		MaxIdleConnsPerHost:    256,
+		IdleConnTimeout:        30 * time.Second,
+		MaxResponseHeaderBytes: maxAnswerHead,
+		DisableCompression:     true,
 	}
-	return r, nil
+	return l
 }
 
-// NewID returns a session id that names this replica: 20 random characters (120
-// bits) and the tag. It fits the engine's GenerateID.
-func (r *Router) NewID(*http.Request) (string, error) {
-	var b [15]byte
-	if _, err := rand.Read(b[:]); err != nil {
-		return "", err
+type destinationKey struct{}
+
+// outgoing makes the request to the owner: nothing of the original goes along but
+// its query, its body and the headers that are known.
+func (l *relay) outgoing(req *http.Request, d destination, sid, kind string) *http.Request {
+	ctx := context.WithValue(req.Context(), destinationKey{}, d)
+	out := (&http.Request{
+		Method: req.Method,
+		URL:    &url.URL{Scheme: "http", Host: d.tag, Path: l.r.o.Path, RawQuery: req.URL.RawQuery},
+		// The owner judges origins and addresses as if the balancer had come to it.
+		Host: req.Host, Header: http.Header{}, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+	}).WithContext(ctx)
+	if req.Method == http.MethodPost {
+		out.Body, out.ContentLength = req.Body, req.ContentLength
 	}
-	return base64.RawURLEncoding.EncodeToString(b[:]) + r.o.Tag, nil
+	copyHeaders(out.Header, req.Header, l.request)
+	if _, ok := out.Header["User-Agent"]; !ok {
+		out.Header["User-Agent"] = []string{""} // none of net/http's own
+	}
+	out.Header.Set(relayHeader, l.r.keys.mark(kind, l.r.tag(), d.tag, sid))
+	return out
 }
 
-// Middleware relays the requests of sessions that other replicas hold, and
-// passes everything else on to next.
-func (r *Router) Middleware(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		sid := req.URL.Query().Get("sid")
-		match := r.sid.FindStringSubmatch(sid)
-		if match == nil || match[1] == r.o.Tag || req.Header.Get(relayed) != "" {
-			next.ServeHTTP(w, req) // ours, or nobody's: the engine answers
-			return
+func copyHeaders(to, from http.Header, names []string) {
+	for _, name := range names {
+		if values := from[name]; len(values) > 0 {
+			to[name] = values
 		}
-		addr := r.find(req.Context(), match[1])
-		if addr == "" {
-			unknownSession(w)
-			return
-		}
-		r.proxy.ServeHTTP(w, req.WithContext(context.WithValue(req.Context(), ownerKey{}, destination{match[1], addr})))
-	})
+	}
 }
 
-type ownerKey struct{}
+// serve relays one request.
+func (l *relay) serve(w http.ResponseWriter, req *http.Request, d destination, sid string) {
+	if isWebSocket(req) {
+		l.serveUpgrade(w, req, d, sid)
+		return
+	}
+	kind := markRelay
+	if req.Method == http.MethodGet {
+		p := &relayedPoll{destination: d, sid: sid}
+		if l.addPoll(p) {
+			defer l.removePoll(p)
+		} else {
+			kind = markBrief
+		}
+	}
+	rc := http.NewResponseController(w)
+	_ = rc.SetWriteDeadline(time.Time{}) // the owner decides how long a poll lasts
+	resp, err := l.transport.RoundTrip(l.outgoing(req, d, sid, kind))
+	if err != nil {
+		l.failed(w, req, d, err)
+		return
+	}
+	defer resp.Body.Close()
+	if l.isDraining() {
+		w.Header().Set("Connection", "close") // the next request is better off elsewhere
+	}
+	l.pass(w, req, rc, resp)
+}
 
-// destination is where a request is relayed to.
-type destination struct{ tag, addr string }
+// pass hands the owner's answer on, if it is one that an engine gives.
+func (l *relay) pass(w http.ResponseWriter, req *http.Request, rc *http.ResponseController, resp *http.Response) {
+	if !passable(resp) {
+		l.r.stats.failed.Add(1)
+		if l.r.untrusted.allow() {
+			l.r.log.Warn("adapter: an owner's answer is not of the protocol, and not passed on", "status", resp.StatusCode)
+		}
+		unknownSession(w)
+		return
+	}
+	l.r.stats.relayed.Add(1)
+	copyHeaders(w.Header(), resp.Header, l.answer)
+	if length := resp.Header.Get("Content-Length"); length != "" {
+		w.Header().Set("Content-Length", length)
+	}
+	w.WriteHeader(resp.StatusCode)
+	_ = rc.SetWriteDeadline(time.Now().Add(relayWrite))
+	defer rc.SetWriteDeadline(time.Time{}) //nolint:errcheck // some writers have none
+	if _, err := io.Copy(w, resp.Body); err != nil {
+		panic(http.ErrAbortHandler) // half an answer must not look like a whole one
+	}
+	_ = rc.Flush()
+}
 
-func ownerAddr(ctx context.Context) string {
-	t, _ := ctx.Value(ownerKey{}).(destination)
-	return t.addr
+// passable tells the answers of the protocol from everything else.
+func passable(resp *http.Response) bool {
+	if !slices.Contains(answerStatus, resp.StatusCode) {
+		return false
+	}
+	text := resp.Header.Get("Content-Type")
+	if text == "" {
+		return resp.ContentLength == 0 || resp.StatusCode == http.StatusNoContent
+	}
+	kind, _, err := mime.ParseMediaType(text)
+	if err == nil && kind == "text/html" {
+		return resp.ContentLength == int64(len("ok")) // of a POST
+	}
+	return err == nil && slices.Contains(answerTypes, kind)
 }
 
 // failed answers for an owner that could not be reached.
-func (r *Router) failed(w http.ResponseWriter, req *http.Request, err error) {
+func (l *relay) failed(w http.ResponseWriter, req *http.Request, d destination, err error) {
 	var op *net.OpError
-	t, _ := req.Context().Value(ownerKey{}).(destination)
-	if errors.As(err, &op) && op.Op == "dial" && !op.Timeout() {
-		r.learn(t.tag, "")
-		r.o.Logger.Warn("adapter: owner of a session does not answer", "owner", t.tag)
+	switch {
+	case errors.Is(err, errUntrusted):
+		l.r.learn(d.tag, "")
+		l.r.distrust(err.Error(), d.tag, d.addr)
+	case errors.As(err, &op) && op.Op == "dial" && !op.Timeout():
+		l.r.learn(d.tag, "")
+		l.r.log.Warn("adapter: owner of a session does not answer", "owner", d.tag)
 	}
 	if req.Context().Err() != nil {
 		return // the client left
 	}
+	l.r.stats.failed.Add(1)
+	l.r.log.Debug("adapter: request not relayed", "owner", d.tag, "error", err)
 	unknownSession(w)
 }
 
-// unknownSession is the protocol's answer to a session that does not exist
-// (Engine.IO, code 1): the client opens a new one.
-func unknownSession(w http.ResponseWriter) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(http.StatusBadRequest)
-	_, _ = io.WriteString(w, `{"code":1,"message":"Session ID unknown"}`)
+func isWebSocket(req *http.Request) bool {
+	return hasToken(req.Header["Connection"], "upgrade") && hasToken(req.Header["Upgrade"], "websocket")
 }
 
-// find returns the address of a replica, "" when it is not known to live.
-func (r *Router) find(ctx context.Context, tag string) string {
-	r.mu.Lock()
-	known, ok := r.owners[tag]
-	r.mu.Unlock()
-	if ok && time.Now().Before(known.until) {
-		return known.addr
-	}
-	ctx, cancel := context.WithTimeout(ctx, lookup)
-	defer cancel()
-	addr, err := r.rdb.Get(ctx, r.key(tag)).Result()
-	if err != nil && !errors.Is(err, redis.Nil) {
-		// Redis is away: what was true a moment ago is the best that is known.
-		return known.addr
-	}
-	r.learn(tag, addr)
-	return addr
-}
-
-func (r *Router) learn(tag, addr string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(r.owners) >= maxOwners {
-		clear(r.owners) // tags that somebody made up
-	}
-	r.owners[tag] = owner{addr, time.Now().Add(ownerCached)}
-}
-
-func (r *Router) key(tag string) string { return r.o.Key + "-owner#" + tag }
-
-// Run tells the cluster that this replica lives, until ctx ends; then it says
-// goodbye. It returns an error when another replica uses the same tag.
-func (r *Router) Run(ctx context.Context) error {
-	defer r.proxy.Transport.(*http.Transport).CloseIdleConnections()
-	tick := time.NewTicker(r.o.Heartbeat)
-	defer tick.Stop()
-	for {
-		if err := r.beat(ctx); err != nil {
-			return err
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-			defer cancel()
-			// A lost goodbye costs its peers one refused connection.
-			_ = r.rdb.Del(bye, r.key(r.o.Tag)).Err()
-			return nil
+func hasToken(values []string, token string) bool {
+	for _, v := range values {
+		for t := range strings.SplitSeq(v, ",") {
+			if strings.EqualFold(strings.TrimSpace(t), token) {
+				return true
+			}
 		}
 	}
+	return false
 }
 
-// beat renews this replica's entry. A twin with the same tag is given the time in
-// which a dead one's entry ends.
-func (r *Router) beat(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, r.o.Heartbeat)
-	defer cancel()
-	addr, err := r.rdb.Get(ctx, r.key(r.o.Tag)).Result()
-	if err == nil && addr != r.o.Advertise {
-		if r.twin++; r.twin > 4 {
-			return fmt.Errorf("adapter: router tag %q is taken by %s", r.o.Tag, addr)
-		}
-		return nil
+// RouterStats counts what a Router did since it was made; Polls and Sockets are now.
+type RouterStats struct {
+	Relayed   uint64 // requests answered by their owner, upgrades included
+	Unknown   uint64 // requests for owners that are not known to live
+	Failed    uint64 // requests that their owner did not answer, or not as an engine does
+	Untrusted uint64 // owners that did not prove to be a replica, or whose entry is forged
+	TakenBack uint64 // times this replica's entry in Redis had been replaced
+	Polls     int    // polls that wait at their owners
+	Sockets   int    // WebSockets that are relayed
+}
+
+// routerStats is RouterStats while it grows.
+type routerStats struct {
+	relayed, unknown, failed, untrusted, takenBack atomic.Uint64
+}
+
+// Stats returns what happened so far.
+func (r *Router) Stats() RouterStats {
+	s := RouterStats{
+		Relayed: r.stats.relayed.Load(), Unknown: r.stats.unknown.Load(), Failed: r.stats.failed.Load(),
+		Untrusted: r.stats.untrusted.Load(), TakenBack: r.stats.takenBack.Load(),
 	}
-	r.twin = 0
-	if err == nil || errors.Is(err, redis.Nil) {
-		err = r.rdb.Set(ctx, r.key(r.o.Tag), r.o.Advertise, 3*r.o.Heartbeat).Err()
-	}
-	if err != nil && !errors.Is(err, context.Canceled) {
-		r.o.Logger.Warn("adapter: router heartbeat failed", "error", err)
-	}
-	return nil
+	r.relay.mu.Lock()
+	defer r.relay.mu.Unlock()
+	s.Polls, s.Sockets = len(r.relay.polls), len(r.relay.sockets)
+	return s
 }

@@ -140,6 +140,8 @@ type position struct {
 	// added is how many entries were ever added up to id, as far as Redis tells
 	// (from version 7 on); it makes trimming before reading visible.
 	added int64
+	// uncounted means that added is not known until everything is read.
+	uncounted bool
 	// behind is the last entry there was when a read came back with nothing.
 	behind entryID
 }
@@ -236,11 +238,17 @@ func (r *streamReader) deliver(entries []redis.XMessage, at *position) {
 		listeners := r.namespaces[nsp]
 		r.mu.Unlock()
 		for _, l := range listeners {
-			m, err := decodeEntry(e.Values)
-			l.entry(id, m, err)
+			r.hand(l, id, e.Values)
 		}
 		r.last = id
 	}
+}
+
+// hand decodes one entry for l. One that makes the reader panic costs itself only.
+func (r *streamReader) hand(l streamListener, id entryID, values map[string]any) {
+	defer recoverMessage(nil, r.log, "entry")
+	m, err := decodeEntry(values)
+	l.entry(id, m, err)
 }
 
 // check looks for entries that went before they were read, and for a stream that
@@ -254,6 +262,12 @@ func (r *streamReader) check(commands *redis.Client, at *position, idle bool) er
 	}
 	behind := at.behind
 	at.behind = entryID{}
+	removed := info.added - info.length
+	counted := info.added > 0 && !at.uncounted
+	// Nothing up to our position is left, so at least as many entries went as were
+	// added up to there, or the stream is another one. Before version 7 Redis does not
+	// count, and a position that fell off the end may mean a gap as well.
+	overtaken := info.first.compare(at.id) > 0 && at.id != (entryID{})
 	switch {
 	case info.last.compare(at.id) < 0:
 		// Deleted, flushed, or behind after a failover: its ids may start again
@@ -266,11 +280,18 @@ func (r *streamReader) check(commands *redis.Client, at *position, idle bool) er
 		r.gate.Lock()
 		r.last = at.id
 		r.gate.Unlock()
-	case info.added > 0 && info.added-info.length > at.added:
+	case counted && info.added < at.added, overtaken && (info.added == 0 || counted && removed < at.added):
+		// Its ids go on above ours: what it holds is read from where we are.
+		r.tellGap("the stream began anew")
+		at.added, at.uncounted = removed, !overtaken
+	case counted && removed > at.added:
 		r.tellGap("entries were trimmed before they were read")
-		at.added = info.added - info.length
+		at.added = removed
 	case idle && info.last == at.id:
-		at.added = info.added
+		if counted && info.added != at.added {
+			r.tellGap("entries went before they were read")
+		}
+		at.added, at.uncounted = info.added, false
 	case idle && behind.compare(at.id) > 0:
 		return errSilent // it was there at the last look, and we did not get it
 	case idle:
@@ -294,6 +315,7 @@ func (r *streamReader) tellGap(why string) {
 
 type streamState struct {
 	last          entryID // of the entry added last, even if it is gone
+	first         entryID // that is still there; 0-0 when there is none
 	length, added int64
 }
 
@@ -311,5 +333,6 @@ func streamInfo(ctx context.Context, conn *redis.Client, stream string) (streamS
 	if !ok {
 		return streamState{}, errMalformed
 	}
-	return streamState{last, info.Length, info.EntriesAdded}, nil
+	first, _ := parseEntryID(info.FirstEntry.ID)
+	return streamState{last, first, info.Length, info.EntriesAdded}, nil
 }

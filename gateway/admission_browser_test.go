@@ -174,7 +174,7 @@ func TestRiskModeKnowsTheBrowser(t *testing.T) {
 			t.Fatal(err)
 		}
 		s := p.expectState(login.Claimed) // no cookie: never seen
-		if _, _, err := r.service.Confirm(t.Context(), "wx-default", "ana", s.Number); err != nil {
+		if _, _, err := r.service.Confirm(t.Context(), "wx-default", "ana", s.Number, time.Time{}); err != nil {
 			t.Fatal(err)
 		}
 		p.expectState(login.Done)

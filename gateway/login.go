@@ -28,6 +28,7 @@ type loginDeps struct {
 // truth: this replica keeps only which of its sockets waits for which ticket.
 type loginNamespace struct {
 	loginDeps
+	guard       *panicGuard
 	service     *login.Service
 	namespace   *socketio.Namespace
 	attempts    attempts
@@ -48,10 +49,15 @@ var _ login.Notifier = (*loginNamespace)(nil)
 // token passes through Redis (RELIABILITY.md §4, row 36).
 const ticketEvent = "login ticket"
 
-func newLoginNamespace(deps loginDeps) *loginNamespace {
-	return &loginNamespace{
+// newLoginNamespace makes the service of o, which notifies the namespace, and
+// registers the handlers.
+func newLoginNamespace(deps loginDeps, o login.ServiceOptions) (*loginNamespace, error) {
+	guard := newPanicGuard(deps.metrics, deps.log)
+	n := &loginNamespace{
 		loginDeps:  deps,
+		guard:      guard,
 		attempts:   newAttempts(),
+		tasks:      taskGroup{guard: guard},
 		raw:        rawSockets{open: map[*rawSocket]struct{}{}},
 		perSocket:  newKeyedRate[string](deps.cfg.LimitQRCodesSocket, 0),
 		perBrowser: newKeyedRate[string](deps.cfg.LimitQRCodesBrowser, 0),
@@ -59,12 +65,11 @@ func newLoginNamespace(deps loginDeps) *loginNamespace {
 		// Every exchange follows a connection.
 		exchanges: newKeyedRate[netip.Addr](deps.cfg.LimitHandshakes, 3*deps.cfg.LimitHandshakes.N),
 	}
-}
-
-// use gives the namespace its service and registers the handlers; the service
-// itself needs the namespace as its notifier, hence the second step.
-func (n *loginNamespace) use(s *login.Service) {
-	n.service = s
+	o.Notifier = n
+	var err error
+	if n.service, err = login.NewService(o); err != nil {
+		return nil, err
+	}
 	n.namespace = n.io.Of("/login")
 	n.namespace.LimitEvents(eventsPerSecond, eventsBurst)
 	n.namespace.OnConnection(n.welcome)
@@ -74,6 +79,7 @@ func (n *loginNamespace) use(s *login.Service) {
 			n.look(n.attempts.find(id))
 		}
 	})
+	return n, nil
 }
 
 // register adds POST /login/exchange, GET /login/revoked and /ws/signup.
@@ -111,7 +117,7 @@ func (n *loginNamespace) run(ctx context.Context) {
 			n.tasks.wait(context.Background()) // each of them ends by itself, in seconds
 			return
 		case <-tick.C:
-			n.poll(ctx)
+			n.guard.run("poll", func() { n.poll(ctx) })
 		}
 	}
 }
@@ -121,5 +127,5 @@ func (n *loginNamespace) run(ctx context.Context) {
 // server does not know.
 func (n *loginNamespace) finish(ctx context.Context) {
 	n.tasks.wait(ctx)
-	n.raw.close(ctx)
+	n.raw.close(ctx, n.guard)
 }

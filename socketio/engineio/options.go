@@ -76,6 +76,8 @@ type Options struct {
 	// every request of every transport. See RefuseRequest.
 	Middlewares []func(http.Handler) http.Handler
 
+	// ConnLimiter decides which TCP connections Serve keeps; nil: all.
+	ConnLimiter ConnLimiter
 	// ServeAll makes Serve take plain requests of every path the shorter way, not
 	// only those below Path. It is for programs that call Shutdown of this server
 	// before that of the http.Server, which does not know of such requests.

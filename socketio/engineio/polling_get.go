@@ -33,6 +33,13 @@ func (s *Session) serveGET(w http.ResponseWriter, r *http.Request) {
 
 	select {
 	case <-g.ready:
+	case <-pollRelease(r):
+		s.mu.Lock()
+		if p.get == g {
+			p.answer(packetNoop)
+		}
+		s.mu.Unlock()
+		<-g.ready
 	case <-r.Context().Done():
 		s.mu.Lock()
 		if p.get == g {
