@@ -25,15 +25,15 @@ func (tickets) ClaimCode(ctx context.Context, c login.Claim, code string) (login
 	return login.Ticket{}, login.OutcomeUnknown, nil // the text was no code
 }
 
-func (tickets) Confirm(ctx context.Context, appID, openID, number string) (login.Ticket, login.Outcome, error) {
+func (tickets) Confirm(ctx context.Context, appID, openID, number string, at time.Time) (login.Ticket, login.Outcome, error) {
 	return login.Ticket{}, login.OutcomeUnknown, nil // nothing was asked
 }
 
-func (tickets) Deny(ctx context.Context, appID, openID string) (login.Ticket, login.Outcome, error) {
+func (tickets) Deny(ctx context.Context, appID, openID string, at time.Time) (login.Ticket, login.Outcome, error) {
 	return login.Ticket{}, login.OutcomeUnknown, nil
 }
 
-func (tickets) Forget(ctx context.Context, appID, openID string) error { return nil }
+func (tickets) Forget(ctx context.Context, appID, openID string, at time.Time) error { return nil }
 
 // once lets every push through; a login.Store is the real one.
 type once struct{}

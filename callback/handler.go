@@ -35,17 +35,19 @@ type Codes interface {
 }
 
 // Confirms takes what a person answers to the confirm step, or to "not you?"
-// after a login. login.OutcomeUnknown says that nothing was asked.
+// after a login. login.OutcomeUnknown says that nothing was asked. at is when the person
+// answered, by WeChat's clock: an answer is never about a later login.
 type Confirms interface {
-	Confirm(ctx context.Context, appID, openID, number string) (login.Ticket, login.Outcome, error)
-	Deny(ctx context.Context, appID, openID string) (login.Ticket, login.Outcome, error)
+	Confirm(ctx context.Context, appID, openID, number string, at time.Time) (login.Ticket, login.Outcome, error)
+	Deny(ctx context.Context, appID, openID string, at time.Time) (login.Ticket, login.Outcome, error)
 }
 
 // People keeps what is known of persons. Forget deletes it all and ends their
 // sessions: a duty towards whoever unfollows or revokes an authorization. It is
-// idempotent; a nil error says that it is done or durably noted.
+// idempotent; a nil error says that it is done or durably noted. at is when the person
+// left, by WeChat's clock: what the person did after it stays.
 type People interface {
-	Forget(ctx context.Context, appID, openID string) error
+	Forget(ctx context.Context, appID, openID string, at time.Time) error
 }
 
 // Options configure a Handler. Accounts, Claims and Dedupe are needed.
@@ -70,7 +72,7 @@ type Options struct {
 
 	Limits  Limits
 	Metrics Metrics      // nil: nothing is counted
-	Logger  *slog.Logger // nil: nothing is logged
+	Logger  *slog.Logger // nil means slog.Default()
 }
 
 // Handler answers WeChat's calls for all configured accounts. It is safe for
@@ -95,7 +97,7 @@ func New(o Options) (*Handler, error) {
 		o.Now = time.Now
 	}
 	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
+		o.Logger = slog.Default()
 	}
 	if o.Metrics == nil {
 		o.Metrics = noMetrics{}

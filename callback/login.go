@@ -64,7 +64,7 @@ func (a *account) handle(ctx context.Context, d *delivery) answer {
 // claim runs one claim and says what became of it.
 func (a *account) claim(ctx context.Context, d *delivery, do func(context.Context, login.Claim) (login.Ticket, login.Outcome, error)) verdict {
 	t, outcome, err := do(ctx, login.Claim{
-		AppID: a.AppID, OpenID: d.push.Message.From, At: d.arrived,
+		AppID: a.AppID, OpenID: d.push.Message.From, At: d.arrived, EventAt: d.push.Message.Created,
 		Confirm: a.Confirm == ConfirmAlways, Risk: a.Confirm == ConfirmRisk,
 	})
 	return a.judged(ctx, d, t, outcome, err)
@@ -117,12 +117,12 @@ func (a *account) typed(d *delivery) (do func(context.Context) verdict, kind str
 	switch {
 	case confirms != nil && isNo(text):
 		return func(ctx context.Context) verdict {
-			t, o, err := confirms.Deny(ctx, a.AppID, openID)
+			t, o, err := confirms.Deny(ctx, a.AppID, openID, d.push.Message.Created)
 			return judge(ctx, t, o, err)
 		}, "confirm"
 	case confirms != nil && len(text) == 2 && isAlnum(text, true):
 		return func(ctx context.Context) verdict {
-			t, o, err := confirms.Confirm(ctx, a.AppID, openID, text)
+			t, o, err := confirms.Confirm(ctx, a.AppID, openID, text, d.push.Message.Created)
 			v := judge(ctx, t, o, err)
 			if v.phrase == Denied {
 				v.phrase = WrongNumber
@@ -132,7 +132,7 @@ func (a *account) typed(d *delivery) (do func(context.Context) verdict, kind str
 	case codes != nil && looksLikeCode(text):
 		return func(ctx context.Context) verdict {
 			t, o, err := codes.ClaimCode(ctx, login.Claim{
-				AppID: a.AppID, OpenID: openID, At: d.arrived,
+				AppID: a.AppID, OpenID: openID, At: d.arrived, EventAt: d.push.Message.Created,
 				Confirm: a.Confirm == ConfirmAlways, Risk: a.Confirm == ConfirmRisk,
 			}, ungroup(text))
 			if err == nil && o == login.OutcomeUnknown {
@@ -149,7 +149,7 @@ func (a *account) typed(d *delivery) (do func(context.Context) verdict, kind str
 func (a *account) forget(ctx context.Context, d *delivery) verdict {
 	openID := d.push.Message.Person()
 	if a.h.o.People != nil && wechat.ValidOpenID(openID) {
-		if err := a.h.o.People.Forget(ctx, a.AppID, openID); err != nil {
+		if err := a.h.o.People.Forget(ctx, a.AppID, openID, d.push.Message.Created); err != nil {
 			a.h.o.Metrics.Fault(a.Name, "forget")
 			a.h.o.Logger.Error("a person's data could not be deleted; staying silent so that the event comes again",
 				slog.String("account", a.Name), slog.String("person", a.person(openID)))

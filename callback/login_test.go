@@ -182,12 +182,12 @@ type typist struct {
 	err     error
 }
 
-func (y *typist) Confirm(_ context.Context, _, openID, number string) (login.Ticket, login.Outcome, error) {
+func (y *typist) Confirm(_ context.Context, _, openID, number string, _ time.Time) (login.Ticket, login.Outcome, error) {
 	y.said = append(y.said, "number "+openID+" "+number)
 	return y.ticket, y.outcome, y.err
 }
 
-func (y *typist) Deny(_ context.Context, _, openID string) (login.Ticket, login.Outcome, error) {
+func (y *typist) Deny(_ context.Context, _, openID string, _ time.Time) (login.Ticket, login.Outcome, error) {
 	y.said = append(y.said, "no "+openID)
 	return y.ticket, y.outcome, y.err
 }
@@ -256,7 +256,7 @@ type people struct {
 	fail int
 }
 
-func (p *people) Forget(_ context.Context, app, openID string) error {
+func (p *people) Forget(_ context.Context, app, openID string, _ time.Time) error {
 	if p.fail > 0 {
 		p.fail--
 		return errors.New("away")

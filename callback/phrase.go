@@ -133,7 +133,7 @@ func phraseFor(o login.Outcome, t login.Ticket) Phrase {
 		return Closed
 	case login.OutcomeDenied:
 		return Denied
-	case login.OutcomeExpired, login.OutcomeUnknown, login.OutcomeForeign:
+	case login.OutcomeExpired, login.OutcomeUnknown, login.OutcomeForeign, login.OutcomeLeft:
 		return Expired
 	}
 	return ""

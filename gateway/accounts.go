@@ -70,6 +70,14 @@ func newAccounts(cfg *Config, rdb redis.UniversalClient, m *metrics, log *slog.L
 // none.
 func (as *accounts) find(name string) *account { return as.byName[name] }
 
+// names are those of all accounts.
+func (as *accounts) names() (names []string) {
+	for _, a := range as.list {
+		names = append(names, a.Name)
+	}
+	return names
+}
+
 // Create implements login.QRCodes within the account's budget.
 func (as *accounts) Create(ctx context.Context, name, scene string, life time.Duration) (login.QRCode, error) {
 	a := as.find(name)

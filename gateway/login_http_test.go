@@ -47,15 +47,13 @@ func newSite(t *testing.T, change func(*Config)) *site {
 	m := newMetrics(func() float64 { return 0 })
 	def := &account{Account: Account{Name: "default"}}
 	s := &site{issuer: issuer, store: login.NewMemory(), codes: &codeMaker{}}
-	s.loginNamespace = newLoginNamespace(loginDeps{
+	s.loginNamespace, err = newLoginNamespace(loginDeps{
 		io: io, cfg: cfg, admit: newAdmission(cfg, m), metrics: m, log: log,
 		accounts: &accounts{list: []*account{def}, byName: map[string]*account{"": def, "default": def}},
-	})
-	service, err := login.NewService(login.ServiceOptions{Store: s.store, Issuer: issuer, QRCodes: s.codes, Notifier: s})
+	}, login.ServiceOptions{Store: s.store, Issuer: issuer, QRCodes: s.codes})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.use(service)
 	e := echo.New()
 	s.register(e)
 	server := httptest.NewServer(e)

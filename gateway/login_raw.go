@@ -63,10 +63,10 @@ func (rs *rawSockets) remove(r *rawSocket) {
 }
 
 // close says goodbye to all of them, side by side, until ctx ends.
-func (rs *rawSockets) close(ctx context.Context) {
+func (rs *rawSockets) close(ctx context.Context, guard *panicGuard) {
 	rs.mu.Lock()
 	rs.closed = true
-	var leaving taskGroup
+	leaving := taskGroup{guard: guard}
 	for r := range rs.open {
 		leaving.start(func() { _ = r.conn.Close(websocket.StatusGoingAway, "server is restarting") })
 	}
@@ -93,7 +93,7 @@ func (n *loginNamespace) signup(w http.ResponseWriter, r *http.Request) {
 	defer n.raw.remove(s)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
 	var pings sync.WaitGroup
-	pings.Go(func() { s.keepAlive(ctx) })
+	pings.Go(func() { n.guard.run("signup ping", func() { s.keepAlive(ctx) }) })
 	s.serve(ctx)
 	cancel()
 	pings.Wait()

@@ -20,6 +20,9 @@ type metrics struct {
 	answers *prometheus.HistogramVec
 	webhook *prometheus.CounterVec // by account, what and reason
 	api     *prometheus.CounterVec // by account, api and class of the error
+	panics  *prometheus.CounterVec // by task
+
+	accounts map[string]bool // the names that may become labels; nil: any name
 }
 
 func newMetrics(connections func() float64) *metrics {
@@ -36,8 +39,9 @@ func newMetrics(connections func() float64) *metrics {
 		}, []string{"account", "kind", "answer"}),
 		webhook: counter("webhook_events_total", "Pushes refused, claims and faults of the webhook.", "what", "account", "reason"),
 		api:     counter("wechat_api_total", "Calls of WeChat's API, by account, API and outcome.", "account", "api", "outcome"),
+		panics:  counter("panics_total", "Panics of tasks of the gateway that were recovered, by task.", "task"),
 	}
-	m.registry.MustRegister(m.refused, m.login, m.answers, m.webhook, m.api,
+	m.registry.MustRegister(m.refused, m.login, m.answers, m.webhook, m.api, m.panics,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "posthouse", Name: "connections", Help: "Open Engine.IO connections."}, connections),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
@@ -56,7 +60,7 @@ func (m *metrics) handler() http.Handler {
 
 // Count implements login.Counter.
 func (m *metrics) Count(metric, account, reason string) {
-	m.login.WithLabelValues(metric, account, reason).Inc()
+	m.login.WithLabelValues(metric, m.accountLabel(account), label(reason)).Inc()
 }
 
 // apiCounter counts one account's calls of WeChat's API.
@@ -73,17 +77,17 @@ func (c apiCounter) APICall(api, outcome string, _ int) {
 type webhookCounter struct{ m *metrics }
 
 func (c webhookCounter) Answered(account, kind, answer string, took time.Duration) {
-	c.m.answers.WithLabelValues(account, kind, answer).Observe(took.Seconds())
+	c.m.answers.WithLabelValues(c.m.accountLabel(account), kind, answer).Observe(took.Seconds())
 }
 
 func (c webhookCounter) Refused(account, reason string) {
-	c.m.webhook.WithLabelValues("refused", account, reason).Inc()
+	c.m.webhook.WithLabelValues("refused", c.m.accountLabel(account), label(reason)).Inc()
 }
 
 func (c webhookCounter) Claimed(account, outcome string) {
-	c.m.webhook.WithLabelValues("claim", account, outcome).Inc()
+	c.m.webhook.WithLabelValues("claim", c.m.accountLabel(account), label(outcome)).Inc()
 }
 
 func (c webhookCounter) Fault(account, what string) {
-	c.m.webhook.WithLabelValues("fault", account, what).Inc()
+	c.m.webhook.WithLabelValues("fault", c.m.accountLabel(account), what).Inc()
 }

@@ -3,6 +3,7 @@ package socketio_test
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -75,15 +76,88 @@ func TestLimitNamespaces(t *testing.T) {
 	}
 }
 
-func TestLimitUnknownNamespaces(t *testing.T) {
-	srv := serve(t, nil)
-	c := joined(t, srv, nil, "0")
-	for i := range 5 {
-		c.SendText(fmt.Sprint("0/x", i))
-		want(t, c.Text(), fmt.Sprintf(`4/x%d,{"message":"Invalid namespace"}`, i))
+// A page that asks for namespaces that are gone keeps the others, however it asks:
+// before or after them, at once or again and again.
+func TestConnect_RefusedNamespacesLeaveTheOthersAlone(t *testing.T) {
+	for name, order := range map[string][]string{
+		"the good one first": {"0", "0/x0", "0/x1", "0/x2", "0/x3", "0/x4", "0/x5", "0/x6"},
+		"the good one last":  {"0/x0", "0/x1", "0/x2", "0/x3", "0/x4", "0/x5", "0/x6", "0"},
+	} {
+		for _, transport := range []string{"websocket", "polling"} {
+			t.Run(name+", "+transport, func(t *testing.T) {
+				bubble(t, func(t *testing.T) {
+					srv := serve(t, nil)
+					srv.OnEvent("ping", func(e *socketio.Event) { noError(t, e.Ack()) })
+					c := dial(t, srv, &sockettest.DialOptions{Transport: transport})
+					answers := map[string]int{}
+					for _, text := range order {
+						c.SendText(text)
+					}
+					for range order {
+						kind, _, _ := strings.Cut(c.Text(), "/")
+						answers[kind[:1]]++
+					}
+					if answers["0"] != 1 || answers["4"] != 7 {
+						t.Fatalf("answers %v", answers)
+					}
+					for range 20 { // the page tries the seven again every second
+						time.Sleep(time.Second)
+						for i := range 7 {
+							c.SendText(fmt.Sprint("0/x", i))
+						}
+						for range 7 {
+							if got := c.Text(); !strings.HasSuffix(got, `{"message":"Invalid namespace"}`) {
+								t.Fatalf("answer %s", got)
+							}
+						}
+					}
+					c.SendText(`21["ping"]`)
+					want(t, c.Text(), "31[]")
+				})
+			})
+		}
 	}
-	c.SendText("0/x5")
-	c.Closed()
+}
+
+// A flood of CONNECTs that are refused ends the connection, whatever refuses them.
+func TestConnect_FloodOfRefusalsClosesTheConnection(t *testing.T) {
+	for name, tc := range map[string]struct {
+		connect func(i int) string
+		answer  string
+	}{
+		"unknown namespaces": {func(i int) string { return fmt.Sprint("0/x", i) }, `{"message":"Invalid namespace"}`},
+		"a middleware":       {func(int) string { return "0/members" }, `4/members,{"message":"no"}`},
+		"too long auth":      {func(int) string { return `0{"token":"` + strings.Repeat("x", 9000) + `"}` }, `4{"message":"auth too large"}`},
+		"too many":           {func(int) string { return "0" }, `4{"message":"too many namespaces"}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				var log syncBuffer
+				srv := serve(t, &socketio.Options{
+					Logger: slog.New(slog.NewTextHandler(&log, nil)),
+					Limits: socketio.Limits{Namespaces: 1},
+				})
+				srv.Of("/joined")
+				srv.Of("/members").Use(func(ctx, *socketio.Socket) error { return &socketio.ConnectError{Message: "no"} })
+				c := dial(t, srv, nil)
+				if name == "too many" {
+					c.SendText("0/joined")
+					c.Text()
+				}
+				for i := range 32 {
+					c.SendText(tc.connect(i))
+					if got := c.Text(); !strings.HasSuffix(got, tc.answer) {
+						t.Fatalf("answer %d: %s", i, got)
+					}
+				}
+				c.SendText(tc.connect(32))
+				c.Closed()
+				if n := strings.Count(log.String(), "setting=Limits.RefusedConnects"); n != 1 {
+					t.Errorf("the log has %s", log.String())
+				}
+			})
+		})
+	}
 }
 
 func TestLimitAuthSize(t *testing.T) {

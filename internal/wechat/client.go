@@ -44,7 +44,7 @@ type ClientOptions struct {
 	// of 2 s. Close closes its idle connections either way.
 	Transport http.RoundTripper
 	Counter   Counter
-	Logger    *slog.Logger
+	Logger    *slog.Logger // nil means slog.Default()
 }
 
 // Client calls WeChat's API for one account. It is safe for concurrent use and
@@ -82,7 +82,7 @@ func NewClient(appID string, secret Secret, o *ClientOptions) (*Client, error) {
 		c.o.Timeout = 3 * time.Second
 	}
 	if c.o.Logger == nil {
-		c.o.Logger = slog.New(slog.DiscardHandler)
+		c.o.Logger = slog.Default()
 	}
 	if c.o.Transport == nil {
 		c.o.Transport = &http.Transport{

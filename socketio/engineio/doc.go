@@ -50,10 +50,10 @@
 // Options.GoroutineReaders) has one goroutine that reads it and, only while the
 // peer is slow, another one that writes. Receive runs on the goroutine that reads,
 // which is why it must not block. A poll is the goroutine of its request.
-// A few timers serve the heartbeats of all sessions. A session's Closed runs on a
-// goroutine of its own, and all sessions of a server share one that writes what
-// SendSoon queued, while there is any. These two, and the requests behind Serve, get
-// theirs from a pool, whose idle ones end within two seconds.
+// A few timers serve the heartbeats of all sessions. A session's Closed and the
+// functions of AfterFlush run on goroutines of their own, and all sessions of a
+// server share one that writes what SendSoon queued, while there is any. These
+// three, and the requests behind Serve, get theirs from a pool, whose idle ones end within two seconds.
 // [Server.Shutdown] waits for all of them, except the requests that belong to
 // net/http.
 package engineio

@@ -5,6 +5,8 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"net/netip"
+	"sync"
 	"time"
 
 	"posthouse/socketio/engineio"
@@ -73,4 +75,38 @@ func ExampleBodyDeadline() {
 	// body are covered too.
 	server := &http.Server{Handler: engineio.BodyDeadline(mux), ReadHeaderTimeout: 5 * time.Second}
 	log.Fatal(server.ListenAndServe())
+}
+
+// perHost is a ConnLimiter that keeps four connections of each host.
+type perHost struct {
+	mu   sync.Mutex
+	open map[netip.Addr]int
+}
+
+func (l *perHost) AdmitConn(remote netip.AddrPort) (status, retryAfter int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.open[remote.Addr()] >= 4 {
+		return http.StatusTooManyRequests, 5
+	}
+	l.open[remote.Addr()]++
+	return 0, 0
+}
+
+func (l *perHost) ReleaseConn(remote netip.AddrPort) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.open[remote.Addr()]--; l.open[remote.Addr()] == 0 {
+		delete(l.open, remote.Addr())
+	}
+}
+
+func ExampleConnLimiter() {
+	var limiter engineio.ConnLimiter = &perHost{open: map[netip.Addr]int{}}
+	engine := engineio.NewServer(&engineio.Options{ConnLimiter: limiter})
+	listener, err := net.Listen("tcp", ":3000")
+	if err != nil {
+		log.Fatal(err)
+	}
+	log.Fatal(engine.Serve(listener, &http.Server{Handler: engine})) // counts what it accepts
 }

@@ -61,9 +61,6 @@ type Options struct {
 	// MaxBuffered is how many bytes may wait for a slow peer, default 1 MiB, at
 	// least MaxPayload. Beyond, the session is closed with ErrSlow.
 	MaxBuffered int
-	// MaxPackets is the number of packets in one polling payload, default 1000;
-	// negative: no limit.
-	MaxPackets int
 	// MaxControl is the number of packets and WebSocket frames without a message
 	// (pings, pongs and their like) that a session may send within a second,
 	// default 10 or twice what the heartbeat needs. More are dropped, ten times
@@ -83,6 +80,8 @@ type Options struct {
 	// every request of every transport. See RefuseRequest.
 	Middlewares []func(http.Handler) http.Handler
 
+	// ConnLimiter decides which TCP connections Serve keeps; nil: all.
+	ConnLimiter ConnLimiter
 	// ServeAll makes Serve take plain requests of every path the shorter way, not
 	// only those below Path. It is for programs that call Shutdown of this server
 	// before that of the http.Server, which does not know of such requests.
@@ -114,7 +113,7 @@ type Options struct {
 	// OnHeaders those of every answer but refusals.
 	OnInitialHeaders func(h http.Header, r *http.Request)
 	OnHeaders        func(h http.Header, r *http.Request)
-	// Logger gets what nobody else is told, such as panics of handlers; nil: none.
+	// Logger gets what no peer is told, such as panics of handlers; nil means slog.Default().
 	Logger *slog.Logger
 }
 
@@ -131,14 +130,13 @@ func (o *Options) setDefaults() {
 	setDefault(&o.PingTimeout, 20*time.Second)
 	setDefault(&o.UpgradeTimeout, 10*time.Second)
 	setDefault(&o.WriteTimeout, 10*time.Second)
-	setDefault(&o.MaxPackets, 1000)
 	setDefault(&o.BodyTimeout, 10*time.Second)
 	setDefault(&o.MaxControl, max(10, 2*int(time.Second/o.PingInterval)))
 	setDefault(&o.MaxPayload, 1e6)
 	setDefault(&o.MaxBuffered, 1<<20)
 	o.MaxBuffered = max(o.MaxBuffered, int(o.MaxPayload))
 	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
+		o.Logger = slog.Default()
 	}
 }
 

@@ -42,13 +42,7 @@ func (p *polling) addMessages(ms []Message) {
 	}
 }
 
-// waiting returns the bytes that wait, 1 at least when anything does.
-func (p *polling) waiting() int {
-	if p.queue.empty() {
-		return 0
-	}
-	return max(p.queue.size, 1)
-}
+func (p *polling) waiting() int { return p.queue.waiting() }
 
 func (p *polling) after(fn func()) bool {
 	if p.queue.empty() {
@@ -61,7 +55,7 @@ func (p *polling) after(fn func()) bool {
 // flush hands everything that waits to the waiting GET. It is decided here, not
 // when the GET's goroutine runs, what an answer contains: as in Node.
 func (p *polling) flush() {
-	if p.get == nil || p.corked || p.queue.empty() {
+	if p.get == nil || p.queue.empty() || p.corked && p.queue.waiting() < corkLimit {
 		return
 	}
 	g := p.get
@@ -109,6 +103,9 @@ func (p *polling) attach(g *poll) {
 		return
 	}
 	p.flush()
+	if p.s.up != nil {
+		p.s.up.pollWaitsLocked()
+	}
 }
 
 // shut ends the transport: the waiting GET is let go with a close packet (with a

@@ -36,6 +36,13 @@ func (s *Session) serveGET(w http.ResponseWriter, r *http.Request) {
 	answer.Hold(w)
 	select {
 	case <-g.ready:
+	case <-pollRelease(r):
+		s.mu.Lock()
+		if p.get == g {
+			p.answer(packetNoop)
+		}
+		s.mu.Unlock()
+		<-g.ready
 	case <-r.Context().Done():
 		s.mu.Lock()
 		if p.get == g {
@@ -56,7 +63,7 @@ func (s *Session) serveGET(w http.ResponseWriter, r *http.Request) {
 		s.end(ReasonTransportError, errPollDropped)
 		return
 	}
-	runAfter(batch.after)
+	s.runAfterFlush(batch.after)
 	batch.release()
 }
 

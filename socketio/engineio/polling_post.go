@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"runtime"
 	"strings"
 	"unicode/utf8"
 
@@ -83,11 +84,15 @@ func (s *Session) servePOST(w http.ResponseWriter, r *http.Request) {
 	}
 	s.mu.Unlock()
 
-	s.receivePayload(r, pl, buf.b, octets)
+	valid := s.receivePayload(r, pl, buf.b, octets)
 
 	s.mu.Lock()
 	pl.post = nil
 	s.mu.Unlock()
+	if !valid {
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
 	s.srv.pollHeaders(w, r)
 	h := w.Header()
 	h["Content-Type"] = typeHTML
@@ -126,9 +131,16 @@ func (srv *Server) readBody(buf *buffer, r *http.Request) error {
 	}
 }
 
+// packetsPerSlice is how many packets of a payload are delivered before other
+// goroutines get their turn.
+const packetsPerSlice = 256
+
 // receivePayload delivers the packets of one body. What the handler sends
-// meanwhile leaves in one answer of the waiting GET.
-func (s *Session) receivePayload(r *http.Request, pl *polling, body []byte, octets bool) {
+// meanwhile leaves in one answer of the waiting GET, or in a few when it is much.
+// It returns false for text that is not UTF-8, which is no payload at all and so
+// is refused with 400 (docs/reliability.md §4 row 20).
+func (s *Session) receivePayload(r *http.Request, pl *polling, body []byte, octets bool) (valid bool) {
+	valid = true
 	s.recv.Lock()
 	s.setCork(pl, true)
 	defer func() {
@@ -139,7 +151,7 @@ func (s *Session) receivePayload(r *http.Request, pl *polling, body []byte, octe
 	if pl.jsonp {
 		var ok bool
 		if body, ok = jsonpBody(body); !ok {
-			return
+			return valid
 		}
 	}
 	next := nextPacket4
@@ -149,33 +161,32 @@ func (s *Session) receivePayload(r *http.Request, pl *polling, body []byte, octe
 		}
 	}
 	if !octets && !utf8.Valid(body) {
-		s.end(ReasonParseError, errParse)
-		return
+		s.end(ReasonParseError, errNotUTF8)
+		return false
 	}
 	for n, done := 1, false; !done; n++ {
+		if n%packetsPerSlice == 0 {
+			runtime.Gosched()
+		}
 		var p packet
 		var err error
 		p, body, done, err = next(body)
-		if limit := s.srv.o.MaxPackets; limit > 0 && n > limit {
-			err = errTooMany
-		}
 		if err != nil {
 			s.end(ReasonParseError, err)
-			return
+			return !errors.Is(err, errNotUTF8)
 		}
 		switch err := s.receive(p); {
 		case err == nil:
 		case errors.Is(err, ErrPause):
 			if !s.waitResume(r, pl) {
-				return
+				return valid
 			}
 		default:
-			return
+			return valid
 		}
 	}
+	return valid
 }
-
-var errTooMany = errors.New("engineio: too many packets in one payload")
 
 func (s *Session) setCork(pl *polling, on bool) {
 	s.mu.Lock()

@@ -2,6 +2,7 @@ package engineio
 
 import (
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -207,7 +208,8 @@ func (s *Session) sendControlLocked(t packetType, data []byte) {
 
 // AfterFlush calls fn once, on another goroutine, when everything queued so far
 // has been written to the transport (for polling: in an answered GET). When the
-// session ends first, fn is never called.
+// session ends first, fn is never called. Server.Shutdown waits for fn, which
+// therefore must not wait for Shutdown.
 func (s *Session) AfterFlush(fn func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -221,21 +223,37 @@ func (s *Session) AfterFlush(fn func()) {
 		queued = s.poll.after(fn)
 	}
 	if !queued {
-		go fn()
+		s.runAfterFlush([]func(){fn})
 	}
 }
 
-// runAfter calls what AfterFlush collected.
-func runAfter(fns []func()) {
+// afterFlush is a task: the functions that AfterFlush collected for one write.
+type afterFlush struct {
+	s   *Session
+	fns []func()
+}
+
+// runAfterFlush starts fns, which the caller may reuse. Server.Shutdown waits for
+// them.
+func (s *Session) runAfterFlush(fns []func()) {
 	if len(fns) == 0 {
 		return
 	}
-	fns = append([]func(){}, fns...)
-	go func() {
-		for _, fn := range fns {
-			fn()
-		}
-	}()
+	s.srv.track()
+	s.srv.workers.Go(&afterFlush{s, slices.Clone(fns)})
+}
+
+// Run implements workers.Task.
+func (a *afterFlush) Run() {
+	defer a.s.srv.done()
+	for _, fn := range a.fns {
+		a.call(fn)
+	}
+}
+
+func (a *afterFlush) call(fn func()) {
+	defer a.s.guard()
+	fn()
 }
 
 // Resume ends a pause that Receive asked for with ErrPause.

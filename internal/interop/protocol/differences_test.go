@@ -18,7 +18,9 @@ var differences = map[string]string{
 
 	"eioclient: initial headers: websocket": "several cookies are several headers; Node joins them to one invalid one on the 101 (SOCKETIO 1.9: array values → repeated header)",
 
-	"sio5: binary: same num twice, extra keys": "a frame named twice is sent once, so that a client cannot have a large one multiplied (RELIABILITY 2.1, rule: RSS growth ≤ 2 × limit)",
+	"sio5: binary: same num twice, extra keys":       "each frame is named by exactly one placeholder: one named twice could be multiplied (docs/reliability.md §2.1 CVE-2022-2421)",
+	"sio5: binary: fewer placeholders than frames":   "the same: a frame that nothing names is a packet that was put together wrongly (docs/reliability.md §4 row 21)",
+	"sio5: message: binary out of order, one unused": "the same",
 
 	"behaviours: 17 allowRequest: its message, codes and contexts": "ConnectionError.Message is what the client was told; on the wire both are equal (SOCKETIO 1.3: code 4, Forbidden or the allowRequest message)",
 	"behaviours: 20 cors on errors, answers, preflights":           "no Content-Length on the 204: net/http sends none, as RFC 9110 8.6 demands (SOCKETIO 1.9 has Node's Content-Length: 0); all else is equal",
