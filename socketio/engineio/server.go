@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"posthouse/socketio/engineio/internal/ws"
+	"posthouse/socketio/internal/answer"
 	"posthouse/socketio/internal/workers"
 )
 
@@ -104,8 +105,12 @@ func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (srv *Server) route(w http.ResponseWriter, r *http.Request) {
 	if !strings.HasPrefix(r.URL.EscapedPath(), srv.o.Path) {
+		answer.Begin(w, srv.o.patience())
 		http.NotFound(w, r)
 		return
+	}
+	if r.Method != http.MethodGet && r.Method != http.MethodPost {
+		answer.Begin(w, srv.o.patience()) // CORS may answer, or serve
 	}
 	srv.handler.ServeHTTP(w, r)
 }
