@@ -214,6 +214,7 @@ func (srv *Server) turnAway(w http.ResponseWriter, head []byte) {
 	defer conn.Close()
 	conn.SetDeadline(time.Now().Add(lingerTime)) // then the peer decides
 	if _, err := conn.Write(ws.AppendClose(head, 0, "")); err == nil {
+		closeWrite(conn)
 		io.CopyN(io.Discard, conn, 4<<10) //nolint:errcheck // whatever comes
 	}
 }

@@ -2,6 +2,7 @@ package engineio
 
 import (
 	"errors"
+	"io"
 	"net"
 	"syscall"
 
@@ -75,9 +76,13 @@ func (st *stream) readLoop(raw syscall.RawConn) {
 		}
 	}
 	st.s.mu.Lock()
+	drain := st.finished && !errors.Is(err, io.EOF)
 	st.parted = true
 	st.failed(err)
 	st.s.mu.Unlock()
+	if drain {
+		closeDrained(st.conn)
+	}
 	st.conn.Close() // nothing is left to be done
 }
 
@@ -158,6 +163,12 @@ func (st *stream) takeHeld() error {
 
 // take handles the bytes of one read.
 func (st *stream) take(p []byte) error {
+	if st.deaf {
+		if st.dropped += len(p); st.dropped > lingerBytes {
+			return net.ErrClosed
+		}
+		return nil
+	}
 	for len(p) > 0 {
 		n, err := st.feed(p)
 		p = p[n:]
@@ -191,6 +202,10 @@ func (st *stream) dismiss(err error) error {
 	s := st.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	_, st.deaf = errors.AsType[*ws.Error](err)
+	if st.deaf && st.finished {
+		st.sendFIN()
+	}
 	switch {
 	case errors.Is(err, ws.ErrPeerClosed):
 		st.parted = true
