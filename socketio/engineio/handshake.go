@@ -55,7 +55,7 @@ func (s *Session) accept(r *http.Request) *ConnectionError {
 		// finish, should the session end meanwhile, waits for recv. It may have been
 		// here before: then nobody would tell a handler of the end.
 		s.recv.Lock()
-		defer s.recv.Unlock()
+		defer s.leave()
 		if over = s.state.Load() == stateClosed; over {
 			return
 		}

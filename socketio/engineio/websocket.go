@@ -31,6 +31,7 @@ type stream struct {
 	pause   <-chan struct{} // closed when held may be handled
 	away    bool            // the loop waits for that
 	gone    bool            // the loop has closed the connection
+	untold  bool            // the handler is still to be told of the upgrade
 	deaf    bool            // the peer broke the protocol: what comes is dropped; set with mu
 	dropped int             // bytes since then
 
