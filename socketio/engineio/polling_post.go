@@ -145,7 +145,7 @@ func (s *Session) receivePayload(r *http.Request, pl *polling, body []byte, octe
 	s.setCork(pl, true)
 	defer func() {
 		s.setCork(pl, false)
-		s.recv.Unlock()
+		s.leave()
 	}()
 	defer s.guard()
 	if pl.jsonp {
@@ -206,7 +206,7 @@ func (s *Session) waitResume(r *http.Request, pl *polling) bool {
 		return true
 	}
 	s.setCork(pl, false)
-	s.recv.Unlock()
+	s.leave()
 	defer s.recv.Lock()
 	select {
 	case <-ch:

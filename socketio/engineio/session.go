@@ -62,17 +62,19 @@ type Session struct {
 	// state is written under mu; the receiving side reads it without.
 	state atomic.Uint32
 
-	mu      sync.Mutex // guards what follows, and the out side of the streams
-	poll    *polling   // nil: not polling (any more)
-	stream  *stream    // nil: polling
-	up      *upgrade   // nil: no upgrade under way
-	beat    heartbeat
-	pause   chan struct{} // closed at the end of a pause; nil: not paused
-	resumed bool          // Resume came before the pause began
-	dirty   bool          // in the flusher's list
-	slow    bool          // ErrSlow has closed the session
-	closer  *time.Timer   // ends a closing session that nobody polls
-	backlog *backlog      // nil: no more than MaxBuffered waits
+	mu     sync.Mutex // guards what follows, and the out side of the streams
+	poll   *polling   // nil: not polling (any more)
+	stream *stream    // nil: polling
+	up     *upgrade   // nil: no upgrade under way
+	beat   heartbeat
+	pause  chan struct{} // closed at the end of a pause; nil: not paused
+	// recvFree is closed when recv is given back; nil: the stream does not wait for it.
+	recvFree chan struct{}
+	resumed  bool        // Resume came before the pause began
+	dirty    bool        // in the flusher's list
+	slow     bool        // ErrSlow has closed the session
+	closer   *time.Timer // ends a closing session that nobody polls
+	backlog  *backlog    // nil: no more than MaxBuffered waits
 }
 
 const (

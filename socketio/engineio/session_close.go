@@ -90,6 +90,7 @@ func (s *Session) endLocked(reason Reason, description error) {
 		s.closer.Stop()
 	}
 	s.unpauseLocked()
+	s.recvFreedLocked()
 	if s.up != nil {
 		s.up.sessionEndedLocked(reason)
 	}

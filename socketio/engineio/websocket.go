@@ -31,6 +31,9 @@ type stream struct {
 	pause   <-chan struct{} // closed when held may be handled
 	away    bool            // the loop waits for that
 	gone    bool            // the loop has closed the connection
+	untold  bool            // the handler is still to be told of the upgrade
+	deaf    bool            // the peer broke the protocol: what comes is dropped; set with mu
+	dropped int             // bytes since then
 
 	// guarded by Session.mu
 	out     *outbox
@@ -40,11 +43,14 @@ type stream struct {
 	flight  int  // bytes it has taken
 	over    bool // the session is done with it; only the farewell is left
 	parted  bool // the peer's close frame came, or its end of stream
-	wrote   bool // set by every write without blocking
-	closed  bool // the connection is closed, or the reader is about to do it
-	linger  *time.Timer
-	stall   *time.Timer // ends a write that the loop waits for
-	blocked atomic.Bool // writing, for the loop to see
+	// finished says that the farewell has been written, finSent that our side of the
+	// connection is ended behind it.
+	finished, finSent bool
+	wrote             bool // set by every write without blocking
+	closed            bool // the connection is closed, or the reader is about to do it
+	linger            *time.Timer
+	stall             *time.Timer // ends a write that the loop waits for
+	blocked           atomic.Bool // writing, for the loop to see
 }
 
 // polled is a connection that a loop reads.

@@ -5,8 +5,6 @@ import (
 	"net"
 	"os"
 	"time"
-
-	"posthouse/socketio/engineio/internal/ws"
 )
 
 const (
@@ -14,9 +12,6 @@ const (
 	// descriptor (TLS) that is what must leave within Options.WriteTimeout, since
 	// nothing tells how much of a write has left: no more than a TLS record.
 	writeChunk = 16 << 10
-	// lingerTime is how long a connection we have closed waits for the peer's
-	// close frame, so that what we sent last is not lost to a TCP reset.
-	lingerTime = 2 * time.Second
 )
 
 // startWriter leaves the rest of a write to whoever can wait for a slow peer.
@@ -162,54 +157,4 @@ func (st *stream) weigh() {
 	if st.s.stream == st && st.s.backlog != nil {
 		st.s.weighLocked()
 	}
-}
-
-// shut ends the stream. What waits and a close frame may still leave, for as long
-// as the stream lingers; of a peer that is too slow nothing is kept.
-func (st *stream) shut(reason Reason, description error) {
-	if st.over {
-		return
-	}
-	st.over = true
-	if !st.begun {
-		return // start will see it
-	}
-	if errors.Is(description, ErrSlow) {
-		st.hangUp()
-		return
-	}
-	st.corked = false
-	o := st.box()
-	if !st.parted {
-		code := 0
-		if e, ok := errors.AsType[*ws.Error](description); ok {
-			code = e.Code
-		}
-		o.setTail(ws.AppendClose(o.tail(), code, ""))
-	}
-	if st.writing {
-		st.startLinger()
-		return
-	}
-	st.flush()
-}
-
-// farewell follows the last write of a stream that is over.
-func (st *stream) farewell() {
-	if st.parted {
-		st.hangUp()
-		return
-	}
-	st.startLinger()
-}
-
-func (st *stream) startLinger() {
-	if st.linger != nil || st.closed {
-		return
-	}
-	st.linger = time.AfterFunc(lingerTime, func() {
-		st.s.mu.Lock()
-		defer st.s.mu.Unlock()
-		st.hangUp()
-	})
 }
