@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"posthouse/socketio/engineio"
 )
 
 // RouterOptions configure a Router. Tag and Advertise are needed.
@@ -110,6 +112,7 @@ func NewRouter(rdb redis.UniversalClient, o RouterOptions) (*Router, error) {
 			// The owner judges origins and addresses as if the balancer had come to
 			// it: everything stays as it was.
 			p.Out.Host = p.In.Host
+			p.Out.URL.RawQuery = p.In.URL.RawQuery // not what net/url can read of it
 			for _, name := range []string{"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "Forwarded"} {
 				if values := p.In.Header.Values(name); len(values) > 0 {
 					p.Out.Header[name] = values
@@ -144,8 +147,7 @@ func (r *Router) NewID(*http.Request) (string, error) {
 // passes everything else on to next.
 func (r *Router) Middleware(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		sid := req.URL.Query().Get("sid")
-		match := r.sid.FindStringSubmatch(sid)
+		match := r.sid.FindStringSubmatch(engineio.SessionID(req))
 		if match == nil || match[1] == r.o.Tag || req.Header.Get(relayed) != "" {
 			next.ServeHTTP(w, req) // ours, or nobody's: the engine answers
 			return

@@ -60,7 +60,7 @@ func (srv *Server) refuse(w http.ResponseWriter, r *http.Request, e *ConnectionE
 		e.Request = r
 		srv.o.OnConnectionError(e)
 	}
-	if isUpgrade(r) && slices.Contains(srv.o.Transports, transportWebSocket) {
+	if IsUpgrade(r) && slices.Contains(srv.o.Transports, transportWebSocket) {
 		refuseUpgrade(w, e)
 		return
 	}
