@@ -20,6 +20,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"posthouse/socketio/engineio"
 )
 
 // RouterOptions configure a Router. Tag and Advertise are needed, and Secrets
@@ -175,7 +177,7 @@ func (r *Router) Middleware(next http.Handler) http.Handler {
 				return
 			}
 		}
-		sid := sessionOf(req.URL.RawQuery)
+		sid := engineio.SessionID(req)
 		match := r.sid.FindStringSubmatch(sid)
 		if match == nil {
 			next.ServeHTTP(w, req) // the engine answers
@@ -204,23 +206,6 @@ func (r *Router) Middleware(next http.Handler) http.Handler {
 		}
 		r.relay.serve(w, req, destination{tag, addr}, sid)
 	})
-}
-
-// sessionOf returns the session that a query names, "" when it names none or more
-// than one: what the engine and a relay could read differently is not relayed.
-func sessionOf(query string) (sid string) {
-	for pair := range strings.SplitSeq(query, "&") {
-		key, value, _ := strings.Cut(pair, "=")
-		if key == "sid" {
-			if sid != "" {
-				return ""
-			}
-			sid = value
-		} else if k, err := url.QueryUnescape(key); err != nil || k == "sid" {
-			return "" // spelled in another way
-		}
-	}
-	return sid
 }
 
 // relayable reports whether req is one that clients send: the path is the engine's

@@ -63,7 +63,7 @@ func (srv *Server) refuse(w http.ResponseWriter, r *http.Request, e *ConnectionE
 		srv.o.OnConnectionError(e)
 	}
 	answer.Begin(w, srv.o.patience())
-	if isUpgrade(r) && slices.Contains(srv.o.Transports, transportWebSocket) {
+	if IsUpgrade(r) && slices.Contains(srv.o.Transports, transportWebSocket) {
 		refuseUpgrade(w, e)
 		return
 	}

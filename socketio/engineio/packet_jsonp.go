@@ -1,9 +1,10 @@
 package engineio
 
 import (
-	"net/url"
 	"strings"
 	"unicode/utf8"
+
+	"posthouse/socketio/internal/urlquery"
 )
 
 // JSONP (section 1.10) wraps a payload into a call of a function that the page
@@ -60,15 +61,9 @@ func appendControl(dst []byte, c byte) []byte {
 // came as \n and a backslash before n as \\n. ok is false when there is none.
 func jsonpBody(body []byte) (payload []byte, ok bool) {
 	for pair := range strings.SplitSeq(string(body), "&") {
-		key, value, _ := strings.Cut(pair, "=")
-		if key != "d" {
-			continue
+		if key, value, _ := strings.Cut(pair, "="); key == "d" {
+			payload, ok = unescapeNewlines(urlquery.Unescape(value)), true
 		}
-		value, err := url.QueryUnescape(value)
-		if err != nil {
-			return nil, false
-		}
-		payload, ok = unescapeNewlines(value), true
 	}
 	return payload, ok
 }

@@ -122,7 +122,7 @@ func (srv *Server) serve(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case e != nil:
 		srv.refuse(w, r, e)
-	case isUpgrade(r):
+	case IsUpgrade(r):
 		srv.serveWebSocket(w, r, &q, s)
 	case s == nil:
 		srv.servePollingHandshake(w, r, &q)
