@@ -193,8 +193,9 @@ func (r *Router) Middleware(next http.Handler) http.Handler {
 			return
 		}
 		// A mark for another replica is a client's invention, or comes from a replica
-		// that took this one for another: it is no reason to trust the request.
-		if !r.relayable(req) {
+		// that took this one for another: it is no reason to trust the request. A
+		// session id that is not spelled plainly is no client's.
+		if !r.relayable(req) || !strings.Contains(req.URL.RawQuery, "sid="+sid) {
 			next.ServeHTTP(w, req)
 			return
 		}

@@ -1,6 +1,7 @@
 package engineio
 
 import (
+	"net/url"
 	"strings"
 	"unicode/utf8"
 
@@ -62,7 +63,11 @@ func appendControl(dst []byte, c byte) []byte {
 func jsonpBody(body []byte) (payload []byte, ok bool) {
 	for pair := range strings.SplitSeq(string(body), "&") {
 		if key, value, _ := strings.Cut(pair, "="); key == "d" {
-			payload, ok = unescapeNewlines(urlquery.Unescape(value)), true
+			text, err := url.QueryUnescape(value)
+			if err != nil {
+				text = urlquery.Unescape(value) // escapes that are none stay, as in Node
+			}
+			payload, ok = unescapeNewlines(text), true // bytes that are no UTF-8 are refused with the body
 		}
 	}
 	return payload, ok

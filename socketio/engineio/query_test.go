@@ -57,7 +57,7 @@ func FuzzOpensSession_EveryOpenedSessionIsOne(f *testing.F) {
 			return
 		}
 		srv := NewServer(&Options{AllowEIO3: true, JSONP: true, GoroutineReaders: true})
-		defer srv.Shutdown(t.Context()) //nolint:errcheck // nothing waits
+		defer srv.Shutdown(t.Context())
 		r := httptest.NewRequest(method, "/engine.io/", nil)
 		r.URL = &url.URL{Path: "/engine.io/", RawQuery: query}
 		w := httptest.NewRecorder()
