@@ -69,11 +69,8 @@ func (a *App) build() (err error) {
 		if a.redis, err = newRedis(a.cfg.RedisURL, a.log); err != nil {
 			return err
 		}
-		a.router, err = adapter.NewRouter(a.redis, adapter.RouterOptions{
-			Tag: a.replica, Advertise: a.advertised(), Key: a.cfg.AdapterKey, Logger: a.log,
-		})
-		if err != nil {
-			return keyError("POSTHOUSE_REPLICA", a.replica, err.Error())
+		if a.router, err = a.newRouter(); err != nil {
+			return err
 		}
 	}
 	a.metrics = newMetrics(func() float64 {
@@ -82,6 +79,9 @@ func (a *App) build() (err error) {
 		}
 		return float64(a.io.Engine().ClientsCount())
 	})
+	if a.router != nil {
+		a.metrics.registry.MustRegister(&clusterCollector{app: a})
+	}
 	a.health = &health{redis: a.redis, replica: a.replica}
 	a.admit = newAdmission(&a.cfg, a.metrics)
 	if a.io, err = newSocketIO(&a.cfg, a.redis, a.router, a.admit, a.log); err != nil {
@@ -101,6 +101,7 @@ func (a *App) buildLogin() (err error) {
 		return err
 	}
 	a.metrics.knowAccounts(a.accounts.list)
+	a.health.problems = a.accounts.problems
 	if a.issuer, err = a.newIssuer(); err != nil {
 		return err
 	}
@@ -140,28 +141,6 @@ func (a *App) spoolPath() string {
 	}
 	_, port, _ := net.SplitHostPort(a.listener.Addr().String())
 	return filepath.Join(os.TempDir(), "posthouse-"+port+".spool")
-}
-
-// advertised is where other replicas reach this one: as configured, or the listen
-// address, or for a wildcard the first address of this machine that others may see.
-func (a *App) advertised() string {
-	if a.cfg.Advertise != "" {
-		return a.cfg.Advertise
-	}
-	addr := a.listener.Addr().(*net.TCPAddr)
-	if !addr.IP.IsUnspecified() {
-		return addr.String()
-	}
-	host := "127.0.0.1"
-	if all, err := net.InterfaceAddrs(); err == nil {
-		for _, n := range all {
-			if ip, ok := n.(*net.IPNet); ok && ip.IP.IsGlobalUnicast() {
-				host = ip.IP.String()
-				break
-			}
-		}
-	}
-	return net.JoinHostPort(host, strconv.Itoa(addr.Port))
 }
 
 // localURL is where this process reaches itself.

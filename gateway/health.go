@@ -17,7 +17,8 @@ type health struct {
 	draining atomic.Bool
 	redis    redis.UniversalClient // nil without Redis
 	replica  string
-	key      func() error // nil once tokens can be signed
+	key      func() error    // nil once tokens can be signed
+	problems func() []string // of the accounts at WeChat; nil: none are known
 }
 
 type readiness struct {
@@ -56,6 +57,12 @@ func (h *health) check(ctx context.Context) readiness {
 	if h.key != nil && h.key() != nil {
 		r.Status = "degraded"
 		r.Reasons = append(r.Reasons, "the signing key is not there yet: it is kept in redis; set POSTHOUSE_JWT_KEY_FILE to need none of it")
+	}
+	if h.problems != nil {
+		if all := h.problems(); len(all) > 0 {
+			r.Status = "degraded" // still ready: another replica would say the same
+			r.Reasons = append(r.Reasons, all...)
+		}
 	}
 	if h.draining.Load() {
 		r.Ready, r.Status = false, "draining"

@@ -81,8 +81,7 @@ func (a *App) drain(server *http.Server) error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(a.cfg.Drain))
 	defer cancel()
 	a.login.finish(ctx)
-	over := drainTime(a.io.Engine().ClientsCount(), time.Duration(a.cfg.Drain))
-	if err := errors.Join(a.io.Drain(ctx, over), a.io.Shutdown(ctx)); err != nil {
+	if err := errors.Join(a.drainSockets(ctx), a.io.Shutdown(ctx)); err != nil {
 		a.log.Warn("gateway: sockets did not close in time", "error", err)
 	}
 	// What is left are webhooks and pages: short requests.
@@ -93,6 +92,20 @@ func (a *App) drain(server *http.Server) error {
 	}
 	a.log.Info("gateway: drained")
 	return nil
+}
+
+// drainSockets ends own connections and those relayed for others, both spread over
+// the same time. Sessions that other replicas hold live on.
+func (a *App) drainSockets(ctx context.Context) error {
+	n := a.io.Engine().ClientsCount()
+	if a.router == nil {
+		return a.io.Drain(ctx, drainTime(n, time.Duration(a.cfg.Drain)))
+	}
+	over := drainTime(n+a.router.Stats().Sockets, time.Duration(a.cfg.Drain))
+	relayed := make(chan error, 1)
+	go func() { relayed <- a.router.Drain(ctx, over) }() // ends with ctx; waited for below
+	own := a.io.Drain(ctx, over)
+	return errors.Join(own, <-relayed)
 }
 
 // drainTime spreads the end of n connections, so that their clients do not all come

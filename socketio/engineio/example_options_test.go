@@ -5,6 +5,9 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"net/netip"
+	"sync"
+	"time"
 
 	"posthouse/socketio/engineio"
 )
@@ -15,6 +18,15 @@ func ExampleOptions_compression() {
 		HTTPCompression: &engineio.HTTPCompression{Threshold: 4096},
 		// WebSockets are not unless you say so, as in Node:
 		PerMessageDeflate: &engineio.PerMessageDeflate{Level: 3},
+	})
+}
+
+func ExampleOptions_limits() {
+	engineio.NewServer(&engineio.Options{
+		MaxPayload:   4 << 20,  // of one message
+		MaxFragments: 1024,     // of one message; the default would be 4096 here
+		MaxBuffered:  8 << 20,  // may wait for a client that takes nothing for a while
+		MaxBacklog:   64 << 20, // may wait for any client
 	})
 }
 
@@ -59,4 +71,51 @@ func ExampleServer_External() {
 		return ours, nil
 	}
 	http.Handle("/pigeon/", engine.External("pigeon", open))
+}
+
+func ExampleBodyDeadline() {
+	engine := engineio.NewServer(nil) // times the bodies of its own requests
+	mux := http.NewServeMux()
+	mux.Handle("/engine.io/", engine)
+	mux.HandleFunc("POST /orders", func(w http.ResponseWriter, r *http.Request) {
+		// Reads of r.Body fail with os.ErrDeadlineExceeded when the sender is too slow.
+	})
+	// Around everything, so that unknown paths and handlers without a use for the
+	// body are covered too.
+	server := &http.Server{Handler: engineio.BodyDeadline(mux), ReadHeaderTimeout: 5 * time.Second}
+	log.Fatal(server.ListenAndServe())
+}
+
+// perHost is a ConnLimiter that keeps four connections of each host.
+type perHost struct {
+	mu   sync.Mutex
+	open map[netip.Addr]int
+}
+
+func (l *perHost) AdmitConn(remote netip.AddrPort) (status, retryAfter int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.open[remote.Addr()] >= 4 {
+		return http.StatusTooManyRequests, 5
+	}
+	l.open[remote.Addr()]++
+	return 0, 0
+}
+
+func (l *perHost) ReleaseConn(remote netip.AddrPort) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.open[remote.Addr()]--; l.open[remote.Addr()] == 0 {
+		delete(l.open, remote.Addr())
+	}
+}
+
+func ExampleConnLimiter() {
+	var limiter engineio.ConnLimiter = &perHost{open: map[netip.Addr]int{}}
+	engine := engineio.NewServer(&engineio.Options{ConnLimiter: limiter})
+	listener, err := net.Listen("tcp", ":3000")
+	if err != nil {
+		log.Fatal(err)
+	}
+	log.Fatal(engine.Serve(listener, &http.Server{Handler: engine})) // counts what it accepts
 }

@@ -242,21 +242,37 @@ func (f *front) acceptAll(listener int) (some bool, err error) {
 }
 
 func (f *front) welcome(fd int, peer syscall.Sockaddr) {
+	remote := addrOf(peer)
+	if l := f.srv.o.ConnLimiter; l != nil {
+		if status, retryAfter := l.AdmitConn(remote); status != 0 {
+			writeFD(fd, bareAnswer(status, retryAfter)) //nolint:errcheck // the peer may be gone
+			unix.Close(fd)                              //nolint:errcheck // nothing was done with it
+			return
+		}
+	}
 	if f.retired.Load() {
-		f.hand(fd, nil, false)
+		f.hand(fd, remote, nil, false)
 		return
 	}
-	c := &plainConn{front: f, fd: fd, remote: addrOf(peer), since: time.Since(epoch)}
+	c := &plainConn{front: f, fd: fd, remote: remote, since: time.Since(epoch)}
 	c.loop = f.srv.loops[fd%len(f.srv.loops)]
 	f.count(1)
 	if err := c.loop.add(c); err != nil {
 		f.count(-1)
+		f.release(remote)
 		f.log("engineio: a connection cannot be served: %v", err)
 		unix.Close(fd) //nolint:errcheck // nothing was done with it
 		return
 	}
 	if f.retired.Load() { // retire may not have seen it
 		c.loop.wake(c)
+	}
+}
+
+// release tells the ConnLimiter that a connection is closed or a WebSocket.
+func (f *front) release(remote netip.AddrPort) {
+	if l := f.srv.o.ConnLimiter; l != nil {
+		l.ReleaseConn(remote)
 	}
 }
 
@@ -287,13 +303,14 @@ func named(a netip.AddrPort) netip.AddrPort {
 // hand gives a connection to net/http. It does not block. Of one that is idle
 // net/http does not know that it has been used: so Close must close it, or
 // http.Server.Shutdown would wait for the request of a connection that is new.
-func (f *front) hand(fd int, early []byte, idle bool) {
+func (f *front) hand(fd int, remote netip.AddrPort, early []byte, idle bool) {
 	conn, err := netConn(fd)
 	if err != nil {
+		f.release(remote)
 		f.log("engineio: a connection cannot be given to net/http: %v", err)
 		return
 	}
-	c := &handedConn{TCPConn: conn, early: early}
+	c := &handedConn{TCPConn: conn, early: early, limiter: f.srv.o.ConnLimiter, remote: remote}
 	if idle && len(f.handed) > maxHanded/2 {
 		c.Close() //nolint:errcheck // it makes room for those that have a request
 		return

@@ -239,10 +239,7 @@ func (c *plainConn) WriteAll(b []byte) error {
 		c.waiting = nil
 		c.mu.Unlock()
 	}()
-	limit := c.front.srv.o.WriteTimeout
-	if limit <= 0 {
-		limit = c.front.srv.o.PingTimeout
-	}
+	limit := c.front.srv.o.patience()
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	var late <-chan time.Time
@@ -302,6 +299,7 @@ func (c *plainConn) become(st *stream) {
 	st.begin()
 	s.mu.Unlock()
 	c.front.count(-1)
+	c.front.release(c.remote)
 	if wake {
 		c.loop.wake(st)
 	}
@@ -343,7 +341,7 @@ func (c *plainConn) hand(data []byte) {
 	c.mu.Unlock()
 	c.loop.detach(c.fd)
 	c.front.count(-1)
-	c.front.hand(c.fd, bytes.Clone(data), idle)
+	c.front.hand(c.fd, c.remote, bytes.Clone(data), idle)
 }
 
 // end closes a connection. It is called by the loop.
@@ -351,6 +349,7 @@ func (c *plainConn) end() {
 	c.loop.detach(c.fd)
 	unix.Close(c.fd) //nolint:errcheck // nothing is left to be done
 	c.front.count(-1)
+	c.front.release(c.remote)
 	if c.held != nil {
 		c.held.release()
 		c.held = nil

@@ -5,6 +5,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
+	"sync/atomic"
 
 	"posthouse/socketio/engineio/internal/http1"
 	"posthouse/socketio/engineio/internal/ws"
@@ -30,6 +32,9 @@ func (srv *Server) Serve(ln net.Listener, hs *http.Server) error {
 	if f := srv.newFront(ln, hs); f != nil {
 		return f.serve()
 	}
+	if srv.o.ConnLimiter != nil {
+		ln = &limitedListener{ln, srv.o.ConnLimiter}
+	}
 	return hs.Serve(ln)
 }
 
@@ -54,6 +59,9 @@ func (t takenConn) start(st *stream) {
 	if t.plain != nil {
 		t.plain.become(st)
 		return
+	}
+	if c, ok := t.conn.(*handedConn); ok {
+		c.release()
 	}
 	st.start(t.conn, t.early)
 }
@@ -83,6 +91,23 @@ type handedConn struct {
 	*net.TCPConn
 	early []byte
 	stirs func() // called when something is read; nil: no need to
+
+	limiter  ConnLimiter // nil: none
+	remote   netip.AddrPort
+	released atomic.Bool
+}
+
+// release tells the ConnLimiter once that the connection is closed or a WebSocket.
+func (c *handedConn) release() {
+	if c.limiter != nil && c.released.CompareAndSwap(false, true) {
+		c.limiter.ReleaseConn(c.remote)
+	}
+}
+
+// Close implements net.Conn.
+func (c *handedConn) Close() error {
+	c.release()
+	return c.TCPConn.Close()
 }
 
 // Read implements net.Conn.
