@@ -33,6 +33,8 @@ func (p *post) abort() {
 
 // servePOST takes one payload.
 func (s *Session) servePOST(w http.ResponseWriter, r *http.Request) {
+	order := s.arrivalOf(r)
+	order.await(r)
 	po := &post{rc: http.NewResponseController(w), reading: true}
 	s.mu.Lock()
 	if s.state.Load() == stateClosed || s.poll == nil {
@@ -80,6 +82,7 @@ func (s *Session) servePOST(w http.ResponseWriter, r *http.Request) {
 	s.mu.Unlock()
 
 	valid := s.receivePayload(r, pl, buf.b, octets)
+	order.begin()
 
 	s.mu.Lock()
 	pl.post = nil
@@ -199,6 +202,7 @@ func (s *Session) waitResume(r *http.Request, pl *polling) bool {
 	if ch == nil {
 		return true
 	}
+	s.arrivalOf(r).begin() // the pause may last
 	s.setCork(pl, false)
 	s.leave()
 	defer s.recv.Lock()
