@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -31,6 +32,10 @@ type streamReader struct {
 	// stand still for a moment. It guards last.
 	gate sync.Mutex
 	last entryID // everything up to here has been delivered
+
+	// seen is last for those that must not wait for the gate; nil until the first
+	// position is known.
+	seen atomic.Pointer[entryID]
 
 	mu         sync.Mutex
 	namespaces map[string][]streamListener // several, if servers share an adapter option
@@ -125,6 +130,12 @@ func (r *streamReader) run() {
 	r.ready()
 }
 
+// moveTo notes that everything up to id was delivered. The gate is held.
+func (r *streamReader) moveTo(id entryID) {
+	r.last = id
+	r.seen.Store(&id)
+}
+
 // ready closes positions once. Only run calls it.
 func (r *streamReader) ready() {
 	select {
@@ -140,7 +151,7 @@ type position struct {
 	// added is how many entries were ever added up to id, as far as Redis tells
 	// (from version 7 on); it makes trimming before reading visible.
 	added int64
-	// uncounted means that added is not known until everything is read.
+	// uncounted means that added is a lower bound until everything is read.
 	uncounted bool
 	// behind is the last entry there was when a read came back with nothing.
 	behind entryID
@@ -178,7 +189,7 @@ func (r *streamReader) session(at *position, found *bool) error {
 		r.warnAboutEviction(owner)
 		*at, *found = position{id: info.last, added: info.added}, true
 		r.gate.Lock()
-		r.last = at.id
+		r.moveTo(at.id)
 		r.gate.Unlock()
 	}
 	r.ready()
@@ -240,7 +251,7 @@ func (r *streamReader) deliver(entries []redis.XMessage, at *position) {
 		for _, l := range listeners {
 			r.hand(l, id, e.Values)
 		}
-		r.last = id
+		r.moveTo(id)
 	}
 }
 
@@ -263,7 +274,7 @@ func (r *streamReader) check(commands *redis.Client, at *position, idle bool) er
 	behind := at.behind
 	at.behind = entryID{}
 	removed := info.added - info.length
-	counted := info.added > 0 && !at.uncounted
+	counted := info.added > 0
 	// Nothing up to our position is left, so at least as many entries went as were
 	// added up to there, or the stream is another one. Before version 7 Redis does not
 	// count, and a position that fell off the end may mean a gap as well.
@@ -278,7 +289,7 @@ func (r *streamReader) check(commands *redis.Client, at *position, idle bool) er
 			at.id = info.last
 		}
 		r.gate.Lock()
-		r.last = at.id
+		r.moveTo(at.id)
 		r.gate.Unlock()
 	case counted && info.added < at.added, overtaken && (info.added == 0 || counted && removed < at.added):
 		// Its ids go on above ours: what it holds is read from where we are.
@@ -286,9 +297,9 @@ func (r *streamReader) check(commands *redis.Client, at *position, idle bool) er
 		at.added, at.uncounted = removed, !overtaken
 	case counted && removed > at.added:
 		r.tellGap("entries were trimmed before they were read")
-		at.added = removed
+		at.added, at.uncounted = removed, !overtaken
 	case idle && info.last == at.id:
-		if counted && info.added != at.added {
+		if counted && !at.uncounted && info.added != at.added {
 			r.tellGap("entries went before they were read")
 		}
 		at.added, at.uncounted = info.added, false

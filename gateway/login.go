@@ -71,6 +71,7 @@ func newLoginNamespace(deps loginDeps, o login.ServiceOptions) (*loginNamespace,
 		return nil, err
 	}
 	n.namespace = n.io.Of("/login")
+	n.namespace.LimitEvents(eventsPerSecond, eventsBurst)
 	n.namespace.OnConnection(n.welcome)
 	n.namespace.OnServerSideEmit(ticketEvent, func(e *socketio.ServerSideEvent) {
 		var id string

@@ -266,7 +266,7 @@ func TestAbuse35LimitOfQRCodes(t *testing.T) {
 func TestFloodOfEventsIsRefusedAndEnds(t *testing.T) {
 	inLogin(t, 1, nil, func(t *testing.T, rs []*replica) {
 		p := rs[0].page(t)
-		for range eventsBurst + eventStrikes {
+		for range 4 * eventsBurst {
 			p.Emit("resume", 1)
 		}
 		p.Disconnected()

@@ -123,6 +123,11 @@ func (c *conn) route(p *parser.Packet) error {
 	}
 	switch p.Type {
 	case parser.Event:
+		if s.limiter != nil {
+			if admitted, err := s.limit(p); !admitted {
+				return err
+			}
+		}
 		return s.post(newEvent(s, p))
 	case parser.Ack:
 		if p.ID != nil {

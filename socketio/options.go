@@ -89,6 +89,15 @@ type Limits struct {
 	// server waits for an acknowledgement of that socket, which comes on the same
 	// connection.
 	Events int
+	// EventsPerSecond is how many events a socket may send per second in the long
+	// run, and EventsBurst how many at once: default none and twice EventsPerSecond.
+	// An event too many is dropped; a client that asked for an acknowledgement gets
+	// {"error":{"code":"rate_limited","message":…,"retryAfter":seconds}}, and the
+	// functions of OnError get a RateError. A client that goes on and has three
+	// bursts dropped is disconnected with its connection. Namespace.LimitEvents sets
+	// another rate for one namespace.
+	EventsPerSecond float64
+	EventsBurst     int
 	// EventBytes is Events in bytes. Default 1 MiB.
 	EventBytes int
 	// Acks is how many acknowledgements the server waits for per socket; one more

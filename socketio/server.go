@@ -24,12 +24,14 @@ type Server struct {
 	text          textCodec // the codec, if it is one; else nil
 	ctx           context.Context
 	stop          context.CancelCauseFunc
+	rate          *eventRate // of namespaces without one of their own
 	bundles       *bundles
 	live          tally // sockets and attempts that have not come to their end
 	workers       workers.Pool
 	closing       atomic.Bool
 	panics        logLimit // lines of panics
 	refusalFloods logLimit // lines of Limits.RefusedConnects
+	eventFloods   logLimit // lines of Limits.EventsPerSecond
 
 	mu          sync.Mutex
 	namespaces  map[string]*entry
@@ -53,6 +55,7 @@ func NewServer(o *Options) *Server {
 func New(o *Options) (*Server, error) {
 	s := &Server{opts: o.withDefaults(), namespaces: map[string]*entry{}}
 	s.log = s.opts.Logger
+	s.rate = newEventRate(s.opts.Limits.EventsPerSecond, s.opts.Limits.EventsBurst)
 	s.text, _ = s.opts.Codec.(textCodec)
 	// The lifetime of the server, which is nobody's request.
 	s.ctx, s.stop = context.WithCancelCause(context.Background())
