@@ -14,7 +14,6 @@ import (
 type Local struct {
 	ns      *Namespace
 	watcher RoomWatcher
-	live    liveSessions // used with recovery only
 
 	mu      sync.RWMutex
 	sockets map[string]*Socket

@@ -36,7 +36,6 @@ func (s *Socket) end(reason Reason, err error) bool {
 		return false
 	}
 	s.closing = true
-	s.ended = reason
 	if reason == ReasonServerNamespace || reason == ReasonServerShutdown {
 		s.dropping.Store(true)
 	}

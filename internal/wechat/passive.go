@@ -165,7 +165,7 @@ func (p *Push) checkPassive(reply *passive) error {
 	case !isSeconds(created):
 		return &ReplyError{ReplyCreateTime}
 	}
-	whole := false
+	var whole bool
 	switch kind {
 	case "text":
 		content, one := single(reply.Content)

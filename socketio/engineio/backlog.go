@@ -111,7 +111,7 @@ func (s *Session) growBacklogLocked(excess int) {
 		b.watch.Stop() // an upgrade took over
 		b.watch = nil
 	case s.poll != nil && b.watch == nil:
-		b.watch = time.AfterFunc(s.srv.stallTime(), s.watchBacklog)
+		b.watch = time.AfterFunc(s.srv.o.patience(), s.watchBacklog)
 	}
 }
 
@@ -125,14 +125,6 @@ func (s *Session) dropBacklogLocked() {
 	}
 }
 
-// stallTime is how long a peer may take nothing while more than MaxBuffered waits.
-func (srv *Server) stallTime() time.Duration {
-	if d := srv.o.WriteTimeout; d > 0 {
-		return d
-	}
-	return srv.o.PingInterval + srv.o.PingTimeout
-}
-
 // watchBacklog ends a session that polls and has taken nothing for too long.
 func (s *Session) watchBacklog() {
 	s.mu.Lock()
@@ -141,7 +133,7 @@ func (s *Session) watchBacklog() {
 	if b == nil || b.watch == nil {
 		return
 	}
-	limit := s.srv.stallTime()
+	limit := s.srv.o.patience()
 	idle := time.Since(epoch) - b.taken
 	switch {
 	case s.poll.flight > 0:

@@ -1,6 +1,7 @@
 package engineio
 
 import (
+	"cmp"
 	"encoding/json"
 	"log/slog"
 	"math"
@@ -42,9 +43,12 @@ type Options struct {
 	PingTimeout time.Duration
 	// UpgradeTimeout is how long an upgrade may take, default 10 s.
 	UpgradeTimeout time.Duration
-	// WriteTimeout is how long a WebSocket peer may take no byte of what is
-	// written to it, and one that polls may leave more than MaxBuffered bytes
-	// unfetched, default 10 s; negative: as long as the heartbeat allows.
+	// WriteTimeout is how long a peer may take no byte of what is written to it, and
+	// one that polls may leave more than MaxBuffered bytes unfetched, default 10 s;
+	// negative: as long as the heartbeat allows. (An answer of an http.Server that
+	// Serve does not serve must be taken by 16 KiB in that time.) Polls have this
+	// time for their answers, and http.Server.WriteTimeout and ReadTimeout do not
+	// cut them while they wait.
 	WriteTimeout time.Duration
 	// BodyTimeout is how long no byte of a request's body may come, default 10 s;
 	// each byte moves that deadline. Besides, at least 1 KB/s on average must come
@@ -154,6 +158,14 @@ func setDefault[T comparable](p *T, v T) {
 	if *p == zero {
 		*p = v
 	}
+}
+
+// patience is how long a peer may take nothing of an answer.
+func (o *Options) patience() time.Duration {
+	if o.WriteTimeout > 0 {
+		return o.WriteTimeout
+	}
+	return cmp.Or(o.PingTimeout, 10*time.Second) // RefuseRequest may have no server
 }
 
 // upgradesJSON lists what a polling session may upgrade to.

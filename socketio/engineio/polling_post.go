@@ -7,6 +7,8 @@ import (
 	"runtime"
 	"strings"
 	"unicode/utf8"
+
+	"posthouse/socketio/internal/answer"
 )
 
 var (
@@ -51,7 +53,7 @@ func (s *Session) servePOST(w http.ResponseWriter, r *http.Request) {
 		}
 		s.endLocked(ReasonTransportError, err)
 		s.mu.Unlock()
-		w.WriteHeader(http.StatusBadRequest)
+		s.srv.status(w, http.StatusBadRequest)
 		return
 	}
 	pl.post = po
@@ -69,12 +71,15 @@ func (s *Session) servePOST(w http.ResponseWriter, r *http.Request) {
 	}
 	if err != nil {
 		pl.post = nil
-		if !errors.Is(err, errTooBig) {
-			s.endLocked(ReasonTransportError, errBodyLost)
+		lost := !errors.Is(err, errTooBig)
+		if lost {
+			err = errBodyLost
 		}
+		s.endLocked(ReasonTransportError, err)
 		s.mu.Unlock()
-		if errors.Is(err, errTooBig) {
-			w.WriteHeader(http.StatusRequestEntityTooLarge)
+		if !lost {
+			w.Header().Set("Connection", "close") // the rest of the body is not wanted
+			s.srv.status(w, http.StatusRequestEntityTooLarge)
 			return
 		}
 		panic(http.ErrAbortHandler)
@@ -88,13 +93,14 @@ func (s *Session) servePOST(w http.ResponseWriter, r *http.Request) {
 	pl.post = nil
 	s.mu.Unlock()
 	if !valid {
-		w.WriteHeader(http.StatusBadRequest)
+		s.srv.status(w, http.StatusBadRequest)
 		return
 	}
 	s.srv.pollHeaders(w, r)
 	h := w.Header()
 	h["Content-Type"] = typeHTML
 	h["Content-Length"] = lengthOK
+	answer.Begin(w, s.srv.o.patience())
 	w.Write(bodyOK) // nobody is told whether a POST was answered
 }
 

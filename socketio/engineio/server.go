@@ -14,6 +14,7 @@ import (
 
 	"posthouse/internal/loglimit"
 	"posthouse/socketio/engineio/internal/ws"
+	"posthouse/socketio/internal/answer"
 	"posthouse/socketio/internal/workers"
 )
 
@@ -105,8 +106,12 @@ func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (srv *Server) route(w http.ResponseWriter, r *http.Request) {
 	if !strings.HasPrefix(r.URL.EscapedPath(), srv.o.Path) {
+		answer.Begin(w, srv.o.patience())
 		http.NotFound(w, r)
 		return
+	}
+	if r.Method != http.MethodGet && r.Method != http.MethodPost {
+		answer.Begin(w, srv.o.patience()) // CORS may answer, or serve
 	}
 	srv.handler.ServeHTTP(w, r)
 }
@@ -118,7 +123,7 @@ func (srv *Server) serve(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case e != nil:
 		srv.refuse(w, r, e)
-	case isUpgrade(r):
+	case IsUpgrade(r):
 		srv.serveWebSocket(w, r, &q, s)
 	case s == nil:
 		srv.servePollingHandshake(w, r, &q)
