@@ -69,19 +69,15 @@ func (s *Session) servePOST(w http.ResponseWriter, r *http.Request) {
 		s.mu.Unlock()
 		panic(http.ErrAbortHandler) // the peer sees a reset, as with Node
 	}
+	if errors.Is(err, errTooBig) {
+		s.mu.Unlock()
+		s.answerTooBig(w)
+		return
+	}
 	if err != nil {
 		pl.post = nil
-		lost := !errors.Is(err, errTooBig)
-		if lost {
-			err = errBodyLost
-		}
-		s.endLocked(ReasonTransportError, err)
+		s.endLocked(ReasonTransportError, errBodyLost)
 		s.mu.Unlock()
-		if !lost {
-			w.Header().Set("Connection", "close") // the rest of the body is not wanted
-			s.srv.status(w, http.StatusRequestEntityTooLarge)
-			return
-		}
 		panic(http.ErrAbortHandler)
 	}
 	s.mu.Unlock()
@@ -102,6 +98,17 @@ func (s *Session) servePOST(w http.ResponseWriter, r *http.Request) {
 	h["Content-Length"] = lengthOK
 	answer.Begin(w, s.srv.o.patience())
 	w.Write(bodyOK) // nobody is told whether a POST was answered
+}
+
+// answerTooBig refuses a body and then ends the session: a waiting GET is answered
+// by the end, and a client that sees that first learns nothing of the reason.
+func (s *Session) answerTooBig(w http.ResponseWriter) {
+	h := w.Header()
+	h.Set("Connection", "close") // the rest of the body is not wanted
+	h.Set("Content-Length", "0")
+	s.srv.status(w, http.StatusRequestEntityTooLarge)
+	http.NewResponseController(w).Flush() //nolint:errcheck // the peer may be gone
+	s.end(ReasonTransportError, errTooBig)
 }
 
 var (
