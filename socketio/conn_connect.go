@@ -177,7 +177,7 @@ func (a *attempt) Run() {
 	}
 	if err != nil {
 		a.refused(err)
-		s.withdraw(err)
+		s.withdraw(a, err)
 		return
 	}
 	s.open(missed)
@@ -243,6 +243,7 @@ func (c *conn) join(a *attempt, s *Socket) error {
 // open makes the socket reachable and tells the client. Broadcasts that come
 // between the two steps are held back until CONNECT is out: nothing is lost and nothing goes first.
 func (s *Socket) open(missed []*parser.Packet) {
+	s.beginSession()
 	s.status.CompareAndSwap(connecting, connected)
 	s.ns.local.add(s)
 	for _, p := range missed {
@@ -259,6 +260,15 @@ func (s *Socket) open(missed []*parser.Packet) {
 	s.holding.Store(false)
 }
 
+// beginSession makes a session that is not a recovered one known, before the client
+// learns of it.
+func (s *Socket) beginSession() {
+	if s.resume != nil && !s.resume.recovered && s.ns.store != nil {
+		s.resume.since = s.ns.store.SessionPosition()
+		s.ns.local.live.add(s)
+	}
+}
+
 func (s *Socket) connectPayload() json.RawMessage {
 	if s.conn.session.Protocol() == 3 {
 		return nil // section 2.2
@@ -270,9 +280,11 @@ func (s *Socket) connectPayload() json.RawMessage {
 }
 
 // withdraw undoes what the middlewares of a refused socket did.
-func (s *Socket) withdraw(cause error) {
+func (s *Socket) withdraw(a *attempt, cause error) {
 	s.mu.Lock()
-	s.closing = true
+	if !s.closing {
+		s.closing, s.ended = true, a.withdrawal(cause)
+	}
 	s.status.Store(gone)
 	acks := s.acks
 	s.acks = nil
@@ -284,8 +296,20 @@ func (s *Socket) withdraw(cause error) {
 	for _, ack := range acks {
 		ack(Args{}, ErrDisconnected)
 	}
+	s.persist(a.withdrawal(cause))
 	s.ns.local.remove(s)
 	s.release()
+}
+
+// withdrawal is the reason of a socket that ends before it was connected. A
+// recovered one whose client has gone again may come back once more; one that was
+// refused may not.
+func (a *attempt) withdrawal(cause error) Reason {
+	var refusal *ConnectError
+	if a.abandoned() != nil && !errors.As(cause, &refusal) {
+		return ReasonTransportClose
+	}
+	return ReasonServerNamespace
 }
 
 // refused answers CONNECT_ERROR, unless nobody waits for the answer.
