@@ -79,7 +79,7 @@ func NewRedis(rdb redis.UniversalClient, o *RedisOptions) (*Redis, error) {
 		counter = silent{}
 	}
 	if log == nil {
-		log = slog.New(slog.DiscardHandler)
+		log = slog.Default()
 	}
 	return &Redis{
 		rdb: rdb, prefix: cmp.Or(o.Prefix, "posthouse:login:"),
