@@ -20,6 +20,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"posthouse/socketio/engineio"
 )
 
 // RouterOptions configure a Router. Tag and Advertise are needed, and Secrets
@@ -175,7 +177,7 @@ func (r *Router) Middleware(next http.Handler) http.Handler {
 				return
 			}
 		}
-		sid := sessionOf(req.URL.RawQuery)
+		sid := engineio.SessionID(req)
 		match := r.sid.FindStringSubmatch(sid)
 		if match == nil {
 			next.ServeHTTP(w, req) // the engine answers
@@ -191,8 +193,9 @@ func (r *Router) Middleware(next http.Handler) http.Handler {
 			return
 		}
 		// A mark for another replica is a client's invention, or comes from a replica
-		// that took this one for another: it is no reason to trust the request.
-		if !r.relayable(req) {
+		// that took this one for another: it is no reason to trust the request. A
+		// session id that is not spelled plainly is no client's.
+		if !r.relayable(req) || !strings.Contains(req.URL.RawQuery, "sid="+sid) {
 			next.ServeHTTP(w, req)
 			return
 		}
@@ -204,23 +207,6 @@ func (r *Router) Middleware(next http.Handler) http.Handler {
 		}
 		r.relay.serve(w, req, destination{tag, addr}, sid)
 	})
-}
-
-// sessionOf returns the session that a query names, "" when it names none or more
-// than one: what the engine and a relay could read differently is not relayed.
-func sessionOf(query string) (sid string) {
-	for pair := range strings.SplitSeq(query, "&") {
-		key, value, _ := strings.Cut(pair, "=")
-		if key == "sid" {
-			if sid != "" {
-				return ""
-			}
-			sid = value
-		} else if k, err := url.QueryUnescape(key); err != nil || k == "sid" {
-			return "" // spelled in another way
-		}
-	}
-	return sid
 }
 
 // relayable reports whether req is one that clients send: the path is the engine's

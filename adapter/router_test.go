@@ -171,6 +171,31 @@ func TestRouterLeavesOtherRequestsAlone(t *testing.T) {
 	}
 }
 
+// The engine refuses a request whose session id has two readings; relayed by one of
+// them, it would be another request there.
+func TestRouter_AmbiguousSessionID_IsLeftToTheEngine(t *testing.T) {
+	rdb := newRouterRedis(t)
+	a, b := newRouted(t, rdb, "aa"), newRouted(t, rdb, "bb")
+	defer a.stop()
+	defer b.stop()
+	rig.Until(t, 5*time.Second, "heartbeats", func() bool { return rdb.Exists(t.Context(), "socket.io-owner#bb").Val() == 1 })
+	id := strings.Repeat("x", 20) + "bb"
+	for query, want := range map[string]string{
+		"sid=" + id: "bb ", "a=%zz&sid=" + id: "bb ", "x=a;b&sid=" + id: "bb ",
+		"sid=" + id + "&sid=": "aa ", "sid=&sid=" + id: "aa ", "s%69d=" + id: "aa ", "a=1;sid=" + id: "aa ",
+	} {
+		resp, err := http.Get(a.server.URL + "/socket.io/?" + query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if !strings.HasPrefix(string(text), want) {
+			t.Errorf("%s: %q, want it from %s", query, text, want)
+		}
+	}
+}
+
 func TestRouterOptions(t *testing.T) {
 	for _, o := range []adapter.RouterOptions{
 		{Advertise: "a:1"}, {Tag: "a", Advertise: "a:1"}, {Tag: "a b", Advertise: "a:1"}, {Tag: "aa"}, {Tag: "aa", Advertise: "nohost"},

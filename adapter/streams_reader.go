@@ -151,7 +151,7 @@ type position struct {
 	// added is how many entries were ever added up to id, as far as Redis tells
 	// (from version 7 on); it makes trimming before reading visible.
 	added int64
-	// uncounted means that added is not known until everything is read.
+	// uncounted means that added is a lower bound until everything is read.
 	uncounted bool
 	// behind is the last entry there was when a read came back with nothing.
 	behind entryID
@@ -274,7 +274,7 @@ func (r *streamReader) check(commands *redis.Client, at *position, idle bool) er
 	behind := at.behind
 	at.behind = entryID{}
 	removed := info.added - info.length
-	counted := info.added > 0 && !at.uncounted
+	counted := info.added > 0
 	// Nothing up to our position is left, so at least as many entries went as were
 	// added up to there, or the stream is another one. Before version 7 Redis does not
 	// count, and a position that fell off the end may mean a gap as well.
@@ -297,9 +297,9 @@ func (r *streamReader) check(commands *redis.Client, at *position, idle bool) er
 		at.added, at.uncounted = removed, !overtaken
 	case counted && removed > at.added:
 		r.tellGap("entries were trimmed before they were read")
-		at.added = removed
+		at.added, at.uncounted = removed, !overtaken
 	case idle && info.last == at.id:
-		if counted && info.added != at.added {
+		if counted && !at.uncounted && info.added != at.added {
 			r.tellGap("entries went before they were read")
 		}
 		at.added, at.uncounted = info.added, false

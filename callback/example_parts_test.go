@@ -110,3 +110,20 @@ func ExampleConfirmPolicy() {
 	fmt.Println(account.Confirm)
 	// Output: risk
 }
+
+// The account's own bot also hears of the people who follow by a login's code, and
+// greets them where the webhook says nothing.
+func ExampleLoginForwarding() {
+	account := callback.Account{
+		AppID: "wx1a2b3c4d5e6f7081", Token: "simTokenForGateway2026", Mode: wechat.Plain,
+		Upstream: "https://bot.example.org/wechat", ForwardLogins: callback.LoginsAnswered,
+		Phrases: map[callback.Phrase]string{callback.NoSuchCode: "no such code"},
+	}
+	h, err := callback.New(callback.Options{Accounts: []callback.Account{account}, Claims: tickets{}, Dedupe: once{}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer h.Close()
+	fmt.Println([]callback.LoginForwarding{callback.LoginsKept, callback.LoginsCopied, account.ForwardLogins})
+	// Output: [off copy answer]
+}

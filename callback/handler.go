@@ -7,12 +7,12 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/labstack/echo/v4"
 
 	"posthouse/internal/login"
-	"posthouse/internal/wechat"
 )
 
 // Claims is the login service as the webhook sees it. A nil error promises that
@@ -70,6 +70,11 @@ type Options struct {
 	// Now is the wall clock that freshness is judged by; nil is time.Now.
 	Now func() time.Time
 
+	// SettingName is how the operator calls a setting of an account ("token",
+	// "mode", "forward", …), for log lines that say what to change; nil calls it
+	// accounts.<account>.<setting>.
+	SettingName func(account, setting string) string
+
 	Limits  Limits
 	Metrics Metrics      // nil: nothing is counted
 	Logger  *slog.Logger // nil means slog.Default()
@@ -82,7 +87,8 @@ type Handler struct {
 	accounts map[string]*account
 	first    *account // who is meant by a path without a name
 	gate     *gate
-	http     *http.Client // to upstreams
+	http     *http.Client   // to upstreams
+	copies   sync.WaitGroup // of logins on their way to upstreams; Close waits for them
 }
 
 // New checks the options and makes a Handler. It starts nothing.
@@ -104,6 +110,9 @@ func New(o Options) (*Handler, error) {
 	}
 	if o.ClientIP == nil {
 		o.ClientIP = peer
+	}
+	if o.SettingName == nil {
+		o.SettingName = func(account, setting string) string { return "accounts." + account + "." + setting }
 	}
 	h := &Handler{o: o, accounts: map[string]*account{}, gate: newGate(o.Limits), http: newUpstreamClient()}
 	for _, cfg := range o.Accounts {
@@ -153,9 +162,13 @@ func (h *Handler) Account(name string) http.Handler {
 	return a
 }
 
-// Close returns idle connections to upstreams. Requests under way are their
-// server's to wait for.
-func (h *Handler) Close() { h.http.CloseIdleConnections() }
+// Close waits for copies of logins that are on their way to upstreams, a few
+// seconds at most, and returns idle connections. Requests under way are their
+// server's to wait for, before Close.
+func (h *Handler) Close() {
+	h.copies.Wait()
+	h.http.CloseIdleConnections()
+}
 
 func peer(r *http.Request) netip.Addr {
 	ap, err := netip.ParseAddrPort(r.RemoteAddr)
@@ -164,7 +177,3 @@ func peer(r *http.Request) netip.Addr {
 	}
 	return ap.Addr().Unmap()
 }
-
-// pseudonymKey derives the key of logged pseudonyms; it is the same on every
-// replica because the Token is.
-func pseudonymKey(token wechat.Secret) wechat.Secret { return token }

@@ -78,6 +78,22 @@ func (as *accounts) names() (names []string) {
 	return names
 }
 
+// problems says what an operator has to mend at WeChat, for /readyz. It names no
+// secret: an address is the gateway's own.
+func (as *accounts) problems() []string {
+	var all []string
+	for _, a := range as.list {
+		for _, e := range a.client.Problems() {
+			reason := "wechat account " + a.Name + ": " + e.Meaning()
+			if fix := e.Fix(); fix != "" {
+				reason += ": " + fix
+			}
+			all = append(all, reason)
+		}
+	}
+	return all
+}
+
 // Create implements login.QRCodes within the account's budget.
 func (as *accounts) Create(ctx context.Context, name, scene string, life time.Duration) (login.QRCode, error) {
 	a := as.find(name)

@@ -100,6 +100,7 @@ func (a *App) buildLogin() (err error) {
 		return err
 	}
 	a.metrics.knowAccounts(a.accounts.list)
+	a.health.problems = a.accounts.problems
 	if a.issuer, err = a.newIssuer(); err != nil {
 		return err
 	}

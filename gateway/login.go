@@ -11,6 +11,7 @@ import (
 
 	"posthouse/internal/login"
 	"posthouse/socketio"
+	"posthouse/socketio/engineio"
 )
 
 // loginDeps is what the login namespace is made of.
@@ -86,7 +87,7 @@ func newLoginNamespace(deps loginDeps, o login.ServiceOptions) (*loginNamespace,
 func (n *loginNamespace) register(e *echo.Echo) {
 	e.Any("/login/exchange", mount(n.admit.origins.middleware(http.HandlerFunc(n.exchange))))
 	e.GET("/login/revoked", mount(http.HandlerFunc(n.revoked)))
-	e.Any("/ws/signup", mount(n.admit.middleware(http.HandlerFunc(n.signup), isUpgrade)))
+	e.Any("/ws/signup", mount(n.admit.middleware(http.HandlerFunc(n.signup), engineio.IsUpgrade)))
 }
 
 // Notify implements login.Notifier: the replica that holds the ticket's socket

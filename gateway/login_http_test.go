@@ -316,7 +316,7 @@ func TestSocketIO_FloodOfEventsInTheMainNamespaceEnds(t *testing.T) {
 	}
 	srv := httptest.NewServer(io)
 	defer srv.Close()
-	defer io.Shutdown(t.Context()) //nolint:errcheck // the test has ended
+	defer io.Shutdown(t.Context())
 	c, _, err := websocket.Dial(t.Context(), "ws"+strings.TrimPrefix(srv.URL, "http")+"/socket.io/?EIO=4&transport=websocket", nil)
 	if err != nil {
 		t.Fatal(err)

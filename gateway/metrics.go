@@ -23,6 +23,7 @@ type metrics struct {
 	panics  *prometheus.CounterVec // by task
 
 	accounts map[string]bool // the names that may become labels; nil: any name
+	reasons  reasonLabels    // of logins
 }
 
 func newMetrics(connections func() float64) *metrics {
@@ -58,9 +59,11 @@ func (m *metrics) handler() http.Handler {
 	return mux
 }
 
-// Count implements login.Counter.
+// Count implements login.Counter. The account and the reason may have been read from
+// Redis, where anybody may have written them: an account that is not configured, and
+// a reason that has not the shape of one, become "other".
 func (m *metrics) Count(metric, account, reason string) {
-	m.login.WithLabelValues(metric, m.accountLabel(account), label(reason)).Inc()
+	m.login.WithLabelValues(metric, m.accountLabel(account), m.reasons.label(reason)).Inc()
 }
 
 // apiCounter counts one account's calls of WeChat's API.

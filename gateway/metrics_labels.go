@@ -1,5 +1,10 @@
 package gateway
 
+import (
+	"strings"
+	"sync"
+)
+
 // A label of a metric comes from a closed set (docs/reliability.md §4 row 42). What
 // callers pass is a word of the code or the name of an account; a value from a store or
 // a client that slipped through becomes otherLabel instead of a new series, and never
@@ -36,6 +41,36 @@ func label(text string) string {
 		if text[i] < ' ' || text[i] > '~' {
 			return otherLabel
 		}
+	}
+	return text
+}
+
+// maxReasons bounds the reasons of logins that become labels; it is far more than
+// the code knows.
+const maxReasons = 128
+
+// reasonLabels are the reasons that became labels of the login counter.
+type reasonLabels struct {
+	mu    sync.Mutex // guards known
+	known map[string]bool
+}
+
+// label is the reason itself, if it has the characters of a reason and is among the
+// first maxReasons. A reason may have been read from Redis.
+func (r *reasonLabels) label(text string) string {
+	if len(text) > maxLabel || strings.Trim(text, "abcdefghijklmnopqrstuvwxyz_:- ") != "" {
+		return otherLabel
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.known[text] {
+		if len(r.known) >= maxReasons {
+			return otherLabel
+		}
+		if r.known == nil {
+			r.known = map[string]bool{}
+		}
+		r.known[text] = true
 	}
 	return text
 }

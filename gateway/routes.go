@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/labstack/echo/v4"
+
+	"posthouse/socketio/engineio"
 )
 
 // buildRoutes puts everything on one Echo application (LOGIN.md §5).
@@ -40,7 +42,7 @@ func (a *App) buildRoutes() error {
 	if a.router != nil {
 		server = a.router.Middleware(server)
 	}
-	e.Any(a.cfg.SocketIOPath+"/*", mount(a.admit.middleware(server, opensConnection)))
+	e.Any(a.cfg.SocketIOPath+"/*", mount(a.admit.middleware(server, engineio.OpensSession)))
 	a.handler = a.forgive(e)
 	return nil
 }

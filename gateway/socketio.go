@@ -67,8 +67,3 @@ func newSocketIO(cfg *Config, rdb redis.UniversalClient, router *adapter.Router,
 	})
 	return io, nil
 }
-
-// opensConnection tells handshakes (no session id) from requests of a session.
-func opensConnection(r *http.Request) bool {
-	return r.URL.Query().Get("sid") == "" && r.URL.Query().Get("transport") != ""
-}

@@ -5,9 +5,10 @@ import (
 	"iter"
 	"net"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
+
+	"posthouse/socketio/internal/urlquery"
 )
 
 // opening is what is kept of the first request of a connection. Headers are
@@ -118,14 +119,16 @@ func (o *opening) header(name string) string {
 	return ""
 }
 
-// flatQuery parses a query string; the last of equal keys wins (section 1.1).
+// flatQuery parses a query string; the last of equal keys wins (docs/protocol.md §1.1).
 func flatQuery(query string) map[string]string {
 	flat := map[string]string{}
-	values, _ := url.ParseQuery(query) // what cannot be parsed is left out
-	for key, vs := range values {
-		flat[key] = vs[len(vs)-1]
+	for {
+		key, value, rest, ok := urlquery.Next(query)
+		if !ok {
+			return flat
+		}
+		flat[urlquery.Unescape(key)], query = urlquery.Unescape(value), rest
 	}
-	return flat
 }
 
 // jsDate formats as JavaScript's Date.toString.

@@ -39,7 +39,7 @@
 // wait for one.
 //
 // Sending never blocks. A client that does not read is disconnected by the
-// engine when more than engineio.Options.MaxBuffered bytes wait for it.
+// engine, see engineio.Options.MaxBuffered.
 //
 // A panic in a function that runs for a socket (a handler, a middleware, a
 // callback) is logged with its stack and ends the connection of that socket, with

@@ -2,6 +2,8 @@ package socketio
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"posthouse/socketio/engineio"
@@ -20,8 +22,8 @@ type heldFrames []*engineio.Frame
 
 // Emit sends an event to this client. It does not wait: the packet is queued,
 // and a client that does not read is disconnected by the engine. It returns
-// ErrDisconnected when the socket is gone and an error when an argument cannot
-// be encoded.
+// ErrDisconnected when the socket is gone, which is an engineio.ErrSlow too when the
+// client was too slow, and an error when an argument cannot be encoded.
 func (s *Socket) Emit(event string, args ...any) error {
 	return s.emit(event, args, sendFlags{})
 }
@@ -263,8 +265,14 @@ func (s *Socket) deliver(frames []*engineio.Frame, volatile, soon bool) error {
 const maxHeld = 1024
 
 func sendError(err error) error {
-	if err != nil {
-		return ErrDisconnected
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, engineio.ErrSlow):
+		return errSlow
 	}
-	return nil
+	return ErrDisconnected
 }
+
+// errSlow is what Emit returns when the engine has closed a client that is too slow.
+var errSlow = fmt.Errorf("%w: %w", ErrDisconnected, engineio.ErrSlow)

@@ -21,8 +21,9 @@
 //
 // The calls of one handler never overlap, Receive calls come in the order of the
 // wire, also across an upgrade, and Closed comes last. Sending never blocks: what
-// a transport cannot take waits, up to Options.MaxBuffered bytes, and a peer that
-// is slower than that is closed. A handler that has enough returns [ErrPause];
+// a transport cannot take waits. A peer is slow, and closed with [ErrSlow], when more
+// than Options.MaxBuffered bytes wait and it takes nothing for Options.WriteTimeout,
+// or when more than Options.MaxBacklog wait. A handler that has enough returns [ErrPause];
 // then nothing is read until [Session.Resume], and TCP holds the peer back.
 //
 // # Stricter than Node

@@ -21,6 +21,15 @@ func ExampleOptions_compression() {
 	})
 }
 
+func ExampleOptions_limits() {
+	engineio.NewServer(&engineio.Options{
+		MaxPayload:   4 << 20,  // of one message
+		MaxFragments: 1024,     // of one message; the default would be 4096 here
+		MaxBuffered:  8 << 20,  // may wait for a client that takes nothing for a while
+		MaxBacklog:   64 << 20, // may wait for any client
+	})
+}
+
 func ExampleConnectionError() {
 	engineio.NewServer(&engineio.Options{
 		OnConnectionError: func(e *engineio.ConnectionError) {

@@ -16,13 +16,16 @@ func (srv *Server) verify(r *http.Request, q *query) (*Session, *ConnectionError
 		r.Header.Del("Origin")
 		return nil, badRequest("INVALID_ORIGIN", map[string]any{"origin": origin})
 	}
+	if q.clash {
+		return nil, badRequest("AMBIGUOUS_SID", map[string]any{"sid": q.sid})
+	}
 	if q.hasSID {
 		return srv.verifySession(r, q)
 	}
 	if r.Method != http.MethodGet {
 		return nil, refusal(CodeBadHandshakeMethod, map[string]any{"method": r.Method})
 	}
-	if q.transport == transportWebSocket && !isUpgrade(r) {
+	if q.transport == transportWebSocket && !IsUpgrade(r) {
 		return nil, badRequest("TRANSPORT_HANDSHAKE_ERROR", nil)
 	}
 	if e := srv.verifyOrigin(r); e != nil {
@@ -38,7 +41,7 @@ func (srv *Server) verify(r *http.Request, q *query) (*Session, *ConnectionError
 			return nil, e
 		}
 	}
-	if q.revision != 4 && !srv.o.AllowEIO3 {
+	if q.revision != 4 && (q.revision != 3 || !srv.o.AllowEIO3) {
 		return nil, refusal(CodeUnsupportedProtocol, map[string]any{"protocol": q.revision})
 	}
 	return nil, nil
@@ -49,7 +52,7 @@ func (srv *Server) verifySession(r *http.Request, q *query) (*Session, *Connecti
 	if s == nil {
 		return nil, refusal(CodeUnknownSID, map[string]any{"sid": q.sid})
 	}
-	if now := s.Transport(); !isUpgrade(r) && q.transport != now {
+	if now := s.Transport(); !IsUpgrade(r) && q.transport != now {
 		return nil, badRequest("TRANSPORT_MISMATCH", map[string]any{"transport": q.transport, "previousTransport": now})
 	}
 	if q.revision != s.revision {

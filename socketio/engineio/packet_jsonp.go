@@ -4,6 +4,8 @@ import (
 	"net/url"
 	"strings"
 	"unicode/utf8"
+
+	"posthouse/socketio/internal/urlquery"
 )
 
 // JSONP (section 1.10) wraps a payload into a call of a function that the page
@@ -60,15 +62,13 @@ func appendControl(dst []byte, c byte) []byte {
 // came as \n and a backslash before n as \\n. ok is false when there is none.
 func jsonpBody(body []byte) (payload []byte, ok bool) {
 	for pair := range strings.SplitSeq(string(body), "&") {
-		key, value, _ := strings.Cut(pair, "=")
-		if key != "d" {
-			continue
+		if key, value, _ := strings.Cut(pair, "="); key == "d" {
+			text, err := url.QueryUnescape(value)
+			if err != nil {
+				text = urlquery.Unescape(value) // escapes that are none stay, as in Node
+			}
+			payload, ok = unescapeNewlines(text), true // bytes that are no UTF-8 are refused with the body
 		}
-		value, err := url.QueryUnescape(value)
-		if err != nil {
-			return nil, false
-		}
-		payload, ok = unescapeNewlines(value), true
 	}
 	return payload, ok
 }

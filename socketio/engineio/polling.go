@@ -1,5 +1,7 @@
 package engineio
 
+import "time"
+
 // polling is the HTTP long-polling transport of one session. Everything in it is
 // guarded by Session.mu.
 type polling struct {
@@ -7,6 +9,7 @@ type polling struct {
 	queue  *queue // nil: nothing waits
 	get    *poll  // the GET that waits for something to send; nil: none
 	post   *post  // the POST under way; nil: none
+	flight int    // bytes of the answers that are being written
 	corked bool   // a POST is being delivered: its answers leave together
 	b64    bool   // of the first request: no binary payloads (section 2.1)
 	jsonp  bool   // the first request had j
@@ -42,7 +45,7 @@ func (p *polling) addMessages(ms []Message) {
 	}
 }
 
-func (p *polling) waiting() int { return p.queue.waiting() }
+func (p *polling) waiting() int { return p.queue.waiting() + p.flight }
 
 func (p *polling) after(fn func()) bool {
 	if p.queue.empty() {
@@ -61,7 +64,28 @@ func (p *polling) flush() {
 	g := p.get
 	p.get = nil
 	g.batch, p.queue = p.queue, nil
+	p.flight += g.batch.waiting()
+	p.taken()
 	g.ready <- struct{}{}
+}
+
+// taken notes that the peer fetches what waits.
+func (p *polling) taken() {
+	if b := p.s.backlog; b != nil {
+		b.taken = time.Since(epoch)
+	}
+}
+
+// answered is called when an answer that flush began has been written.
+func (p *polling) answered(batch *queue) {
+	s := p.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p.flight -= batch.waiting()
+	if s.backlog != nil {
+		p.taken()
+		s.weighLocked()
+	}
 }
 
 // answer answers the waiting GET, if any, with a packet and nothing else.
@@ -73,6 +97,7 @@ func (p *polling) answer(t packetType) {
 	p.get = nil
 	g.batch = takeQueue()
 	g.batch.add(t, false, nil)
+	p.flight += g.batch.waiting()
 	g.ready <- struct{}{}
 }
 

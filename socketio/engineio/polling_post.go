@@ -7,6 +7,8 @@ import (
 	"runtime"
 	"strings"
 	"unicode/utf8"
+
+	"posthouse/socketio/internal/answer"
 )
 
 var (
@@ -49,7 +51,7 @@ func (s *Session) servePOST(w http.ResponseWriter, r *http.Request) {
 		}
 		s.endLocked(ReasonTransportError, err)
 		s.mu.Unlock()
-		w.WriteHeader(http.StatusBadRequest)
+		s.srv.status(w, http.StatusBadRequest)
 		return
 	}
 	pl.post = po
@@ -67,12 +69,15 @@ func (s *Session) servePOST(w http.ResponseWriter, r *http.Request) {
 	}
 	if err != nil {
 		pl.post = nil
-		if !errors.Is(err, errTooBig) {
-			s.endLocked(ReasonTransportError, errBodyLost)
+		lost := !errors.Is(err, errTooBig)
+		if lost {
+			err = errBodyLost
 		}
+		s.endLocked(ReasonTransportError, err)
 		s.mu.Unlock()
-		if errors.Is(err, errTooBig) {
-			w.WriteHeader(http.StatusRequestEntityTooLarge)
+		if !lost {
+			w.Header().Set("Connection", "close") // the rest of the body is not wanted
+			s.srv.status(w, http.StatusRequestEntityTooLarge)
 			return
 		}
 		panic(http.ErrAbortHandler)
@@ -92,6 +97,7 @@ func (s *Session) servePOST(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h["Content-Type"] = typeHTML
 	h["Content-Length"] = lengthOK
+	answer.Begin(w, s.srv.o.patience())
 	w.Write(bodyOK) // nobody is told whether a POST was answered
 }
 
@@ -139,7 +145,7 @@ func (s *Session) receivePayload(r *http.Request, pl *polling, body []byte, octe
 	s.setCork(pl, true)
 	defer func() {
 		s.setCork(pl, false)
-		s.recv.Unlock()
+		s.leave()
 	}()
 	defer s.guard()
 	if pl.jsonp {
@@ -200,7 +206,7 @@ func (s *Session) waitResume(r *http.Request, pl *polling) bool {
 		return true
 	}
 	s.setCork(pl, false)
-	s.recv.Unlock()
+	s.leave()
 	defer s.recv.Lock()
 	select {
 	case <-ch:

@@ -1,6 +1,9 @@
 package engineio
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
 // closeGrace is how long a closing session that polls waits for a GET to carry
 // the close packet (section 1.8).
@@ -40,10 +43,12 @@ func (s *Session) CloseWith(ms ...Message) {
 	}
 	if s.stream != nil {
 		s.stream.addMessages(ms)
+		s.weighLocked()
 		s.closeLocked()
 		return
 	}
 	s.poll.addMessages(ms)
+	s.weighLocked()
 	if !s.poll.after(s.Close) {
 		s.closeLocked()
 		return
@@ -78,10 +83,14 @@ func (s *Session) endLocked(reason Reason, description error) {
 	}
 	s.state.Store(stateClosed)
 	s.srv.deadlines.remove(s)
+	if s.backlog != nil {
+		s.dropBacklogLocked()
+	}
 	if s.closer != nil {
 		s.closer.Stop()
 	}
 	s.unpauseLocked()
+	s.recvFreedLocked()
 	if s.up != nil {
 		s.up.sessionEndedLocked(reason)
 	}
@@ -109,6 +118,9 @@ type finish struct {
 func (f *finish) Run() {
 	s := f.s
 	defer s.srv.done()
+	if e, ok := errors.AsType[*slowError](f.description); ok {
+		s.srv.noteSlow(e)
+	}
 	s.recv.Lock()
 	defer s.recv.Unlock()
 	if s.handler != nil {

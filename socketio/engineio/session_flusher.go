@@ -55,13 +55,14 @@ func (s *Session) SendMessagesSoon(ms ...Message) error {
 
 func (s *Session) soonLocked(size int) error {
 	if s.state.Load() != stateOpen {
-		return ErrClosed
+		return s.closedErr()
 	}
 	return s.roomLocked(size)
 }
 
 // unlockSoon unlocks mu and leaves the writing to the flusher.
 func (s *Session) unlockSoon() {
+	s.weighLocked()
 	first := !s.dirty
 	s.dirty = true
 	s.mu.Unlock()

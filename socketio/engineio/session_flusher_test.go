@@ -57,7 +57,7 @@ func TestSendSoonJoinsABurst(t *testing.T) {
 }
 
 func TestSendSoonToASlowPeer(t *testing.T) {
-	inWorld(t, engineio.Options{}, nil, func(w *world) {
+	inWorld(t, engineio.Options{MaxBacklog: 1 << 20}, nil, func(w *world) {
 		s := w.websocket("EIO=4&transport=websocket", nil)
 		s.recv()
 		s.stall()

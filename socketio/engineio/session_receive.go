@@ -2,7 +2,6 @@ package engineio
 
 import (
 	"errors"
-	"runtime"
 	"runtime/debug"
 	"time"
 )
@@ -25,18 +24,47 @@ func (s *Session) guard() {
 	}
 }
 
-// enter takes recv for the reader of a stream; false when it is not needed,
-// because the session has ended: a Closed that takes its time holds recv then, and
-// must not hold up a loop. Whoever else may have it, the delivery of a last POST,
-// does not block.
-func (s *Session) enter() bool {
-	for !s.recv.TryLock() {
-		if s.state.Load() == stateClosed {
-			return false
-		}
-		runtime.Gosched()
+// enter takes recv for the reader of a stream, without waiting: it may be a loop
+// with other connections. ok says that it has it. Otherwise the delivery of a POST
+// from before an upgrade has it, and free is closed when that may have ended; or the
+// session has ended and free is nil: then no packet reaches the handler, so that the
+// stream may go on without recv, which a Closed that takes its time may hold.
+func (s *Session) enter() (ok bool, free <-chan struct{}) {
+	if s.recv.TryLock() {
+		return true, nil
 	}
-	return true
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state.Load() == stateClosed {
+		return false, nil
+	}
+	if s.recvFree == nil {
+		s.recvFree = make(chan struct{})
+	}
+	// leave may have been called before it could see the channel.
+	if s.recv.TryLock() {
+		return true, nil
+	}
+	return false, s.recvFree
+}
+
+// leave gives recv back and wakes the reader of a stream that waits for it.
+func (s *Session) leave() {
+	s.recv.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.recvFreedLocked()
+}
+
+func (s *Session) recvFreedLocked() {
+	if s.recvFree == nil {
+		return
+	}
+	close(s.recvFree)
+	s.recvFree = nil
+	if s.stream != nil && s.stream.loop != nil {
+		s.stream.loop.wake(s.stream)
+	}
 }
 
 // receive takes one packet from the current transport. The caller holds recv.

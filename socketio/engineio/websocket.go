@@ -31,6 +31,9 @@ type stream struct {
 	pause   <-chan struct{} // closed when held may be handled
 	away    bool            // the loop waits for that
 	gone    bool            // the loop has closed the connection
+	untold  bool            // the handler is still to be told of the upgrade
+	deaf    bool            // the peer broke the protocol: what comes is dropped; set with mu
+	dropped int             // bytes since then
 
 	// guarded by Session.mu
 	out     *outbox
@@ -40,11 +43,14 @@ type stream struct {
 	flight  int  // bytes it has taken
 	over    bool // the session is done with it; only the farewell is left
 	parted  bool // the peer's close frame came, or its end of stream
-	wrote   bool // set by every write without blocking
-	closed  bool // the connection is closed, or the reader is about to do it
-	linger  *time.Timer
-	stall   *time.Timer // ends a write that the loop waits for
-	blocked atomic.Bool // writing, for the loop to see
+	// finished says that the farewell has been written, finSent that our side of the
+	// connection is ended behind it.
+	finished, finSent bool
+	wrote             bool // set by every write without blocking
+	closed            bool // the connection is closed, or the reader is about to do it
+	linger            *time.Timer
+	stall             *time.Timer // ends a write that the loop waits for
+	blocked           atomic.Bool // writing, for the loop to see
 }
 
 // polled is a connection that a loop reads.
@@ -123,10 +129,13 @@ func (st *stream) box() *outbox {
 	return st.out
 }
 
+// segmentSize is what a segment costs beside its bytes, about.
+const segmentSize = 64
+
 func (st *stream) waiting() int {
 	n := st.flight
 	if st.out != nil {
-		n += st.out.size
+		n += st.out.size + segmentSize*len(st.out.segs)
 	}
 	return n
 }
@@ -238,7 +247,7 @@ func (st *stream) flush() {
 		return
 	}
 	for o.size > 0 {
-		b, scratch := o.join()
+		b, scratch := o.join(bufferKeep)
 		n, err := st.try(b)
 		if scratch != nil {
 			scratch.release()
@@ -272,16 +281,16 @@ func (st *stream) drained() {
 	}
 }
 
-// join returns the first bytes of the outbox in one piece, in a scratch buffer
-// when they lie in several.
-func (o *outbox) join() (b []byte, scratch *buffer) {
+// join returns the first bytes of the outbox in one piece, in a scratch buffer of
+// at most limit bytes when they lie in several.
+func (o *outbox) join(limit int) (b []byte, scratch *buffer) {
 	first := o.segs[0].b
-	if len(o.segs) == 1 || len(first) >= corkLimit/2 {
+	if len(o.segs) == 1 || len(first) >= limit/2 {
 		return first, nil
 	}
 	scratch = takeBuffer()
 	for i := range o.segs {
-		if len(scratch.b)+len(o.segs[i].b) > bufferKeep {
+		if len(scratch.b)+len(o.segs[i].b) > limit {
 			break
 		}
 		scratch.b = append(scratch.b, o.segs[i].b...)

@@ -2,6 +2,7 @@ package engineio
 
 import (
 	"errors"
+	"io"
 	"net"
 	"syscall"
 
@@ -75,9 +76,13 @@ func (st *stream) readLoop(raw syscall.RawConn) {
 		}
 	}
 	st.s.mu.Lock()
+	drain := st.finished && !errors.Is(err, io.EOF)
 	st.parted = true
 	st.failed(err)
 	st.s.mu.Unlock()
+	if drain {
+		closeDrained(st.conn)
+	}
 	st.conn.Close() // nothing is left to be done
 }
 
@@ -141,6 +146,9 @@ func (st *stream) readable(fd int, ended bool) (drained bool, err error) {
 	return false, nil
 }
 
+// errBusy says that the session still delivers a POST: nothing was read.
+var errBusy = errors.New("engineio: a POST is being delivered")
+
 // errPaused says that the handler wants no more for now: what is left of the
 // read is in held, and nothing is to be read until pause is closed.
 var errPaused = errors.New("engineio: paused")
@@ -158,6 +166,17 @@ func (st *stream) takeHeld() error {
 
 // take handles the bytes of one read.
 func (st *stream) take(p []byte) error {
+	if st.deaf {
+		if st.dropped += len(p); st.dropped > lingerBytes {
+			return net.ErrClosed
+		}
+		return nil
+	}
+	if st.untold {
+		if free := st.tellUpgraded(); free != nil {
+			return st.hold(p, free)
+		}
+	}
 	for len(p) > 0 {
 		n, err := st.feed(p)
 		p = p[n:]
@@ -168,6 +187,11 @@ func (st *stream) take(p []byte) error {
 			if !st.s.completeUpgrade(st) {
 				return st.dismiss(nil)
 			}
+			// What the upgrade has inherited is a pause of the handler.
+			if free := st.tellUpgraded(); free != nil && st.pause == nil {
+				st.pause = free
+			}
+		case errors.Is(err, errBusy):
 		case errors.Is(err, ErrPause):
 			st.pause = st.s.paused()
 		case errors.Is(err, errOver), errors.Is(err, errProbe):
@@ -176,12 +200,18 @@ func (st *stream) take(p []byte) error {
 			return st.dismiss(err)
 		}
 		if st.pause != nil {
-			st.held = takeBuffer()
-			st.held.b = append(st.held.b, p...)
-			return errPaused
+			return st.hold(p, st.pause)
 		}
 	}
 	return nil
+}
+
+// hold keeps the rest of a read until pause is closed.
+func (st *stream) hold(p []byte, pause <-chan struct{}) error {
+	st.pause = pause
+	st.held = takeBuffer()
+	st.held.b = append(st.held.b, p...)
+	return errPaused
 }
 
 // dismiss ends the stream's part in the session, and reads on only to see the
@@ -191,6 +221,10 @@ func (st *stream) dismiss(err error) error {
 	s := st.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	_, st.deaf = errors.AsType[*ws.Error](err)
+	if st.deaf && st.finished {
+		st.sendFIN()
+	}
 	switch {
 	case errors.Is(err, ws.ErrPeerClosed):
 		st.parted = true
@@ -217,7 +251,12 @@ func (st *stream) feed(p []byte) (int, error) {
 	if st.probing {
 		return st.reader.Feed(p, st)
 	}
-	if s.enter() {
+	ok, free := s.enter()
+	if free != nil {
+		st.pause = free
+		return 0, errBusy
+	}
+	if ok {
 		defer s.recv.Unlock()
 	}
 	s.mu.Lock()

@@ -167,20 +167,34 @@ func (s *Session) completeUpgrade(st *stream) bool {
 	s.stream = st
 	st.probing = false
 	st.sendQueue(q)
+	s.weighLocked()
 	s.beat.restart(s)
 	if s.state.Load() == stateClosing && st.waiting() == 0 {
 		s.endLocked(ReasonForcedClose, nil) // otherwise the drain ends it
 	}
 	s.mu.Unlock()
+	st.untold = true
+	return true
+}
 
-	// A delivery of the last POST that is still running comes first.
-	s.recv.Lock()
+// tellUpgraded tells the handler that the session uses st now. Behind a delivery of
+// the last POST that is still running: free is closed when it is time to try again.
+func (st *stream) tellUpgraded() (free <-chan struct{}) {
+	s := st.s
+	ok, free := s.enter()
+	if free != nil {
+		return free
+	}
+	st.untold = false
+	if !ok {
+		return nil
+	}
 	defer s.recv.Unlock()
 	defer s.guard()
 	if h, ok := s.handler.(UpgradeHandler); ok && s.state.Load() != stateClosed {
 		h.Upgraded(st.name)
 	}
-	return true
+	return nil
 }
 
 // serveUpgrade handles a WebSocket for an existing session.

@@ -2,20 +2,16 @@ package engineio
 
 import (
 	"errors"
-	"fmt"
+	"net"
 	"os"
 	"time"
-
-	"posthouse/socketio/engineio/internal/ws"
 )
 
 const (
-	// writeChunk is what one blocking write may carry, and so what must leave
-	// within Options.WriteTimeout.
-	writeChunk = 64 << 10
-	// lingerTime is how long a connection we have closed waits for the peer's
-	// close frame, so that what we sent last is not lost to a TCP reset.
-	lingerTime = 2 * time.Second
+	// writeChunk is what one blocking write may carry. Of a connection without a
+	// descriptor (TLS) that is what must leave within Options.WriteTimeout, since
+	// nothing tells how much of a write has left: no more than a TLS record.
+	writeChunk = 16 << 10
 )
 
 // startWriter leaves the rest of a write to whoever can wait for a slow peer.
@@ -38,7 +34,7 @@ func (st *stream) startWriter() {
 // proceedWriting is what the loop does when a slow peer has taken something.
 func (st *stream) proceedWriting() {
 	for st.writing && st.out.size > 0 {
-		b, scratch := st.out.join()
+		b, scratch := st.out.join(bufferKeep)
 		n, err := st.try(b)
 		if scratch != nil {
 			scratch.release()
@@ -53,6 +49,7 @@ func (st *stream) proceedWriting() {
 		st.out.drop(n)
 		st.limitStall()
 	}
+	st.weigh()
 	if st.writing {
 		st.endWriting()
 		st.drained()
@@ -98,14 +95,11 @@ func (st *stream) writeLoop() {
 	for !st.closed && st.out != nil && st.out.size > 0 {
 		o := st.out
 		st.out, st.flight = nil, o.size
-		s.mu.Unlock()
-		err := st.writeAll(o)
-		s.mu.Lock()
-		st.flight = 0
-		if err != nil {
-			o.release()
+		if err := st.writeAll(o); err != nil {
 			st.writing = false
 			st.stalled(err)
+			st.flight = 0
+			o.release()
 			return
 		}
 		s.runAfterFlush(o.after)
@@ -121,79 +115,46 @@ func (st *stream) writeLoop() {
 // nothing, otherwise because it is gone.
 func (st *stream) stalled(err error) {
 	if errors.Is(err, os.ErrDeadlineExceeded) && !st.over && st.s.stream == st {
-		st.s.endLocked(ReasonTransportError, fmt.Errorf("%w: %w", ErrSlow, err))
+		st.s.slowLocked("Options.WriteTimeout, in which it took nothing", err)
 		return
 	}
 	st.failed(err)
 }
 
+// writeAll writes o. It is called with mu, which is not held during the writes.
 func (st *stream) writeAll(o *outbox) error {
 	for o.size > 0 {
-		b, scratch := o.join()
-		b = b[:min(len(b), writeChunk)]
+		if st.closed {
+			return net.ErrClosed
+		}
 		if d := st.s.srv.o.WriteTimeout; d > 0 {
 			if err := st.conn.SetWriteDeadline(time.Now().Add(d)); err != nil {
 				return err
 			}
 		}
-		n, err := st.conn.Write(b)
+		b, scratch := o.join(writeChunk)
+		st.s.mu.Unlock()
+		n, err := st.conn.Write(b[:min(len(b), writeChunk)])
 		if scratch != nil {
 			scratch.release()
+		}
+		st.s.mu.Lock()
+		if n > 0 && st.fd >= 0 && errors.Is(err, os.ErrDeadlineExceeded) {
+			err = nil // the kernel took a part, and the rest may follow
 		}
 		if err != nil {
 			return err
 		}
 		o.drop(n)
+		st.flight = o.size
+		st.weigh()
 	}
 	return nil
 }
 
-// shut ends the stream. What waits and a close frame may still leave, for as long
-// as the stream lingers; of a peer that is too slow nothing is kept.
-func (st *stream) shut(reason Reason, description error) {
-	if st.over {
-		return
+// weigh notes that the peer has taken something.
+func (st *stream) weigh() {
+	if st.s.stream == st && st.s.backlog != nil {
+		st.s.weighLocked()
 	}
-	st.over = true
-	if !st.begun {
-		return // start will see it
-	}
-	if errors.Is(description, ErrSlow) {
-		st.hangUp()
-		return
-	}
-	st.corked = false
-	o := st.box()
-	if !st.parted {
-		code := 0
-		if e, ok := errors.AsType[*ws.Error](description); ok {
-			code = e.Code
-		}
-		o.setTail(ws.AppendClose(o.tail(), code, ""))
-	}
-	if st.writing {
-		st.startLinger()
-		return
-	}
-	st.flush()
-}
-
-// farewell follows the last write of a stream that is over.
-func (st *stream) farewell() {
-	if st.parted {
-		st.hangUp()
-		return
-	}
-	st.startLinger()
-}
-
-func (st *stream) startLinger() {
-	if st.linger != nil || st.closed {
-		return
-	}
-	st.linger = time.AfterFunc(lingerTime, func() {
-		st.s.mu.Lock()
-		defer st.s.mu.Unlock()
-		st.hangUp()
-	})
 }

@@ -11,6 +11,8 @@ var differences = map[string]string{
 	"eio4: websocket: close packet":                         "closes at once instead of by ping timeout (SOCKETIO 1.6: close it at once in Go)",
 	"eio4: 10 upgrade: WebSocket of a websocket session":    "nothing to upgrade, so it is closed; Node begins to probe it (CONFORMANCE 10: closed without hurting the first)",
 
+	"eio4: 06 413 and the session": "a body above the limit ends the session and the connection; in Node both go on (RELIABILITY 4-4)",
+
 	"eio3: jsonp": "off by default (RELIABILITY 4-25)",
 	"eio3: polling, wrong: binary without end": "a string shorter than its length is an error in both forms (SOCKETIO 2.1: text shorter than length)",
 
