@@ -17,6 +17,8 @@ var differences = map[string]string{
 	"eio3: jsonp": "off by default (RELIABILITY 4-25)",
 	"eio3: polling, wrong: binary without end": "a string shorter than its length is an error in both forms (SOCKETIO 2.1: text shorter than length)",
 
+	"sioclient: recovery: not without an offset": "a client that received no event missed everything since its session began (docs/protocol.md §3.8)",
+
 	"eioclient: initial headers: websocket": "several cookies are several headers; Node joins them to one invalid one on the 101 (SOCKETIO 1.9: array values → repeated header)",
 
 	"sio5: binary: same num twice, extra keys":       "each frame is named by exactly one placeholder: one named twice could be multiplied (docs/reliability.md §2.1 CVE-2022-2421)",
