@@ -140,7 +140,7 @@ func (p *pages) register(e *echo.Echo) {
 	e.GET("/login", p.login)
 	// What <posthouse-login> needs in pages of other origins: stable addresses, and
 	// CORS for the allowed ones.
-	cors := echo.WrapMiddleware(p.origins.middleware)
+	cors := echo.WrapMiddleware(p.origins.publicFiles)
 	e.GET("/login/qr.svg", p.qrSVG, cors)
 	e.GET("/login/qr.png", p.qrPNG, cors)
 	e.GET("/login/element.js", p.elementScript("element.js"), cors)
