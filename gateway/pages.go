@@ -35,7 +35,8 @@ type pages struct {
 
 	client       string // URL of the socket.io client's module
 	socketIOPath string
-	simulator    string // URL of the phone page, "" when there is none
+	simulator    string                   // URL of the phone page, "" when there is none
+	simulates    func(*http.Request) bool // whether there is one for that request; nil: for all
 	replica      string
 	accounts     map[string]pageAccount // by name
 	returnTo     []string               // allowed URL prefixes
@@ -122,12 +123,18 @@ type pageData struct {
 	Account, AccountTitle, ReturnTo string
 	Typed                           bool // a code to type may be asked for
 	InWeChat                        bool // the page is open inside WeChat
+	Remote                          bool // the simulator does not answer there
 }
 
 func (d pageData) Asset(name string) string { return d.prints[name] }
 func (d pageData) Client() string           { return d.client }
 func (d pageData) SocketIOPath() string     { return d.socketIOPath }
-func (d pageData) Simulator() string        { return d.simulator }
+func (d pageData) Simulator() string {
+	if d.Remote {
+		return ""
+	}
+	return d.simulator
+}
 func (d pageData) ServedBy() string {
 	return strings.ReplaceAll(d.Words["servedBy"], "{replica}", d.replica)
 }
@@ -187,6 +194,7 @@ func (p *pages) safeReturn(want string) string {
 func (p *pages) render(c echo.Context, name string, d pageData) error {
 	_, i, _ := p.matcher.Match(acceptLanguages(c.Request())...)
 	d.pages, d.Words = p, p.words[p.tags[i]]
+	d.Remote = p.simulates != nil && !p.simulates(c.Request())
 	var page bytes.Buffer
 	if err := p.templates.ExecuteTemplate(&page, name, d); err != nil {
 		return err

@@ -92,7 +92,7 @@ func (a *App) registerPages(e *echo.Echo) error {
 	p.socketIOPath = a.cfg.SocketIOPath
 	p.simulator = a.phoneURL()
 	if a.sim != nil {
-		p.simulator = "/sim"
+		p.simulator, p.simulates = "/sim", a.sim.Answers
 	}
 	p.replica = a.replica
 	p.admit, p.origins = a.admit, a.admit.origins

@@ -41,12 +41,12 @@ export class LoginAttempt extends EventTarget {
     const socket = (this.#socket = io(base + "/login", { path, closeOnBeforeunload: true, autoConnect: false, withCredentials: true }));
     socket.on("connect", () => this.#connected());
     socket.on("connect_error", (error) => {
-      this.#lost();
       // 403: the gateway does not know this page's origin, and trying again changes nothing.
       if (error.description === 403 && this.#state !== "done") this.#show("refused");
+      else this.#lost();
     });
     socket.on("disconnect", (reason) => {
-      if (this.#state === "done" || this.#over.signal.aborted) return;
+      if (["done", "refused"].includes(this.#state) || this.#over.signal.aborted) return;
       // After the token, or when a replica leaves: the client does not come back by itself.
       if (reason === "io server disconnect") this.#later(500 + Math.random() * 1500, () => socket.connect());
       else this.#lost();

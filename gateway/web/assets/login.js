@@ -64,6 +64,7 @@ function show(state, detail) {
   else stopClock();
   if (changed && state === "expired") $("refresh").focus();
   else if (focused.checkVisibility?.() === false) $("words").focus(); // its button went away
+  if (state === "refused") $("offline").hidden = true; // the network is not to blame
   if (state === "done") done(detail.token);
 }
 
