@@ -41,7 +41,7 @@ type Config struct {
 	RequireOrigin  bool     `env:"POSTHOUSE_REQUIRE_ORIGIN" help:"Refuse upgrades and POSTs without an Origin header." group:"Web"`
 	TrustedProxies Networks `env:"POSTHOUSE_TRUSTED_PROXIES" placeholder:"CIDR,…" help:"Proxies whose X-Forwarded headers count." group:"Web"`
 	SocketIOPath   string   `name:"socketio-path" env:"POSTHOUSE_SOCKETIO_PATH" default:"/socket.io" help:"Path of Socket.IO." group:"Web"`
-	ReturnTo       []string `env:"POSTHOUSE_RETURN_TO" sep:"," placeholder:"URL" help:"Where the login page may send people: URL prefixes; paths of the same origin always may." group:"Web"`
+	ReturnTo       []string `env:"POSTHOUSE_RETURN_TO" sep:"," placeholder:"URL" help:"Where the login page may send people: these URLs and what lies below them; paths of the same origin always may." group:"Web"`
 
 	JWTKey         Secret   `name:"jwt-key" env:"POSTHOUSE_JWT_KEY" hidden:"" help:"PKCS#8 PEM (Ed25519) or hs256:<base64>."`
 	JWTKeyFile     string   `name:"jwt-key-file" env:"POSTHOUSE_JWT_KEY_FILE" placeholder:"FILE" help:"File with the signing key: PKCS#8 PEM (Ed25519) or hs256:<base64 of 32 bytes or more>." group:"Tokens"`
@@ -223,6 +223,13 @@ func (c *Config) Normalize() error {
 			return keyError("POSTHOUSE_ORIGINS", o, "write scheme://host[:port] without a path, such as https://www.example.com; * is not allowed since credentials are")
 		}
 		c.Origins[i] = clean
+	}
+	for i, u := range c.ReturnTo {
+		clean, ok := cleanReturnPrefix(u)
+		if !ok {
+			return keyError("POSTHOUSE_RETURN_TO", u, "write a whole http or https URL, such as https://www.example.com/account: it and what lies below it are allowed; paths of the gateway's own origin always are")
+		}
+		c.ReturnTo[i] = clean
 	}
 	if err := readSecret(&c.JWTKey, c.JWTKeyFile, "POSTHOUSE_JWT_KEY"); err != nil {
 		return err

@@ -90,7 +90,10 @@ function stopClock() {
 
 function done(token) {
   try { sessionStorage.setItem("posthouse.token", token); } catch { /* private mode */ }
-  if (returnTo) setTimeout(() => location.assign(returnTo), 600);
+  const target = returnTo && new URL(returnTo, location.href);
+  // The gateway has checked it; a path stays here, and nothing is a script.
+  if (!target || !/^https?:$/.test(target.protocol) || (returnTo.startsWith("/") && target.origin !== location.origin)) return;
+  setTimeout(() => location.assign(target.href), 600);
 }
 
 $("refresh").addEventListener("click", () => attempt.refresh());
