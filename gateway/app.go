@@ -84,6 +84,11 @@ func (a *App) build() (err error) {
 	}
 	a.health = &health{redis: a.redis, replica: a.replica}
 	a.admit = newAdmission(&a.cfg, a.metrics)
+	if a.cfg.AllowNull {
+		const danger = "POSTHOUSE_ALLOW_NULL_ORIGIN is set: every site can use this gateway from a sandboxed frame"
+		a.warnings = append(a.warnings, danger)
+		a.log.Warn("gateway: " + danger)
+	}
 	if a.io, err = newSocketIO(&a.cfg, a.redis, a.router, a.admit, a.log); err != nil {
 		return err
 	}
