@@ -156,7 +156,9 @@ func TestLogin_SubscriptionsAreCut_TokensArriveInTime(t *testing.T) {
 		there.scan(t, q, fmt.Sprint("person-", n))
 		p.expectState(login.Done)
 		_, m := expect[string](p, "token")
-		if took := time.Since(began); took > 1500*time.Millisecond+soon {
+		// The claim is found by a read that does not wait for the next one of a node
+		// that hears its messages; how much faster is the machine's.
+		if took := time.Since(began); took >= pollTrusted {
 			t.Errorf("a token after %v", took)
 		}
 		m.Ack()

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"runtime"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"posthouse/socketio/internal/answer"
@@ -100,15 +101,28 @@ func (s *Session) servePOST(w http.ResponseWriter, r *http.Request) {
 	w.Write(bodyOK) // nobody is told whether a POST was answered
 }
 
-// answerTooBig refuses a body and then ends the session: a waiting GET is answered
-// by the end, and a client that sees that first learns nothing of the reason.
+// tooBigGrace is how long a session outlives a body that was refused with 413. The
+// end answers the waiting GET on another connection; a client that read that first
+// would report a close and no reason.
+const tooBigGrace = 100 * time.Millisecond
+
+// answerTooBig refuses a body and ends the session behind the answer. Until then no
+// other POST is taken, because this one stays the session's.
 func (s *Session) answerTooBig(w http.ResponseWriter) {
 	h := w.Header()
 	h.Set("Connection", "close") // the rest of the body is not wanted
 	h.Set("Content-Length", "0")
 	s.srv.status(w, http.StatusRequestEntityTooLarge)
 	http.NewResponseController(w).Flush() //nolint:errcheck // the peer may be gone
-	s.end(ReasonTransportError, errTooBig)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state.Load() == stateClosed {
+		return
+	}
+	if s.closer != nil { // the session is closing: its own timer gives way
+		s.closer.Stop()
+	}
+	s.closer = time.AfterFunc(tooBigGrace, func() { s.end(ReasonTransportError, errTooBig) })
 }
 
 var (
