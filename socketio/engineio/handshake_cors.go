@@ -148,8 +148,10 @@ func (srv *Server) originAllowed(r *http.Request) bool {
 	if err != nil {
 		return false
 	}
-	scheme := "" // a proxy may end TLS
-	if r.TLS != nil {
+	// A proxy may end TLS; and HTTP/3 exists with TLS only, so that its port on TCP may
+	// be that of the same server's plain pages.
+	scheme := ""
+	if r.TLS != nil && r.ProtoMajor < 3 {
 		scheme = "https"
 	}
 	if o, err := origin.Parse(page); err == nil && o.Same(r.Host, scheme) {
