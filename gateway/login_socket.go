@@ -112,7 +112,7 @@ func (v *visitor) admit(e *socketio.Event) error {
 	if v.events.Allow() {
 		return nil
 	}
-	v.n.metrics.refused.WithLabelValues("login_events").Inc()
+	v.n.metrics.refused.note("login_events")
 	v.refuse(e, fail("rate_limited", 1))
 	if v.strikes++; v.strikes >= eventStrikes {
 		v.s.Disconnect(true)
@@ -195,17 +195,17 @@ func (n *loginNamespace) begin(ctx context.Context, old *attempt, q qrcodeReques
 		return nil, fail("bad_request", 0)
 	}
 	if ok, wait := n.perSocket.allow(b.id()); !ok {
-		n.metrics.refused.WithLabelValues("qrcodes_per_socket").Inc()
+		n.metrics.refused.note("qrcodes_per_socket", "address", from.ip)
 		return nil, fail("rate_limited", wait)
 	}
 	if from.browser != "" {
 		if ok, wait := n.perBrowser.allow(from.browser); !ok {
-			n.metrics.refused.WithLabelValues("qrcodes_per_browser").Inc()
+			n.metrics.refused.note("qrcodes_per_browser", "address", from.ip)
 			return nil, fail("rate_limited", wait)
 		}
 	}
 	if ok, wait := n.perIP.allow(from.ip); !ok {
-		n.metrics.refused.WithLabelValues("qrcodes_per_ip").Inc()
+		n.metrics.refused.note("qrcodes_per_ip", "address", from.ip)
 		return nil, fail("rate_limited", wait)
 	}
 	request := login.StartRequest{

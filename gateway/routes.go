@@ -41,7 +41,7 @@ func (a *App) buildRoutes() error {
 		server = a.router.Middleware(server)
 	}
 	e.Any(a.cfg.SocketIOPath+"/*", mount(a.admit.middleware(server, opensConnection)))
-	a.handler = a.forgive(e)
+	a.handler = a.admit.endWhenCrowded(a.forgive(e))
 	return nil
 }
 
