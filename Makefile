@@ -6,7 +6,7 @@ LINT             := $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)
 INTEROP          := internal/interop/node
 BENCH            := examples/bench/node
 
-.PHONY: build run test check vet lint unit deps deb npm bench fuzz vuln clean
+.PHONY: build run test check vet lint unit deps deb npm bench fuzz vuln module clean
 
 build:
 	go build -trimpath -o bin/posthouse .
@@ -16,8 +16,10 @@ run:
 
 test: deps vet lint unit
 
-check: vet lint
+# Installs nothing on the system: what needs more than Go is skipped, and named.
+check: vet lint vuln
 	go test -race ./...
+	.ci/fuzz 30s
 
 vet:
 	go vet ./...
@@ -30,6 +32,7 @@ lint: $(LINT)
 unit:
 	POSTHOUSE_TEST_ALL=1 go test -race -count=1 -timeout 20m ./...
 	cd examples/embed && go vet -tags nomsgpack ./... && go test -tags nomsgpack ./...
+	cd examples/bench/zishang && go vet ./...
 
 $(LINT):
 	mkdir -p $(TOOLS)
@@ -47,7 +50,7 @@ $(INTEROP)/node_modules/.package-lock.json: $(INTEROP)/package-lock.json
 	cd $(INTEROP) && npm ci --no-audit --no-fund
 	touch $@
 
-# Ours beside Node's and Bun's, five rounds; the figures of the README come from here.
+# Ours beside Node's, Bun's and zishang520's, five rounds; the figures of docs/performance.md come from here.
 bench: deb $(BENCH)/node_modules/.package-lock.json
 	go run ./examples/bench -svg examples/bench/ratios.svg
 
@@ -59,9 +62,13 @@ $(BENCH)/node_modules/.package-lock.json: $(BENCH)/package-lock.json
 fuzz:
 	.ci/fuzz 10m
 
-# Needs the public vulnerability database, which not every machine reaches.
+# A finding fails; a database that cannot be reached is said loudly.
 vuln:
-	go run golang.org/x/vuln/cmd/govulncheck@v1.8.0 ./... || echo "vuln: NOT RUN or findings above: the database may be out of reach"
+	.ci/vuln
+
+# Gives the module a path that go get can fetch: make module MODULE=example.org/you/posthouse
+module:
+	.ci/module "$(MODULE)"
 
 clean:
 	rm -rf bin $(TOOLS)

@@ -16,15 +16,13 @@ import (
 	"posthouse/gateway"
 )
 
-// version is set by the linker for releases.
-var version = "development"
-
 // commands is what the binary can do; serve is the default.
 type commands struct {
 	Serve   serve            `cmd:"" default:"withargs" help:"Run the gateway (the default)."`
 	Wxsim   wxsimCommands    `cmd:"" help:"Run the local WeChat alone, or scenarios and load against gateways."`
 	Bench   bench            `cmd:"" help:"Put a Socket.IO server under load and tell what it costs."`
-	Version kong.VersionFlag `help:"Print the version."`
+	Version printVersion     `cmd:"" help:"Print the version, the commit and the Go release."`
+	Short   kong.VersionFlag `name:"version" help:"Print the version."`
 }
 
 func main() {
@@ -32,7 +30,7 @@ func main() {
 	parser, err := kong.New(&c,
 		kong.Name("posthouse"),
 		kong.Description("A Socket.IO-compatible realtime gateway with a WeChat login."),
-		kong.Vars{"version": version},
+		kong.Vars{"version": buildVersion()},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 	)
 	if err != nil {

@@ -16,6 +16,20 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
+// A bug report begins with the version: both spellings print it, and the long one
+// names the Go release.
+func TestVersion_NamesTheBuild(t *testing.T) {
+	for _, args := range [][]string{{"version"}, {"--version"}} {
+		out, err := exec.Command(rig.Binary(t, "."), args...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v: %v\n%s", args, err, out)
+		}
+		if strings.TrimSpace(string(out)) == "" || args[0] == "version" && !strings.Contains(string(out), " go1.") {
+			t.Errorf("%v printed %q", args, out)
+		}
+	}
+}
+
 // A wrong configuration must refuse to start, name the key and say what to do.
 func TestWrongConfigurationRefusesToStart(t *testing.T) {
 	dir := t.TempDir()

@@ -202,7 +202,7 @@ func (a *Classic) move(local error, t classicType, o socketio.BroadcastOptions, 
 		return local
 	}
 	list := notNil(rooms)
-	return errors.Join(local, a.publishJSON(a.requests, classicRequest{UID: a.uid, Type: t, Opts: selectionOf(&o), Rooms: &list}))
+	return errors.Join(local, a.sent(opChange, a.publishJSON(a.requests, classicRequest{UID: a.uid, Type: t, Opts: selectionOf(&o), Rooms: &list})))
 }
 
 // DisconnectSockets implements socketio.Adapter.
@@ -211,7 +211,7 @@ func (a *Classic) DisconnectSockets(ctx context.Context, o socketio.BroadcastOpt
 	if o.Flags.Local {
 		return local
 	}
-	return errors.Join(local, a.publishJSON(a.requests, classicRequest{UID: a.uid, Type: classicDisconnect, Opts: selectionOf(&o), Close: &closeConn}))
+	return errors.Join(local, a.sent(opChange, a.publishJSON(a.requests, classicRequest{UID: a.uid, Type: classicDisconnect, Opts: selectionOf(&o), Close: &closeConn})))
 }
 
 // RemoteDisconnect disconnects the socket wherever it is, and returns when its

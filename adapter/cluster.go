@@ -52,12 +52,17 @@ func (c *clusterNode) change(local error, t clusterType, o socketio.BroadcastOpt
 	}
 	m := c.message(t)
 	m.opts, m.rooms, m.closeConn = o, rooms, closeConn
-	return errors.Join(local, send(m))
+	return errors.Join(local, c.sent(opChange, send(m)))
 }
 
 // handle acts on a message of another node.
 func (c *clusterNode) handle(m *clusterMessage) {
-	if m.uid == c.uid || m.nsp != c.nsp {
+	if m.uid == c.uid {
+		c.stats.own.Add(1)
+		return
+	}
+	if m.nsp != c.nsp {
+		c.stats.foreign.Add(1)
 		return
 	}
 	if m.uid != emitterUID {

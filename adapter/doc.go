@@ -16,6 +16,14 @@
 // Adapters carry events between replicas; a Router carries the requests of one
 // session to the replica that holds it, so that balancers need no sticky sessions.
 //
+// # What is trusted
+//
+// Messages between nodes are Node's and carry no signature: a writer of Redis can
+// broadcast to clients and move their sockets. Give the servers a Redis user of their
+// own. A Router asks more, because it sends requests: the entries that name owners are
+// signed with RouterOptions.Secrets, which Redis does not know, and an owner proves
+// that it is the replica before it gets a request (docs/reliability.md §4 row 41).
+//
 // # What it adds
 //
 // Local delivery never waits for Redis. Publishing keeps the order of each
@@ -28,8 +36,10 @@
 // (<key>-nodes#<namespace>#, which Node never subscribes to), because the
 // pub/sub adapters of Node have no heartbeat and would not understand one. A
 // request is not kept waiting for a Go node that said goodbye or fell silent, nor
-// for any node that Redis no longer counts as a subscriber; whoever else does not
-// answer in time makes it end with a *socketio.PartialError and what did arrive.
+// for any node that Redis no longer counts as a subscriber; any other node that does not
+// answer in time makes it end with a *socketio.PartialError and what did arrive. While
+// Redis is not reached, requests and changes of sockets return what this node has and
+// ErrNotReached.
 //
 // # Goroutines
 //
@@ -37,5 +47,6 @@
 // it listens to, one that keeps the presence and one that answers requests of
 // other nodes. RedisStreams shares one reader per stream among the namespaces.
 // Close ends and waits for all of them. An Emitter has none; those of a Router are
-// its Run, which the caller owns.
+// its Run and Drain, which the caller owns, and a second one for each WebSocket that it
+// relays, which the request's goroutine waits for.
 package adapter

@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"log"
 	"net/http"
+	"os"
+	"sync"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -17,7 +20,10 @@ import (
 func ExampleRouter() {
 	rdb := redis.NewClient(&redis.Options{Addr: "localhost:6379"})
 	var router *adapter.Router
-	router, err := adapter.NewRouter(rdb, adapter.RouterOptions{Tag: "gw1", Advertise: "10.0.0.7:3000"})
+	router, err := adapter.NewRouter(rdb, adapter.RouterOptions{
+		Tag: "gw1", Advertise: "10.0.0.7:3000",
+		Secrets: [][]byte{[]byte(os.Getenv("CLUSTER_SECRET"))}, // 16 bytes or more, the same everywhere
+	})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -32,10 +38,24 @@ func ExampleRouter() {
 	_ = serve
 }
 
+// What a replica relays for others is given back before it ends; the sessions live on.
+func ExampleRouter_Drain() {
+	drain := func(ctx context.Context, io *socketio.Server, router *adapter.Router) {
+		var draining sync.WaitGroup
+		draining.Go(func() { _ = router.Drain(ctx, 5*time.Second) })
+		draining.Go(func() { _ = io.Drain(ctx, 5*time.Second) })
+		draining.Wait()
+		_ = io.Shutdown(ctx)
+		var stats adapter.RouterStats = router.Stats()
+		log.Print(stats.Relayed, " requests were relayed")
+	}
+	_ = drain
+}
+
 func ExampleRouter_NewID() {
 	rdb := redis.NewClient(&redis.Options{Addr: "localhost:6379"}) // connects when it is used
 	defer rdb.Close()
-	router, err := adapter.NewRouter(rdb, adapter.RouterOptions{Tag: "gw1", Advertise: "10.0.0.7:3000"})
+	router, err := adapter.NewRouter(rdb, adapter.RouterOptions{Tag: "gw1", Advertise: "127.0.0.1:3000"})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -64,6 +84,16 @@ func ExampleSubscriptionMode() {
 	var mode adapter.SubscriptionMode = adapter.DynamicPrivate // few rooms, and each socket is written to alone
 	fmt.Println(mode)
 	// Output: dynamic-private
+}
+
+// The numbers of a server are those of its namespaces.
+func ExampleStats_Plus() {
+	var all adapter.Stats
+	for _, of := range []adapter.Stats{{Published: 2, Nodes: 1}, {Published: 3, Nodes: 1}} {
+		all = all.Plus(of)
+	}
+	fmt.Println(all.Published, all.Nodes)
+	// Output: 5 1
 }
 
 func ExampleStats_byAdapter() {

@@ -10,17 +10,22 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/http/httputil"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"posthouse/socketio/engineio"
 )
 
-// RouterOptions configure a Router. Tag and Advertise are needed.
+// RouterOptions configure a Router. Tag and Advertise are needed, and Secrets
+// wherever replicas live on several machines.
 type RouterOptions struct {
 	// Tag names this replica in the session ids it gives out: 2 to 16 characters
 	// of [A-Za-z0-9], unique in the cluster. It is opaque to clients; a balancer
@@ -28,6 +33,17 @@ type RouterOptions struct {
 	Tag string
 	// Advertise is the host:port at which the other replicas reach this one.
 	Advertise string
+	// Secrets are known to every replica and to nobody else: not to Redis, whose
+	// writers could have requests sent to any host otherwise. Each has 16 bytes at
+	// least. Replicas that share one of them trust each other, so that one can be
+	// replaced while another stays. Without any, Advertise must be a loopback
+	// address, and only such addresses are relayed to.
+	Secrets [][]byte
+	// Path is the engine's: Engine.Path of socketio.Options; "" means "/socket.io/".
+	Path string
+	// Headers names further headers that relayed requests and their answers may
+	// carry, beside those of HTTP, CORS, WebSocket and proxies that the protocol needs.
+	Headers []string
 	// Key is the prefix of the keys in Redis; "" means "socket.io".
 	Key string
 	// Heartbeat is how often this replica says that it lives; its word counts
@@ -49,16 +65,25 @@ type RouterOptions struct {
 // that clients start over at once.
 //
 // Give NewID to the engine's GenerateID, put Middleware around the server, and Run
-// it beside. All methods are safe for concurrent use.
+// it beside; Drain it together with the server. All methods are safe for
+// concurrent use.
 type Router struct {
 	o     RouterOptions
 	rdb   redis.UniversalClient
+	keys  relayKeys
 	sid   *regexp.Regexp
-	proxy *httputil.ReverseProxy
-	twin  int // beats in a row that found another replica under our tag; Run's own
+	relay *relay
+	log   *slog.Logger
+	stats routerStats
+
+	// tags are the names of this replica, the current one last. Run may add one.
+	tags atomic.Pointer[[]string]
+
+	untrusted, heartbeat, replaced logLimit
 
 	mu     sync.Mutex
-	owners map[string]owner // by tag; bounded by maxOwners
+	owners map[string]owner     // by tag; bounded by maxOwners
+	polls  map[string]*heldPoll // of this replica's sessions, relayed here
 }
 
 // owner is what is known of another replica.
@@ -68,8 +93,6 @@ type owner struct {
 }
 
 const (
-	// relayed marks requests that come from a replica: they are never relayed again.
-	relayed = "X-Posthouse-Relay"
 	// ownerCached is how long an answer of Redis is believed; a failed connection
 	// makes an owner dead for as long.
 	ownerCached = time.Second
@@ -85,11 +108,24 @@ func NewRouter(rdb redis.UniversalClient, o RouterOptions) (*Router, error) {
 	if !regexp.MustCompile(`^[A-Za-z0-9]{2,16}$`).MatchString(o.Tag) {
 		return nil, fmt.Errorf("adapter: router tag %q is not 2 to 16 letters and digits", o.Tag)
 	}
-	if _, _, err := net.SplitHostPort(o.Advertise); err != nil {
+	if _, _, err := net.SplitHostPort(o.Advertise); err != nil || strings.ContainsAny(o.Advertise, " \t\r\n/?#@") {
 		return nil, fmt.Errorf("adapter: router address %q is not host:port", o.Advertise)
+	}
+	keys, err := newRelayKeys(o.Secrets)
+	if err != nil {
+		return nil, err
+	}
+	if keys.local && !loopback(o.Advertise) {
+		return nil, fmt.Errorf("adapter: router address %q needs RouterOptions.Secrets: without a secret that Redis does not know replicas relay to loopback addresses only", o.Advertise)
 	}
 	if o.Key == "" {
 		o.Key = "socket.io"
+	}
+	if o.Path == "" {
+		o.Path = "/socket.io/"
+	}
+	if u, err := url.ParseRequestURI(o.Path); err != nil || u.Path != o.Path || u.RawQuery != "" {
+		return nil, fmt.Errorf("adapter: router path %q is not the path of a server", o.Path)
 	}
 	if o.Heartbeat <= 0 {
 		o.Heartbeat = 3 * time.Second
@@ -101,34 +137,23 @@ func NewRouter(rdb redis.UniversalClient, o RouterOptions) (*Router, error) {
 		o.Logger = slog.Default()
 	}
 	r := &Router{
-		o: o, rdb: rdb, owners: map[string]owner{},
-		sid: regexp.MustCompile(`^[A-Za-z0-9_-]{` + strconv.Itoa(idLength) + `}([A-Za-z0-9]{2,16})$`),
+		o: o, rdb: rdb, keys: keys, log: o.Logger,
+		sid:    regexp.MustCompile(`^[A-Za-z0-9_-]{` + strconv.Itoa(idLength) + `}([A-Za-z0-9]{2,16})$`),
+		owners: map[string]owner{}, polls: map[string]*heldPoll{},
 	}
-	r.proxy = &httputil.ReverseProxy{
-		Rewrite: func(p *httputil.ProxyRequest) {
-			p.SetURL(&url.URL{Scheme: "http", Host: ownerAddr(p.In.Context())})
-			// The owner judges origins and addresses as if the balancer had come to
-			// it: everything stays as it was.
-			p.Out.Host = p.In.Host
-			for _, name := range []string{"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "Forwarded"} {
-				if values := p.In.Header.Values(name); len(values) > 0 {
-					p.Out.Header[name] = values
-				}
-			}
-			p.Out.Header.Set(relayed, o.Tag)
-		},
-		Transport: &http.Transport{
-			DialContext:         (&net.Dialer{Timeout: o.DialTimeout}).DialContext,
-			MaxIdleConnsPerHost: 256,
-			IdleConnTimeout:     30 * time.Second,
-			DisableCompression:  true,
-		},
-		FlushInterval: -1,
-		ErrorLog:      slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
-		ErrorHandler:  r.failed,
-	}
+	r.tags.Store(&[]string{o.Tag})
+	r.relay = newRelay(r)
 	return r, nil
 }
+
+// tag is the name that new sessions get.
+func (r *Router) tag() string {
+	tags := *r.tags.Load()
+	return tags[len(tags)-1]
+}
+
+// owns reports whether sessions with that tag are this replica's.
+func (r *Router) owns(tag string) bool { return slices.Contains(*r.tags.Load(), tag) }
 
 // NewID returns a session id that names this replica: 20 random characters (120
 // bits) and the tag. It fits the engine's GenerateID.
@@ -137,51 +162,66 @@ func (r *Router) NewID(*http.Request) (string, error) {
 	if _, err := rand.Read(b[:]); err != nil {
 		return "", err
 	}
-	return base64.RawURLEncoding.EncodeToString(b[:]) + r.o.Tag, nil
+	return base64.RawURLEncoding.EncodeToString(b[:]) + r.tag(), nil
 }
 
 // Middleware relays the requests of sessions that other replicas hold, and
 // passes everything else on to next.
 func (r *Router) Middleware(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		sid := req.URL.Query().Get("sid")
+		mark := req.Header.Get(relayHeader)
+		if mark != "" {
+			req.Header.Del(relayHeader) // it is for this place only
+			if nonce, ok := strings.CutPrefix(mark, markHello+" "); ok && isNonce(nonce) {
+				r.answerHello(w, nonce)
+				return
+			}
+		}
+		sid := engineio.SessionID(req)
 		match := r.sid.FindStringSubmatch(sid)
-		if match == nil || match[1] == r.o.Tag || req.Header.Get(relayed) != "" {
-			next.ServeHTTP(w, req) // ours, or nobody's: the engine answers
+		if match == nil {
+			next.ServeHTTP(w, req) // the engine answers
 			return
 		}
-		addr := r.find(req.Context(), match[1])
+		tag := match[1]
+		if r.owns(tag) {
+			if mark != "" {
+				r.serveRelayed(w, req, next, sid, r.keys.readMark(mark, tag, sid))
+				return
+			}
+			next.ServeHTTP(w, req)
+			return
+		}
+		// A mark for another replica is a client's invention, or comes from a replica
+		// that took this one for another: it is no reason to trust the request. A
+		// session id that is not spelled plainly is no client's.
+		if !r.relayable(req) || !strings.Contains(req.URL.RawQuery, "sid="+sid) {
+			next.ServeHTTP(w, req)
+			return
+		}
+		addr := r.find(req.Context(), tag)
 		if addr == "" {
+			r.stats.unknown.Add(1)
 			unknownSession(w)
 			return
 		}
-		r.proxy.ServeHTTP(w, req.WithContext(context.WithValue(req.Context(), ownerKey{}, destination{match[1], addr})))
+		r.relay.serve(w, req, destination{tag, addr}, sid)
 	})
 }
 
-type ownerKey struct{}
+// relayable reports whether req is one that clients send: the path is the engine's
+// own, whose spelling is left no choice, and so is that of the method.
+func (r *Router) relayable(req *http.Request) bool {
+	switch req.Method {
+	case http.MethodGet, http.MethodPost, http.MethodOptions:
+	default:
+		return false
+	}
+	return strings.TrimSuffix(req.URL.EscapedPath(), "/") == strings.TrimSuffix(r.o.Path, "/")
+}
 
 // destination is where a request is relayed to.
 type destination struct{ tag, addr string }
-
-func ownerAddr(ctx context.Context) string {
-	t, _ := ctx.Value(ownerKey{}).(destination)
-	return t.addr
-}
-
-// failed answers for an owner that could not be reached.
-func (r *Router) failed(w http.ResponseWriter, req *http.Request, err error) {
-	var op *net.OpError
-	t, _ := req.Context().Value(ownerKey{}).(destination)
-	if errors.As(err, &op) && op.Op == "dial" && !op.Timeout() {
-		r.learn(t.tag, "")
-		r.o.Logger.Warn("adapter: owner of a session does not answer", "owner", t.tag)
-	}
-	if req.Context().Err() != nil {
-		return // the client left
-	}
-	unknownSession(w)
-}
 
 // unknownSession is the protocol's answer to a session that does not exist
 // (Engine.IO, code 1): the client opens a new one.
@@ -201,66 +241,41 @@ func (r *Router) find(ctx context.Context, tag string) string {
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookup)
 	defer cancel()
-	addr, err := r.rdb.Get(ctx, r.key(tag)).Result()
-	if err != nil && !errors.Is(err, redis.Nil) {
+	text, err := r.rdb.Get(ctx, r.key(tag)).Result()
+	if errors.Is(err, redis.Nil) {
+		r.learn(tag, "")
+		return ""
+	}
+	if err != nil {
 		// Redis is away: what was true a moment ago is the best that is known.
 		return known.addr
 	}
+	addr, ok := r.keys.readEntry(tag, text)
+	if !ok {
+		// Likewise; the owner takes its entry back with its next heartbeat.
+		r.distrust("an owner's entry in Redis is not signed by a replica", tag, "")
+		addr = known.addr
+	}
 	r.learn(tag, addr)
 	return addr
+}
+
+// distrust counts and tells that Redis names a place that is no replica.
+func (r *Router) distrust(why, tag, addr string) {
+	r.stats.untrusted.Add(1)
+	if r.untrusted.allow() {
+		r.log.Warn("adapter: not relayed: "+why, "owner", tag, "address", addr,
+			"fix", "give all replicas the same RouterOptions.Secrets, and nobody else write access to the keys in Redis", "key", r.key(tag))
+	}
 }
 
 func (r *Router) learn(tag, addr string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.owners) >= maxOwners {
-		clear(r.owners) // tags that somebody made up
+		clear(r.owners) // tags that clients made up
 	}
 	r.owners[tag] = owner{addr, time.Now().Add(ownerCached)}
 }
 
 func (r *Router) key(tag string) string { return r.o.Key + "-owner#" + tag }
-
-// Run tells the cluster that this replica lives, until ctx ends; then it says
-// goodbye. It returns an error when another replica uses the same tag.
-func (r *Router) Run(ctx context.Context) error {
-	defer r.proxy.Transport.(*http.Transport).CloseIdleConnections()
-	tick := time.NewTicker(r.o.Heartbeat)
-	defer tick.Stop()
-	for {
-		if err := r.beat(ctx); err != nil {
-			return err
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-			defer cancel()
-			// A lost goodbye costs its peers one refused connection.
-			_ = r.rdb.Del(bye, r.key(r.o.Tag)).Err()
-			return nil
-		}
-	}
-}
-
-// beat renews this replica's entry. A twin with the same tag is given the time in
-// which a dead one's entry ends.
-func (r *Router) beat(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, r.o.Heartbeat)
-	defer cancel()
-	addr, err := r.rdb.Get(ctx, r.key(r.o.Tag)).Result()
-	if err == nil && addr != r.o.Advertise {
-		if r.twin++; r.twin > 4 {
-			return fmt.Errorf("adapter: router tag %q is taken by %s", r.o.Tag, addr)
-		}
-		return nil
-	}
-	r.twin = 0
-	if err == nil || errors.Is(err, redis.Nil) {
-		err = r.rdb.Set(ctx, r.key(r.o.Tag), r.o.Advertise, 3*r.o.Heartbeat).Err()
-	}
-	if err != nil && !errors.Is(err, context.Canceled) {
-		r.o.Logger.Warn("adapter: router heartbeat failed", "error", err)
-	}
-	return nil
-}

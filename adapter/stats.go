@@ -1,6 +1,9 @@
 package adapter
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // Stats counts what happened to an adapter since it was made.
 type Stats struct {
@@ -8,12 +11,21 @@ type Stats struct {
 	PublishFailed  uint64 // messages lost because Redis did not take them
 	PublishRefused uint64 // messages refused with ErrQueueFull
 	Received       uint64 // messages from other nodes that were acted on
+	Own            uint64 // messages of this node that came back
+	Foreign        uint64 // messages for other namespaces
 	Malformed      uint64 // messages that made no sense
 	Unknown        uint64 // well-formed messages of an unknown kind
 	RequestsLost   uint64 // requests of other nodes dropped because too many waited
 	Resubscribed   uint64 // subscriptions that had to be made again
 	Silent         uint64 // of these, because a probe did not come back
-	StreamGaps     uint64 // times a stream was trimmed before it was read
+	StreamGaps     uint64 // times entries of a stream went unread: trimmed, or lost with the stream
+	Requests       uint64 // requests to other nodes
+	RequestsFailed uint64 // of these, those that lacked answers in the end
+
+	// Nodes is how many other Go nodes live, and Lag how long the last probe took
+	// from here through Redis and back.
+	Nodes int
+	Lag   time.Duration
 }
 
 // stats is Stats while it grows.
@@ -21,7 +33,9 @@ type stats struct {
 	published, publishFailed, publishRefused atomic.Uint64
 	received, malformed, unknown             atomic.Uint64
 	requestsLost, resubscribed, silent       atomic.Uint64
-	streamGaps                               atomic.Uint64
+	streamGaps, own, foreign                 atomic.Uint64
+	requests, requestsFailed                 atomic.Uint64
+	lag                                      atomic.Int64 // nanoseconds
 }
 
 func (s *stats) snapshot() Stats {
@@ -36,5 +50,23 @@ func (s *stats) snapshot() Stats {
 		Resubscribed:   s.resubscribed.Load(),
 		Silent:         s.silent.Load(),
 		StreamGaps:     s.streamGaps.Load(),
+		Own:            s.own.Load(),
+		Foreign:        s.foreign.Load(),
+		Requests:       s.requests.Load(),
+		RequestsFailed: s.requestsFailed.Load(),
+		Lag:            time.Duration(s.lag.Load()),
+	}
+}
+
+// Plus adds the numbers of the adapter of another namespace; of Nodes and Lag it
+// keeps the larger.
+func (s Stats) Plus(o Stats) Stats {
+	return Stats{
+		Published: s.Published + o.Published, PublishFailed: s.PublishFailed + o.PublishFailed, PublishRefused: s.PublishRefused + o.PublishRefused,
+		Received: s.Received + o.Received, Own: s.Own + o.Own, Foreign: s.Foreign + o.Foreign,
+		Malformed: s.Malformed + o.Malformed, Unknown: s.Unknown + o.Unknown, RequestsLost: s.RequestsLost + o.RequestsLost,
+		Resubscribed: s.Resubscribed + o.Resubscribed, Silent: s.Silent + o.Silent, StreamGaps: s.StreamGaps + o.StreamGaps,
+		Requests: s.Requests + o.Requests, RequestsFailed: s.RequestsFailed + o.RequestsFailed,
+		Nodes: max(s.Nodes, o.Nodes), Lag: max(s.Lag, o.Lag),
 	}
 }

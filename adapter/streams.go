@@ -233,6 +233,7 @@ func (a *Streams) entry(id entryID, m *clusterMessage, err error) {
 		return
 	}
 	if m.uid == a.uid {
+		a.stats.own.Add(1)
 		if a.recovery > 0 && m.typ == clusterBroadcast && a.takeOwn(id) {
 			a.deliver(id, m)
 		}

@@ -31,6 +31,12 @@ type Account struct {
 	// Upstream gets every push that is no login, unchanged; "" answers them
 	// "success".
 	Upstream string
+	// ForwardLogins says whether Upstream also gets the follows and scans that are
+	// logins; "" is LoginsKept.
+	ForwardLogins LoginForwarding
+
+	// NoTypedCodes says that texts are never codes at this account.
+	NoTypedCodes bool
 
 	// Language of the built-in phrases: "zh-CN" (also "") or "en". Phrases
 	// replace single ones; an empty text there answers without words. {site}, {browser},
@@ -55,14 +61,25 @@ const (
 	ConfirmAlways ConfirmPolicy = "always" // before every login
 )
 
+// LoginForwarding is what the account's own bot hears of logins. A bot that greets
+// or tags new followers needs to hear of those too that followed by a login's code.
+type LoginForwarding string
+
+const (
+	LoginsKept     LoginForwarding = "off"    // nothing
+	LoginsCopied   LoginForwarding = "copy"   // every follow and scan; its answer is ignored
+	LoginsAnswered LoginForwarding = "answer" // likewise; its answer is used where the webhook has none
+)
+
 // account is an Account ready to serve.
 type account struct {
 	Account
 	h        *Handler
 	receiver *wechat.Receiver
 	phrases  map[Phrase]string
-	upstream *upstream // nil: none
-	logKey   wechat.Secret
+	upstream *upstream     // nil: none
+	logKey   wechat.Secret // of pseudonyms; the Token, which all replicas have
+	notices  notices
 }
 
 func newAccount(h *Handler, cfg Account) (*account, error) {
@@ -89,6 +106,16 @@ func newAccount(h *Handler, cfg Account) (*account, error) {
 	default:
 		return nil, fmt.Errorf("unknown confirm policy %q (off, risk or always)", cfg.Confirm)
 	}
+	switch cfg.ForwardLogins {
+	case "":
+		cfg.ForwardLogins = LoginsKept
+	case LoginsKept, LoginsCopied, LoginsAnswered:
+	default:
+		return nil, fmt.Errorf("unknown forwarding of logins %q (off, copy or answer)", cfg.ForwardLogins)
+	}
+	if cfg.ForwardLogins != LoginsKept && cfg.Upstream == "" {
+		return nil, errors.New("forwarding logins needs an upstream")
+	}
 	switch cfg.IPPolicy {
 	case "":
 		cfg.IPPolicy = IPOff
@@ -99,7 +126,7 @@ func newAccount(h *Handler, cfg Account) (*account, error) {
 	if cfg.IPPolicy != IPOff && cfg.IPs == nil {
 		return nil, errors.New("an IP policy needs an IP list")
 	}
-	a := &account{Account: cfg, h: h, receiver: receiver, phrases: phrases, logKey: pseudonymKey(cfg.Token)}
+	a := &account{Account: cfg, h: h, receiver: receiver, phrases: phrases, logKey: cfg.Token}
 	if cfg.Upstream != "" {
 		u, err := url.Parse(cfg.Upstream)
 		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {

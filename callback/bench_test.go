@@ -1,6 +1,7 @@
 package callback_test
 
 import (
+	"log/slog"
 	"net/http"
 	"net/url"
 	"slices"
@@ -31,7 +32,10 @@ func latencies(b *testing.B, prepare func(i int) *http.Request, serve func(*http
 	b.ReportMetric(float64(took[len(took)*99/100].Microseconds()), "p99-µs")
 }
 
-func unlimited(o *callback.Options) { o.Limits.PerSecond = 1 << 30; o.Logger = nil }
+func unlimited(o *callback.Options) {
+	o.Limits.PerSecond = 1 << 30
+	o.Logger = slog.New(slog.DiscardHandler)
+}
 
 // BenchmarkLogin is our own part of a scan: signatures, decryption, parsing,
 // dedupe and claim in memory, and the answer. The limit is 1 s with the store's

@@ -28,7 +28,7 @@ const (
 type verdict struct {
 	undone  bool   // its effect is stored nowhere: no answer
 	notOurs bool   // for the upstream, after all
-	phrase  Phrase // words for the phone
+	phrase  Phrase // words for the phone; with notOurs, if the upstream has none
 	page    page   // that they speak of
 	raw     []byte // an upstream's reply, passed through
 	rawType string

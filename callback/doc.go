@@ -12,7 +12,8 @@
 // answered so only once its claim is durable. And whoever is not WeChat learns
 // nothing: every refusal looks the same.
 //
-// A Handler starts no goroutine; requests run on their server's. Only
+// A Handler starts no goroutine but those that copy logins to an upstream, for which
+// Handler.Close waits; requests run on their server's. Only
 // IPList.Run blocks, and belongs to whoever calls it. Handler.Close gives idle
 // connections to upstreams back.
 package callback

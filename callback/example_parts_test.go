@@ -25,15 +25,15 @@ func (tickets) ClaimCode(ctx context.Context, c login.Claim, code string) (login
 	return login.Ticket{}, login.OutcomeUnknown, nil // the text was no code
 }
 
-func (tickets) Confirm(ctx context.Context, appID, openID, number string) (login.Ticket, login.Outcome, error) {
+func (tickets) Confirm(ctx context.Context, appID, openID, number string, at time.Time) (login.Ticket, login.Outcome, error) {
 	return login.Ticket{}, login.OutcomeUnknown, nil // nothing was asked
 }
 
-func (tickets) Deny(ctx context.Context, appID, openID string) (login.Ticket, login.Outcome, error) {
+func (tickets) Deny(ctx context.Context, appID, openID string, at time.Time) (login.Ticket, login.Outcome, error) {
 	return login.Ticket{}, login.OutcomeUnknown, nil
 }
 
-func (tickets) Forget(ctx context.Context, appID, openID string) error { return nil }
+func (tickets) Forget(ctx context.Context, appID, openID string, at time.Time) error { return nil }
 
 // once lets every push through; a login.Store is the real one.
 type once struct{}
@@ -109,4 +109,21 @@ func ExampleConfirmPolicy() {
 	defer h.Close()
 	fmt.Println(account.Confirm)
 	// Output: risk
+}
+
+// The account's own bot also hears of the people who follow by a login's code, and
+// greets them where the webhook says nothing.
+func ExampleLoginForwarding() {
+	account := callback.Account{
+		AppID: "wx1a2b3c4d5e6f7081", Token: "simTokenForGateway2026", Mode: wechat.Plain,
+		Upstream: "https://bot.example.org/wechat", ForwardLogins: callback.LoginsAnswered,
+		Phrases: map[callback.Phrase]string{callback.NoSuchCode: "no such code"},
+	}
+	h, err := callback.New(callback.Options{Accounts: []callback.Account{account}, Claims: tickets{}, Dedupe: once{}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer h.Close()
+	fmt.Println([]callback.LoginForwarding{callback.LoginsKept, callback.LoginsCopied, account.ForwardLogins})
+	// Output: [off copy answer]
 }

@@ -5,11 +5,12 @@ import (
 	"context"
 	"errors"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
 	"time"
+
+	"posthouse/internal/wechat"
 )
 
 const (
@@ -17,7 +18,10 @@ const (
 	maxReply     = 64 << 10
 )
 
-var errUpstream = errors.New("callback: the upstream's answer is no 200, or too long")
+var (
+	errUpstreamStatus = errors.New("callback: the upstream's answer is no 200")
+	errUpstreamLength = errors.New("callback: the upstream's answer is too long")
+)
 
 // upstream is the site's own bot behind a bulkhead: WeChat knows one URL per
 // account, so whoever takes the URL must hand on what is not his. However slow
@@ -49,7 +53,8 @@ func newUpstreamClient() *http.Client {
 	}
 }
 
-// pass hands a push on and takes the bot's reply for ours.
+// pass hands a push on and takes the bot's reply for ours, if it is one that WeChat
+// takes.
 func (a *account) pass(ctx context.Context, d *delivery) verdict {
 	if a.upstream == nil {
 		return verdict{}
@@ -59,47 +64,105 @@ func (a *account) pass(ctx context.Context, d *delivery) verdict {
 		return verdict{}
 	}
 	defer leave(a.upstream.slots)
-	v, err := a.send(ctx, d)
+	req, err := a.forwarded(d)
+	var v verdict
+	if err == nil {
+		// Time is left to answer and to mark the push as done.
+		until := d.arrived.Add(answerTime - storeTime/2)
+		v, err = a.send(ctx, req, earlier(until, time.Now().Add(upstreamTime)))
+	}
+	if err == nil {
+		v.raw, err = d.push.Passive(v.raw, a.h.o.Now())
+	}
 	if err != nil {
-		a.h.o.Metrics.Fault(a.Name, "upstream")
-		a.h.o.Logger.Warn("the upstream gave no usable answer", slog.String("account", a.Name))
+		a.upstreamFault(err)
 		return verdict{}
 	}
 	return v
 }
 
-// send posts the push with all its query parameters and its body as they came.
-// The bot checks the signatures itself, as if WeChat had called it.
-func (a *account) send(ctx context.Context, d *delivery) (verdict, error) {
-	// Time is left to answer and to mark the push as done.
-	until := d.arrived.Add(answerTime - storeTime/2)
-	ctx, cancel := context.WithDeadline(ctx, earlier(until, time.Now().Add(upstreamTime)))
-	defer cancel()
+// copyLogin hands a push on beside the answer to WeChat. Nothing waits for the bot
+// and its answer is ignored.
+func (a *account) copyLogin(d *delivery) {
+	if !enter(a.upstream.slots) {
+		a.h.o.Metrics.Fault(a.Name, "upstream_busy")
+		return
+	}
+	req, err := a.forwarded(d) // here: the request is its server's again after the answer
+	if err != nil {
+		leave(a.upstream.slots)
+		a.upstreamFault(err)
+		return
+	}
+	a.h.copies.Go(func() { // ends within upstreamTime; Close waits for it
+		defer leave(a.upstream.slots)
+		if _, err := a.send(context.Background(), req, time.Now().Add(upstreamTime)); err != nil {
+			a.upstreamFault(err)
+		}
+	})
+}
+
+// upstreamFault counts an answer that is of no use to WeChat. Its text stays out of
+// the log: it may speak of persons.
+func (a *account) upstreamFault(err error) {
+	if bad, ok := errors.AsType[*wechat.ReplyError](err); ok {
+		a.h.o.Metrics.Fault(a.Name, "upstream_reply")
+		a.notice("upstream_reply "+string(bad.Fault), string(bad.Fault), advice{
+			means:   "the forward target answered what WeChat would not take, and WeChat got success; it may answer nothing, success or a passive reply in XML",
+			setting: "forward",
+		})
+		return
+	}
+	a.h.o.Metrics.Fault(a.Name, "upstream")
+	reason := "unreachable"
+	switch {
+	case errors.Is(err, errUpstreamStatus):
+		reason = "status"
+	case errors.Is(err, errUpstreamLength):
+		reason = "too_long"
+	case errors.Is(err, context.DeadlineExceeded):
+		reason = "timeout"
+	}
+	a.notice("upstream "+reason, reason, advice{means: "the forward target gave no usable answer", setting: "forward"})
+}
+
+// forwarded is the push as WeChat sent it, with all its query parameters and its
+// body. The bot checks the signatures itself, as if WeChat had called it.
+func (a *account) forwarded(d *delivery) (*http.Request, error) {
 	u := a.upstream.url
 	if u.RawQuery != "" {
 		u.RawQuery += "&"
 	}
 	u.RawQuery += d.request.URL.RawQuery
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, u.String(), bytes.NewReader(d.body))
+	req, err := http.NewRequest(http.MethodPost, u.String(), bytes.NewReader(d.body))
 	if err != nil {
-		return verdict{}, err
+		return nil, err
 	}
 	for _, name := range []string{"Content-Type", "User-Agent"} {
 		if v := d.request.Header.Get(name); v != "" {
 			req.Header.Set(name, v)
 		}
 	}
-	res, err := a.h.http.Do(req)
+	return req, nil
+}
+
+// send asks the bot and returns what it answers, unchecked.
+func (a *account) send(ctx context.Context, req *http.Request, until time.Time) (verdict, error) {
+	ctx, cancel := context.WithDeadline(ctx, until)
+	defer cancel()
+	res, err := a.h.http.Do(req.WithContext(ctx))
 	if err != nil {
 		return verdict{}, err
 	}
 	defer res.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxReply+1))
-	if err != nil {
+	switch {
+	case err != nil:
 		return verdict{}, err
-	}
-	if res.StatusCode != http.StatusOK || len(body) > maxReply {
-		return verdict{}, errUpstream
+	case res.StatusCode != http.StatusOK:
+		return verdict{}, errUpstreamStatus
+	case len(body) > maxReply:
+		return verdict{}, errUpstreamLength
 	}
 	return verdict{raw: body, rawType: res.Header.Get("Content-Type")}, nil
 }

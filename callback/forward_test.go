@@ -23,6 +23,15 @@ type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
+// passive is a text reply to alice that WeChat takes.
+func passive(content string) string { return passiveTo(alice, content) }
+
+func passiveTo(person, content string) string {
+	return "<xml><ToUserName><![CDATA[" + person + "]]></ToUserName><FromUserName><![CDATA[" + original +
+		"]]></FromUserName><CreateTime>1767225662</CreateTime><MsgType><![CDATA[text]]></MsgType><Content><![CDATA[" +
+		content + "]]></Content></xml>"
+}
+
 func replies(body string) roundTrip {
 	return func(*http.Request) (*http.Response, error) {
 		return &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"text/xml"}},
@@ -51,7 +60,7 @@ func TestWhatIsNoLoginGoesOnUnchanged(t *testing.T) {
 		queries, types = append(queries, r.URL.RawQuery), append(types, r.Header.Get("Content-Type"))
 		bodies = append(bodies, readBody(r))
 		w.Header().Set("Content-Type", "application/xml")
-		_, _ = io.WriteString(w, "<xml>as it is</xml>")
+		_, _ = io.WriteString(w, passive("as it is"))
 	}))
 	defer bot.Close()
 	r := newRig(t, func(o *callback.Options) { o.Accounts[0].Upstream = bot.URL + "/wx?site=1" })
@@ -65,15 +74,16 @@ func TestWhatIsNoLoginGoesOnUnchanged(t *testing.T) {
 		req.Header.Set("Content-Type", "text/xml")
 		sent := readBody(req)
 		got := r.send(req)
-		if got.status != 200 || got.body != "<xml>as it is</xml>" || got.header.Get("Content-Type") != "application/xml" {
+		if got.status != 200 || words(t, aesKey, got.body) != "as it is" || got.header.Get("Content-Type") != "application/xml" {
 			t.Errorf("%d: %+v", i, got)
 		}
+		first := got.body
 		mu.Lock()
 		if len(bodies) != i+1 || bodies[i] != sent || queries[i] != "site=1&"+req.URL.RawQuery || types[i] != "text/xml" {
 			t.Errorf("%d: got %q %q", i, queries, bodies)
 		}
 		mu.Unlock()
-		if got := r.send(secure(body)); got.body != "<xml>as it is</xml>" {
+		if got := r.send(secure(body)); got.body != first {
 			t.Errorf("%d again: %+v", i, got)
 		}
 	}

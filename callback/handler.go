@@ -7,12 +7,12 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/labstack/echo/v4"
 
 	"posthouse/internal/login"
-	"posthouse/internal/wechat"
 )
 
 // Claims is the login service as the webhook sees it. A nil error promises that
@@ -35,17 +35,19 @@ type Codes interface {
 }
 
 // Confirms takes what a person answers to the confirm step, or to "not you?"
-// after a login. login.OutcomeUnknown says that nothing was asked.
+// after a login. login.OutcomeUnknown says that nothing was asked. at is when the person
+// answered, by WeChat's clock: an answer is never about a later login.
 type Confirms interface {
-	Confirm(ctx context.Context, appID, openID, number string) (login.Ticket, login.Outcome, error)
-	Deny(ctx context.Context, appID, openID string) (login.Ticket, login.Outcome, error)
+	Confirm(ctx context.Context, appID, openID, number string, at time.Time) (login.Ticket, login.Outcome, error)
+	Deny(ctx context.Context, appID, openID string, at time.Time) (login.Ticket, login.Outcome, error)
 }
 
 // People keeps what is known of persons. Forget deletes it all and ends their
 // sessions: a duty towards whoever unfollows or revokes an authorization. It is
-// idempotent; a nil error says that it is done or durably noted.
+// idempotent; a nil error says that it is done or durably noted. at is when the person
+// left, by WeChat's clock: what the person did after it stays.
 type People interface {
-	Forget(ctx context.Context, appID, openID string) error
+	Forget(ctx context.Context, appID, openID string, at time.Time) error
 }
 
 // Options configure a Handler. Accounts, Claims and Dedupe are needed.
@@ -68,9 +70,14 @@ type Options struct {
 	// Now is the wall clock that freshness is judged by; nil is time.Now.
 	Now func() time.Time
 
+	// SettingName is how the operator calls a setting of an account ("token",
+	// "mode", "forward", …), for log lines that say what to change; nil calls it
+	// accounts.<account>.<setting>.
+	SettingName func(account, setting string) string
+
 	Limits  Limits
 	Metrics Metrics      // nil: nothing is counted
-	Logger  *slog.Logger // nil: nothing is logged
+	Logger  *slog.Logger // nil means slog.Default()
 }
 
 // Handler answers WeChat's calls for all configured accounts. It is safe for
@@ -80,7 +87,8 @@ type Handler struct {
 	accounts map[string]*account
 	first    *account // who is meant by a path without a name
 	gate     *gate
-	http     *http.Client // to upstreams
+	http     *http.Client   // to upstreams
+	copies   sync.WaitGroup // of logins on their way to upstreams; Close waits for them
 }
 
 // New checks the options and makes a Handler. It starts nothing.
@@ -95,13 +103,16 @@ func New(o Options) (*Handler, error) {
 		o.Now = time.Now
 	}
 	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
+		o.Logger = slog.Default()
 	}
 	if o.Metrics == nil {
 		o.Metrics = noMetrics{}
 	}
 	if o.ClientIP == nil {
 		o.ClientIP = peer
+	}
+	if o.SettingName == nil {
+		o.SettingName = func(account, setting string) string { return "accounts." + account + "." + setting }
 	}
 	h := &Handler{o: o, accounts: map[string]*account{}, gate: newGate(o.Limits), http: newUpstreamClient()}
 	for _, cfg := range o.Accounts {
@@ -151,9 +162,13 @@ func (h *Handler) Account(name string) http.Handler {
 	return a
 }
 
-// Close returns idle connections to upstreams. Requests under way are their
-// server's to wait for.
-func (h *Handler) Close() { h.http.CloseIdleConnections() }
+// Close waits for copies of logins that are on their way to upstreams, a few
+// seconds at most, and returns idle connections. Requests under way are their
+// server's to wait for, before Close.
+func (h *Handler) Close() {
+	h.copies.Wait()
+	h.http.CloseIdleConnections()
+}
 
 func peer(r *http.Request) netip.Addr {
 	ap, err := netip.ParseAddrPort(r.RemoteAddr)
@@ -162,7 +177,3 @@ func peer(r *http.Request) netip.Addr {
 	}
 	return ap.Addr().Unmap()
 }
-
-// pseudonymKey derives the key of logged pseudonyms; it is the same on every
-// replica because the Token is.
-func pseudonymKey(token wechat.Secret) wechat.Secret { return token }

@@ -34,7 +34,7 @@ type IPListOptions struct {
 	// Every is how often Run asks again; 0 is 24 h. After a failure it asks
 	// again in a twentieth of that.
 	Every  time.Duration
-	Logger *slog.Logger
+	Logger *slog.Logger // nil means slog.Default()
 }
 
 // IPList is WeChat's list of callback addresses, kept fresh. It is safe for
@@ -56,7 +56,7 @@ func NewIPList(source IPSource, o *IPListOptions) *IPList {
 		l.o.Every = 24 * time.Hour
 	}
 	if l.o.Logger == nil {
-		l.o.Logger = slog.New(slog.DiscardHandler)
+		l.o.Logger = slog.Default()
 	}
 	if l.o.File != "" {
 		var kept []netip.Prefix

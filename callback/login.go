@@ -2,6 +2,8 @@ package callback
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -37,19 +39,24 @@ func (a *account) handle(ctx context.Context, d *delivery) answer {
 	switch {
 	case scanned && login.IsScene(scene) && wechat.ValidOpenID(m.From):
 		return a.once(ctx, d, "login", loginTTL, func(ctx context.Context) verdict {
-			return a.claim(ctx, d, func(ctx context.Context, c login.Claim) (login.Ticket, login.Outcome, error) {
+			v := a.claim(ctx, d, func(ctx context.Context, c login.Claim) (login.Ticket, login.Outcome, error) {
 				c.Scene, c.WeChat = scene, m.Ticket
 				return a.h.o.Claims.Claim(ctx, c)
 			})
+			return a.forwardLogin(ctx, d, v)
 		})
 	case m.IsText() && wechat.ValidOpenID(m.From):
 		if do, kind := a.typed(d); do != nil {
 			return a.once(ctx, d, kind, loginTTL, func(ctx context.Context) verdict {
 				v := do(ctx)
-				if v.notOurs {
-					return a.pass(ctx, d)
+				if !v.notOurs {
+					return v
 				}
-				return v
+				bot := a.pass(ctx, d)
+				if bot.raw == nil {
+					bot.phrase = v.phrase
+				}
+				return bot
 			})
 		}
 	case m.Is(wechat.EventUnsubscribe), m.Is(wechat.EventAuthorizationRevoke), m.Is(wechat.EventAuthorizationCancel):
@@ -64,7 +71,7 @@ func (a *account) handle(ctx context.Context, d *delivery) answer {
 // claim runs one claim and says what became of it.
 func (a *account) claim(ctx context.Context, d *delivery, do func(context.Context, login.Claim) (login.Ticket, login.Outcome, error)) verdict {
 	t, outcome, err := do(ctx, login.Claim{
-		AppID: a.AppID, OpenID: d.push.Message.From, At: d.arrived,
+		AppID: a.AppID, OpenID: d.push.Message.From, At: d.arrived, EventAt: d.push.Message.Created,
 		Confirm: a.Confirm == ConfirmAlways, Risk: a.Confirm == ConfirmRisk,
 	})
 	return a.judged(ctx, d, t, outcome, err)
@@ -75,9 +82,9 @@ func (a *account) claim(ctx context.Context, d *delivery, do func(context.Contex
 func (a *account) judged(ctx context.Context, d *delivery, t login.Ticket, outcome login.Outcome, err error) verdict {
 	log := a.h.o.Logger.With(slog.String("account", a.Name), slog.String("person", a.person(d.push.Message.From)))
 	if err != nil {
-		// Its text may name the store's address; the class is enough here.
+		// The error's text may name the store's address.
 		a.h.o.Metrics.Claimed(a.Name, "error")
-		log.Error("claim is stored nowhere; staying silent so that it comes again")
+		log.Error("claim is stored nowhere; staying silent so that it comes again", slog.String("class", classOf(err)))
 		return verdict{undone: true}
 	}
 	a.h.o.Metrics.Claimed(a.Name, string(outcome))
@@ -86,6 +93,37 @@ func (a *account) judged(ctx context.Context, d *delivery, t login.Ticket, outco
 		a.notify(ctx, t)
 	}
 	return verdict{phrase: phraseFor(outcome, t), page: page{t.Agent, t.Network}}
+}
+
+// classOf says for the log what kept a claim from being stored.
+func classOf(err error) string {
+	var file *fs.PathError
+	switch {
+	case errors.Is(err, login.ErrSpoolFull):
+		return "spool_full"
+	case errors.As(err, &file):
+		return "spool_file" // reached only when the store is away as well
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return "timeout"
+	case errors.Is(err, login.ErrStoreUnavailable):
+		return "store_unavailable"
+	}
+	return "other"
+}
+
+// forwardLogin lets the account's own bot hear of a login, as far as the account
+// wants that. The claim is done and answered for: nothing that the bot does changes
+// it, and its answer is used only where the webhook has no words of its own.
+func (a *account) forwardLogin(ctx context.Context, d *delivery, v verdict) verdict {
+	switch {
+	case v.undone || a.ForwardLogins == LoginsKept:
+	case a.ForwardLogins == LoginsCopied, a.words(v.phrase, v.page, d.push.Message.Created) != "":
+		a.copyLogin(d)
+	default:
+		bot := a.pass(ctx, d)
+		v.raw, v.rawType = bot.raw, bot.rawType
+	}
+	return v
 }
 
 func (a *account) notify(ctx context.Context, t login.Ticket) {
@@ -104,7 +142,7 @@ func (a *account) notify(ctx context.Context, t login.Ticket) {
 // typed says what a text could mean to a login: nothing (nil), an answer to the
 // confirm step, or a code.
 func (a *account) typed(d *delivery) (do func(context.Context) verdict, kind string) {
-	text, openID := fold(d.push.Message.Content), d.push.Message.From
+	said, openID := login.ReadTyped(d.push.Message.Content), d.push.Message.From
 	confirms, codes := a.h.o.Confirms, a.h.o.Codes
 	// A number or a "no" that changed nothing was meant for somebody else: people
 	// also write to the account.
@@ -115,28 +153,32 @@ func (a *account) typed(d *delivery) (do func(context.Context) verdict, kind str
 		return a.judged(ctx, d, t, o, err)
 	}
 	switch {
-	case confirms != nil && isNo(text):
+	case confirms != nil && isNo(said.Answer):
 		return func(ctx context.Context) verdict {
-			t, o, err := confirms.Deny(ctx, a.AppID, openID)
+			t, o, err := confirms.Deny(ctx, a.AppID, openID, d.push.Message.Created)
 			return judge(ctx, t, o, err)
 		}, "confirm"
-	case confirms != nil && len(text) == 2 && isAlnum(text, true):
+	case confirms != nil && isNumber(said.Answer):
 		return func(ctx context.Context) verdict {
-			t, o, err := confirms.Confirm(ctx, a.AppID, openID, text)
+			t, o, err := confirms.Confirm(ctx, a.AppID, openID, said.Answer, d.push.Message.Created)
 			v := judge(ctx, t, o, err)
 			if v.phrase == Denied {
 				v.phrase = WrongNumber
 			}
 			return v
 		}, "confirm"
-	case codes != nil && looksLikeCode(text):
+	case codes != nil && !a.NoTypedCodes && (len(said.Codes) > 0 || said.Near):
 		return func(ctx context.Context) verdict {
 			t, o, err := codes.ClaimCode(ctx, login.Claim{
-				AppID: a.AppID, OpenID: openID, At: d.arrived,
+				AppID: a.AppID, OpenID: openID, At: d.arrived, EventAt: d.push.Message.Created,
 				Confirm: a.Confirm == ConfirmAlways, Risk: a.Confirm == ConfirmRisk,
-			}, ungroup(text))
+			}, d.push.Message.Content)
 			if err == nil && o == login.OutcomeUnknown {
-				return verdict{notOurs: true}
+				v := verdict{notOurs: true}
+				if said.Near {
+					v.phrase = NoSuchCode
+				}
+				return v
 			}
 			return a.judged(ctx, d, t, o, err)
 		}, "code"
@@ -149,7 +191,7 @@ func (a *account) typed(d *delivery) (do func(context.Context) verdict, kind str
 func (a *account) forget(ctx context.Context, d *delivery) verdict {
 	openID := d.push.Message.Person()
 	if a.h.o.People != nil && wechat.ValidOpenID(openID) {
-		if err := a.h.o.People.Forget(ctx, a.AppID, openID); err != nil {
+		if err := a.h.o.People.Forget(ctx, a.AppID, openID, d.push.Message.Created); err != nil {
 			a.h.o.Metrics.Fault(a.Name, "forget")
 			a.h.o.Logger.Error("a person's data could not be deleted; staying silent so that the event comes again",
 				slog.String("account", a.Name), slog.String("person", a.person(openID)))
@@ -164,36 +206,11 @@ func (a *account) forget(ctx context.Context, d *delivery) verdict {
 
 func (a *account) person(openID string) string { return wechat.Pseudonym(a.logKey, openID) }
 
-// fold undoes what a phone's keyboard does to short answers: spaces around,
-// capitals, full-width digits.
-func fold(s string) string {
-	if len(s) > 64 {
-		return "" // no answer of ours is that long
-	}
-	return strings.ToLower(strings.Map(func(r rune) rune {
-		if r >= '！' && r <= '～' {
-			return r - '！' + '!'
-		}
-		return r
-	}, strings.TrimSpace(s)))
+func isNo(answer string) bool {
+	return answer == "不是我" || answer == "notme" || answer == "n" || answer == "no"
 }
 
-func isNo(s string) bool { return s == "不是我" || s == "not me" || s == "n" || s == "no" }
-
-// looksLikeCode says whether it is worth asking; pages show codes in groups.
-func looksLikeCode(s string) bool {
-	s = ungroup(s)
-	return len(s) >= 6 && len(s) <= 8 && isAlnum(s, false)
-}
-
-func ungroup(s string) string { return strings.NewReplacer(" ", "", "-", "").Replace(s) }
-
-func isAlnum(s string, digitsOnly bool) bool {
-	for i := range len(s) {
-		c := s[i]
-		if (c < '0' || c > '9') && (digitsOnly || c < 'a' || c > 'z') {
-			return false
-		}
-	}
-	return true
+// isNumber reports whether an answer can be the number on the page.
+func isNumber(answer string) bool {
+	return len(answer) == 2 && strings.Trim(answer, "0123456789") == ""
 }

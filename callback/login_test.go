@@ -182,12 +182,12 @@ type typist struct {
 	err     error
 }
 
-func (y *typist) Confirm(_ context.Context, _, openID, number string) (login.Ticket, login.Outcome, error) {
+func (y *typist) Confirm(_ context.Context, _, openID, number string, _ time.Time) (login.Ticket, login.Outcome, error) {
 	y.said = append(y.said, "number "+openID+" "+number)
 	return y.ticket, y.outcome, y.err
 }
 
-func (y *typist) Deny(_ context.Context, _, openID string) (login.Ticket, login.Outcome, error) {
+func (y *typist) Deny(_ context.Context, _, openID string, _ time.Time) (login.Ticket, login.Outcome, error) {
 	y.said = append(y.said, "no "+openID)
 	return y.ticket, y.outcome, y.err
 }
@@ -216,9 +216,13 @@ func TestTypedAnswers(t *testing.T) {
 		{"不是我", denied, login.OutcomeDenied, "no " + alice, "已取消"},
 		{"Not me", denied, login.OutcomeDenied, "no " + alice, "已取消"},
 		{"N", login.Ticket{}, login.OutcomeUnknown, "no " + alice, "bot"},
-		{"A1B2C3", moved, login.OutcomeClaimed, "code " + alice + " a1b2c3", ""},
-		{"123456", moved, login.OutcomeTaken, "code " + alice + " 123456", "其他人"},
-		{"123456", login.Ticket{}, login.OutcomeUnknown, "code " + alice + " 123456", "bot"},
+		{"“47”。", moved, login.OutcomeClaimed, "number " + alice + " 47", ""},
+		{"“不是我”！", denied, login.OutcomeDenied, "no " + alice, "已取消"},
+		{"A1B2 C3D4", moved, login.OutcomeClaimed, "code " + alice + " A1B2 C3D4", ""},
+		{"a1b2c3d4", moved, login.OutcomeTaken, "code " + alice + " a1b2c3d4", "其他人"},
+		{"a1b2c3d4", login.Ticket{}, login.OutcomeUnknown, "code " + alice + " a1b2c3d4", "bot"},
+		{"123456", login.Ticket{}, login.OutcomeUnknown, "", "bot"},
+		{"三点47分", login.Ticket{}, login.OutcomeUnknown, "", "bot"},
 		{"hello there", login.Ticket{}, login.OutcomeUnknown, "", "bot"},
 		{"123", login.Ticket{}, login.OutcomeUnknown, "", "bot"},
 		{strings.Repeat("长", 600), login.Ticket{}, login.OutcomeUnknown, "", "bot"},
@@ -228,11 +232,11 @@ func TestTypedAnswers(t *testing.T) {
 			o.Codes, o.Confirms = y, y
 			o.Accounts[0].Upstream = "http://bot.example/wx"
 		})
-		r.SetUpstreamTransport(replies("the bot's words"))
+		r.SetUpstreamTransport(replies(passive("the bot's words")))
 		got := r.send(secure(text(alice, c.typed, 7)))
 		switch c.reply {
 		case "bot":
-			if got.body != "the bot's words" {
+			if got.body == "success" || words(t, aesKey, got.body) != "the bot's words" {
 				t.Errorf("%q %s: %q, want the bot's", c.typed, c.outcome, got.body)
 			}
 		case "":
@@ -256,7 +260,7 @@ type people struct {
 	fail int
 }
 
-func (p *people) Forget(_ context.Context, app, openID string) error {
+func (p *people) Forget(_ context.Context, app, openID string, _ time.Time) error {
 	if p.fail > 0 {
 		p.fail--
 		return errors.New("away")

@@ -11,12 +11,12 @@ type Metrics interface {
 	// success, reply, repeat, replay, upstream, silence, busy.
 	Answered(account, kind, answer string, took time.Duration)
 	// Refused counts a push that was turned away, by reason: a wechat.Reason, or
-	// malformed, too_large, slow_body, ip, flood, busy, account.
+	// doctype, malformed, too_large, slow_body, ip, flood, busy, account.
 	Refused(account, reason string)
 	// Claimed counts what claims did, by login.Outcome or "error".
 	Claimed(account, outcome string)
-	// Fault counts what went wrong inside: dedupe, notify, forget, upstream,
-	// upstream_busy, ip_unlisted.
+	// Fault counts what went wrong without a refusal: dedupe, notify, forget,
+	// upstream, upstream_busy, upstream_reply, unreadable, ip_unlisted.
 	Fault(account, what string)
 }
 

@@ -22,6 +22,7 @@ const (
 	Confirm     Phrase = "confirm"      // asks for the number on the page
 	WrongNumber Phrase = "wrong_number" // that was another number
 	Denied      Phrase = "denied"       // the person said no
+	NoSuchCode  Phrase = "no_such_code" // a typed code that no page shows
 )
 
 // LoggedInZH and LoggedInEN are words for LoggedIn, which by itself has none unless
@@ -41,6 +42,7 @@ var chinese = map[Phrase]string{
 	Confirm:     "有人正在使用你的微信登录{site}（{time}，浏览器：{browser}，网络：{place}）。如果是你本人，请回复网页上显示的两位数字；如果不是，请回复“不是我”。",
 	WrongNumber: "数字不一致，本次登录已取消。请在网页上刷新后重新扫码。",
 	Denied:      "已取消本次登录。",
+	NoSuchCode:  "没有找到这个登录码，或者它已过期。请核对网页上显示的登录码，然后重新发送。",
 }
 
 var english = map[Phrase]string{
@@ -53,6 +55,7 @@ var english = map[Phrase]string{
 	Confirm:     "Someone is logging in{site} with your WeChat ({time}, browser: {browser}, network: {place}). If it is you, reply with the two digits shown on the page; if not, reply “not me”.",
 	WrongNumber: "That number does not match, so this login was cancelled. Please refresh the page and scan again.",
 	Denied:      "The login was cancelled.",
+	NoSuchCode:  "There is no such code, or it has expired. Please compare it with the one on the page and send it again.",
 }
 
 // phrasebook joins the language's phrases with the account's own.
@@ -133,7 +136,7 @@ func phraseFor(o login.Outcome, t login.Ticket) Phrase {
 		return Closed
 	case login.OutcomeDenied:
 		return Denied
-	case login.OutcomeExpired, login.OutcomeUnknown, login.OutcomeForeign:
+	case login.OutcomeExpired, login.OutcomeUnknown, login.OutcomeForeign, login.OutcomeLeft:
 		return Expired
 	}
 	return ""

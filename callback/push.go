@@ -46,7 +46,7 @@ func (a *account) verifyURL(w http.ResponseWriter, r *http.Request) {
 		echo, err = a.receiver.Echo(q)
 	}
 	if err != nil {
-		a.refuse(w, err)
+		a.refuse(w, callVerify, err)
 		return
 	}
 	a.bind(r.Context(), q, "echo") // nobody shall post a body with this query
@@ -62,12 +62,12 @@ func (a *account) push(w http.ResponseWriter, r *http.Request) {
 	arrived := a.h.o.Now()
 	if r.ContentLength > maxBody {
 		drain(w, r)
-		a.turnAway(w, http.StatusRequestEntityTooLarge, "too_large")
+		a.turnAway(w, http.StatusRequestEntityTooLarge, callPush, "too_large", "")
 		return
 	}
 	if !enter(a.h.gate.slots) {
 		w.Header().Set("Retry-After", "1")
-		a.turnAway(w, http.StatusServiceUnavailable, "busy")
+		a.turnAway(w, http.StatusServiceUnavailable, callPush, "busy", "")
 		return
 	}
 	ans, ok := func() (answer, bool) {
@@ -75,6 +75,9 @@ func (a *account) push(w http.ResponseWriter, r *http.Request) {
 		p, q, body, ok := a.open(w, r, arrived)
 		if !ok {
 			return answer{}, false
+		}
+		if p == nil {
+			return success("other"), true
 		}
 		// A WeChat that hangs up early must not undo half a claim.
 		ctx, cancel := context.WithDeadline(context.WithoutCancel(r.Context()), start.Add(answerTime))
@@ -92,7 +95,17 @@ func (a *account) push(w http.ResponseWriter, r *http.Request) {
 	write(w, ans.body, ans.contentType)
 }
 
-// open verifies and opens a push, or writes the refusal.
+// unreadable notes a push that WeChat signed and that cannot be read. The answer is
+// "success" all the same: an error would make WeChat stop the account's pushes, and
+// with them the logins of others (docs/wechat.md §2.5).
+func (a *account) unreadable(err error) {
+	a.h.o.Metrics.Fault(a.Name, "unreadable")
+	a.notice("unreadable", "unreadable", advice{means: "a signed push cannot be read and is answered success"},
+		slog.String("detail", err.Error())) // a fixed text, nothing of the body
+}
+
+// open verifies and opens a push, or writes the refusal. The push is nil when it was
+// signed and its envelope cannot be read.
 func (a *account) open(w http.ResponseWriter, r *http.Request, now time.Time) (*wechat.Push, wechat.Query, []byte, bool) {
 	q, err := wechat.ParseQuery(r.URL.RawQuery)
 	if err == nil {
@@ -102,7 +115,7 @@ func (a *account) open(w http.ResponseWriter, r *http.Request, now time.Time) (*
 		if !a.h.gate.unsigned.Allow() {
 			a.flood(w)
 		} else {
-			a.refuse(w, err)
+			a.refuse(w, callPush, err)
 		}
 		return nil, q, nil, false
 	}
@@ -111,26 +124,29 @@ func (a *account) open(w http.ResponseWriter, r *http.Request, now time.Time) (*
 		return nil, q, nil, false
 	}
 	if !a.fromWeChat(r) {
-		a.turnAway(w, http.StatusForbidden, "ip")
+		a.turnAway(w, http.StatusForbidden, callPush, "ip", "")
 		return nil, q, nil, false
 	}
 	body, err := readBody(w, r)
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
-		a.turnAway(w, http.StatusRequestEntityTooLarge, "too_large")
+		a.turnAway(w, http.StatusRequestEntityTooLarge, callPush, "too_large", "")
 		return nil, q, nil, false
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		w.Header().Set("Connection", "close")
-		a.turnAway(w, http.StatusRequestTimeout, "slow_body")
+		a.turnAway(w, http.StatusRequestTimeout, callPush, "slow_body", "")
 		return nil, q, nil, false
 	case err != nil:
-		a.turnAway(w, http.StatusBadRequest, "malformed")
+		a.turnAway(w, http.StatusBadRequest, callPush, "malformed", "")
 		return nil, q, nil, false
 	}
 	p, err := a.receiver.Open(q, body)
-	if err != nil {
-		a.refuse(w, err)
+	switch {
+	case errors.Is(err, wechat.ErrMalformed) && !errors.Is(err, wechat.ErrDoctype):
+		a.unreadable(err)
+	case err != nil:
+		a.refuse(w, callPush, err)
 		return nil, q, nil, false
 	}
 	return p, q, body, true
@@ -162,32 +178,6 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 		_ = c.SetReadDeadline(time.Time{})
 	}
 	return body, err
-}
-
-// refuse answers whatever is not WeChat's: 403 for every reason there is, 400
-// for what cannot be read, never a body.
-func (a *account) refuse(w http.ResponseWriter, err error) {
-	var refused *wechat.RefusedError
-	if !errors.As(err, &refused) {
-		a.turnAway(w, http.StatusBadRequest, "malformed")
-		return
-	}
-	if refused.Reason == wechat.ReasonStale {
-		// A signed but stale push is a replay, or our clock is wrong: an
-		// operator must be able to see the second.
-		a.h.o.Logger.Warn("signed push outside the freshness window; is the clock right?", slog.String("account", a.Name))
-	}
-	a.turnAway(w, http.StatusForbidden, string(refused.Reason))
-}
-
-func (a *account) flood(w http.ResponseWriter) {
-	w.Header().Set("Retry-After", strconv.Itoa(1))
-	a.turnAway(w, http.StatusTooManyRequests, "flood")
-}
-
-func (a *account) turnAway(w http.ResponseWriter, status int, reason string) {
-	a.h.o.Metrics.Refused(a.Name, reason)
-	w.WriteHeader(status)
 }
 
 func write(w http.ResponseWriter, body []byte, contentType string) {

@@ -70,6 +70,30 @@ func newAccounts(cfg *Config, rdb redis.UniversalClient, m *metrics, log *slog.L
 // none.
 func (as *accounts) find(name string) *account { return as.byName[name] }
 
+// names are those of all accounts.
+func (as *accounts) names() (names []string) {
+	for _, a := range as.list {
+		names = append(names, a.Name)
+	}
+	return names
+}
+
+// problems says what an operator has to mend at WeChat, for /readyz. It names no
+// secret: an address is the gateway's own.
+func (as *accounts) problems() []string {
+	var all []string
+	for _, a := range as.list {
+		for _, e := range a.client.Problems() {
+			reason := "wechat account " + a.Name + ": " + e.Meaning()
+			if fix := e.Fix(); fix != "" {
+				reason += ": " + fix
+			}
+			all = append(all, reason)
+		}
+	}
+	return all
+}
+
 // Create implements login.QRCodes within the account's budget.
 func (as *accounts) Create(ctx context.Context, name, scene string, life time.Duration) (login.QRCode, error) {
 	a := as.find(name)

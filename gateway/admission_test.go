@@ -2,311 +2,233 @@ package gateway
 
 import (
 	"bytes"
-	"fmt"
-	"log/slog"
+	"errors"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
+	"regexp"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
-	"posthouse/internal/loglimit"
+	"github.com/alecthomas/kong"
 )
 
-// door is an admission whose connections are opened by address.
-type door struct {
-	*admission
-	t *testing.T
+// front is a gateway that is served in both ways: by the event loop, where there is
+// one, and by package net/http.
+type front struct {
+	app   *App
+	addrs map[string]string
 }
 
-// newDoor has the limits of the defaults, changed by change.
-func newDoor(t *testing.T, change func(*Config)) door {
+// newFront starts a gateway without limits.
+func newFront(t testing.TB, args ...string) *front {
 	t.Helper()
-	cfg := loginConfig()
-	cfg.LimitConnections, cfg.LimitHandshakes = Count{N: 64}, Rate{N: 10, Per: time.Second}
-	cfg.LimitHandshakesNode = Rate{N: 500, Per: time.Second}
-	if change != nil {
-		change(cfg)
+	var cfg Config
+	off := []string{"--addr=127.0.0.1:0", "--limit-handshakes-per-ip=off", "--limit-handshakes-per-node=off", "--limit-connections-per-ip=off"}
+	if _, err := kong.Must(&cfg).Parse(append(off, args...)); err != nil {
+		t.Fatal(err)
 	}
-	return door{newAdmission(cfg, newMetrics(func() float64 { return 0 })), t}
-}
-
-// open opens a connection from an address, or returns the limit it met.
-func (d door) open(address string) (*seat, string) {
-	r := httptest.NewRequest(http.MethodGet, "/socket.io/?EIO=4&transport=polling", nil)
-	r.RemoteAddr = netip.AddrPortFrom(netip.MustParseAddr(address), 4000).String()
-	s, limit, status, wait := d.enter(r)
-	if (s == nil) != (limit != "") || s == nil && (status < 400 || wait < 1) {
-		d.t.Fatalf("seat %v, limit %q, status %d, Retry-After %d", s, limit, status, wait)
+	app, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return s, limit
-}
-
-// openAll opens n connections and returns those that were not refused.
-func (d door) openAll(address string, n int) (seats []*seat) {
-	for range n {
-		if s, _ := d.open(address); s != nil {
-			seats = append(seats, s)
-		}
+	plain, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
 	}
-	return seats
-}
-
-func leaveAll(seats []*seat) {
-	for _, s := range seats {
-		s.leave()
-	}
-}
-
-// Many tabs behind one address lose their connections in the same moment.
-func TestAdmission_ConnectionsCutTogether_ReturnAtOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		d := newDoor(t, nil)
-		var tabs []*seat
-		for len(tabs) < 64 {
-			tabs = append(tabs, d.openAll("192.0.2.1", 64-len(tabs))...)
-			time.Sleep(time.Second)
-		}
-		time.Sleep(comebackAge)
-		for round := range 3 {
-			leaveAll(tabs)
-			time.Sleep(500 * time.Millisecond)
-			if tabs = d.openAll("192.0.2.1", 64); len(tabs) != 64 {
-				t.Fatalf("round %d: %d of 64 came back at once", round, len(tabs))
+	f := &front{app, map[string]string{"event loop": app.Addr().String(), "net/http": plain.Addr().String()}}
+	fast, slow := app.newServer(app.handler), app.newServer(app.handler)
+	ended := make(chan error, 2)
+	go func() { ended <- app.io.Serve(app.listener, fast) }()
+	go func() { ended <- slow.Serve(plain) }()
+	t.Cleanup(func() {
+		_ = app.io.Shutdown(t.Context()) // ends what is still open, or is cut short below
+		fast.Close()
+		slow.Close()
+		for range 2 {
+			if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+				t.Error(err)
 			}
-			time.Sleep(comebackAge)
 		}
-		if _, limit := d.open("192.0.2.1"); limit != "connections_per_ip" {
-			t.Errorf("one more than the address may have met %q", limit)
-		}
+		app.release()
 	})
+	return f
 }
 
-func TestAdmission_FlappingClient_MeetsTheRate(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		d := newDoor(t, nil)
+// open is how many connections there are, and counted how many of them admission
+// knows of.
+func (f *front) open() (open, counted int) {
+	f.app.login.raw.mu.Lock()
+	defer f.app.login.raw.mu.Unlock()
+	return f.app.io.Engine().ClientsCount() + len(f.app.login.raw.open), int(f.app.admit.open.Load())
+}
+
+// settle waits until ok accepts what is open and what is counted.
+func (f *front) settle(t testing.TB, what string, ok func(open, counted int) bool) {
+	t.Helper()
+	limit := time.NewTimer(10 * time.Second)
+	defer limit.Stop()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for {
+		open, counted := f.open()
+		if ok(open, counted) {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-limit.C:
+			t.Fatalf("%s: %d connections are open, %d are counted", what, open, counted)
+		}
+	}
+}
+
+var openedSession = regexp.MustCompile(`sid\\?":\\?"([\w-]+)`)
+
+// send writes raw on a connection of its own, and checks what is counted while that
+// stays open, and after. It returns the beginning of the answer.
+func (f *front) send(t testing.TB, addr, raw string) string {
+	t.Helper()
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, raw); err != nil {
+		t.Fatal(err)
+	}
+	conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+	answer := make([]byte, 4<<10)
+	n, _ := conn.Read(answer) // there may be none
+	answer = answer[:n]
+	// A WebSocket that is turned away is counted while it waits for its end.
+	f.settle(t, raw, func(open, counted int) bool { return open <= counted })
+	conn.Close()
+	for _, sid := range openedSession.FindAllSubmatch(answer, -1) {
+		f.closeSession(string(sid[1]))
+	}
+	f.settle(t, "after "+raw, func(open, counted int) bool { return open == counted })
+	return string(answer)
+}
+
+// closeSession lets a client of either revision close its session.
+func (f *front) closeSession(sid string) {
+	for _, end := range []string{"EIO=4 1", "EIO=3 1:1"} {
+		revision, body, _ := strings.Cut(end, " ")
+		r := httptest.NewRequest(http.MethodPost, f.app.cfg.SocketIOPath+"/?transport=polling&"+revision+"&sid="+sid, strings.NewReader(body))
+		f.app.handler.ServeHTTP(httptest.NewRecorder(), r)
+	}
+}
+
+const webSocketFields = "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+
+// openingRequests are the ways to open a connection, and requests that one reader
+// might take for an opening one and another not.
+func openingRequests() []string {
+	const polling, webSocket = "EIO=4&transport=polling", "EIO=4&transport=websocket"
+	var all []string
+	get := func(target, fields string) {
+		all = append(all, "GET "+target+" HTTP/1.1\r\nHost: a\r\n"+fields+"\r\n")
+	}
+	for _, query := range []string{
+		"", "&sid=", "&sid", "&sid=x", "&sid=x&sid=", "&sid=&sid=x", "&sid=x&sid=y", "&sid=x&sid=x", "&s%69d=x", "&sid=x&s%69d=", "&s%69d=x&sid=",
+		"&sid[]=x", "&sid=x&sid[]=", "&sid[0]=&sid=x", "&x=1;sid=x", ";sid=x", "&sid=x;sid=", "&sid=x&a=;sid=", "&x;sid", "&SID=x", "&+sid=x", "&sid+=x",
+		"&sid=%", "&sid=%zz", "&sid=%00", "&sid=%26sid%3D", "&sid=+", "&sid=x%", "&a=%zz&sid=x", "&sid=x&a=%zz", "&=&sid=x", "&&sid=x", "&sid==", "?sid=x", "&j=0", "&b64=1",
+		"&EIO=3", "&EIO[]=4", "&%45IO=4", "&transport=polling", "&transport=websocket", "&transport=", "&transport[]=polling", "&transport=foo", "#&sid=x",
+	} {
+		get("/socket.io/?"+polling+query, "")
+		get("/socket.io/?"+strings.TrimPrefix(query+"&", "&")+polling, "")
+		get("/socket.io/?"+webSocket+query, "Upgrade: websocket\r\n"+webSocketFields)
+		get("/socket.io/?"+polling+query, "Upgrade: websocket\r\n"+webSocketFields)
+	}
+	for _, target := range []string{
+		"/socket.io?", "/socket.io//?", "//socket.io/?", "/SOCKET.IO/?", "/socket.io/x?", "/socket.io/x/?", "/socket.io/%2e%2e/?", "/socket.io/../socket.io/?",
+		"/socket.i%6f/?", "/socket%2eio/?", "/socket.io%2f?", "/./socket.io/?", "/socket.io/socket.io.js?", "/socket.io/;x?", "http://a/socket.io/?", "/ws/signup?",
+	} {
+		get(target+polling, "")
+		get(target+webSocket, "Upgrade: websocket\r\n"+webSocketFields)
+	}
+	for _, upgrade := range []string{
+		"websocket", "WebSocket", "x, websocket", "websocket, x", "x\r\nUpgrade: websocket", "websocket/13", "websocket\t", ",websocket", "\u00a0websocket", "x", "",
+	} {
+		for _, connection := range []string{"Upgrade", "keep-alive, Upgrade", "keep-alive\r\nConnection: upgrade", "close, upgrade", "close", "upgrade x"} {
+			fields := "Upgrade: " + upgrade + "\r\n" + strings.Replace(webSocketFields, "Upgrade", connection, 1)
+			get("/ws/signup", fields)
+			get("/socket.io/?"+webSocket, fields)
+		}
+	}
+	for _, line := range []string{
+		"HEAD /socket.io/?" + polling + " HTTP/1.1", "OPTIONS /socket.io/?" + polling + " HTTP/1.1", "PUT /socket.io/?" + polling + " HTTP/1.1",
+		"CONNECT /socket.io/?" + polling + " HTTP/1.1", "CONNECT a:80 HTTP/1.1", "get /socket.io/?" + polling + " HTTP/1.1",
+		"GET /socket.io/?" + polling + " HTTP/1.0", "GET /ws/signup/ HTTP/1.1", "GET /ws/signup/ HTTP/1.0", "HEAD /ws/signup HTTP/1.1", "POST /ws/signup HTTP/1.1",
+		"GET /ws/signu%70 HTTP/1.1", "GET /ws/signup? HTTP/1.1", "GET /ws//signup HTTP/1.1", "GET /socket.io/?" + webSocket + " HTTP/1.0", "POST /socket.io/?" + webSocket + " HTTP/1.1",
+	} {
+		for _, fields := range []string{"", "Upgrade: websocket\r\n" + webSocketFields, "Content-Length: 1\r\n", "X-HTTP-Method-Override: GET\r\n", "X-Posthouse-Relay: a\r\n"} {
+			body := ""
+			if strings.HasPrefix(fields, "Content-Length") {
+				body = "1"
+			}
+			all = append(all, line+"\r\nHost: a\r\n"+fields+"\r\n"+body)
+		}
+	}
+	one := "GET /socket.io/?" + polling + " HTTP/1.1\r\nHost: a\r\n\r\n"
+	return append(all, one+one, "POST /socket.io/?"+polling+" HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n4x"+one,
+		"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", one[:len(one)-4]+"\r\nOrigin: https://evil.example\r\n\r\n")
+}
+
+func TestAdmission_EveryOpenConnectionIsCounted(t *testing.T) {
+	t.Parallel()
+	f := newFront(t)
+	for way, addr := range f.addrs {
 		opened := 0
-		const seconds = 60
-		for range seconds * 100 {
-			for _, s := range d.openAll("192.0.2.1", 1) {
-				opened++
-				s.leave()
-			}
-			time.Sleep(10 * time.Millisecond)
-		}
-		if most := 10*seconds + 30; opened > most {
-			t.Errorf("%d connections in %d s, want at most %d", opened, seconds, most)
-		}
-		if n := len(d.comebacks.credits); n != 0 {
-			t.Errorf("connections that lived for a moment left %d credits", n)
-		}
-	})
-}
-
-// A connection that ended and came back leaves no right to open another one.
-func TestAdmission_ComebacksAreNeverMoreThanWereOpen(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		d := newDoor(t, nil)
-		for range 20 {
-			seats := d.openAll("192.0.2.1", 1)
-			time.Sleep(comebackAge)
-			leaveAll(seats)
-		}
-		burst := d.openAll("192.0.2.1", 64)
-		if len(burst) != 31 {
-			t.Errorf("%d connections at once, want a burst of 30 and one comeback", len(burst))
-		}
-	})
-}
-
-func TestAdmission_ComebackExpires(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		d := newDoor(t, nil)
-		seats := d.openAll("192.0.2.1", 30)
-		time.Sleep(comebackAge)
-		leaveAll(seats)
-		time.Sleep(comebackLife + time.Second)
-		if n := len(d.openAll("192.0.2.1", 64)); n != 30 {
-			t.Errorf("%d at once, want the burst of 30: the comebacks are over", n)
-		}
-	})
-}
-
-func TestAdmission_ComebackThatTheNodeRefused_IsKept(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		d := newDoor(t, func(c *Config) { c.LimitHandshakesNode = Rate{N: 50, Per: time.Second} })
-		seats := d.openAll("192.0.2.1", 30)
-		time.Sleep(3 * time.Second)
-		seats = append(seats, d.openAll("192.0.2.1", 30)...)
-		time.Sleep(comebackAge)
-		leaveAll(seats)
-		first := len(d.openAll("192.0.2.1", 60))
-		time.Sleep(time.Second)
-		if rest := len(d.openAll("192.0.2.1", 60-first)); first != 50 || rest != 10 {
-			t.Errorf("%d, then %d came back, want the node's 50, then 10", first, rest)
-		}
-	})
-}
-
-func TestAdmission_HandshakesOfTheNode_503AboveTheRate(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		d := newDoor(t, nil)
-		opened, refused := 0, map[string]int{}
-		for i := range 20_000 {
-			s, limit := d.open(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}).String())
-			if s != nil {
+		for _, raw := range openingRequests() {
+			answer := f.send(t, addr, raw)
+			if strings.HasPrefix(answer, "HTTP/1.1 101") || openedSession.MatchString(answer) {
 				opened++
 			}
-			refused[limit]++
 		}
-		if opened != 500 || refused["handshakes_per_node"] != 19_500 {
-			t.Errorf("opened %d, refused %v, want 500 of 20 000", opened, refused)
+		if opened < 50 {
+			t.Errorf("%s: only %d requests opened a connection", way, opened)
 		}
-		time.Sleep(time.Second)
-		if n := len(d.openAll("192.0.2.1", 1)); n != 1 {
-			t.Error("refused a second later")
+	}
+}
+
+// FuzzAdmission_EveryOpenConnectionIsCounted: whatever the bytes of a request, the
+// connections that the gateway opens for it are those that admission has counted.
+func FuzzAdmission_EveryOpenConnectionIsCounted(f *testing.F) {
+	for _, raw := range openingRequests() {
+		f.Add([]byte(raw))
+	}
+	front := newFront(f)
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		if len(raw) > 2<<10 || bytes.Count(raw, []byte("HTTP/1")) > 3 {
+			return // one answer is read
+		}
+		for _, addr := range front.addrs {
+			front.send(t, addr, string(raw)+"\r\n\r\n")
 		}
 	})
 }
 
-func TestAdmission_OneAddressDoesNotUseUpTheNode(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		d := newDoor(t, nil)
-		d.openAll("192.0.2.1", 10_000)
-		if n := len(d.openAll("192.0.2.2", 30)); n != 30 {
-			t.Errorf("%d of another address's 30 were let in", n)
-		}
-	})
-}
-
-// refusal makes one request that opens a connection and returns the answer.
-func (d door) refusal(change func(*http.Request)) *httptest.ResponseRecorder {
-	w := httptest.NewRecorder()
-	r := httptest.NewRequest(http.MethodGet, "/socket.io/?EIO=4&transport=polling", nil)
-	if change != nil {
-		change(r)
-	}
-	d.middleware(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { takeSeat(r) }),
-		func(r *http.Request) bool { return r.URL.Query().Get("sid") == "" }).ServeHTTP(w, r)
-	return w
-}
-
-func TestAdmission_FewDescriptors_OnlyNewSocketsAreRefused(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		d := newDoor(t, nil)
-		next := 0
-		d.descriptors = &descriptors{limit: 256, next: func() (int, bool) { return next, next < 256 }}
-		for _, c := range []struct {
-			next               int
-			socket, connection int // status, 200 and 0: let in
-		}{
-			{100, 200, 0}, {203, 200, 0}, {204, 503, 0}, {242, 503, 0}, {243, 503, 503}, {256, 503, 503}, {100, 200, 0},
-		} {
-			next = c.next
-			w := d.refusal(nil)
-			if w.Code != c.socket || w.Code == 503 && (w.Header().Get("Retry-After") != "5" || w.Header().Get("Connection") != "close") {
-				t.Errorf("%d of 256: handshake %d %v, want %d", c.next, w.Code, w.Header(), c.socket)
-			}
-			if status, _ := d.AdmitConn(netip.MustParseAddrPort("192.0.2.9:1")); status != c.connection {
-				t.Errorf("%d of 256: connection %d, want %d", c.next, status, c.connection)
-			}
-			existing := d.refusal(func(r *http.Request) { r.URL.RawQuery += "&sid=x" })
-			if existing.Code != 200 {
-				t.Errorf("%d of 256: request of a session %d", c.next, existing.Code)
-			}
-			page := httptest.NewRecorder()
-			d.endWhenCrowded(http.NotFoundHandler()).ServeHTTP(page, httptest.NewRequest(http.MethodGet, "/healthz", nil))
-			if ends := page.Header().Get("Connection") == "close"; ends != (c.socket == 503) {
-				t.Errorf("%d of 256: the connection of a page ends: %v", c.next, ends)
-			}
-		}
-	})
-}
-
-func TestDescriptors_NextIsTheLowestFreeNumber(t *testing.T) {
-	d := newDescriptors()
-	if d.limit == 0 {
-		t.Skip("the system has no limit")
-	}
-	if n, ok := d.next(); !ok || n < 3 || n >= d.limit {
-		t.Errorf("next %d %v of %d", n, ok, d.limit)
-	}
-	if (&descriptors{}).reached(1) || (*descriptors)(nil).reached(1) {
-		t.Error("no limit was reached")
-	}
-}
-
-func TestAdmission_TCPConnectionsPerAddress(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		d := newDoor(t, func(c *Config) {
-			c.LimitConnections = Count{N: 4}
-			c.TrustedProxies = Networks{netip.MustParsePrefix("10.0.0.0/8")}
-		})
-		for _, c := range []struct {
-			name string
-			from func(i int) netip.Addr
-			want int
-		}{
-			{"IPv4", func(int) netip.Addr { return netip.MustParseAddr("192.0.2.1") }, 16},
-			{"another IPv4", func(int) netip.Addr { return netip.MustParseAddr("192.0.2.2") }, 16},
-			{"one /64", func(i int) netip.Addr { return netip.MustParseAddr(fmt.Sprintf("2001:db8::%x", i+1)) }, 16},
-			{"many /64", func(i int) netip.Addr { return netip.MustParseAddr(fmt.Sprintf("2001:db9:0:%x::1", i+1)) }, 100},
-			{"trusted proxy", func(int) netip.Addr { return netip.MustParseAddr("10.1.2.3") }, 100},
-		} {
-			kept := 0
-			for i := range 100 {
-				status, wait := d.AdmitConn(netip.AddrPortFrom(c.from(i), 1))
-				switch {
-				case status == 0:
-					kept++
-				case status != 429 || wait != 5:
-					t.Errorf("%s: status %d, Retry-After %d", c.name, status, wait)
+// Two readers of a request that see different session ids would let it pass the
+// limits as one of a session and open a connection as a new one.
+func TestAdmission_AmbiguousSessionID_IsRefused(t *testing.T) {
+	t.Parallel()
+	f := newFront(t)
+	for _, query := range []string{"sid=x&sid=", "sid=&sid=x", "sid=x&sid=y", "s%69d=x", "sid[]=x", "a=1;sid=x"} {
+		for way, addr := range f.addrs {
+			for transport, want := range map[string]string{"polling": `{"code":3,"message":"Bad request"}`, "websocket": "Bad request"} {
+				fields := ""
+				if transport == "websocket" {
+					fields = "Upgrade: websocket\r\n" + webSocketFields
+				}
+				answer := f.send(t, addr, "GET /socket.io/?EIO=4&transport="+transport+"&"+query+" HTTP/1.1\r\nHost: a\r\n"+fields+"\r\n")
+				if !strings.HasPrefix(answer, "HTTP/1.1 400 ") || !strings.HasSuffix(strings.TrimSpace(answer), want) {
+					t.Errorf("%s, %s, %s: %q", way, transport, query, answer)
 				}
 			}
-			if kept != c.want {
-				t.Errorf("%s: %d connections kept, want %d", c.name, kept, c.want)
-			}
-			for i := range kept {
-				d.ReleaseConn(netip.AddrPortFrom(c.from(i), 1))
-			}
 		}
-		if n := len(d.tcp.open); n != 0 {
-			t.Errorf("%d addresses are left", n)
-		}
-	})
-}
-
-// captureLog makes the default logger write into a buffer until the test ends.
-func captureLog(t *testing.T) *bytes.Buffer {
-	t.Helper()
-	var b bytes.Buffer
-	before := slog.Default()
-	slog.SetDefault(slog.New(slog.NewJSONHandler(&b, nil)))
-	t.Cleanup(func() { slog.SetDefault(before) })
-	return &b
-}
-
-func TestRefusals_OneLinePerReasonAndInterval(t *testing.T) {
-	text := captureLog(t)
-	synctest.Test(t, func(t *testing.T) {
-		d := newDoor(t, nil)
-		for range 100 {
-			d.refusal(nil)
-		}
-		line := text.String()
-		if strings.Count(line, "\n") != 1 || !strings.Contains(line, `"reason":"handshakes_per_ip"`) ||
-			!strings.Contains(line, `"address":"192.0.2.1"`) || !strings.Contains(line, "POSTHOUSE_LIMIT_HANDSHAKES_PER_IP") {
-			t.Errorf("the log: %s", line)
-		}
-		text.Reset()
-		time.Sleep(loglimit.Interval)
-		for range 200 {
-			d.refusal(nil)
-		}
-		if line := text.String(); strings.Count(line, `"reason":"handshakes_per_ip"`) != 1 || !strings.Contains(line, `"not_logged":69`) {
-			t.Errorf("ten seconds later: %s", line)
-		}
-	})
+	}
 }

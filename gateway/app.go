@@ -68,11 +68,8 @@ func (a *App) build() (err error) {
 		if a.redis, err = newRedis(a.cfg.RedisURL, a.log); err != nil {
 			return err
 		}
-		a.router, err = adapter.NewRouter(a.redis, adapter.RouterOptions{
-			Tag: a.replica, Advertise: a.advertised(), Key: a.cfg.AdapterKey, Logger: a.log,
-		})
-		if err != nil {
-			return keyError("POSTHOUSE_REPLICA", a.replica, err.Error())
+		if a.router, err = a.newRouter(); err != nil {
+			return err
 		}
 	}
 	a.metrics = newMetrics(func() float64 {
@@ -81,6 +78,9 @@ func (a *App) build() (err error) {
 		}
 		return float64(a.io.Engine().ClientsCount())
 	})
+	if a.router != nil {
+		a.metrics.registry.MustRegister(&clusterCollector{app: a})
+	}
 	a.health = &health{redis: a.redis, replica: a.replica}
 	a.admit = newAdmission(&a.cfg, a.metrics)
 	if a.io, err = newSocketIO(&a.cfg, a.redis, a.router, a.admit, a.log); err != nil {
@@ -99,13 +99,16 @@ func (a *App) buildLogin() (err error) {
 	if a.accounts, err = newAccounts(&a.cfg, a.redis, a.metrics, a.log); err != nil {
 		return err
 	}
+	a.metrics.knowAccounts(a.accounts.list)
+	a.health.problems = a.accounts.problems
 	if a.issuer, err = a.newIssuer(); err != nil {
 		return err
 	}
 	var store login.Store = login.NewMemory()
 	var spool *login.Spool
 	if a.redis != nil {
-		if store, err = login.NewRedis(a.redis, nil); err != nil {
+		o := &login.RedisOptions{Accounts: a.accounts.names(), Counter: a.metrics, Logger: a.log}
+		if store, err = login.NewRedis(a.redis, o); err != nil {
 			return err
 		}
 		if spool, err = login.OpenSpool(a.spoolPath()); err != nil {
@@ -115,18 +118,17 @@ func (a *App) buildLogin() (err error) {
 			a.log.Warn("gateway: some claims of the spool could not be read", "file", a.spoolPath(), "lines", n)
 		}
 	}
-	a.login = newLoginNamespace(loginDeps{
+	a.login, err = newLoginNamespace(loginDeps{
 		io: a.io, cfg: &a.cfg, accounts: a.accounts, admit: a.admit, metrics: a.metrics, log: a.log,
-	})
-	a.service, err = login.NewService(login.ServiceOptions{
-		Store: store, Issuer: a.issuer, QRCodes: a.accounts, UnionIDs: a.accounts, Notifier: a.login, Spool: spool,
+	}, login.ServiceOptions{
+		Store: store, Issuer: a.issuer, QRCodes: a.accounts, UnionIDs: a.accounts, Spool: spool,
 		Life: time.Duration(a.cfg.TicketTTL), TokenTTL: time.Duration(a.cfg.JWTTTL),
 		Counter: a.metrics, Logger: a.log,
 	})
 	if err != nil {
 		return err
 	}
-	a.login.use(a.service)
+	a.service = a.login.service
 	a.webhook, err = newWebhook(&a.cfg, a.accounts, a.service, store, a.admit, a.metrics, a.log)
 	return err
 }
@@ -137,28 +139,6 @@ func (a *App) spoolPath() string {
 	}
 	_, port, _ := net.SplitHostPort(a.listener.Addr().String())
 	return filepath.Join(os.TempDir(), "posthouse-"+port+".spool")
-}
-
-// advertised is where other replicas reach this one: as configured, or the listen
-// address, or for a wildcard the first address of this machine that others may see.
-func (a *App) advertised() string {
-	if a.cfg.Advertise != "" {
-		return a.cfg.Advertise
-	}
-	addr := a.listener.Addr().(*net.TCPAddr)
-	if !addr.IP.IsUnspecified() {
-		return addr.String()
-	}
-	host := "127.0.0.1"
-	if all, err := net.InterfaceAddrs(); err == nil {
-		for _, n := range all {
-			if ip, ok := n.(*net.IPNet); ok && ip.IP.IsGlobalUnicast() {
-				host = ip.IP.String()
-				break
-			}
-		}
-	}
-	return net.JoinHostPort(host, strconv.Itoa(addr.Port))
 }
 
 // localURL is where this process reaches itself.

@@ -90,6 +90,7 @@ type Account struct {
 	MPBase         string `name:"mp-base" env:"MP_BASE" default:"https://mp.weixin.qq.com" help:"WeChat's QR images." yaml:"mp-base"`
 	Title          string `env:"TITLE" placeholder:"NAME" help:"Name of the account as the login page shows it." yaml:"title"`
 	Forward        string `env:"FORWARD" placeholder:"URL" help:"Where pushes go that are not logins." yaml:"forward"`
+	ForwardLogins  string `name:"forward-logins" env:"FORWARD_LOGINS" default:"off" help:"Follows and scans that are logins go to --wechat-forward as well: off, copy (its answer is ignored) or answer (its answer is used where the gateway has none)." yaml:"forward-logins"`
 	IPAllowList    string `name:"ip-allow-list" env:"IP_ALLOW_LIST" default:"off" help:"Check pushes against WeChat's addresses: off, log or enforce." yaml:"ip-allow-list"`
 	TypedCode      string `env:"TYPED_CODE" default:"fallback" help:"Codes that people type into WeChat: off, fallback or always." yaml:"typed-code"`
 	UnionID        string `name:"unionid" env:"UNIONID" default:"off" help:"Claim unionid, for accounts of an Open Platform account: off or on. On costs one user/info call per login." yaml:"unionid"`
@@ -271,18 +272,14 @@ func (c *Config) normalizeAccounts() error {
 }
 
 func (a *Account) normalize() error {
-	key := func(name string) string {
-		if a.Name == "default" {
-			return "POSTHOUSE_WECHAT_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
-		}
-		return "accounts." + a.Name + "." + name
-	}
+	key := func(name string) string { return accountKey(a.Name, name) }
 	if a.Name == "" || strings.Trim(a.Name, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
 		return keyError("accounts.name", a.Name, "use lower-case letters, digits, - and _: it is part of the callback's path")
 	}
 	setDefault(&a.Mode, "secure")
 	setDefault(&a.APIBase, "https://api.weixin.qq.com")
 	setDefault(&a.MPBase, "https://mp.weixin.qq.com")
+	setDefault(&a.ForwardLogins, "off")
 	setDefault(&a.IPAllowList, "off")
 	setDefault(&a.TypedCode, "fallback")
 	setDefault(&a.UnionID, "off")
@@ -308,6 +305,10 @@ func (a *Account) normalize() error {
 		return keyError(key("mode"), a.Mode, "use plain, compat or secure")
 	case a.Mode != "plain" && len(a.AESKey) != 43:
 		return keyError(key("aes-key"), "…", "mode "+a.Mode+" needs the EncodingAESKey of 43 characters")
+	case !slices.Contains([]string{"off", "copy", "answer"}, a.ForwardLogins):
+		return keyError(key("forward-logins"), a.ForwardLogins, "use off, copy or answer")
+	case a.ForwardLogins != "off" && a.Forward == "":
+		return keyError(key("forward"), "", "set it beside "+key("forward-logins")+": that is where logins go as well")
 	case !slices.Contains([]string{"off", "log", "enforce"}, a.IPAllowList):
 		return keyError(key("ip-allow-list"), a.IPAllowList, "use off, log or enforce")
 	case !slices.Contains([]string{"off", "fallback", "always"}, a.TypedCode):
@@ -324,6 +325,15 @@ func (a *Account) normalize() error {
 		}
 	}
 	return nil
+}
+
+// accountKey is how the operator calls a setting of an account: the environment
+// variable of the default one, else the key in the configuration file.
+func accountKey(account, name string) string {
+	if account == "default" {
+		return "POSTHOUSE_WECHAT_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+	}
+	return "accounts." + account + "." + name
 }
 
 func setDefault(s *string, value string) {

@@ -17,6 +17,7 @@ type health struct {
 	draining atomic.Bool
 	redis    redis.UniversalClient // nil without Redis
 	replica  string
+	problems func() []string // of the accounts at WeChat; nil: none are known
 }
 
 type readiness struct {
@@ -50,6 +51,12 @@ func (h *health) check(ctx context.Context) readiness {
 		if h.redis.Ping(ctx).Err() != nil {
 			r.Status = "degraded"
 			r.Reasons = append(r.Reasons, "redis does not answer")
+		}
+	}
+	if h.problems != nil {
+		if all := h.problems(); len(all) > 0 {
+			r.Status = "degraded" // still ready: another replica would say the same
+			r.Reasons = append(r.Reasons, all...)
 		}
 	}
 	if h.draining.Load() {

@@ -196,7 +196,7 @@ func (n *loginNamespace) bind(ctx context.Context, t login.Ticket, b browser, an
 	}
 	if left := t.ExpiresIn(); left > 0 {
 		a.mu.Lock()
-		a.timer = time.AfterFunc(left, func() { n.look(a) })
+		a.timer = time.AfterFunc(left, func() { n.guard.run("end", func() { n.look(a) }) })
 		a.mu.Unlock()
 	}
 	return a
@@ -237,7 +237,7 @@ func (n *loginNamespace) poll(ctx context.Context) {
 	}
 	for i, a := range some {
 		t, ok := byID[a.ticket.ID]
-		n.react(ctx, a, t, ok, reads[i])
+		n.guard.run("react", func() { n.react(ctx, a, t, ok, reads[i]) }) // the others have their turn
 	}
 	for _, id := range n.attempts.due(time.Now()) {
 		if _, err := n.service.Expire(ctx, id); err != nil {
@@ -264,7 +264,7 @@ func (n *loginNamespace) look(a *attempt) {
 	started := n.tasks.start(func() {
 		for {
 			asked := a.looks.Load()
-			n.lookOnce(a)
+			n.guard.run("look", func() { n.lookOnce(a) })
 			if a.looks.CompareAndSwap(asked, 0) {
 				return
 			}
@@ -329,9 +329,9 @@ func (n *loginNamespace) deliver(a *attempt, t login.Ticket) {
 		return
 	}
 	started := n.tasks.start(func() {
-		if !n.handOver(a, t) {
-			a.delivering.Store(false)
-		}
+		over := false
+		defer func() { a.delivering.Store(over) }() // also after a panic
+		over = n.handOver(a, t)
 	})
 	if !started {
 		a.delivering.Store(false)

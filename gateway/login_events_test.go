@@ -125,7 +125,7 @@ func TestConfirmShowsTheNumber(t *testing.T) {
 		if len(s.Number) != 2 || s.ExpiresIn != 300 {
 			t.Errorf("claimed %+v", s)
 		}
-		if _, o, err := webhook.Confirm(t.Context(), "wx-default", "ana", s.Number); err != nil || o != login.OutcomeClaimed {
+		if _, o, err := webhook.Confirm(t.Context(), "wx-default", "ana", s.Number, time.Time{}); err != nil || o != login.OutcomeClaimed {
 			t.Fatalf("%s, %v", o, err)
 		}
 		p.expectState(login.Done)
@@ -139,7 +139,7 @@ func TestNotMeIsTold(t *testing.T) {
 		q := p.qrcode()
 		r.service.Claim(t.Context(), login.Claim{AppID: "wx-default", WeChat: q.Ticket, OpenID: "ana", Confirm: true})
 		p.expectState(login.Claimed)
-		if _, _, err := r.service.Deny(t.Context(), "wx-default", "ana"); err != nil {
+		if _, _, err := r.service.Deny(t.Context(), "wx-default", "ana", time.Time{}); err != nil {
 			t.Fatal(err)
 		}
 		p.expectState(login.Denied)
@@ -266,7 +266,7 @@ func TestAbuse35LimitOfQRCodes(t *testing.T) {
 func TestFloodOfEventsIsRefusedAndEnds(t *testing.T) {
 	inLogin(t, 1, nil, func(t *testing.T, rs []*replica) {
 		p := rs[0].page(t)
-		for range eventsBurst + eventStrikes {
+		for range 4 * eventsBurst {
 			p.Emit("resume", 1)
 		}
 		p.Disconnected()

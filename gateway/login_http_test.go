@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -47,15 +48,13 @@ func newSite(t *testing.T, change func(*Config)) *site {
 	m := newMetrics(func() float64 { return 0 })
 	def := &account{Account: Account{Name: "default"}}
 	s := &site{issuer: issuer, store: login.NewMemory(), codes: &codeMaker{}}
-	s.loginNamespace = newLoginNamespace(loginDeps{
+	s.loginNamespace, err = newLoginNamespace(loginDeps{
 		io: io, cfg: cfg, admit: newAdmission(cfg, m), metrics: m, log: log,
 		accounts: &accounts{list: []*account{def}, byName: map[string]*account{"": def, "default": def}},
-	})
-	service, err := login.NewService(login.ServiceOptions{Store: s.store, Issuer: issuer, QRCodes: s.codes, Notifier: s})
+	}, login.ServiceOptions{Store: s.store, Issuer: issuer, QRCodes: s.codes})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.use(service)
 	e := echo.New()
 	s.register(e)
 	server := httptest.NewServer(e)
@@ -303,5 +302,51 @@ func TestSignupSaysGoodbyeAtShutdown(t *testing.T) {
 	_, _, err := c.Read(t.Context())
 	if websocket.CloseStatus(err) != websocket.StatusGoingAway {
 		t.Errorf("closed with %v", err)
+	}
+}
+
+// The start page's namespace answers events at a bounded rate, too.
+func TestSocketIO_FloodOfEventsInTheMainNamespaceEnds(t *testing.T) {
+	cfg := loginConfig()
+	cfg.SocketIOPath = "/socket.io"
+	m := newMetrics(func() float64 { return 0 })
+	io, err := newSocketIO(cfg, nil, nil, newAdmission(cfg, m), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := httptest.NewServer(io)
+	defer srv.Close()
+	defer io.Shutdown(t.Context())
+	c, _, err := websocket.Dial(t.Context(), "ws"+strings.TrimPrefix(srv.URL, "http")+"/socket.io/?EIO=4&transport=websocket", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.CloseNow()
+	write(t, c, "40")
+	for range 2 { // the open packet and the answer to CONNECT
+		if _, _, err := c.Read(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	acks, refusals := 0, 0
+	for id := range 1000 {
+		if c.Write(t.Context(), websocket.MessageText, fmt.Appendf(nil, `42%d["rtt"]`, id)) != nil {
+			break
+		}
+	}
+	for {
+		_, data, err := c.Read(t.Context())
+		if err != nil {
+			break
+		}
+		switch text := string(data); {
+		case strings.HasPrefix(text, "43") && strings.HasSuffix(text, "[]"):
+			acks++
+		case strings.HasPrefix(text, "43") && strings.Contains(text, `"code":"rate_limited"`):
+			refusals++
+		}
+	}
+	if acks < 100 || acks > 200 || refusals < 200 || refusals > 299 {
+		t.Errorf("%d acknowledgements, %d refusals", acks, refusals)
 	}
 }

@@ -206,7 +206,7 @@ func TestRace18UnsubscribesRightAfter(t *testing.T) {
 		q := p.qrcode()
 		p.Close() // its result is pending
 		pending, _ := rs[1].scan(t, q, "ana")
-		if err := rs[1].service.Forget(t.Context(), "wx-default", "ana"); err != nil {
+		if err := rs[1].service.Forget(t.Context(), "wx-default", "ana", time.Time{}); err != nil {
 			t.Fatal(err)
 		}
 		p = rs[0].page(t)
@@ -220,7 +220,7 @@ func TestRace18UnsubscribesRightAfter(t *testing.T) {
 		ticket, _ := rs[1].scan(t, p.qrcode(), "bob")
 		p.expectState(login.Done)
 		expect[string](p, "token")
-		if err := rs[1].service.Forget(t.Context(), "wx-default", "bob"); err != nil {
+		if err := rs[1].service.Forget(t.Context(), "wx-default", "bob", time.Time{}); err != nil {
 			t.Fatal(err)
 		}
 		p.expectState(login.Denied)

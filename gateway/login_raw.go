@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
@@ -13,6 +12,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"posthouse/internal/login"
+	"posthouse/socketio/engineio"
 )
 
 // /ws/signup (LOGIN.md §4) is for front ends without Socket.IO: a text WebSocket
@@ -63,10 +63,10 @@ func (rs *rawSockets) remove(r *rawSocket) {
 }
 
 // close says goodbye to all of them, side by side, until ctx ends.
-func (rs *rawSockets) close(ctx context.Context) {
+func (rs *rawSockets) close(ctx context.Context, guard *panicGuard) {
 	rs.mu.Lock()
 	rs.closed = true
-	var leaving taskGroup
+	leaving := taskGroup{guard: guard}
 	for r := range rs.open {
 		leaving.start(func() { _ = r.conn.Close(websocket.StatusGoingAway, "server is restarting") })
 	}
@@ -74,11 +74,15 @@ func (rs *rawSockets) close(ctx context.Context) {
 	leaving.wait(ctx)
 }
 
-func isUpgrade(r *http.Request) bool { return strings.EqualFold(r.Header.Get("Upgrade"), "websocket") }
-
 // signup serves one connection until it ends. Origin and limits were checked
 // before, and this request holds the connection's seat.
 func (n *loginNamespace) signup(w http.ResponseWriter, r *http.Request) {
+	if !engineio.IsUpgrade(r) { // it has no seat
+		w.Header().Set("Connection", "Upgrade")
+		w.Header().Set("Upgrade", "websocket")
+		http.Error(w, http.StatusText(http.StatusUpgradeRequired), http.StatusUpgradeRequired)
+		return
+	}
 	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{InsecureSkipVerify: true}) // the origin was checked
 	if err != nil {
 		return // Accept has answered
@@ -93,7 +97,7 @@ func (n *loginNamespace) signup(w http.ResponseWriter, r *http.Request) {
 	defer n.raw.remove(s)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
 	var pings sync.WaitGroup
-	pings.Go(func() { s.keepAlive(ctx) })
+	pings.Go(func() { n.guard.run("signup ping", func() { s.keepAlive(ctx) }) })
 	s.serve(ctx)
 	cancel()
 	pings.Wait()

@@ -89,7 +89,7 @@ func redisReplica(t *testing.T, addr string, change func(*Config, *login.Service
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { rdb.Close() })
-	store, err := login.NewRedis(rdb, nil)
+	store, err := login.NewRedis(rdb, &login.RedisOptions{Accounts: []string{"default"}})
 	if err != nil {
 		t.Fatal(err)
 	}

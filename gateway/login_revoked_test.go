@@ -59,7 +59,7 @@ func TestAbuse38RevokedWithinTwoSeconds(t *testing.T) {
 	if status, got := list(); status != 200 || got.Revoked == nil || len(got.Revoked) != 0 || !got.Complete {
 		t.Errorf("before: %d %+v", status, got)
 	}
-	if _, o, err := s.service.Deny(t.Context(), "wx-default", "ana"); err != nil || o != login.OutcomeDenied {
+	if _, o, err := s.service.Deny(t.Context(), "wx-default", "ana", time.Time{}); err != nil || o != login.OutcomeDenied {
 		t.Fatalf("%s, %v", o, err)
 	}
 	said := time.Now()

@@ -148,15 +148,14 @@ func (r *replica) build(t *testing.T, cfg *Config, o login.ServiceOptions) {
 	m := newMetrics(func() float64 { return 0 })
 	def := &account{Account: Account{Name: "default"}}
 	as := &accounts{list: []*account{def}, byName: map[string]*account{"": def, "default": def}}
-	r.loginNamespace = newLoginNamespace(loginDeps{
+	m.knowAccounts(as.list)
+	o.Store, o.Issuer, o.QRCodes, o.Counter = r.store, issuer, r.codes, m
+	r.loginNamespace, err = newLoginNamespace(loginDeps{
 		io: r.server.Server, cfg: cfg, accounts: as, admit: newAdmission(cfg, m), metrics: m, log: slog.New(slog.DiscardHandler),
-	})
-	o.Store, o.Issuer, o.QRCodes, o.Counter, o.Notifier = r.store, issuer, r.codes, m, r.loginNamespace
-	service, err := login.NewService(o)
+	}, o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.use(service)
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() { // ends with stop

@@ -7,8 +7,6 @@ import (
 	"net/netip"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"posthouse/internal/login"
 	"posthouse/socketio"
 )
@@ -68,12 +66,11 @@ func seconds(d time.Duration) int { return int(math.Ceil(d.Seconds())) }
 // reuseAbove is how much life a ticket must have left to be answered again.
 const reuseAbove = time.Minute
 
-// A browser has little to say; who says much more is told so, and then let go
-// (RELIABILITY.md §4, row 17).
+// The events that a browser may send in /login, and the messages of a signup
+// socket (docs/reliability.md §4 row 17).
 const (
 	eventsPerSecond = 5
-	eventsBurst     = 20
-	eventStrikes    = 20
+	eventsBurst     = 10
 )
 
 // visitor is one socket of /login. Its methods run in the socket's own order, one
@@ -82,8 +79,6 @@ type visitor struct {
 	n       *loginNamespace
 	s       *socketio.Socket
 	from    visit
-	events  *rate.Limiter
-	strikes int
 	attempt *attempt
 }
 
@@ -92,9 +87,8 @@ func (n *loginNamespace) welcome(s *socketio.Socket) {
 	address, _ := netip.ParseAddr(s.Handshake().Address)
 	v := &visitor{
 		n: n, s: s, from: newVisit(address, browserIn(s.Context()), s.Header("User-Agent")),
-		events: rate.NewLimiter(eventsPerSecond, eventsBurst),
 	}
-	s.Use(v.admit)
+	s.OnError(v.limited)
 	s.On("qrcode", v.on(v.qrcode))
 	s.On("resume", v.on(v.resume))
 	s.On("cancel", v.on(v.cancel))
@@ -105,19 +99,17 @@ func (n *loginNamespace) welcome(s *socketio.Socket) {
 	})
 }
 
-var errTooMany = errors.New("gateway: too many events")
-
-// admit drops events that come too fast.
-func (v *visitor) admit(e *socketio.Event) error {
-	if v.events.Allow() {
-		return nil
+// limited counts an event that came too fast. A page that asked for no
+// acknowledgement is told by the event of failures.
+func (v *visitor) limited(err error) {
+	early, ok := errors.AsType[*socketio.RateError](err)
+	if !ok {
+		return
 	}
 	v.n.metrics.refused.note("login_events")
-	v.refuse(e, fail("rate_limited", 1))
-	if v.strikes++; v.strikes >= eventStrikes {
-		v.s.Disconnect(true)
+	if !early.Answered {
+		_ = v.s.Emit("failure", failureAnswer{fail("rate_limited", seconds(early.RetryAfter))}) // the client may have gone
 	}
-	return errTooMany
 }
 
 // on makes a handler of one event: what it returns is the acknowledgement, and an

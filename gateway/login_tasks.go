@@ -5,10 +5,12 @@ import (
 	"sync"
 )
 
-// taskGroup is goroutines that come and go, and somebody who can wait for them.
+// taskGroup counts goroutines that come and go, so that their owner can wait for them.
 // The zero value is ready.
 type taskGroup struct {
-	mu     sync.Mutex
+	guard *panicGuard // nil logs to slog.Default
+
+	mu     sync.Mutex // guards what follows
 	count  int
 	closed bool
 	idle   chan struct{} // closed when count reaches 0; nil when nobody waits
@@ -24,7 +26,7 @@ func (g *taskGroup) start(do func()) bool {
 	g.count++
 	go func() { // ends with do; wait waits for it
 		defer g.done()
-		do()
+		g.guard.run("login", do)
 	}()
 	return true
 }

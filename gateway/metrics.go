@@ -20,6 +20,10 @@ type metrics struct {
 	answers *prometheus.HistogramVec
 	webhook *prometheus.CounterVec // by account, what and reason
 	api     *prometheus.CounterVec // by account, api and class of the error
+	panics  *prometheus.CounterVec // by task
+
+	accounts map[string]bool // the names that may become labels; nil: any name
+	reasons  reasonLabels    // of logins
 }
 
 func newMetrics(connections func() float64) *metrics {
@@ -37,8 +41,9 @@ func newMetrics(connections func() float64) *metrics {
 		}, []string{"account", "kind", "answer"}),
 		webhook: counter("webhook_events_total", "Pushes refused, claims and faults of the webhook.", "what", "account", "reason"),
 		api:     counter("wechat_api_total", "Calls of WeChat's API, by account, API and outcome.", "account", "api", "outcome"),
+		panics:  counter("panics_total", "Panics of tasks of the gateway that were recovered, by task.", "task"),
 	}
-	m.registry.MustRegister(refused, m.login, m.answers, m.webhook, m.api,
+	m.registry.MustRegister(refused, m.login, m.answers, m.webhook, m.api, m.panics,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "posthouse", Name: "connections", Help: "Open Engine.IO connections."}, connections),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
@@ -55,9 +60,11 @@ func (m *metrics) handler() http.Handler {
 	return mux
 }
 
-// Count implements login.Counter.
+// Count implements login.Counter. The account and the reason may have been read from
+// Redis, where anybody may have written them: an account that is not configured, and
+// a reason that has not the shape of one, become "other".
 func (m *metrics) Count(metric, account, reason string) {
-	m.login.WithLabelValues(metric, account, reason).Inc()
+	m.login.WithLabelValues(metric, m.accountLabel(account), m.reasons.label(reason)).Inc()
 }
 
 // apiCounter counts one account's calls of WeChat's API.
@@ -74,17 +81,17 @@ func (c apiCounter) APICall(api, outcome string, _ int) {
 type webhookCounter struct{ m *metrics }
 
 func (c webhookCounter) Answered(account, kind, answer string, took time.Duration) {
-	c.m.answers.WithLabelValues(account, kind, answer).Observe(took.Seconds())
+	c.m.answers.WithLabelValues(c.m.accountLabel(account), kind, answer).Observe(took.Seconds())
 }
 
 func (c webhookCounter) Refused(account, reason string) {
-	c.m.webhook.WithLabelValues("refused", account, reason).Inc()
+	c.m.webhook.WithLabelValues("refused", c.m.accountLabel(account), label(reason)).Inc()
 }
 
 func (c webhookCounter) Claimed(account, outcome string) {
-	c.m.webhook.WithLabelValues("claim", account, outcome).Inc()
+	c.m.webhook.WithLabelValues("claim", c.m.accountLabel(account), label(outcome)).Inc()
 }
 
 func (c webhookCounter) Fault(account, what string) {
-	c.m.webhook.WithLabelValues("fault", account, what).Inc()
+	c.m.webhook.WithLabelValues("fault", c.m.accountLabel(account), what).Inc()
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/labstack/echo/v4"
+
+	"posthouse/socketio/engineio"
 )
 
 // buildRoutes puts everything on one Echo application (LOGIN.md §5).
@@ -40,8 +42,8 @@ func (a *App) buildRoutes() error {
 	if a.router != nil {
 		server = a.router.Middleware(server)
 	}
-	e.Any(a.cfg.SocketIOPath+"/*", mount(a.admit.middleware(server, opensConnection)))
-	a.handler = a.admit.endWhenCrowded(a.forgive(e))
+	e.Any(a.cfg.SocketIOPath+"/*", mount(a.admit.middleware(server, engineio.OpensSession)))
+	a.handler = engineio.BodyDeadline(a.admit.endWhenCrowded(a.forgive(e)))
 	return nil
 }
 

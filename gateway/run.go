@@ -22,29 +22,32 @@ func (a *App) Run(ctx context.Context) error {
 	server := a.newServer(a.handler)
 	var tasks sync.WaitGroup
 	failed := make(chan error, 4)
+	keep := func(task string, do func(context.Context)) {
+		tasks.Go(func() { a.login.guard.keep(background, task, do) })
+	}
 	tasks.Go(func() {
 		if err := a.io.Serve(a.listener, server); !errors.Is(err, http.ErrServerClosed) {
 			failed <- fmt.Errorf("gateway: serve: %w", err)
 		}
 	})
-	tasks.Go(func() {
-		if err := a.service.Run(background); err != nil && !errors.Is(err, context.Canceled) {
+	keep("spool", func(ctx context.Context) {
+		if err := a.service.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
 			failed <- err
 		}
 	})
 	for _, account := range a.accounts.list {
 		if account.senders != nil {
-			tasks.Go(func() { account.senders.Run(background) })
+			keep("senders", account.senders.Run)
 		}
 	}
-	tasks.Go(func() { a.login.run(background) })
-	tasks.Go(func() { a.watchKeys(background) })
+	keep("login", a.login.run)
+	keep("keys", a.watchKeys)
 	if a.redis != nil {
-		tasks.Go(func() { warnAboutEviction(background, a.redis, a.log) })
+		keep("eviction", func(ctx context.Context) { warnAboutEviction(ctx, a.redis, a.log) })
 	}
 	if a.router != nil {
-		tasks.Go(func() {
-			if err := a.router.Run(background); err != nil {
+		keep("router", func(ctx context.Context) {
+			if err := a.router.Run(ctx); err != nil {
 				failed <- err
 			}
 		})
@@ -77,8 +80,7 @@ func (a *App) drain(server *http.Server) error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(a.cfg.Drain))
 	defer cancel()
 	a.login.finish(ctx)
-	over := drainTime(a.io.Engine().ClientsCount(), time.Duration(a.cfg.Drain))
-	if err := errors.Join(a.io.Drain(ctx, over), a.io.Shutdown(ctx)); err != nil {
+	if err := errors.Join(a.drainSockets(ctx), a.io.Shutdown(ctx)); err != nil {
 		a.log.Warn("gateway: sockets did not close in time", "error", err)
 	}
 	// What is left are webhooks and pages: short requests.
@@ -89,6 +91,20 @@ func (a *App) drain(server *http.Server) error {
 	}
 	a.log.Info("gateway: drained")
 	return nil
+}
+
+// drainSockets ends own connections and those relayed for others, both spread over
+// the same time. Sessions that other replicas hold live on.
+func (a *App) drainSockets(ctx context.Context) error {
+	n := a.io.Engine().ClientsCount()
+	if a.router == nil {
+		return a.io.Drain(ctx, drainTime(n, time.Duration(a.cfg.Drain)))
+	}
+	over := drainTime(n+a.router.Stats().Sockets, time.Duration(a.cfg.Drain))
+	relayed := make(chan error, 1)
+	go func() { relayed <- a.router.Drain(ctx, over) }() // ends with ctx; waited for below
+	own := a.io.Drain(ctx, over)
+	return errors.Join(own, <-relayed)
 }
 
 // drainTime spreads the end of n connections, so that their clients do not all come

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"time"
@@ -41,6 +42,8 @@ func newSocketIO(cfg *Config, rdb redis.UniversalClient, router *adapter.Router,
 			s, _ := ctx.Value(seatKey{}).(*seat)
 			s.leave()
 		},
+		// docs/reliability.md §4 row 17; /login has a rate of its own.
+		Limits: socketio.Limits{EventsPerSecond: 50, EventsBurst: 100},
 		Logger: log,
 	}
 	if router != nil {
@@ -60,11 +63,11 @@ func newSocketIO(cfg *Config, rdb redis.UniversalClient, router *adapter.Router,
 	// The start page measures its round trip with this.
 	io.OnConnection(func(s *socketio.Socket) {
 		s.On("rtt", func(e *socketio.Event) { _ = e.Ack() })
+		s.OnError(func(err error) {
+			if errors.Is(err, socketio.ErrRate) {
+				admit.metrics.refused.note("events")
+			}
+		})
 	})
 	return io, nil
-}
-
-// opensConnection tells handshakes (no session id) from requests of a session.
-func opensConnection(r *http.Request) bool {
-	return r.URL.Query().Get("sid") == "" && r.URL.Query().Get("transport") != ""
 }

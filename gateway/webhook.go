@@ -18,13 +18,14 @@ func newWebhook(cfg *Config, as *accounts, service *login.Service, store login.S
 		Claims: service, Dedupe: store, // the service itself notifies
 		Codes: service, Confirms: service, People: service,
 		Limits:   callback.Limits{PerSecond: perSecond},
-		ClientIP: admit.clientIP, Metrics: webhookCounter{m}, Logger: log,
+		ClientIP: admit.clientIP, Metrics: webhookCounter{m}, Logger: log, SettingName: accountKey,
 	}
 	for _, a := range as.list {
 		hook := callback.Account{
 			Name: a.Name, AppID: a.AppID, OriginalID: a.OriginalID, Mode: wechat.Mode(a.Mode),
 			Token: a.Token, PreviousToken: a.PreviousToken, AESKey: a.AESKey, PreviousAESKey: a.PreviousAESKey,
-			Confirm: callback.ConfirmPolicy(cfg.Confirm), Upstream: a.Forward, Site: a.Title,
+			Confirm: callback.ConfirmPolicy(cfg.Confirm), Site: a.Title,
+			Upstream: a.Forward, ForwardLogins: callback.LoginForwarding(a.ForwardLogins), NoTypedCodes: a.TypedCode == "off",
 			IPPolicy: callback.IPPolicy(a.IPAllowList), Language: a.Language, Phrases: map[callback.Phrase]string{},
 		}
 		for phrase, text := range a.Phrases {

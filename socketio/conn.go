@@ -35,7 +35,7 @@ type conn struct {
 	attempts []*attempt       // CONNECTs under way
 	expelled []string         // namespaces the server disconnected, see route
 	live     int              // attempts and sockets that have not come to their end
-	unknown  int              // CONNECTs to namespaces that do not exist
+	refusals tokenBucket      // see Limits.RefusedConnects
 	timer    *time.Timer      // ConnectTimeout; nil once a namespace was joined
 	closed   *DisconnectError // why the session ended
 }
@@ -123,6 +123,11 @@ func (c *conn) route(p *parser.Packet) error {
 	}
 	switch p.Type {
 	case parser.Event:
+		if s.limiter != nil {
+			if admitted, err := s.limit(p); !admitted {
+				return err
+			}
+		}
 		return s.post(newEvent(s, p))
 	case parser.Ack:
 		if p.ID != nil {

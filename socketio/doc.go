@@ -39,8 +39,15 @@
 // wait for one.
 //
 // Sending never blocks. A client that does not read is disconnected by the
-// engine when more than engineio.Options.MaxBuffered bytes wait for it. A panic in a
-// handler disconnects its socket and is logged.
+// engine, see engineio.Options.MaxBuffered.
+//
+// A panic in a function that runs for a socket (a handler, a middleware, a
+// callback) is logged with its stack and ends the connection of that socket, with
+// the reason ReasonServerClose for all its namespaces: to the client the transport
+// is lost, so that it connects again, as it would after the crash of a Node server.
+// Events that the socket has not handled yet are dropped, and it is not recovered. A panic in a
+// function that belongs to no connection (OnServerSideEmit, RoomHooks) is only
+// logged; one of Options.ConnContext or engineio.Options.AllowRequest fails that request.
 //
 // The server owns every goroutine; Shutdown ends and waits for them. Contexts
 // of sockets end with them.

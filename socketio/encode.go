@@ -3,7 +3,6 @@ package socketio
 import (
 	"bytes"
 	"encoding/json"
-	"reflect"
 	"strconv"
 	"sync"
 
@@ -158,8 +157,8 @@ func encodeJSON(v any) (json.RawMessage, error) {
 	return data, err
 }
 
-// isText reports whether a codec is the protocol's own, whose packets are
-// appended to pooled buffers.
-func isText(c parser.Codec) bool {
-	return reflect.TypeOf(c) == reflect.TypeOf(parser.Default(nil))
+// textCodec is a codec whose packets are one text message each, followed by their
+// attachments as binary messages. Its texts are appended to pooled buffers.
+type textCodec interface {
+	AppendText(dst []byte, p *parser.Packet) ([]byte, error)
 }

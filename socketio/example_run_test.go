@@ -126,13 +126,18 @@ func ExampleMiddleware() {
 	// ["the owner of abc"]
 }
 
-func ExampleRateLimit() {
+func ExampleNamespace_LimitEvents() {
 	t := new(exampleT)
 	defer t.end()
-	io := sockettest.NewServer(t, nil)
+	io := sockettest.NewServer(t, &socketio.Options{Limits: socketio.Limits{EventsPerSecond: 50}})
+	io.LimitEvents(0.001, 2) // in "/": two at once, then one in 1000 seconds
 	io.OnConnection(func(s *socketio.Socket) {
-		s.Use(socketio.RateLimit(0.001, 2)) // two at once, then one in 1000 seconds
-		s.OnError(func(err error) { fmt.Println(errors.Is(err, socketio.ErrRate)) })
+		s.OnError(func(err error) {
+			var early *socketio.RateError
+			if errors.As(err, &early) { // errors.Is(err, socketio.ErrRate) as well
+				fmt.Println(early.Event, early.Answered, errors.Is(err, socketio.ErrRate))
+			}
+		})
 		s.On("vote", func(e *socketio.Event) { e.Ack("counted") })
 	})
 
@@ -145,7 +150,7 @@ func ExampleRateLimit() {
 	fmt.Println(refusal.Error.Code)
 	// Unordered output:
 	// ["counted"] ["counted"]
-	// true
+	// vote true true
 	// rate_limited
 }
 

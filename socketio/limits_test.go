@@ -1,8 +1,10 @@
 package socketio_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -75,15 +77,88 @@ func TestLimitNamespaces(t *testing.T) {
 	}
 }
 
-func TestLimitUnknownNamespaces(t *testing.T) {
-	srv := serve(t, nil)
-	c := joined(t, srv, nil, "0")
-	for i := range 5 {
-		c.SendText(fmt.Sprint("0/x", i))
-		want(t, c.Text(), fmt.Sprintf(`4/x%d,{"message":"Invalid namespace"}`, i))
+// A page that asks for namespaces that are gone keeps the others, however it asks:
+// before or after them, at once or again and again.
+func TestConnect_RefusedNamespacesLeaveTheOthersAlone(t *testing.T) {
+	for name, order := range map[string][]string{
+		"the good one first": {"0", "0/x0", "0/x1", "0/x2", "0/x3", "0/x4", "0/x5", "0/x6"},
+		"the good one last":  {"0/x0", "0/x1", "0/x2", "0/x3", "0/x4", "0/x5", "0/x6", "0"},
+	} {
+		for _, transport := range []string{"websocket", "polling"} {
+			t.Run(name+", "+transport, func(t *testing.T) {
+				bubble(t, func(t *testing.T) {
+					srv := serve(t, nil)
+					srv.OnEvent("ping", func(e *socketio.Event) { noError(t, e.Ack()) })
+					c := dial(t, srv, &sockettest.DialOptions{Transport: transport})
+					answers := map[string]int{}
+					for _, text := range order {
+						c.SendText(text)
+					}
+					for range order {
+						kind, _, _ := strings.Cut(c.Text(), "/")
+						answers[kind[:1]]++
+					}
+					if answers["0"] != 1 || answers["4"] != 7 {
+						t.Fatalf("answers %v", answers)
+					}
+					for range 20 { // the page tries the seven again every second
+						time.Sleep(time.Second)
+						for i := range 7 {
+							c.SendText(fmt.Sprint("0/x", i))
+						}
+						for range 7 {
+							if got := c.Text(); !strings.HasSuffix(got, `{"message":"Invalid namespace"}`) {
+								t.Fatalf("answer %s", got)
+							}
+						}
+					}
+					c.SendText(`21["ping"]`)
+					want(t, c.Text(), "31[]")
+				})
+			})
+		}
 	}
-	c.SendText("0/x5")
-	c.Closed()
+}
+
+// A flood of CONNECTs that are refused ends the connection, whatever refuses them.
+func TestConnect_FloodOfRefusalsClosesTheConnection(t *testing.T) {
+	for name, tc := range map[string]struct {
+		connect func(i int) string
+		answer  string
+	}{
+		"unknown namespaces": {func(i int) string { return fmt.Sprint("0/x", i) }, `{"message":"Invalid namespace"}`},
+		"a middleware":       {func(int) string { return "0/members" }, `4/members,{"message":"no"}`},
+		"too long auth":      {func(int) string { return `0{"token":"` + strings.Repeat("x", 9000) + `"}` }, `4{"message":"auth too large"}`},
+		"too many":           {func(int) string { return "0" }, `4{"message":"too many namespaces"}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				var log syncBuffer
+				srv := serve(t, &socketio.Options{
+					Logger: slog.New(slog.NewTextHandler(&log, nil)),
+					Limits: socketio.Limits{Namespaces: 1},
+				})
+				srv.Of("/joined")
+				srv.Of("/members").Use(func(ctx, *socketio.Socket) error { return &socketio.ConnectError{Message: "no"} })
+				c := dial(t, srv, nil)
+				if name == "too many" {
+					c.SendText("0/joined")
+					c.Text()
+				}
+				for i := range 32 {
+					c.SendText(tc.connect(i))
+					if got := c.Text(); !strings.HasSuffix(got, tc.answer) {
+						t.Fatalf("answer %d: %s", i, got)
+					}
+				}
+				c.SendText(tc.connect(32))
+				c.Closed()
+				if n := strings.Count(log.String(), "setting=Limits.RefusedConnects"); n != 1 {
+					t.Errorf("the log has %s", log.String())
+				}
+			})
+		})
+	}
 }
 
 func TestLimitAuthSize(t *testing.T) {
@@ -245,13 +320,23 @@ func TestLimitSlowClientIsCut(t *testing.T) {
 	})
 }
 
-func TestLimitRateOfEvents(t *testing.T) {
+func TestLimits_EventsPerSecondDropsThenDisconnects(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		srv := serve(t, nil)
-		handled := 0
+		srv := serve(t, &socketio.Options{Limits: socketio.Limits{EventsPerSecond: 10, EventsBurst: 5}})
+		handled, refused, answered := 0, 0, 0
 		srv.OnConnection(func(s *socketio.Socket) {
-			s.Use(socketio.RateLimit(10, 5))
 			s.On("e", func(e *socketio.Event) { handled++; _ = e.Ack() })
+			s.OnError(func(err error) {
+				early, ok := errors.AsType[*socketio.RateError](err)
+				if !ok || !errors.Is(err, socketio.ErrRate) || early.Event != "e" {
+					t.Errorf("error %v", err)
+					return
+				}
+				refused++
+				if early.Answered {
+					answered++
+				}
+			})
 		})
 		c := srv.Connect("/", nil)
 		for range 5 {
@@ -265,7 +350,55 @@ func TestLimitRateOfEvents(t *testing.T) {
 			_ = c.Conn.Send(engineio.Message{Data: []byte(`2["e"]`)})
 		}
 		c.Disconnected()
-		if handled != 7 {
+		synctest.Wait()
+		if handled != 7 || refused != 14 || answered != 1 { // the fifteenth ends it: three bursts
+			t.Errorf("%d handled, %d refused, %d answered", handled, refused, answered)
+		}
+	})
+}
+
+// The rate of a namespace stands in the place of the server's, also in namespaces
+// that are made on demand; 0 takes it off.
+func TestNamespace_LimitEventsIsItsOwnRate(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		srv := serve(t, &socketio.Options{Limits: socketio.Limits{EventsPerSecond: 1}})
+		dynamic := srv.OfFunc(func(ctx, string, json.RawMessage) bool { return true })
+		dynamic.LimitEvents(1, 4)
+		srv.Of("/free").LimitEvents(0, 0)
+		for _, n := range []interface {
+			OnEvent(string, func(*socketio.Event))
+		}{srv, dynamic, srv.Of("/free")} {
+			n.OnEvent("e", func(e *socketio.Event) { _ = e.Ack() })
+		}
+		for name, burst := range map[string]int{"/": 2, "/dynamic": 4, "/free": 100} {
+			c := srv.Connect(name, nil)
+			taken := 0
+			for taken < 100 && c.Call("e").String() == "[]" {
+				taken++
+			}
+			if taken != burst {
+				t.Errorf("%s: %d events were taken", name, taken)
+			}
+		}
+	})
+}
+
+// Events that came at an honest pace are all handled, however long a handler kept
+// them waiting.
+func TestLimits_EventsPerSecondCountsArrivals(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		srv := serve(t, &socketio.Options{Limits: socketio.Limits{EventsPerSecond: 5, EventsBurst: 5}})
+		handled, release := 0, make(chan struct{})
+		srv.OnEvent("e", func(*socketio.Event) { <-release; handled++ })
+		srv.OnConnection(func(s *socketio.Socket) { s.OnError(func(err error) { t.Error(err) }) })
+		c := srv.Connect("/", nil)
+		for range 50 {
+			c.Emit("e")
+			time.Sleep(200 * time.Millisecond)
+		}
+		close(release)
+		synctest.Wait()
+		if handled != 50 {
 			t.Errorf("%d handled", handled)
 		}
 	})

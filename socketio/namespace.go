@@ -30,6 +30,7 @@ type Namespace struct {
 // it is kept per socket. Immutable.
 type sharedHandlers struct {
 	use           []Middleware
+	rate          *eventRate // nil: that of the server
 	connection    []func(*Socket)
 	events        map[string][]func(*Event)
 	any           []func(*Event)

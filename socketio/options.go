@@ -51,7 +51,8 @@ type Options struct {
 	ClientAddress func(r *http.Request) string
 	// Limits are the bounds of what clients may ask for.
 	Limits Limits
-	// Logger defaults to slog.Default.
+	// Logger gets what operators should see; nil means slog.Default(), as in every
+	// package here. slog.New(slog.DiscardHandler) is silent.
 	Logger *slog.Logger
 }
 
@@ -75,9 +76,12 @@ type Limits struct {
 	AttachmentTimeout time.Duration
 	// Namespaces is how many namespaces a connection may join. Default 16.
 	Namespaces int
-	// UnknownNamespaces is how many CONNECTs to namespaces that do not exist are
-	// answered before the connection is closed. Default 5.
-	UnknownNamespaces int
+	// RefusedConnects is how many CONNECTs of one connection may be refused at
+	// once, and ten more with each second: to namespaces that do not exist, by
+	// middlewares, or by the limits here. More of them close the connection; until
+	// then a refusal does not touch the other namespaces of the connection.
+	// Default 32.
+	RefusedConnects int
 	// AuthBytes is the longest CONNECT payload. Default 8 KiB.
 	AuthBytes int
 	// Events is how many received events wait for a socket's handlers before its
@@ -85,6 +89,15 @@ type Limits struct {
 	// server waits for an acknowledgement of that socket, which comes on the same
 	// connection.
 	Events int
+	// EventsPerSecond is how many events a socket may send per second in the long
+	// run, and EventsBurst how many at once: default none and twice EventsPerSecond.
+	// An event too many is dropped; a client that asked for an acknowledgement gets
+	// {"error":{"code":"rate_limited","message":…,"retryAfter":seconds}}, and the
+	// functions of OnError get a RateError. A client that goes on and has three
+	// bursts dropped is disconnected with its connection. Namespace.LimitEvents sets
+	// another rate for one namespace.
+	EventsPerSecond float64
+	EventsBurst     int
 	// EventBytes is Events in bytes. Default 1 MiB.
 	EventBytes int
 	// Acks is how many acknowledgements the server waits for per socket; one more
@@ -135,7 +148,7 @@ func (o *Options) withDefaults() Options {
 	l := &v.Limits
 	orDefault(&l.AttachmentTimeout, 10*time.Second)
 	orDefault(&l.Namespaces, 16)
-	orDefault(&l.UnknownNamespaces, 5)
+	orDefault(&l.RefusedConnects, 32)
 	orDefault(&l.AuthBytes, 8<<10)
 	orDefault(&l.Events, 64)
 	orDefault(&l.EventBytes, 1<<20)

@@ -2,44 +2,112 @@ package socketio
 
 import (
 	"errors"
+	"fmt"
 	"time"
+
+	"posthouse/socketio/parser"
 )
 
-// ErrRate is what RateLimit drops an event with; the functions of OnError see it.
+// ErrRate is what every RateError is, for errors.Is.
 var ErrRate = errors.New("socketio: too many events")
 
+// RateError is what the functions of OnError get for each event that
+// Limits.EventsPerSecond or Namespace.LimitEvents dropped.
+type RateError struct {
+	Event      string
+	RetryAfter time.Duration // until the next event is taken
+	Answered   bool          // the client asked for an acknowledgement and got the refusal in it
+}
+
+func (e *RateError) Error() string {
+	return fmt.Sprintf("socketio: too many events: %q comes %v early", e.Event, e.RetryAfter)
+}
+
+// Is makes a RateError an ErrRate.
+func (e *RateError) Is(target error) bool { return target == ErrRate }
+
 // rateStrikes is how many times in a row a client may exceed its rate by a whole
-// burst before it is disconnected.
+// burst before it is disconnected (docs/reliability.md §4 row 17).
 const rateStrikes = 3
 
-// RateLimit returns a middleware for Socket.Use that lets events through at a
-// steady rate per second, and burst of them at once. An event too many is
-// dropped; if the client asked for an acknowledgement it gets
-// {"error":{"code":"rate_limited","message":…,"retryAfter":seconds}}. A client that goes on and has
-// three bursts dropped is disconnected with its connection.
-//
-// It counts for one socket: make one for each.
-//
-//	io.OnConnection(func(s *socketio.Socket) { s.Use(socketio.RateLimit(50, 100)) })
-func RateLimit(perSecond float64, burst int) func(*Event) error {
-	tokens, last, dropped := float64(burst), time.Now(), 0 // handlers of a socket run one at a time
-	return func(e *Event) error {
-		now := time.Now()
-		tokens = min(float64(burst), tokens+now.Sub(last).Seconds()*perSecond)
-		last = now
-		if tokens >= 1 {
-			tokens--
-			if tokens > float64(burst)/2 {
-				dropped = 0 // it has calmed down
-			}
-			return nil
-		}
-		if dropped++; dropped >= rateStrikes*burst {
-			e.socket.Disconnect(true)
-			return ErrRate
-		}
-		e.fail(&EventError{Code: "rate_limited", Message: "too many events",
-			Data: map[string]any{"retryAfter": int((1-tokens)/perSecond) + 1}})
-		return ErrRate
+// eventRate is how many events a socket may send. Immutable.
+type eventRate struct {
+	perSecond float64
+	burst     int
+}
+
+// eventLimiter bounds the events of one socket. It judges them where they arrive:
+// behind a slow handler, events that came at an honest pace stand close together.
+// It is used by the goroutine that receives, which is one at a time.
+type eventLimiter struct {
+	rate    *eventRate
+	bucket  tokenBucket
+	dropped int // since the client last kept to its rate
+}
+
+// LimitEvents bounds the events that each socket of this namespace may send, in the
+// place of Limits.EventsPerSecond; see there. perSecond 0 takes the bound off. It
+// counts for sockets that connect later.
+func (n *Namespace) LimitEvents(perSecond float64, burst int) {
+	n.update(func(h *sharedHandlers) { h.rate = newEventRate(perSecond, burst) })
+}
+
+// LimitEvents is as Namespace.LimitEvents, for the children made from now on.
+func (p *ParentNamespace) LimitEvents(perSecond float64, burst int) {
+	p.proto.LimitEvents(perSecond, burst)
+}
+
+// newEventRate returns a rate; without a bound its perSecond is 0.
+func newEventRate(perSecond float64, burst int) *eventRate {
+	if perSecond <= 0 {
+		return &eventRate{}
 	}
+	if burst <= 0 {
+		burst = max(1, int(2*perSecond))
+	}
+	return &eventRate{perSecond, burst}
+}
+
+// newLimiter returns the limiter of a new socket, nil without a bound.
+func (n *Namespace) newLimiter() *eventLimiter {
+	rate := n.shared.Load().rate
+	if rate == nil {
+		rate = n.server.rate
+	}
+	if rate.perSecond <= 0 {
+		return nil
+	}
+	return &eventLimiter{rate: rate}
+}
+
+// limit admits an event, or drops it: its acknowledgement, if asked for, is the
+// refusal. A client that goes on and has three bursts dropped is disconnected with
+// its connection.
+func (s *Socket) limit(p *parser.Packet) (admitted bool, err error) {
+	l := s.limiter
+	wait, ok := l.bucket.take(l.rate.perSecond, l.rate.burst)
+	if ok {
+		if l.bucket.tokens > float64(l.rate.burst)/2 {
+			l.dropped = 0 // the client has calmed down
+		}
+		return true, nil
+	}
+	if l.dropped++; l.dropped > rateStrikes*l.rate.burst {
+		return false, nil // the end has begun
+	}
+	if l.dropped == rateStrikes*l.rate.burst {
+		if suppressed, ok := s.ns.server.eventFloods.allow(); ok {
+			s.ns.server.log.Warn("socketio: connection closed: too many events", "namespace", s.ns.name,
+				"dropped", l.dropped, "perSecond", l.rate.perSecond, "burst", l.rate.burst,
+				"setting", "Limits.EventsPerSecond or Namespace.LimitEvents", "suppressed", suppressed)
+		}
+		s.Disconnect(true)
+		return false, nil
+	}
+	e := newEvent(s, p)
+	name, _ := parser.SplitEvent(e.list)
+	e.fail(&EventError{Code: "rate_limited", Message: "too many events",
+		Data: map[string]any{"retryAfter": int(wait/time.Second) + 1}})
+	refused := &RateError{Event: string(name), RetryAfter: wait, Answered: e.wantsAck}
+	return false, s.post(&Event{task: taskCall, socket: s, fn: func() { s.report(refused) }})
 }

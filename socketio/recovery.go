@@ -58,8 +58,8 @@ func (s *Socket) become(r *RecoverableSession) {
 
 // persist keeps the session of a socket that may come back.
 func (s *Socket) persist(reason Reason) {
-	if s.ns.store == nil || s.resume == nil || !reason.recoverable() {
-		return
+	if s.ns.store == nil || s.resume == nil || !reason.recoverable() || s.panicked.Load() {
+		return // what a panic left half done must not come back
 	}
 	session := RecoverableSession{SID: s.id, PID: s.resume.pid, Rooms: s.Rooms(), Data: s.dataJSON()}
 	ctx, cancel := context.WithTimeout(s.ns.server.ctx, persistTimeout)

@@ -18,16 +18,20 @@ import (
 type Server struct {
 	*Namespace // "/"
 
-	opts      Options
-	engine    *engineio.Server
-	log       *slog.Logger
-	textCodec bool // the codec is the protocol's own
-	ctx       context.Context
-	stop      context.CancelCauseFunc
-	bundles   *bundles
-	live      tally // sockets and attempts that have not come to their end
-	workers   workers.Pool
-	closing   atomic.Bool
+	opts          Options
+	engine        *engineio.Server
+	log           *slog.Logger
+	text          textCodec // the codec, if it is one; else nil
+	ctx           context.Context
+	stop          context.CancelCauseFunc
+	rate          *eventRate // of namespaces without one of their own
+	bundles       *bundles
+	live          tally // sockets and attempts that have not come to their end
+	workers       workers.Pool
+	closing       atomic.Bool
+	panics        logLimit // lines of panics
+	refusalFloods logLimit // lines of Limits.RefusedConnects
+	eventFloods   logLimit // lines of Limits.EventsPerSecond
 
 	mu          sync.Mutex
 	namespaces  map[string]*entry
@@ -51,7 +55,8 @@ func NewServer(o *Options) *Server {
 func New(o *Options) (*Server, error) {
 	s := &Server{opts: o.withDefaults(), namespaces: map[string]*entry{}}
 	s.log = s.opts.Logger
-	s.textCodec = isText(s.opts.Codec)
+	s.rate = newEventRate(s.opts.Limits.EventsPerSecond, s.opts.Limits.EventsBurst)
+	s.text, _ = s.opts.Codec.(textCodec)
 	// The lifetime of the server, which is nobody's request.
 	s.ctx, s.stop = context.WithCancelCause(context.Background())
 	s.opts.Engine.Accept = s.accept

@@ -17,9 +17,12 @@ type Socket struct {
 	conn *conn
 	auth json.RawMessage
 
+	limiter *eventLimiter // nil: none; set before the first packet is routed to the socket
+
 	status      atomic.Uint32 // connecting, connected or gone
 	dropping    atomic.Bool   // the server disconnected it: queued events are not handled
 	holding     atomic.Bool   // what is sent waits in held for the CONNECT packet
+	panicked    atomic.Bool   // a handler did: its session is not kept
 	hasOutgoing atomic.Bool   // there are OnAnyOutgoing listeners
 	more        atomic.Bool   // further events wait: answers may share a write
 
@@ -124,4 +127,6 @@ func (s *Socket) InRoom(room string) bool { return s.ns.local.inRoom(s, room) }
 // client so far has been written to its connection (for polling: answered to a
 // GET). When the connection ends first, fn is never called. It does not mean
 // that the client has seen it: ask for an acknowledgement for that.
-func (s *Socket) AfterFlush(fn func()) { s.conn.session.AfterFlush(fn) }
+func (s *Socket) AfterFlush(fn func()) {
+	s.conn.session.AfterFlush(func() { s.guard(fn) })
+}

@@ -1,5 +1,5 @@
-// Command bench compares this module's server with Node's and Bun's, side by
-// side: what an operation costs each of them in CPU time, and a connection in
+// Command bench compares this module's server with Node's, Bun's and zishang520's for
+// Go, side by side: what an operation costs each of them in CPU time, and a connection in
 // memory. See README.md for what is measured and how.
 package main
 
@@ -48,7 +48,7 @@ func parseFlags() (o options) {
 	flag.IntVar(&o.load.Connections, "connections", 50, "connections of the echo scenarios")
 	flag.IntVar(&o.load.Idle, "idle", 1000, "connections of the idle scenarios")
 	flag.StringVar(&o.only, "run", "", "regular expression of the scenarios to run")
-	flag.StringVar(&o.servers, "servers", "ours,node,bun", "servers to compare; the first is compared with the others")
+	flag.StringVar(&o.servers, "servers", "ours,node,bun,zishang", "servers to compare; the first is compared with the others")
 	flag.StringVar(&o.dir, "dir", "examples/bench", "folder of this program's source")
 	flag.StringVar(&o.jsonFile, "json", "", "write every measured number to this file")
 	flag.StringVar(&o.svgFile, "svg", "", "draw the ratios into this file")
@@ -96,7 +96,10 @@ func run(ctx context.Context) error {
 				continue
 			}
 			for i := range kinds {
-				k := kinds[(i+round)%len(kinds)] // nobody always comes first
+				k := kinds[(i+round)%len(kinds)] // a different server comes first in each round
+				if s.Redis && k.alone {
+					continue
+				}
 				started := time.Now()
 				m, err := measure(ctx, o.load, s, k, redis)
 				if ctx.Err() != nil {

@@ -104,7 +104,6 @@ func (c *chat) introduce(_ context.Context, s *socketio.Socket) error {
 // connected runs before any event of the socket. A recovered one has its rooms and
 // its person back, and was sent what it missed.
 func (c *chat) connected(s *socketio.Socket) {
-	s.Use(socketio.RateLimit(5, 30))
 	me, _ := person.Of(s)
 	_ = s.Emit("hello", me)
 	announce(s, "present")

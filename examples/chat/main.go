@@ -80,7 +80,7 @@ func options() *socketio.Options {
 		Recovery: &socketio.Recovery{MaxDisconnection: 2 * time.Minute},
 		// The page imports the client from /socket.io/socket.io.esm.min.js.
 		Bundles: clientdist.FS(),
-		Limits:  socketio.Limits{Rooms: maxRooms},
+		Limits:  socketio.Limits{Rooms: maxRooms, EventsPerSecond: 5, EventsBurst: 30},
 		// No message needs more, and the lost are noticed within 15 seconds.
 		Engine: engineio.Options{MaxPayload: 16 << 10, PingInterval: 10 * time.Second, PingTimeout: 5 * time.Second},
 	}

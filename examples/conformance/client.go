@@ -11,14 +11,16 @@ import (
 )
 
 // newSIOClient is the fixture of the official Socket.IO client's suite.
-func newSIOClient(log *slog.Logger) server {
+func newSIOClient(m *member, log *slog.Logger) server {
 	io := socketio.NewServer(&socketio.Options{
 		Engine: engineio.Options{
 			PingInterval: 2 * time.Second,
 			AllowRequest: acceptLate,
+			GenerateID:   m.newID(),
 		},
-		Recovery: &socketio.Recovery{},
-		Logger:   log,
+		NewAdapter: m.newAdapter(),
+		Recovery:   &socketio.Recovery{},
+		Logger:     log,
 	})
 	io.Use(func(_ context.Context, s *socketio.Socket) error {
 		if s.Handshake().Query["fail"] != "" {

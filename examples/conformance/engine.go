@@ -12,25 +12,26 @@ import (
 	"posthouse/socketio/engineio"
 )
 
-func suiteOptions(log *slog.Logger) engineio.Options {
+func suiteOptions(m *member, log *slog.Logger) engineio.Options {
 	return engineio.Options{
 		Path:         "/engine.io/",
 		PingInterval: 300 * time.Millisecond,
 		PingTimeout:  200 * time.Millisecond,
 		MaxPayload:   1_000_000,
 		CORS:         &engineio.CORS{Origin: "*"},
+		GenerateID:   m.newID(),
 		Logger:       log,
 	}
 }
 
-func newEIO4(log *slog.Logger) server {
-	o := suiteOptions(log)
+func newEIO4(m *member, log *slog.Logger) server {
+	o := suiteOptions(m, log)
 	o.Accept = acceptEcho
 	return engineio.NewServer(&o)
 }
 
-func newEIO3(log *slog.Logger) server {
-	o := suiteOptions(log)
+func newEIO3(m *member, log *slog.Logger) server {
+	o := suiteOptions(m, log)
 	o.AllowEIO3 = true
 	o.Accept = acceptEcho
 	return engineio.NewServer(&o)
@@ -52,7 +53,7 @@ type eioClient struct {
 	headers map[string]http.Header // by session: of the POST being read
 }
 
-func newEIOClient(log *slog.Logger) server {
+func newEIOClient(m *member, log *slog.Logger) server {
 	f := &eioClient{headers: map[string]http.Header{}}
 	return engineio.NewServer(&engineio.Options{
 		Path:         "/engine.io/",
@@ -71,8 +72,9 @@ func newEIOClient(log *slog.Logger) server {
 			h.Add("Set-Cookie", "3=3; Max-Age=0")
 			h.Add("Set-Cookie", "4=4; Expires="+time.Now().UTC().Format(http.TimeFormat))
 		},
-		Accept: f.accept,
-		Logger: log,
+		Accept:     f.accept,
+		GenerateID: m.newID(),
+		Logger:     log,
 	})
 }
 

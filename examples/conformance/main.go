@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -27,7 +28,7 @@ type server interface {
 type fixture struct {
 	name string
 	path string
-	make func(log *slog.Logger) server
+	make func(m *member, log *slog.Logger) server
 }
 
 var fixtures = []fixture{
@@ -40,20 +41,23 @@ var fixtures = []fixture{
 
 func main() {
 	suite := flag.String("suite", "", "serve one suite: eio4, eio3, sio5, sioclient or eioclient; default all, on consecutive ports")
+	where := place{port: os.Getenv("PORT")}
+	flag.StringVar(&where.redis, "redis", "", "redis:// URL: be one of several processes, of which any serves any request")
+	flag.StringVar(&where.replica, "replica", "", "this process's tag in the cluster: 2 to 16 letters and digits")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *suite, os.Getenv("PORT")); err != nil {
+	if err := run(ctx, *suite, where); err != nil {
 		slog.Error("conformance", "error", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, suite, port string) error {
-	if port == "" {
-		port = "3100"
-	}
-	first, err := strconv.Atoi(port)
+// place is where the fixtures listen, and with whom they are a cluster.
+type place struct{ port, redis, replica string }
+
+func run(ctx context.Context, suite string, where place) error {
+	first, err := strconv.Atoi(cmp.Or(where.port, "3100"))
 	if err != nil {
 		return fmt.Errorf("PORT: %w", err)
 	}
@@ -77,7 +81,7 @@ func run(ctx context.Context, suite, port string) error {
 		}
 		fmt.Printf("%s: http://%s%s\n", f.name, ln.Addr(), f.path)
 		all.Go(func() {
-			errs[i] = f.serve(ctx, ln, log)
+			errs[i] = f.serve(ctx, ln, where, log)
 			cancel()
 		})
 	}
@@ -95,17 +99,25 @@ func only(suite string) []fixture {
 }
 
 // serve serves the fixture until ctx ends.
-func (f fixture) serve(ctx context.Context, ln net.Listener, log *slog.Logger) error {
-	io := f.make(log)
+func (f fixture) serve(ctx context.Context, ln net.Listener, where place, log *slog.Logger) error {
+	var m *member
+	if where.redis != "" {
+		var err error
+		if m, err = joinCluster(where.redis, where.replica, f, ln, log); err != nil {
+			return errors.Join(err, ln.Close())
+		}
+	}
+	io := f.make(m, log)
+	leave := m.run()
 	mux := http.NewServeMux()
-	mux.Handle(f.path, io)
+	mux.Handle(f.path, m.relay(io))
 	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	stopped := make(chan error, 1)
 	go func() { // ends with ctx; serve waits for it
 		<-ctx.Done()
 		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
-		stopped <- errors.Join(io.Shutdown(ending), srv.Shutdown(ending))
+		stopped <- errors.Join(leave(), io.Shutdown(ending), srv.Shutdown(ending), m.close())
 	}()
 	if err := io.Serve(ln, srv); !errors.Is(err, http.ErrServerClosed) {
 		return err

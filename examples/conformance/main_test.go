@@ -6,13 +6,27 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
+	"github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
+
+	"posthouse/internal/interop/rig"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		rig.RemoveBinaries()
+		os.Exit(code)
+	}))
+}
 
 // poll is the smallest polling client: enough to see that a fixture answers as
 // the suites expect.
@@ -22,10 +36,13 @@ type poll struct {
 	sid string
 }
 
-func start(t *testing.T, suite string) *poll {
+// starter begins a suite's fixture, alone or as a cluster.
+type starter func(t *testing.T, suite string) *poll
+
+func alone(t *testing.T, suite string) *poll {
 	t.Helper()
 	f := only(suite)[0]
-	srv := f.make(slog.New(slog.DiscardHandler))
+	srv := f.make(nil, slog.New(slog.DiscardHandler))
 	h := httptest.NewServer(srv)
 	t.Cleanup(func() {
 		if err := srv.Shutdown(context.Background()); err != nil {
@@ -33,11 +50,47 @@ func start(t *testing.T, suite string) *poll {
 		}
 		h.Close()
 	})
+	return newPoll(t, suite, h.URL)
+}
+
+func newPoll(t *testing.T, suite, base string) *poll {
 	revision := "4"
 	if suite == "eio3" {
 		revision = "3"
 	}
-	return &poll{t: t, url: h.URL + f.path + "?transport=polling&EIO=" + revision}
+	return &poll{t: t, url: base + only(suite)[0].path + "?transport=polling&EIO=" + revision}
+}
+
+// behindRoundRobin runs three processes behind a proxy that knows nothing of sessions.
+func behindRoundRobin(t *testing.T, suite string) *poll {
+	t.Helper()
+	addr, _ := rig.Redis(t)
+	rdb := redis.NewClient(&redis.Options{Addr: addr, DisableIdentity: true})
+	defer rdb.Close()
+	program := rig.Binary(t, "./examples/conformance")
+	var targets []*url.URL
+	for i := range 3 {
+		port, tag := strconv.Itoa(rig.FreePort(t)), "c"+strconv.Itoa(i)
+		rig.Start(t, []string{"PORT=" + port}, program, "--suite", suite, "--redis", "redis://"+addr, "--replica", tag)
+		rig.Until(t, 20*time.Second, tag, func() bool { return rdb.Exists(t.Context(), "conformance-"+suite+"-owner#"+tag).Val() == 1 })
+		targets = append(targets, &url.URL{Scheme: "http", Host: "127.0.0.1:" + port})
+	}
+	var turn atomic.Uint64
+	transport := &http.Transport{}
+	h := httptest.NewServer(&httputil.ReverseProxy{Transport: transport, Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(targets[turn.Add(1)%3])
+	}})
+	t.Cleanup(func() {
+		http.DefaultClient.CloseIdleConnections()
+		h.Close()
+		transport.CloseIdleConnections()
+	})
+	return newPoll(t, suite, h.URL)
+}
+
+func inBothPlaces(t *testing.T, check func(t *testing.T, start starter)) {
+	t.Run("alone", func(t *testing.T) { check(t, alone) })
+	t.Run("three processes behind round robin", func(t *testing.T) { check(t, behindRoundRobin) })
 }
 
 func (p *poll) open() string {
@@ -90,7 +143,9 @@ func (p *poll) expect(wanted string) {
 	}
 }
 
-func TestEIO4(t *testing.T) {
+func TestEIO4(t *testing.T) { inBothPlaces(t, checkEIO4) }
+
+func checkEIO4(t *testing.T, start starter) {
 	p := start(t, "eio4")
 	if open := p.open(); !strings.Contains(open, `"upgrades":["websocket"],"pingInterval":300,"pingTimeout":200,"maxPayload":1000000}`) {
 		t.Errorf("open packet %s", open)
@@ -99,7 +154,9 @@ func TestEIO4(t *testing.T) {
 	p.expect("4hello\x1ebAQIDBA==")
 }
 
-func TestEIO3(t *testing.T) {
+func TestEIO3(t *testing.T) { inBothPlaces(t, checkEIO3) }
+
+func checkEIO3(t *testing.T, start starter) {
 	p := start(t, "eio3")
 	p.url += "&b64=1"
 	p.open()
@@ -107,7 +164,9 @@ func TestEIO3(t *testing.T) {
 	p.expect("6:4hello")
 }
 
-func TestSIO5(t *testing.T) {
+func TestSIO5(t *testing.T) { inBothPlaces(t, checkSIO5) }
+
+func checkSIO5(t *testing.T, start starter) {
 	p := start(t, "sio5")
 	p.open()
 	p.post(`40{"token":"123"}`)
@@ -129,7 +188,9 @@ func TestSIO5(t *testing.T) {
 	p.expect(`44/random,{"message":"Invalid namespace"}`)
 }
 
-func TestSIOClient(t *testing.T) {
+func TestSIOClient(t *testing.T) { inBothPlaces(t, checkSIOClient) }
+
+func checkSIOClient(t *testing.T, start starter) {
 	p := start(t, "sioclient")
 	p.open()
 	p.post("40")
@@ -154,7 +215,9 @@ func TestSIOClient(t *testing.T) {
 	}
 }
 
-func TestSIOClientRefusesOnDemand(t *testing.T) {
+func TestSIOClientRefusesOnDemand(t *testing.T) { inBothPlaces(t, checkSIOClientRefusesOnDemand) }
+
+func checkSIOClientRefusesOnDemand(t *testing.T, start starter) {
 	p := start(t, "sioclient")
 	p.url += "&fail=true"
 	p.open()
@@ -162,7 +225,9 @@ func TestSIOClientRefusesOnDemand(t *testing.T) {
 	p.expect(`44{"message":"Auth failed (main namespace)"}`)
 }
 
-func TestEIOClient(t *testing.T) {
+func TestEIOClient(t *testing.T) { inBothPlaces(t, checkEIOClient) }
+
+func checkEIOClient(t *testing.T, start starter) {
 	p := start(t, "eioclient")
 	p.open()
 	p.expect("4hi")

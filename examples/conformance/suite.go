@@ -9,14 +9,16 @@ import (
 )
 
 // newSIO5 is the fixture of the Socket.IO protocol suite.
-func newSIO5(log *slog.Logger) server {
+func newSIO5(m *member, log *slog.Logger) server {
 	io := socketio.NewServer(&socketio.Options{
 		Engine: engineio.Options{
 			PingInterval: 300 * time.Millisecond,
 			PingTimeout:  200 * time.Millisecond,
 			MaxPayload:   1_000_000,
 			CORS:         &engineio.CORS{Origin: "*"},
+			GenerateID:   m.newID(),
 		},
+		NewAdapter:     m.newAdapter(),
 		ConnectTimeout: time.Second,
 		Logger:         log,
 	})

@@ -60,7 +60,7 @@ func (c *wsConn) upgrade(addr string) error {
 	if err != nil {
 		return err
 	}
-	if !bytes.HasPrefix(open, []byte(`0{"sid":"`)) {
+	if !bytes.HasPrefix(open, []byte("0{")) || !bytes.Contains(open, []byte(`"sid":"`)) { // the order of keys is not part of the protocol
 		return fmt.Errorf("load: open packet %.80q", open)
 	}
 	return c.SetDeadline(time.Time{})

@@ -27,15 +27,24 @@ func (s *Service) Claim(ctx context.Context, c Claim) (Ticket, Outcome, error) {
 	return t, outcome, err
 }
 
-// ClaimCode is Claim by a code that the person sent as a text. OutcomeUnknown when
-// the text is no code of a ticket.
+// ClaimCode is Claim by a code that the person sent as a text, in whatever way
+// phones write it: see ReadTyped. OutcomeUnknown when the text holds no code of a
+// ticket.
 func (s *Service) ClaimCode(ctx context.Context, c Claim, text string) (Ticket, Outcome, error) {
-	code, ok := readTypedCode(text)
-	if !ok {
-		return Ticket{}, OutcomeUnknown, nil
+	outcome := OutcomeUnknown
+	for _, code := range ReadTyped(text).Codes {
+		c.Scene, c.WeChat = "", typedTicket(c.AppID, code)
+		t, o, err := s.Claim(ctx, c)
+		switch {
+		case err != nil:
+			return Ticket{}, "", err
+		case o == OutcomeSpooled:
+			outcome = o // judged later: another reading of the text may be the right one
+		case o != OutcomeUnknown:
+			return t, o, nil
+		}
 	}
-	c.Scene, c.WeChat = "", typedTicket(c.AppID, code)
-	return s.Claim(ctx, c)
+	return Ticket{}, outcome, nil
 }
 
 func (s *Service) spool(c Claim) (Ticket, Outcome, error) {

@@ -4,13 +4,15 @@ import (
 	"context"
 	"crypto/subtle"
 	"errors"
+	"time"
 )
 
 // Confirm is a person's answer to "does this number stand on your screen?", about
-// the ticket they claimed last. A wrong number denies: two digits bear no
-// guessing. OutcomeUnknown when there is nothing to confirm.
-func (s *Service) Confirm(ctx context.Context, appID, openID, number string) (Ticket, Outcome, error) {
-	t, err := s.o.Store.Last(ctx, appID, openID)
+// the ticket they had claimed last when they answered: at, by WeChat's clock (zero:
+// now). A wrong number denies: two digits bear no guessing. OutcomeUnknown when there
+// is nothing to confirm.
+func (s *Service) Confirm(ctx context.Context, appID, openID, number string, at time.Time) (Ticket, Outcome, error) {
+	t, err := s.o.Store.Last(ctx, appID, openID, at)
 	if errors.Is(err, ErrUnauthorized) {
 		return Ticket{}, OutcomeUnknown, nil
 	}
@@ -21,13 +23,14 @@ func (s *Service) Confirm(ctx context.Context, appID, openID, number string) (Ti
 	return s.confirm(ctx, t, openID, ok)
 }
 
-// Deny is a person's "that was not me" about the ticket they claimed last: a
-// ticket that waits for its confirmation is denied, a token that was issued is
-// revoked, also once the ticket is gone. OutcomeUnknown when there is nothing to deny.
-func (s *Service) Deny(ctx context.Context, appID, openID string) (Ticket, Outcome, error) {
-	t, err := s.o.Store.Last(ctx, appID, openID)
+// Deny is a person's "that was not me" about the ticket they had claimed last when they
+// said so (at, as for Confirm): a ticket that waits for its confirmation is denied, a
+// token that was issued is revoked, also once the ticket is gone. OutcomeUnknown when
+// there is nothing to deny.
+func (s *Service) Deny(ctx context.Context, appID, openID string, at time.Time) (Ticket, Outcome, error) {
+	t, err := s.o.Store.Last(ctx, appID, openID, at)
 	if errors.Is(err, ErrUnauthorized) {
-		return s.denyToken(ctx, appID, openID)
+		return s.denyToken(ctx, appID, openID, at)
 	}
 	if err != nil {
 		return Ticket{}, "", err
@@ -57,8 +60,8 @@ func (s *Service) Deny(ctx context.Context, appID, openID string) (Ticket, Outco
 }
 
 // denyToken is Deny when the ticket is gone and its token may not be.
-func (s *Service) denyToken(ctx context.Context, appID, openID string) (Ticket, Outcome, error) {
-	taken, err := s.o.Store.TakeBack(ctx, appID, openID)
+func (s *Service) denyToken(ctx context.Context, appID, openID string, at time.Time) (Ticket, Outcome, error) {
+	taken, err := s.o.Store.TakeBack(ctx, appID, openID, at)
 	if err != nil {
 		return Ticket{}, "", err
 	}
@@ -93,13 +96,13 @@ func (s *Service) confirm(ctx context.Context, t Ticket, openID string, ok bool)
 	return t, outcome, nil
 }
 
-// Forget deletes what is kept of a person who left the account, and takes back all
-// logins of theirs. It is idempotent.
-func (s *Service) Forget(ctx context.Context, appID, openID string) error {
+// Forget deletes what is kept of a person who left the account at a time by WeChat's
+// clock (zero: now), and takes back all logins of theirs up to then. It is idempotent.
+func (s *Service) Forget(ctx context.Context, appID, openID string, at time.Time) error {
 	if err := s.o.Store.Distrust(ctx, appID, openID); err != nil {
 		return err
 	}
-	tickets, err := s.o.Store.Forget(ctx, appID, openID)
+	tickets, err := s.o.Store.Forget(ctx, appID, openID, at)
 	if err != nil {
 		return err
 	}

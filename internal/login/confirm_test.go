@@ -25,14 +25,14 @@ func TestConfirmWithTheRightNumber(t *testing.T) {
 		}
 		r.mustClaim(t, confirmed(scan(a.Ticket, "ana")), login.OutcomeSame)
 		r.mustClaim(t, confirmed(scan(a.Ticket, "bob")), login.OutcomeTaken)
-		if _, o, err := r.Confirm(t.Context(), a.Ticket.AppID, "bob", got.Number); err != nil || o != login.OutcomeUnknown {
+		if _, o, err := r.Confirm(t.Context(), a.Ticket.AppID, "bob", got.Number, time.Time{}); err != nil || o != login.OutcomeUnknown {
 			t.Errorf("bob confirms: %s, %v", o, err)
 		}
-		done, o, err := r.Confirm(t.Context(), a.Ticket.AppID, "ana", got.Number)
+		done, o, err := r.Confirm(t.Context(), a.Ticket.AppID, "ana", got.Number, time.Time{})
 		if err != nil || o != login.OutcomeClaimed || done.State != login.Done || done.JTI != got.JTI || !done.Pending() {
 			t.Fatalf("confirmed: %s, %+v, %v", o, done, err)
 		}
-		if _, o, _ := r.Confirm(t.Context(), a.Ticket.AppID, "ana", got.Number); o != login.OutcomeSame {
+		if _, o, _ := r.Confirm(t.Context(), a.Ticket.AppID, "ana", got.Number, time.Time{}); o != login.OutcomeSame {
 			t.Errorf("confirmed again: %s", o)
 		}
 		if n := r.ledger.notifications(); len(n) != 2 || n[0].State != login.Claimed || n[1].State != login.Done {
@@ -52,7 +52,7 @@ func (a *asking) Ask(ctx context.Context, id, openID string) (login.Ticket, erro
 	if a.err != nil {
 		return login.Ticket{}, a.err
 	}
-	_, a.lastErr = a.Last(ctx, "wx-main", openID)
+	_, a.lastErr = a.Last(ctx, "wx-main", openID, time.Time{})
 	return a.Store.Ask(ctx, id, openID)
 }
 
@@ -80,7 +80,7 @@ func TestTheNumberIsShownOnceItsAnswerIsUnderstood(t *testing.T) {
 		if n := r.ledger.notifications(); len(n) != 1 || n[0].Visible() != login.Claimed {
 			t.Errorf("notified %+v", n)
 		}
-		if _, o, err := r.Confirm(t.Context(), "wx-main", "ana", got.Number); err != nil || o != login.OutcomeClaimed {
+		if _, o, err := r.Confirm(t.Context(), "wx-main", "ana", got.Number, time.Time{}); err != nil || o != login.OutcomeClaimed {
 			t.Errorf("confirmed: %s, %v", o, err)
 		}
 	})
@@ -95,11 +95,11 @@ func TestConfirmWithAWrongNumberDenies(t *testing.T) {
 		if claimed.Number == wrong {
 			wrong = "11"
 		}
-		got, o, err := r.Confirm(t.Context(), a.Ticket.AppID, "ana", wrong)
+		got, o, err := r.Confirm(t.Context(), a.Ticket.AppID, "ana", wrong, time.Time{})
 		if err != nil || o != login.OutcomeDenied || got.State != login.Denied {
 			t.Fatalf("%s, %+v, %v", o, got, err)
 		}
-		if _, o, _ = r.Confirm(t.Context(), a.Ticket.AppID, "ana", claimed.Number); o != login.OutcomeDenied {
+		if _, o, _ = r.Confirm(t.Context(), a.Ticket.AppID, "ana", claimed.Number, time.Time{}); o != login.OutcomeDenied {
 			t.Errorf("a second guess: %s", o)
 		}
 		r.mustClaim(t, scan(a.Ticket, "ana"), login.OutcomeDenied)
@@ -116,7 +116,7 @@ func TestConfirmComesTooLate(t *testing.T) {
 			t.Errorf("%s, %v left", got.Visible(), got.ExpiresIn())
 		}
 		s.advance(61 * time.Second)
-		if _, o, err := r.Confirm(t.Context(), a.Ticket.AppID, "ana", got.Number); err != nil || o != login.OutcomeExpired {
+		if _, o, err := r.Confirm(t.Context(), a.Ticket.AppID, "ana", got.Number, time.Time{}); err != nil || o != login.OutcomeExpired {
 			t.Errorf("%s, %v", o, err)
 		}
 		if now := r.now(t, a.Ticket.ID); now.State != login.Expired || now.Reason != "confirm_timeout" {
@@ -129,12 +129,12 @@ func TestConfirmComesTooLate(t *testing.T) {
 func TestAbuse38NotMeDeniesOrRevokes(t *testing.T) { // RELIABILITY.md §4, row 38
 	eachStore(t, func(t *testing.T, s *fixture) {
 		r := newRig(t, s, nil)
-		if _, o, err := r.Deny(t.Context(), "wx-main", "ana"); err != nil || o != login.OutcomeUnknown {
+		if _, o, err := r.Deny(t.Context(), "wx-main", "ana", time.Time{}); err != nil || o != login.OutcomeUnknown {
 			t.Errorf("nothing to deny: %s, %v", o, err)
 		}
 		a := r.start(t, login.StartRequest{})
 		r.mustClaim(t, confirmed(scan(a.Ticket, "ana")), login.OutcomeClaimed)
-		got, o, err := r.Deny(t.Context(), "wx-main", "ana")
+		got, o, err := r.Deny(t.Context(), "wx-main", "ana", time.Time{})
 		if err != nil || o != login.OutcomeDenied || got.State != login.Denied {
 			t.Errorf("claimed: %s, %s, %v", o, got.State, err)
 		}
@@ -142,7 +142,7 @@ func TestAbuse38NotMeDeniesOrRevokes(t *testing.T) { // RELIABILITY.md §4, row 
 		b := r.start(t, login.StartRequest{Challenge: challenge})
 		done := r.mustClaim(t, scan(b.Ticket, "ana"), login.OutcomeClaimed)
 		code := r.mustResult(t, done, "code")
-		got, o, err = r.Deny(t.Context(), "wx-main", "ana")
+		got, o, err = r.Deny(t.Context(), "wx-main", "ana", time.Time{})
 		if err != nil || o != login.OutcomeDenied || !got.Revoked || got.Pending() {
 			t.Errorf("done: %s, %+v, %v", o, got, err)
 		}
@@ -177,11 +177,11 @@ func TestAbuse38NotMeAfterTheTicketIsGone(t *testing.T) {
 			s.advance(time.Second)
 		}
 		s.advance(time.Hour)
-		if _, err := s.Last(t.Context(), "wx-main", "ana"); !errors.Is(err, login.ErrUnauthorized) {
+		if _, err := s.Last(t.Context(), "wx-main", "ana", time.Time{}); !errors.Is(err, login.ErrUnauthorized) {
 			t.Errorf("the ticket: %v", err)
 		}
 		for range 2 { // the latest, however often it is said
-			got, o, err := r.Deny(t.Context(), "wx-main", "ana")
+			got, o, err := r.Deny(t.Context(), "wx-main", "ana", time.Time{})
 			if err != nil || o != login.OutcomeDenied || !got.Revoked {
 				t.Fatalf("%s, %+v, %v", o, got, err)
 			}
@@ -189,13 +189,13 @@ func TestAbuse38NotMeAfterTheTicketIsGone(t *testing.T) {
 				t.Errorf("revoked %v, %v; want %s", revoked, err, tokens[69])
 			}
 		}
-		if err := r.Forget(t.Context(), "wx-main", "ana"); err != nil {
+		if err := r.Forget(t.Context(), "wx-main", "ana", time.Time{}); err != nil {
 			t.Fatal(err)
 		}
 		if revoked, err := s.Revoked(t.Context(), 100); err != nil || len(revoked) != 64 {
 			t.Errorf("%d revoked, %v", len(revoked), err)
 		}
-		if _, o, err := r.Deny(t.Context(), "wx-main", "ana"); err != nil || o != login.OutcomeUnknown {
+		if _, o, err := r.Deny(t.Context(), "wx-main", "ana", time.Time{}); err != nil || o != login.OutcomeUnknown {
 			t.Errorf("once forgotten: %s, %v", o, err)
 		}
 		s.advance(12*time.Hour + time.Minute)
@@ -213,7 +213,7 @@ func TestForgetRemovesThePerson(t *testing.T) {
 		c.UnionID = "union-ana"
 		done := r.mustClaim(t, c, login.OutcomeClaimed)
 		for range 2 {
-			if err := r.Forget(t.Context(), "wx-main", "ana"); err != nil {
+			if err := r.Forget(t.Context(), "wx-main", "ana", time.Time{}); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -21,3 +21,21 @@ func (s *Spool) Limit(n int)          { s.max = n }
 func SpoolLine(c Claim) []byte        { return formatSpoolLine(c) }
 
 func ReadSpoolLine(line []byte) (Claim, bool) { return parseSpoolLine(line) }
+
+// LettersOf are the ASCII letters and digits that ReadTyped reads in a text.
+func LettersOf(text string) string {
+	groups, _ := typedWords(text)
+	var all string
+	for _, g := range groups {
+		for _, w := range g {
+			all += w
+		}
+	}
+	return all
+}
+
+// HasForeign reports whether a text has other letters.
+func HasForeign(text string) bool {
+	_, foreign := typedWords(text)
+	return foreign != ""
+}

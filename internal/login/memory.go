@@ -22,6 +22,7 @@ type Memory struct {
 	byPerson *expiring[string]        // appid and openid → id claimed last
 	byTokens *expiring[[]memoryToken] // appid and openid → tokens, the latest last
 	marks    *expiring[*memoryMarks]  // appid and openid → how they log in
+	left     *expiring[time.Time]     // appid and openid → when the person left
 	revoked  *expiring[struct{}]
 	events   *expiring[memoryEvent]
 }
@@ -53,6 +54,7 @@ func newMemory(max int) *Memory {
 		byPerson: newExpiring[string](max),
 		byTokens: newExpiring[[]memoryToken](max),
 		marks:    newExpiring[*memoryMarks](max),
+		left:     newExpiring[time.Time](max),
 		revoked:  newExpiring[struct{}](max),
 		events:   newExpiring[memoryEvent](4 * max),
 	}
@@ -126,7 +128,14 @@ func (m *Memory) Claim(_ context.Context, c Claim) (Ticket, Outcome, error) {
 			return Ticket{Now: now}, OutcomeUnknown, nil
 		}
 	}
-	outcome, moved := r.claim(now, now.Add(-c.age()), c)
+	arrived := now.Add(-c.age())
+	if c.EventAt.IsZero() {
+		c.EventAt = eventTime(arrived)
+	}
+	if left, ok := m.left.get(now, person(c.AppID, c.OpenID)); ok && c.EventAt.Before(left) {
+		return r.answer(now, false), OutcomeLeft, nil
+	}
+	outcome, moved := r.claim(now, arrived, c)
 	if outcome == OutcomeClaimed || outcome == OutcomeSame {
 		m.tickets.put(now, r.ID, r, r.gone)
 		if r.WeChat != "" {
@@ -152,7 +161,7 @@ func (r *memoryTicket) claim(now, arrived time.Time, c Claim) (o Outcome, moved 
 			}
 			return OutcomeExpired, moved
 		}
-		r.OpenID, r.UnionID, r.JTI, r.IssuedAt = c.OpenID, c.UnionID, newJTI(), now
+		r.OpenID, r.UnionID, r.JTI, r.IssuedAt, r.EventAt = c.OpenID, c.UnionID, newJTI(), now, c.EventAt
 		r.Unioned = c.UnionID != ""
 		r.State, r.Reason = Done, "scan"
 		r.Risk = c.Risk
@@ -304,12 +313,17 @@ func (m *Memory) GetMany(_ context.Context, ids []string) ([]Ticket, error) {
 }
 
 // Last implements Store.
-func (m *Memory) Last(_ context.Context, appID, openID string) (Ticket, error) {
+func (m *Memory) Last(_ context.Context, appID, openID string, at time.Time) (Ticket, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	now := time.Now()
-	id, _ := m.byPerson.get(now, person(appID, openID))
+	now, key := time.Now(), person(appID, openID)
+	id, _ := m.byPerson.get(now, key)
 	r, ok := m.tickets.get(now, id)
+	if !ok || newer(r.EventAt, at) { // that one was forgotten, or is of later
+		known, _ := m.byTokens.get(now, key)
+		token, _ := latest(known, at)
+		r, ok = m.tickets.get(now, token.ticket)
+	}
 	if !ok {
 		return Ticket{}, ErrUnauthorized
 	}

@@ -101,14 +101,33 @@ func (m *Memory) Revoke(_ context.Context, id, openID string, ttl time.Duration)
 
 // memoryToken is a token that may be out there until its end.
 type memoryToken struct {
+	knownToken
+	ends time.Time
+}
+
+// knownToken is a token of a person: its jti, its ticket, and when the person claimed
+// it by WeChat's clock.
+type knownToken struct {
 	jti, ticket string
-	ends        time.Time
+	event       time.Time
+}
+
+func (t knownToken) known() knownToken { return t }
+
+// latest is the token of the latest claim no later than at.
+func latest[T interface{ known() knownToken }](tokens []T, at time.Time) (found T, ok bool) {
+	for _, t := range tokens {
+		if !newer(t.known().event, at) && (!ok || !t.known().event.Before(found.known().event)) {
+			found, ok = t, true
+		}
+	}
+	return found, ok
 }
 
 // note remembers the token that a claimed ticket is for.
 func (m *Memory) note(now time.Time, person string, t Ticket, life time.Duration) bool {
 	known, _ := m.byTokens.get(now, person)
-	known = append(slices.Clone(known), memoryToken{t.JTI, t.ID, t.tokenEnds(now, life)})
+	known = append(slices.Clone(known), memoryToken{knownToken{t.JTI, t.ID, t.EventAt}, t.tokenEnds(now, life)})
 	known = known[max(0, len(known)-maxTokens):]
 	return m.byTokens.put(now, person, known, known[len(known)-1].ends)
 }
@@ -122,25 +141,42 @@ func (m *Memory) takeBack(now time.Time, jti string, ends time.Time) error {
 }
 
 // TakeBack implements Store.
-func (m *Memory) TakeBack(_ context.Context, appID, openID string) (bool, error) {
+func (m *Memory) TakeBack(_ context.Context, appID, openID string, at time.Time) (bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := time.Now()
-	known, ok := m.byTokens.get(now, person(appID, openID))
+	known, _ := m.byTokens.get(now, person(appID, openID))
+	token, ok := latest(known, at)
 	if !ok {
 		return false, nil
 	}
-	latest := known[len(known)-1]
-	return true, m.takeBack(now, latest.jti, latest.ends)
+	return true, m.takeBack(now, token.jti, token.ends)
 }
 
 // Forget implements Store.
-func (m *Memory) Forget(_ context.Context, appID, openID string) (tickets []Ticket, err error) {
+func (m *Memory) Forget(_ context.Context, appID, openID string, at time.Time) (tickets []Ticket, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now, key := time.Now(), person(appID, openID)
+	if at.IsZero() {
+		at = eventTime(now)
+	}
+	if left, ok := m.left.get(now, key); !ok || left.Before(at) {
+		if !m.left.put(now, key, at, now.Add(leftTime)) {
+			return nil, errFull
+		}
+	}
+	last, _ := m.byPerson.get(now, key)
 	known, _ := m.byTokens.get(now, key)
+	var stay []memoryToken
 	for _, token := range known {
+		if newer(token.event, at) {
+			stay = append(stay, token)
+			continue
+		}
+		if token.ticket == last {
+			m.byPerson.drop(key)
+		}
 		r, ok := m.tickets.get(now, token.ticket)
 		if !ok {
 			if err := m.takeBack(now, token.jti, token.ends); err != nil {
@@ -161,8 +197,10 @@ func (m *Memory) Forget(_ context.Context, appID, openID string) (tickets []Tick
 		r.OpenID, r.UnionID = forgotten, ""
 		tickets = append(tickets, r.answer(now, moved))
 	}
-	m.byPerson.drop(key)
 	m.byTokens.drop(key)
+	if len(stay) > 0 {
+		m.byTokens.put(now, key, stay, stay[len(stay)-1].ends) // one was dropped: there is room
+	}
 	return tickets, nil
 }
 

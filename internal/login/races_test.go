@@ -240,7 +240,7 @@ func TestRace18UnsubscribesRightAfter(t *testing.T) {
 		again := r.start(t, login.StartRequest{})
 		b = r.mustClaim(t, scan(again.Ticket, "bob"), login.OutcomeClaimed) // his second login
 		for _, who := range []string{"ana", "bob"} {
-			if err := r.Forget(t.Context(), "wx-main", who); err != nil {
+			if err := r.Forget(t.Context(), "wx-main", who, time.Time{}); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -1,11 +1,13 @@
 package login
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"time"
 
@@ -19,6 +21,11 @@ const redisTimeout = 2 * time.Second
 type RedisOptions struct {
 	// Prefix begins every key. Default "posthouse:login:".
 	Prefix string
+	// Accounts are the names a ticket may be for; a ticket of another one counts as
+	// damaged. Empty accepts every name.
+	Accounts []string
+	Counter  Counter      // counts what is damaged; nil: nothing is counted
+	Logger   *slog.Logger // nil: nothing is logged
 }
 
 // Redis keeps tickets in Redis 5 or later, a single server, Sentinel or a cluster,
@@ -29,17 +36,23 @@ type RedisOptions struct {
 //	<prefix>w:{<hash>}  the id behind WeChat's ticket
 //	<prefix>c:{<hash>}  the id behind a one-time code
 //	<prefix>p:{<hash>}  the id a person claimed last
-//	<prefix>j:{<hash>}  sorted set: a person's tokens and their tickets, by when they end
+//	<prefix>j:{<hash>}  sorted set: a person's tokens, their tickets and when they were
+//	                    claimed, by when they end
+//	<prefix>u:{<hash>}  when a person left an account
 //	<prefix>k:{<hash>}  hash: how a person logs in, see Marks
 //	<prefix>e:{<hash>}  hash: a pushed event, see Once
 //	<prefix>revoked     sorted set: tokens that were taken back, by when they end
 //
 // Every key expires by itself. Every operation ends within 2 s, and what the
-// server says wrong is wrapped in ErrStoreUnavailable. Safe for concurrent use.
+// server says wrong is wrapped in ErrStoreUnavailable. Other programs may write the
+// same Redis: what is read is checked like what comes from a network, and a ticket
+// that no replica wrote is answered with ErrDamaged. Safe for concurrent use.
 type Redis struct {
-	rdb    redis.UniversalClient
-	prefix string
-	skew   time.Duration // added to the server's clock by tests
+	rdb      redis.UniversalClient
+	prefix   string
+	accounts map[string]bool // those known; empty: every name is
+	damage   *damageLog
+	skew     time.Duration // added to the server's clock by tests
 }
 
 var _ Store = (*Redis)(nil)
@@ -58,11 +71,20 @@ func NewRedis(rdb redis.UniversalClient, o *RedisOptions) (*Redis, error) {
 	if !honours {
 		return nil, errors.New("login: the redis client needs ContextTimeoutEnabled")
 	}
-	r := &Redis{rdb: rdb, prefix: "posthouse:login:"}
-	if o != nil && o.Prefix != "" {
-		r.prefix = o.Prefix
+	if o == nil {
+		o = &RedisOptions{}
 	}
-	return r, nil
+	counter, log := o.Counter, o.Logger
+	if counter == nil {
+		counter = silent{}
+	}
+	if log == nil {
+		log = slog.Default()
+	}
+	return &Redis{
+		rdb: rdb, prefix: cmp.Or(o.Prefix, "posthouse:login:"),
+		accounts: setOf(o.Accounts...), damage: newDamageLog(counter, log),
+	}, nil
 }
 
 // Create implements Store.
@@ -87,7 +109,7 @@ func (r *Redis) Create(ctx context.Context, t Ticket, ttl time.Duration) (Ticket
 	if a.outcome == "exists" {
 		return Ticket{}, ErrExists
 	}
-	return a.ticket(t.ID)
+	return r.ticket(t.ID, a)
 }
 
 // Resume implements Store.
@@ -113,10 +135,17 @@ func (r *Redis) Unbind(ctx context.Context, id, socketID string) error {
 func (r *Redis) Claim(ctx context.Context, c Claim) (Ticket, Outcome, error) {
 	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
 	defer cancel()
+	// An event from before the person left changes nothing. The second look, below, is
+	// for a person who leaves while this claim is under way.
+	if left, err := r.left(ctx, c.AppID, c.OpenID); err != nil {
+		return Ticket{}, "", err
+	} else if !c.EventAt.IsZero() && c.EventAt.Before(left) {
+		return Ticket{}, OutcomeLeft, nil
+	}
 	id, jti := c.Scene, newJTI()
 	run := func() (stepAnswer, error) {
 		return r.step(ctx, stepClaim, r.ticketKey(id), c.AppID, c.OpenID, c.UnionID, flag(c.Confirm || c.Risk),
-			c.age(), jti, Grace, confirmTime, tail, flag(c.Risk))
+			c.age(), jti, Grace, confirmTime, tail, flag(c.Risk), eventMilliseconds(c.EventAt))
 	}
 	a, err := run()
 	if err == nil && a.outcome == string(OutcomeUnknown) && c.WeChat != "" {
@@ -127,35 +156,108 @@ func (r *Redis) Claim(ctx context.Context, c Claim) (Ticket, Outcome, error) {
 			a, err = run()
 		}
 	}
+	if errors.Is(err, ErrDamaged) {
+		return Ticket{}, OutcomeUnknown, nil
+	}
 	if err != nil {
 		return Ticket{}, "", err
 	}
-	t, err := a.ticket(id)
+	t, outcome, err := r.judged(id, a)
 	if err != nil {
 		return Ticket{Now: a.now}, OutcomeUnknown, nil
 	}
-	outcome := Outcome(a.outcome)
 	if outcome == OutcomeClaimed || outcome == OutcomeSame {
-		// The ticket may live longer now, and so must the ways that lead to it. When
-		// this fails the claim is told to have failed; repeating it changes nothing.
-		err = r.try(ctx, func() error {
-			pipe := r.rdb.Pipeline()
-			pipe.Set(ctx, r.personKey(c.AppID, c.OpenID), id, a.left())
-			key, ends := r.tokensKey(c.AppID, c.OpenID), t.tokenEnds(a.now, c.Life)
-			pipe.ZAddNX(ctx, key, redis.Z{Score: float64(ends.UnixMilli()), Member: t.JTI + " " + t.ID})
-			pipe.ZRemRangeByRank(ctx, key, 0, -maxTokens-1)
-			pipe.PExpire(ctx, key, ends.Sub(a.now))
-			if t.WeChat != "" {
-				pipe.Set(ctx, r.wechatKey(t.WeChat), id, a.left())
+		var left time.Time
+		left, err = r.index(ctx, c, t, a)
+		if errors.Is(err, ErrDamaged) { // a key of another type leads nowhere
+			err = r.dropIndex(ctx, c.AppID, c.OpenID)
+			if err == nil {
+				left, err = r.index(ctx, c, t, a)
 			}
-			_, err := pipe.Exec(ctx)
-			return err
-		})
+		}
+		if err == nil && t.EventAt.Before(left) {
+			return r.claimedTooLate(ctx, c, t, left)
+		}
 	}
 	if err != nil {
 		return Ticket{}, "", err
 	}
 	return t, outcome, nil
+}
+
+// claimedTooLate takes a claim back that met a Forget of a later event.
+func (r *Redis) claimedTooLate(ctx context.Context, c Claim, t Ticket, left time.Time) (Ticket, Outcome, error) {
+	tickets, err := r.Forget(ctx, c.AppID, c.OpenID, left)
+	if err != nil {
+		return Ticket{}, "", err
+	}
+	for _, f := range tickets {
+		if f.ID == t.ID {
+			return f, OutcomeLeft, nil
+		}
+	}
+	return t, OutcomeLeft, nil // the other Forget has had it
+}
+
+// index makes the ways that lead to a claimed ticket, or lets them live as long as it
+// may live now. When this fails the claim is told to have failed; repeating it
+// changes nothing. It answers when the person left: Forget writes that before it reads
+// the tokens, and this the token before it reads that, so that one of them sees the
+// other.
+func (r *Redis) index(ctx context.Context, c Claim, t Ticket, a stepAnswer) (left time.Time, err error) {
+	var asked *redis.SliceCmd
+	err = r.try(ctx, func() error {
+		pipe := r.rdb.Pipeline()
+		pipe.Set(ctx, r.personKey(c.AppID, c.OpenID), t.ID, a.left())
+		key, ends := r.tokensKey(c.AppID, c.OpenID), t.tokenEnds(a.now, c.Life)
+		pipe.ZAddNX(ctx, key, redis.Z{Score: float64(ends.UnixMilli()), Member: t.JTI + " " + t.ID + " " + eventMilliseconds(t.EventAt)})
+		pipe.ZRemRangeByRank(ctx, key, 0, -maxTokens-1)
+		pipe.PExpire(ctx, key, ends.Sub(a.now))
+		if t.WeChat != "" {
+			pipe.Set(ctx, r.wechatKey(t.WeChat), t.ID, a.left())
+		}
+		asked = pipe.MGet(ctx, r.leftKey(c.AppID, c.OpenID)) // unlike GET it has no error for none
+		_, err := pipe.Exec(ctx)
+		return err
+	})
+	if err != nil {
+		return time.Time{}, err
+	}
+	return r.leftOf(asked.Val()), nil
+}
+
+// left is when a person left an account, zero when that is not known.
+func (r *Redis) left(ctx context.Context, appID, openID string) (left time.Time, err error) {
+	err = r.try(ctx, func() error {
+		list, err := r.rdb.MGet(ctx, r.leftKey(appID, openID)).Result()
+		left = r.leftOf(list)
+		return err
+	})
+	return left, err
+}
+
+func (r *Redis) leftOf(list []any) time.Time {
+	if len(list) != 1 || list[0] == nil {
+		return time.Time{}
+	}
+	text, _ := list[0].(string)
+	f := &fieldReader{fields: map[string]string{"left": text}}
+	if at := f.time("left"); f.bad == "" {
+		return at
+	}
+	_ = r.damage.report("left")
+	return time.Time{}
+}
+
+// dropIndex forgets what leads to a person's tickets and tokens.
+func (r *Redis) dropIndex(ctx context.Context, appID, openID string) error {
+	return r.try(ctx, func() error {
+		pipe := r.rdb.Pipeline()
+		pipe.Del(ctx, r.personKey(appID, openID))
+		pipe.Del(ctx, r.tokensKey(appID, openID))
+		_, err := pipe.Exec(ctx)
+		return err
+	})
 }
 
 // Ask implements Store.
@@ -170,14 +272,17 @@ func (r *Redis) Confirm(ctx context.Context, id, openID string, ok bool) (Ticket
 	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
 	defer cancel()
 	a, err := r.step(ctx, stepConfirm, r.ticketKey(id), openID, flag(ok))
+	if errors.Is(err, ErrDamaged) {
+		return Ticket{}, OutcomeUnknown, nil
+	}
 	if err != nil {
 		return Ticket{}, "", err
 	}
-	t, err := a.ticket(id)
+	t, outcome, err := r.judged(id, a)
 	if err != nil {
-		t = Ticket{Now: a.now}
+		return Ticket{Now: a.now}, OutcomeUnknown, nil
 	}
-	return t, Outcome(a.outcome), nil
+	return t, outcome, nil
 }
 
 // SetUnionID implements Store.
@@ -213,14 +318,29 @@ func (r *Redis) Get(ctx context.Context, id string) (Ticket, error) {
 }
 
 // Last implements Store.
-func (r *Redis) Last(ctx context.Context, appID, openID string) (Ticket, error) {
+func (r *Redis) Last(ctx context.Context, appID, openID string, at time.Time) (Ticket, error) {
 	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
 	defer cancel()
 	id, err := r.lookup(ctx, r.personKey(appID, openID))
+	if err == nil {
+		var t Ticket
+		if t, err = r.one(ctx, stepGet, id); err == nil && !newer(t.EventAt, at) {
+			return t, nil
+		}
+	}
+	if err != nil && !errors.Is(err, ErrUnauthorized) {
+		return Ticket{}, err
+	}
+	// That one was forgotten, or is of later.
+	tokens, err := r.tokens(ctx, appID, openID)
 	if err != nil {
 		return Ticket{}, err
 	}
-	return r.one(ctx, stepGet, id)
+	token, ok := latest(tokens, at)
+	if !ok {
+		return Ticket{}, ErrUnauthorized
+	}
+	return r.one(ctx, stepGet, token.ticket)
 }
 
 // one runs a step whose answer is the ticket, or ErrUnauthorized.
@@ -232,7 +352,7 @@ func (r *Redis) one(ctx context.Context, s *redis.Script, id string, args ...any
 	if a.outcome == "unknown" {
 		return Ticket{}, ErrUnauthorized
 	}
-	return a.ticket(id)
+	return r.ticket(id, a)
 }
 
 // lookup follows an index; ErrUnauthorized when it leads nowhere.
@@ -241,8 +361,11 @@ func (r *Redis) lookup(ctx context.Context, key string) (id string, err error) {
 		id, err = r.rdb.Get(ctx, key).Result()
 		return err
 	})
-	if errors.Is(err, redis.Nil) {
+	switch {
+	case errors.Is(err, redis.Nil):
 		return "", ErrUnauthorized
+	case err == nil && (id == "" || !isName(id, maxIDLength)):
+		return "", r.damage.report("index")
 	}
 	return id, err
 }
@@ -256,6 +379,10 @@ func (r *Redis) revokedKey() string         { return r.prefix + "revoked" }
 func (r *Redis) eventKey(k string) string   { return r.prefix + "e:{" + short(k) + "}" }
 func (r *Redis) personKey(appID, openID string) string {
 	return r.prefix + "p:{" + person(appID, openID) + "}"
+}
+
+func (r *Redis) leftKey(appID, openID string) string {
+	return r.prefix + "u:{" + person(appID, openID) + "}"
 }
 
 func (r *Redis) tokensKey(appID, openID string) string {
@@ -276,6 +403,14 @@ func flag(b bool) string {
 		return "1"
 	}
 	return ""
+}
+
+// eventMilliseconds is 0 for no time.
+func eventMilliseconds(t time.Time) string {
+	if t.IsZero() {
+		return "0"
+	}
+	return strconv.FormatInt(t.UnixMilli(), 10)
 }
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }

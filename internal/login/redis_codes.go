@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -49,72 +50,118 @@ func (r *Redis) Revoke(ctx context.Context, id, openID string, ttl time.Duration
 
 // Forget implements Store. The ways go last: what fails before is done again by the
 // next Forget.
-func (r *Redis) Forget(ctx context.Context, appID, openID string) (tickets []Ticket, err error) {
+func (r *Redis) Forget(ctx context.Context, appID, openID string, at time.Time) (tickets []Ticket, err error) {
 	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
 	defer cancel()
-	tokens, err := r.tokens(ctx, appID, openID, maxTokens)
+	if at, err = r.leave(ctx, appID, openID, at); err != nil {
+		return nil, err
+	}
+	tokens, err := r.tokens(ctx, appID, openID)
 	if err != nil {
 		return nil, err
 	}
+	var gone []redisToken
 	for _, token := range tokens {
+		if newer(token.event, at) {
+			continue
+		}
+		gone = append(gone, token)
 		t, err := r.one(ctx, stepForget, token.ticket, openID, forgotten)
-		gone := errors.Is(err, ErrUnauthorized)
-		if err != nil && !gone {
+		unknown := errors.Is(err, ErrUnauthorized)
+		if err != nil && !unknown {
 			return nil, err
 		}
-		if gone || t.Revoked {
+		if unknown || t.Revoked {
 			if err := r.takeBack(ctx, token.jti, token.left); err != nil {
 				return nil, err
 			}
 		}
-		if !gone {
+		if !unknown {
 			tickets = append(tickets, t)
 		}
 	}
-	return tickets, r.try(ctx, func() error {
-		pipe := r.rdb.Pipeline()
-		pipe.Del(ctx, r.personKey(appID, openID))
-		pipe.Del(ctx, r.tokensKey(appID, openID))
-		_, err := pipe.Exec(ctx)
+	return tickets, r.unindex(ctx, appID, openID, gone)
+}
+
+// leave notes when a person left, and answers it: now for a zero at.
+func (r *Redis) leave(ctx context.Context, appID, openID string, at time.Time) (time.Time, error) {
+	var text string
+	err := r.try(ctx, func() (err error) {
+		text, err = stepLeave.Run(ctx, r.rdb, []string{r.leftKey(appID, openID)},
+			r.args([]any{eventMilliseconds(at), leftTime})...).Text()
 		return err
 	})
+	return timeOf(text), err
+}
+
+// unindex removes the ways to tokens that are dealt with. A way to a later claim stays.
+func (r *Redis) unindex(ctx context.Context, appID, openID string, tokens []redisToken) error {
+	if len(tokens) == 0 {
+		return nil
+	}
+	members, tickets := make([]any, len(tokens)), make([]any, len(tokens))
+	for i, t := range tokens {
+		members[i], tickets[i] = t.member, t.ticket
+	}
+	err := r.try(ctx, func() error {
+		return stepUnindex.Run(ctx, r.rdb, []string{r.personKey(appID, openID)}, r.args(tickets)...).Err()
+	})
+	if err != nil {
+		return err
+	}
+	return r.try(ctx, func() error { return r.rdb.ZRem(ctx, r.tokensKey(appID, openID), members...).Err() })
 }
 
 // TakeBack implements Store.
-func (r *Redis) TakeBack(ctx context.Context, appID, openID string) (bool, error) {
+func (r *Redis) TakeBack(ctx context.Context, appID, openID string, at time.Time) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
 	defer cancel()
-	tokens, err := r.tokens(ctx, appID, openID, 1)
-	if err != nil || len(tokens) == 0 {
+	tokens, err := r.tokens(ctx, appID, openID)
+	if err != nil {
 		return false, err
 	}
-	return true, r.takeBack(ctx, tokens[0].jti, tokens[0].left)
+	token, ok := latest(tokens, at)
+	if !ok {
+		return false, nil
+	}
+	return true, r.takeBack(ctx, token.jti, token.left)
 }
 
 // redisToken is a token that may be out there for a while.
 type redisToken struct {
-	jti, ticket string
-	left        time.Duration
+	knownToken
+	member string // as the sorted set has it
+	left   time.Duration
 }
 
-// tokens are a person's latest, at most so many.
-func (r *Redis) tokens(ctx context.Context, appID, openID string, most int) ([]redisToken, error) {
+// tokens are a person's latest, those that end first in front.
+func (r *Redis) tokens(ctx context.Context, appID, openID string) ([]redisToken, error) {
 	var pairs []string
 	err := r.try(ctx, func() (err error) {
-		pairs, err = stepTokens.Run(ctx, r.rdb, []string{r.tokensKey(appID, openID)}, r.args([]any{most})...).StringSlice()
+		pairs, err = stepTokens.Run(ctx, r.rdb, []string{r.tokensKey(appID, openID)}, r.args([]any{maxTokens})...).StringSlice()
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
 	list := make([]redisToken, 0, len(pairs)/2)
-	for i := 0; i+1 < len(pairs); i += 2 {
-		jti, ticket, _ := strings.Cut(pairs[i], " ")
+	for i := len(pairs) - 2; i >= 0; i -= 2 {
+		// A version before event times were kept wrote two words.
+		words := append(strings.Split(pairs[i], " "), "0")
+		f := &fieldReader{fields: map[string]string{"event": words[min(2, len(words)-1)]}}
+		t := redisToken{knownToken: knownToken{event: f.time("event")}, member: pairs[i]}
 		left, err := strconv.ParseInt(pairs[i+1], 10, 64)
-		if err != nil {
-			return nil, fmt.Errorf("%w: unexpected answer of a script", ErrStoreUnavailable)
+		f.check("token", err == nil && left >= 0 && left <= maxEnd.Milliseconds() && (len(words) == 3 || len(words) == 4))
+		if len(words) > 1 {
+			t.jti, t.ticket = words[0], words[1]
 		}
-		list = append(list, redisToken{jti, ticket, time.Duration(left) * time.Millisecond})
+		f.check("token", t.jti != "" && isName(t.jti+t.ticket, maxIDLength))
+		if f.bad != "" {
+			_ = r.damage.report("token")
+			continue
+		}
+		t.left = time.Duration(left) * time.Millisecond
+		list = append(list, t)
 	}
 	return list, nil
 }
@@ -134,7 +181,7 @@ func (r *Redis) Revoked(ctx context.Context, most int) (jtis []string, err error
 		jtis, err = stepRevoked.Run(ctx, r.rdb, []string{r.revokedKey()}, r.args([]any{most})...).StringSlice()
 		return err
 	})
-	return jtis, err
+	return r.names(jtis), err
 }
 
 // Once implements Store.
@@ -169,8 +216,8 @@ func (r *Redis) event(ctx context.Context, s *redis.Script, key string, args ...
 	if err != nil {
 		return "", "", err
 	}
-	if len(list) != 2 {
-		return "", "", fmt.Errorf("%w: unexpected answer of a script", ErrStoreUnavailable)
+	if len(list) != 2 || len(list[1]) > maxReply || !utf8.ValidString(list[1]) {
+		return "", "", fmt.Errorf("%w: %w", ErrStoreUnavailable, r.damage.report("event"))
 	}
 	return list[0], list[1], nil
 }
@@ -208,11 +255,13 @@ func (r *Redis) getMany(ctx context.Context, ids []string) ([]Ticket, error) {
 		if err != nil {
 			// The server does not know the script yet, or the connection broke: the
 			// single step knows what to do about either.
-			if a, err = r.step(ctx, stepGet, r.ticketKey(id)); err != nil {
+			if a, err = r.step(ctx, stepGet, r.ticketKey(id)); errors.Is(err, ErrDamaged) {
+				continue
+			} else if err != nil {
 				return nil, err
 			}
 		}
-		if t, err := a.ticket(id); err == nil {
+		if t, err := r.ticket(id, a); err == nil {
 			found = append(found, t)
 		}
 	}

@@ -9,6 +9,9 @@ import (
 // Weigh implements Store.
 func (r *Redis) Weigh(ctx context.Context, appID, openID string, m Marks) (Unusual, error) {
 	unusual, err := r.mark(ctx, stepWeigh, appID, openID, m.Ticket, m.Network, m.Browser, oftenTime, maxOften)
+	if err == nil && !knownUnusual[Unusual(unusual)] {
+		return UnusualUnknown, r.damage.report("unusual")
+	}
 	return Unusual(unusual), err
 }
 

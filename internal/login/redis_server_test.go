@@ -199,3 +199,5 @@ func (s *fixture) keys(t *testing.T) (keys []string) {
 	}
 	return keys
 }
+
+func zOf(score float64, member string) redis.Z { return redis.Z{Score: score, Member: member} }

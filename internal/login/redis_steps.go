@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -31,6 +32,8 @@ var (
 	stepTakeBack  = script(takeBackLua)
 	stepRevoked   = script(revokedLua)
 	stepForget    = script(forgetLua)
+	stepLeave     = script(leaveLua)
+	stepUnindex   = script(unindexLua)
 	stepWeigh     = script(weighLua)
 	stepTrust     = script(trustLua)
 	stepOnce      = script(onceLua)
@@ -74,6 +77,10 @@ var (
 	revokedLua string
 	//go:embed lua/forget.lua
 	forgetLua string
+	//go:embed lua/leave.lua
+	leaveLua string
+	//go:embed lua/unindex.lua
+	unindexLua string
 	//go:embed lua/weigh.lua
 	weighLua string
 	//go:embed lua/trust.lua
@@ -151,23 +158,6 @@ func parseAnswer(cmd *redis.Cmd) (a stepAnswer, err error) {
 	return a, nil
 }
 
-// ticket reads the fields; ErrUnauthorized when there are none.
-func (a stepAnswer) ticket(id string) (Ticket, error) {
-	f := a.fields
-	if f["st"] == "" {
-		return Ticket{}, ErrUnauthorized
-	}
-	return Ticket{
-		ID: id, WeChat: f["wx"], Account: f["acc"], AppID: f["app"], State: State(f["st"]),
-		SocketID: f["sid"], Raw: f["raw"] == "1", ResumeHash: f["rh"], Challenge: f["ch"],
-		OpenID: f["oid"], UnionID: f["uid"], Unioned: f["uset"] == "1", JTI: f["jti"], IssuedAt: timeOf(f["iat"]),
-		CreatedAt: timeOf(f["cre"]), ExpiresAt: timeOf(f["exp"]),
-		Delivered: f["del"] == "1", Number: f["num"], Reason: f["why"],
-		Browser: f["br"], Agent: f["ag"], Network: f["net"], Risk: f["risk"] == "1", Asked: f["ask"] == "1",
-		Exchanged: f["xat"] != "", Revoked: f["rev"] == "1", Now: a.now, Moved: a.moved,
-	}, nil
-}
-
 // left is how long the ticket still answers for itself.
 func (a stepAnswer) left() time.Duration {
 	return max(time.Second, timeOf(a.fields["gone"]).Sub(a.now))
@@ -196,6 +186,9 @@ func (r *Redis) try(ctx context.Context, do func() error) error {
 			return err
 		}
 		var reply redis.Error
+		if errors.As(err, &reply) && strings.Contains(reply.Error(), "WRONGTYPE") {
+			return r.damage.report("type") // in a script the word stands in the middle
+		}
 		if errors.As(err, &reply) && !restarting(reply) || ctx.Err() != nil {
 			return fmt.Errorf("%w: %w", ErrStoreUnavailable, err)
 		}

@@ -69,7 +69,7 @@ func TestRedisEveryKeyExpires(t *testing.T) {
 	if _, err := r.Exchange(t.Context(), code, verifier); err != nil {
 		t.Fatal(err)
 	}
-	r.Deny(t.Context(), "wx-main", "openid-of-ana")
+	r.Deny(t.Context(), "wx-main", "openid-of-ana", time.Time{})
 	s.Once(t.Context(), "event of openid-of-ana", time.Second)
 	s.Finish(t.Context(), "event of openid-of-ana", []byte("x"), time.Hour)
 	s.Once(t.Context(), "other", time.Second)
@@ -170,14 +170,14 @@ func TestRedisAway(t *testing.T) {
 		"End":        func() error { _, err := store.End(ctx, "a", login.Cancelled, "x"); return err },
 		"Get":        func() error { _, err := store.Get(ctx, "a"); return err },
 		"GetMany":    func() error { _, err := store.GetMany(ctx, []string{"a"}); return err },
-		"Last":       func() error { _, err := store.Last(ctx, "a", "o"); return err },
+		"Last":       func() error { _, err := store.Last(ctx, "a", "o", time.Time{}); return err },
 		"PutCode":    func() error { return store.PutCode(ctx, "a", "h", time.Minute) },
 		"Exchange":   func() error { _, err := store.Exchange(ctx, "h", "c"); return err },
 		"Revoke":     func() error { _, err := store.Revoke(ctx, "a", "o", time.Minute); return err },
 		"Revoked":    func() error { _, err := store.Revoked(ctx, 9); return err },
-		"Forget":     func() error { _, err := store.Forget(ctx, "a", "o"); return err },
+		"Forget":     func() error { _, err := store.Forget(ctx, "a", "o", time.Time{}); return err },
 		"SetUnionID": func() error { _, err := store.SetUnionID(ctx, "a", "o", "u"); return err },
-		"TakeBack":   func() error { _, err := store.TakeBack(ctx, "a", "o"); return err },
+		"TakeBack":   func() error { _, err := store.TakeBack(ctx, "a", "o", time.Time{}); return err },
 		"Weigh":      func() error { _, err := store.Weigh(ctx, "a", "o", login.Marks{Ticket: "t"}); return err },
 		"Trust":      func() error { return store.Trust(ctx, "a", "o", login.Marks{Network: "n"}) },
 		"Distrust":   func() error { return store.Distrust(ctx, "a", "o") },

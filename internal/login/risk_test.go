@@ -50,7 +50,7 @@ func (r *rig) wantPassed(t *testing.T, got login.Ticket) {
 
 func (r *rig) yes(t *testing.T, got login.Ticket, openID string) {
 	t.Helper()
-	if _, o, err := r.Confirm(t.Context(), got.AppID, openID, got.Number); err != nil || o != login.OutcomeClaimed {
+	if _, o, err := r.Confirm(t.Context(), got.AppID, openID, got.Number, time.Time{}); err != nil || o != login.OutcomeClaimed {
 		t.Fatalf("confirmed: %s, %v", o, err)
 	}
 }
@@ -89,7 +89,7 @@ func TestRiskLearnsOnlyFromTheConfirmed(t *testing.T) {
 			r.wantAsked(t, r.riskyScan(t, home, "ana"), login.UnusualNetwork)
 		}
 		denied := r.riskyScan(t, home, "ana")
-		if _, o, err := r.Deny(t.Context(), denied.AppID, "ana"); err != nil || o != login.OutcomeDenied {
+		if _, o, err := r.Deny(t.Context(), denied.AppID, "ana", time.Time{}); err != nil || o != login.OutcomeDenied {
 			t.Fatalf("denied: %s, %v", o, err)
 		}
 		r.wantAsked(t, r.riskyScan(t, home, "ana"), login.UnusualNetwork)
@@ -116,7 +116,7 @@ func TestRiskNotMeIsAskedAgain(t *testing.T) {
 		r.yes(t, r.riskyScan(t, home, "ana"), "ana")
 		passed := r.riskyScan(t, home, "ana")
 		r.wantPassed(t, passed)
-		if got, o, err := r.Deny(t.Context(), passed.AppID, "ana"); err != nil || o != login.OutcomeDenied || !got.Revoked {
+		if got, o, err := r.Deny(t.Context(), passed.AppID, "ana", time.Time{}); err != nil || o != login.OutcomeDenied || !got.Revoked {
 			t.Fatalf("%s, %+v, %v", o, got, err)
 		}
 		if revoked, err := s.Revoked(t.Context(), 100); err != nil || !slices.Contains(revoked, passed.JTI) {
@@ -148,7 +148,7 @@ func TestRiskIsForgottenWithThePerson(t *testing.T) {
 				}
 			}
 		}
-		if err := r.Forget(t.Context(), "wx-main", "ana"); err != nil {
+		if err := r.Forget(t.Context(), "wx-main", "ana", time.Time{}); err != nil {
 			t.Fatal(err)
 		}
 		if s.rdb != nil {

@@ -38,13 +38,6 @@ func newNumber() string {
 	return strconv.FormatInt(10+n.Int64(), 10)
 }
 
-// typedAlphabet is Crockford's base 32: no i, l, o or u. 8 of it are 40 bits, too
-// many to hit another person's code in five minutes, by chance or on purpose.
-const (
-	typedAlphabet = "0123456789abcdefghjkmnpqrstvwxyz"
-	typedLength   = 8
-)
-
 // newTypedCode is a code for a person to send from the phone.
 func newTypedCode() string {
 	b := make([]byte, typedLength)
@@ -53,15 +46,6 @@ func newTypedCode() string {
 		b[i] = typedAlphabet[b[i]%32]
 	}
 	return string(b)
-}
-
-// readTypedCode undoes what people misread; false when text is no code.
-func readTypedCode(text string) (string, bool) {
-	code := strings.NewReplacer("o", "0", "i", "1", "l", "1").Replace(strings.ToLower(text))
-	if len(code) != typedLength || strings.Trim(code, typedAlphabet) != "" {
-		return "", false
-	}
-	return code, true
 }
 
 // typedTicket is what stands for WeChat's ticket where there is none. The code in

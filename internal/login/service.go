@@ -67,7 +67,7 @@ type ServiceOptions struct {
 	CodeLife time.Duration // of a one-time code; default 60 s
 	TokenTTL time.Duration // how long a revocation is remembered; default 15 min
 	Counter  Counter
-	Logger   *slog.Logger
+	Logger   *slog.Logger // nil means slog.Default()
 }
 
 // Service is the login as the gateway and the webhook use it. It is safe for
@@ -97,7 +97,7 @@ func NewService(o ServiceOptions) (*Service, error) {
 		o.Counter = silent{}
 	}
 	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
+		o.Logger = slog.Default()
 	}
 	return &Service{o}, nil
 }

@@ -50,7 +50,8 @@ type spoolLine struct {
 	UnionID string `json:"unionid,omitempty"`
 	Confirm bool   `json:"confirm,omitempty"`
 	Risk    bool   `json:"risk,omitempty"`
-	At      int64  `json:"at"` // ms
+	At      int64  `json:"at"`            // ms
+	EventAt int64  `json:"evt,omitempty"` // ms
 }
 
 // OpenSpool opens or makes the file at path and reads what a former process left.
@@ -237,7 +238,11 @@ func (s *Spool) cut(to int64) error {
 
 // A line is the CRC-32 of its JSON in hex, a space, the JSON.
 func formatSpoolLine(c Claim) []byte {
-	text, err := json.Marshal(spoolLine{c.AppID, c.Scene, c.WeChat, c.OpenID, c.UnionID, c.Confirm, c.Risk, c.At.UnixMilli()})
+	event := int64(0)
+	if !c.EventAt.IsZero() {
+		event = c.EventAt.UnixMilli()
+	}
+	text, err := json.Marshal(spoolLine{c.AppID, c.Scene, c.WeChat, c.OpenID, c.UnionID, c.Confirm, c.Risk, c.At.UnixMilli(), event})
 	if err != nil {
 		panic(err) // strings and numbers always encode
 	}
@@ -257,8 +262,12 @@ func parseSpoolLine(line []byte) (Claim, bool) {
 	if json.Unmarshal(text, &l) != nil {
 		return Claim{}, false
 	}
+	event := time.Time{}
+	if l.EventAt > 0 {
+		event = time.UnixMilli(l.EventAt)
+	}
 	return Claim{
 		AppID: l.AppID, Scene: l.Scene, WeChat: l.WeChat, OpenID: l.OpenID, UnionID: l.UnionID,
-		Confirm: l.Confirm, Risk: l.Risk, At: time.UnixMilli(l.At),
+		Confirm: l.Confirm, Risk: l.Risk, At: time.UnixMilli(l.At), EventAt: event,
 	}, true
 }

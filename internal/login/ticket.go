@@ -48,6 +48,7 @@ type Ticket struct {
 	UnionID    string
 	Unioned    bool      // the unionid was asked for: UnionID is final, "" included
 	JTI        string    // set once, by the claim that wins
+	EventAt    time.Time // when the person scanned, by WeChat's clock; see Claim.EventAt
 	IssuedAt   time.Time // iat of the token: a replay has identical claims
 	CreatedAt  time.Time
 	ExpiresAt  time.Time
@@ -112,6 +113,7 @@ const (
 	OutcomeUnknown   Outcome = "unknown"   // no such scene
 	OutcomeForeign   Outcome = "foreign"   // the scene belongs to another account
 	OutcomeDenied    Outcome = "denied"    // the person said no, or answered with the wrong number
+	OutcomeLeft      Outcome = "left"      // the person has left the account since
 	OutcomeSpooled   Outcome = "spooled"   // the store is away: durable in the local Spool, judged later
 )
 
@@ -126,6 +128,10 @@ type Claim struct {
 	Risk    bool          // a confirm step is required if the login is unusual: see Service.weigh
 	Life    time.Duration // of a token that comes of it, for TakeBack; the Service sets it
 	At      time.Time     // when the event arrived here; a spooled claim is judged by it
+	// EventAt is when the person acted, by WeChat's clock. Events arrive in any order:
+	// what a person does later wins, whatever arrives first. Zero is when the event
+	// arrived, in whole seconds as WeChat tells them.
+	EventAt time.Time
 }
 
 // Store keeps tickets. Every transition is one atomic step, time is the store's
@@ -174,19 +180,24 @@ type Store interface {
 	// Finish ends the processing stage and keeps reply for repeats.
 	Finish(ctx context.Context, key string, reply []byte, ttl time.Duration) error
 
-	// Last returns the ticket a person claimed last with an account: what a
-	// typed number or a "not me" is about. ErrUnauthorized when there is none.
-	Last(ctx context.Context, appID, openID string) (Ticket, error)
+	// Last returns the ticket a person claimed last with an account, no later than at
+	// (zero: now): what a typed number or a "not me" is about. ErrUnauthorized when
+	// there is none.
+	Last(ctx context.Context, appID, openID string, at time.Time) (Ticket, error)
 	// Revoke takes back a done ticket whose openID fits: nothing is minted for it
 	// any more, and its jti is listed by Revoked for ttl.
 	Revoke(ctx context.Context, id, openID string, ttl time.Duration) (Ticket, error)
-	// TakeBack revokes the latest of a person's tokens that may still be valid. Unlike
-	// a ticket, a token is known as long as it lives. false when there is none.
-	TakeBack(ctx context.Context, appID, openID string) (bool, error)
-	// Forget revokes all tokens of a person, removes the person from their tickets and
-	// forgets the ways that lead to either. A claimed ticket becomes denied, a done one
-	// gives nothing any more. The tickets come back. See Distrust for the rest.
-	Forget(ctx context.Context, appID, openID string) ([]Ticket, error)
+	// TakeBack revokes the latest of a person's tokens that may still be valid and is
+	// of a claim no later than at (zero: now). Unlike a ticket, a token is known as
+	// long as it lives. false when there is none.
+	TakeBack(ctx context.Context, appID, openID string, at time.Time) (bool, error)
+	// Forget revokes the tokens of a person who left at a time (zero: now), removes the
+	// person from their tickets and forgets the ways that lead to either. A claimed
+	// ticket becomes denied, a done one gives nothing any more. The tickets come back.
+	// Claims that happened later are another visit and stay as they are; for leftTime a
+	// claim that happened before and arrives late is OutcomeLeft. See Distrust for the
+	// rest.
+	Forget(ctx context.Context, appID, openID string, at time.Time) ([]Ticket, error)
 	// Weigh tells what is unusual about a login of a person, or "": see Unusual. It
 	// also counts the login among the person's latest, once however often it is asked.
 	Weigh(ctx context.Context, appID, openID string, m Marks) (Unusual, error)

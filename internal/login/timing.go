@@ -32,6 +32,17 @@ func (t Ticket) tokenEnds(now time.Time, life time.Duration) time.Time {
 	return now.Add(max(life, tail))
 }
 
+// leftTime is how long an event may be late and is still told from one of a later
+// visit: longer than WeChat repeats a push and a ticket lives by default.
+const leftTime = time.Hour
+
+// eventTime is at as WeChat tells times, in whole seconds.
+func eventTime(at time.Time) time.Time { return time.Unix(at.Unix(), 0) }
+
+// newer reports whether a claim of the time event is none of the business of a later
+// event of the time at; a zero at is about everything so far.
+func newer(event, at time.Time) bool { return !at.IsZero() && event.After(at) }
+
 // forgotten stands where a person's openid was: not empty, for then the ticket
 // could be claimed again.
 const forgotten = "-"

@@ -181,7 +181,7 @@ func TestUnionIDIsNotKeptForSomebodyWhoIsForgotten(t *testing.T) {
 		wantErr(t, set("ana"), login.ErrUnauthorized) // nobody has scanned
 		r.mustClaim(t, scan(a.Ticket, "ana"), login.OutcomeClaimed)
 		wantErr(t, set("bob"), login.ErrUnauthorized)
-		if err := r.Forget(t.Context(), a.Ticket.AppID, "ana"); err != nil {
+		if err := r.Forget(t.Context(), a.Ticket.AppID, "ana", time.Time{}); err != nil {
 			t.Fatal(err)
 		}
 		wantErr(t, set("ana"), login.ErrUnauthorized)

@@ -44,7 +44,7 @@ type ClientOptions struct {
 	// of 2 s. Close closes its idle connections either way.
 	Transport http.RoundTripper
 	Counter   Counter
-	Logger    *slog.Logger
+	Logger    *slog.Logger // nil means slog.Default()
 }
 
 // Client calls WeChat's API for one account. It is safe for concurrent use and
@@ -58,8 +58,9 @@ type Client struct {
 	slots   chan struct{}
 	tokens  *tokens
 
-	mu       sync.Mutex // guards breakers
+	mu       sync.Mutex // guards what follows
 	breakers map[string]*breaker
+	lasting  map[string]*Error // by API; see Problems
 }
 
 // NewClient makes a client for the account. It asks WeChat for nothing yet.
@@ -67,7 +68,7 @@ func NewClient(appID string, secret Secret, o *ClientOptions) (*Client, error) {
 	if appID == "" || secret == "" {
 		return nil, errors.New("wechat: a client needs an AppID and an AppSecret")
 	}
-	c := &Client{appID: appID, secret: secret, slots: make(chan struct{}, maxInFlight), breakers: map[string]*breaker{}}
+	c := &Client{appID: appID, secret: secret, slots: make(chan struct{}, maxInFlight), breakers: map[string]*breaker{}, lasting: map[string]*Error{}}
 	if o != nil {
 		c.o = *o
 	}
@@ -82,7 +83,7 @@ func NewClient(appID string, secret Secret, o *ClientOptions) (*Client, error) {
 		c.o.Timeout = 3 * time.Second
 	}
 	if c.o.Logger == nil {
-		c.o.Logger = slog.New(slog.DiscardHandler)
+		c.o.Logger = slog.Default()
 	}
 	if c.o.Transport == nil {
 		c.o.Transport = &http.Transport{
@@ -188,9 +189,16 @@ func (c *Client) count(api string, err *Error) {
 	outcome, code := "ok", 0
 	if err != nil {
 		outcome, code = string(err.Class), err.Code
-		c.o.Logger.Warn("WeChat call failed", slog.String("api", api), slog.String("class", outcome),
-			slog.Int("code", code), slog.String("rid", err.RID))
+		attrs := []any{slog.String("api", api), slog.String("class", outcome), slog.Int("code", code), slog.String("rid", err.RID)}
+		if means := err.Meaning(); means != "" {
+			attrs = append(attrs, slog.String("means", means))
+		}
+		if fix := err.Fix(); fix != "" {
+			attrs = append(attrs, slog.String("fix", fix))
+		}
+		c.o.Logger.Warn("WeChat call failed", attrs...)
 	}
+	c.note(api, err)
 	if c.o.Counter != nil {
 		c.o.Counter.APICall(api, outcome, code)
 	}
@@ -280,13 +288,13 @@ func (c *Client) roundTrip(ctx context.Context, k call, token Secret) *Error {
 		Code    int    `json:"errcode"`
 		Message string `json:"errmsg"`
 	}
-	if json.Unmarshal(raw, &verdict) != nil {
+	if decodeJSON(raw, &verdict) != nil {
 		return transportError(k.api, fmt.Errorf("%w: not JSON", errAnswer))
 	}
 	if verdict.Code != 0 {
 		return codeError(k.api, verdict.Code, verdict.Message)
 	}
-	if k.into != nil && json.Unmarshal(raw, k.into) != nil || k.whole != nil && !k.whole() {
+	if k.into != nil && decodeJSON(raw, k.into) != nil || k.whole != nil && !k.whole() {
 		return transportError(k.api, fmt.Errorf("%w: incomplete", errAnswer))
 	}
 	return nil

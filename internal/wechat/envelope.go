@@ -18,10 +18,14 @@ var (
 	ErrAESKey = errors.New("wechat: an EncodingAESKey is 43 base64 characters")
 
 	// Both envelope errors answer alike to the peer (no padding oracle); they
-	// differ for our own counters only.
+	// differ for our own counters and log only.
 	errEnvelope = errors.New("wechat: envelope cannot be opened")
-	errForeign  = errors.New("wechat: envelope is for another appid")
 )
+
+// foreignError is the error of an envelope that opens but is for another AppID.
+type foreignError struct{ appID string }
+
+func (*foreignError) Error() string { return "wechat: envelope is for another appid" }
 
 // padBlock is the block of the envelope's PKCS#7 padding: 32, not AES's 16.
 const padBlock = 32
@@ -49,7 +53,8 @@ func ParseAESKey(s Secret) (AESKey, error) {
 func (AESKey) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
 
 // Open decrypts the base64 text of an Encrypt element and returns the message
-// inside. Whatever is wrong with it is one of two errors without detail.
+// inside. Whatever is wrong with it is one of two errors; neither says more in its
+// text.
 func (k AESKey) Open(encrypt, appID string) ([]byte, error) {
 	box, err := base64.StdEncoding.DecodeString(encrypt)
 	if err != nil || len(box) == 0 || len(box)%padBlock != 0 {
@@ -75,7 +80,7 @@ func (k AESKey) Open(encrypt, appID string) ([]byte, error) {
 	}
 	msg, owner := rest[:size], rest[size:]
 	if subtle.ConstantTimeCompare(owner, []byte(appID)) != 1 {
-		return nil, errForeign
+		return nil, &foreignError{appID: string(owner)}
 	}
 	return msg, nil
 }

@@ -158,7 +158,7 @@ func meaning(api string, code int) string {
 
 var (
 	ridPattern = regexp.MustCompile(`rid: ?([0-9a-f-]{8,64})`)
-	ipPattern  = regexp.MustCompile(`invalid ip ([0-9a-fA-F.:]{2,45})[ ,]`)
+	ipPattern  = regexp.MustCompile(`invalid ip +(?:ipv6 +)?([0-9a-fA-F.:]{2,45})`)
 )
 
 // codeError makes the error of an errcode. Of errmsg only the request's id and
@@ -170,6 +170,7 @@ func codeError(api string, code int, errmsg string) *Error {
 	}
 	if m := ipPattern.FindStringSubmatch(errmsg); code == 40164 && m != nil {
 		e.IP, _ = netip.ParseAddr(m[1])
+		e.IP = e.IP.Unmap()
 	}
 	return e
 }

@@ -1,13 +1,16 @@
 package wechat_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"encoding/xml"
 	"errors"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"posthouse/internal/wechat"
 )
@@ -49,7 +52,8 @@ func FuzzParse(f *testing.F) {
 		if len(m.To)+len(m.From)+len(m.Content)+len(m.EventKey)+len(m.Ticket) > 4*len(body) {
 			t.Fatalf("it grew: %d bytes", len(body))
 		}
-		if body[0] == '{' {
+		clean, err := wechat.CleanXML(body)
+		if err != nil || wechat.IsJSON(body) {
 			return
 		}
 		var other struct {
@@ -57,12 +61,59 @@ func FuzzParse(f *testing.F) {
 			ToUserName, FromUserName string
 			MsgType, Event, EventKey string
 		}
-		if err := xml.Unmarshal(body, &other); err != nil {
+		if err := xml.Unmarshal(clean, &other); err != nil {
 			t.Fatalf("encoding/xml says %v", err)
 		}
 		// A stranger's namespaced element may differ; ours never do otherwise.
 		if !strings.Contains(string(body), ":") && (other.FromUserName != m.From || other.ToUserName != m.To || other.EventKey != m.EventKey) {
 			t.Fatalf("%+v, encoding/xml reads %+v", m, other)
+		}
+	})
+}
+
+// FuzzCleanXML: what is clean stays as it is, what is cleaned holds characters of
+// XML only, and cleaning does not hide a DOCTYPE.
+func FuzzCleanXML(f *testing.F) {
+	f.Add([]byte("<xml>a\x1db&#0;&#xD83D;&#xDE00;&#xD800;& &amp;]]><![CDATA[&#0;\x00]]></xml>"))
+	f.Add([]byte("\ufeff<?xml version=\"1.0\" encoding=\"gbk\"?>\xff<xml/>"))
+	f.Add([]byte("<!-- <!DOCTYPE --><!DOC\x00TYPE x><xml/>"))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		clean, err := wechat.CleanXML(body)
+		if err != nil {
+			if !errors.Is(err, wechat.ErrDoctype) || !strings.Contains(string(wechat.AllowedRunes(body)), "<!DOCTYPE") {
+				t.Fatal(err)
+			}
+			return
+		}
+		if len(clean) > 5*len(body) || !utf8.Valid(clean) {
+			t.Fatalf("%q", clean)
+		}
+		if string(wechat.AllowedRunes(clean)) != string(clean) {
+			t.Fatalf("forbidden characters are left: %q", clean)
+		}
+		clean = bytes.TrimLeft(clean, " \t\r\n\ufeff")
+		again, err := wechat.CleanXML(clean)
+		if err == nil && !strings.HasPrefix(string(clean), "<?xml") && string(again) != string(clean) {
+			t.Fatalf("%q became %q", clean, again)
+		}
+	})
+}
+
+// FuzzDecodeJSON: cleaning changes nothing that encoding/json reads, and makes every
+// raw control character in a text readable.
+func FuzzDecodeJSON(f *testing.F) {
+	f.Add([]byte(`{"remark":"a\u0000\x","n":[1,"\\"]}`), "a\x1d\n\"b")
+	f.Add([]byte("\ufeff{\x00}"), `\`)
+	f.Fuzz(func(t *testing.T, raw []byte, remark string) {
+		var plain, cleaned any
+		if json.Unmarshal(raw, &plain) == nil && (wechat.DecodeJSON(raw, &cleaned) != nil || !reflect.DeepEqual(plain, cleaned)) {
+			t.Fatalf("%s: %v became %v", raw, plain, cleaned)
+		}
+		typed := strings.NewReplacer(`"`, "", `\`, "").Replace(strings.ToValidUTF8(remark, ""))
+		var user struct{ Remark, UnionID string }
+		err := wechat.DecodeJSON([]byte(`{"remark":"`+typed+`","unionid":"u"}`), &user)
+		if err != nil || user.Remark != typed || user.UnionID != "u" {
+			t.Fatalf("%q: %+v, %v", typed, user, err)
 		}
 	})
 }

@@ -6,7 +6,8 @@ import (
 )
 
 // Message is a push, parsed: an event or something a person sent. Fields that
-// the kind does not have are empty. Values are exactly as signed.
+// the kind does not have are empty. Values are as signed, less the characters that
+// XML forbids.
 type Message struct {
 	To       string    // the account's original id, gh_…
 	From     string    // the person's openid; WeChat's own id in authorization events

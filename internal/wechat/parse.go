@@ -12,9 +12,14 @@ import (
 	"time"
 )
 
-// ErrMalformed says that a body is not a push: not well-formed, not UTF-8, with
-// a DOCTYPE, too deep, with a field twice, or without the fields every push has.
-var ErrMalformed = errors.New("wechat: malformed push")
+var (
+	// ErrMalformed says that a body cannot be read as a push: not well-formed, too
+	// deep, with a field twice, or without the fields every push has.
+	ErrMalformed = errors.New("wechat: malformed push")
+	// ErrDoctype is the ErrMalformed of a body that declares a document type. WeChat
+	// sends none, so it is the one such body that is refused (docs/wechat.md §2.8).
+	ErrDoctype = malformed("a DOCTYPE")
+)
 
 const (
 	maxDepth      = 8
@@ -58,25 +63,7 @@ func (m *Message) field(name string, created *string) *string {
 // Parse reads the body of a push: XML, or JSON when it begins with a brace
 // (Tencent's own worked examples are JSON; accounts get XML).
 func Parse(body []byte) (Message, error) {
-	m, err := parseFields(body)
-	if err != nil {
-		return Message{}, err
-	}
-	if m.To == "" || m.From == "" || m.Type == "" || m.Created.IsZero() || m.IsEvent() && m.Event == "" {
-		return Message{}, malformed("a field that every push has is missing")
-	}
-	return m, nil
-}
-
-// parseFields is Parse without the demand for certain fields: the outside of an
-// envelope has next to none.
-func parseFields(body []byte) (Message, error) {
-	var created string
-	parse := parseXML
-	if isJSON(body) {
-		parse = parseJSON
-	}
-	m, err := parse(body, &created)
+	m, created, err := parseFields(body)
 	if err != nil {
 		return Message{}, err
 	}
@@ -87,24 +74,42 @@ func parseFields(body []byte) (Message, error) {
 		}
 		m.Created = time.Unix(int64(n), 0) //nolint:gosec // 40 bits
 	}
+	if m.To == "" || m.From == "" || m.Type == "" || m.Created.IsZero() || m.IsEvent() && m.Event == "" {
+		return Message{}, malformed("a field that every push has is missing")
+	}
 	return m, nil
 }
 
-func isJSON(body []byte) bool { return bytes.HasPrefix(body, []byte("{")) }
+// parseFields is Parse without the demand for certain fields: the outside of an
+// envelope has next to none.
+func parseFields(body []byte) (m Message, created string, err error) {
+	if isJSON(body) {
+		m, err = parseJSON(body, &created)
+	} else {
+		m, err = parseXML(body, &created)
+	}
+	return m, created, err
+}
+
+func isJSON(body []byte) bool { return bytes.HasPrefix(readable(body), []byte("{")) }
 
 // parseXML walks the tokens itself instead of unmarshalling, so that depth,
 // repeats and everything that is not plain elements are refused as they come.
 func parseXML(body []byte, created *string) (Message, error) {
+	body, err := cleanXML(body)
+	if err != nil {
+		return Message{}, err
+	}
 	var (
 		m     Message
-		d     = xml.NewDecoder(bytes.NewReader(body)) // strict, UTF-8 only
+		d     = xml.NewDecoder(bytes.NewReader(body)) // strict
 		depth int
 		ended bool
 		into  *string // the field being read
 		text  strings.Builder
 		seen  = map[string]bool{}
 	)
-	for first := true; ; first = false {
+	for {
 		tok, err := d.Token()
 		if errors.Is(err, io.EOF) && ended {
 			return m, nil
@@ -147,12 +152,8 @@ func parseXML(body []byte, created *string) (Message, error) {
 			case depth == 0 && len(bytes.TrimSpace(t)) > 0:
 				return Message{}, malformed("text outside the root")
 			}
-		case xml.ProcInst:
-			if !first || t.Target != "xml" {
-				return Message{}, malformed("a processing instruction")
-			}
 		default: // a comment would split a value in two; a directive may define entities
-			return Message{}, malformed("a comment or a DOCTYPE")
+			return Message{}, malformed("a comment, an instruction or a directive")
 		}
 	}
 }
@@ -161,7 +162,7 @@ func parseXML(body []byte, created *string) (Message, error) {
 func parseJSON(body []byte, created *string) (Message, error) {
 	var (
 		m    Message
-		d    = json.NewDecoder(bytes.NewReader(body))
+		d    = json.NewDecoder(bytes.NewReader(cleanJSON(body)))
 		seen = map[string]bool{}
 	)
 	d.UseNumber()

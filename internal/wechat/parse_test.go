@@ -27,6 +27,15 @@ func TestPushesAreReadStrictly(t *testing.T) {
 		"another namespace":  replace("</xml>", `<a:Event xmlns:a="urn:a">other</a:Event></xml>`),
 		"some attributes":    replace("<Event>", `<Event a="1" b="2">`),
 		"CDATA in two parts": replace("<![CDATA[SCAN]]>", "<![CDATA[SC]]><![CDATA[AN]]>"),
+		"GBK is declared":    `<?xml version="1.0" encoding="gb2312"?>` + goodXML,
+		"XML 1.1":            `<?xml version="1.1"?>` + goodXML,
+		"a mark before":      "\ufeff" + goodXML,
+		"marks everywhere":   "\ufeff\n\ufeff<?xml version=\"1.0\"?>\ufeff" + goodXML,
+		"a null":             replace("SCAN", "SC\x00AN"),
+		"not UTF-8":          replace("SCAN", "SC\xff\xfeAN"),
+		"a null reference":   replace("<![CDATA[SCAN]]>", "SC&#0;AN"),
+		"half a pair":        replace("<![CDATA[SCAN]]>", "SC&#xD800;AN"),
+		"a control in a tag": replace("<Event>", "<Ev\x01ent>"),
 	}
 	for name, body := range good {
 		m, err := wechat.Parse([]byte(body))
@@ -41,11 +50,8 @@ func TestPushesAreReadStrictly(t *testing.T) {
 	bad := map[string]string{
 		"empty":                "",
 		"two declarations":     `<?xml version="1.0"?><?xml version="1.0"?>` + goodXML,
-		"GBK":                  `<?xml version="1.0" encoding="gb2312"?>` + goodXML,
-		"a mark before":        "\ufeff" + goodXML,
 		"an end too many":      goodXML + "</xml>",
-		"a null":               replace("SCAN", "SC\x00AN"),
-		"not UTF-8":            replace("SCAN", "\xff"),
+		"nothing but no UTF-8": replace("SCAN", "\xff"),
 		"an upper-case root":   strings.ReplaceAll(goodXML, "xml>", "XML>"),
 		"an entity":            replace("1767225662", "&x;"),
 		"depth 9":              replace("</xml>", strings.Repeat("<a>", 8)+strings.Repeat("</a>", 8)+"</xml>"),

@@ -38,7 +38,13 @@ const (
 var ErrRefused = errors.New("wechat: push refused")
 
 // RefusedError carries the reason, for counters and logs.
-type RefusedError struct{ Reason Reason }
+type RefusedError struct {
+	Reason Reason
+	// Seen is what the push had instead of what the account expects, where an
+	// operator can compare it: a mode, an AppID, an original id, an offset of
+	// clocks. It is short and holds no secret and no openid; "" for the others.
+	Seen string
+}
 
 func (e *RefusedError) Error() string { return fmt.Sprintf("%v (%s)", ErrRefused, e.Reason) }
 
@@ -46,6 +52,18 @@ func (e *RefusedError) Error() string { return fmt.Sprintf("%v (%s)", ErrRefused
 func (e *RefusedError) Is(target error) bool { return target == ErrRefused }
 
 func refuse(r Reason) error { return &RefusedError{Reason: r} }
+
+// maxSeen bounds RefusedError.Seen: longer than every AppID and original id.
+const maxSeen = 32
+
+// refuseSeen is refuse with what was seen. A text that has not the shape of an id
+// is left out: it may be anything.
+func refuseSeen(r Reason, seen string) error {
+	if len(seen) > maxSeen || !ValidOpenID(seen) {
+		seen = ""
+	}
+	return &RefusedError{Reason: r, Seen: seen}
+}
 
 // Query is the part of a callback's query string that has a meaning. The openid
 // that WeChat adds is left out on purpose: nothing signs it.
@@ -191,14 +209,17 @@ func (r *Receiver) Check(q Query, now time.Time) error {
 		}
 	}
 	if encrypted != (r.mode != Plain) {
-		return refuse(ReasonDowngrade)
+		if encrypted {
+			return refuseSeen(ReasonDowngrade, "encrypted")
+		}
+		return refuseSeen(ReasonDowngrade, "plain")
 	}
 	sent, err := strconv.ParseInt(q.Timestamp, 10, 64)
 	if err != nil || sent < 0 {
 		return refuse(ReasonQuery)
 	}
 	if d := now.Unix() - sent; d > int64(r.window/time.Second) || -d > int64(r.window/time.Second) {
-		return refuse(ReasonStale)
+		return refuseSeen(ReasonStale, strconv.FormatInt(d, 10)+"s")
 	}
 	return nil
 }
@@ -209,6 +230,7 @@ type Push struct {
 	Body    []byte // the readable message, as it was signed or sealed
 
 	appID string
+	mode  Mode
 	nonce string
 	token Secret
 	key   *AESKey // nil: the answer is not encrypted
@@ -216,23 +238,28 @@ type Push struct {
 }
 
 // Open verifies and decrypts a push and parses the message inside. The errors
-// are ErrRefused and ErrMalformed. Check comes first.
+// are ErrRefused and ErrMalformed. With an ErrMalformed the push is not nil when
+// its signatures are good and only the message in it cannot be read; its Message is
+// then empty. Check comes first.
 func (r *Receiver) Open(q Query, body []byte) (*Push, error) {
 	if r.mode == Plain {
 		token, err := r.token(q)
 		if err != nil {
 			return nil, err
 		}
-		return r.finish(&Push{nonce: q.Nonce, token: token}, "", body)
+		return r.finish(&Push{mode: r.mode, nonce: q.Nonce, token: token}, "", body)
 	}
-	outer, err := parseFields(body)
+	outer, _, err := parseFields(body)
 	if err != nil {
+		if _, unsigned := r.token(q); unsigned != nil {
+			return nil, refuse(ReasonBody) // in compat mode nothing else is signed
+		}
 		return nil, err
 	}
 	if q.EncryptType != "aes" || outer.encrypt == "" {
-		return nil, refuse(ReasonDowngrade)
+		return nil, refuseSeen(ReasonDowngrade, "plain")
 	}
-	p := &Push{appID: r.appID, nonce: q.Nonce}
+	p := &Push{appID: r.appID, mode: r.mode, nonce: q.Nonce}
 	encrypt := strings.TrimSpace(outer.encrypt)
 	for _, t := range r.tokens {
 		if q.MsgSignature != "" && signed(q.MsgSignature, t, q.Timestamp, q.Nonce, encrypt) {
@@ -243,30 +270,31 @@ func (r *Receiver) Open(q Query, body []byte) (*Push, error) {
 	if p.token == "" {
 		return nil, refuse(ReasonBody)
 	}
-	why := ReasonEnvelope
+	why, seen := ReasonEnvelope, ""
 	for i := range r.keys {
 		msg, err := r.keys[i].Open(encrypt, r.appID)
 		if err == nil {
 			p.key = &r.keys[i]
 			return r.finish(p, outer.To, msg)
 		}
-		if errors.Is(err, errForeign) {
-			why = ReasonAppID
+		if foreign, ok := errors.AsType[*foreignError](err); ok {
+			why, seen = ReasonAppID, foreign.appID
 		}
 	}
-	return nil, refuse(why)
+	return nil, refuseSeen(why, seen)
 }
 
 // finish parses the readable message. Only this copy counts: the outside of an
 // envelope is signed by nothing.
 func (r *Receiver) finish(p *Push, outerTo string, body []byte) (*Push, error) {
+	p.Body, p.json = body, isJSON(body)
 	m, err := Parse(body)
 	if err != nil {
-		return nil, err
+		return p, err
 	}
 	if outerTo != "" && outerTo != m.To || r.originalID != "" && r.originalID != m.To {
-		return nil, refuse(ReasonAccount)
+		return nil, refuseSeen(ReasonAccount, m.To)
 	}
-	p.Message, p.Body, p.json = m, body, isJSON(body)
+	p.Message = m
 	return p, nil
 }

@@ -48,7 +48,7 @@ type Options struct {
 	// AllowRemote answers peers that are not on loopback. Anybody who reaches
 	// the simulator can then log in as anybody: for closed networks only.
 	AllowRemote bool
-	// Logger gets one line for each push; default: none.
+	// Logger gets one line for each push; nil means slog.Default().
 	Logger *slog.Logger
 }
 
@@ -99,7 +99,7 @@ func New(opts Options) (*Sim, error) {
 	opts.BaseURL = strings.TrimRight(opts.BaseURL, "/")
 	opts.LogSize = or(opts.LogSize, 500)
 	if opts.Logger == nil {
-		opts.Logger = slog.New(slog.DiscardHandler)
+		opts.Logger = slog.Default()
 	}
 	if opts.Seed == 0 {
 		opts.Seed = rand.Uint64()

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -107,32 +108,61 @@ func TestOddHandshakeQueries(t *testing.T) { // CVE-2023-31125
 	})
 }
 
-func TestPayloadLimits(t *testing.T) { // CVE-2020-36048; abuse 4, 5, 20
+func TestPayloadLimits(t *testing.T) { // CVE-2020-36048; docs/reliability.md §4 rows 4 and 5
 	inWorld(t, engineio.Options{AllowEIO3: true}, echo, func(w *world) {
 		sid := w.open("EIO=4&transport=polling")
-		r := w.post("EIO=4&transport=polling&sid="+sid, strings.Repeat("4\x1e", 999)+"4")
-		if r.body != "ok" || len(w.last().messages()) != 1000 {
-			t.Errorf("1000 packets: %+v", r)
-		}
-		w.post("EIO=4&transport=polling&sid="+sid, strings.Repeat("4\x1e", 1000)+"4")
-		synctest.Wait()
-		if reason, _ := w.last().end(); reason != engineio.ReasonParseError {
-			t.Errorf("1001 packets: %q", reason)
+		for _, n := range []int{1001, 500_000} { // as many as fit into MaxPayload
+			w.last().got, w.last().receive = nil, nil
+			r := w.post("EIO=4&transport=polling&sid="+sid, strings.Repeat("4\x1e", n-1)+"4")
+			if got := len(w.last().messages()); r.body != "ok" || got != n {
+				t.Errorf("%d packets: %d came, %+v", n, got, r)
+			}
 		}
 		sid = w.open("EIO=3&transport=polling")
 		begin := time.Now()
-		w.post("EIO=3&transport=polling&sid="+sid, strings.Repeat("1:2", 300_000))
+		w.post("EIO=3&transport=polling&sid="+sid, strings.Repeat("1:2", 300_000)) // control packets have a limit
 		synctest.Wait()
 		if reason, _ := w.last().end(); reason == "" || time.Since(begin) != 0 {
 			t.Errorf("300 000 pings: %q", reason)
 		}
-		sid = w.open("EIO=4&transport=polling")
-		w.post("EIO=4&transport=polling&sid="+sid, "4a\x1e4\xff")
-		synctest.Wait()
-		if reason, _ := w.last().end(); reason != engineio.ReasonParseError {
-			t.Errorf("invalid UTF-8: %q", reason)
-		}
 	})
+}
+
+// docs/reliability.md §4 row 20: text that is not UTF-8 is refused as a whole.
+func TestPolling_InvalidUTF8InABodyIsRefused(t *testing.T) {
+	octets := map[string]string{"Content-Type": "application/octet-stream"}
+	form := map[string]string{"Content-Type": "application/x-www-form-urlencoded"}
+	for _, c := range []struct {
+		name, query, body string
+		header            map[string]string
+	}{
+		{"revision 4", "EIO=4&transport=polling", "4a\x1e4\xff", nil},
+		{"cut rune", "EIO=4&transport=polling", "4\xe4\xbd", nil},
+		{"surrogate", "EIO=4&transport=polling", "4\xed\xa0\x80", nil},
+		{"revision 3", "EIO=3&transport=polling", "2:4a2:4\xff", nil},
+		{"text in binary form", "EIO=3&transport=polling", "\x00\x02\xff4\xff", octets},
+		{"script", "EIO=4&transport=polling&j=0", "d=4%ff", form},
+	} {
+		run := func(t *testing.T, w *world) {
+			sid := w.open(c.query)
+			if r := w.start("POST", c.query+"&sid="+sid, c.header, c.body).wait(); r.status != 400 || r.body != "" {
+				t.Errorf("%s: %+v", c.name, r)
+			}
+			if got := w.last().messages(); len(got) > 0 {
+				t.Errorf("%s: %q was delivered", c.name, got)
+			}
+			eventually(t, c.name+": the session ends", w.last().ended)
+			if reason, _ := w.last().end(); reason != engineio.ReasonParseError {
+				t.Errorf("%s: reason %q", c.name, reason)
+			}
+			if r := w.get(c.query + "&sid=" + sid); r.status != 400 {
+				t.Errorf("%s: a later poll: %+v", c.name, r)
+			}
+		}
+		o := engineio.Options{AllowEIO3: true, JSONP: true}
+		inWorld(t, o, nil, func(w *world) { run(t, w) })
+		inServedWorld(t, o, nil, func(w *world) { run(t, w) })
+	}
 }
 
 func TestALyingContentLengthAllocatesNothing(t *testing.T) { // abuse 4
@@ -317,6 +347,31 @@ func TestADeflateBombIsRefused(t *testing.T) { // abuse 8
 		s.conn.Write(deflatedFrame(strings.Repeat("4", 50<<20)))
 		if e := s.recv(); e.close != 1009 {
 			t.Errorf("got %+v", e)
+		}
+	})
+}
+
+// A long payload is delivered in slices, between which others get their turn.
+func TestPolling_LongPayloadLeavesTurnsToOthers(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	var ran atomic.Bool
+	delivered, when := 0, 0
+	setup := func(p *peer) {
+		p.receive = func(engineio.Message) error {
+			if delivered++; delivered == 1 {
+				go ran.Store(true)
+			}
+			if when == 0 && ran.Load() {
+				when = delivered
+			}
+			return nil
+		}
+	}
+	inServedWorld(t, engineio.Options{}, setup, func(w *world) {
+		sid := w.open("EIO=4&transport=polling")
+		w.post("EIO=4&transport=polling&sid="+sid, strings.Repeat("4\x1e", 1999)+"4")
+		if delivered != 2000 || when == 0 || when > 1000 {
+			t.Errorf("%d packets were delivered, another goroutine ran at the %d", delivered, when)
 		}
 	})
 }

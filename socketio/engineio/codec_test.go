@@ -286,7 +286,7 @@ func FuzzQueryAndHeaders(f *testing.F) {
 	f.Add("EIO=4&transport=polling&sid=x&j=1&b64=1", "gzip;q=0.5, *")
 	f.Fuzz(func(t *testing.T, query, accept string) {
 		q := parseQuery(query)
-		if q.revision != 3 && q.revision != 4 || strings.Trim(digits(q.j), "0123456789") != "" {
+		if q.revision != 3 && q.revision != 4 && q.revision != 0 || strings.Trim(digits(q.j), "0123456789") != "" {
 			t.Fatalf("%+v", q)
 		}
 		negotiate(accept)

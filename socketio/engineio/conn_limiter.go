@@ -52,8 +52,8 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 			return &handedConn{TCPConn: tcp, limiter: l.limiter, remote: remote}, nil
 		}
 		// The send buffer of a new connection is empty: the deadline is never met.
-		tcp.SetWriteDeadline(time.Now().Add(time.Second))
-		tcp.Write(bareAnswer(status, retryAfter)) //nolint:errcheck // the peer may be gone
-		tcp.Close()
+		tcp.SetWriteDeadline(time.Now().Add(time.Second)) //nolint:errcheck // the connection is being refused
+		tcp.Write(bareAnswer(status, retryAfter))         //nolint:errcheck // the peer may be gone
+		tcp.Close()                                       //nolint:errcheck // likewise
 	}
 }

@@ -15,3 +15,5 @@ func rawConn(net.Conn) syscall.RawConn { return nil }
 func readFD(int, []byte) (int, error) { return 0, errors.ErrUnsupported }
 
 func writeFD(int, []byte) (int, error) { return 0, errors.ErrUnsupported }
+
+func shutdownWrite(int) {}

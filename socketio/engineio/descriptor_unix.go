@@ -51,6 +51,11 @@ func readFD(fd int, b []byte) (int, error) {
 	}
 }
 
+// shutdownWrite ends our side of a connection.
+func shutdownWrite(fd int) {
+	syscall.Shutdown(fd, syscall.SHUT_WR) //nolint:errcheck // the peer may be gone
+}
+
 // writeFD writes without blocking, what the socket takes.
 func writeFD(fd int, b []byte) (int, error) {
 	for {

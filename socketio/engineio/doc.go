@@ -21,8 +21,9 @@
 //
 // The calls of one handler never overlap, Receive calls come in the order of the
 // wire, also across an upgrade, and Closed comes last. Sending never blocks: what
-// a transport cannot take waits, up to Options.MaxBuffered bytes, and a peer that
-// is slower than that is closed. A handler that has enough returns [ErrPause];
+// a transport cannot take waits. A peer is slow, and closed with [ErrSlow], when more
+// than Options.MaxBuffered bytes wait and it takes nothing for Options.WriteTimeout,
+// or when more than Options.MaxBacklog wait. A handler that has enough returns [ErrPause];
 // then nothing is read until [Session.Resume], and TCP holds the peer back.
 //
 // # Stricter than Node
@@ -50,10 +51,10 @@
 // Options.GoroutineReaders) has one goroutine that reads it and, only while the
 // peer is slow, another one that writes. Receive runs on the goroutine that reads,
 // which is why it must not block. A poll is the goroutine of its request.
-// A few timers serve the heartbeats of all sessions. A session's Closed runs on a
-// goroutine of its own, and all sessions of a server share one that writes what
-// SendSoon queued, while there is any. These two, and the requests behind Serve, get
-// theirs from a pool, whose idle ones end within two seconds.
+// A few timers serve the heartbeats of all sessions. A session's Closed and the
+// functions of AfterFlush run on goroutines of their own, and all sessions of a
+// server share one that writes what SendSoon queued, while there is any. These
+// three, and the requests behind Serve, get theirs from a pool, whose idle ones end within two seconds.
 // [Server.Shutdown] waits for all of them, except the requests that belong to
 // net/http.
 package engineio

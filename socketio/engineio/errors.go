@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+
+	"posthouse/socketio/internal/answer"
 )
 
 // The codes of a refused request (section 1.3).
@@ -60,7 +62,8 @@ func (srv *Server) refuse(w http.ResponseWriter, r *http.Request, e *ConnectionE
 		e.Request = r
 		srv.o.OnConnectionError(e)
 	}
-	if isUpgrade(r) && slices.Contains(srv.o.Transports, transportWebSocket) {
+	answer.Begin(w, srv.o.patience())
+	if IsUpgrade(r) && slices.Contains(srv.o.Transports, transportWebSocket) {
 		refuseUpgrade(w, e)
 		return
 	}
@@ -76,6 +79,12 @@ func (srv *Server) refuse(w http.ResponseWriter, r *http.Request, e *ConnectionE
 	h.Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	w.Write(body) // the peer may be gone
+}
+
+// status answers a request with a status alone.
+func (srv *Server) status(w http.ResponseWriter, code int) {
+	answer.Begin(w, srv.o.patience())
+	w.WriteHeader(code)
 }
 
 // refuseUpgrade answers a WebSocket handshake: always 400, also for code 4, with

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"sync"
+	"time"
 
 	"posthouse/socketio/engineio"
 )
@@ -17,6 +18,15 @@ func ExampleOptions_compression() {
 		HTTPCompression: &engineio.HTTPCompression{Threshold: 4096},
 		// WebSockets are not unless you say so, as in Node:
 		PerMessageDeflate: &engineio.PerMessageDeflate{Level: 3},
+	})
+}
+
+func ExampleOptions_limits() {
+	engineio.NewServer(&engineio.Options{
+		MaxPayload:   4 << 20,  // of one message
+		MaxFragments: 1024,     // of one message; the default would be 4096 here
+		MaxBuffered:  8 << 20,  // may wait for a client that takes nothing for a while
+		MaxBacklog:   64 << 20, // may wait for any client
 	})
 }
 
@@ -61,6 +71,19 @@ func ExampleServer_External() {
 		return ours, nil
 	}
 	http.Handle("/pigeon/", engine.External("pigeon", open))
+}
+
+func ExampleBodyDeadline() {
+	engine := engineio.NewServer(nil) // times the bodies of its own requests
+	mux := http.NewServeMux()
+	mux.Handle("/engine.io/", engine)
+	mux.HandleFunc("POST /orders", func(w http.ResponseWriter, r *http.Request) {
+		// Reads of r.Body fail with os.ErrDeadlineExceeded when the sender is too slow.
+	})
+	// Around everything, so that unknown paths and handlers without a use for the
+	// body are covered too.
+	server := &http.Server{Handler: engineio.BodyDeadline(mux), ReadHeaderTimeout: 5 * time.Second}
+	log.Fatal(server.ListenAndServe())
 }
 
 // perHost is a ConnLimiter that keeps four connections of each host.

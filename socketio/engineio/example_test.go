@@ -3,6 +3,7 @@ package engineio_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log"
 	"net"
 	"net/http"
@@ -126,4 +127,26 @@ func ExampleRefuseRequest() {
 		})
 	}
 	engineio.NewServer(&engineio.Options{Middlewares: []func(http.Handler) http.Handler{admin}})
+}
+
+// A limit on new connections stands before the server and reads requests as it does.
+func ExampleOpensSession() {
+	engine := engineio.NewServer(nil)
+	tickets := make(chan struct{}, 1000) // somebody fills it, so many a second
+	limited := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if engineio.OpensSession(r) {
+			select {
+			case <-tickets:
+			default:
+				w.WriteHeader(http.StatusTooManyRequests)
+				return
+			}
+		}
+		engine.ServeHTTP(w, r)
+	})
+	_ = limited
+
+	r, _ := http.NewRequest(http.MethodGet, "/engine.io/?EIO=4&transport=polling&sid=x&sid=", nil)
+	fmt.Printf("%v %q %v\n", engineio.OpensSession(r), engineio.SessionID(r), engineio.IsUpgrade(r))
+	// Output: true "" false
 }

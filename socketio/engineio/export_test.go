@@ -9,3 +9,5 @@ func RaceEnabled() bool { return raceEnabled }
 
 // HasLoops reports whether this build has event loops.
 const HasLoops = unsafe.Sizeof(loop{}) > 0
+
+const LingerTime = lingerTime

@@ -55,7 +55,7 @@ func (s *Session) accept(r *http.Request) *ConnectionError {
 		// finish, should the session end meanwhile, waits for recv. It may have been
 		// here before: then nobody would tell a handler of the end.
 		s.recv.Lock()
-		defer s.recv.Unlock()
+		defer s.leave()
 		if over = s.state.Load() == stateClosed; over {
 			return
 		}
@@ -214,6 +214,7 @@ func (srv *Server) turnAway(w http.ResponseWriter, head []byte) {
 	defer conn.Close()
 	conn.SetDeadline(time.Now().Add(lingerTime)) // then the peer decides
 	if _, err := conn.Write(ws.AppendClose(head, 0, "")); err == nil {
+		closeWrite(conn)
 		io.CopyN(io.Discard, conn, 4<<10) //nolint:errcheck // whatever comes
 	}
 }

@@ -333,22 +333,43 @@ func TestUpgradeOfAClosingSession(t *testing.T) {
 	})
 }
 
-func TestNoopsDuringAnUpgrade(t *testing.T) {
+func TestUpgrade_PollsAreAnsweredWithNoops(t *testing.T) {
+	for _, waiting := range []bool{false, true} { // a poll, when the probe comes
+		inWorld(t, engineio.Options{}, nil, func(w *world) {
+			sid := w.open("EIO=4&transport=polling")
+			c := w.start("GET", "EIO=4&transport=polling&sid="+sid, nil, "")
+			s := w.websocket("EIO=4&transport=websocket&sid="+sid, nil)
+			synctest.Wait()
+			if !waiting {
+				w.last().s.Send(text("x"))
+				c.wait()
+			}
+			begin := time.Now()
+			s.send("2probe")
+			s.expect(t, "3probe")
+			// At once for the first, then every 100 ms.
+			for i := range 6 {
+				if i > 0 || !waiting {
+					c = w.start("GET", "EIO=4&transport=polling&sid="+sid, nil, "")
+				}
+				if r := c.wait(); r.body != "6" {
+					t.Errorf("got %q", r.body)
+				}
+				want := time.Duration(max(0, i-2)) * 100 * time.Millisecond
+				if d := time.Since(begin); d != want {
+					t.Errorf("poll waiting %v, noop %d after %v, want %v", waiting, i, d, want)
+				}
+			}
+		})
+	}
+}
+
+func TestUpgrade_PollsCarryMessagesMeanwhile(t *testing.T) {
 	inWorld(t, engineio.Options{}, nil, func(w *world) {
 		sid := w.open("EIO=4&transport=polling")
 		s := w.websocket("EIO=4&transport=websocket&sid="+sid, nil)
 		s.send("2probe")
 		s.expect(t, "3probe")
-		for range 3 {
-			d := since(func() {
-				if r := w.get("EIO=4&transport=polling&sid=" + sid); r.body != "6" {
-					t.Errorf("got %q", r.body)
-				}
-			})
-			if d != 100*time.Millisecond {
-				t.Errorf("noop after %v", d)
-			}
-		}
 		w.last().s.Send(text("still polling"))
 		if r := w.get("EIO=4&transport=polling&sid=" + sid); r.body != "4still polling" {
 			t.Errorf("got %q", r.body)

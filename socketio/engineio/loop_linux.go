@@ -5,6 +5,7 @@ package engineio
 import (
 	"encoding/binary"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"runtime"
@@ -293,6 +294,7 @@ func (st *stream) wakeUp() error {
 // end closes a connection.
 func (l *loop) end(st *stream, err error) {
 	st.s.mu.Lock()
+	drain := st.finished && !errors.Is(err, io.EOF)
 	st.parted = true
 	st.failed(err)
 	st.s.mu.Unlock()
@@ -302,6 +304,10 @@ func (l *loop) end(st *stream, err error) {
 		st.held.release()
 	}
 	l.remove(st.fd)
+	if drain {
+		shutdownWrite(st.fd)
+		drainFD(st.fd)
+	}
 	unix.Close(st.fd) //nolint:errcheck // nothing is left to be done
 }
 

@@ -8,6 +8,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -363,4 +364,21 @@ func TestEveryWayToCloseEndsTheConnection(t *testing.T) {
 			s.conn.Close()
 		}
 	})
+}
+
+// newTLSServer serves srv behind TLS until the test ends.
+func newTLSServer(t *testing.T, srv *engineio.Server) *httptest.Server {
+	t.Helper()
+	ts := httptest.NewUnstartedServer(srv)
+	ts.Config.ErrorLog = log.New(io.Discard, "", 0)
+	ts.StartTLS()
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		defer cancel()
+		if err := srv.Shutdown(ctx); err != nil {
+			t.Error(err)
+		}
+		ts.Close()
+	})
+	return ts
 }

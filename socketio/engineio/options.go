@@ -1,6 +1,7 @@
 package engineio
 
 import (
+	"cmp"
 	"encoding/json"
 	"log/slog"
 	"math"
@@ -42,22 +43,35 @@ type Options struct {
 	PingTimeout time.Duration
 	// UpgradeTimeout is how long an upgrade may take, default 10 s.
 	UpgradeTimeout time.Duration
-	// WriteTimeout is how long a WebSocket peer may take no byte of what is
-	// written to it, default 10 s; negative: as long as the heartbeat allows.
+	// WriteTimeout is how long a peer may take no byte of what is written to it, and
+	// one that polls may leave more than MaxBuffered bytes unfetched, default 10 s;
+	// negative: as long as the heartbeat allows. (An answer of an http.Server that
+	// Serve does not serve must be taken by 16 KiB in that time.) Polls have this
+	// time for their answers, and http.Server.WriteTimeout and ReadTimeout do not
+	// cut them while they wait.
 	WriteTimeout time.Duration
-	// BodyTimeout is how long the body of a POST may take, default 10 s, in
-	// which at least 1 KB/s must arrive after the first 2 s; negative: no limit.
+	// BodyTimeout is how long no byte of a request's body may come, default 10 s;
+	// each byte moves that deadline. Besides, at least 1 KB/s on average must come
+	// after the first 2 s, so that a body takes MaxPayload / 1 KB/s at most. Where
+	// http.Server.ReadTimeout ends earlier, this replaces it. Negative: no limit.
 	BodyTimeout time.Duration
 
 	// MaxPayload is the size of a message, and of the body of a POST, in bytes;
 	// default 1e6. Clients are told.
 	MaxPayload int64
-	// MaxBuffered is how many bytes may wait for a slow peer, default 1 MiB, at
-	// least MaxPayload. Beyond, the session is closed with ErrSlow.
+	// MaxBuffered is how many bytes may wait for a peer that takes nothing, default
+	// 1 MiB, at least MaxPayload. When more wait and the peer has taken nothing for
+	// WriteTimeout (a client that polls: has fetched nothing), the session is closed
+	// with ErrSlow.
 	MaxBuffered int
-	// MaxPackets is the number of packets in one polling payload, default 1000;
-	// negative: no limit.
-	MaxPackets int
+	// MaxBacklog is how many bytes may wait for any peer, default 16 × MaxBuffered.
+	// Beyond, the session is closed with ErrSlow at once. All sessions together may
+	// keep 16 × MaxBacklog above their MaxBuffered; while that is used up,
+	// MaxBuffered takes the place of MaxBacklog.
+	MaxBacklog int
+	// MaxFragments is the number of frames in which one WebSocket message may come,
+	// default 1024, or one for each KiB of MaxPayload when that is more.
+	MaxFragments int
 	// MaxControl is the number of packets and WebSocket frames without a message
 	// (pings, pongs and their like) that a session may send within a second,
 	// default 10 or twice what the heartbeat needs. More are dropped, ten times
@@ -110,7 +124,7 @@ type Options struct {
 	// OnHeaders those of every answer but refusals.
 	OnInitialHeaders func(h http.Header, r *http.Request)
 	OnHeaders        func(h http.Header, r *http.Request)
-	// Logger gets what nobody else is told, such as panics of handlers; nil: none.
+	// Logger gets what no peer is told, such as panics of handlers; nil means slog.Default().
 	Logger *slog.Logger
 }
 
@@ -127,14 +141,15 @@ func (o *Options) setDefaults() {
 	setDefault(&o.PingTimeout, 20*time.Second)
 	setDefault(&o.UpgradeTimeout, 10*time.Second)
 	setDefault(&o.WriteTimeout, 10*time.Second)
-	setDefault(&o.MaxPackets, 1000)
 	setDefault(&o.BodyTimeout, 10*time.Second)
 	setDefault(&o.MaxControl, max(10, 2*int(time.Second/o.PingInterval)))
 	setDefault(&o.MaxPayload, 1e6)
 	setDefault(&o.MaxBuffered, 1<<20)
 	o.MaxBuffered = max(o.MaxBuffered, int(o.MaxPayload))
+	setDefault(&o.MaxBacklog, 16*o.MaxBuffered)
+	o.MaxBacklog = max(o.MaxBacklog, o.MaxBuffered)
 	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
+		o.Logger = slog.Default()
 	}
 }
 
@@ -143,6 +158,14 @@ func setDefault[T comparable](p *T, v T) {
 	if *p == zero {
 		*p = v
 	}
+}
+
+// patience is how long a peer may take nothing of an answer.
+func (o *Options) patience() time.Duration {
+	if o.WriteTimeout > 0 {
+		return o.WriteTimeout
+	}
+	return cmp.Or(o.PingTimeout, 10*time.Second) // RefuseRequest may have no server
 }
 
 // upgradesJSON lists what a polling session may upgrade to.

@@ -22,8 +22,11 @@ type packet struct {
 	data   []byte
 }
 
-// errParse is the description of every session closed with ReasonParseError.
-var errParse = errors.New("engineio: invalid packet")
+// The descriptions of sessions closed with ReasonParseError.
+var (
+	errParse   = errors.New("engineio: invalid packet")
+	errNotUTF8 = errors.New("engineio: text is not UTF-8")
+)
 
 // decodeText decodes the text form of one packet: a type digit and data, or
 // base64 of a binary message (section 1.4; revision 3 writes "b4" before the

@@ -239,10 +239,7 @@ func (c *plainConn) WriteAll(b []byte) error {
 		c.waiting = nil
 		c.mu.Unlock()
 	}()
-	limit := c.front.srv.o.WriteTimeout
-	if limit <= 0 {
-		limit = c.front.srv.o.PingTimeout
-	}
+	limit := c.front.srv.o.patience()
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	var late <-chan time.Time

@@ -1,5 +1,7 @@
 package engineio
 
+import "time"
+
 // polling is the HTTP long-polling transport of one session. Everything in it is
 // guarded by Session.mu.
 type polling struct {
@@ -7,6 +9,7 @@ type polling struct {
 	queue  *queue // nil: nothing waits
 	get    *poll  // the GET that waits for something to send; nil: none
 	post   *post  // the POST under way; nil: none
+	flight int    // bytes of the answers that are being written
 	corked bool   // a POST is being delivered: its answers leave together
 	b64    bool   // of the first request: no binary payloads (section 2.1)
 	jsonp  bool   // the first request had j
@@ -42,13 +45,7 @@ func (p *polling) addMessages(ms []Message) {
 	}
 }
 
-// waiting returns the bytes that wait, 1 at least when anything does.
-func (p *polling) waiting() int {
-	if p.queue.empty() {
-		return 0
-	}
-	return max(p.queue.size, 1)
-}
+func (p *polling) waiting() int { return p.queue.waiting() + p.flight }
 
 func (p *polling) after(fn func()) bool {
 	if p.queue.empty() {
@@ -61,13 +58,34 @@ func (p *polling) after(fn func()) bool {
 // flush hands everything that waits to the waiting GET. It is decided here, not
 // when the GET's goroutine runs, what an answer contains: as in Node.
 func (p *polling) flush() {
-	if p.get == nil || p.corked || p.queue.empty() {
+	if p.get == nil || p.queue.empty() || p.corked && p.queue.waiting() < corkLimit {
 		return
 	}
 	g := p.get
 	p.get = nil
 	g.batch, p.queue = p.queue, nil
+	p.flight += g.batch.waiting()
+	p.taken()
 	g.ready <- struct{}{}
+}
+
+// taken notes that the peer fetches what waits.
+func (p *polling) taken() {
+	if b := p.s.backlog; b != nil {
+		b.taken = time.Since(epoch)
+	}
+}
+
+// answered is called when an answer that flush began has been written.
+func (p *polling) answered(batch *queue) {
+	s := p.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p.flight -= batch.waiting()
+	if s.backlog != nil {
+		p.taken()
+		s.weighLocked()
+	}
 }
 
 // answer answers the waiting GET, if any, with a packet and nothing else.
@@ -79,6 +97,7 @@ func (p *polling) answer(t packetType) {
 	p.get = nil
 	g.batch = takeQueue()
 	g.batch.add(t, false, nil)
+	p.flight += g.batch.waiting()
 	g.ready <- struct{}{}
 }
 
@@ -109,6 +128,9 @@ func (p *polling) attach(g *poll) {
 		return
 	}
 	p.flush()
+	if p.s.up != nil {
+		p.s.up.pollWaitsLocked()
+	}
 }
 
 // shut ends the transport: the waiting GET is let go with a close packet (with a

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+
+	"posthouse/socketio/internal/answer"
 )
 
 var (
@@ -24,15 +26,23 @@ func (s *Session) serveGET(w http.ResponseWriter, r *http.Request) {
 	case s.poll.get != nil:
 		s.endLocked(ReasonTransportError, errOverlap)
 		s.mu.Unlock()
-		w.WriteHeader(http.StatusBadRequest)
+		s.srv.status(w, http.StatusBadRequest)
 		return
 	}
 	p := s.poll
 	p.attach(g)
 	s.mu.Unlock()
 
+	answer.Hold(w)
 	select {
 	case <-g.ready:
+	case <-pollRelease(r):
+		s.mu.Lock()
+		if p.get == g {
+			p.answer(packetNoop)
+		}
+		s.mu.Unlock()
+		<-g.ready
 	case <-r.Context().Done():
 		s.mu.Lock()
 		if p.get == g {
@@ -53,7 +63,8 @@ func (s *Session) serveGET(w http.ResponseWriter, r *http.Request) {
 		s.end(ReasonTransportError, errPollDropped)
 		return
 	}
-	runAfter(batch.after)
+	p.answered(batch)
+	s.runAfterFlush(batch.after)
 	batch.release()
 }
 
@@ -86,7 +97,7 @@ func (s *Session) answerPoll(w http.ResponseWriter, r *http.Request, p *polling,
 		w.Header()["Content-Encoding"] = encodingNames[e]
 		buf = small
 	}
-	return writePoll(w, contentType, buf.b)
+	return s.srv.writePoll(w, contentType, buf.b)
 }
 
 // appendPayload encodes q as the session's payloads are.
@@ -120,11 +131,11 @@ func (srv *Server) pollHeaders(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func writePoll(w http.ResponseWriter, contentType []string, body []byte) error {
+func (srv *Server) writePoll(w http.ResponseWriter, contentType []string, body []byte) error {
 	h := w.Header()
 	h["Content-Type"] = contentType
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
-	if _, err := w.Write(body); err != nil {
+	if err := answer.Write(w, body, srv.o.patience()); err != nil {
 		return err
 	}
 	// Now, to learn whether the peer is gone; it is the one write of the answer.

@@ -4,9 +4,11 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"runtime"
 	"strings"
-	"time"
 	"unicode/utf8"
+
+	"posthouse/socketio/internal/answer"
 )
 
 var (
@@ -49,7 +51,7 @@ func (s *Session) servePOST(w http.ResponseWriter, r *http.Request) {
 		}
 		s.endLocked(ReasonTransportError, err)
 		s.mu.Unlock()
-		w.WriteHeader(http.StatusBadRequest)
+		s.srv.status(w, http.StatusBadRequest)
 		return
 	}
 	pl.post = po
@@ -57,7 +59,7 @@ func (s *Session) servePOST(w http.ResponseWriter, r *http.Request) {
 
 	buf := takeBuffer()
 	defer buf.release()
-	err := s.srv.readBody(buf, r, po.rc)
+	err := s.srv.readBody(buf, r)
 
 	s.mu.Lock()
 	po.reading = false
@@ -67,27 +69,35 @@ func (s *Session) servePOST(w http.ResponseWriter, r *http.Request) {
 	}
 	if err != nil {
 		pl.post = nil
-		if !errors.Is(err, errTooBig) {
-			s.endLocked(ReasonTransportError, errBodyLost)
+		lost := !errors.Is(err, errTooBig)
+		if lost {
+			err = errBodyLost
 		}
+		s.endLocked(ReasonTransportError, err)
 		s.mu.Unlock()
-		if errors.Is(err, errTooBig) {
-			w.WriteHeader(http.StatusRequestEntityTooLarge)
+		if !lost {
+			w.Header().Set("Connection", "close") // the rest of the body is not wanted
+			s.srv.status(w, http.StatusRequestEntityTooLarge)
 			return
 		}
 		panic(http.ErrAbortHandler)
 	}
 	s.mu.Unlock()
 
-	s.receivePayload(r, pl, buf.b, octets)
+	valid := s.receivePayload(r, pl, buf.b, octets)
 
 	s.mu.Lock()
 	pl.post = nil
 	s.mu.Unlock()
+	if !valid {
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
 	s.srv.pollHeaders(w, r)
 	h := w.Header()
 	h["Content-Type"] = typeHTML
 	h["Content-Length"] = lengthOK
+	answer.Begin(w, s.srv.o.patience())
 	w.Write(bodyOK) // nobody is told whether a POST was answered
 }
 
@@ -98,13 +108,11 @@ var (
 
 // readBody reads a body of at most limit bytes. It allocates for what arrived,
 // not for what was announced.
-func (srv *Server) readBody(buf *buffer, r *http.Request, rc *http.ResponseController) error {
+func (srv *Server) readBody(buf *buffer, r *http.Request) error {
 	limit := srv.o.MaxPayload
 	if r.ContentLength > limit {
 		return errTooBig
 	}
-	begin := time.Now()
-	timed := srv.o.BodyTimeout > 0 && rc.SetReadDeadline(begin.Add(srv.o.BodyTimeout)) == nil
 	for {
 		if len(buf.b) == cap(buf.b) {
 			buf.b = append(buf.b, 0)[:len(buf.b)]
@@ -115,44 +123,35 @@ func (srv *Server) readBody(buf *buffer, r *http.Request, rc *http.ResponseContr
 			return errTooBig
 		}
 		if err == io.EOF {
-			if timed {
-				// net/http watches the connection from here on. After an error the
-				// deadline stays, for what net/http still wants to read.
-				rc.SetReadDeadline(time.Time{}) //nolint:errcheck // it worked a moment ago
-			}
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		if late := time.Since(begin) - bodyGrace; late > 0 && timed && float64(len(buf.b)) < late.Seconds()*bodyRate {
-			rc.SetReadDeadline(longAgo) //nolint:errcheck // it worked a moment ago
-			return errBodyLost
-		}
 	}
 }
 
-// A body that takes longer than bodyGrace must come with bodyRate bytes per
-// second at least (RELIABILITY 4.3).
-const (
-	bodyGrace = 2 * time.Second
-	bodyRate  = 1024
-)
+// packetsPerSlice is how many packets of a payload are delivered before other
+// goroutines get their turn.
+const packetsPerSlice = 256
 
 // receivePayload delivers the packets of one body. What the handler sends
-// meanwhile leaves in one answer of the waiting GET.
-func (s *Session) receivePayload(r *http.Request, pl *polling, body []byte, octets bool) {
+// meanwhile leaves in one answer of the waiting GET, or in a few when it is much.
+// It returns false for text that is not UTF-8, which is no payload at all and so
+// is refused with 400 (docs/reliability.md §4 row 20).
+func (s *Session) receivePayload(r *http.Request, pl *polling, body []byte, octets bool) (valid bool) {
+	valid = true
 	s.recv.Lock()
 	s.setCork(pl, true)
 	defer func() {
 		s.setCork(pl, false)
-		s.recv.Unlock()
+		s.leave()
 	}()
 	defer s.guard()
 	if pl.jsonp {
 		var ok bool
 		if body, ok = jsonpBody(body); !ok {
-			return
+			return valid
 		}
 	}
 	next := nextPacket4
@@ -162,33 +161,32 @@ func (s *Session) receivePayload(r *http.Request, pl *polling, body []byte, octe
 		}
 	}
 	if !octets && !utf8.Valid(body) {
-		s.end(ReasonParseError, errParse)
-		return
+		s.end(ReasonParseError, errNotUTF8)
+		return false
 	}
 	for n, done := 1, false; !done; n++ {
+		if n%packetsPerSlice == 0 {
+			runtime.Gosched()
+		}
 		var p packet
 		var err error
 		p, body, done, err = next(body)
-		if limit := s.srv.o.MaxPackets; limit > 0 && n > limit {
-			err = errTooMany
-		}
 		if err != nil {
 			s.end(ReasonParseError, err)
-			return
+			return !errors.Is(err, errNotUTF8)
 		}
 		switch err := s.receive(p); {
 		case err == nil:
 		case errors.Is(err, ErrPause):
 			if !s.waitResume(r, pl) {
-				return
+				return valid
 			}
 		default:
-			return
+			return valid
 		}
 	}
+	return valid
 }
-
-var errTooMany = errors.New("engineio: too many packets in one payload")
 
 func (s *Session) setCork(pl *polling, on bool) {
 	s.mu.Lock()
@@ -208,7 +206,7 @@ func (s *Session) waitResume(r *http.Request, pl *polling) bool {
 		return true
 	}
 	s.setCork(pl, false)
-	s.recv.Unlock()
+	s.leave()
 	defer s.recv.Lock()
 	select {
 	case <-ch:

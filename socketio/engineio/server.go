@@ -9,8 +9,11 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"posthouse/socketio/engineio/internal/ws"
+	"posthouse/socketio/internal/answer"
 	"posthouse/socketio/internal/workers"
 )
 
@@ -25,6 +28,8 @@ type Server struct {
 	log      *slog.Logger
 
 	flusher   flusher
+	slowLog   slowLog
+	excess    atomic.Int64 // see backlog
 	loops     loops
 	deadlines deadlines
 
@@ -57,7 +62,9 @@ func NewServer(o *Options) *Server {
 	srv.flusher.srv = srv
 	srv.o.setDefaults()
 	srv.log = srv.o.Logger
-	srv.format = ws.NewFormat(&ws.Limits{MaxMessage: int(srv.o.MaxPayload), MaxControl: srv.o.controlFrames()})
+	srv.format = ws.NewFormat(&ws.Limits{
+		MaxMessage: int(srv.o.MaxPayload), MaxControl: srv.o.controlFrames(), MaxFragments: srv.o.MaxFragments,
+	})
 	srv.upgrades = srv.o.upgradesJSON()
 	srv.setCompression()
 	var err error
@@ -89,9 +96,21 @@ func (srv *Server) setCompression() {
 
 // ServeHTTP serves the requests below Options.Path, and 404 for the rest.
 func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if srv.o.BodyTimeout > 0 && mayStall(r) {
+		serveTimed(http.HandlerFunc(srv.route), w, r, srv.o.BodyTimeout, time.Time{})
+		return
+	}
+	srv.route(w, r)
+}
+
+func (srv *Server) route(w http.ResponseWriter, r *http.Request) {
 	if !strings.HasPrefix(r.URL.EscapedPath(), srv.o.Path) {
+		answer.Begin(w, srv.o.patience())
 		http.NotFound(w, r)
 		return
+	}
+	if r.Method != http.MethodGet && r.Method != http.MethodPost {
+		answer.Begin(w, srv.o.patience()) // CORS may answer, or serve
 	}
 	srv.handler.ServeHTTP(w, r)
 }
@@ -103,7 +122,7 @@ func (srv *Server) serve(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case e != nil:
 		srv.refuse(w, r, e)
-	case isUpgrade(r):
+	case IsUpgrade(r):
 		srv.serveWebSocket(w, r, &q, s)
 	case s == nil:
 		srv.servePollingHandshake(w, r, &q)

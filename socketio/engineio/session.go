@@ -2,6 +2,7 @@ package engineio
 
 import (
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,9 +23,6 @@ const (
 var (
 	// ErrClosed is returned by sends on a session that is closing or closed.
 	ErrClosed = errors.New("engineio: session closed")
-	// ErrSlow is the description of a session closed because its peer did not
-	// read: more than Options.MaxBuffered bytes waited.
-	ErrSlow = errors.New("engineio: peer too slow, send buffer full")
 	// ErrPause is returned by Handler.Receive to say: this message was taken,
 	// but deliver no more until Session.Resume. The reader stops reading, so
 	// that TCP (or the withheld answer of a POST) pushes back on the peer.
@@ -64,15 +62,19 @@ type Session struct {
 	// state is written under mu; the receiving side reads it without.
 	state atomic.Uint32
 
-	mu      sync.Mutex // guards what follows, and the out side of the streams
-	poll    *polling   // nil: not polling (any more)
-	stream  *stream    // nil: polling
-	up      *upgrade   // nil: no upgrade under way
-	beat    heartbeat
-	pause   chan struct{} // closed at the end of a pause; nil: not paused
-	resumed bool          // Resume came before the pause began
-	dirty   bool          // in the flusher's list
-	closer  *time.Timer   // ends a closing session that nobody polls
+	mu     sync.Mutex // guards what follows, and the out side of the streams
+	poll   *polling   // nil: not polling (any more)
+	stream *stream    // nil: polling
+	up     *upgrade   // nil: no upgrade under way
+	beat   heartbeat
+	pause  chan struct{} // closed at the end of a pause; nil: not paused
+	// recvFree is closed when recv is given back; nil: the stream does not wait for it.
+	recvFree chan struct{}
+	resumed  bool        // Resume came before the pause began
+	dirty    bool        // in the flusher's list
+	slow     bool        // ErrSlow has closed the session
+	closer   *time.Timer // ends a closing session that nobody polls
+	backlog  *backlog    // nil: no more than MaxBuffered waits
 }
 
 const (
@@ -104,13 +106,14 @@ func (s *Session) transportLocked() string {
 
 // Send queues frames in order and contiguously (frames of one call are never
 // interleaved with those of another) and wakes the transport. It never blocks.
-// When more than Options.MaxBuffered bytes wait, the session is closed with
-// ReasonTransportError and ErrSlow. Returns ErrClosed once closing began.
+// A peer that does not take what waits is closed with ReasonTransportError and
+// ErrSlow, see Options.MaxBuffered; the send that finds it so returns ErrSlow.
+// Returns ErrClosed once closing began.
 func (s *Session) Send(frames ...*Frame) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.state.Load() != stateOpen {
-		return ErrClosed
+		return s.closedErr()
 	}
 	return s.sendLocked(frames)
 }
@@ -137,10 +140,11 @@ func (s *Session) sendLocked(frames []*Frame) error {
 	}
 	if s.stream != nil {
 		s.stream.sendFrames(frames)
-		return nil
+	} else {
+		s.poll.addFrames(frames)
+		s.poll.flush()
 	}
-	s.poll.addFrames(frames)
-	s.poll.flush()
+	s.weighLocked()
 	return nil
 }
 
@@ -150,7 +154,7 @@ func (s *Session) SendMessages(ms ...Message) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.state.Load() != stateOpen {
-		return ErrClosed
+		return s.closedErr()
 	}
 	if err := s.roomLocked(sizeOf(ms)); err != nil {
 		return err
@@ -158,10 +162,11 @@ func (s *Session) SendMessages(ms ...Message) error {
 	if s.stream != nil {
 		s.stream.addMessages(ms)
 		s.stream.kick()
-		return nil
+	} else {
+		s.poll.addMessages(ms)
+		s.poll.flush()
 	}
-	s.poll.addMessages(ms)
-	s.poll.flush()
+	s.weighLocked()
 	return nil
 }
 
@@ -170,22 +175,6 @@ func sizeOf(ms []Message) (size int) {
 		size += len(ms[i].Data)
 	}
 	return size
-}
-
-// roomLocked closes the session when size more bytes are too many. One send is
-// always taken while nothing waits: its size says nothing about the peer.
-func (s *Session) roomLocked(size int) error {
-	var waiting int
-	if s.stream != nil {
-		waiting = s.stream.waiting()
-	} else {
-		waiting = s.poll.waiting()
-	}
-	if waiting == 0 || waiting+size <= s.srv.o.MaxBuffered {
-		return nil
-	}
-	s.endLocked(ReasonTransportError, ErrSlow)
-	return ErrSlow
 }
 
 func (s *Session) writableLocked() bool {
@@ -207,7 +196,8 @@ func (s *Session) sendControlLocked(t packetType, data []byte) {
 
 // AfterFlush calls fn once, on another goroutine, when everything queued so far
 // has been written to the transport (for polling: in an answered GET). When the
-// session ends first, fn is never called.
+// session ends first, fn is never called. Server.Shutdown waits for fn, which
+// therefore must not wait for Shutdown.
 func (s *Session) AfterFlush(fn func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -221,21 +211,37 @@ func (s *Session) AfterFlush(fn func()) {
 		queued = s.poll.after(fn)
 	}
 	if !queued {
-		go fn()
+		s.runAfterFlush([]func(){fn})
 	}
 }
 
-// runAfter calls what AfterFlush collected.
-func runAfter(fns []func()) {
+// afterFlush is a task: the functions that AfterFlush collected for one write.
+type afterFlush struct {
+	s   *Session
+	fns []func()
+}
+
+// runAfterFlush starts fns, which the caller may reuse. Server.Shutdown waits for
+// them.
+func (s *Session) runAfterFlush(fns []func()) {
 	if len(fns) == 0 {
 		return
 	}
-	fns = append([]func(){}, fns...)
-	go func() {
-		for _, fn := range fns {
-			fn()
-		}
-	}()
+	s.srv.track()
+	s.srv.workers.Go(&afterFlush{s, slices.Clone(fns)})
+}
+
+// Run implements workers.Task.
+func (a *afterFlush) Run() {
+	defer a.s.srv.done()
+	for _, fn := range a.fns {
+		a.call(fn)
+	}
+}
+
+func (a *afterFlush) call(fn func()) {
+	defer a.s.guard()
+	fn()
 }
 
 // Resume ends a pause that Receive asked for with ErrPause.

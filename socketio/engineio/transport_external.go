@@ -33,7 +33,7 @@ type OpenFunc func(w http.ResponseWriter, r *http.Request, maxPayload int64) (ne
 // Revision 4 is implied. Options.OnHeaders and OnInitialHeaders are not called.
 func (srv *Server) External(name string, open OpenFunc) http.Handler {
 	x := &external{srv: srv, name: name, open: open, format: ws.NewFormat(&ws.Limits{
-		MaxMessage: int(srv.o.MaxPayload), MaxControl: srv.o.controlFrames(), FromServer: true,
+		MaxMessage: int(srv.o.MaxPayload), MaxControl: srv.o.controlFrames(), MaxFragments: srv.o.MaxFragments, FromServer: true,
 	})}
 	h := srv.chain(x.serve)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -89,6 +89,11 @@ func textSize(p *Packet) int {
 	return n
 }
 
+// AppendText is the function AppendText: callers that find this method know that
+// a packet of this codec is that text, followed by its attachments as binary
+// messages, and can build it in their own buffers.
+func (c *textCodec) AppendText(dst []byte, p *Packet) ([]byte, error) { return AppendText(dst, p) }
+
 // AppendText appends the text message of p, for callers that keep their own
 // buffers. An EVENT or ACK with attachments gets the type and the count of a
 // binary packet; attachments of other types are not sent.

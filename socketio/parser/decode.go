@@ -66,10 +66,13 @@ func (d *textDecoder) add(m engineio.Message) (*Packet, error) {
 	if cap(d.buf) > keep {
 		d.buf = nil
 	}
-	if len(h.payload) > 0 {
+	switch {
+	case len(h.payload) > 0:
 		if p.Data, err = d.payload(&h); err != nil {
 			return nil, err
 		}
+	case h.attachments > 0:
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, jsontext.ErrPlaceholder)
 	}
 	if h.attachments == 0 {
 		return p, nil

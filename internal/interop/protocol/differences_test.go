@@ -11,12 +11,16 @@ var differences = map[string]string{
 	"eio4: websocket: close packet":                         "closes at once instead of by ping timeout (SOCKETIO 1.6: close it at once in Go)",
 	"eio4: 10 upgrade: WebSocket of a websocket session":    "nothing to upgrade, so it is closed; Node begins to probe it (CONFORMANCE 10: closed without hurting the first)",
 
+	"eio4: 06 413 and the session": "a body above the limit ends the session and the connection; in Node both go on (RELIABILITY 4-4)",
+
 	"eio3: jsonp": "off by default (RELIABILITY 4-25)",
 	"eio3: polling, wrong: binary without end": "a string shorter than its length is an error in both forms (SOCKETIO 2.1: text shorter than length)",
 
 	"eioclient: initial headers: websocket": "several cookies are several headers; Node joins them to one invalid one on the 101 (SOCKETIO 1.9: array values → repeated header)",
 
-	"sio5: binary: same num twice, extra keys": "a frame named twice is sent once, so that a client cannot have a large one multiplied (RELIABILITY 2.1, rule: RSS growth ≤ 2 × limit)",
+	"sio5: binary: same num twice, extra keys":       "each frame is named by exactly one placeholder: one named twice could be multiplied (docs/reliability.md §2.1 CVE-2022-2421)",
+	"sio5: binary: fewer placeholders than frames":   "the same: a frame that nothing names is a packet that was put together wrongly (docs/reliability.md §4 row 21)",
+	"sio5: message: binary out of order, one unused": "the same",
 
 	"behaviours: 17 allowRequest: its message, codes and contexts": "ConnectionError.Message is what the client was told; on the wire both are equal (SOCKETIO 1.3: code 4, Forbidden or the allowRequest message)",
 	"behaviours: 20 cors on errors, answers, preflights":           "no Content-Length on the 204: net/http sends none, as RFC 9110 8.6 demands (SOCKETIO 1.9 has Node's Content-Length: 0); all else is equal",

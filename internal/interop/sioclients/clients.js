@@ -199,13 +199,15 @@ const checks = {
   async reconnection() {
     const s = connect(base);
     await once(s, "connect");
-    const first = s.id;
-    s.emit("drop");
-    const [reason] = await once(s, "disconnect");
-    if (!/^transport (close|error)$/.test(reason)) throw new Error(reason);
-    await once(s, "connect");
-    if (s.id === first) throw new Error("same id");
-    equal(await ack(s, "echo", "again"), ["again"]);
+    for (const loss of ["drop", "panic"]) {
+      const first = s.id;
+      s.emit(loss);
+      const [reason] = await once(s, "disconnect");
+      if (!/^transport (close|error)$/.test(reason)) throw new Error(`${loss}: ${reason}`);
+      await once(s, "connect");
+      if (s.id === first) throw new Error(`${loss}: same id`);
+      equal(await ack(s, "echo", "again"), ["again"]);
+    }
   },
 
   async recovery() {

@@ -287,6 +287,7 @@ func handlers(io *socketio.Server, s *socketio.Socket) {
 		}
 	})
 	s.On("drop", func(*socketio.Event) { s.Conn().Discard() })
+	s.On("panic", func(*socketio.Event) { panic("asked for by a client") })
 	lostAndFound(s)
 	flaky(s)
 }

@@ -6,7 +6,13 @@ local moved = 0
 
 local function ms(x) return string.format('%.0f', x) end
 local function get(f) return redis.call('HGET', KEYS[1], f) or '' end
-local function num(f) return tonumber(redis.call('HGET', KEYS[1], f) or 0) end
+-- A field that is no sensible number is 0: a script that fails on a broken ticket
+-- would look like a server that is away.
+local function num(f)
+  local n = tonumber(redis.call('HGET', KEYS[1], f) or 0)
+  if not n or n ~= n or n < 0 or n > 253402300799999 then return 0 end
+  return n
+end
 local function set(...) redis.call('HSET', KEYS[1], ...) end
 local function alive() return num('gone') > now end
 

@@ -1,7 +1,9 @@
 -- ARGV: 2 hash of the code, 3 challenge, 4 how long it may be repeated, 5 wrong tries that burn it
 if not alive() or get('code') ~= ARGV[2] or get('rev') ~= '' then return answer('unknown') end
 if not same(get('ch'), ARGV[3]) then
-  if redis.call('HINCRBY', KEYS[1], 'try', 1) >= tonumber(ARGV[5]) then set('code', '') end
+  local tries = num('try') + 1
+  set('try', ms(tries))
+  if tries >= tonumber(ARGV[5]) then set('code', '') end
   return answer('unknown')
 end
 if get('xat') ~= '' then

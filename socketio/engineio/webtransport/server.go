@@ -34,7 +34,7 @@ type Options struct {
 	// IdleTimeout closes QUIC connections on which nothing moves; default 45 s.
 	// It must be longer than the engine's PingInterval, whose pings move.
 	IdleTimeout time.Duration
-	// Logger is told of connections that fail; default: nobody is.
+	// Logger gets a line for connections that fail; nil means slog.Default().
 	Logger *slog.Logger
 }
 
@@ -70,7 +70,7 @@ func NewServer(e Engine, o *Options) *Server {
 	}
 	s := &Server{log: o.Logger, idle: make(chan struct{})}
 	if s.log == nil {
-		s.log = slog.New(slog.DiscardHandler)
+		s.log = slog.Default()
 	}
 	idle := o.IdleTimeout
 	if idle <= 0 {

@@ -285,6 +285,12 @@ check("message: binary", async (leaving) => {
   const got = [await w.next(), await w.next(), await w.next()];
   assert.deepEqual(got, ['452-["message-back",{"_placeholder":true,"num":0},{"a":[{"_placeholder":true,"num":1}]}]', Buffer.from([1, 2, 3]), Buffer.from([4, 5, 6])]);
 });
+check("message: binary out of order", async (leaving) => {
+  const w = await joined(leaving);
+  w.send('453-["message",{"_placeholder":true,"num":2},{"_placeholder":true,"num":0},{"num":1,"_placeholder":true}]');
+  [1, 2, 3].forEach((n) => w.send(Buffer.from([n])));
+  return aftermath(w);
+});
 check("message: binary out of order, one unused", async (leaving) => {
   const w = await joined(leaving);
   w.send('453-["message",{"_placeholder":true,"num":2},{"_placeholder":true,"num":0}]');

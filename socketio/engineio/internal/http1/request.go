@@ -256,18 +256,18 @@ func (h *Head) Request(ctx context.Context, remoteAddr string) *http.Request {
 		Close: h.last, Body: http.NoBody, ContentLength: int64(len(h.body)),
 	}
 	if h.body != "" {
-		r.Body = &body{*strings.NewReader(h.body)}
+		r.Body = &Body{*strings.NewReader(h.body)}
 	}
 	return r.WithContext(ctx)
 }
 
-// body is a request's body, all of which is there.
-type body struct{ strings.Reader }
+// Body is a request's body, all of which is there.
+type Body struct{ strings.Reader }
 
 // Close implements io.Closer.
-func (b *body) Close() error {
+func (b *Body) Close() error {
 	b.Reader.Reset("")
 	return nil
 }
 
-var _ io.ReadCloser = (*body)(nil)
+var _ io.ReadCloser = (*Body)(nil)

@@ -362,5 +362,8 @@ func (r *Response) SetReadDeadline(time.Time) error { return nil }
 // SetWriteDeadline is for http.ResponseController.
 func (r *Response) SetWriteDeadline(t time.Time) error { return r.Conn.SetWriteDeadline(t) }
 
+// Paced implements answer.Paced: Conn sees to it.
+func (r *Response) Paced() {}
+
 // EnableFullDuplex is for http.ResponseController: it always is.
 func (r *Response) EnableFullDuplex() error { return nil }

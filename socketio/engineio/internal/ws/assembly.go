@@ -1,6 +1,9 @@
 package ws
 
-import "sync"
+import (
+	"sync"
+	"time"
+)
 
 // assembly is what a Reader holds while something is incomplete: part of a
 // header, part of a payload, or the first fragments of a message.
@@ -46,6 +49,13 @@ func (a *assembly) size() int {
 		return 0
 	}
 	return len(a.msg.b)
+}
+
+// slow reports whether the message has taken longer than limit and came more
+// slowly than slowRate.
+func (a *assembly) slow(now int64, limit time.Duration) bool {
+	took := time.Duration(now - a.since)
+	return took > limit && float64(a.size()) < took.Seconds()*slowRate
 }
 
 func (r *Reader) assembly() *assembly {

@@ -119,6 +119,35 @@ func TestFragmentFloods(t *testing.T) {
 	run("up to the limit", part(ws.Binary, big), part(ws.Continuation, big), 10, nil)
 }
 
+// docs/reliability.md §4 row 7.
+func TestLimits_FragmentsFollowMaxMessage(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name   string
+		limits *ws.Limits
+		bound  int
+	}{
+		{"default", nil, 1024},
+		{"smaller message", &ws.Limits{MaxMessage: 4096}, 1024},
+		{"larger message", &ws.Limits{MaxMessage: 4 << 20}, 4096},
+		{"explicit bound", &ws.Limits{MaxMessage: 4 << 20, MaxFragments: 8}, 8},
+	} {
+		e := newEcho(c.limits, nil)
+		e.feed(part(ws.Binary, "a").append(nil))
+		next := part(ws.Continuation, "a").append(nil)
+		for range c.bound - 1 {
+			e.feed(slices.Clone(next))
+		}
+		if e.err != nil {
+			t.Errorf("%s: %d fragments: %v", c.name, c.bound, e.err)
+		}
+		if e.feed(slices.Clone(next)); !errors.Is(e.err, ws.ErrFragments) {
+			t.Errorf("%s: one fragment more: %v", c.name, e.err)
+		}
+		e.r.Release()
+	}
+}
+
 func TestOneByteReads(t *testing.T) {
 	t.Parallel()
 	e := newEcho(nil, nil)
@@ -148,6 +177,41 @@ func TestSlowMessage(t *testing.T) {
 			t.Errorf("err = %v, want ErrSlowMessage", e.err)
 		}
 	})
+}
+
+// docs/reliability.md §4 row 7: a message may take longer than MessageTime as long
+// as its bytes come at 1 KB/s.
+func TestReader_MessageAtTheMinimumRate(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		rate int // bytes a second
+		want error
+	}{
+		{"above", 1100, nil},
+		{"below", 900, ws.ErrSlowMessage},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			e := newEcho(nil, nil)
+			defer e.r.Release()
+			stream := whole(ws.Binary, strings.Repeat("x", 100_000)).append(nil)
+			begin := time.Now()
+			for len(stream) > 0 && e.err == nil {
+				n := min(c.rate, len(stream))
+				e.feed(stream[:n])
+				stream = stream[n:]
+				time.Sleep(time.Second)
+			}
+			if !errors.Is(e.err, c.want) {
+				t.Errorf("%s: %v after %v", c.name, e.err, time.Since(begin))
+			}
+			if took := time.Since(begin); c.want != nil && took > 33*time.Second {
+				t.Errorf("%s: ended after %v only", c.name, took)
+			}
+			if c.want == nil && len(parseSent(t, e.out)) != 1 {
+				t.Errorf("%s: the message was not delivered", c.name)
+			}
+		})
+	}
 }
 
 // RELIABILITY §4-10.

@@ -12,33 +12,43 @@ type Limits struct {
 	// MaxMessage is the size of a whole message in bytes, after inflating;
 	// default 1e6. More is ErrTooBig, on the announced length already.
 	MaxMessage int
-	// MaxFragments is the number of frames of one message; default 1024.
+	// MaxFragments is the number of frames of one message; default 1024, or one for
+	// each KiB of MaxMessage when that is more.
 	MaxFragments int
 	// MaxControl is the number of pings and pongs within one second that reach
 	// the handler; default 10. More are dropped, ten times as many are
 	// ErrControlFlood.
 	MaxControl int
-	// MessageTime is how long one message may take to arrive; default 30 s. It is
-	// looked at when bytes arrive: a peer that falls silent in the middle of a
-	// message cannot answer pings either, and so is the heartbeat's business.
+	// MessageTime is how long one message may take to arrive at less than slowRate
+	// bytes a second; default 30 s. It is looked at when bytes arrive: a peer that
+	// falls silent in the middle of a message cannot answer pings either, and so is
+	// the heartbeat's business.
 	MessageTime time.Duration
 	// FromServer is set by clients: frames must come unmasked then.
 	FromServer bool
 }
 
+const (
+	// fragmentSize is the average size from which on fragments are not counted
+	// against a peer (docs/reliability.md §4 row 7).
+	fragmentSize = 1 << 10
+	// slowRate is what keeps a message alive beyond MessageTime, in bytes a second.
+	slowRate = 1 << 10
+)
+
 var defaultLimits = Limits{MaxMessage: 1e6, MaxFragments: 1024, MaxControl: 10, MessageTime: 30 * time.Second}
 
 // withDefaults returns a copy of l in which no limit is zero.
 func (l *Limits) withDefaults() *Limits {
-	if l == nil {
-		return &defaultLimits
+	var c Limits
+	if l != nil {
+		c = *l
 	}
-	c := *l
 	if c.MaxMessage <= 0 {
 		c.MaxMessage = defaultLimits.MaxMessage
 	}
 	if c.MaxFragments <= 0 {
-		c.MaxFragments = defaultLimits.MaxFragments
+		c.MaxFragments = max(defaultLimits.MaxFragments, c.MaxMessage/fragmentSize)
 	}
 	if c.MaxControl <= 0 {
 		c.MaxControl = defaultLimits.MaxControl
@@ -135,7 +145,7 @@ func (r *Reader) Release() {
 // the error returned is h's.
 func (r *Reader) step(p []byte, h Handler) (int, error) {
 	if a := r.part; a != nil {
-		if now()-a.since > int64(r.f.limits.MessageTime) {
+		if a.slow(now(), r.f.limits.MessageTime) {
 			r.err = ErrSlowMessage
 			return 0, nil
 		}

@@ -66,10 +66,18 @@ func FuzzCheck(f *testing.F) {
 				if !json.Valid(out) {
 					t.Fatalf("%q normalized to %q", compact, out)
 				}
+				named := map[int]bool{}
 				for i, num, end := NextPlaceholder(out, 0, n); i >= 0; i, num, end = NextPlaceholder(out, end, n) {
+					if named[num] {
+						t.Fatalf("%q names attachment %d twice", out, num)
+					}
+					named[num] = true
 					if num >= n || string(out[i:end]) != string(AppendPlaceholder(nil, num)) {
 						t.Fatalf("%q: placeholder %q", out, out[i:end])
 					}
+				}
+				if len(named) != n {
+					t.Fatalf("%q names %d of %d attachments", out, len(named), n)
 				}
 			}
 		}

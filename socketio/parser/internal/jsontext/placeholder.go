@@ -6,7 +6,8 @@ import (
 	"strconv"
 )
 
-// ErrPlaceholder says that a placeholder names no attachment.
+// ErrPlaceholder says that a placeholder names no attachment, or that an
+// attachment is not named by exactly one placeholder.
 var ErrPlaceholder = errors.New("illegal placeholder")
 
 // placeholderHead begins the canonical text of a placeholder; digits and a
@@ -62,24 +63,46 @@ func NextPlaceholder(b []byte, i, n int) (start, num, end int) {
 }
 
 // NormalizePlaceholders brings the placeholders of a binary packet into
-// canonical form, in place, and checks that they name one of n attachments. A
-// placeholder is what the reference takes for one: an object whose member
-// _placeholder is true; other members and what is below them are ignored, of
-// duplicate members the last counts, and members may come in any order.
-// b is checked and compact.
+// canonical form, in place, and checks that each of n attachments is named by
+// exactly one of them, in any order: encoders of unordered maps write other
+// orders than they number. A placeholder is what the reference takes for one: an
+// object whose member _placeholder is true; other members and what is below them
+// are ignored, of duplicate members the last counts, and members may come in any
+// order. b is checked and compact.
 func NormalizePlaceholders(b []byte, n int) ([]byte, error) {
-	if !bytes.Contains(b, []byte("_placeholder")) && !bytes.Contains(b, []byte(`\u`)) {
-		return b, nil // no key spells it, not even by escapes
+	if bytes.Contains(b, []byte("_placeholder")) || bytes.Contains(b, []byte(`\u`)) { // else no key spells it, not even by escapes
+		w := normalizer{src: b, n: n}
+		w.value(0)
+		if w.bad {
+			return nil, ErrPlaceholder
+		}
+		if w.out != nil {
+			b = append(w.out, b[w.copied:]...)
+		}
 	}
-	w := normalizer{src: b, n: n}
-	w.value(0)
-	if w.bad {
+	if !namesEachOnce(b, n) {
 		return nil, ErrPlaceholder
 	}
-	if w.out == nil {
-		return b, nil
+	return b, nil
+}
+
+// namesEachOnce reports whether the canonical placeholders of b name each of n
+// attachments once.
+func namesEachOnce(b []byte, n int) bool {
+	var few [16]bool
+	named := few[:]
+	if n > len(few) {
+		named = make([]bool, n)
 	}
-	return append(w.out, b[w.copied:]...), nil
+	count := 0
+	for start, num, end := NextPlaceholder(b, 0, n); start >= 0; start, num, end = NextPlaceholder(b, end, n) {
+		if named[num] {
+			return false
+		}
+		named[num] = true
+		count++
+	}
+	return count == n
 }
 
 type normalizer struct {

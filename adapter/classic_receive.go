@@ -1,0 +1,310 @@
+package adapter
+
+import (
+	"bytes"
+	"encoding/json"
+	"strconv"
+	"strings"
+
+	"posthouse/socketio"
+)
+
+// receive takes every message of the subscription. What to do is decided by the
+// name of the channel, before anything is decoded.
+func (a *Classic) receive(channel, payload string) {
+	if room, ok := strings.CutPrefix(channel, a.broadcasts); ok {
+		room = strings.TrimSuffix(room, "#")
+		if room == "" || a.local.HasRoom(room) {
+			a.receiveBroadcast(channel, []byte(payload))
+		}
+		return
+	}
+	switch {
+	case channel == a.requests:
+		a.receiveRequest(channel, []byte(payload))
+	case strings.HasPrefix(channel, a.responses):
+		a.receiveResponse(channel, []byte(payload))
+	case channel == a.presence:
+		if !a.peers.hear([]byte(payload)) {
+			a.malformed(channel, errMalformed)
+		}
+	}
+}
+
+func (a *Classic) receiveBroadcast(channel string, payload []byte) {
+	uid, p, o, err := decodeClassicBroadcast(payload)
+	if err != nil {
+		a.malformed(channel, err)
+		return
+	}
+	if uid == a.uid {
+		a.stats.own.Add(1)
+		return
+	}
+	if p.Namespace != a.nsp {
+		a.stats.foreign.Add(1)
+		return
+	}
+	a.stats.received.Add(1)
+	o.Flags.Local = true
+	if err := a.local.Broadcast(a.ctx, p, o); err != nil {
+		a.malformed(channel, err)
+	}
+}
+
+func (a *Classic) receiveRequest(channel string, payload []byte) {
+	if len(payload) > 0 && payload[0] != '{' {
+		a.receiveAckRequest(channel, payload)
+		return
+	}
+	req, err := decodeClassicJSON[classicRequest](payload)
+	if err != nil {
+		a.malformed(channel, err)
+		return
+	}
+	if req.UID == a.uid || req.RequestID != "" && a.pending.get(req.RequestID) != nil {
+		a.stats.own.Add(1)
+		return
+	}
+	a.stats.received.Add(1)
+	switch req.Type {
+	case classicSockets:
+		a.worker.do(func() { a.answerSockets(req) })
+	case classicAllRooms:
+		a.worker.do(func() {
+			rooms := notNil(a.local.Rooms())
+			a.respond(req, classicResponse{Rooms: &rooms})
+		})
+	case classicJoin, classicLeave, classicDisconnect:
+		a.change(req)
+	case classicFetch:
+		a.worker.do(func() { a.answerFetch(req) })
+	case classicServerSideEmit:
+		if len(req.Data) < 3 || req.Data[0] != '[' {
+			a.malformed(channel, errMalformed)
+			return
+		}
+		a.worker.do(func() { a.answerServerSideEmit(req) })
+	default:
+		a.unknownMessage()
+	}
+}
+
+// change makes sockets join, leave or disconnect. The old form names one socket,
+// and wants to know that it was here.
+func (a *Classic) change(req *classicRequest) {
+	var o socketio.BroadcastOptions
+	var rooms []string
+	switch {
+	case req.Opts != nil:
+		o = req.Opts.options()
+		if req.Rooms != nil {
+			rooms = *req.Rooms
+		}
+	case req.SID != "" && a.local.HasSocket(req.SID):
+		o.Rooms = []string{req.SID}
+		rooms = []string{req.Room}
+	default:
+		return
+	}
+	o.Flags.Local = true
+	var err error
+	switch req.Type {
+	case classicJoin:
+		err = a.local.AddSockets(a.ctx, o, rooms)
+	case classicLeave:
+		err = a.local.DelSockets(a.ctx, o, rooms)
+	default:
+		err = a.local.DisconnectSockets(a.ctx, o, req.Close != nil && *req.Close)
+	}
+	if err != nil {
+		a.log.Warn("request of another node failed", "type", int(req.Type), "error", err)
+		return
+	}
+	if req.Opts == nil {
+		a.respond(req, classicResponse{})
+	}
+}
+
+func (a *Classic) answerSockets(req *classicRequest) {
+	o := socketio.BroadcastOptions{Flags: socketio.BroadcastFlags{Local: true}}
+	if req.Rooms != nil {
+		o.Rooms = *req.Rooms
+	}
+	list, err := a.local.FetchSockets(a.ctx, o)
+	if err != nil {
+		return
+	}
+	ids := make([]string, len(list))
+	for i, s := range list {
+		ids[i] = s.ID
+	}
+	if text, err := marshal(ids); err == nil {
+		a.respond(req, classicResponse{Sockets: text})
+	}
+}
+
+func (a *Classic) answerFetch(req *classicRequest) {
+	var o socketio.BroadcastOptions
+	if req.Opts != nil {
+		o = req.Opts.options()
+	}
+	o.Flags.Local = true
+	list, err := a.local.FetchSockets(a.ctx, o)
+	if err != nil {
+		return
+	}
+	if text, err := socketsToJSON(list); err == nil {
+		a.respond(req, classicResponse{Sockets: text})
+	}
+}
+
+func (a *Classic) answerServerSideEmit(req *classicRequest) {
+	var ack func(socketio.Value)
+	if req.RequestID != "" {
+		ack = func(v socketio.Value) {
+			t := classicServerSideEmit
+			res := classicResponse{Type: &t, RequestID: req.RequestID, Data: bufferJSON(v)}
+			if len(res.Data) == 0 {
+				res.Data = nil // undefined: Node leaves the key out
+			}
+			a.sign(req, &res)
+			// Always on the common channel (§4.1).
+			if err := a.publishJSON(a.responses, res); err != nil {
+				a.log.Debug("answer not published", "error", err)
+			}
+		}
+	}
+	a.local.DispatchServerSideEmit(socketio.Value{JSON: req.Data}, ack)
+}
+
+// respond answers req.
+func (a *Classic) respond(req *classicRequest, res classicResponse) {
+	res.RequestID = req.RequestID
+	a.sign(req, &res)
+	if err := a.publishJSON(a.responseChannel(req.UID), res); err != nil {
+		a.log.Debug("answer not published", "error", err)
+	}
+}
+
+// sign puts our name on an answer to a Go node.
+func (a *Classic) sign(req *classicRequest, res *classicResponse) {
+	if req.UID != "" && a.peers.isGo(req.UID) {
+		res.UID = a.uid
+	}
+}
+
+func (a *Classic) responseChannel(uid string) string {
+	if a.specific && uid != "" {
+		return a.answersChannel(uid)
+	}
+	return a.responses
+}
+
+func (a *Classic) receiveAckRequest(channel string, payload []byte) {
+	req, err := decodeClassicAckRequest(payload)
+	switch {
+	case err != nil:
+		a.malformed(channel, err)
+		return
+	case req == nil:
+		a.unknownMessage()
+		return
+	case req.uid == a.uid || req.packet.Namespace != a.nsp:
+		return
+	}
+	a.stats.received.Add(1)
+	answers := a.responseChannel(req.uid)
+	req.opts.Flags.Local = true
+	a.answerBroadcast(req.packet, req.opts, func(clients int) {
+		t := classicClientCount
+		res := classicResponse{Type: &t, RequestID: req.requestID, ClientCount: &clients}
+		a.sign(&classicRequest{UID: req.uid}, &res)
+		if err := a.publishJSON(answers, res); err != nil {
+			a.log.Debug("answer not published", "error", err)
+		}
+	}, func(v socketio.Value) {
+		b, err := appendClassicAck(nil, req.requestID, v)
+		if err == nil {
+			err = a.publish(answers, b)
+		}
+		if err != nil {
+			a.log.Debug("answer not published", "error", err)
+		}
+	})
+}
+
+func (a *Classic) receiveResponse(channel string, payload []byte) {
+	if len(payload) > 0 && payload[0] != '{' {
+		id, v, err := decodeClassicAck(payload)
+		if err != nil {
+			a.malformed(channel, err)
+		} else if r := a.pending.get(id); r != nil {
+			a.stats.received.Add(1)
+			r.ack(v)
+		}
+		return
+	}
+	res, err := decodeClassicJSON[classicResponse](payload)
+	if err != nil {
+		a.malformed(channel, err)
+		return
+	}
+	r := a.pending.get(res.RequestID)
+	if r == nil {
+		return // of another node, or late
+	}
+	a.stats.received.Add(1)
+	r.answer(res.UID, func() {
+		switch r.op {
+		case opFetchSockets:
+			keepSockets(r, res.Sockets)()
+		case opAllRooms:
+			if res.Rooms != nil {
+				for _, room := range *res.Rooms {
+					r.rooms[room] = struct{}{}
+				}
+			}
+		case opServerSideEmit:
+			v := socketio.Value{JSON: res.Data}
+			if v.JSON == nil {
+				v.JSON = json.RawMessage("null")
+			}
+			r.values = append(r.values, v)
+		case opEmitWithAck:
+			if res.ClientCount != nil {
+				r.clients += *res.ClientCount
+			}
+		}
+	})
+}
+
+// bufferJSON writes binary values as JSON.stringify writes a Buffer, for the
+// messages of the classic adapter that are always JSON.
+func bufferJSON(v socketio.Value) json.RawMessage {
+	const mark = `{"_placeholder":true,"num":`
+	if len(v.Attachments) == 0 {
+		return v.JSON
+	}
+	var out []byte
+	rest := []byte(v.JSON)
+	for {
+		// Inside a string the quotes would be escaped.
+		before, after, found := bytes.Cut(rest, []byte(mark))
+		digits, tail, closed := bytes.Cut(after, []byte("}"))
+		num, err := strconv.Atoi(string(digits))
+		if !found || !closed || err != nil || num < 0 || num >= len(v.Attachments) {
+			return append(out, rest...)
+		}
+		out = append(out, before...)
+		out = append(out, `{"type":"Buffer","data":[`...)
+		for i, b := range v.Attachments[num] {
+			if i > 0 {
+				out = append(out, ',')
+			}
+			out = strconv.AppendUint(out, uint64(b), 10)
+		}
+		out = append(out, `]}`...)
+		rest = tail
+	}
+}

@@ -1,0 +1,53 @@
+package adapter
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"posthouse/internal/interop/rig"
+)
+
+// A link changes its subscriptions with the commands of their kinds, also once it runs.
+func TestLink_AddAndRemoveWhileRunning_UseTheSubscriptionsKind(t *testing.T) {
+	addr, _ := rig.Redis(t)
+	rdb := redis.NewClient(&redis.Options{Addr: addr, DisableIdentity: true})
+	defer rdb.Close()
+	nodes := redisNodes{single: rdb}
+	got := make(chan string, 8)
+	l := newLink(nodes, func(context.Context) (*redis.Client, error) { return rdb, nil }, subscription{"probe", toChannel}, time.Minute,
+		&stats{}, slog.New(slog.DiscardHandler), func(channel, payload string) { got <- channel + " " + payload })
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { // ends with ctx
+		defer close(done)
+		l.run(ctx)
+	}()
+	defer func() { cancel(); <-done }()
+	<-l.firstTry
+	for _, c := range []struct {
+		s       subscription
+		channel string
+		publish func(ctx context.Context, channel string, message any) *redis.IntCmd
+	}{
+		{subscription{"one", toChannel}, "one", rdb.Publish},
+		{subscription{"pat*", toPattern}, "pattern", rdb.Publish},
+		{subscription{"shard", toShardChannel}, "shard", rdb.SPublish},
+	} {
+		l.add(c.s)
+		rig.Until(t, 5*time.Second, "a subscriber of "+c.channel, func() bool { return c.publish(ctx, c.channel, "x").Val() == 1 })
+		if m := <-got; m != c.channel+" x" {
+			t.Errorf("%q was delivered", m)
+		}
+		l.remove(c.s)
+		rig.Until(t, 5*time.Second, "no subscriber of "+c.channel, func() bool {
+			for len(got) > 0 {
+				<-got
+			}
+			return c.publish(ctx, c.channel, "x").Val() == 0
+		})
+	}
+}

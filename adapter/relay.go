@@ -1,0 +1,250 @@
+package adapter
+
+import (
+	"context"
+	"errors"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// relay carries requests and WebSockets of sessions to the replicas that hold them.
+type relay struct {
+	r         *Router
+	transport *http.Transport
+	request   []string // headers that go to the owner
+	answer    []string // headers that come back
+
+	mu       sync.Mutex
+	polls    map[*relayedPoll]struct{}   // GETs that wait at their owners
+	sockets  map[*relayedSocket]struct{} // upgraded connections
+	draining bool
+	idle     chan struct{} // while draining: closed when nothing is left
+}
+
+const (
+	// relayWrite is how long a client may take none of what is relayed to it.
+	relayWrite = 10 * time.Second
+	// maxAnswerHead bounds the head of an owner's answer.
+	maxAnswerHead = 64 << 10
+)
+
+// requestHeaders are what the protocol, CORS, proxies and the owner's judgement of
+// origins and addresses need of a request; answerHeaders likewise of an answer.
+var (
+	requestHeaders = []string{
+		"Accept", "Accept-Encoding", "Accept-Language", "Authorization", "Content-Type", "Cookie", "Origin", "Referer", "User-Agent",
+		"Access-Control-Request-Headers", "Access-Control-Request-Method",
+		"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Proto", "X-Real-Ip", "X-Request-Id",
+		"Traceparent", "Tracestate",
+	}
+	upgradeHeaders = []string{"Sec-Websocket-Extensions", "Sec-Websocket-Key", "Sec-Websocket-Protocol", "Sec-Websocket-Version"}
+	answerHeaders  = []string{
+		"Cache-Control", "Content-Encoding", "Content-Type", "Date", "Retry-After", "Vary", "X-Content-Type-Options", "X-Xss-Protection",
+		"Access-Control-Allow-Credentials", "Access-Control-Allow-Headers", "Access-Control-Allow-Methods", "Access-Control-Allow-Origin",
+		"Access-Control-Expose-Headers", "Access-Control-Max-Age", "Access-Control-Allow-Private-Network",
+	}
+	switchHeaders = []string{"Sec-Websocket-Accept", "Sec-Websocket-Extensions", "Sec-Websocket-Protocol"}
+	// answerStatus are what an engine and the limits before it answer.
+	answerStatus = []int{
+		http.StatusOK, http.StatusNoContent, http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden,
+		http.StatusRequestTimeout, http.StatusRequestEntityTooLarge, http.StatusTooManyRequests, http.StatusInternalServerError,
+		http.StatusServiceUnavailable,
+	}
+	// answerTypes are those of the protocol; a page is none of them.
+	answerTypes = []string{"text/plain", "application/octet-stream", "application/json", "text/javascript"}
+)
+
+func newRelay(r *Router) *relay {
+	l := &relay{
+		r:       r,
+		request: slices.Clone(requestHeaders), answer: slices.Clone(answerHeaders),
+		polls: map[*relayedPoll]struct{}{}, sockets: map[*relayedSocket]struct{}{}, idle: make(chan struct{}),
+	}
+	for _, name := range r.o.Headers {
+		l.request = append(l.request, http.CanonicalHeaderKey(name))
+		l.answer = append(l.answer, http.CanonicalHeaderKey(name))
+	}
+	l.transport = &http.Transport{
+		// The host of a request's URL is the owner's tag, so that a connection only
+		// carries what is for the replica that proved itself on it.
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			d, _ := ctx.Value(destinationKey{}).(destination)
+			return r.dial(ctx, d)
+		},
+		MaxIdleConnsPerHost:    256,
+		IdleConnTimeout:        30 * time.Second,
+		MaxResponseHeaderBytes: maxAnswerHead,
+		DisableCompression:     true,
+	}
+	return l
+}
+
+type destinationKey struct{}
+
+// outgoing makes the request to the owner: nothing of the original goes along but
+// its query, its body and the headers that are known.
+func (l *relay) outgoing(req *http.Request, d destination, sid, kind string) *http.Request {
+	ctx := context.WithValue(req.Context(), destinationKey{}, d)
+	out := (&http.Request{
+		Method: req.Method,
+		URL:    &url.URL{Scheme: "http", Host: d.tag, Path: l.r.o.Path, RawQuery: req.URL.RawQuery},
+		// The owner judges origins and addresses as if the balancer had come to it.
+		Host: req.Host, Header: http.Header{}, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+	}).WithContext(ctx)
+	if req.Method == http.MethodPost {
+		out.Body, out.ContentLength = req.Body, req.ContentLength
+	}
+	copyHeaders(out.Header, req.Header, l.request)
+	if _, ok := out.Header["User-Agent"]; !ok {
+		out.Header["User-Agent"] = []string{""} // none of net/http's own
+	}
+	out.Header.Set(relayHeader, l.r.keys.mark(kind, l.r.tag(), d.tag, sid))
+	return out
+}
+
+func copyHeaders(to, from http.Header, names []string) {
+	for _, name := range names {
+		if values := from[name]; len(values) > 0 {
+			to[name] = values
+		}
+	}
+}
+
+// serve relays one request.
+func (l *relay) serve(w http.ResponseWriter, req *http.Request, d destination, sid string) {
+	if isWebSocket(req) {
+		l.serveUpgrade(w, req, d, sid)
+		return
+	}
+	kind := markRelay
+	if req.Method == http.MethodGet {
+		p := &relayedPoll{destination: d, sid: sid}
+		if l.addPoll(p) {
+			defer l.removePoll(p)
+		} else {
+			kind = markBrief
+		}
+	}
+	rc := http.NewResponseController(w)
+	_ = rc.SetWriteDeadline(time.Time{}) // the owner decides how long a poll lasts
+	resp, err := l.transport.RoundTrip(l.outgoing(req, d, sid, kind))
+	if err != nil {
+		l.failed(w, req, d, err)
+		return
+	}
+	defer resp.Body.Close()
+	if l.isDraining() {
+		w.Header().Set("Connection", "close") // the next request is better off elsewhere
+	}
+	l.pass(w, req, rc, resp)
+}
+
+// pass hands the owner's answer on, if it is one that an engine gives.
+func (l *relay) pass(w http.ResponseWriter, req *http.Request, rc *http.ResponseController, resp *http.Response) {
+	if !passable(resp) {
+		l.r.stats.failed.Add(1)
+		if l.r.untrusted.allow() {
+			l.r.log.Warn("adapter: an owner's answer is not of the protocol, and not passed on", "status", resp.StatusCode)
+		}
+		unknownSession(w)
+		return
+	}
+	l.r.stats.relayed.Add(1)
+	copyHeaders(w.Header(), resp.Header, l.answer)
+	if length := resp.Header.Get("Content-Length"); length != "" {
+		w.Header().Set("Content-Length", length)
+	}
+	w.WriteHeader(resp.StatusCode)
+	_ = rc.SetWriteDeadline(time.Now().Add(relayWrite))
+	defer rc.SetWriteDeadline(time.Time{}) //nolint:errcheck // some writers have none
+	if _, err := io.Copy(w, resp.Body); err != nil {
+		panic(http.ErrAbortHandler) // half an answer must not look like a whole one
+	}
+	_ = rc.Flush()
+}
+
+// passable tells the answers of the protocol from everything else.
+func passable(resp *http.Response) bool {
+	if !slices.Contains(answerStatus, resp.StatusCode) {
+		return false
+	}
+	text := resp.Header.Get("Content-Type")
+	if text == "" {
+		return resp.ContentLength == 0 || resp.StatusCode == http.StatusNoContent
+	}
+	kind, _, err := mime.ParseMediaType(text)
+	if err == nil && kind == "text/html" {
+		return resp.ContentLength == int64(len("ok")) // of a POST
+	}
+	return err == nil && slices.Contains(answerTypes, kind)
+}
+
+// failed answers for an owner that could not be reached.
+func (l *relay) failed(w http.ResponseWriter, req *http.Request, d destination, err error) {
+	var op *net.OpError
+	switch {
+	case errors.Is(err, errUntrusted):
+		l.r.learn(d.tag, "")
+		l.r.distrust(err.Error(), d.tag, d.addr)
+	case errors.As(err, &op) && op.Op == "dial" && !op.Timeout():
+		l.r.learn(d.tag, "")
+		l.r.log.Warn("adapter: owner of a session does not answer", "owner", d.tag)
+	}
+	if req.Context().Err() != nil {
+		return // the client left
+	}
+	l.r.stats.failed.Add(1)
+	l.r.log.Debug("adapter: request not relayed", "owner", d.tag, "error", err)
+	unknownSession(w)
+}
+
+func isWebSocket(req *http.Request) bool {
+	return hasToken(req.Header["Connection"], "upgrade") && hasToken(req.Header["Upgrade"], "websocket")
+}
+
+func hasToken(values []string, token string) bool {
+	for _, v := range values {
+		for t := range strings.SplitSeq(v, ",") {
+			if strings.EqualFold(strings.TrimSpace(t), token) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// RouterStats counts what a Router did since it was made; Polls and Sockets are now.
+type RouterStats struct {
+	Relayed   uint64 // requests answered by their owner, upgrades included
+	Unknown   uint64 // requests for owners that are not known to live
+	Failed    uint64 // requests that their owner did not answer, or not as an engine does
+	Untrusted uint64 // owners that did not prove to be a replica, or whose entry is forged
+	TakenBack uint64 // times this replica's entry in Redis had been replaced
+	Polls     int    // polls that wait at their owners
+	Sockets   int    // WebSockets that are relayed
+}
+
+// routerStats is RouterStats while it grows.
+type routerStats struct {
+	relayed, unknown, failed, untrusted, takenBack atomic.Uint64
+}
+
+// Stats returns what happened so far.
+func (r *Router) Stats() RouterStats {
+	s := RouterStats{
+		Relayed: r.stats.relayed.Load(), Unknown: r.stats.unknown.Load(), Failed: r.stats.failed.Load(),
+		Untrusted: r.stats.untrusted.Load(), TakenBack: r.stats.takenBack.Load(),
+	}
+	r.relay.mu.Lock()
+	defer r.relay.mu.Unlock()
+	s.Polls, s.Sockets = len(r.relay.polls), len(r.relay.sockets)
+	return s
+}

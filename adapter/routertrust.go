@@ -1,0 +1,233 @@
+package adapter
+
+import (
+	"bufio"
+	"context"
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+)
+
+// Redis says where a replica lives, but is not believed alone: a writer of Redis
+// must not be able to send requests of this process anywhere. An owner's entry is
+// signed, and a connection carries requests only once the other end has proved that
+// it is the replica of that tag at that address (docs/reliability.md §4 row 41).
+
+const (
+	// relayHeader marks what replicas say to each other. Its value is one of
+	//
+	//	hello <nonce>         asks for a proof; the answer's header holds it
+	//	relay <from> <macs>   a relayed request
+	//	brief <from> <macs>   a relayed request of a replica that drains
+	//	release <from> <macs> answer the poll of this session now, the relay ends
+	relayHeader = "X-Posthouse-Relay"
+	minSecret   = 16
+	maxSecrets  = 8
+	maxEntry    = 1024
+	// proofTimeout is for a replica that is busy: its sessions are not lost before.
+	proofTimeout = 10 * time.Second
+	maxHelloHead = 8 << 10
+)
+
+const (
+	markHello   = "hello"
+	markRelay   = "relay"
+	markBrief   = "brief"
+	markRelease = "release"
+)
+
+// errUntrusted means that the process at an owner's address is not that owner.
+var errUntrusted = errors.New("adapter: no proof of being the replica")
+
+// errLeaving means that the owner takes no further requests on a connection.
+var errLeaving = errors.New("adapter: owner is shutting down")
+
+// relayKeys sign for this replica and check what others signed. Two replicas trust
+// each other when they share a key.
+type relayKeys struct {
+	keys [][]byte
+	// local is set without a secret: everybody can sign, so only this machine is
+	// relayed to.
+	local bool
+}
+
+func newRelayKeys(secrets [][]byte) (relayKeys, error) {
+	if len(secrets) > maxSecrets {
+		return relayKeys{}, fmt.Errorf("adapter: router has %d secrets, more than %d", len(secrets), maxSecrets)
+	}
+	k := relayKeys{local: len(secrets) == 0}
+	if k.local {
+		secrets = [][]byte{[]byte("posthouse: no secret")}
+	}
+	for _, secret := range secrets {
+		if len(secret) < minSecret {
+			return relayKeys{}, fmt.Errorf("adapter: router secret has %d bytes, fewer than %d", len(secret), minSecret)
+		}
+		key, err := hkdf.Key(sha256.New, secret, nil, "posthouse relay 1", sha256.Size)
+		if err != nil {
+			return relayKeys{}, err
+		}
+		k.keys = append(k.keys, key)
+	}
+	return k, nil
+}
+
+// sign returns the codes of parts, one for each key.
+func (k relayKeys) sign(parts ...string) string {
+	codes := make([]string, len(k.keys))
+	for i, key := range k.keys {
+		codes[i] = base64.RawURLEncoding.EncodeToString(code(key, parts))
+	}
+	return strings.Join(codes, ",")
+}
+
+// signed reports whether one of codes is of a key that this replica has.
+func (k relayKeys) signed(codes string, parts ...string) bool {
+	for i, text := range strings.SplitN(codes, ",", maxSecrets+1) {
+		given, err := base64.RawURLEncoding.DecodeString(text)
+		if err != nil || i == maxSecrets {
+			return false
+		}
+		for _, key := range k.keys {
+			if hmac.Equal(given, code(key, parts)) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// code authenticates parts, each with its length before it.
+func code(key []byte, parts []string) []byte {
+	h := hmac.New(sha256.New, key)
+	for _, p := range parts {
+		var n [4]byte
+		binary.BigEndian.PutUint32(n[:], uint32(len(p)))
+		h.Write(n[:])
+		io.WriteString(h, p)
+	}
+	return h.Sum(nil)
+}
+
+// entry is what Redis keeps of the replica with that tag.
+func (k relayKeys) entry(tag, addr string) string {
+	return addr + " " + k.sign("entry", tag, addr)
+}
+
+// readEntry returns the address that a signed entry names.
+func (k relayKeys) readEntry(tag, text string) (addr string, ok bool) {
+	addr, codes, _ := strings.Cut(text, " ")
+	if len(text) > maxEntry || !k.signed(codes, "entry", tag, addr) {
+		return "", false
+	}
+	if _, _, err := net.SplitHostPort(addr); err != nil || k.local && !loopback(addr) {
+		return "", false
+	}
+	return addr, true
+}
+
+// loopback reports whether addr is of this machine whatever names resolve to.
+func loopback(addr string) bool {
+	ap, err := netip.ParseAddrPort(addr)
+	return err == nil && ap.Addr().Unmap().IsLoopback()
+}
+
+// mark is the header of a request to the replica with tag to.
+func (k relayKeys) mark(kind, from, to, sid string) string {
+	return kind + " " + from + " " + k.sign("request", kind, from, to, sid)
+}
+
+// readMark returns the kind of a mark that a replica made for this very request, ""
+// for any other.
+func (k relayKeys) readMark(text, to, sid string) (kind string) {
+	words := strings.Split(text, " ")
+	if len(words) != 3 || len(text) > maxEntry {
+		return ""
+	}
+	switch words[0] {
+	case markRelay, markBrief, markRelease:
+	default:
+		return ""
+	}
+	if !k.signed(words[2], "request", words[0], words[1], to, sid) {
+		return ""
+	}
+	return words[0]
+}
+
+// proof answers a hello: it is of no use for another replica's name or address.
+func (k relayKeys) proof(nonce, tag, addr string) string { return k.sign("proof", nonce, tag, addr) }
+
+// isNonce keeps hello from signing anything else.
+func isNonce(s string) bool {
+	b, err := base64.RawURLEncoding.DecodeString(s)
+	return err == nil && len(b) == 16
+}
+
+// dial connects to a replica and lets it prove that it is the one.
+func (r *Router) dial(ctx context.Context, d destination) (net.Conn, error) {
+	conn, err := (&net.Dialer{Timeout: r.o.DialTimeout}).DialContext(ctx, "tcp", d.addr)
+	if err != nil {
+		return nil, err
+	}
+	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(longAgo) })
+	conn.SetDeadline(time.Now().Add(proofTimeout))
+	err = r.demandProof(conn, d)
+	if !stop() && err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return conn, conn.SetDeadline(time.Time{})
+}
+
+var longAgo = time.Unix(1, 0)
+
+func (r *Router) demandProof(conn net.Conn, d destination) error {
+	var b [16]byte
+	if _, err := rand.Read(b[:]); err != nil {
+		return err
+	}
+	nonce := base64.RawURLEncoding.EncodeToString(b[:])
+	hello := "GET " + r.o.Path + " HTTP/1.1\r\nHost: " + d.addr + "\r\n" + relayHeader + ": " + markHello + " " + nonce + "\r\n\r\n"
+	if _, err := io.WriteString(conn, hello); err != nil {
+		return err
+	}
+	br := bufio.NewReader(io.LimitReader(conn, maxHelloHead))
+	answer, err := http.ReadResponse(br, nil)
+	if err != nil {
+		var trouble net.Error
+		if errors.As(err, &trouble) {
+			return err
+		}
+		return errUntrusted
+	}
+	answer.Body.Close()
+	if answer.StatusCode != http.StatusNoContent || br.Buffered() > 0 ||
+		!r.keys.signed(answer.Header.Get(relayHeader), "proof", nonce, d.tag, d.addr) {
+		return errUntrusted
+	}
+	if answer.Close {
+		return errLeaving
+	}
+	return nil
+}
+
+// answerHello proves to another replica that this one is who Redis says.
+func (r *Router) answerHello(w http.ResponseWriter, nonce string) {
+	w.Header().Set(relayHeader, r.keys.proof(nonce, r.tag(), r.o.Advertise))
+	w.WriteHeader(http.StatusNoContent)
+}

@@ -1,0 +1,120 @@
+package callback
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"posthouse/internal/wechat"
+)
+
+// advice is what an operator reads of a refusal: what it means, and the account's
+// setting that mends it ("" when no setting does).
+type advice struct{ means, setting string }
+
+// advices has an entry for every reason there is.
+var advices = map[string]advice{
+	string(wechat.ReasonQuery):     {"not a call of WeChat's, or a proxy changed its query string", ""},
+	string(wechat.ReasonSignature): {"not WeChat's, or the Token here is not the one on WeChat's page", "token"},
+	string(wechat.ReasonStale):     {"signed push outside the freshness window; is the clock right?", ""},
+	string(wechat.ReasonDowngrade): {"the push is not in the account's mode: choose the same one here and on WeChat's page", "mode"},
+	string(wechat.ReasonBody):      {"the encrypted body is signed with another Token than the one here", "token"},
+	string(wechat.ReasonEnvelope):  {"the EncodingAESKey here is not the one on WeChat's page", "aes-key"},
+	string(wechat.ReasonAppID):     {"the push is for another AppID", "appid"},
+	string(wechat.ReasonAccount):   {"the push is addressed to another original id", "original-id"},
+
+	"doctype":   {"a push with a DOCTYPE, which WeChat never sends", ""},
+	"too_large": {"a body above 64 KiB, which WeChat never sends", ""},
+	"slow_body": {"a body that did not arrive within 3 s", ""},
+	"malformed": {"a body that broke off", ""},
+	"ip":        {"the sender is not on WeChat's list of addresses", "ip-allow-list"},
+	"busy":      {"too many pushes are worked on at once", ""},
+	"flood":     {"more pushes a second than are let in", ""},
+}
+
+// refuse answers whatever is not WeChat's: 403 for every reason there is, 400 for
+// a DOCTYPE, never a body. The peer learns nothing else; the operator reads the
+// reason.
+func (a *account) refuse(w http.ResponseWriter, call string, err error) {
+	var refused *wechat.RefusedError
+	if !errors.As(err, &refused) {
+		a.turnAway(w, http.StatusBadRequest, call, "doctype", "")
+		return
+	}
+	a.turnAway(w, http.StatusForbidden, call, string(refused.Reason), refused.Seen)
+}
+
+func (a *account) flood(w http.ResponseWriter) {
+	w.Header().Set("Retry-After", strconv.Itoa(1))
+	a.turnAway(w, http.StatusTooManyRequests, callPush, "flood", "")
+}
+
+// What WeChat calls the webhook for.
+const (
+	callPush   = "push"
+	callVerify = "verify" // of the URL, when it is saved on WeChat's page
+)
+
+func (a *account) turnAway(w http.ResponseWriter, status int, call, reason, seen string) {
+	a.h.o.Metrics.Refused(a.Name, reason)
+	w.WriteHeader(status)
+	attrs := []any{slog.String("call", call)}
+	if seen != "" {
+		attrs = append(attrs, slog.String("seen", seen))
+	}
+	a.notice(call+" "+reason, reason, advices[reason], attrs...)
+}
+
+// notice logs a line for the operator, at most one a minute for each account and
+// key. The line says how many more there were since the last one.
+func (a *account) notice(key, reason string, about advice, attrs ...any) {
+	more, ok := a.notices.take(key, time.Now())
+	if !ok {
+		return
+	}
+	attrs = append([]any{slog.String("account", a.Name), slog.String("reason", reason)}, attrs...)
+	if about.setting != "" {
+		attrs = append(attrs, slog.String("setting", a.h.o.SettingName(a.Name, about.setting)))
+	}
+	if more > 0 {
+		attrs = append(attrs, slog.Int("more", more))
+	}
+	a.h.o.Logger.Warn("webhook: "+about.means, attrs...)
+}
+
+// noticeTime is how long one line stands for all of its kind.
+const noticeTime = time.Minute
+
+// notices remembers when a line was last logged. Keys come from a closed set.
+type notices struct {
+	mu   sync.Mutex // guards what follows
+	last map[string]*noticed
+}
+
+type noticed struct {
+	at   time.Time
+	more int // not logged since
+}
+
+// take reports whether a line may be logged now, and how many were not since the
+// one before.
+func (n *notices) take(key string, now time.Time) (more int, ok bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	seen := n.last[key]
+	if seen != nil && now.Sub(seen.at) < noticeTime {
+		seen.more++
+		return 0, false
+	}
+	if n.last == nil {
+		n.last = map[string]*noticed{}
+	}
+	n.last[key] = &noticed{at: now}
+	if seen == nil {
+		return 0, true
+	}
+	return seen.more, true
+}

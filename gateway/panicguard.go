@@ -1,0 +1,62 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// panicGuard keeps a panic in one task from ending the process: the panic is logged
+// and counted, and the other connections of the replica live on. Every goroutine of the
+// gateway runs below one. A nil guard logs to slog.Default and counts nothing.
+type panicGuard struct {
+	log     *slog.Logger
+	metrics *metrics
+	line    rate.Sometimes // of the log: a task may panic once a second
+}
+
+func newPanicGuard(m *metrics, log *slog.Logger) *panicGuard {
+	return &panicGuard{log: log, metrics: m, line: rate.Sometimes{First: 10, Interval: 10 * time.Second}}
+}
+
+// run calls do; false when do panicked. task is a constant of the caller.
+func (g *panicGuard) run(task string, do func()) (ok bool) {
+	defer func() {
+		if v := recover(); v != nil {
+			g.report(task, v, debug.Stack())
+		}
+	}()
+	do()
+	return true
+}
+
+func (g *panicGuard) report(task string, v any, stack []byte) {
+	if g == nil {
+		slog.Default().Error("gateway: panic in a task", "task", task, "panic", fmt.Sprint(v), "stack", string(stack))
+		return
+	}
+	g.metrics.panics.WithLabelValues(task).Inc()
+	g.line.Do(func() {
+		g.log.Error("gateway: panic in a task", "task", task, "panic", fmt.Sprint(v), "stack", string(stack))
+	})
+}
+
+// restartPause lies between a panic of a background task and its next start.
+const restartPause = time.Second
+
+// keep runs a background task that ends with ctx, and starts it again after a panic.
+func (g *panicGuard) keep(ctx context.Context, task string, do func(context.Context)) {
+	for !g.run(task, func() { do(ctx) }) {
+		pause := time.NewTimer(restartPause)
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			pause.Stop()
+			return
+		}
+	}
+}

@@ -1,0 +1,128 @@
+package replicas_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"posthouse/internal/interop/rig"
+)
+
+// kills is how often a replica is killed under pushes; POSTHOUSE_TEST_FULL asks for
+// the long run.
+func kills() int {
+	if os.Getenv("POSTHOUSE_TEST_FULL") != "" {
+		return 20
+	}
+	return 4
+}
+
+// Every shipped balancer brings every push to a replica that lives, however often one
+// is killed, and in which order.
+func TestWebhook_ReplicasKilledInTurn_NoPushIsLost(t *testing.T) {
+	for _, conf := range []string{"nginx.conf", "nginx-sidmap.conf", "haproxy.cfg", "haproxy-sidmap.cfg"} {
+		t.Run(conf, func(t *testing.T) {
+			c := start(t, nil, nil, []string{"POSTHOUSE_TRUSTED_PROXIES=127.0.0.1/32"})
+			var balancer string
+			if strings.HasPrefix(conf, "nginx") {
+				balancer = c.nginx(t, conf)
+			} else {
+				balancer = c.haproxy(t, conf)
+			}
+			sim := "http://127.0.0.1:" + strconv.Itoa(rig.FreePort(t))
+			rig.Start(t, nil, rig.Binary(t, "."), "wxsim", "--port", strings.TrimPrefix(sim, "http://127.0.0.1:"),
+				"--callback", balancer+"/callback/wechat").Ready(t, sim+"/sim/log")
+			pushes, again, lost := c.pushWhile(t, sim, func(ctx context.Context) {
+				for i := range kills() {
+					c.replicas[i%3].Kill()
+					if !wait(ctx, 500*time.Millisecond) {
+						return
+					}
+					c.replicas[i%3] = c.replica(t, i%3)
+				}
+			})
+			t.Logf("%d pushes through %d kills: %d delivered again, %d lost", pushes, kills(), again, lost)
+			if pushes == 0 || lost > 0 {
+				t.Fail()
+			}
+		})
+	}
+}
+
+// pushWhile lets ten people write to the account until during is over, and counts the
+// pushes, those that WeChat had to deliver again, and those that were never accepted.
+func (c *cluster) pushWhile(t *testing.T, sim string, during func(context.Context)) (pushes, again, lost int64) {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var all, repeated, never atomic.Int64
+	var people sync.WaitGroup
+	for person := range 10 {
+		people.Go(func() {
+			for wait(ctx, 100*time.Millisecond) {
+				text := fmt.Sprintf(`{"person":"p%d","text":"你好"}`, person)
+				// Not ctx: a push under way is followed to its end.
+				resp, err := http.Post(sim+"/sim/text", "application/json", strings.NewReader(text))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				var out struct {
+					Deliveries []struct {
+						Attempt int
+						Verdict string
+					}
+				}
+				err = json.NewDecoder(resp.Body).Decode(&out)
+				resp.Body.Close()
+				all.Add(1)
+				if err != nil || len(out.Deliveries) == 0 {
+					never.Add(1)
+					continue
+				}
+				last := out.Deliveries[len(out.Deliveries)-1]
+				if last.Attempt > 1 {
+					repeated.Add(1)
+				}
+				if last.Verdict != "success" {
+					never.Add(1)
+					t.Logf("lost: %+v", out.Deliveries)
+				}
+			}
+		})
+	}
+	during(ctx)
+	stop()
+	people.Wait()
+	return all.Load(), repeated.Load(), never.Load()
+}
+
+// haproxy runs the shipped configuration in front of the replicas.
+func (c *cluster) haproxy(t *testing.T, name string) string {
+	t.Helper()
+	rig.Need(t, "haproxy")
+	text, err := os.ReadFile(filepath.Join(rig.Root(), "examples", "deploy", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := "127.0.0.1:" + strconv.Itoa(rig.FreePort(t))
+	conf := strings.ReplaceAll(string(text), "bind :80", "bind "+addr)
+	for i, port := range c.ports {
+		conf = strings.ReplaceAll(conf, "gateway"+strconv.Itoa(i+1)+":3000", "127.0.0.1:"+strconv.Itoa(port))
+	}
+	file := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(file, []byte(conf), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	rig.Start(t, nil, "haproxy", "-db", "-f", file).Ready(t, "http://"+addr+"/healthz")
+	return "http://" + addr
+}

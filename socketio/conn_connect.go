@@ -1,0 +1,410 @@
+package socketio
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+
+	"posthouse/socketio/parser"
+)
+
+// Middleware decides about a new socket before it is connected. An error
+// refuses it: a *ConnectError tells the client why. ctx ends when the client goes
+// away; rooms joined here count from the connection on.
+type Middleware func(ctx context.Context, s *Socket) error
+
+// attempt is one CONNECT under way. It runs on a goroutine of its own, which
+// becomes the first goroutine of the socket's mailbox.
+type attempt struct {
+	conn *conn
+	name string
+	auth json.RawMessage
+
+	mu     sync.Mutex
+	cancel func()  // ends the search for the namespace
+	socket *Socket // once there is one
+	cause  error   // why it was abandoned
+}
+
+// cancelWith names what to call when the attempt is abandoned before there is a
+// socket; false means that it is.
+func (a *attempt) cancelWith(cancel func()) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.cancel = cancel
+	return a.cause == nil
+}
+
+// abandon makes the attempt end silently: the client left, or tries again.
+func (a *attempt) abandon(cause error) {
+	a.mu.Lock()
+	a.cause = cause
+	s, cancel := a.socket, a.cancel
+	a.mu.Unlock()
+	if cancel != nil {
+		cancel()
+	}
+	if s != nil {
+		s.cancelContext(cause)
+	}
+}
+
+func (s *Socket) cancelContext(cause error) {
+	s.mu.Lock()
+	cancel := s.cancel
+	s.mu.Unlock()
+	if cancel != nil {
+		cancel(cause)
+	}
+}
+
+var (
+	errSuperseded = errors.New("socketio: the client sent another CONNECT")
+	errConnected  = errors.New("socketio: CONNECT for a namespace that is joined")
+	errUnknown    = &ConnectError{Message: "Invalid namespace"}
+	errTooMany    = &ConnectError{Message: "too many namespaces"}
+	errAuthSize   = &ConnectError{Message: "auth too large"}
+	errRefusals   = errors.New("socketio: too many refused CONNECTs")
+	errChurn      = errors.New("socketio: too many sockets coming and going")
+)
+
+// limitLive times Limits.Namespaces sockets and attempts of one connection may
+// not have ended yet: a client that joins and leaves faster than the handlers
+// can follow would otherwise pile them up.
+const limitLive = 4
+
+// receiveConnect handles a CONNECT packet. It does not block: everything that
+// may take time is the attempt's.
+func (c *conn) receiveConnect(p *parser.Packet) error {
+	name, auth := p.Namespace, p.Data
+	if c.session.Protocol() == 3 {
+		var query string
+		if name, query = cutQuery(name); name == "/" {
+			return errConnected // implied by the open packet
+		}
+		auth, _ = json.Marshal(flatQuery(query)) // a map of strings
+	}
+	switch {
+	case over(len(auth), c.server.opts.Limits.AuthBytes):
+		return c.refuseWithin(name, errAuthSize)
+	case len(name) > parser.MaxNamespace:
+		return fmt.Errorf("socketio: name of a namespace too long")
+	}
+	return c.connect(name, auth)
+}
+
+func (c *conn) connect(name string, auth json.RawMessage) error {
+	if len(auth) == 0 {
+		auth = emptyObject
+	} else {
+		auth = slices.Clone(auth)
+	}
+	a := &attempt{conn: c, name: name, auth: auth}
+	c.mu.Lock()
+	if c.closed != nil {
+		c.mu.Unlock()
+		return nil
+	}
+	for _, s := range c.joined {
+		if s.ns.name == name {
+			c.mu.Unlock()
+			return errConnected
+		}
+	}
+	limit := c.server.opts.Limits.Namespaces
+	if over(len(c.joined)+len(c.attempts)+1, limit) {
+		c.mu.Unlock()
+		return c.refuseWithin(name, errTooMany)
+	}
+	if limit >= 0 && c.live >= limitLive*max(limit, 1) {
+		c.mu.Unlock()
+		return errChurn
+	}
+	c.live++
+	c.expelled = slices.DeleteFunc(c.expelled, func(n string) bool { return n == name })
+	// A client that calls connect, disconnect, connect within one round trip
+	// sends CONNECT twice: the later one counts.
+	var former *attempt
+	if i := slices.IndexFunc(c.attempts, func(b *attempt) bool { return b.name == name }); i >= 0 {
+		former, c.attempts[i] = c.attempts[i], a
+	} else {
+		c.attempts = append(c.attempts, a)
+	}
+	c.mu.Unlock()
+	if former != nil {
+		former.abandon(errSuperseded)
+	}
+	c.server.live.add() // before the goroutine starts; done by release or by Run
+	c.server.workers.Go(a)
+	return nil
+}
+
+var emptyObject = json.RawMessage("{}")
+
+// Run carries the attempt to its end. It is counted in Server.live.
+func (a *attempt) Run() {
+	c := a.conn
+	ns, err := c.server.namespaceFor(a)
+	if err != nil {
+		a.refused(err)
+		c.ended()
+		return
+	}
+	s := &Socket{ns: ns, conn: c, auth: a.auth}
+	s.box.draining = true // by this goroutine, from here on
+	s.holding.Store(true)
+	s.id = newID()
+	if c.session.Protocol() == 3 {
+		s.id = c.session.ID()
+		if ns.name != "/" {
+			s.id = ns.name + "#" + s.id
+		}
+	}
+	a.mu.Lock()
+	a.socket = s
+	a.mu.Unlock()
+	missed, restored := s.restore()
+	if !restored || c.server.opts.Recovery.RunMiddlewares {
+		err = s.admit(a)
+	}
+	if err == nil {
+		err = c.join(a, s)
+	}
+	if err != nil {
+		a.refused(err)
+		s.withdraw(err)
+		return
+	}
+	s.open(missed)
+	s.perform(&Event{task: taskConnect, socket: s}, nil)
+	s.drain()
+}
+
+// admit runs the middlewares of the namespace.
+func (s *Socket) admit(a *attempt) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			s.ns.server.logPanic(s.ns.name, v)
+			err = errPanic
+		}
+	}()
+	for _, fn := range s.ns.middlewares() {
+		ctx := s.Context()
+		if err := a.abandoned(); err != nil {
+			s.cancelContext(err)
+			return err
+		}
+		if err := fn(ctx, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *attempt) abandoned() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.cause
+}
+
+// join registers the socket with its connection, unless that has ended or the
+// attempt was superseded. From here on the client's packets are routed to it.
+func (c *conn) join(a *attempt, s *Socket) error {
+	if c.server.closing.Load() || c.parting.Load() {
+		return ErrClosed
+	}
+	if s.status.Load() == gone {
+		return ErrDisconnected // by a middleware, or while one ran
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	i := slices.Index(c.attempts, a)
+	if i < 0 {
+		if c.closed != nil {
+			return c.closed
+		}
+		return errSuperseded
+	}
+	c.attempts = slices.Delete(c.attempts, i, i+1)
+	s.limiter = s.ns.newLimiter()
+	c.joined = append(c.joined, s)
+	if c.timer != nil {
+		c.timer.Stop()
+		c.timer = nil
+	}
+	return nil
+}
+
+// open makes the socket reachable and tells the client. Broadcasts that come
+// between the two steps are held back until CONNECT is out: nothing is lost and nothing goes first.
+func (s *Socket) open(missed []*parser.Packet) {
+	s.status.CompareAndSwap(connecting, connected)
+	s.ns.local.add(s)
+	for _, p := range missed {
+		p.Namespace = s.ns.name
+		s.conn.send(p)
+	}
+	s.conn.send(&parser.Packet{Type: parser.Connect, Namespace: s.ns.name, Data: s.connectPayload()})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, frames := range s.held {
+		_ = s.conn.session.Send(frames...)
+	}
+	s.held = nil
+	s.holding.Store(false)
+}
+
+func (s *Socket) connectPayload() json.RawMessage {
+	if s.conn.session.Protocol() == 3 {
+		return nil // section 2.2
+	}
+	if s.resume != nil {
+		return json.RawMessage(`{"sid":"` + s.id + `","pid":"` + s.resume.pid + `"}`)
+	}
+	return json.RawMessage(`{"sid":"` + s.id + `"}`)
+}
+
+// withdraw undoes what the middlewares of a refused socket did.
+func (s *Socket) withdraw(cause error) {
+	s.mu.Lock()
+	s.closing = true
+	s.status.Store(gone)
+	acks := s.acks
+	s.acks = nil
+	cancel := s.cancel
+	s.mu.Unlock()
+	if cancel != nil {
+		cancel(cause)
+	}
+	for _, ack := range acks {
+		ack(Args{}, ErrDisconnected)
+	}
+	s.ns.local.remove(s)
+	s.release()
+}
+
+// refused answers CONNECT_ERROR, unless nobody waits for the answer.
+func (a *attempt) refused(err error) {
+	c := a.conn
+	c.mu.Lock()
+	i := slices.Index(c.attempts, a)
+	if i >= 0 {
+		c.attempts = slices.Delete(c.attempts, i, i+1)
+	}
+	closed := c.closed != nil
+	c.mu.Unlock()
+	if i < 0 || closed || errors.Is(err, ErrClosed) {
+		return // nobody waits for an answer
+	}
+	if errors.Is(err, errPanic) {
+		c.endAfterPanic()
+		return
+	}
+	var refusal *ConnectError
+	if !errors.As(err, &refusal) {
+		c.server.log.Warn("socketio: connection refused", "namespace", a.name, "error", err)
+		refusal = &ConnectError{Message: "connection refused"}
+	}
+	if c.refuseWithin(a.name, refusal) != nil {
+		c.session.Close()
+	}
+}
+
+// refusalsPerSecond is how many refusals a connection may go on to collect beyond
+// Limits.RefusedConnects. Honest pages ask again for a handful of namespaces every
+// second; a refusal costs no more than an event.
+const refusalsPerSecond = 10
+
+// refuseWithin refuses a CONNECT. Its error says that the connection has collected
+// too many refusals and ends.
+func (c *conn) refuseWithin(name string, e *ConnectError) error {
+	if limit := c.server.opts.Limits.RefusedConnects; limit >= 0 {
+		c.mu.Lock()
+		_, ok := c.refusals.take(refusalsPerSecond, limit)
+		c.mu.Unlock()
+		if !ok {
+			if suppressed, ok := c.server.refusalFloods.allow(); ok {
+				c.server.log.Warn("socketio: connection closed: too many refused CONNECTs",
+					"namespace", name, "refusal", e.Message, "limit", limit, "setting", "Limits.RefusedConnects", "suppressed", suppressed)
+			}
+			return errRefusals
+		}
+	}
+	c.refuse(name, e)
+	return nil
+}
+
+// refuse is the one place where an error becomes a CONNECT_ERROR packet.
+func (c *conn) refuse(name string, e *ConnectError) {
+	data, err := c.refusal(e)
+	if err != nil {
+		c.server.log.Warn("socketio: data of a ConnectError cannot be encoded", "namespace", name, "error", err)
+		data, _ = c.refusal(&ConnectError{Message: e.Message})
+	}
+	c.send(&parser.Packet{Type: parser.ConnectError, Namespace: name, Data: data})
+}
+
+func (c *conn) refusal(e *ConnectError) (json.RawMessage, error) {
+	if c.session.Protocol() == 3 && e != errUnknown { // section 2.2: only the data, or the message
+		if e.Data != nil {
+			return encodeJSON(e.Data)
+		}
+		return encodeJSON(e.Message)
+	}
+	data := append([]byte(`{"message":`), appendString(nil, e.Message)...)
+	if e.Data != nil {
+		d, err := encodeJSON(e.Data)
+		if err != nil {
+			return nil, err
+		}
+		data = append(append(data, `,"data":`...), d...)
+	}
+	return append(data, '}'), nil
+}
+
+// cutQuery splits what a revision 3 client sends as the name of a namespace
+// (section 2.2), and normalises its path as a URL parser would.
+func cutQuery(namespace string) (name, query string) {
+	if namespace == "/" {
+		return namespace, ""
+	}
+	name, _, _ = strings.Cut(namespace, "#")
+	name, query, _ = strings.Cut(name, "?")
+	if strings.Contains(name, "/.") {
+		slash := strings.HasSuffix(name, "/") || strings.HasSuffix(name, "/.") || strings.HasSuffix(name, "/..")
+		if name = path.Clean(name); slash && name != "/" {
+			name += "/"
+		}
+	}
+	if name == "" {
+		name = "/"
+	}
+	return escapePath(name), query
+}
+
+// escapePath percent-encodes what a URL parser encodes in a path; what is encoded
+// already stays.
+func escapePath(name string) string {
+	const upper = "0123456789ABCDEF"
+	var b []byte
+	for i := range len(name) {
+		switch c := name[i]; {
+		case c <= ' ' || c >= 0x7f || strings.IndexByte("\"<>`{}", c) >= 0:
+			if b == nil {
+				b = append(make([]byte, 0, len(name)+16), name[:i]...)
+			}
+			b = append(b, '%', upper[c>>4], upper[c&15])
+		case b != nil:
+			b = append(b, c)
+		}
+	}
+	if b == nil {
+		return name
+	}
+	return string(b)
+}

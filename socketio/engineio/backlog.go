@@ -1,0 +1,189 @@
+package engineio
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// A peer is slow in one sense on every transport (docs/reliability.md §4 row 19):
+// more than Options.MaxBuffered bytes wait for it and it has taken nothing for
+// Options.WriteTimeout, or more than Options.MaxBacklog bytes wait. A WebSocket
+// takes what the kernel accepts, a client that polls takes by a GET that is
+// answered. A burst is no slowness: the next GET may be on its way.
+//
+// The sum of what all sessions keep above MaxBuffered is bounded too. When it is
+// used up, MaxBuffered alone is the limit of each session.
+
+// backlogsTotal is how many backlogs of full size the sum of all may hold.
+const backlogsTotal = 16
+
+var (
+	// ErrSlow is the description of a session closed because its peer did not take
+	// what was sent to it; see Options.MaxBuffered and Options.MaxBacklog.
+	ErrSlow = errors.New("engineio: peer too slow, send buffer full")
+	// errClosedSlow is what sends return once ErrSlow has closed the session.
+	errClosedSlow = fmt.Errorf("%w: %w", ErrClosed, ErrSlow)
+)
+
+// slowError is the description of the end of a slow peer. It is an ErrSlow.
+type slowError struct {
+	transport string
+	waiting   int    // bytes
+	option    string // that was exceeded
+	cause     error  // of a write; may be nil
+}
+
+func (e *slowError) Error() string {
+	return fmt.Sprintf("%v: %d bytes wait for %s, beyond %s", ErrSlow, e.waiting, e.transport, e.option)
+}
+
+func (e *slowError) Unwrap() []error { return []error{ErrSlow, e.cause} }
+
+// backlog is what a session has while more than Options.MaxBuffered bytes wait. It
+// is guarded by Session.mu.
+type backlog struct {
+	excess int           // bytes above MaxBuffered, which Server.excess contains
+	taken  time.Duration // of epoch: when the peer, which polls, last took something
+	watch  *time.Timer   // looks whether it has; a write of a stream has its own
+}
+
+func (s *Session) waitingLocked() int {
+	if s.stream != nil {
+		return s.stream.waiting()
+	}
+	return s.poll.waiting()
+}
+
+// closedErr is what sends return when the session is not open.
+func (s *Session) closedErr() error {
+	if s.slow {
+		return errClosedSlow
+	}
+	return ErrClosed
+}
+
+// roomLocked closes the session when size more bytes are too many. One send is
+// always taken while nothing waits: its size says nothing about the peer.
+func (s *Session) roomLocked(size int) error {
+	o := &s.srv.o
+	waiting := s.waitingLocked()
+	total := waiting + size
+	if waiting == 0 || total <= o.MaxBuffered {
+		return nil
+	}
+	if total > o.MaxBacklog {
+		s.slowLocked("Options.MaxBacklog", nil)
+		return ErrSlow
+	}
+	others := s.srv.excess.Load()
+	if s.backlog != nil {
+		others -= int64(s.backlog.excess)
+	}
+	if others+int64(total-o.MaxBuffered) > backlogsTotal*int64(o.MaxBacklog) {
+		s.slowLocked("Options.MaxBuffered, because the backlogs of all sessions together are full", nil)
+		return ErrSlow
+	}
+	return nil
+}
+
+// weighLocked keeps the books of the backlog. It is called when something was
+// queued, and when the peer has taken something.
+func (s *Session) weighLocked() {
+	excess := s.waitingLocked() - s.srv.o.MaxBuffered
+	if excess > 0 && s.state.Load() != stateClosed {
+		s.growBacklogLocked(excess)
+	} else if s.backlog != nil {
+		s.dropBacklogLocked()
+	}
+}
+
+func (s *Session) growBacklogLocked(excess int) {
+	b := s.backlog
+	if b == nil {
+		b = &backlog{taken: time.Since(epoch)}
+		s.backlog = b
+	}
+	s.srv.excess.Add(int64(excess - b.excess))
+	b.excess = excess
+	switch {
+	case s.poll == nil && b.watch != nil:
+		b.watch.Stop() // an upgrade took over
+		b.watch = nil
+	case s.poll != nil && b.watch == nil:
+		b.watch = time.AfterFunc(s.srv.stallTime(), s.watchBacklog)
+	}
+}
+
+// dropBacklogLocked is called when no more than MaxBuffered waits, and at the end.
+func (s *Session) dropBacklogLocked() {
+	b := s.backlog
+	s.backlog = nil
+	s.srv.excess.Add(-int64(b.excess))
+	if b.watch != nil {
+		b.watch.Stop()
+	}
+}
+
+// stallTime is how long a peer may take nothing while more than MaxBuffered waits.
+func (srv *Server) stallTime() time.Duration {
+	if d := srv.o.WriteTimeout; d > 0 {
+		return d
+	}
+	return srv.o.PingInterval + srv.o.PingTimeout
+}
+
+// watchBacklog ends a session that polls and has taken nothing for too long.
+func (s *Session) watchBacklog() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b := s.backlog
+	if b == nil || b.watch == nil {
+		return
+	}
+	limit := s.srv.stallTime()
+	idle := time.Since(epoch) - b.taken
+	switch {
+	case s.poll.flight > 0:
+		b.watch.Reset(limit) // the answer that is being written has a deadline of its own
+	case idle < limit:
+		b.watch.Reset(limit - idle)
+	default:
+		s.slowLocked("Options.MaxBuffered, with nothing taken for Options.WriteTimeout", nil)
+	}
+}
+
+// slowLocked ends the session of a slow peer.
+func (s *Session) slowLocked(option string, cause error) {
+	s.slow = true
+	s.endLocked(ReasonTransportError, &slowError{s.transportLocked(), s.waitingLocked(), option, cause})
+}
+
+// slowLog bounds the lines about slow peers.
+type slowLog struct {
+	mu     sync.Mutex // guards what follows; a leaf
+	next   time.Time
+	hidden int // sessions since the last line
+}
+
+// slowLogEvery is the least time between two lines.
+const slowLogEvery = time.Minute
+
+// noteSlow tells the operator of a session that ended by e.
+func (srv *Server) noteSlow(e *slowError) {
+	l := &srv.slowLog
+	l.mu.Lock()
+	now := time.Now()
+	if now.Before(l.next) {
+		l.hidden++
+		l.mu.Unlock()
+		return
+	}
+	hidden := l.hidden
+	l.next, l.hidden = now.Add(slowLogEvery), 0
+	l.mu.Unlock()
+	srv.log.Warn("engineio: closed a session whose peer is too slow", "transport", e.transport,
+		"waiting_bytes", e.waiting, "limit", e.option, "max_buffered", srv.o.MaxBuffered,
+		"max_backlog", srv.o.MaxBacklog, "write_timeout", srv.o.WriteTimeout, "others_since_last_line", hidden)
+}

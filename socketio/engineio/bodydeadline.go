@@ -1,0 +1,193 @@
+package engineio
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"posthouse/socketio/engineio/internal/http1"
+)
+
+// The time a request's body has (docs/reliability.md §4 row 3).
+const (
+	// bodyStall is how long no byte may come.
+	bodyStall = 10 * time.Second
+	// After bodyGrace the sender must have kept up bodyRate bytes per second on
+	// average. Only the time in which the server waited for the sender counts.
+	bodyGrace = 2 * time.Second
+	bodyRate  = 1024
+)
+
+// BodyDeadline is a middleware that puts a deadline on the body of every request:
+// 10 s without a byte, or less than 1 KB/s on average after the first 2 s, end it.
+// Each byte that comes moves the deadline, so that a slow upload that does move is
+// not cut. A body that next does not read has 2 s at first, and again when next has
+// returned. Then, or when next meets the error (an os.ErrDeadlineExceeded), net/http
+// closes the connection behind the answer.
+//
+// A handler that sets a read deadline of its own, by http.ResponseController, or an
+// http.Server with a ReadTimeout, gets the earlier one. Requests without a body, and those of which all bytes are there,
+// pass as they are. A Server does this by itself for its own requests; the
+// middleware is for the other routes of the same http.Server.
+func BodyDeadline(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !mayStall(r) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		var own time.Time
+		if hs, ok := r.Context().Value(http.ServerContextKey).(*http.Server); ok && hs.ReadTimeout > 0 {
+			own = time.Now().Add(hs.ReadTimeout) // net/http has just set it
+		}
+		serveTimed(next, w, r, bodyStall, own)
+	})
+}
+
+// serveTimed calls next with a timed body; own is a deadline that stands already.
+func serveTimed(next http.Handler, w http.ResponseWriter, r *http.Request, stall time.Duration, own time.Time) {
+	original := r.Body
+	b := &timedBody{ReadCloser: original, rc: http.NewResponseController(w), stall: stall, own: own}
+	b.arm(time.Now().Add(min(bodyGrace, stall)))
+	// net/http looks at the body it made to decide what to do with the rest of it.
+	r.Body = b
+	defer func() {
+		r.Body = original
+		b.leave()
+	}()
+	next.ServeHTTP(&timedWriter{w, b}, r)
+}
+
+// mayStall reports whether bytes of r's body may still have to come.
+func mayStall(r *http.Request) bool {
+	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
+		return false
+	}
+	switch r.Body.(type) {
+	case *timedBody, *http1.Body:
+		return false
+	}
+	return true
+}
+
+// timedBody is a body whose sender has to keep up a rate.
+type timedBody struct {
+	io.ReadCloser
+	rc    *http.ResponseController
+	stall time.Duration
+
+	// Of the goroutine that reads:
+	waited time.Duration // for the sender
+	size   int64         // bytes that came
+	failed error
+
+	mu     sync.Mutex // guards what follows and the order of the deadlines; a leaf
+	own    time.Time  // the handler's; zero: none
+	ended  bool       // there is nothing to wait for any more
+	parted bool       // the handler has returned
+}
+
+// errSlowBody is for senders that do come, but too slowly.
+var errSlowBody = fmt.Errorf("engineio: body slower than %d bytes per second: %w", bodyRate, os.ErrDeadlineExceeded)
+
+// Read implements io.Reader.
+func (b *timedBody) Read(p []byte) (int, error) {
+	if b.failed != nil {
+		return 0, b.failed
+	}
+	begin := time.Now()
+	b.arm(begin.Add(b.stall))
+	n, err := b.ReadCloser.Read(p)
+	b.waited += time.Since(begin)
+	b.size += int64(n)
+	switch late := b.waited - bodyGrace; {
+	case err == io.EOF: // net/http watches the connection from here on
+		b.finish()
+	case err != nil:
+		b.failed = err
+	case late > 0 && float64(b.size) < late.Seconds()*bodyRate:
+		b.failed = errSlowBody
+		b.arm(longAgo)
+		return n, b.failed
+	}
+	return n, err
+}
+
+// arm sets the deadline, or the handler's own if that is earlier. An error means
+// that there are no deadlines here: then only the rate is looked at.
+func (b *timedBody) arm(t time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.ended {
+		return
+	}
+	if !b.own.IsZero() && b.own.Before(t) {
+		t = b.own
+	}
+	b.rc.SetReadDeadline(t) //nolint:errcheck // see above
+}
+
+// finish leaves the handler's own deadline alone, if any.
+func (b *timedBody) finish() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.ended {
+		b.ended = true
+		b.rc.SetReadDeadline(b.own) //nolint:errcheck // likewise
+	}
+}
+
+// leave is called when the handler has returned: net/http reads some of a body that
+// was left. After an error it shall not.
+func (b *timedBody) leave() {
+	if b.failed == nil {
+		b.arm(time.Now().Add(min(bodyGrace, b.stall)))
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.parted = true
+}
+
+// limit sets the handler's own deadline.
+func (b *timedBody) limit(t time.Time) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.parted {
+		return http.ErrNotSupported
+	}
+	b.own = t
+	if !b.ended && (t.IsZero() || time.Until(t) > b.stall) {
+		t = time.Now().Add(b.stall)
+	}
+	return b.rc.SetReadDeadline(t)
+}
+
+// timedWriter makes the handler's read deadlines known to the body.
+type timedWriter struct {
+	http.ResponseWriter
+	body *timedBody
+}
+
+// Unwrap is for http.ResponseController.
+func (w *timedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// SetReadDeadline is for http.ResponseController.
+func (w *timedWriter) SetReadDeadline(t time.Time) error { return w.body.limit(t) }
+
+// Flush implements http.Flusher.
+func (w *timedWriter) Flush() { w.body.rc.Flush() } //nolint:errcheck // as http.Flusher
+
+// Hijack implements http.Hijacker.
+func (w *timedWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := w.body.rc.Hijack()
+	if err == nil { // the deadlines are the handler's alone
+		w.body.mu.Lock()
+		defer w.body.mu.Unlock()
+		w.body.ended, w.body.parted = true, true
+	}
+	return conn, rw, err
+}

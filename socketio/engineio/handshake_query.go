@@ -1,0 +1,162 @@
+package engineio
+
+import (
+	"net/http"
+	"strings"
+
+	"posthouse/socketio/internal/urlquery"
+)
+
+// query holds the parameters of the protocol (docs/protocol.md §1.1).
+type query struct {
+	revision  int // 4 or 3; 0: EIO is ambiguous
+	transport string
+	named     bool // a transport, be it unknown or ambiguous
+	sid       string
+	hasSID    bool
+	clash     bool // sid is ambiguous
+	b64       bool
+	jsonp     bool
+	j         string
+	eio       string
+}
+
+// parseQuery reads the raw query without building a map. The last of equal keys
+// wins, but the parameters that decide what a request is must have one reading:
+// limits, relays and balancers look at them too, each with a reader of its own. An
+// ambiguous transport counts as unknown, an ambiguous EIO as unsupported, and verify
+// refuses an ambiguous sid (docs/reliability.md §2.1, CVE-2023-31125).
+func parseQuery(raw string) query {
+	q := query{revision: 3}
+	var transport, sid, eio parameter
+	for {
+		key, value, rest, ok := urlquery.Next(raw)
+		if !ok {
+			break
+		}
+		raw = rest
+		if strings.IndexByte(value, ';') >= 0 || strings.IndexByte(key, ';') >= 0 {
+			hidden(key+"="+value, &transport, &sid, &eio)
+		}
+		escaped := key
+		key = urlquery.Unescape(key)
+		name, _, index := strings.Cut(key, "[")
+		p := pick(name, &transport, &sid, &eio)
+		switch {
+		case p != nil:
+			p.set(urlquery.Unescape(value), index || key != escaped)
+		case key == "b64":
+			q.b64 = value != ""
+		case key == "j":
+			q.j = urlquery.Unescape(value)
+			q.jsonp = q.j != ""
+		}
+	}
+	q.named = transport.given || transport.clash
+	if !transport.clash {
+		q.transport = transport.value
+	}
+	q.sid, q.hasSID, q.clash = sid.value, sid.value != "", sid.clash
+	q.eio = eio.value
+	switch {
+	case eio.clash:
+		q.revision = 0
+	case q.eio == "4":
+		q.revision = 4
+	}
+	return q
+}
+
+// parameter is one of those that must have one reading.
+type parameter struct {
+	value string
+	given bool
+	clash bool // another reader might see another value
+}
+
+// set takes one more value. Of a disguised key, such as s%69d or sid[], other
+// readers may or may not think that it is the parameter.
+func (p *parameter) set(value string, disguised bool) {
+	p.clash = p.clash || disguised || p.given && p.value != value
+	p.value, p.given = value, true
+}
+
+func pick(name string, transport, sid, eio *parameter) *parameter {
+	switch name {
+	case "transport":
+		return transport
+	case "sid":
+		return sid
+	case "EIO":
+		return eio
+	}
+	return nil
+}
+
+// hidden looks for parameters behind a ";", which some readers take for a separator.
+func hidden(pair string, transport, sid, eio *parameter) {
+	_, rest, more := strings.Cut(pair, ";")
+	for more {
+		var part string
+		part, rest, more = strings.Cut(rest, ";")
+		key, _, _ := strings.Cut(part, "=")
+		name, _, _ := strings.Cut(urlquery.Unescape(key), "[")
+		if p := pick(name, transport, sid, eio); p != nil {
+			p.clash = true
+		}
+	}
+}
+
+// OpensSession reports whether r is an attempt to open a session: it names a
+// transport and no session, or it opens a connection of a transport that External
+// serves. The server opens sessions for such requests only, so limits on new
+// connections belong before them; attempts that the server would refuse count too.
+func OpensSession(r *http.Request) bool {
+	if r.Method == http.MethodConnect {
+		return true
+	}
+	q := parseQuery(r.URL.RawQuery)
+	return q.named && (!q.hasSID || q.clash)
+}
+
+// SessionID returns the session that r names, as the server reads it; "" when r
+// names none, or when the server refuses r because other readers might see another
+// one.
+func SessionID(r *http.Request) string {
+	q := parseQuery(r.URL.RawQuery)
+	if q.clash {
+		return ""
+	}
+	return q.sid
+}
+
+// IsUpgrade reports whether r asks for a WebSocket, as the server reads it: over
+// HTTP/1, with "upgrade" among the values of Connection and "websocket" among those
+// of Upgrade.
+func IsUpgrade(r *http.Request) bool {
+	return r.ProtoMajor == 1 && headerHasToken(r.Header["Upgrade"], "websocket") && headerHasToken(r.Header["Connection"], "upgrade")
+}
+
+func headerHasToken(values []string, token string) bool {
+	for _, v := range values {
+		for v != "" {
+			var t string
+			t, v, _ = strings.Cut(v, ",")
+			if strings.EqualFold(strings.TrimSpace(t), token) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// validOrigin reports whether every character may stand in a header value
+// (section 1.3 step 2).
+func validOrigin(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
+			return false
+		}
+	}
+	return true
+}

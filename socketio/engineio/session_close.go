@@ -1,0 +1,135 @@
+package engineio
+
+import (
+	"errors"
+	"time"
+)
+
+// closeGrace is how long a closing session that polls waits for a GET to carry
+// the close packet (section 1.8).
+const closeGrace = 30 * time.Second
+
+// Close ends the session with ReasonForcedClose after what is queued has been
+// written. It does not wait.
+func (s *Session) Close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closeLocked()
+}
+
+func (s *Session) closeLocked() {
+	if s.state.Load() != stateOpen {
+		return
+	}
+	s.state.Store(stateClosing)
+	if s.stream != nil {
+		if !s.stream.writing {
+			s.endLocked(ReasonForcedClose, nil) // what is queued and the close frame leave in one write
+		}
+		return // else the drain ends it
+	}
+	s.poll.uncork()
+	s.poll.beginClose()
+}
+
+// CloseWith sends messages, as SendMessages does, and then closes the session when
+// all that was sent has been written: over the new transport, if an upgrade is
+// under way.
+func (s *Session) CloseWith(ms ...Message) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state.Load() != stateOpen || len(ms) > 0 && s.roomLocked(sizeOf(ms)) != nil {
+		return
+	}
+	if s.stream != nil {
+		s.stream.addMessages(ms)
+		s.weighLocked()
+		s.closeLocked()
+		return
+	}
+	s.poll.addMessages(ms)
+	s.weighLocked()
+	if !s.poll.after(s.Close) {
+		s.closeLocked()
+		return
+	}
+	s.poll.flush()
+}
+
+// Discard is Close without waiting for the queue.
+func (s *Session) Discard() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.endLocked(ReasonForcedClose, nil)
+}
+
+// drainedLocked is called when nothing waits any more.
+func (s *Session) drainedLocked() {
+	if s.state.Load() == stateClosing && s.stream != nil {
+		s.endLocked(ReasonForcedClose, nil)
+	}
+}
+
+func (s *Session) end(reason Reason, description error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.endLocked(reason, description)
+}
+
+// endLocked closes the session. It is the only way to stateClosed.
+func (s *Session) endLocked(reason Reason, description error) {
+	if s.state.Load() == stateClosed {
+		return
+	}
+	s.state.Store(stateClosed)
+	s.srv.deadlines.remove(s)
+	if s.backlog != nil {
+		s.dropBacklogLocked()
+	}
+	if s.closer != nil {
+		s.closer.Stop()
+	}
+	s.unpauseLocked()
+	s.recvFreedLocked()
+	if s.up != nil {
+		s.up.sessionEndedLocked(reason)
+	}
+	if s.poll != nil {
+		s.poll.shut(reason)
+	}
+	if s.stream != nil {
+		s.stream.shut(reason, description)
+	}
+	s.srv.forget(s)
+	// On its own goroutine, because the caller may be a sender that holds locks,
+	// or the handler itself. The server counts it, see Server.Shutdown.
+	s.srv.workers.Go(&finish{s, reason, description})
+}
+
+// finish tells the handler that its session has ended.
+type finish struct {
+	s           *Session
+	reason      Reason
+	description error
+}
+
+// Run implements workers.Task. recv makes it wait for a Receive under way, and no
+// Receive begins after stateClosed.
+func (f *finish) Run() {
+	s := f.s
+	defer s.srv.done()
+	if e, ok := errors.AsType[*slowError](f.description); ok {
+		s.srv.noteSlow(e)
+	}
+	s.recv.Lock()
+	defer s.recv.Unlock()
+	if s.handler != nil {
+		defer s.guard()
+		s.handler.Closed(f.reason, f.description)
+	}
+}
+
+// startCloser ends a closing session that nobody polls any more.
+func startCloser(s *Session) *time.Timer {
+	return time.AfterFunc(closeGrace, func() { s.end(ReasonForcedClose, nil) })
+}

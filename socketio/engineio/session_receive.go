@@ -1,0 +1,139 @@
+package engineio
+
+import (
+	"errors"
+	"runtime/debug"
+	"time"
+)
+
+var (
+	errHeartbeatDirection = errors.New("engineio: invalid heartbeat direction")
+	// errOver stops the reading of a transport whose session has ended.
+	errOver  = errors.New("engineio: session is over")
+	errFlood = errors.New("engineio: too many control packets")
+)
+
+var errPanic = errors.New("engineio: handler panicked")
+
+// guard ends the session when its handler panics; the process lives. It is for
+// deferring around calls of the handler.
+func (s *Session) guard() {
+	if v := recover(); v != nil {
+		s.srv.log.Error("engineio: handler panicked", "panic", v, "stack", string(debug.Stack()))
+		s.end(ReasonForcedClose, errPanic)
+	}
+}
+
+// enter takes recv for the reader of a stream, without waiting: it may be a loop
+// with other connections. ok says that it has it. Otherwise the delivery of a POST
+// from before an upgrade has it, and free is closed when that may have ended; or the
+// session has ended and free is nil: then no packet reaches the handler, so that the
+// stream may go on without recv, which a Closed that takes its time may hold.
+func (s *Session) enter() (ok bool, free <-chan struct{}) {
+	if s.recv.TryLock() {
+		return true, nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state.Load() == stateClosed {
+		return false, nil
+	}
+	if s.recvFree == nil {
+		s.recvFree = make(chan struct{})
+	}
+	// leave may have been called before it could see the channel.
+	if s.recv.TryLock() {
+		return true, nil
+	}
+	return false, s.recvFree
+}
+
+// leave gives recv back and wakes the reader of a stream that waits for it.
+func (s *Session) leave() {
+	s.recv.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.recvFreedLocked()
+}
+
+func (s *Session) recvFreedLocked() {
+	if s.recvFree == nil {
+		return
+	}
+	close(s.recvFree)
+	s.recvFree = nil
+	if s.stream != nil && s.stream.loop != nil {
+		s.stream.loop.wake(s.stream)
+	}
+}
+
+// receive takes one packet from the current transport. The caller holds recv.
+// ErrPause and errOver stop the delivery of what follows.
+func (s *Session) receive(p packet) error {
+	if s.state.Load() != stateOpen {
+		return s.receiveClosing(p)
+	}
+	if p.typ != packetPong && s.beat.pong.Load() == pongDue {
+		s.onSign()
+	}
+	if p.typ != packetMessage && p.typ != packetClose {
+		if drop, err := s.flood(); drop {
+			return err
+		}
+	}
+	switch p.typ {
+	case packetMessage:
+		err := s.handler.Receive(Message{Data: p.data, Binary: p.binary})
+		if err == nil || errors.Is(err, ErrPause) {
+			return err
+		}
+		s.end(ReasonForcedClose, err)
+		return errOver
+	case packetPing:
+		if s.revision == 4 {
+			s.end(ReasonTransportError, errHeartbeatDirection)
+			return errOver
+		}
+		s.onClientPing()
+	case packetPong:
+		if s.revision == 3 {
+			s.end(ReasonTransportError, errHeartbeatDirection)
+			return errOver
+		}
+		s.onPong()
+	case packetClose:
+		s.end(ReasonTransportClose, nil)
+		return errOver
+	}
+	return nil // open, upgrade and noop mean nothing here
+}
+
+// flood counts the packets that are no messages. Nobody needs many of them
+// within a second: more are dropped, far more end the session (RELIABILITY 4.10).
+func (s *Session) flood() (drop bool, err error) {
+	limit := s.srv.o.MaxControl
+	if limit < 0 {
+		return false, nil
+	}
+	if now := time.Now(); now.Sub(s.control.since) >= time.Second {
+		s.control.since, s.control.n = now, 0
+	}
+	s.control.n++
+	if s.control.n > 10*limit {
+		s.end(ReasonTransportError, errFlood)
+		return true, errOver
+	}
+	return s.control.n > limit, nil
+}
+
+// receiveClosing drops what comes after Close, except the peer's own close.
+func (s *Session) receiveClosing(p packet) error {
+	if s.state.Load() == stateClosed {
+		return errOver
+	}
+	if p.typ == packetClose {
+		s.end(ReasonTransportClose, nil)
+		return errOver
+	}
+	return nil
+}

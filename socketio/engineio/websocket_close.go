@@ -1,0 +1,146 @@
+package engineio
+
+import (
+	"errors"
+	"net"
+	"time"
+
+	"posthouse/socketio/engineio/internal/ws"
+)
+
+// The end of a WebSocket (RFC 6455 §7.1): the server ends its side of the connection
+// behind the peer's close frame. Behind its own it waits for that, unless the peer
+// has broken the protocol: nothing that comes then can be understood, so the server
+// ends its side at once and drops what comes until the peer ends the other.
+
+const (
+	// lingerTime is how long a connection we have closed waits for the peer's
+	// close frame, or its end of stream, so that what we sent last is not lost to a
+	// TCP reset.
+	lingerTime = 2 * time.Second
+	// lingerBytes is how much is read and dropped meanwhile.
+	lingerBytes = 16 << 20
+	// drainReads is how many buffers are dropped before a connection is closed.
+	drainReads = 16
+)
+
+// shut ends the stream. What waits and a close frame may still leave, for as long
+// as the stream lingers; of a peer that is too slow nothing is kept.
+func (st *stream) shut(reason Reason, description error) {
+	if st.over {
+		return
+	}
+	st.over = true
+	if !st.begun {
+		return // start will see it
+	}
+	if errors.Is(description, ErrSlow) {
+		st.hangUp()
+		return
+	}
+	st.corked = false
+	o := st.box()
+	if !st.parted {
+		code := 0
+		if e, ok := errors.AsType[*ws.Error](description); ok {
+			code = e.Code
+		}
+		o.setTail(ws.AppendClose(o.tail(), code, ""))
+	}
+	if st.writing {
+		st.startLinger()
+		return
+	}
+	st.flush()
+}
+
+// farewell follows the last write of a stream that is over.
+func (st *stream) farewell() {
+	st.finished = true
+	if st.parted {
+		st.hangUp()
+		return
+	}
+	if st.deaf {
+		st.sendFIN()
+	}
+	st.startLinger()
+}
+
+// sendFIN ends our side of the connection, behind our close frame. The other side
+// stays open until the peer has ended it, or until the end of lingerTime.
+func (st *stream) sendFIN() {
+	switch {
+	case st.closed || st.finSent:
+	case st.fd >= 0:
+		shutdownWrite(st.fd)
+	default:
+		// It may block for a moment, and mu is held.
+		st.s.srv.track()
+		st.s.srv.workers.Go(&writeCloser{st.s.srv, st.conn})
+	}
+	st.finSent = true
+}
+
+// writeCloser is a task: to end our side of a connection without a descriptor.
+type writeCloser struct {
+	srv  *Server
+	conn net.Conn
+}
+
+// Run implements workers.Task.
+func (c *writeCloser) Run() {
+	defer c.srv.done()
+	closeWrite(c.conn)
+}
+
+// closeWrite ends our side of conn, of TLS and of what is below it.
+func closeWrite(conn net.Conn) {
+	if c, ok := conn.(interface{ CloseWrite() error }); ok {
+		c.CloseWrite() //nolint:errcheck // the connection is about to be closed
+	}
+	if c, ok := conn.(interface{ NetConn() net.Conn }); ok {
+		closeWrite(c.NetConn())
+	}
+}
+
+// closeDrained prepares the closing of a connection on which everything was said:
+// bytes in the receive buffer would make the kernel send a reset, which can take
+// the close frame from a peer that has not read it yet. So our side is ended first,
+// and what has come is dropped, a bounded part of it. What comes later is a breach
+// of RFC 6455 §5.5.1.
+func closeDrained(conn net.Conn) {
+	closeWrite(conn)
+	for {
+		c, ok := conn.(interface{ NetConn() net.Conn })
+		if !ok {
+			break
+		}
+		conn = c.NetConn()
+	}
+	if raw := rawConn(conn); raw != nil {
+		raw.Control(func(fd uintptr) { drainFD(int(fd)) }) //nolint:errcheck // it is open
+	}
+}
+
+// drainFD drops what has come, as much as a turn of the reader takes.
+func drainFD(fd int) {
+	buf := readBuffers.Get().(*readBuffer)
+	defer readBuffers.Put(buf)
+	for range drainReads {
+		if n, err := readFD(fd, buf[:]); n == 0 || err != nil {
+			return
+		}
+	}
+}
+
+func (st *stream) startLinger() {
+	if st.linger != nil || st.closed {
+		return
+	}
+	st.linger = time.AfterFunc(lingerTime, func() {
+		st.s.mu.Lock()
+		defer st.s.mu.Unlock()
+		st.hangUp()
+	})
+}

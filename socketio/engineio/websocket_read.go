@@ -1,0 +1,327 @@
+package engineio
+
+import (
+	"errors"
+	"io"
+	"net"
+	"syscall"
+
+	"posthouse/socketio/engineio/internal/ws"
+)
+
+var (
+	// errUpgraded stops the feeding of a probing stream at the upgrade packet:
+	// what follows is the session's.
+	errUpgraded = errors.New("engineio: upgraded")
+	errProbe    = errors.New("engineio: probe failed")
+)
+
+// start takes over a hijacked connection: what waits is written, early bytes are
+// handled, and a loop or a new goroutine reads the rest, until the connection ends.
+func (st *stream) start(conn net.Conn, early []byte) {
+	s := st.s
+	s.mu.Lock()
+	if len(early) > 0 {
+		st.held, st.away = takeBuffer(), true
+		st.held.b = append(st.held.b, early...)
+	}
+	var raw syscall.RawConn
+	if !s.srv.loops.adopt(st, conn) {
+		raw = rawConn(conn)
+		st.conn, st.fd = conn, -1
+		if raw != nil {
+			raw.Control(func(fd uintptr) { st.fd = int(fd) }) //nolint:errcheck // -1 then
+		}
+		s.srv.track()
+	}
+	st.begin()
+	s.mu.Unlock()
+	if st.loop == nil {
+		go st.readLoop(raw)
+		return
+	}
+	conn.Close() // the loop has a descriptor of its own
+	if len(early) > 0 {
+		st.loop.wake(st)
+	}
+}
+
+// begin writes what waits for the connection.
+func (st *stream) begin() {
+	st.begun = true
+	if st.over {
+		// The session ended before its connection was there. Say so politely.
+		st.over = false
+		st.corked = true
+		st.shut(ReasonForcedClose, nil)
+		return
+	}
+	st.corked = false
+	st.kick()
+}
+
+func (st *stream) readLoop(raw syscall.RawConn) {
+	defer st.s.srv.done()
+	defer st.reader.Release()
+	err := st.takeHeld()
+	for err == nil || errors.Is(err, errPaused) {
+		switch {
+		case errors.Is(err, errPaused):
+			<-st.pause
+			err = st.takeHeld()
+		case raw != nil:
+			err = st.readRaw(raw)
+		default:
+			err = st.readConn()
+		}
+	}
+	st.s.mu.Lock()
+	drain := st.finished && !errors.Is(err, io.EOF)
+	st.parted = true
+	st.failed(err)
+	st.s.mu.Unlock()
+	if drain {
+		closeDrained(st.conn)
+	}
+	st.conn.Close() // nothing is left to be done
+}
+
+// readConn is one read of a connection whose reads block: the buffer is held
+// while it waits.
+func (st *stream) readConn() error {
+	buf := takeBuffer()
+	defer buf.release()
+	n, err := st.conn.Read(buf.b[:cap(buf.b)])
+	if n > 0 {
+		if err := st.take(buf.b[:n]); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
+// readRaw stays in one RawConn.Read for the life of the connection: while
+// nothing comes, the runtime's poller holds it and no buffer is taken. It
+// returns with what ended the connection.
+func (st *stream) readRaw(raw syscall.RawConn) error {
+	var err error
+	rawErr := raw.Read(func(fd uintptr) bool {
+		drained := false
+		for !drained && err == nil {
+			drained, err = st.readable(int(fd), true)
+		}
+		return err != nil
+	})
+	if err == nil {
+		err = rawErr
+	}
+	return err
+}
+
+// readsPerTurn is how much of a connection is read before it is the turn of the
+// others of its loop, in buffers.
+const readsPerTurn = 4
+
+// readable handles what a readable descriptor has; ended says that its stream may
+// have ended. drained is true when nothing is left and the poller will tell of
+// what comes: until then readable is to be called again.
+func (st *stream) readable(fd int, ended bool) (drained bool, err error) {
+	buf := readBuffers.Get().(*readBuffer)
+	defer readBuffers.Put(buf)
+	for range readsPerTurn {
+		n, err := readFD(fd, buf[:])
+		if n == 0 {
+			return true, err
+		}
+		if err := st.take(buf[:n]); err != nil {
+			return false, err
+		}
+		if n < len(buf) && (st.replied || !ended) {
+			// The poller reports an edge for whatever comes now. An end of stream
+			// that came together with these bytes has no edge of its own, but our
+			// write provokes a reset. Without a write, look again.
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// errBusy says that the session still delivers a POST: nothing was read.
+var errBusy = errors.New("engineio: a POST is being delivered")
+
+// errPaused says that the handler wants no more for now: what is left of the
+// read is in held, and nothing is to be read until pause is closed.
+var errPaused = errors.New("engineio: paused")
+
+// takeHeld handles what was held back.
+func (st *stream) takeHeld() error {
+	held := st.held
+	st.held, st.pause = nil, nil
+	if held == nil {
+		return nil
+	}
+	defer held.release()
+	return st.take(held.b)
+}
+
+// take handles the bytes of one read.
+func (st *stream) take(p []byte) error {
+	if st.deaf {
+		if st.dropped += len(p); st.dropped > lingerBytes {
+			return net.ErrClosed
+		}
+		return nil
+	}
+	if st.untold {
+		if free := st.tellUpgraded(); free != nil {
+			return st.hold(p, free)
+		}
+	}
+	for len(p) > 0 {
+		n, err := st.feed(p)
+		p = p[n:]
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, errUpgraded):
+			if !st.s.completeUpgrade(st) {
+				return st.dismiss(nil)
+			}
+			// What the upgrade has inherited is a pause of the handler.
+			if free := st.tellUpgraded(); free != nil && st.pause == nil {
+				st.pause = free
+			}
+		case errors.Is(err, errBusy):
+		case errors.Is(err, ErrPause):
+			st.pause = st.s.paused()
+		case errors.Is(err, errOver), errors.Is(err, errProbe):
+			return st.dismiss(nil)
+		default:
+			return st.dismiss(err)
+		}
+		if st.pause != nil {
+			return st.hold(p, st.pause)
+		}
+	}
+	return nil
+}
+
+// hold keeps the rest of a read until pause is closed.
+func (st *stream) hold(p []byte, pause <-chan struct{}) error {
+	st.pause = pause
+	st.held = takeBuffer()
+	st.held.b = append(st.held.b, p...)
+	return errPaused
+}
+
+// dismiss ends the stream's part in the session, and reads on only to see the
+// peer's farewell. err is a breach of the WebSocket protocol, or what the peer's
+// close frame gave.
+func (st *stream) dismiss(err error) error {
+	s := st.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, st.deaf = errors.AsType[*ws.Error](err)
+	if st.deaf && st.finished {
+		st.sendFIN()
+	}
+	switch {
+	case errors.Is(err, ws.ErrPeerClosed):
+		st.parted = true
+		st.lost(nil)
+		if s.stream != st {
+			st.shut(ReasonTransportClose, nil)
+		}
+	case s.stream == st && err != nil:
+		s.endLocked(ReasonTransportError, err)
+	case s.stream != st:
+		s.probeEnded(st)
+		st.shut(ReasonForcedClose, err)
+	}
+	if st.closed {
+		return net.ErrClosed
+	}
+	return nil
+}
+
+// feed hands bytes to the WebSocket reader; what is sent meanwhile leaves in one write.
+func (st *stream) feed(p []byte) (int, error) {
+	s := st.s
+	st.replied = false
+	if st.probing {
+		return st.reader.Feed(p, st)
+	}
+	ok, free := s.enter()
+	if free != nil {
+		st.pause = free
+		return 0, errBusy
+	}
+	if ok {
+		defer s.recv.Unlock()
+	}
+	s.mu.Lock()
+	st.corked = !st.over
+	s.mu.Unlock()
+	n, err := st.deliver(p)
+	s.mu.Lock()
+	st.corked, st.wrote = false, false
+	st.kick()
+	st.replied = st.wrote
+	s.mu.Unlock()
+	return n, err
+}
+
+// deliver feeds the handler. Nothing is read any more when it panics.
+func (st *stream) deliver(p []byte) (int, error) {
+	n, err := len(p), errOver
+	func() {
+		defer st.s.guard()
+		n, err = st.reader.Feed(p, st)
+	}()
+	return n, err
+}
+
+// Message implements ws.Handler.
+func (st *stream) Message(op ws.Opcode, payload []byte) error {
+	p, err := st.decode(op, payload)
+	if st.probing {
+		return st.probePacket(p, err)
+	}
+	if err != nil {
+		st.s.end(ReasonParseError, err)
+		return errOver
+	}
+	return st.s.receive(p)
+}
+
+func (st *stream) decode(op ws.Opcode, payload []byte) (packet, error) {
+	if op == ws.Text {
+		return decodeText(payload, st.s.revision)
+	}
+	if st.s.revision == 4 {
+		return packet{typ: packetMessage, binary: true, data: payload}, nil
+	}
+	return decodeBinary3(payload)
+}
+
+// Control implements ws.Handler.
+func (st *stream) Control(op ws.Opcode, payload []byte) error {
+	s := st.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if op == ws.Pong || st.closed || st.over && op == ws.Ping {
+		return nil
+	}
+	if op == ws.Close && st.over {
+		// Ours is on its way: this is the answer to it.
+		st.parted = true
+		if st.out == nil && !st.writing {
+			st.hangUp()
+		}
+		return nil
+	}
+	o := st.box()
+	o.setTail(ws.AppendAnswer(o.tail(), op, payload))
+	st.kick()
+	return nil
+}

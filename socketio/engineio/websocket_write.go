@@ -1,0 +1,160 @@
+package engineio
+
+import (
+	"errors"
+	"net"
+	"os"
+	"time"
+)
+
+const (
+	// writeChunk is what one blocking write may carry. Of a connection without a
+	// descriptor (TLS) that is what must leave within Options.WriteTimeout, since
+	// nothing tells how much of a write has left: no more than a TLS record.
+	writeChunk = 16 << 10
+)
+
+// startWriter leaves the rest of a write to whoever can wait for a slow peer.
+func (st *stream) startWriter() {
+	if st.writing {
+		return
+	}
+	st.writing = true
+	if st.loop != nil {
+		st.limitStall()
+		st.blocked.Store(true)
+		// The edge may have come before the loop could know what it means.
+		st.proceedWriting()
+		return
+	}
+	st.s.srv.track()
+	go st.writeLoop()
+}
+
+// proceedWriting is what the loop does when a slow peer has taken something.
+func (st *stream) proceedWriting() {
+	for st.writing && st.out.size > 0 {
+		b, scratch := st.out.join(bufferKeep)
+		n, err := st.try(b)
+		if scratch != nil {
+			scratch.release()
+		}
+		switch {
+		case err != nil:
+			st.failed(err)
+			return
+		case n == 0:
+			return
+		}
+		st.out.drop(n)
+		st.limitStall()
+	}
+	st.weigh()
+	if st.writing {
+		st.endWriting()
+		st.drained()
+	}
+}
+
+// limitStall bounds the time until the next byte leaves.
+func (st *stream) limitStall() {
+	if st.stall != nil {
+		st.stall.Stop()
+	}
+	d := st.s.srv.o.WriteTimeout
+	if d <= 0 {
+		return
+	}
+	var t *time.Timer
+	t = time.AfterFunc(d, func() {
+		st.s.mu.Lock()
+		defer st.s.mu.Unlock()
+		if st.stall == t && st.writing && !st.closed {
+			st.stalled(os.ErrDeadlineExceeded)
+		}
+	})
+	st.stall = t
+}
+
+func (st *stream) endWriting() {
+	st.writing = false
+	st.blocked.Store(false)
+	if st.stall != nil {
+		st.stall.Stop()
+		st.stall = nil
+	}
+}
+
+// writeLoop writes what waits until nothing does. The server counts it; a write
+// deadline or the closing of the connection ends it.
+func (st *stream) writeLoop() {
+	defer st.s.srv.done()
+	s := st.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for !st.closed && st.out != nil && st.out.size > 0 {
+		o := st.out
+		st.out, st.flight = nil, o.size
+		if err := st.writeAll(o); err != nil {
+			st.writing = false
+			st.stalled(err)
+			st.flight = 0
+			o.release()
+			return
+		}
+		s.runAfterFlush(o.after)
+		o.release()
+	}
+	st.writing = false
+	if !st.closed {
+		st.drained()
+	}
+}
+
+// stalled ends a stream whose writes fail: by the deadline when the peer takes
+// nothing, otherwise because it is gone.
+func (st *stream) stalled(err error) {
+	if errors.Is(err, os.ErrDeadlineExceeded) && !st.over && st.s.stream == st {
+		st.s.slowLocked("Options.WriteTimeout, in which it took nothing", err)
+		return
+	}
+	st.failed(err)
+}
+
+// writeAll writes o. It is called with mu, which is not held during the writes.
+func (st *stream) writeAll(o *outbox) error {
+	for o.size > 0 {
+		if st.closed {
+			return net.ErrClosed
+		}
+		if d := st.s.srv.o.WriteTimeout; d > 0 {
+			if err := st.conn.SetWriteDeadline(time.Now().Add(d)); err != nil {
+				return err
+			}
+		}
+		b, scratch := o.join(writeChunk)
+		st.s.mu.Unlock()
+		n, err := st.conn.Write(b[:min(len(b), writeChunk)])
+		if scratch != nil {
+			scratch.release()
+		}
+		st.s.mu.Lock()
+		if n > 0 && st.fd >= 0 && errors.Is(err, os.ErrDeadlineExceeded) {
+			err = nil // the kernel took a part, and the rest may follow
+		}
+		if err != nil {
+			return err
+		}
+		o.drop(n)
+		st.flight = o.size
+		st.weigh()
+	}
+	return nil
+}
+
+// weigh notes that the peer has taken something.
+func (st *stream) weigh() {
+	if st.s.stream == st && st.s.backlog != nil {
+		st.s.weighLocked()
+	}
+}

@@ -1,0 +1,176 @@
+package socketio
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"slices"
+)
+
+// entry is a namespace in the server's table, from the moment somebody begins
+// to make it until its adapter is closed. Adapters are made and closed without a
+// lock held; who comes meanwhile waits.
+type entry struct {
+	ready   chan struct{} // closed when ns or err is set
+	ns      *Namespace
+	err     error
+	made    bool          // ready is closed and err is nil
+	refs    int           // sockets, connecting ones included
+	closing bool          // empty and about to be forgotten
+	gone    chan struct{} // closed when it is no longer in the table
+}
+
+// of finds or makes a namespace. hold counts a socket in, so that the namespace is not
+// forgotten before release.
+func (s *Server) of(name string, parent *ParentNamespace, hold bool) (*Namespace, error) {
+	for {
+		s.mu.Lock()
+		e := s.namespaces[name]
+		switch {
+		case e == nil && s.shutdown:
+			s.mu.Unlock()
+			return nil, ErrClosed
+		case e == nil:
+			e = &entry{ready: make(chan struct{}), gone: make(chan struct{})}
+			s.namespaces[name] = e
+			s.mu.Unlock()
+			s.make(e, name, parent)
+		case e.closing:
+			s.mu.Unlock()
+			<-e.gone
+		case !e.made:
+			s.mu.Unlock()
+			<-e.ready
+		default:
+			if hold {
+				e.refs++
+			}
+			s.mu.Unlock()
+			return e.ns, nil
+		}
+		if e.err != nil {
+			return nil, e.err
+		}
+	}
+}
+
+func (s *Server) make(e *entry, name string, parent *ParentNamespace) {
+	ns, err := s.announced(name, parent)
+	s.mu.Lock()
+	e.ns, e.err, e.made = ns, err, err == nil
+	if err != nil {
+		delete(s.namespaces, name)
+	} else if parent != nil {
+		parent.children = maps.Clone(parent.children)
+		if parent.children == nil {
+			parent.children = map[string]*Namespace{}
+		}
+		parent.children[name] = ns
+	}
+	s.mu.Unlock()
+	close(e.ready)
+}
+
+// announced makes a namespace and tells the functions of OnNamespace. One of them,
+// or Options.NewAdapter, that panics undoes the namespace: its entry must not stay
+// behind unfinished, where every later CONNECT would wait for it.
+func (s *Server) announced(name string, parent *ParentNamespace) (ns *Namespace, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			s.logPanic(name, v)
+			if ns != nil {
+				_ = ns.adapter.Close() // the panic is what matters
+			}
+			ns, err = nil, errPanic
+		}
+	}()
+	if ns, err = newNamespace(s, name, parent); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	hooks := slices.Clone(s.onNamespace)
+	s.mu.Unlock()
+	for _, fn := range hooks {
+		fn(ns)
+	}
+	return ns, nil
+}
+
+// exists reports whether a namespace is in the table and stays there.
+func (s *Server) exists(name string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.namespaces[name]
+	return e != nil && !e.closing
+}
+
+// parentFor asks the dynamic namespaces, in their order, for one that accepts name.
+func (s *Server) parentFor(ctx context.Context, name string, auth json.RawMessage) *ParentNamespace {
+	s.mu.Lock()
+	parents := slices.Clone(s.parents)
+	s.mu.Unlock()
+	for _, p := range parents {
+		if p.accept(ctx, name, auth) {
+			return p
+		}
+	}
+	return nil
+}
+
+// namespaceFor finds the namespace that a client asks for and counts its socket in.
+func (s *Server) namespaceFor(a *attempt) (_ *Namespace, err error) {
+	var parent *ParentNamespace
+	if !s.exists(a.name) {
+		ctx, cancel := context.WithCancel(a.conn.ctx)
+		defer cancel()
+		if !a.cancelWith(cancel) {
+			return nil, context.Canceled
+		}
+		defer func() {
+			if v := recover(); v != nil {
+				s.logPanic(a.name, v)
+				err = errPanic
+			}
+		}()
+		if parent = s.parentFor(ctx, a.name, a.auth); parent == nil {
+			return nil, errUnknown
+		}
+	}
+	return s.of(a.name, parent, true)
+}
+
+// release counts a socket out; an empty dynamic namespace is forgotten.
+func (n *Namespace) release() {
+	s := n.server
+	s.mu.Lock()
+	e := s.namespaces[n.name]
+	e.refs--
+	empty := e.refs == 0 && n.parent != nil && !s.opts.KeepEmptyNamespaces && !s.shutdown
+	e.closing = empty
+	s.mu.Unlock()
+	if !empty {
+		return
+	}
+	if err := n.adapter.Close(); err != nil {
+		s.log.Warn("socketio: adapter did not close", "namespace", n.name, "error", err)
+	}
+	s.mu.Lock()
+	delete(s.namespaces, n.name)
+	n.parent.children = maps.Clone(n.parent.children)
+	delete(n.parent.children, n.name)
+	s.mu.Unlock()
+	close(e.gone)
+}
+
+// all returns the namespaces that exist now.
+func (s *Server) all() []*Namespace {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []*Namespace
+	for _, e := range s.namespaces {
+		if e.made {
+			all = append(all, e.ns)
+		}
+	}
+	return all
+}

@@ -1,0 +1,278 @@
+package socketio
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"posthouse/socketio/engineio"
+	"posthouse/socketio/parser"
+)
+
+// sendFlags are the modifiers of one packet to one client.
+type sendFlags struct {
+	volatile   bool
+	noCompress bool
+	timeout    time.Duration
+}
+
+// heldFrames is a packet that waits for CONNECT.
+type heldFrames []*engineio.Frame
+
+// Emit sends an event to this client. It does not wait: the packet is queued,
+// and a client that does not read is disconnected by the engine. It returns
+// ErrDisconnected when the socket is gone, which is an engineio.ErrSlow too when the
+// client was too slow, and an error when an argument cannot be encoded.
+func (s *Socket) Emit(event string, args ...any) error {
+	return s.emit(event, args, sendFlags{})
+}
+
+// EmitWithAck sends an event and waits for the client to acknowledge it. The
+// wait ends with ctx, with ErrTimeout after Limits.AckTimeout when ctx has no
+// deadline, or with a *DisconnectError.
+//
+// In a handler it keeps the following events of this socket waiting, and only
+// those.
+func (s *Socket) EmitWithAck(ctx context.Context, event string, args ...any) (Args, error) {
+	return s.emitWait(ctx, event, args, sendFlags{})
+}
+
+// EmitAck sends an event and has fn called with the acknowledgement or the
+// error that ended the wait. fn runs like a handler of the socket: in order,
+// one at a time; not at all when the socket is gone.
+func (s *Socket) EmitAck(event string, fn func(Args, error), args ...any) error {
+	return s.emitCall(event, fn, args, sendFlags{})
+}
+
+// Send is Emit("message", args...).
+func (s *Socket) Send(args ...any) error { return s.Emit("message", args...) }
+
+// Sender sends to one client with modifiers. It is a value: every method
+// returns a changed copy, so that one can be kept and used again.
+type Sender struct {
+	socket *Socket
+	flags  sendFlags
+}
+
+// Volatile returns a Sender whose events are dropped when the connection cannot
+// take them right now.
+func (s *Socket) Volatile() Sender { return Sender{socket: s}.Volatile() }
+
+// Compress returns a Sender whose events ask for HTTP compression or not. The
+// default is true.
+func (s *Socket) Compress(on bool) Sender { return Sender{socket: s}.Compress(on) }
+
+// Timeout returns a Sender whose acknowledgements must come within d.
+func (s *Socket) Timeout(d time.Duration) Sender { return Sender{socket: s}.Timeout(d) }
+
+// Volatile is as Socket.Volatile.
+func (f Sender) Volatile() Sender { f.flags.volatile = true; return f }
+
+// Compress is as Socket.Compress.
+func (f Sender) Compress(on bool) Sender { f.flags.noCompress = !on; return f }
+
+// Timeout is as Socket.Timeout.
+func (f Sender) Timeout(d time.Duration) Sender { f.flags.timeout = d; return f }
+
+// Emit is as Socket.Emit.
+func (f Sender) Emit(event string, args ...any) error { return f.socket.emit(event, args, f.flags) }
+
+// EmitWithAck is as Socket.EmitWithAck.
+func (f Sender) EmitWithAck(ctx context.Context, event string, args ...any) (Args, error) {
+	return f.socket.emitWait(ctx, event, args, f.flags)
+}
+
+// EmitAck is as Socket.EmitAck.
+func (f Sender) EmitAck(event string, fn func(Args, error), args ...any) error {
+	return f.socket.emitCall(event, fn, args, f.flags)
+}
+
+func (s *Socket) emit(event string, args []any, f sendFlags) error {
+	status := s.status.Load()
+	if status == gone {
+		return ErrDisconnected
+	}
+	if s.ns.offsets && status == connected {
+		// So that it gets an offset and can be replayed (section 3.8).
+		return s.asBroadcast(f).Emit(event, args...)
+	}
+	return s.emitPacket(event, args, f, nil)
+}
+
+func (s *Socket) asBroadcast(f sendFlags) BroadcastOperator {
+	return BroadcastOperator{ns: s.ns, rooms: []string{s.id}, flags: BroadcastFlags{
+		Volatile: f.volatile, NoCompress: f.noCompress}}
+}
+
+// emitPacket encodes and sends one EVENT packet.
+func (s *Socket) emitPacket(event string, args []any, f sendFlags, id *uint64) (err error) {
+	sc := getScratch()
+	defer sc.release()
+	p := &sc.packet
+	p.Type, p.ID = parser.Event, id
+	if sc.data, p.Attachments, err = appendEvent(sc.data, event, args); err != nil {
+		return err
+	}
+	p.Data = sc.data
+	if s.hasOutgoing.Load() {
+		s.guard(func() { s.callOutgoing(p) })
+	}
+	return s.transmit(sc, f)
+}
+
+func (s *Socket) emitWait(ctx context.Context, event string, args []any, f sendFlags) (Args, error) {
+	ctx, cancel := s.ns.server.withDeadline(ctx, f.timeout)
+	defer cancel()
+	type answer struct {
+		args Args
+		err  error
+	}
+	answered := make(chan answer, 1)
+	id := s.ns.lastAck.Add(1) - 1
+	err := s.expect(id, func(a Args, err error) {
+		answered <- answer{a, err}
+	})
+	if err != nil {
+		return Args{}, err
+	}
+	if err := s.emitPacket(event, args, f, &id); err != nil {
+		s.take(id)
+		return Args{}, err
+	}
+	select {
+	case a := <-answered:
+		return a.args, a.err
+	case <-ctx.Done():
+		s.take(id)
+		return Args{}, waitError(ctx)
+	}
+}
+
+func (s *Socket) emitCall(event string, fn func(Args, error), args []any, f sendFlags) error {
+	timeout := f.timeout
+	if timeout <= 0 {
+		timeout = s.ns.server.opts.Limits.AckTimeout
+	}
+	id := s.ns.lastAck.Add(1) - 1
+	var timer *time.Timer
+	if timeout > 0 {
+		timer = time.AfterFunc(timeout, func() {
+			if s.take(id) != nil {
+				s.call(func() { fn(Args{}, ErrTimeout) })
+			}
+		})
+	}
+	stop := func() {
+		if timer != nil {
+			timer.Stop()
+		}
+	}
+	err := s.expect(id, func(a Args, err error) {
+		stop()
+		s.call(func() { fn(a, err) })
+	})
+	if err == nil {
+		if err = s.emitPacket(event, args, f, &id); err != nil {
+			s.take(id)
+		}
+	}
+	if err != nil {
+		stop()
+	}
+	return err
+}
+
+// call queues fn in the mailbox; it is lost when the socket has ended.
+func (s *Socket) call(fn func()) {
+	s.mu.Lock()
+	start := false
+	if !s.closing {
+		start = s.enqueue(&Event{task: taskCall, socket: s, fn: fn})
+	}
+	s.mu.Unlock()
+	if start {
+		s.ns.server.workers.Go((*drain)(s))
+	}
+}
+
+// callOutgoing tells the OnAnyOutgoing listeners of a packet.
+func (s *Socket) callOutgoing(p *parser.Packet) {
+	name, list := parser.SplitEvent(p.Data)
+	for _, o := range s.snapshot().outgoing {
+		o.fn(string(name), Args{list, p.Attachments})
+	}
+}
+
+// transmit sends the packet in sc to this client only.
+func (s *Socket) transmit(sc *scratch, f sendFlags) (err error) {
+	if s.status.Load() == gone {
+		return ErrDisconnected
+	}
+	sc.packet.Namespace = s.ns.name
+	if text := s.ns.server.text; text != nil {
+		if sc.text, err = text.AppendText(sc.text, &sc.packet); err != nil {
+			return err
+		}
+		sc.messages = append(sc.messages, engineio.Message{Data: sc.text})
+		for _, a := range sc.packet.Attachments {
+			sc.messages = append(sc.messages, engineio.Message{Data: a, Binary: true})
+		}
+	} else if sc.messages, err = s.ns.server.opts.Codec.Encode(sc.messages, &sc.packet); err != nil {
+		return err
+	}
+	soon := s.more.Load()
+	if !f.volatile && !f.noCompress && !s.holding.Load() {
+		if soon {
+			return sendError(s.conn.session.SendMessagesSoon(sc.messages...))
+		}
+		return sendError(s.conn.session.SendMessages(sc.messages...))
+	}
+	frames := make([]*engineio.Frame, len(sc.messages))
+	for i, m := range sc.messages {
+		m.Data = append([]byte(nil), m.Data...)
+		frames[i] = engineio.NewFrame(m, !f.noCompress)
+	}
+	return s.deliver(frames, f.volatile, soon)
+}
+
+// deliver sends frames in one piece, or keeps them until CONNECT was sent. With
+// soon they may share a write with what comes next.
+func (s *Socket) deliver(frames []*engineio.Frame, volatile, soon bool) error {
+	if s.holding.Load() {
+		s.mu.Lock()
+		if s.holding.Load() {
+			if !s.closing && len(s.held) < maxHeld {
+				s.held = append(s.held, frames)
+			}
+			s.mu.Unlock()
+			return nil
+		}
+		s.mu.Unlock()
+	}
+	switch {
+	case volatile:
+		s.conn.session.SendVolatile(frames...)
+		return nil
+	case soon:
+		return sendError(s.conn.session.SendSoon(frames...))
+	}
+	return sendError(s.conn.session.Send(frames...))
+}
+
+// maxHeld bounds the packets that wait for a CONNECT packet to go first; the
+// time is that of a middleware.
+const maxHeld = 1024
+
+func sendError(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, engineio.ErrSlow):
+		return errSlow
+	}
+	return ErrDisconnected
+}
+
+// errSlow is what Emit returns when the engine has closed a client that is too slow.
+var errSlow = fmt.Errorf("%w: %w", ErrDisconnected, engineio.ErrSlow)
