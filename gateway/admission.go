@@ -7,35 +7,58 @@ import (
 	"net/netip"
 	"strconv"
 	"sync/atomic"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"posthouse/socketio/engineio"
 )
 
-// admission decides who may open a connection, before any work is done for it:
-// limits per address and for this replica (RELIABILITY.md §4, rows 1 and 2).
+// admission decides which connections are opened, before any work is done for them:
+// limits per address and for this replica (docs/reliability.md §4 rows 1 and 2).
 type admission struct {
-	proxies    []netip.Prefix
-	origins    *origins
-	handshakes *keyedRate[netip.Addr]
-	perIP      *keyedCount[netip.Addr]
-	max        int64 // connections of this replica, 0 = no limit
-	open       atomic.Int64
-	draining   atomic.Bool
-	cookies    bool // browsers are told apart; see knowBrowser
-	metrics    *metrics
+	proxies     []netip.Prefix
+	origins     *origins
+	handshakes  *keyedRate[netip.Addr]
+	comebacks   *comebacks[netip.Addr]
+	node        *rate.Limiter // handshakes of this replica, nil: no limit
+	perIP       *keyedCount[netip.Addr]
+	tcp         *keyedCount[netip.Addr] // TCP connections that are no WebSocket
+	max         int64                   // connections of this replica, 0: no limit
+	open        atomic.Int64
+	descriptors *descriptors
+	crowded     atomic.Bool // descriptors were scarce when last looked at
+	draining    atomic.Bool
+	cookies     bool // browsers are told apart; see knowBrowser
+	metrics     *metrics
 }
+
+var _ engineio.ConnLimiter = (*admission)(nil)
+
+// tcpPerConnection is how many TCP connections an address may have for each session
+// that it may have: a GET and a POST of polling, the WebSocket that takes over, and
+// one for pages and other requests.
+const tcpPerConnection = 4
 
 func newAdmission(cfg *Config, m *metrics) *admission {
 	a := &admission{
 		proxies: cfg.TrustedProxies,
 		origins: &origins{allowed: cfg.Origins, opaque: cfg.AllowNull, require: cfg.RequireOrigin, proxies: cfg.TrustedProxies},
 		// Three seconds' worth at once: a page with a few tabs reconnects at once.
-		handshakes: newKeyedRate[netip.Addr](cfg.LimitHandshakes, 3*cfg.LimitHandshakes.N),
-		perIP:      newKeyedCount[netip.Addr](cfg.LimitConnections),
-		metrics:    m,
-		cookies:    !cfg.LimitQRCodesBrowser.Off || cfg.Confirm == "risk",
+		handshakes:  newKeyedRate[netip.Addr](cfg.LimitHandshakes, 3*cfg.LimitHandshakes.N),
+		comebacks:   newComebacks[netip.Addr](),
+		perIP:       newKeyedCount[netip.Addr](cfg.LimitConnections),
+		tcp:         newKeyedCount[netip.Addr](Count{N: tcpPerConnection * cfg.LimitConnections.N, Off: cfg.LimitConnections.Off}),
+		descriptors: newDescriptors(),
+		metrics:     m,
+		cookies:     !cfg.LimitQRCodesBrowser.Off || cfg.Confirm == "risk",
+	}
+	if r := cfg.LimitHandshakesNode; !r.Off && r.N > 0 {
+		a.node = rate.NewLimiter(rate.Limit(float64(r.N)/r.Per.Seconds()), r.N)
 	}
 	refused := &refusedOrigins{log: slog.Default()}
 	a.origins.refused = func(r *http.Request) {
-		m.refused.WithLabelValues("origin").Inc()
+		m.refused.note("origin") // refusedOrigins has the line
 		refused.report(r)
 	}
 	if !cfg.LimitConnectionsNode.Off {
@@ -55,6 +78,7 @@ type seat struct {
 	a       *admission
 	key     netip.Addr
 	browser string // see knowBrowser
+	since   time.Time
 	taken   bool
 }
 
@@ -84,6 +108,7 @@ func (s *seat) leave() {
 	}
 	s.a.open.Add(-1)
 	s.a.perIP.release(s.key)
+	s.a.comebacks.earn(s.key, s.since)
 }
 
 // middleware applies the origin policy to every request and the limits to those
@@ -96,8 +121,7 @@ func (a *admission) middleware(next http.Handler, opens func(*http.Request) bool
 		}
 		s, limit, status, retryAfter := a.enter(r)
 		if s == nil {
-			a.metrics.refused.WithLabelValues(limit).Inc()
-			slog.Debug("gateway: connection refused", "limit", limit)
+			a.metrics.refused.note(limit, "address", a.clientIP(r), "peer", r.RemoteAddr)
 			w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
 			if status == http.StatusServiceUnavailable {
 				w.Header().Set("Connection", "close")
@@ -115,22 +139,85 @@ func (a *admission) middleware(next http.Handler, opens func(*http.Request) bool
 	}))
 }
 
-// enter counts a new connection, or names the limit it met.
+// enter counts a new connection, or names the limit it met. Limits of one address
+// come before those of the replica, so that one address cannot use them up.
 func (a *admission) enter(r *http.Request) (s *seat, limit string, status, retryAfter int) {
 	if a.draining.Load() {
 		return nil, "draining", http.StatusServiceUnavailable, 1
 	}
 	key := limitKey(a.clientIP(r))
-	if ok, wait := a.handshakes.allow(key); !ok {
-		return nil, "handshakes_per_ip", http.StatusTooManyRequests, wait
+	returns := a.comebacks.spend(key)
+	if !returns {
+		if ok, wait := a.handshakes.allow(key); !ok {
+			return nil, "handshakes_per_ip", http.StatusTooManyRequests, wait
+		}
+	}
+	limit, status, retryAfter = a.occupy(key)
+	if limit == "" {
+		return &seat{a: a, key: key, since: time.Now()}, "", 0, 0
+	}
+	if returns {
+		a.comebacks.refund(key)
+	}
+	return nil, limit, status, retryAfter
+}
+
+// occupy takes a place of the replica and one of the address.
+func (a *admission) occupy(key netip.Addr) (limit string, status, retryAfter int) {
+	if a.node != nil && !a.node.Allow() {
+		return "handshakes_per_node", http.StatusServiceUnavailable, 1
+	}
+	if a.scarce(socketsBelow) {
+		return "descriptors", http.StatusServiceUnavailable, 5
 	}
 	if n := a.open.Add(1); a.max > 0 && n > a.max {
 		a.open.Add(-1)
-		return nil, "connections", http.StatusServiceUnavailable, 5
+		return "connections", http.StatusServiceUnavailable, 5
 	}
 	if !a.perIP.acquire(key) {
 		a.open.Add(-1)
-		return nil, "connections_per_ip", http.StatusTooManyRequests, 5
+		return "connections_per_ip", http.StatusTooManyRequests, 5
 	}
-	return &seat{a: a, key: key}, "", 0, 0
+	return "", 0, 0
+}
+
+// scarce reports whether percent of the descriptors are in use, and remembers whether
+// connections should end with their answers.
+func (a *admission) scarce(percent int) bool {
+	a.crowded.Store(a.descriptors.reached(socketsBelow))
+	return a.crowded.Load() && (percent == socketsBelow || a.descriptors.reached(percent))
+}
+
+// AdmitConn implements engineio.ConnLimiter. Connections of trusted proxies are not
+// limited by address: all clients come through them.
+func (a *admission) AdmitConn(remote netip.AddrPort) (status, retryAfter int) {
+	limit := ""
+	switch key := limitKey(remote.Addr()); {
+	case a.scarce(connectionsBelow):
+		limit, status = "descriptors", http.StatusServiceUnavailable
+	case !contains(a.proxies, remote.Addr()) && !a.tcp.acquire(key):
+		limit, status = "tcp_connections_per_ip", http.StatusTooManyRequests
+	default:
+		return 0, 0
+	}
+	a.metrics.refused.note(limit, "peer", remote)
+	return status, 5
+}
+
+// ReleaseConn implements engineio.ConnLimiter.
+func (a *admission) ReleaseConn(remote netip.AddrPort) {
+	if !contains(a.proxies, remote.Addr()) {
+		a.tcp.release(limitKey(remote.Addr()))
+	}
+}
+
+// endWhenCrowded closes connections behind their answers while descriptors are
+// scarce: idle ones would keep them from the requests that matter.
+func (a *admission) endWhenCrowded(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if a.crowded.Load() && r.Header.Get("Upgrade") == "" {
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, r)
+	})
 }

@@ -149,3 +149,91 @@ func (c *keyedCount[K]) release(key K) {
 		delete(c.open, key)
 	}
 }
+
+const (
+	// comebackAge is how long a connection must have lived to let its address come
+	// back: a client that connects and disconnects in a loop earns nothing.
+	comebackAge = 5 * time.Second
+	// comebackLife is how long the right to come back lasts: longer than the delays
+	// between the attempts of Socket.IO clients.
+	comebackLife = time.Minute
+)
+
+// comebacks lets every key open again what it had open before, whatever its rate: an
+// office whose connections were cut together returns together. Each connection that
+// lived for comebackAge leaves one credit behind, and a new connection takes one
+// before it costs a token of a rate. So open connections and credits together are
+// never more than were open at once. Safe for concurrent use.
+type comebacks[K comparable] struct {
+	mu      sync.Mutex // guards what follows; a leaf
+	credits map[K]credit
+	sweepAt int       // size of credits at which expired ones are looked for
+	swept   time.Time // at most once a second
+}
+
+// credit is the right to open n connections until its time is over.
+type credit struct {
+	n     int
+	until time.Time
+}
+
+func newComebacks[K comparable]() *comebacks[K] {
+	return &comebacks[K]{credits: map[K]credit{}, sweepAt: 1024}
+}
+
+// earn gives key a credit for a connection that lived since then. A full table gives
+// none: its clients meet their rate.
+func (c *comebacks[K]) earn(key K, since time.Time) {
+	now := time.Now()
+	if now.Sub(since) < comebackAge {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	had, known := c.credits[key]
+	if !known && len(c.credits) >= c.sweepAt {
+		c.sweepLocked(now)
+	}
+	if !known && len(c.credits) >= maxLimitKeys {
+		return
+	}
+	if now.After(had.until) {
+		had.n = 0
+	}
+	c.credits[key] = credit{had.n + 1, now.Add(comebackLife)}
+}
+
+// spend takes a credit of key and reports whether there was one.
+func (c *comebacks[K]) spend(key K) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	had, known := c.credits[key]
+	if !known {
+		return false
+	}
+	valid := !time.Now().After(had.until)
+	if !valid || had.n == 1 {
+		delete(c.credits, key)
+	} else {
+		c.credits[key] = credit{had.n - 1, had.until}
+	}
+	return valid
+}
+
+// refund gives a spent credit back: another limit refused the connection.
+func (c *comebacks[K]) refund(key K) {
+	c.earn(key, time.Time{})
+}
+
+func (c *comebacks[K]) sweepLocked(now time.Time) {
+	if now.Sub(c.swept) < time.Second {
+		return
+	}
+	c.swept = now
+	for k, had := range c.credits {
+		if now.After(had.until) {
+			delete(c.credits, k)
+		}
+	}
+	c.sweepAt = min(maxLimitKeys, max(1024, 2*len(c.credits)))
+}

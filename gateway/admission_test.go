@@ -26,7 +26,7 @@ type front struct {
 func newFront(t testing.TB, args ...string) *front {
 	t.Helper()
 	var cfg Config
-	off := []string{"--addr=127.0.0.1:0", "--limit-handshakes-per-ip=off", "--limit-connections-per-ip=off"}
+	off := []string{"--addr=127.0.0.1:0", "--limit-handshakes-per-ip=off", "--limit-handshakes-per-node=off", "--limit-connections-per-ip=off"}
 	if _, err := kong.Must(&cfg).Parse(append(off, args...)); err != nil {
 		t.Fatal(err)
 	}

@@ -61,6 +61,7 @@ type Config struct {
 
 	LimitConnections     Count `name:"limit-connections-per-ip" env:"POSTHOUSE_LIMIT_CONNECTIONS_PER_IP" default:"64" help:"Open connections per address." group:"Limits"`
 	LimitHandshakes      Rate  `name:"limit-handshakes-per-ip" env:"POSTHOUSE_LIMIT_HANDSHAKES_PER_IP" default:"10/s" help:"New connections per address; three seconds' worth at once." group:"Limits"`
+	LimitHandshakesNode  Rate  `name:"limit-handshakes-per-node" env:"POSTHOUSE_LIMIT_HANDSHAKES_PER_NODE" default:"500/s" help:"New connections of this replica; one second's worth at once." group:"Limits"`
 	LimitQRCodesSocket   Rate  `name:"limit-qrcodes-per-socket" env:"POSTHOUSE_LIMIT_QRCODES_PER_SOCKET" default:"6/m" help:"QR codes per socket." group:"Limits"`
 	LimitQRCodesBrowser  Rate  `name:"limit-qrcodes-per-browser" env:"POSTHOUSE_LIMIT_QRCODES_PER_BROWSER" default:"20/m" help:"QR codes per browser, told apart by a cookie; those without one meet the other limits." group:"Limits"`
 	LimitQRCodesIP       Rate  `name:"limit-qrcodes-per-ip" env:"POSTHOUSE_LIMIT_QRCODES_PER_IP" default:"30/m" help:"QR codes per address." group:"Limits"`

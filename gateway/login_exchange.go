@@ -36,7 +36,7 @@ func (n *loginNamespace) exchange(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if ok, wait := n.exchanges.allow(limitKey(n.admit.clientIP(r))); !ok {
-		n.metrics.refused.WithLabelValues("exchanges_per_ip").Inc()
+		n.metrics.refused.note("exchanges_per_ip", "address", n.admit.clientIP(r))
 		w.Header().Set("Retry-After", strconv.Itoa(wait))
 		answerJSON(w, http.StatusTooManyRequests, failureAnswer{fail("rate_limited", wait)})
 		return

@@ -68,7 +68,7 @@ func (n *loginNamespace) spend(socketID string, from visit) (giveBack func(), er
 	} {
 		if ok, wait := limit.allow(); !ok {
 			back()
-			n.metrics.refused.WithLabelValues(limit.name).Inc()
+			n.metrics.refused.note(limit.name, "address", from.ip)
 			return nil, fail("rate_limited", wait)
 		}
 		undo = append(undo, limit.undo)

@@ -118,7 +118,7 @@ func (s *rawSocket) serve(ctx context.Context) {
 			return
 		}
 		if !messages.Allow() {
-			s.n.metrics.refused.WithLabelValues("signup_messages").Inc()
+			s.n.metrics.refused.note("signup_messages")
 			_ = s.conn.Close(websocket.StatusPolicyViolation, "too many messages")
 			return
 		}

@@ -106,7 +106,7 @@ func (v *visitor) limited(err error) {
 	if !ok {
 		return
 	}
-	v.n.metrics.refused.WithLabelValues("login_events").Inc()
+	v.n.metrics.refused.note("login_events")
 	if !early.Answered {
 		_ = v.s.Emit("failure", failureAnswer{fail("rate_limited", seconds(early.RetryAfter))}) // the client may have gone
 	}

@@ -15,7 +15,7 @@ import (
 type metrics struct {
 	registry *prometheus.Registry
 
-	refused *prometheus.CounterVec // by limit
+	refused *refusals
 	login   *prometheus.CounterVec // by metric, account and reason
 	answers *prometheus.HistogramVec
 	webhook *prometheus.CounterVec // by account, what and reason
@@ -30,9 +30,10 @@ func newMetrics(connections func() float64) *metrics {
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "posthouse", Name: name, Help: help}, labels)
 	}
+	refused := counter("refused_total", "Requests and events refused, by the limit they met.", "limit")
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
-		refused:  counter("refused_total", "Requests and events refused, by the limit they met.", "limit"),
+		refused:  newRefusals(refused),
 		login:    counter("login_total", "What happened to logins: attempts that ended, claims, exchanges, spooled claims.", "what", "account", "reason"),
 		answers: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Namespace: "posthouse", Name: "webhook_seconds", Help: "Answers to pushes from WeChat, by account, kind and answer.",
@@ -42,7 +43,7 @@ func newMetrics(connections func() float64) *metrics {
 		api:     counter("wechat_api_total", "Calls of WeChat's API, by account, API and outcome.", "account", "api", "outcome"),
 		panics:  counter("panics_total", "Panics of tasks of the gateway that were recovered, by task.", "task"),
 	}
-	m.registry.MustRegister(m.refused, m.login, m.answers, m.webhook, m.api, m.panics,
+	m.registry.MustRegister(refused, m.login, m.answers, m.webhook, m.api, m.panics,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "posthouse", Name: "connections", Help: "Open Engine.IO connections."}, connections),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m

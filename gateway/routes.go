@@ -48,7 +48,7 @@ func (a *App) buildRoutes() error {
 		a.admit.origins.files[a.cfg.SocketIOPath+"/"+name] = true
 	}
 	e.Any(a.cfg.SocketIOPath+"/*", mount(a.admit.middleware(server, engineio.OpensSession)))
-	a.handler = a.forgive(e)
+	a.handler = engineio.BodyDeadline(a.admit.endWhenCrowded(a.forgive(e)))
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -28,9 +29,12 @@ func newSocketIO(cfg *Config, rdb redis.UniversalClient, router *adapter.Router,
 			AnyOrigin:  true, // admission has judged it, with what trusted proxies say
 			ServeAll:   true, // drain ends the engine before the HTTP server
 			Logger:     log,
+
+			ConnLimiter: admit,
 		},
-		Bundles:       clientdist.FS(),
-		ClientAddress: func(r *http.Request) string { return admit.clientIP(r).String() },
+		ConnectTimeout: 10 * time.Second, // docs/reliability.md §4 row 9
+		Bundles:        clientdist.FS(),
+		ClientAddress:  func(r *http.Request) string { return admit.clientIP(r).String() },
 		ConnContext: func(ctx context.Context, r *http.Request) context.Context {
 			return context.WithValue(ctx, seatKey{}, takeSeat(r))
 		},
@@ -61,7 +65,7 @@ func newSocketIO(cfg *Config, rdb redis.UniversalClient, router *adapter.Router,
 		s.On("rtt", func(e *socketio.Event) { _ = e.Ack() })
 		s.OnError(func(err error) {
 			if errors.Is(err, socketio.ErrRate) {
-				admit.metrics.refused.WithLabelValues("events").Inc()
+				admit.metrics.refused.note("events")
 			}
 		})
 	})

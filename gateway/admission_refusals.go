@@ -1,0 +1,58 @@
+package gateway
+
+import (
+	"log/slog"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"posthouse/internal/loglimit"
+)
+
+// refusals counts what was refused and tells the operator: one line per reason and
+// interval, with what was seen and the setting to change. Safe for concurrent use.
+type refusals struct {
+	counter *prometheus.CounterVec // by limit
+	lines   map[string]*refusalLine
+}
+
+// refusalLine is the line of one reason.
+type refusalLine struct {
+	loglimit.Limiter
+	fix string
+}
+
+// refusalFixes has the reasons that are worth a line. The others are counted only.
+var refusalFixes = map[string]string{
+	"descriptors":            "raise the limit of open files (ulimit -n, LimitNOFILE=) or add replicas",
+	"connections":            "raise POSTHOUSE_LIMIT_CONNECTIONS or add replicas",
+	"connections_per_ip":     "raise POSTHOUSE_LIMIT_CONNECTIONS_PER_IP; name the address in POSTHOUSE_TRUSTED_PROXIES if it is a proxy",
+	"tcp_connections_per_ip": "raise POSTHOUSE_LIMIT_CONNECTIONS_PER_IP, which allows four TCP connections each; name the address in POSTHOUSE_TRUSTED_PROXIES if it is a proxy or another replica",
+	"handshakes_per_ip":      "raise POSTHOUSE_LIMIT_HANDSHAKES_PER_IP; name the address in POSTHOUSE_TRUSTED_PROXIES if it is a proxy",
+	"handshakes_per_node":    "raise POSTHOUSE_LIMIT_HANDSHAKES_PER_NODE or add replicas",
+	"exchanges_per_ip":       "raise POSTHOUSE_LIMIT_HANDSHAKES_PER_IP",
+	"qrcodes_per_socket":     "raise POSTHOUSE_LIMIT_QRCODES_PER_SOCKET",
+	"qrcodes_per_browser":    "raise POSTHOUSE_LIMIT_QRCODES_PER_BROWSER",
+	"qrcodes_per_ip":         "raise POSTHOUSE_LIMIT_QRCODES_PER_IP",
+	"qr_images_per_ip":       "raise POSTHOUSE_LIMIT_QRCODES_PER_IP, which allows two new images for each code",
+	"pprof":                  "ask on loopback, or set POSTHOUSE_PPROF=true",
+}
+
+func newRefusals(counter *prometheus.CounterVec) *refusals {
+	r := &refusals{counter: counter, lines: map[string]*refusalLine{}}
+	for limit, fix := range refusalFixes {
+		r.lines[limit] = &refusalLine{fix: fix}
+	}
+	return r
+}
+
+// note counts a refusal; seen are attributes of its line.
+func (r *refusals) note(limit string, seen ...any) {
+	r.counter.WithLabelValues(limit).Inc()
+	line := r.lines[limit]
+	if line == nil {
+		return
+	}
+	if held, ok := line.Allow(); ok {
+		slog.Warn("gateway: refused", append([]any{"reason", limit, "fix", line.fix, "not_logged", held}, seen...)...)
+	}
+}
