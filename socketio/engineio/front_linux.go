@@ -376,16 +376,6 @@ func (f *front) count(n int) {
 	}
 }
 
-// unused is how long a connection is kept behind an answer: no longer than a session
-// lives whose client is gone, whose connections would otherwise outlive it. Proxies
-// keep theirs for other clients, so theirs have http.Server.IdleTimeout.
-func (f *front) unused() time.Duration {
-	if f.idleTimeout > 0 {
-		return min(f.idleTimeout, f.keepTime)
-	}
-	return f.keepTime
-}
-
 // period is how often expire looks: a timeout is that much longer at most.
 func (f *front) period() time.Duration {
 	shortest := f.unused()

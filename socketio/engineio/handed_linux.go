@@ -11,6 +11,16 @@ import (
 	"time"
 )
 
+// unused is how long a connection is kept behind an answer: no longer than a session
+// lives whose client is gone, whose connections would otherwise outlive it. Proxies
+// keep theirs for other clients, so theirs have http.Server.IdleTimeout.
+func (f *front) unused() time.Duration {
+	if f.idleTimeout > 0 {
+		return min(f.idleTimeout, f.keepTime)
+	}
+	return f.keepTime
+}
+
 // proxyFields are those of requests that came through a proxy.
 var proxyFields = []string{"X-Forwarded-For", "Forwarded", "Via", "X-Real-Ip"}
 
@@ -84,10 +94,12 @@ func (c *handedConn) stall(waits bool) {
 	c.setWriteDeadline() //nolint:errcheck // then it is closed, and writing tells
 }
 
+// handlers reports whether nothing is added to what is done with the connection: a
+// handler has it, or no front has made it.
 func (c *handedConn) handlers() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.given
+	return c.given || c.raw == nil
 }
 
 // Write implements net.Conn. A peer that takes no byte for the time of patience ends it.
