@@ -28,6 +28,10 @@ type RedisOptions struct {
 	// ProbeInterval is how often the subscription must prove that it works; one
 	// that does not is made again after one to four intervals. 0 means 5 s.
 	ProbeInterval time.Duration
+	// ProofInterval is how often the subscription proves itself between probes, for
+	// callers of Proved that want to know soon: a late proof ends no connection. 0 is
+	// off.
+	ProofInterval time.Duration
 	// HeartbeatInterval is how often Go nodes tell each other that they live; after
 	// two intervals of silence requests do not wait for a node. 0 means 5 s.
 	HeartbeatInterval time.Duration
@@ -70,6 +74,7 @@ func Redis(rdb redis.UniversalClient, opts *RedisOptions) socketio.NewAdapter {
 // Classic is the adapter that Redis makes. Safe for concurrent use.
 type Classic struct {
 	*member
+	link     *link
 	specific bool
 
 	broadcasts string // prefix of the channels of broadcasts, and the channel of those to all or several rooms
@@ -99,6 +104,8 @@ func newClassic(l *socketio.Local, nodes redisNodes, o RedisOptions) *Classic {
 	server := func(ctx context.Context) (*redis.Client, error) { return nodes.owner(ctx, a.broadcasts) }
 	probe := subscription{o.Key + "-probe#" + m.nsp + "#" + m.uid + "#", toChannel}
 	link := newLink(nodes, server, probe, o.ProbeInterval, &m.stats, m.log, a.receive)
+	link.proofEvery = o.ProofInterval
+	a.link = link
 	for _, s := range []subscription{
 		{globEscaper.Replace(a.broadcasts) + "*", toPattern},
 		{a.requests, toChannel},
@@ -115,6 +122,10 @@ func newClassic(l *socketio.Local, nodes redisNodes, o RedisOptions) *Classic {
 // globEscaper makes a pattern of a name. Node does not, so that a namespace with
 // a star in its name hears others.
 var globEscaper = strings.NewReplacer(`*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`, `\`, `\\`)
+
+// Proved is when the latest message was published that proved, by coming back, that
+// messages of other nodes arrive. See RedisOptions.ProofInterval.
+func (a *Classic) Proved() time.Time { return *a.link.proved.Load() }
 
 func (a *Classic) publish(channel string, payload []byte) error {
 	return a.pub.send(publishCommand("publish", channel, payload))

@@ -71,6 +71,17 @@ func ExampleNewEmitter() {
 	_ = send
 }
 
+// Whoever keeps the truth elsewhere reads it more often while messages may get lost.
+func ExampleClassic_Proved() {
+	rdb := redis.NewClient(&redis.Options{Addr: "localhost:6379"})
+	options := &adapter.RedisOptions{ProofInterval: 500 * time.Millisecond}
+	io := socketio.NewServer(&socketio.Options{NewAdapter: adapter.Redis(rdb, options)})
+	suspect := func() bool {
+		return time.Since(io.Of("/").Adapter().(*adapter.Classic).Proved()) > time.Second
+	}
+	_ = suspect
+}
+
 func ExampleStats() {
 	rdb := redis.NewClient(&redis.Options{Addr: "localhost:6379"})
 	io := socketio.NewServer(&socketio.Options{NewAdapter: adapter.Redis(rdb, nil)})

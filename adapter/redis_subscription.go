@@ -68,6 +68,9 @@ type link struct {
 	lost    func()                        // called by run when a connection ended; may be nil
 	wake    chan struct{}                 // capacity 1: want changed
 
+	proofEvery time.Duration             // between proofs for proved; 0: none but the probes
+	proved     atomic.Pointer[time.Time] // when the last probe that came back was sent
+
 	firstTry chan struct{} // closed when the first attempt is subscribed or has failed
 	tried    sync.Once
 
@@ -77,12 +80,14 @@ type link struct {
 }
 
 func newLink(nodes redisNodes, server func(context.Context) (*redis.Client, error), probe subscription, every time.Duration, st *stats, log *slog.Logger, deliver func(channel, payload string)) *link {
-	return &link{
+	l := &link{
 		nodes: nodes, server: server, probe: probe, every: every, stats: st, log: log, deliver: deliver,
 		wake:     make(chan struct{}, 1),
 		firstTry: make(chan struct{}),
 		want:     map[subscription]struct{}{probe: {}},
 	}
+	l.proved.Store(&time.Time{})
+	return l
 }
 
 // add and remove change what the link is subscribed to. They never wait: the
@@ -189,6 +194,9 @@ func (l *link) session(ctx context.Context) error {
 			if v.Channel == l.probe.name {
 				if n, err := strconv.ParseUint(v.Payload, 10, 64); err == nil {
 					probed.back.Store(n)
+					if p := probed.latest.Load(); p != nil && p.number == n {
+						l.proved.Store(&p.at)
+					}
 					l.stats.lag.Store(int64(time.Since(began)) - probed.sentAt.Load())
 				}
 				continue
@@ -256,8 +264,16 @@ type probeState struct {
 	back    atomic.Uint64 // the last probe that came back
 	traffic atomic.Bool   // something else arrived since the last look
 	sent    uint64        // the last probe that Redis took
+	due     uint64        // the probe that has to be back at the next look
 	sentAt  atomic.Int64  // when the last one was given to Redis, since began
 	missed  int           // looks in a row at which it was not back
+	latest  atomic.Pointer[sentProbe]
+}
+
+// sentProbe is a probe on its way.
+type sentProbe struct {
+	number uint64
+	at     time.Time
 }
 
 // began is the zero of the times of probes: the wall clock may jump.
@@ -271,7 +287,7 @@ const busyProbes = 3
 // silent reports whether the connection must be taken for dead.
 func (p *probeState) silent() bool {
 	busy := p.traffic.Swap(false)
-	if p.back.Load() >= p.sent {
+	if p.back.Load() >= p.due {
 		p.missed = 0
 		return false
 	}
@@ -284,10 +300,17 @@ func (p *probeState) silent() bool {
 func (l *link) tend(ctx context.Context, ps *redis.PubSub, have map[subscription]struct{}, probed *probeState) error {
 	ticker := time.NewTicker(l.every)
 	defer ticker.Stop()
+	var proofs <-chan time.Time // nil without them
+	if l.proofEvery > 0 {
+		often := time.NewTicker(l.proofEvery)
+		defer often.Stop()
+		proofs = often.C
+	}
 	// At once: a subscription that was confirmed need not be where messages go.
 	if err := l.sendProbe(ctx, probed); err != nil && ctx.Err() == nil {
 		l.log.Debug("probe was not published", "error", err)
 	}
+	probed.due = probed.sent
 	for {
 		select {
 		case <-ctx.Done():
@@ -295,6 +318,13 @@ func (l *link) tend(ctx context.Context, ps *redis.PubSub, have map[subscription
 		case <-l.wake:
 			if err := l.reconcile(ctx, ps, have); err != nil {
 				return err
+			}
+		case <-proofs:
+			if probed.back.Load() < probed.sent {
+				continue // one at a time
+			}
+			if err := l.sendProbe(ctx, probed); err != nil && ctx.Err() == nil {
+				l.log.Debug("probe was not published", "error", err)
 			}
 		case <-ticker.C:
 			if probed.silent() {
@@ -307,6 +337,7 @@ func (l *link) tend(ctx context.Context, ps *redis.PubSub, have map[subscription
 			if err := l.sendProbe(ctx, probed); err != nil && ctx.Err() == nil {
 				l.log.Debug("probe was not published", "error", err)
 			}
+			probed.due = probed.sent
 		}
 	}
 }
@@ -348,6 +379,7 @@ func (l *link) sendProbe(ctx context.Context, probed *probeState) error {
 		return err
 	}
 	next := strconv.FormatUint(probed.sent+1, 10)
+	probed.latest.Store(&sentProbe{probed.sent + 1, time.Now()}) // it may be back before Publish returns
 	probed.sentAt.Store(int64(time.Since(began)))
 	if l.probe.kind == toShardChannel {
 		err = node.SPublish(ctx, l.probe.name, next).Err()

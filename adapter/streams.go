@@ -113,6 +113,8 @@ type Streams struct {
 	left     sync.Once
 	recovery time.Duration // how long sessions are kept; 0 without recovery
 
+	takeovers takeovers
+
 	mu      sync.Mutex
 	waiting map[entryID]*ownBroadcast // broadcasts that the reader will deliver
 	tainted map[string]struct{}       // sockets that missed something they cannot recover
@@ -213,7 +215,7 @@ func (a *Streams) append(msg *clusterMessage, done func(id string, err error)) e
 
 func (a *Streams) receive(channel, payload string) {
 	if channel == a.presence {
-		if !a.peers.hear([]byte(payload)) {
+		if !a.hearSession([]byte(payload)) && !a.peers.hear([]byte(payload)) {
 			a.malformed(channel, errMalformed)
 		}
 		return

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -31,6 +32,10 @@ type streamReader struct {
 	// stand still for a moment. It guards last.
 	gate sync.Mutex
 	last entryID // everything up to here has been delivered
+
+	// seen is last for those that must not wait for the gate; nil until the first
+	// position is known.
+	seen atomic.Pointer[entryID]
 
 	mu         sync.Mutex
 	namespaces map[string][]streamListener // several, if servers share an adapter option
@@ -125,6 +130,12 @@ func (r *streamReader) run() {
 	r.ready()
 }
 
+// moveTo notes that everything up to id was delivered. The gate is held.
+func (r *streamReader) moveTo(id entryID) {
+	r.last = id
+	r.seen.Store(&id)
+}
+
 // ready closes positions once. Only run calls it.
 func (r *streamReader) ready() {
 	select {
@@ -178,7 +189,7 @@ func (r *streamReader) session(at *position, found *bool) error {
 		r.warnAboutEviction(owner)
 		*at, *found = position{id: info.last, added: info.added}, true
 		r.gate.Lock()
-		r.last = at.id
+		r.moveTo(at.id)
 		r.gate.Unlock()
 	}
 	r.ready()
@@ -240,7 +251,7 @@ func (r *streamReader) deliver(entries []redis.XMessage, at *position) {
 		for _, l := range listeners {
 			r.hand(l, id, e.Values)
 		}
-		r.last = id
+		r.moveTo(id)
 	}
 }
 
@@ -278,7 +289,7 @@ func (r *streamReader) check(commands *redis.Client, at *position, idle bool) er
 			at.id = info.last
 		}
 		r.gate.Lock()
-		r.last = at.id
+		r.moveTo(at.id)
 		r.gate.Unlock()
 	case counted && info.added < at.added, overtaken && (info.added == 0 || counted && removed < at.added):
 		// Its ids go on above ours: what it holds is read from where we are.

@@ -62,18 +62,37 @@ func (a *Streams) PersistSession(ctx context.Context, s socketio.RecoverableSess
 	return node.Set(ctx, key, base64.StdEncoding.EncodeToString(packed), a.recovery).Err()
 }
 
+// SessionPosition implements socketio.SessionStore.
+func (a *Streams) SessionPosition() string {
+	if id := a.reader.seen.Load(); id != nil {
+		return id.String()
+	}
+	return ""
+}
+
 // RestoreSession implements socketio.SessionStore. The session is consumed, also
 // when it cannot be recovered.
 func (a *Streams) RestoreSession(ctx context.Context, pid, offset string) (*socketio.RestoredSession, error) {
-	from, ok := parseEntryID(offset)
-	if !ok || a.recovery <= 0 {
+	if _, ok := parseEntryID(offset); !ok && offset != "" || a.recovery <= 0 {
 		return nil, nil
 	}
 	ctx, cancel := a.deadline(ctx, a.timeout)
 	defer cancel()
-	session, err := a.takeSession(ctx, a.o.SessionKeyPrefix+pid)
+	key := a.o.SessionKeyPrefix + pid
+	session, err := a.takeSession(ctx, key)
+	if err == nil && session == nil && isPrivateID(pid) {
+		a.callForSession(ctx, pid)
+		session, err = a.takeSession(ctx, key)
+	}
 	if err != nil || session == nil {
 		return nil, err
+	}
+	if offset == "" {
+		offset = session.Since // the client received nothing: it missed all since then
+	}
+	from, ok := parseEntryID(offset)
+	if !ok {
+		return nil, nil
 	}
 	node, err := a.nodes.owner(ctx, a.stream)
 	if err != nil {
@@ -153,8 +172,16 @@ func (a *Streams) missed(ctx context.Context, node *redis.Client, from entryID, 
 		// A stream is trimmed from its beginning: if the entry of the offset is still
 		// there, so was all that we have read.
 		at, err := node.XRange(ctx, a.stream, from.String(), from.String()).Result()
-		if err != nil || len(at) == 0 {
+		if err != nil {
 			return nil, false, err
+		}
+		if len(at) == 0 {
+			// The session may have begun before the first entry: nothing is missing if
+			// the stream has never lost one.
+			info, err := streamInfo(ctx, node, a.stream)
+			if err != nil || from != (entryID{}) || info.added != info.length {
+				return nil, false, err
+			}
 		}
 		a.reader.gate.Lock()
 		if a.reader.last.compare(last) > 0 {

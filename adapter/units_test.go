@@ -138,21 +138,26 @@ func TestAProbeThatIsLateWhileMessagesArriveIsForgivenForATime(t *testing.T) {
 	if p.silent() {
 		t.Error("before the first probe")
 	}
-	p.sent = 1
+	p.sent, p.due = 1, 1
 	p.back.Store(1)
 	if p.silent() {
 		t.Error("although it came back")
 	}
-	p.sent = 2
+	p.sent, p.due = 2, 2
 	for i := range busyProbes {
 		p.traffic.Store(true)
 		if got, want := p.silent(), i == busyProbes-1; got != want {
 			t.Errorf("busy look %d: %v", i, got)
 		}
 	}
-	p = probeState{sent: 1}
+	p = probeState{sent: 1, due: 1}
 	if !p.silent() {
 		t.Error("neither probe nor message came")
+	}
+	p = probeState{sent: 2, due: 1}
+	p.back.Store(1)
+	if p.silent() {
+		t.Error("a proof that was sent just now is not overdue")
 	}
 }
 

@@ -155,7 +155,7 @@ func TestF31CodesThatAreOver(t *testing.T) {
 		if got := r.said(t, scanOf(alice, old)); !strings.Contains(got, "已刷新") {
 			t.Errorf("replaced: %q", got)
 		}
-		if _, err := service.Cancel(t.Context(), fresh.Ticket.ID); err != nil {
+		if _, err := service.Cancel(t.Context(), fresh.Ticket.ID, fresh.Ticket.SocketID); err != nil {
 			t.Fatal(err)
 		}
 		if got := r.said(t, scanOf(alice, fresh)); !strings.Contains(got, "已关闭") {

@@ -111,6 +111,9 @@ func (as *accounts) Create(ctx context.Context, name, scene string, life time.Du
 		return a.orTyped(typed, fail("quota_exhausted", int(time.Until(nextDay(time.Now())).Seconds())))
 	}
 	code, err := a.client.CreateQRCode(ctx, scene, life)
+	if err != nil {
+		a.day.giveBack(ctx) // the day's budget counts codes, not calls; the minute's counts calls
+	}
 	if err != nil && needsTypedCode(err) {
 		return a.orTyped(typed, err)
 	}
@@ -212,6 +215,30 @@ type dailyBudget struct {
 	used int
 }
 
+// giveBack undoes a spend for a code that was not made.
+func (b *dailyBudget) giveBack(ctx context.Context) {
+	if b.limit.Off {
+		return
+	}
+	end := nextDay(time.Now())
+	if b.rdb != nil {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		b.rdb.Decr(ctx, b.key(end)) // that fails is one code less today
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.day.Equal(end) && b.used > 0 {
+		b.used--
+	}
+}
+
+// key is the counter of the day that ends at end.
+func (b *dailyBudget) key(end time.Time) string {
+	return "posthouse:qr:{" + b.appID + "}:" + strconv.FormatInt(end.Unix(), 10)
+}
+
 func (b *dailyBudget) spend(ctx context.Context) bool {
 	if b.limit.Off {
 		return true
@@ -220,7 +247,7 @@ func (b *dailyBudget) spend(ctx context.Context) bool {
 	if b.rdb != nil {
 		ctx, cancel := context.WithTimeout(ctx, time.Second)
 		defer cancel()
-		key := "posthouse:qr:{" + b.appID + "}:" + strconv.FormatInt(end.Unix(), 10)
+		key := b.key(end)
 		n, err := b.rdb.Incr(ctx, key).Result()
 		if err != nil {
 			return true

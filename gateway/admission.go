@@ -26,12 +26,17 @@ type admission struct {
 func newAdmission(cfg *Config, m *metrics) *admission {
 	a := &admission{
 		proxies: cfg.TrustedProxies,
-		origins: &origins{allowed: cfg.Origins, require: cfg.RequireOrigin, proxies: cfg.TrustedProxies},
+		origins: &origins{allowed: cfg.Origins, opaque: cfg.AllowNull, require: cfg.RequireOrigin, proxies: cfg.TrustedProxies},
 		// Three seconds' worth at once: a page with a few tabs reconnects at once.
 		handshakes: newKeyedRate[netip.Addr](cfg.LimitHandshakes, 3*cfg.LimitHandshakes.N),
 		perIP:      newKeyedCount[netip.Addr](cfg.LimitConnections),
 		metrics:    m,
 		cookies:    !cfg.LimitQRCodesBrowser.Off || cfg.Confirm == "risk",
+	}
+	refused := &refusedOrigins{log: slog.Default()}
+	a.origins.refused = func(r *http.Request) {
+		m.refused.WithLabelValues("origin").Inc()
+		refused.report(r)
 	}
 	if !cfg.LimitConnectionsNode.Off {
 		a.max = int64(cfg.LimitConnectionsNode.N)

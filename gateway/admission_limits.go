@@ -67,6 +67,33 @@ func (l *keyedRate[K]) allow(key K) (ok bool, retryAfter int) {
 	return false, int(math.Ceil(missing / float64(l.limit)))
 }
 
+// ready reports whether allow would, without taking a token.
+func (l *keyedRate[K]) ready(key K) (ok bool, retryAfter int) {
+	if l.limit == 0 {
+		return true, 0
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	b := l.buckets[key]
+	if b == nil {
+		return true, 0
+	}
+	missing := 1 - b.Tokens()
+	return missing <= 0, int(math.Ceil(missing / float64(l.limit)))
+}
+
+// giveBack returns a token of key that allow took for something that did not happen.
+func (l *keyedRate[K]) giveBack(key K) {
+	if l.limit == 0 {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if b := l.buckets[key]; b != nil {
+		b.AllowN(time.Now(), -1) // a negative take adds; the next take caps the bucket at its burst
+	}
+}
+
 // sweep forgets full buckets.
 func (l *keyedRate[K]) sweep(now time.Time) {
 	if now.Sub(l.swept) < time.Second {

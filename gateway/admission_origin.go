@@ -2,108 +2,114 @@ package gateway
 
 import (
 	"errors"
-	"fmt"
+	"log/slog"
 	"net/http"
 	"net/netip"
-	"net/url"
 	"slices"
 	"strings"
+	"sync"
+	"time"
+
+	"posthouse/internal/origin"
 )
 
 // errOrigin is the answer to every request from a page that is not ours.
 var errOrigin = errors.New("gateway: origin not allowed")
 
 // origins decides which pages may talk to the gateway: the same origin and an
-// exact list, on every transport and every request (LOGIN.md §5). Browsers do
+// exact list, on every transport and every request (docs/login.md §5). Browsers do
 // not apply CORS to WebSockets, so the server itself must refuse.
 type origins struct {
-	allowed []string // "https://host[:port]", lower case, default port left out
+	allowed []string // in the form that cleanOrigin returns
+	opaque  bool     // "null" and file:// are allowed: every site can send "null"
 	require bool     // a missing Origin is refused on upgrades and POSTs
 	proxies []netip.Prefix
+	files   map[string]bool // paths of scripts: served to every page
+	refused func(r *http.Request)
 }
 
-// cleanOrigin brings an origin into the form browsers send it in.
+// cleanOrigin brings an origin into the form in which browsers send it.
 func cleanOrigin(s string) (string, error) {
-	u, err := url.Parse(strings.TrimSpace(s))
-	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || strings.Contains(u.Host, "*") ||
-		(u.Path != "" && u.Path != "/") || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
-		return "", fmt.Errorf("gateway: %q is not an origin", s)
+	o, err := origin.Parse(strings.TrimSpace(s))
+	if err != nil {
+		return "", err
 	}
-	return u.Scheme + "://" + cleanHost(u.Scheme, u.Host), nil
-}
-
-// cleanHost lower-cases host and leaves the scheme's default port out.
-func cleanHost(scheme, host string) string {
-	host = strings.ToLower(host)
-	switch scheme {
-	case "http":
-		host = strings.TrimSuffix(host, ":80")
-	case "https":
-		host = strings.TrimSuffix(host, ":443")
-	}
-	return host
+	return o.String(), nil
 }
 
 // check returns errOrigin unless r may be served; cross is the foreign but
 // allowed origin that CORS headers must name, else "".
 func (o *origins) check(r *http.Request) (cross string, err error) {
-	values := r.Header.Values("Origin")
-	if len(values) == 0 {
+	text, given, err := origin.Header(r.Header)
+	switch {
+	case err != nil:
+		return "", errOrigin
+	case !given:
 		if o.require && (r.Method == http.MethodPost || r.Header.Get("Upgrade") != "") {
 			return "", errOrigin
 		}
 		return "", nil
+	case origin.Opaque(text):
+		if !o.opaque {
+			return "", errOrigin
+		}
+		return text, nil
 	}
-	if len(values) > 1 {
-		return "", errOrigin
-	}
-	origin, err := cleanOrigin(values[0])
+	page, err := origin.Parse(text)
 	if err != nil {
 		return "", errOrigin
 	}
-	if o.same(origin, r) {
+	if page.Same(o.requested(r)) {
 		return "", nil
 	}
-	if slices.Contains(o.allowed, origin) {
-		return values[0], nil
+	if slices.Contains(o.allowed, page.String()) {
+		return text, nil
 	}
 	return "", errOrigin
 }
 
-// same compares host and port with the request's; the scheme only when it is
-// known: on a direct TLS connection or told by a trusted proxy.
-func (o *origins) same(origin string, r *http.Request) bool {
-	scheme, host, _ := strings.Cut(origin, "://")
-	requestHost, requestScheme := r.Host, ""
+// requested returns the host that r was sent to, and its scheme, which is known on a
+// direct TLS connection or when a trusted proxy tells it, and "" otherwise.
+func (o *origins) requested(r *http.Request) (host, scheme string) {
+	host = r.Host
 	if r.TLS != nil {
-		requestScheme = "https"
+		scheme = "https"
 	}
 	if trusts(o.proxies, r.RemoteAddr) {
 		if h := lastValue(r.Header, "X-Forwarded-Host"); h != "" {
-			requestHost = h
+			host = h
 		}
 		if p := lastValue(r.Header, "X-Forwarded-Proto"); p != "" {
-			requestScheme = strings.ToLower(p)
+			scheme = p
 		}
 	}
-	switch requestScheme {
-	case "wss":
-		requestScheme = "https"
-	case "ws":
-		requestScheme = "http"
-	}
-	if requestScheme != "" && requestScheme != scheme {
-		return false
-	}
-	return cleanHost(scheme, requestHost) == host
+	return host, scheme
 }
 
 // middleware refuses foreign pages with 403 before any work and gives the
 // allowed ones their CORS headers.
 func (o *origins) middleware(next http.Handler) http.Handler {
+	return o.wrap(next, func(r *http.Request) bool { return o.files[r.URL.Path] })
+}
+
+// publicFiles is middleware for files that every page may load: only the allowed
+// origins can read them, by their CORS headers, but no page of our own stands without
+// its script because a proxy has changed the Host.
+func (o *origins) publicFiles(next http.Handler) http.Handler {
+	return o.wrap(next, func(*http.Request) bool { return true })
+}
+
+func (o *origins) wrap(next http.Handler, public func(*http.Request) bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		cross, err := o.check(r)
-		if err != nil {
+		switch {
+		case err == nil:
+		case (r.Method == http.MethodGet || r.Method == http.MethodHead) && public(r):
+			w.Header().Add("Vary", "Origin")
+		default:
+			if o.refused != nil {
+				o.refused(r)
+			}
 			w.Header().Set("Vary", "Origin")
 			http.Error(w, "Forbidden", http.StatusForbidden)
 			return
@@ -111,7 +117,9 @@ func (o *origins) middleware(next http.Handler) http.Handler {
 		if cross != "" {
 			h := w.Header()
 			h.Set("Access-Control-Allow-Origin", cross)
-			h.Set("Access-Control-Allow-Credentials", "true")
+			if !origin.Opaque(cross) { // every site can be "null": it gets nobody's cookies
+				h.Set("Access-Control-Allow-Credentials", "true")
+			}
 			h.Add("Vary", "Origin")
 			if r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
 				h.Set("Access-Control-Allow-Methods", "GET,POST")
@@ -126,4 +134,48 @@ func (o *origins) middleware(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// refusedOrigins tells the operator of refused pages: one line a minute for each
+// Origin and Host, and at most maxRefusedOrigins lines a minute.
+type refusedOrigins struct {
+	log *slog.Logger
+
+	mu    sync.Mutex // guards what follows
+	since time.Time
+	seen  map[[2]string]bool
+	more  int // refusals without a line
+}
+
+const maxRefusedOrigins = 8
+
+func (o *refusedOrigins) report(r *http.Request) {
+	page := strings.Join(r.Header.Values("Origin"), ", ")
+	key := [2]string{shortened(page), shortened(r.Host)}
+	o.mu.Lock()
+	if now := time.Now(); o.seen == nil || now.Sub(o.since) >= time.Minute {
+		o.since, o.seen = now, map[[2]string]bool{}
+	}
+	if o.seen[key] || len(o.seen) >= maxRefusedOrigins {
+		o.more++
+		o.mu.Unlock()
+		return
+	}
+	o.seen[key] = true
+	more := o.more
+	o.more = 0
+	o.mu.Unlock()
+	forwarded := lastValue(r.Header, "X-Forwarded-Host")
+	o.log.Warn("gateway: request of another origin refused", "origin", key[0], "host", key[1], "forwardedHost", shortened(forwarded),
+		"peer", peer(r.RemoteAddr), "unreported", more,
+		"fix", "forward Host (nginx: proxy_set_header Host $http_host) or set POSTHOUSE_ORIGINS or POSTHOUSE_TRUSTED_PROXIES")
+}
+
+// shortened keeps a refused request from filling a table or a log line.
+func shortened(s string) string {
+	const limit = 80 // of three values: the line stays below 512 bytes
+	if len(s) > limit {
+		s = strings.ToValidUTF8(s[:limit], "") + "…"
+	}
+	return s
 }

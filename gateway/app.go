@@ -34,6 +34,7 @@ type App struct {
 	io       *socketio.Server
 	accounts *accounts
 	issuer   *login.Issuer
+	keyShelf login.KeyShelf // of the development key; nil without Redis or with a key of its own
 	service  *login.Service
 	login    *loginNamespace
 	webhook  *callback.Handler
@@ -83,6 +84,11 @@ func (a *App) build() (err error) {
 	}
 	a.health = &health{redis: a.redis, replica: a.replica}
 	a.admit = newAdmission(&a.cfg, a.metrics)
+	if a.cfg.AllowNull {
+		const danger = "POSTHOUSE_ALLOW_NULL_ORIGIN is set: every site can use this gateway from a sandboxed frame"
+		a.warnings = append(a.warnings, danger)
+		a.log.Warn("gateway: " + danger)
+	}
 	if a.io, err = newSocketIO(&a.cfg, a.redis, a.router, a.admit, a.log); err != nil {
 		return err
 	}
@@ -118,6 +124,7 @@ func (a *App) buildLogin() (err error) {
 			a.log.Warn("gateway: some claims of the spool could not be read", "file", a.spoolPath(), "lines", n)
 		}
 	}
+	a.health.key = a.issuer.Ready
 	a.login, err = newLoginNamespace(loginDeps{
 		io: a.io, cfg: &a.cfg, accounts: a.accounts, admit: a.admit, metrics: a.metrics, log: a.log,
 	}, login.ServiceOptions{

@@ -22,7 +22,7 @@ func (a *App) Banner(w io.Writer) {
 	line("start", "%s/", base)
 	line("login", "%s/login", base)
 	if phone := a.phoneURL(); phone != "" {
-		line("phone", "%s  (the local WeChat: scan and follow here)", phone)
+		line("phone", "%s  (the local WeChat: scan and follow here; on this machine only, through no proxy)", phone)
 	}
 	line("socket.io", "%s%s/  namespace /login", base, a.cfg.SocketIOPath)
 	if a.redis == nil {

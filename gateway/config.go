@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"posthouse/internal/origin"
 	"posthouse/internal/wechat"
 )
 
@@ -35,11 +36,12 @@ type Config struct {
 	Advertise  string   `env:"POSTHOUSE_ADVERTISE" placeholder:"HOST:PORT" help:"Address other replicas reach this one at; found out when empty." group:"Cluster"`
 	Replica    string   `env:"POSTHOUSE_REPLICA" placeholder:"TAG" help:"Name of this replica in session ids, for balancers that route by it: 2 to 16 letters and digits. Random when empty." group:"Cluster"`
 
-	Origins        []string `env:"POSTHOUSE_ORIGINS" sep:"," placeholder:"ORIGIN" help:"Origins allowed beside the same one, such as https://www.example.com." group:"Web"`
+	Origins        []string `env:"POSTHOUSE_ORIGINS" sep:"," placeholder:"ORIGIN" help:"Origins allowed beside the same one, such as https://www.example.com or capacitor://localhost." group:"Web"`
+	AllowNull      bool     `name:"allow-null-origin" env:"POSTHOUSE_ALLOW_NULL_ORIGIN" help:"Dangerous: also allow the origins null and file://. Any site can send null from a sandboxed frame, so every site may then use the gateway." group:"Web"`
 	RequireOrigin  bool     `env:"POSTHOUSE_REQUIRE_ORIGIN" help:"Refuse upgrades and POSTs without an Origin header." group:"Web"`
 	TrustedProxies Networks `env:"POSTHOUSE_TRUSTED_PROXIES" placeholder:"CIDR,…" help:"Proxies whose X-Forwarded headers count." group:"Web"`
 	SocketIOPath   string   `name:"socketio-path" env:"POSTHOUSE_SOCKETIO_PATH" default:"/socket.io" help:"Path of Socket.IO." group:"Web"`
-	ReturnTo       []string `env:"POSTHOUSE_RETURN_TO" sep:"," placeholder:"URL" help:"Where the login page may send people: URL prefixes; paths of the same origin always may." group:"Web"`
+	ReturnTo       []string `env:"POSTHOUSE_RETURN_TO" sep:"," placeholder:"URL" help:"Where the login page may send people: these URLs and what lies below them; paths of the same origin always may." group:"Web"`
 
 	JWTKey         Secret   `name:"jwt-key" env:"POSTHOUSE_JWT_KEY" hidden:"" help:"PKCS#8 PEM (Ed25519) or hs256:<base64>."`
 	JWTKeyFile     string   `name:"jwt-key-file" env:"POSTHOUSE_JWT_KEY_FILE" placeholder:"FILE" help:"File with the signing key: PKCS#8 PEM (Ed25519) or hs256:<base64 of 32 bytes or more>." group:"Tokens"`
@@ -214,11 +216,21 @@ func (c *Config) Normalize() error {
 		return keyError("POSTHOUSE_SOCKETIO_PATH", "/", "name a path, such as /socket.io")
 	}
 	for i, o := range c.Origins {
+		if origin.Opaque(strings.TrimSpace(o)) {
+			return keyError("POSTHOUSE_ORIGINS", o, "sandboxed frames of every site send this origin; if you accept all of them, set POSTHOUSE_ALLOW_NULL_ORIGIN=true instead")
+		}
 		clean, err := cleanOrigin(o)
 		if err != nil {
 			return keyError("POSTHOUSE_ORIGINS", o, "write scheme://host[:port] without a path, such as https://www.example.com; * is not allowed since credentials are")
 		}
 		c.Origins[i] = clean
+	}
+	for i, u := range c.ReturnTo {
+		clean, ok := cleanReturnPrefix(u)
+		if !ok {
+			return keyError("POSTHOUSE_RETURN_TO", u, "write a whole http or https URL, such as https://www.example.com/account: it and what lies below it are allowed; paths of the gateway's own origin always are")
+		}
+		c.ReturnTo[i] = clean
 	}
 	if err := readSecret(&c.JWTKey, c.JWTKeyFile, "POSTHOUSE_JWT_KEY"); err != nil {
 		return err

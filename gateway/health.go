@@ -17,6 +17,7 @@ type health struct {
 	draining atomic.Bool
 	redis    redis.UniversalClient // nil without Redis
 	replica  string
+	key      func() error    // nil once tokens can be signed
 	problems func() []string // of the accounts at WeChat; nil: none are known
 }
 
@@ -52,6 +53,10 @@ func (h *health) check(ctx context.Context) readiness {
 			r.Status = "degraded"
 			r.Reasons = append(r.Reasons, "redis does not answer")
 		}
+	}
+	if h.key != nil && h.key() != nil {
+		r.Status = "degraded"
+		r.Reasons = append(r.Reasons, "the signing key is not there yet: it is kept in redis; set POSTHOUSE_JWT_KEY_FILE to need none of it")
 	}
 	if h.problems != nil {
 		if all := h.problems(); len(all) > 0 {

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -25,19 +26,65 @@ func (a *App) newIssuer() (*login.Issuer, error) {
 		}
 		return login.NewIssuer(o)
 	}
-	var shelf login.KeyShelf
+	a.warn("tokens are signed with a throw-away key: set POSTHOUSE_JWT_KEY_FILE")
 	if a.redis != nil {
-		shelf = login.RedisShelf(a.redis)
+		password := redisPassword(a.cfg.RedisURL)
+		if a.keyShelf, err = login.RedisShelf(a.redis, password); err != nil {
+			return nil, err
+		}
+		if password == "" {
+			a.warn("the throw-away key lies in Redis in the clear, for everybody who can read it: " +
+				"set POSTHOUSE_JWT_KEY_FILE, or a password in POSTHOUSE_REDIS_URL")
+		}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	key, err := login.DevelopmentKey(ctx, shelf)
-	if err != nil {
+	key, err := a.developmentKey(context.Background())
+	switch {
+	case err == nil:
+		o.Keys = []login.Key{key}
+	case errors.Is(err, login.ErrStoreUnavailable):
+		a.log.Warn("gateway: Redis does not answer; logins wait for the signing key that it keeps", "error", err)
+		o.Pending = true // awaitKey fetches it
+	default:
 		return nil, fmt.Errorf("gateway: development key: %w", err)
 	}
-	a.warnings = append(a.warnings, "tokens are signed with a throw-away key: set POSTHOUSE_JWT_KEY_FILE")
-	o.Keys = []login.Key{key}
 	return login.NewIssuer(o)
+}
+
+// warn says something in the log and in the banner.
+func (a *App) warn(text string) {
+	a.warnings = append(a.warnings, text)
+	a.log.Warn("gateway: " + text)
+}
+
+func (a *App) developmentKey(ctx context.Context) (login.Key, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	return login.DevelopmentKey(ctx, a.keyShelf)
+}
+
+// keyRetry lies between two tries to fetch the development key.
+const keyRetry = time.Second
+
+// awaitKey fetches the development key that Redis could not give at the start.
+func (a *App) awaitKey(ctx context.Context) {
+	tick := time.NewTicker(keyRetry)
+	defer tick.Stop()
+	for a.issuer.Ready() != nil {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		key, err := a.developmentKey(ctx)
+		if err == nil {
+			err = a.issuer.Rotate([]login.Key{key}, 0)
+		}
+		if err != nil {
+			a.log.Debug("gateway: development key", "error", err)
+			continue
+		}
+		a.log.Info("gateway: the signing key is there; logins work")
+	}
 }
 
 // parseKeys returns the keys of text, of which the first signs, and those of the

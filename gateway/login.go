@@ -37,10 +37,8 @@ type loginNamespace struct {
 	raw         rawSockets
 	revocations revocations
 
-	perSocket  *keyedRate[string]
-	perBrowser *keyedRate[string]
-	perIP      *keyedRate[netip.Addr]
-	exchanges  *keyedRate[netip.Addr]
+	limits    codeLimits
+	exchanges *keyedRate[netip.Addr]
 }
 
 var _ login.Notifier = (*loginNamespace)(nil)
@@ -55,14 +53,12 @@ const ticketEvent = "login ticket"
 func newLoginNamespace(deps loginDeps, o login.ServiceOptions) (*loginNamespace, error) {
 	guard := newPanicGuard(deps.metrics, deps.log)
 	n := &loginNamespace{
-		loginDeps:  deps,
-		guard:      guard,
-		attempts:   newAttempts(),
-		tasks:      taskGroup{guard: guard},
-		raw:        rawSockets{open: map[*rawSocket]struct{}{}},
-		perSocket:  newKeyedRate[string](deps.cfg.LimitQRCodesSocket, 0),
-		perBrowser: newKeyedRate[string](deps.cfg.LimitQRCodesBrowser, 0),
-		perIP:      newKeyedRate[netip.Addr](deps.cfg.LimitQRCodesIP, 0),
+		loginDeps: deps,
+		guard:     guard,
+		attempts:  newAttempts(),
+		tasks:     taskGroup{guard: guard},
+		raw:       rawSockets{open: map[*rawSocket]struct{}{}},
+		limits:    newCodeLimits(deps.cfg),
 		// Every exchange follows a connection.
 		exchanges: newKeyedRate[netip.Addr](deps.cfg.LimitHandshakes, 3*deps.cfg.LimitHandshakes.N),
 	}
@@ -104,12 +100,17 @@ func (n *loginNamespace) Notify(_ context.Context, t login.Ticket) error {
 	return n.namespace.ServerSideEmit(ticketEvent, t.ID)
 }
 
-// pollEvery is how long a lost message between replicas delays a login.
-const pollEvery = time.Second
+// hint makes the other replicas look at a ticket whose socket has changed.
+func (n *loginNamespace) hint(id string) {
+	if err := n.namespace.ServerSideEmit(ticketEvent, id); err != nil {
+		n.log.Debug("gateway: hint", "error", err) // the replica's own poll finds it
+	}
+}
 
-// run looks at this replica's open tickets once a second until ctx ends.
+// run looks at this replica's open tickets until ctx ends, as often as pollPlan says.
 func (n *loginNamespace) run(ctx context.Context) {
-	tick := time.NewTicker(pollEvery)
+	plan := pollPlan{now: time.Now, proved: n.proved()}
+	tick := time.NewTicker(pollTick)
 	defer tick.Stop()
 	for {
 		select {
@@ -118,7 +119,9 @@ func (n *loginNamespace) run(ctx context.Context) {
 			n.tasks.wait(context.Background()) // each of them ends by itself, in seconds
 			return
 		case <-tick.C:
-			n.guard.run("poll", func() { n.poll(ctx) })
+			if plan.due(n.attempts.unread()) {
+				n.guard.run("poll", func() { n.poll(ctx) })
+			}
 		}
 	}
 }

@@ -15,8 +15,8 @@ import (
 // browser is the other end of an attempt: a socket of /login or a raw WebSocket.
 type browser interface {
 	id() string
-	// tell sends the ticket's state. It does not wait.
-	tell(t login.Ticket)
+	// tell sends a state. It does not wait.
+	tell(s stateAnswer)
 	// hand sends the result and reports whether it arrived. It waits until that is
 	// known, the browser is gone or ctx ends.
 	hand(ctx context.Context, r login.Result) bool
@@ -46,6 +46,10 @@ type attempt struct {
 	ends  time.Time   // on this replica's clock
 	timer *time.Timer
 }
+
+// stateMoved is what a page is told when another socket has resumed its ticket
+// (docs/login.md §2). It is no state of the ticket, which lives on.
+const stateMoved login.State = "moved"
 
 // shown is the state a page is told: a login that was taken back reads denied.
 func shown(t login.Ticket) login.State {
@@ -84,14 +88,44 @@ func (a *attempt) left() time.Duration {
 func (a *attempt) inform(t login.Ticket, read uint64) bool {
 	a.telling.Lock()
 	defer a.telling.Unlock()
-	if read < a.latest {
+	if read < a.latest || a.owned() == nil {
 		return false
 	}
 	a.latest = read
 	if a.news(shown(t)) {
-		a.browser.tell(t)
+		a.browser.tell(stateOf(t))
 	}
 	return true
+}
+
+// move ends the attempt because its ticket is bound to another socket, and tells its
+// page so. What is read of the ticket from now on is not this page's.
+func (a *attempt) move() {
+	a.over()
+	a.telling.Lock()
+	defer a.telling.Unlock()
+	if a.news(stateMoved) {
+		a.browser.tell(stateAnswer{State: stateMoved})
+	}
+}
+
+// owned is nil for an attempt whose ticket is another socket's by now.
+func (a *attempt) owned() *attempt {
+	if a == nil || a.state() == stateMoved {
+		return nil
+	}
+	return a
+}
+
+// extend takes over that the ticket lives for left from now on.
+func (a *attempt) extend(left time.Duration) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	ends := time.Now().Add(left)
+	if a.timer != nil && ends.Sub(a.ends) > time.Second && a.ctx.Err() == nil {
+		a.timer.Reset(left)
+	}
+	a.ends = ends
 }
 
 // over ends everything that is under way for the attempt.
@@ -173,6 +207,13 @@ func (as *attempts) next(n int) []*attempt {
 	return some
 }
 
+// unread reports whether a round of polls is not through.
+func (as *attempts) unread() bool {
+	as.mu.Lock()
+	defer as.mu.Unlock()
+	return len(as.queue) > 0
+}
+
 // due returns orphans whose time is over, and forgets them.
 func (as *attempts) due(now time.Time) (ids []string) {
 	as.mu.Lock()
@@ -191,8 +232,12 @@ func (n *loginNamespace) bind(ctx context.Context, t login.Ticket, b browser, an
 	a := &attempt{ticket: t, answer: answer, browser: b, told: shown(t), ends: time.Now().Add(t.ExpiresIn())}
 	// Not the socket's own end: an acknowledgement may still be read after it.
 	a.ctx, a.end = context.WithCancel(context.WithoutCancel(ctx))
-	if old := n.attempts.add(a); old != nil {
+	switch old := n.attempts.add(a); {
+	case old == nil:
+	case old.browser.id() == b.id():
 		old.over()
+	default:
+		old.move()
 	}
 	if left := t.ExpiresIn(); left > 0 {
 		a.mu.Lock()
@@ -250,7 +295,7 @@ func (n *loginNamespace) poll(ctx context.Context) {
 func (n *loginNamespace) tellTheTime(some []*attempt) {
 	for _, a := range some {
 		if a.state() != login.Done && a.left() < 0 && a.news(login.Expired) {
-			a.browser.tell(login.Ticket{State: login.Expired})
+			a.browser.tell(stateAnswer{State: login.Expired})
 		}
 	}
 }
@@ -295,7 +340,7 @@ func (n *loginNamespace) react(ctx context.Context, a *attempt, t login.Ticket, 
 	if !known { // a Redis without persistence was restarted (RELIABILITY F2)
 		t = login.Ticket{State: login.Expired}
 	} else if t.SocketID != a.browser.id() { // resumed on another replica
-		a.over()
+		a.move()
 		n.attempts.drop(a)
 		return
 	}
@@ -316,9 +361,7 @@ func (n *loginNamespace) react(ctx context.Context, a *attempt, t login.Ticket, 
 		}
 	default:
 		// A confirm step gives the ticket more time than it had.
-		a.mu.Lock()
-		a.ends = time.Now().Add(t.ExpiresIn())
-		a.mu.Unlock()
+		a.extend(t.ExpiresIn())
 	}
 }
 

@@ -129,6 +129,7 @@ func TestF35LastSocketToResumeHasTheTicket(t *testing.T) {
 		if s := p.resume(q); s.State != login.Waiting || s.ExpiresIn != 300 {
 			t.Errorf("resumed %+v", s)
 		}
+		old.expectState(stateMoved)
 		rs[0].scan(t, q, "ana")
 		p.expectState(login.Done)
 		expect[string](p, "token")

@@ -174,7 +174,7 @@ func (s *rawSocket) write(ctx context.Context, kind, message string) bool {
 func (s *rawSocket) id() string { return s.name }
 
 // tell says nothing: these front ends know no states.
-func (s *rawSocket) tell(login.Ticket) {}
+func (s *rawSocket) tell(stateAnswer) {}
 
 // hand implements browser: the closing handshake that follows the token shows that
 // it was read.

@@ -100,7 +100,7 @@ func redisReplica(t *testing.T, addr string, change func(*Config, *login.Service
 	t.Cleanup(func() { spool.Close() })
 	log := slog.New(slog.DiscardHandler)
 	r := &replica{store: &faulty{Store: store}, codes: &codeMaker{}}
-	r.server = sockettest.NewServer(t, &socketio.Options{Logger: log, NewAdapter: adapter.Redis(rdb, &adapter.RedisOptions{Logger: log})})
+	r.server = sockettest.NewServer(t, &socketio.Options{Logger: log, NewAdapter: adapter.Redis(rdb, &adapter.RedisOptions{ProofInterval: proofEvery, Logger: log})})
 	cfg, o := loginConfig(), login.ServiceOptions{Spool: spool}
 	if change != nil {
 		change(cfg, &o)

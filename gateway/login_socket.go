@@ -186,30 +186,21 @@ func (n *loginNamespace) begin(ctx context.Context, old *attempt, q qrcodeReques
 	if q.Challenge != "" && !login.ValidChallenge(q.Challenge) {
 		return nil, fail("bad_request", 0)
 	}
-	if ok, wait := n.perSocket.allow(b.id()); !ok {
-		n.metrics.refused.WithLabelValues("qrcodes_per_socket").Inc()
-		return nil, fail("rate_limited", wait)
-	}
-	if from.browser != "" {
-		if ok, wait := n.perBrowser.allow(from.browser); !ok {
-			n.metrics.refused.WithLabelValues("qrcodes_per_browser").Inc()
-			return nil, fail("rate_limited", wait)
-		}
-	}
-	if ok, wait := n.perIP.allow(from.ip); !ok {
-		n.metrics.refused.WithLabelValues("qrcodes_per_ip").Inc()
-		return nil, fail("rate_limited", wait)
+	giveBack, err := n.spend(b.id(), from)
+	if err != nil {
+		return nil, err
 	}
 	request := login.StartRequest{
 		Account: account.Name, SocketID: b.id(), Raw: raw, Challenge: q.Challenge,
 		Typed: q.Typed, PreferTyped: q.Prefer == "typed",
 		Browser: from.browser, Agent: from.agent, Network: from.network,
 	}
-	if old != nil {
-		request.Replaces = old.ticket.ID
+	if old = old.owned(); old != nil {
+		request.Replaces = old.ticket.ID // the store leaves it alone when it has moved meanwhile
 	}
 	started, err := n.service.Start(ctx, request)
 	if err != nil {
+		giveBack()
 		return nil, err
 	}
 	if old != nil {
@@ -233,15 +224,14 @@ func (v *visitor) resume(ctx context.Context, e *socketio.Event) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer := qrcodeAnswer{}
-	if old := v.attempt; old != nil {
-		if old.ticket.ID == t.ID {
-			answer = old.answer // the same socket: it still knows what it was answered
-		} else {
-			v.n.release(ctx, old)
-		}
+	if old := v.attempt; old != nil && old.ticket.ID != t.ID {
+		v.n.release(ctx, old)
 	}
-	v.attempt = v.n.bind(ctx, t, &socketBrowser{v}, answer)
+	lost := v.n.attempts.find(t.ID)
+	v.attempt = v.n.bind(ctx, t, &socketBrowser{v}, resumedAnswer(t, q.Resume))
+	if t.Before != "" && t.Before != v.s.ID() && lost == nil {
+		v.n.hint(t.ID) // the socket that had it is elsewhere, and is told
+	}
 	if e.WantsAck() {
 		_ = e.Ack(stateOf(t))
 	}
@@ -249,26 +239,42 @@ func (v *visitor) resume(ctx context.Context, e *socketio.Event) (any, error) {
 	return nil, nil
 }
 
+// resumedAnswer is what qrcode answers for a ticket that was resumed with its secret; the
+// zero value when an older version made the ticket and kept no URL.
+func resumedAnswer(t login.Ticket, secret string) qrcodeAnswer {
+	code := t.TypedCode()
+	if t.URL == "" && code == "" {
+		return qrcodeAnswer{}
+	}
+	return qrcodeAnswer{
+		Ticket: t.WeChat, URL: t.URL, ImageURL: t.ImageURL, ExpiresIn: seconds(t.ExpiresIn()),
+		Resume: secret, Account: t.Account, Code: code,
+	}
+}
+
 // cancel ends the ticket: the page gave up.
 func (v *visitor) cancel(ctx context.Context, _ *socketio.Event) (any, error) {
-	if v.attempt == nil {
+	if v.attempt.owned() == nil {
 		return nil, fail("bad_request", 0)
 	}
 	read := v.attempt.reads.Add(1)
-	t, err := v.n.service.Cancel(ctx, v.attempt.ticket.ID)
+	t, err := v.n.service.Cancel(ctx, v.attempt.ticket.ID, v.s.ID())
 	if err != nil {
 		return nil, err
 	}
 	v.n.react(ctx, v.attempt, t, true, read)
+	if v.attempt.owned() == nil { // another socket has it: it was not touched
+		return nil, fail("bad_request", 0)
+	}
 	return cancelAnswer{shown(t)}, nil
 }
 
 // socketBrowser is a visitor as the other end of an attempt.
 type socketBrowser struct{ v *visitor }
 
-func (b *socketBrowser) id() string          { return b.v.s.ID() }
-func (b *socketBrowser) leave()              { b.v.s.Disconnect(false) }
-func (b *socketBrowser) tell(t login.Ticket) { _ = b.v.s.Emit("state", stateOf(t)) }
+func (b *socketBrowser) id() string         { return b.v.s.ID() }
+func (b *socketBrowser) leave()             { b.v.s.Disconnect(false) }
+func (b *socketBrowser) tell(s stateAnswer) { _ = b.v.s.Emit("state", s) }
 
 // ackWait is longer than any client needs; who has not acknowledged by then does
 // not, but its connection may still live.

@@ -10,7 +10,6 @@ import (
 	"html/template"
 	"io/fs"
 	"net/http"
-	"net/url"
 	"path"
 	"regexp"
 	"strings"
@@ -35,10 +34,11 @@ type pages struct {
 
 	client       string // URL of the socket.io client's module
 	socketIOPath string
-	simulator    string // URL of the phone page, "" when there is none
+	simulator    string                   // URL of the phone page, "" when there is none
+	simulates    func(*http.Request) bool // whether there is one for that request; nil: for all
 	replica      string
 	accounts     map[string]pageAccount // by name
-	returnTo     []string               // allowed URL prefixes
+	returnTo     []string               // allowed URLs, and what lies below them
 	origins      *origins               // pages that may embed the login
 	qrPrefixes   []string               // what may be drawn as a QR code
 	admit        *admission
@@ -122,12 +122,18 @@ type pageData struct {
 	Account, AccountTitle, ReturnTo string
 	Typed                           bool // a code to type may be asked for
 	InWeChat                        bool // the page is open inside WeChat
+	Remote                          bool // the simulator does not answer there
 }
 
 func (d pageData) Asset(name string) string { return d.prints[name] }
 func (d pageData) Client() string           { return d.client }
 func (d pageData) SocketIOPath() string     { return d.socketIOPath }
-func (d pageData) Simulator() string        { return d.simulator }
+func (d pageData) Simulator() string {
+	if d.Remote {
+		return ""
+	}
+	return d.simulator
+}
 func (d pageData) ServedBy() string {
 	return strings.ReplaceAll(d.Words["servedBy"], "{replica}", d.replica)
 }
@@ -140,7 +146,7 @@ func (p *pages) register(e *echo.Echo) {
 	e.GET("/login", p.login)
 	// What <posthouse-login> needs in pages of other origins: stable addresses, and
 	// CORS for the allowed ones.
-	cors := echo.WrapMiddleware(p.origins.middleware)
+	cors := echo.WrapMiddleware(p.origins.publicFiles)
 	e.GET("/login/qr.svg", p.qrSVG, cors)
 	e.GET("/login/qr.png", p.qrPNG, cors)
 	e.GET("/login/element.js", p.elementScript("element.js"), cors)
@@ -165,28 +171,10 @@ func (p *pages) login(c echo.Context) error {
 	})
 }
 
-// safeReturn keeps a wanted redirect only when it is a path of this origin or
-// begins with an allowed URL prefix; anything else would be an open redirect.
-func (p *pages) safeReturn(want string) string {
-	u, err := url.Parse(want)
-	if want == "" || err != nil || strings.ContainsAny(want, "\\\r\n\t") {
-		return ""
-	}
-	if u.Scheme == "" && u.Host == "" && strings.HasPrefix(want, "/") && !strings.HasPrefix(want, "//") {
-		return want
-	}
-	for _, prefix := range p.returnTo {
-		allowed, err := url.Parse(prefix)
-		if err == nil && u.Scheme == allowed.Scheme && u.Host == allowed.Host && u.User == nil && strings.HasPrefix(u.Path, allowed.Path) {
-			return want
-		}
-	}
-	return ""
-}
-
 func (p *pages) render(c echo.Context, name string, d pageData) error {
 	_, i, _ := p.matcher.Match(acceptLanguages(c.Request())...)
 	d.pages, d.Words = p, p.words[p.tags[i]]
+	d.Remote = p.simulates != nil && !p.simulates(c.Request())
 	var page bytes.Buffer
 	if err := p.templates.ExecuteTemplate(&page, name, d); err != nil {
 		return err

@@ -4,10 +4,13 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/labstack/echo/v4"
 )
@@ -28,27 +31,119 @@ func TestEveryWordExistsInEveryLanguage(t *testing.T) {
 
 func TestRedirectsAfterLoginStayInTheAllowList(t *testing.T) {
 	t.Parallel()
-	p := &pages{returnTo: []string{"https://app.example.com/in"}}
+	p := &pages{returnTo: []string{"https://app.example.com/in", "https://whole.example"}}
 	for want, allowed := range map[string]bool{
-		"/account":                            true,
-		"/a?b=c#d":                            true,
-		"https://app.example.com/in/x":        true,
-		"https://app.example.com/other":       false,
-		"http://app.example.com/in":           false,
-		"https://app.example.com.evil.com/in": false,
-		"https://a@app.example.com/in":        false,
-		"//evil.com":                          false,
-		"/\\evil.com":                         false,
-		"\\\\evil.com":                        false,
-		"javascript:alert(1)":                 false,
-		"https://evil.com/":                   false,
-		"evil":                                false,
-		"":                                    false,
+		"/account":                                true,
+		"/a?b=c#d":                                true,
+		"https://app.example.com/in/x":            true,
+		"https://app.example.com/other":           false,
+		"http://app.example.com/in":               false,
+		"https://app.example.com.evil.com/in":     false,
+		"https://a@app.example.com/in":            false,
+		"//evil.com":                              false,
+		"/\\evil.com":                             false,
+		"\\\\evil.com":                            false,
+		"javascript:alert(1)":                     false,
+		"https://evil.com/":                       false,
+		"evil":                                    false,
+		"https://app.example.com/in":              true,
+		"https://app.example.com/in?a=b#c":        true,
+		"HTTPS://APP.example.com:443/in/":         true,
+		"https://app.example.com/in/../in/x":      true,
+		"https://whole.example":                   true,
+		"https://whole.example/any":               true,
+		"https://app.example.com/inside":          false,
+		"https://app.example.com/in/../x":         false,
+		"https://app.example.com/in/%2e%2e/x":     false,
+		"https://app.example.com/in/.%2E/x":       false,
+		"https://app.example.com/in/..%2fx":       false,
+		"https://app.example.com/in/..%5cx":       false,
+		"https://app.example.com/in%2f..%2fx":     false,
+		"https://app.example.com/in/%252e%252e/x": false,
+		"https://app.example.com/in/..%252fx":     false,
+		"https://app.example.com/in\\..\\x":       false,
+		"https://app.example.com:8443/in":         false,
+		"https:/app.example.com/in":               false,
+		"https:app.example.com/in":                false,
+		"https:///app.example.com/in":             false,
+		"https:\\\\app.example.com/in":            false,
+		"https://evil.com\\@app.example.com/in":   false,
+		"wss://app.example.com/in":                false,
+		"/a\tb":                                   false,
+		"/a%0d%0ab":                               false,
+		"/%zz":                                    false,
+		" /a":                                     false,
+		"/\n/evil.com":                            false,
+		"/.//evil.com":                            false,
+		"/a/..//evil.com":                         false,
+		"/%2e//evil.com":                          false,
+		"java\tscript:alert(1)":                   false,
+		"data:text/html,x":                        false,
+		"":                                        false,
 	} {
 		if got := p.safeReturn(want) != ""; got != allowed {
 			t.Errorf("%q: allowed %v, want %v", want, got, allowed)
 		}
 	}
+}
+
+func TestReturnTo_IsCleanInThePage(t *testing.T) {
+	t.Parallel()
+	p := &pages{returnTo: []string{"https://app.example.com/in"}}
+	for want, clean := range map[string]string{
+		"/cb/../../admin?x=/../y#/..": "/admin?x=/../y#/..",
+		"/a/./b/%2E%2e/c":             "/a/c",
+		"/a/..":                       "/",
+		"/a/b/..":                     "/a/",
+		"/a%2Fb/c":                    "/a%2Fb/c",
+		"HTTPS://App.Example.com:443/in/x/../y?z": "https://app.example.com/in/y?z",
+	} {
+		if got := p.safeReturn(want); got != clean {
+			t.Errorf("%q became %q, want %q", want, got, clean)
+		}
+	}
+}
+
+func TestReturnTo_Settings_AreWholeURLs(t *testing.T) {
+	t.Parallel()
+	for s, want := range map[string]string{
+		"https://app.example.com/cb": "https://app.example.com/cb", " http://a.com:80 ": "http://a.com/", "https://a.com/cb/": "https://a.com/cb/",
+		"https:": "", "https:/evil": "", "https://": "", "javascript:": "", "javascript:alert(1)": "", "/cb": "", "app.example.com/cb": "", "//a.com/cb": "",
+		"https://*.a.com/cb": "", "https://u@a.com/cb": "", "https://a.com/cb?x": "", "https://a.com/cb#x": "", "https://a.com/cb/..": "", "https://a.com/%2e%2e/cb": "",
+		"wss://a.com/cb": "", "capacitor://localhost/cb": "", "https://a.com\\cb": "",
+	} {
+		c := Config{Addr: ":0", SocketIOPath: "/socket.io", JWTTTL: 1, TicketTTL: Duration(time.Minute), ReturnTo: []string{s}}
+		err := c.Normalize()
+		if want == "" && (err == nil || !strings.Contains(err.Error(), "POSTHOUSE_RETURN_TO")) || want != "" && (err != nil || c.ReturnTo[0] != want) {
+			t.Errorf("%q: %q, %v", s, c.ReturnTo, err)
+		}
+	}
+}
+
+// FuzzReturnTo: whatever is wanted, browsers stay here or below the allowed URL.
+func FuzzReturnTo(f *testing.F) {
+	for _, s := range []string{"/a/../b", "https://app.example.com/in/x", "https://app.example.com/in/..%2fx", "//evil.com", "/.//evil.com", "https:evil"} {
+		f.Add(s)
+	}
+	p := &pages{returnTo: []string{"https://app.example.com/in"}}
+	base, _ := url.Parse("https://login.example/login")
+	f.Fuzz(func(t *testing.T, want string) {
+		got := p.safeReturn(want)
+		if got == "" {
+			return
+		}
+		u, err := base.Parse(got)
+		if err != nil {
+			t.Skip() // net/url is stricter about a fragment
+		}
+		in := path.Clean(u.Path)
+		if u.User != nil || u.Host != base.Host && (u.String() == "" || u.Scheme != "https" || u.Host != "app.example.com" || in != "/in" && !strings.HasPrefix(in, "/in/")) {
+			t.Errorf("%q became %q", want, got)
+		}
+		if again := p.safeReturn(got); again != got {
+			t.Errorf("%q became %q, and that %q", want, got, again)
+		}
+	})
 }
 
 // somePages are the pages of an account with a difficult name, as a visitor gets them.

@@ -50,6 +50,19 @@ func newRedis(urls []string, log *slog.Logger) (redis.UniversalClient, error) {
 	}), nil
 }
 
+// redisPassword is the secret of the first URL, "" when it has none.
+func redisPassword(urls []string) string {
+	if len(urls) == 0 {
+		return ""
+	}
+	u, err := url.Parse(urls[0])
+	if err != nil {
+		return ""
+	}
+	password, _ := u.User.Password()
+	return password
+}
+
 // redisLog takes what the client would print: what matters of it is an error of
 // some call, and said there.
 type redisLog struct{ log *slog.Logger }

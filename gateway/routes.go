@@ -10,6 +10,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"posthouse/socketio"
 	"posthouse/socketio/engineio"
 )
 
@@ -41,6 +42,10 @@ func (a *App) buildRoutes() error {
 	var server http.Handler = a.io
 	if a.router != nil {
 		server = a.router.Middleware(server)
+	}
+	a.admit.origins.files = map[string]bool{}
+	for _, name := range socketio.BundleNames {
+		a.admit.origins.files[a.cfg.SocketIOPath+"/"+name] = true
 	}
 	e.Any(a.cfg.SocketIOPath+"/*", mount(a.admit.middleware(server, engineio.OpensSession)))
 	a.handler = a.forgive(e)
@@ -87,7 +92,7 @@ func (a *App) registerPages(e *echo.Echo) error {
 	p.socketIOPath = a.cfg.SocketIOPath
 	p.simulator = a.phoneURL()
 	if a.sim != nil {
-		p.simulator = "/sim"
+		p.simulator, p.simulates = "/sim", a.sim.Answers
 	}
 	p.replica = a.replica
 	p.admit, p.origins = a.admit, a.admit.origins

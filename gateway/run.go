@@ -42,6 +42,7 @@ func (a *App) Run(ctx context.Context) error {
 	}
 	keep("login", a.login.run)
 	keep("keys", a.watchKeys)
+	keep("development key", a.awaitKey)
 	if a.redis != nil {
 		keep("eviction", func(ctx context.Context) { warnAboutEviction(ctx, a.redis, a.log) })
 	}

@@ -61,5 +61,12 @@ func (a *App) simulatorHandler() http.Handler {
 	if a.sim == nil {
 		return nil
 	}
-	return a.sim.Handler()
+	sim := a.sim.Handler()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !a.sim.Answers(r) { // it could sign anybody in
+			http.NotFound(w, r)
+			return
+		}
+		sim.ServeHTTP(w, r)
+	})
 }

@@ -52,7 +52,7 @@ func newSocketIO(cfg *Config, rdb redis.UniversalClient, router *adapter.Router,
 		case "streams":
 			o.NewAdapter = adapter.RedisStreams(rdb, &adapter.StreamsOptions{StreamName: cfg.AdapterKey, ChannelPrefix: cfg.AdapterKey, Logger: log})
 		default:
-			o.NewAdapter = adapter.Redis(rdb, &adapter.RedisOptions{Key: cfg.AdapterKey, Logger: log})
+			o.NewAdapter = adapter.Redis(rdb, &adapter.RedisOptions{Key: cfg.AdapterKey, ProofInterval: proofEvery, Logger: log})
 		}
 	}
 	io := socketio.NewServer(o)

@@ -115,7 +115,12 @@ type SessionStore interface {
 	// PersistSession keeps the session of a socket whose connection was lost.
 	PersistSession(ctx context.Context, s RecoverableSession) error
 	// RestoreSession returns nil, nil when nothing can be recovered without a gap.
+	// The offset is that of the last event that the client received. It is "" when
+	// the client received none: everything after RecoverableSession.Since is missed.
 	RestoreSession(ctx context.Context, pid, offset string) (*RestoredSession, error)
+	// SessionPosition names the newest event that was sent, in the terms of offsets;
+	// "" when that is not known. A new session gets it as its Since.
+	SessionPosition() string
 }
 
 // RecoverableSession is what is kept of a disconnected socket: its id, its private
@@ -125,6 +130,9 @@ type RecoverableSession struct {
 	PID   string          `json:"pid"`
 	Rooms []string        `json:"rooms"`
 	Data  json.RawMessage `json:"data"`
+	// Since is where the session began: SessionStore.SessionPosition at its
+	// connection. Sessions of Node servers have none.
+	Since string `json:"since,omitempty"`
 }
 
 // RestoredSession is a kept session with the packets it missed; their Data

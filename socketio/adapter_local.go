@@ -14,6 +14,7 @@ import (
 type Local struct {
 	ns      *Namespace
 	watcher RoomWatcher
+	live    liveSessions // used with recovery only
 
 	mu      sync.RWMutex
 	sockets map[string]*Socket

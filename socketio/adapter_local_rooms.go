@@ -81,6 +81,10 @@ func (l *Local) Members(room string) []string {
 // add makes s known and puts it into its own room.
 func (l *Local) add(s *Socket, rooms ...string) {
 	l.mu.Lock()
+	if s.status.Load() == gone { // its end has begun; a successor may have its id
+		l.mu.Unlock()
+		return
+	}
 	l.know(s)
 	if !s.ownRoom {
 		if !l.hasRoom(s.id) {
@@ -213,6 +217,13 @@ func (l *Local) cut(s *Socket, i int) {
 // remove takes s out of all rooms and forgets it.
 func (l *Local) remove(s *Socket) {
 	l.mu.Lock()
+	l.removeLocked(s)
+	s.formerRooms = nil
+	l.mu.Unlock()
+	l.deliverNotices()
+}
+
+func (l *Local) removeLocked(s *Socket) {
 	for len(s.rooms) > 0 {
 		l.cut(s, len(s.rooms)-1)
 	}
@@ -222,8 +233,6 @@ func (l *Local) remove(s *Socket) {
 		delete(l.sockets, s.id)
 	}
 	s.known = false
-	l.mu.Unlock()
-	l.deliverNotices()
 }
 
 func (l *Local) has(s *Socket, name string) bool {
@@ -236,12 +245,19 @@ func (l *Local) has(s *Socket, name string) bool {
 func (l *Local) inRoom(s *Socket, name string) bool {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	return l.has(s, name)
+	return l.has(s, name) || slices.Contains(s.formerRooms, name)
 }
 
 func (l *Local) roomsOf(s *Socket) []string {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
+	if s.formerRooms != nil {
+		return slices.Clone(s.formerRooms)
+	}
+	return l.roomNames(s)
+}
+
+func (l *Local) roomNames(s *Socket) []string {
 	names := make([]string, 0, len(s.rooms)+1)
 	if s.ownRoom {
 		names = append(names, s.id)

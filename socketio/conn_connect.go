@@ -177,7 +177,7 @@ func (a *attempt) Run() {
 	}
 	if err != nil {
 		a.refused(err)
-		s.withdraw(err)
+		s.withdraw(a, err)
 		return
 	}
 	s.open(missed)
@@ -243,6 +243,7 @@ func (c *conn) join(a *attempt, s *Socket) error {
 // open makes the socket reachable and tells the client. Broadcasts that come
 // between the two steps are held back until CONNECT is out: nothing is lost and nothing goes first.
 func (s *Socket) open(missed []*parser.Packet) {
+	s.beginSession()
 	s.status.CompareAndSwap(connecting, connected)
 	s.ns.local.add(s)
 	for _, p := range missed {
@@ -259,6 +260,15 @@ func (s *Socket) open(missed []*parser.Packet) {
 	s.holding.Store(false)
 }
 
+// beginSession makes a session that is not a recovered one known, before the client
+// learns of it.
+func (s *Socket) beginSession() {
+	if s.resume != nil && !s.resume.recovered && s.ns.store != nil {
+		s.resume.since = s.ns.store.SessionPosition()
+		s.ns.local.live.add(s)
+	}
+}
+
 func (s *Socket) connectPayload() json.RawMessage {
 	if s.conn.session.Protocol() == 3 {
 		return nil // section 2.2
@@ -270,9 +280,11 @@ func (s *Socket) connectPayload() json.RawMessage {
 }
 
 // withdraw undoes what the middlewares of a refused socket did.
-func (s *Socket) withdraw(cause error) {
+func (s *Socket) withdraw(a *attempt, cause error) {
 	s.mu.Lock()
-	s.closing = true
+	if !s.closing {
+		s.closing, s.ended = true, a.withdrawal(cause)
+	}
 	s.status.Store(gone)
 	acks := s.acks
 	s.acks = nil
@@ -284,87 +296,20 @@ func (s *Socket) withdraw(cause error) {
 	for _, ack := range acks {
 		ack(Args{}, ErrDisconnected)
 	}
+	s.persist(a.withdrawal(cause))
 	s.ns.local.remove(s)
 	s.release()
 }
 
-// refused answers CONNECT_ERROR, unless nobody waits for the answer.
-func (a *attempt) refused(err error) {
-	c := a.conn
-	c.mu.Lock()
-	i := slices.Index(c.attempts, a)
-	if i >= 0 {
-		c.attempts = slices.Delete(c.attempts, i, i+1)
-	}
-	closed := c.closed != nil
-	c.mu.Unlock()
-	if i < 0 || closed || errors.Is(err, ErrClosed) {
-		return // nobody waits for an answer
-	}
-	if errors.Is(err, errPanic) {
-		c.endAfterPanic()
-		return
-	}
+// withdrawal is the reason of a socket that ends before it was connected. A
+// recovered one whose client has gone again may come back once more; one that was
+// refused may not.
+func (a *attempt) withdrawal(cause error) Reason {
 	var refusal *ConnectError
-	if !errors.As(err, &refusal) {
-		c.server.log.Warn("socketio: connection refused", "namespace", a.name, "error", err)
-		refusal = &ConnectError{Message: "connection refused"}
+	if a.abandoned() != nil && !errors.As(cause, &refusal) {
+		return ReasonTransportClose
 	}
-	if c.refuseWithin(a.name, refusal) != nil {
-		c.session.Close()
-	}
-}
-
-// refusalsPerSecond is how many refusals a connection may go on to collect beyond
-// Limits.RefusedConnects. Honest pages ask again for a handful of namespaces every
-// second; a refusal costs no more than an event.
-const refusalsPerSecond = 10
-
-// refuseWithin refuses a CONNECT. Its error says that the connection has collected
-// too many refusals and ends.
-func (c *conn) refuseWithin(name string, e *ConnectError) error {
-	if limit := c.server.opts.Limits.RefusedConnects; limit >= 0 {
-		c.mu.Lock()
-		_, ok := c.refusals.take(refusalsPerSecond, limit)
-		c.mu.Unlock()
-		if !ok {
-			if suppressed, ok := c.server.refusalFloods.allow(); ok {
-				c.server.log.Warn("socketio: connection closed: too many refused CONNECTs",
-					"namespace", name, "refusal", e.Message, "limit", limit, "setting", "Limits.RefusedConnects", "suppressed", suppressed)
-			}
-			return errRefusals
-		}
-	}
-	c.refuse(name, e)
-	return nil
-}
-
-// refuse is the one place where an error becomes a CONNECT_ERROR packet.
-func (c *conn) refuse(name string, e *ConnectError) {
-	data, err := c.refusal(e)
-	if err != nil {
-		c.server.log.Warn("socketio: data of a ConnectError cannot be encoded", "namespace", name, "error", err)
-		data, _ = c.refusal(&ConnectError{Message: e.Message})
-	}
-	c.send(&parser.Packet{Type: parser.ConnectError, Namespace: name, Data: data})
-}
-
-func (c *conn) refusal(e *ConnectError) (json.RawMessage, error) {
-	if c.session.Protocol() == 3 && e != errUnknown { // section 2.2: only the data, or the message
-		if e.Data != nil {
-			return encodeJSON(e.Data)
-		}
-		return encodeJSON(e.Message)
-	}
-	data := append([]byte(`{"message":`), appendString(nil, e.Message)...)
-	if e.Data != nil {
-		d, err := encodeJSON(e.Data)
-		if err != nil {
-			return nil, err
-		}
-		data = append(append(data, `,"data":`...), d...)
-	}
-	return append(data, '}'), nil
+	return ReasonServerNamespace
 }
 
 // cutQuery splits what a revision 3 client sends as the name of a namespace

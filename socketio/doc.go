@@ -86,5 +86,6 @@
 //
 // What differs on purpose: modifiers do not change the socket but return a
 // value; errors of middlewares reach the client only as *ConnectError; Limits are
-// on; empty dynamic namespaces are forgotten; a recovered session is used up.
+// on; empty dynamic namespaces are forgotten; a recovered session is used up; a client
+// recovers before it received an event, and while its old connection seems alive.
 package socketio

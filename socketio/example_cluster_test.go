@@ -86,6 +86,8 @@ func (k kept) RestoreSession(_ context.Context, pid, offset string) (*socketio.R
 	return &socketio.RestoredSession{RecoverableSession: s, Missed: nil}, nil
 }
 
+func (k kept) SessionPosition() string { return "" } // what is missed is not known here
+
 func ExampleSessionStore() {
 	var store socketio.SessionStore = kept{}
 	ctx := context.Background()

@@ -56,7 +56,10 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// Recovery configures connection state recovery (protocol notes, section 3.8).
+// Recovery configures connection state recovery: a client that lost its connection
+// continues its socket with the private session id that it was given, also when the
+// server has not noticed the loss yet. See
+// docs/protocol.md §3.8.
 type Recovery struct {
 	// MaxDisconnection is how long a lost socket can come back. Default 2 minutes.
 	MaxDisconnection time.Duration

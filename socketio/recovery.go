@@ -2,6 +2,7 @@ package socketio
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -27,9 +28,13 @@ func (s *Socket) restore() (missed []*parser.Packet, ok bool) {
 		PID    string `json:"pid"`
 		Offset string `json:"offset"`
 	}
-	// A client without a session sends neither; anything but two strings is
-	// treated alike.
-	if json.Unmarshal(s.auth, &from) != nil || from.PID == "" || from.Offset == "" || s.ns.store == nil {
+	// A client without a session sends neither; anything but strings is treated
+	// alike. One that received no event yet has no offset to send.
+	if json.Unmarshal(s.auth, &from) != nil || from.PID == "" || s.ns.store == nil {
+		return nil, false
+	}
+	if _, err := s.ns.local.takeOver(s.Context(), sha256.Sum256([]byte(from.PID)), s.conn); err != nil {
+		s.ns.server.log.Warn("socketio: session not taken over", "namespace", s.ns.name, "error", err)
 		return nil, false
 	}
 	if local, ours := s.ns.store.(*sessionAdapter); ours {
@@ -50,21 +55,30 @@ func (s *Socket) restore() (missed []*parser.Packet, ok bool) {
 // broadcasts; they wait until the missed packets and CONNECT have been sent.
 func (s *Socket) become(r *RecoverableSession) {
 	s.id = r.SID
-	s.resume.pid, s.resume.recovered = r.PID, true
+	s.resume.pid, s.resume.recovered, s.resume.since = r.PID, true, r.Since
 	s.restoreData(r.Data)
 	s.status.Store(connected)
 	s.ns.local.add(s, slices.DeleteFunc(slices.Clone(r.Rooms), func(room string) bool { return room == r.SID })...)
+	s.ns.local.live.add(s)
 }
 
-// persist keeps the session of a socket that may come back.
+// session is what is kept of s.
+func (s *Socket) session(rooms []string) RecoverableSession {
+	return RecoverableSession{SID: s.id, PID: s.resume.pid, Rooms: rooms, Data: s.dataJSON(), Since: s.resume.since}
+}
+
+// persist keeps the session of a socket that may come back, unless it was taken over.
 func (s *Socket) persist(reason Reason) {
-	if s.ns.store == nil || s.resume == nil || !reason.recoverable() || s.panicked.Load() {
+	if s.ns.store == nil || s.resume == nil || !s.ns.local.live.claim(s.resume) {
+		return
+	}
+	defer s.ns.local.live.done(s.resume)
+	if !reason.recoverable() || s.panicked.Load() {
 		return // what a panic left half done must not come back
 	}
-	session := RecoverableSession{SID: s.id, PID: s.resume.pid, Rooms: s.Rooms(), Data: s.dataJSON()}
 	ctx, cancel := context.WithTimeout(s.ns.server.ctx, persistTimeout)
 	defer cancel()
-	if err := s.ns.store.PersistSession(ctx, session); err != nil {
+	if err := s.ns.store.PersistSession(ctx, s.session(s.Rooms())); err != nil {
 		s.ns.server.log.Warn("socketio: session not kept", "namespace", s.ns.name, "error", err)
 	}
 }
@@ -82,6 +96,7 @@ type sessionAdapter struct {
 	log      []sentPacket // ring would save copying; it is trimmed in halves
 	sessions map[string]keptSession
 	lastID   offsets
+	trimmed  string      // offset of the newest packet that the log has forgotten
 	sweep    *time.Timer // runs while there are sessions
 }
 
@@ -101,7 +116,7 @@ var _ SessionStore = (*sessionAdapter)(nil)
 
 func newSessionAdapter(l *Local, r *Recovery) *sessionAdapter {
 	return &sessionAdapter{Local: l, keep: r.MaxDisconnection, max: r.MaxPackets,
-		sessions: map[string]keptSession{}}
+		sessions: map[string]keptSession{}, trimmed: beforeAll}
 }
 
 // Broadcast adds an offset to what can be replayed, and remembers it.
@@ -146,10 +161,24 @@ func (a *sessionAdapter) trim(now time.Time) {
 	for old < len(a.log) && now.Sub(a.log[old].at) > a.keep {
 		old++
 	}
-	old = max(old, len(a.log)+1-a.max)
+	old = min(max(old, len(a.log)+1-a.max), len(a.log))
 	if old > 0 && (old >= len(a.log)/2 || len(a.log) >= a.max) {
+		a.trimmed = a.log[old-1].offset
 		a.log = slices.Clone(a.log[old:])
 	}
+}
+
+// beforeAll is the position before the first packet. No offset is that short.
+const beforeAll = "0"
+
+// SessionPosition is the offset of the newest packet.
+func (a *sessionAdapter) SessionPosition() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.log) > 0 {
+		return a.log[len(a.log)-1].offset
+	}
+	return a.trimmed
 }
 
 // PersistSession keeps a session until its time is over.
@@ -205,9 +234,14 @@ func (a *sessionAdapter) restore(pid, offset string) *RestoredSession {
 	if !ok || !time.Now().Before(kept.until) {
 		return nil
 	}
-	i := slices.IndexFunc(a.log, func(p sentPacket) bool { return p.offset == offset })
-	if i < 0 {
-		return nil // too long ago: there may be a gap
+	if offset == "" {
+		offset = kept.Since // the client received nothing: it missed all since then
+	}
+	i := -1 // the log from its beginning
+	if offset != a.trimmed {
+		if i = slices.IndexFunc(a.log, func(p sentPacket) bool { return p.offset == offset }); i < 0 {
+			return nil // too long ago: there may be a gap
+		}
 	}
 	delete(a.sessions, pid)
 	r := &RestoredSession{RecoverableSession: kept.RecoverableSession}

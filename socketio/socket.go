@@ -28,7 +28,8 @@ type Socket struct {
 
 	mu        sync.Mutex // a leaf, except that held frames are sent under it
 	box       mailbox
-	closing   bool // the close task is queued: nothing may be queued after it
+	closing   bool   // the close task is queued: nothing may be queued after it
+	ended     Reason // why; valid while closing
 	listeners *listeners
 	acks      map[uint64]ackFunc
 	held      []heldFrames
@@ -38,9 +39,10 @@ type Socket struct {
 	resume    *resumption
 
 	// Guarded by Local.mu of the namespace:
-	rooms   []membership
-	ownRoom bool // it is in the room named by its id
-	known   bool // Local has it
+	rooms       []membership
+	formerRooms []string // of a socket whose session was taken over, until its end
+	ownRoom     bool     // it is in the room named by its id
+	known       bool     // Local has it
 }
 
 // The life of a socket.
@@ -54,6 +56,11 @@ const (
 type resumption struct {
 	pid       string
 	recovered bool
+	since     string // SessionStore.SessionPosition at the connection
+
+	socket  *Socket       // nil until liveSessions knows it
+	kept    chan struct{} // closed when the session is kept, or is not going to be
+	claimed bool          // guarded by liveSessions.mu
 }
 
 // ID returns the socket's id in its namespace, 20 characters; the id of the

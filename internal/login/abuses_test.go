@@ -71,7 +71,7 @@ func TestAbuse40CancelAgainstScan(t *testing.T) { // RELIABILITY.md §4, row 40
 			var outcome login.Outcome
 			var ended login.Ticket
 			wg.Go(func() { _, outcome, _ = r.Claim(t.Context(), scan(a.Ticket, "ana")) })
-			wg.Go(func() { ended, _ = r.Cancel(t.Context(), a.Ticket.ID) })
+			wg.Go(func() { ended, _ = r.Cancel(t.Context(), a.Ticket.ID, a.Ticket.SocketID) })
 			wg.Wait()
 			if (outcome == login.OutcomeClaimed) == ended.Moved {
 				t.Fatalf("claim %s, cancel moved %v: not exactly one winner", outcome, ended.Moved)

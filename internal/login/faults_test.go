@@ -97,7 +97,7 @@ func TestF34ClosedPageIsToldToTheScanner(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *fixture) {
 		r := newRig(t, s, nil)
 		a := r.start(t, login.StartRequest{})
-		if got, err := r.Cancel(t.Context(), a.Ticket.ID); err != nil || got.State != login.Cancelled {
+		if got, err := r.Cancel(t.Context(), a.Ticket.ID, a.Ticket.SocketID); err != nil || got.State != login.Cancelled {
 			t.Fatalf("cancel: %+v, %v", got, err)
 		}
 		r.mustClaim(t, scan(a.Ticket, "ana"), login.OutcomeCancelled)

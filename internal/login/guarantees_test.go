@@ -188,7 +188,7 @@ func TestG6RepeatsAndDisorderChangeNothing(t *testing.T) {
 			a := r.start(t, login.StartRequest{})
 			if end == login.Done {
 				r.mustClaim(t, scan(a.Ticket, "ana"), login.OutcomeClaimed)
-			} else if _, err := s.End(t.Context(), a.Ticket.ID, end, "test"); err != nil {
+			} else if _, err := s.End(t.Context(), a.Ticket.ID, end, "test", ""); err != nil {
 				t.Fatal(err)
 			}
 			before := r.now(t, a.Ticket.ID)
@@ -197,7 +197,7 @@ func TestG6RepeatsAndDisorderChangeNothing(t *testing.T) {
 					t.Fatal(err)
 				}
 				for _, to := range []login.State{login.Expired, login.Replaced, login.Cancelled, login.Denied} {
-					if got, err := s.End(t.Context(), a.Ticket.ID, to, "again"); err != nil || got.Moved {
+					if got, err := s.End(t.Context(), a.Ticket.ID, to, "again", ""); err != nil || got.Moved {
 						t.Fatalf("%s → %s: %+v, %v", end, to, got, err)
 					}
 				}
@@ -238,7 +238,7 @@ func TestG10EveryAttemptEndsOnceWithAReason(t *testing.T) {
 		done, replaced, cancelled := r.start(t, login.StartRequest{}), r.start(t, login.StartRequest{}), r.start(t, login.StartRequest{})
 		expired := r.start(t, login.StartRequest{Replaces: replaced.Ticket.ID})
 		r.Claim(t.Context(), scan(done.Ticket, "ana"))
-		r.Cancel(t.Context(), cancelled.Ticket.ID)
+		r.Cancel(t.Context(), cancelled.Ticket.ID, cancelled.Ticket.SocketID)
 		s.advance(316 * time.Second)
 		for range 2 { // nobody counts twice
 			for _, a := range []login.Started{done, replaced, cancelled, expired} {

@@ -30,9 +30,10 @@ type Claims struct {
 	JTI       string   `json:"jti"`
 }
 
-// IssuerOptions configure an Issuer. Only Keys is required.
+// IssuerOptions configure an Issuer. Only Keys is required, and not with Pending.
 type IssuerOptions struct {
 	Keys     []Key         // the first signs, all are accepted and published
+	Pending  bool          // the keys come later, by Rotate; until then nothing is issued
 	Issuer   string        // iss; default "posthouse"
 	Audience string        // aud; default "posthouse"
 	Life     time.Duration // of a token; default 15 min
@@ -61,7 +62,7 @@ var _ TokenIssuer = (*Issuer)(nil)
 
 // NewIssuer returns an Issuer that signs with the first of its keys.
 func NewIssuer(o IssuerOptions) (*Issuer, error) {
-	if len(o.Keys) == 0 {
+	if len(o.Keys) == 0 && !o.Pending {
 		return nil, errors.New("login: issuer needs a key")
 	}
 	if o.Issuer == "" {
@@ -132,7 +133,21 @@ func (i *Issuer) Rotate(keys []Key, lead time.Duration) error {
 	return nil
 }
 
-// signer is the newest key whose time has come.
+// ErrNoKey refuses to issue before the keys are there. It is an ErrStoreUnavailable: the
+// keys are where the tickets are.
+var ErrNoKey = fmt.Errorf("%w: the signing key is not there yet", ErrStoreUnavailable)
+
+// Ready is ErrNoKey until there is a key.
+func (i *Issuer) Ready() error {
+	i.mu.RLock()
+	defer i.mu.RUnlock()
+	if len(i.keys) == 0 {
+		return ErrNoKey
+	}
+	return nil
+}
+
+// signer is the newest key whose time has come. There is one; see Ready.
 func (i *Issuer) signer(now time.Time) heldKey {
 	i.mu.RLock()
 	defer i.mu.RUnlock()
@@ -160,6 +175,9 @@ func (i *Issuer) live(now time.Time) []heldKey {
 // Issue implements TokenIssuer. Nothing of the token depends on the time of the
 // call, so a repeat is the same token.
 func (i *Issuer) Issue(_ context.Context, id Identity, jti string, iat time.Time) (Token, error) {
+	if err := i.Ready(); err != nil {
+		return Token{}, err
+	}
 	at := iat.Unix()
 	c := Claims{
 		Issuer: i.o.Issuer, Audience: i.o.Audience, Subject: i.o.Subject(id),

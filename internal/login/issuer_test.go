@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -413,4 +414,34 @@ func FuzzParseKeys(f *testing.F) {
 			t.Fatal(err)
 		}
 	})
+}
+
+func TestIssuer_Pending_IssuesNothingUntilItHasAKey(t *testing.T) {
+	i, err := login.NewIssuer(login.IssuerOptions{Pending: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := i.Issue(t.Context(), login.Identity{OpenID: "ana"}, "jti", time.Now()); !errors.Is(err, login.ErrStoreUnavailable) {
+		t.Errorf("issued without a key: %v", err)
+	}
+	if got := string(i.JWKS()); got != `{"keys":[]}` {
+		t.Errorf("JWKS %s", got)
+	}
+	if _, err := i.Verify("a.b.c"); !errors.Is(err, login.ErrInvalidToken) {
+		t.Errorf("verified without a key: %v", err)
+	}
+	key, _, err := login.GenerateKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := i.Rotate([]login.Key{key}, 0); err != nil {
+		t.Fatal(err)
+	}
+	token, err := i.Issue(t.Context(), login.Identity{OpenID: "ana"}, "jti", time.Now())
+	if err != nil || i.Ready() != nil {
+		t.Fatal(err)
+	}
+	if _, err := i.Verify(token.JWT); err != nil {
+		t.Error(err)
+	}
 }

@@ -88,7 +88,7 @@ func newTicket(t Ticket) Ticket {
 	return Ticket{
 		ID: t.ID, WeChat: t.WeChat, Account: t.Account, AppID: t.AppID, State: Waiting,
 		SocketID: t.SocketID, Raw: t.Raw, ResumeHash: t.ResumeHash, Challenge: t.Challenge, Number: t.Number,
-		Browser: t.Browser, Agent: t.Agent, Network: t.Network,
+		Browser: t.Browser, Agent: t.Agent, Network: t.Network, URL: t.URL, ImageURL: t.ImageURL,
 	}
 }
 
@@ -102,8 +102,11 @@ func (m *Memory) Resume(_ context.Context, wechatTicket, resumeHash, socketID st
 	if !ok || subtle.ConstantTimeCompare([]byte(r.ResumeHash), []byte(resumeHash)) != 1 {
 		return Ticket{}, ErrUnauthorized
 	}
+	before := r.SocketID
 	r.SocketID, r.Raw = socketID, raw
-	return r.answer(now, false), nil
+	t := r.answer(now, false)
+	t.Before = before
+	return t, nil
 }
 
 // Unbind implements Store.
@@ -264,7 +267,7 @@ func (m *Memory) Delivered(_ context.Context, id string) error {
 }
 
 // End implements Store.
-func (m *Memory) End(_ context.Context, id string, to State, reason string) (Ticket, error) {
+func (m *Memory) End(_ context.Context, id string, to State, reason, socketID string) (Ticket, error) {
 	if to == Done || !to.Terminal() {
 		return Ticket{}, fmt.Errorf("login: a ticket does not end as %q", to)
 	}
@@ -279,7 +282,7 @@ func (m *Memory) End(_ context.Context, id string, to State, reason string) (Tic
 	if r.State == Waiting {
 		over = over.Add(Grace)
 	}
-	moved := !r.State.Terminal() && (to != Expired || now.After(over))
+	moved := !r.State.Terminal() && (socketID == "" || socketID == r.SocketID) && (to != Expired || now.After(over))
 	if moved {
 		r.State, r.Reason = to, reason
 	}

@@ -169,7 +169,7 @@ func checkModel(t *rapid.T, ctx context.Context, store login.Store, advance func
 		},
 		"end": func(t *rapid.T) {
 			to := rapid.SampledFrom([]login.State{login.Expired, login.Replaced, login.Cancelled, login.Denied}).Draw(t, "to")
-			_, err := store.End(ctx, id, to, "model")
+			_, err := store.End(ctx, id, to, "model", "")
 			fatal(err)
 			m.end(now, to)
 		},
@@ -260,7 +260,7 @@ func TestAbuse40ExactlyOneWinnerIn10000Interleavings(t *testing.T) {
 			}
 			end := func(to login.State) func() {
 				return contest(func() (login.Ticket, bool, error) {
-					ticket, err := store.End(t.Context(), id, to, "race")
+					ticket, err := store.End(t.Context(), id, to, "race", "")
 					return ticket, ticket.Moved, err
 				})
 			}

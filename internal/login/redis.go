@@ -102,7 +102,8 @@ func (r *Redis) Create(ctx context.Context, t Ticket, ttl time.Duration) (Ticket
 	}
 	a, err := r.step(ctx, stepCreate, r.ticketKey(t.ID), ttl, Grace+tail, t.ResumeHash,
 		"wx", t.WeChat, "acc", t.Account, "app", t.AppID, "sid", t.SocketID, "raw", flag(t.Raw),
-		"ch", t.Challenge, "num", t.Number, "br", t.Browser, "ag", t.Agent, "net", t.Network)
+		"ch", t.Challenge, "num", t.Number, "br", t.Browser, "ag", t.Agent, "net", t.Network,
+		"url", t.URL, "img", t.ImageURL)
 	if err != nil {
 		return Ticket{}, err
 	}
@@ -301,13 +302,13 @@ func (r *Redis) Delivered(ctx context.Context, id string) error {
 }
 
 // End implements Store.
-func (r *Redis) End(ctx context.Context, id string, to State, reason string) (Ticket, error) {
+func (r *Redis) End(ctx context.Context, id string, to State, reason, socketID string) (Ticket, error) {
 	if to == Done || !to.Terminal() {
 		return Ticket{}, fmt.Errorf("login: a ticket does not end as %q", to)
 	}
 	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
 	defer cancel()
-	return r.one(ctx, stepEnd, id, string(to), reason, Grace)
+	return r.one(ctx, stepEnd, id, string(to), reason, Grace, socketID)
 }
 
 // Get implements Store.

@@ -153,6 +153,7 @@ func (r *Redis) ticket(id string, a stepAnswer) (Ticket, error) {
 		ID: id, WeChat: f.name("wx", maxURLLength), Account: f.text("acc", maxIDLength), AppID: f.name("app", maxIDLength),
 		State: State(f.fields["st"]), SocketID: f.name("sid", maxIDLength), Raw: f.flag("raw"),
 		ResumeHash: f.name("rh", maxIDLength), Challenge: f.name("ch", maxIDLength),
+		URL: f.name("url", maxURLLength), ImageURL: f.name("img", maxURLLength), Before: f.name("was", maxIDLength),
 		OpenID: f.name("oid", maxIDLength), UnionID: f.name("uid", maxIDLength), Unioned: f.flag("uset"),
 		JTI: f.name("jti", maxIDLength), IssuedAt: f.time("iat"), EventAt: f.time("evt"),
 		CreatedAt: f.time("cre"), ExpiresAt: f.end("exp"),

@@ -186,8 +186,8 @@ func (r *Redis) try(ctx context.Context, do func() error) error {
 			return err
 		}
 		var reply redis.Error
-		if errors.As(err, &reply) && strings.Contains(reply.Error(), "WRONGTYPE") {
-			return r.damage.report("type") // in a script the word stands in the middle
+		if wrongType(err) {
+			return r.damage.report("type")
 		}
 		if errors.As(err, &reply) && !restarting(reply) || ctx.Err() != nil {
 			return fmt.Errorf("%w: %w", ErrStoreUnavailable, err)
@@ -200,6 +200,13 @@ func (r *Redis) try(ctx context.Context, do func() error) error {
 			return fmt.Errorf("%w: %w", ErrStoreUnavailable, err)
 		}
 	}
+}
+
+// wrongType reports that a key holds another kind of value. In the error of a script the
+// word stands in the middle.
+func wrongType(err error) bool {
+	var reply redis.Error
+	return errors.As(err, &reply) && strings.Contains(reply.Error(), "WRONGTYPE")
 }
 
 // restarting reports replies of a server that will answer in a moment.

@@ -167,7 +167,7 @@ func TestRedisAway(t *testing.T) {
 		"Claim":      func() error { _, _, err := store.Claim(ctx, login.Claim{Scene: "a"}); return err },
 		"Confirm":    func() error { _, _, err := store.Confirm(ctx, "a", "o", true); return err },
 		"Delivered":  func() error { return store.Delivered(ctx, "a") },
-		"End":        func() error { _, err := store.End(ctx, "a", login.Cancelled, "x"); return err },
+		"End":        func() error { _, err := store.End(ctx, "a", login.Cancelled, "x", ""); return err },
 		"Get":        func() error { _, err := store.Get(ctx, "a"); return err },
 		"GetMany":    func() error { _, err := store.GetMany(ctx, []string{"a"}); return err },
 		"Last":       func() error { _, err := store.Last(ctx, "a", "o", time.Time{}); return err },
@@ -242,7 +242,10 @@ func TestAbuse36RedisTrafficHoldsNoSecret(t *testing.T) {
 }
 
 func TestRedisShelfKeepsTheFirst(t *testing.T) {
-	shelf := login.RedisShelf(redisClient(t, []string{single(t)}, false))
+	shelf, err := login.RedisShelf(redisClient(t, []string{single(t)}, false), "")
+	if err != nil {
+		t.Fatal(err)
+	}
 	a, err := login.DevelopmentKey(t.Context(), shelf)
 	if err != nil {
 		t.Fatal(err)
@@ -250,5 +253,46 @@ func TestRedisShelfKeepsTheFirst(t *testing.T) {
 	b, err := login.DevelopmentKey(t.Context(), shelf)
 	if err != nil || a.ID() != b.ID() {
 		t.Errorf("%v and %v, %v", a, b, err)
+	}
+}
+
+// With a secret Redis holds no key in the clear, and replicas with the same secret share
+// one; another secret has another key.
+func TestRedisShelf_WithASecret_KeepsNoKeyInTheClear(t *testing.T) {
+	rdb := redisClient(t, []string{single(t)}, false)
+	ids := map[string]string{}
+	for _, secret := range []string{"one", "two", "one"} {
+		shelf, err := login.RedisShelf(rdb, secret)
+		if err != nil {
+			t.Fatal(err)
+		}
+		key, err := login.DevelopmentKey(t.Context(), shelf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if known := ids[secret]; known != "" && known != key.ID() {
+			t.Errorf("%s has two keys", secret)
+		}
+		ids[secret] = key.ID()
+	}
+	if ids["one"] == ids["two"] {
+		t.Error("two secrets share a key")
+	}
+	keys, err := rdb.Keys(t.Context(), "posthouse:login:development-jwt-key:*").Result()
+	if err != nil || len(keys) != 2 {
+		t.Fatalf("keys %q, %v", keys, err)
+	}
+	for _, key := range keys {
+		if text := rdb.Get(t.Context(), key).Val(); strings.Contains(text, "PRIVATE") || len(text) < 100 {
+			t.Errorf("kept %q", text)
+		}
+		rdb.Set(t.Context(), key, "bytes of another program", 0)
+	}
+	shelf, err := login.RedisShelf(rdb, "one")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := login.DevelopmentKey(t.Context(), shelf); err == nil || errors.Is(err, login.ErrStoreUnavailable) {
+		t.Errorf("a damaged key: %v", err)
 	}
 }

@@ -52,6 +52,15 @@ func newTypedCode() string {
 // it is shown on the page anyway; what is secret is the resume secret.
 func typedTicket(appID, code string) string { return "T1." + appID + "." + code }
 
+// TypedCode is the code that a person sends for the ticket, "" when it has a QR code.
+func (t Ticket) TypedCode() string {
+	code, ok := strings.CutPrefix(t.WeChat, "T1."+t.AppID+".")
+	if !ok {
+		return ""
+	}
+	return code
+}
+
 // random is the one source of randomness of this package: n bytes, base64url.
 func random(n int) string {
 	b := make([]byte, n)

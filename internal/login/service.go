@@ -120,7 +120,9 @@ type StartRequest struct {
 	// PreferTyped asks for a code to type although a QR code could be made: for people
 	// who cannot scan. It needs QRCodes that are TypedCodes.
 	PreferTyped bool
-	Replaces    string // id of the ticket this one takes the place of, "" when none
+	// Replaces is the id of the ticket this one takes the place of, "" when none. A
+	// ticket that another socket has resumed stays that socket's.
+	Replaces string
 }
 
 // Started is a new ticket with what only its browser may know.
@@ -138,6 +140,11 @@ type Started struct {
 func (s *Service) Start(ctx context.Context, r StartRequest) (Started, error) {
 	if r.Challenge != "" && !ValidChallenge(r.Challenge) {
 		return Started{}, fmt.Errorf("%w: challenge", ErrBadRequest)
+	}
+	if i, ok := s.o.Issuer.(interface{ Ready() error }); ok {
+		if err := i.Ready(); err != nil { // a code that cannot become a login is not made
+			return Started{}, fmt.Errorf("login: start: %w", err)
+		}
 	}
 	scene := newScene()
 	if _, err := s.o.Store.Get(ctx, scene); !errors.Is(err, ErrUnauthorized) {
@@ -157,13 +164,13 @@ func (s *Service) Start(ctx context.Context, r StartRequest) (Started, error) {
 		ID: scene, WeChat: qr.Ticket, Account: r.Account, AppID: qr.AppID,
 		SocketID: r.SocketID, Raw: r.Raw,
 		ResumeHash: hash(secret), Challenge: r.Challenge, Number: newNumber(),
-		Browser: r.Browser, Agent: r.Agent, Network: r.Network,
+		Browser: r.Browser, Agent: r.Agent, Network: r.Network, URL: qr.URL, ImageURL: qr.ImageURL,
 	}, qr.Life)
 	if err != nil {
 		return Started{}, fmt.Errorf("login: start: %w", err)
 	}
 	if r.Replaces != "" {
-		if _, err := s.end(ctx, r.Replaces, Replaced, "refreshed"); err != nil && !errors.Is(err, ErrUnauthorized) {
+		if _, err := s.end(ctx, r.Replaces, Replaced, "refreshed", r.SocketID); err != nil && !errors.Is(err, ErrUnauthorized) {
 			return Started{}, err
 		}
 	}
@@ -193,20 +200,20 @@ func (s *Service) Unbind(ctx context.Context, id, socketID string) error {
 	return s.o.Store.Unbind(ctx, id, socketID)
 }
 
-// Cancel ends the ticket because its page gave up. A scan that comes later is
-// told so.
-func (s *Service) Cancel(ctx context.Context, id string) (Ticket, error) {
-	return s.end(ctx, id, Cancelled, "cancelled")
+// Cancel ends the ticket because the page of its socket gave up. A scan that comes later
+// is told so. A ticket that another socket has resumed comes back unchanged.
+func (s *Service) Cancel(ctx context.Context, id, socketID string) (Ticket, error) {
+	return s.end(ctx, id, Cancelled, "cancelled", socketID)
 }
 
 // Expire ends the ticket once its grace is over; before that the ticket comes
 // back as it is, and its Visible state may already be expired.
 func (s *Service) Expire(ctx context.Context, id string) (Ticket, error) {
-	return s.end(ctx, id, Expired, "timeout")
+	return s.end(ctx, id, Expired, "timeout", "")
 }
 
-func (s *Service) end(ctx context.Context, id string, to State, reason string) (Ticket, error) {
-	t, err := s.o.Store.End(ctx, id, to, reason)
+func (s *Service) end(ctx context.Context, id string, to State, reason, socketID string) (Ticket, error) {
+	t, err := s.o.Store.End(ctx, id, to, reason, socketID)
 	if err == nil {
 		s.countMove(t)
 	}

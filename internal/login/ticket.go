@@ -41,6 +41,9 @@ type Ticket struct {
 	AppID      string
 	State      State
 	SocketID   string // the socket.id now bound; "" when none
+	Before     string // the one it took the place of, in the answer to Resume; not stored
+	URL        string // what the QR code encodes; "" for a code to type
+	ImageURL   string // WeChat's picture of it
 	Raw        bool   // bound to a raw /ws/signup socket
 	ResumeHash string // hex SHA-256 of the browser's secret
 	Challenge  string // PKCE S256 challenge, "" when the JWT goes over the socket
@@ -159,8 +162,9 @@ type Store interface {
 	Delivered(ctx context.Context, id string) error
 	// End moves a waiting or claimed ticket to expired, replaced, cancelled or
 	// denied. To expired it moves only once the grace (waiting) or the time to
-	// confirm (claimed) is over; otherwise the ticket comes back unchanged.
-	End(ctx context.Context, id string, to State, reason string) (Ticket, error)
+	// confirm (claimed) is over; otherwise the ticket comes back unchanged. With a
+	// socketID it moves only while it is bound to that socket.
+	End(ctx context.Context, id string, to State, reason, socketID string) (Ticket, error)
 	// Get returns the ticket, or ErrUnauthorized when there is none.
 	Get(ctx context.Context, id string) (Ticket, error)
 	// GetMany is Get for a node's open tickets in one round trip; missing ones are left out.

@@ -4,15 +4,16 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"net/url"
 	"strings"
+
+	"posthouse/internal/origin"
 )
 
 // guard keeps strangers out: whoever reaches the simulator can log in as
 // anybody. Only peers on loopback are answered, and of those
 //   - not a page of another site that sends its visitor's browser here (Origin),
 //   - not a site whose name was made to point at 127.0.0.1 (Host), and
-//   - not the world through a proxy on this machine (forwarding headers).
+//   - not the world through a proxy on this machine (forwarding headers, HTTP/1.0).
 func (s *Sim) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if reason := s.refusal(r); reason != "" {
@@ -23,23 +24,36 @@ func (s *Sim) guard(next http.Handler) http.Handler {
 	})
 }
 
+// Answers reports whether r comes from this machine, so that there is a simulator for
+// it. A server that has the simulator among its own routes answers other requests as
+// if it had none.
+func (s *Sim) Answers(r *http.Request) bool { return s.stranger(r) == "" }
+
+// stranger says why there is no simulator for r, "" when there is.
+func (s *Sim) stranger(r *http.Request) string {
+	switch {
+	case s.opts.AllowRemote:
+		return ""
+	case !isLoopback(peerIP(r)):
+		return "the simulator answers loopback peers only"
+	case !isLoopback(hostname(r.Host)):
+		return "the simulator answers to loopback names only"
+	case isForwarded(r):
+		return "the simulator does not answer through a proxy"
+	}
+	return ""
+}
+
 func (s *Sim) refusal(r *http.Request) string {
-	if !s.opts.AllowRemote {
-		switch {
-		case !isLoopback(peerIP(r)):
-			return "the simulator answers loopback peers only"
-		case !isLoopback(hostname(r.Host)):
-			return "the simulator answers to loopback names only"
-		case isForwarded(r):
-			return "the simulator does not answer through a proxy"
-		}
+	if reason := s.stranger(r); reason != "" {
+		return reason
 	}
 	if r.URL.Path == s.opts.Prefix+"/cgi-bin/showqrcode" {
 		return "" // a picture: pages anywhere show it, as they show the real one
 	}
-	if origin := r.Header.Get("Origin"); origin != "" {
-		u, err := url.Parse(origin)
-		if err != nil || !strings.EqualFold(u.Host, r.Host) {
+	if page, given, err := origin.Header(r.Header); given {
+		o, failed := origin.Parse(page)
+		if err != nil || failed != nil || !o.Same(r.Host, "") {
 			return "cross-site requests are refused"
 		}
 	}
@@ -49,14 +63,28 @@ func (s *Sim) refusal(r *http.Request) string {
 	return ""
 }
 
+// forwardingHeaders are those that proxies, tunnels and CDNs add, beside the ones
+// whose names begin with X-Forwarded- and X-Original-.
+var forwardingHeaders = []string{
+	"Forwarded", "Via", "X-Real-Ip", "X-Client-Ip", "X-Cluster-Client-Ip", "True-Client-Ip", "Cf-Connecting-Ip", "Cdn-Loop", "X-Envoy-External-Address",
+}
+
+// isForwarded reports whether a proxy has passed r on, whatever address it names: its
+// peers need not be those that it tells of. A proxy_pass of nginx without further
+// settings adds nothing and sends its own Host, but speaks HTTP/1.0, which no browser
+// and no client of the simulator does.
 func isForwarded(r *http.Request) bool {
-	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Real-Ip"} {
-		for _, value := range r.Header.Values(name) {
-			for ip := range strings.SplitSeq(value, ",") {
-				if !isLoopback(strings.TrimSpace(ip)) {
-					return true
-				}
-			}
+	if !r.ProtoAtLeast(1, 1) {
+		return true
+	}
+	for _, name := range forwardingHeaders {
+		if _, ok := r.Header[name]; ok {
+			return true
+		}
+	}
+	for name := range r.Header {
+		if strings.HasPrefix(name, "X-Forwarded-") || strings.HasPrefix(name, "X-Original-") {
+			return true
 		}
 	}
 	return false

@@ -3,7 +3,6 @@ package engineio
 import (
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 )
 
@@ -112,7 +111,7 @@ func (s *Session) growBacklogLocked(excess int) {
 		b.watch.Stop() // an upgrade took over
 		b.watch = nil
 	case s.poll != nil && b.watch == nil:
-		b.watch = time.AfterFunc(s.srv.stallTime(), s.watchBacklog)
+		b.watch = time.AfterFunc(s.srv.o.patience(), s.watchBacklog)
 	}
 }
 
@@ -126,14 +125,6 @@ func (s *Session) dropBacklogLocked() {
 	}
 }
 
-// stallTime is how long a peer may take nothing while more than MaxBuffered waits.
-func (srv *Server) stallTime() time.Duration {
-	if d := srv.o.WriteTimeout; d > 0 {
-		return d
-	}
-	return srv.o.PingInterval + srv.o.PingTimeout
-}
-
 // watchBacklog ends a session that polls and has taken nothing for too long.
 func (s *Session) watchBacklog() {
 	s.mu.Lock()
@@ -142,7 +133,7 @@ func (s *Session) watchBacklog() {
 	if b == nil || b.watch == nil {
 		return
 	}
-	limit := s.srv.stallTime()
+	limit := s.srv.o.patience()
 	idle := time.Since(epoch) - b.taken
 	switch {
 	case s.poll.flight > 0:
@@ -160,30 +151,13 @@ func (s *Session) slowLocked(option string, cause error) {
 	s.endLocked(ReasonTransportError, &slowError{s.transportLocked(), s.waitingLocked(), option, cause})
 }
 
-// slowLog bounds the lines about slow peers.
-type slowLog struct {
-	mu     sync.Mutex // guards what follows; a leaf
-	next   time.Time
-	hidden int // sessions since the last line
-}
-
-// slowLogEvery is the least time between two lines.
-const slowLogEvery = time.Minute
-
 // noteSlow tells the operator of a session that ended by e.
 func (srv *Server) noteSlow(e *slowError) {
-	l := &srv.slowLog
-	l.mu.Lock()
-	now := time.Now()
-	if now.Before(l.next) {
-		l.hidden++
-		l.mu.Unlock()
+	hidden, ok := srv.slowLog.Allow()
+	if !ok {
 		return
 	}
-	hidden := l.hidden
-	l.next, l.hidden = now.Add(slowLogEvery), 0
-	l.mu.Unlock()
 	srv.log.Warn("engineio: closed a session whose peer is too slow", "transport", e.transport,
 		"waiting_bytes", e.waiting, "limit", e.option, "max_buffered", srv.o.MaxBuffered,
-		"max_backlog", srv.o.MaxBacklog, "write_timeout", srv.o.WriteTimeout, "others_since_last_line", hidden)
+		"max_backlog", srv.o.MaxBacklog, "write_timeout", srv.o.WriteTimeout, "left_out", hidden)
 }

@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"posthouse/internal/loglimit"
 	"posthouse/socketio/engineio"
 )
 
@@ -189,8 +190,8 @@ func TestSession_SlowPeer_BacklogsOfAllSessionsAreBounded(t *testing.T) {
 	})
 }
 
-// One line in a minute tells of all sessions.
-func TestSession_SlowPeer_IsLoggedOnceAMinute(t *testing.T) {
+// One line in an interval tells of all sessions.
+func TestSession_SlowPeer_IsLoggedOncePerInterval(t *testing.T) {
 	var log bytes.Buffer
 	o := engineio.Options{Logger: slog.New(slog.NewTextHandler(&log, nil)), MaxBacklog: megabyte}
 	inWorld(t, o, nil, func(w *world) {
@@ -208,9 +209,9 @@ func TestSession_SlowPeer_IsLoggedOnceAMinute(t *testing.T) {
 		if n := strings.Count(log.String(), "\n"); n != 1 || !strings.Contains(log.String(), "Options.MaxBacklog") {
 			t.Errorf("%d lines:\n%s", n, log.String())
 		}
-		time.Sleep(time.Minute)
+		time.Sleep(loglimit.Interval)
 		closeSlow(1)
-		if n := strings.Count(log.String(), "\n"); n != 2 || !strings.Contains(log.String(), "others_since_last_line=4") {
+		if n := strings.Count(log.String(), "\n"); n != 2 || !strings.Contains(log.String(), "left_out=4") {
 			t.Errorf("%d lines:\n%s", n, log.String())
 		}
 		if strings.Contains(log.String(), w.last().s.ID()) {

@@ -46,8 +46,10 @@
 //
 // A WebSocket leaves net/http after its handshake, and holds no buffer while it
 // waits. On Linux those over plain TCP are read by a few goroutines, at most
-// GOMAXPROCS of them, which also finish what slow peers did not take; each exists
-// while it has connections. Any other (TLS, other systems, or
+// GOMAXPROCS of them, which also finish what slow peers did not take, and the
+// connections behind Serve on which requests come by one more, so that the requests
+// of a session begin in the order in which they came; each exists while it has
+// connections. Any other (TLS, other systems, or
 // Options.GoroutineReaders) has one goroutine that reads it and, only while the
 // peer is slow, another one that writes. Receive runs on the goroutine that reads,
 // which is why it must not block. A poll is the goroutine of its request.

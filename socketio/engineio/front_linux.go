@@ -249,7 +249,7 @@ func (f *front) welcome(fd int, peer syscall.Sockaddr) {
 		return
 	}
 	c := &plainConn{front: f, fd: fd, remote: remote, since: time.Since(epoch)}
-	c.loop = f.srv.loops[fd%len(f.srv.loops)]
+	c.loop = f.srv.loops.requests()
 	f.count(1)
 	if err := c.loop.add(c); err != nil {
 		f.count(-1)

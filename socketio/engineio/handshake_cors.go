@@ -2,12 +2,13 @@ package engineio
 
 import (
 	"net/http"
-	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"posthouse/internal/origin"
 )
 
 // CORS lets pages of other origins use the server. Its zero value allows every
@@ -17,7 +18,10 @@ type CORS struct {
 	// Origin is sent as it is, whatever the request says: one origin, or "*".
 	Origin string
 	// Origins and Patterns list the origins that are allowed; an allowed one is
-	// sent back.
+	// sent back. Origins may have any scheme, such as capacitor://localhost; default
+	// ports, letter case and ws or wss in place of http or https make no difference.
+	// Patterns see the header as it came. "null" is the origin of sandboxed frames,
+	// which every site can make: listing it allows all sites.
 	Origins  []string
 	Patterns []*regexp.Regexp
 	// OriginFunc decides for each request. The error refuses the request.
@@ -44,17 +48,17 @@ func (c *CORS) any() bool {
 }
 
 // allows reports whether a page of that origin may use the server.
-func (c *CORS) allows(r *http.Request, origin string) (bool, error) {
+func (c *CORS) allows(r *http.Request, page string) (bool, error) {
 	switch {
 	case c.any():
 		return true, nil
 	case c.Origin != "":
-		return origin == c.Origin, nil
+		return origin.Equal(c.Origin, page), nil
 	case c.Origins != nil || c.Patterns != nil:
-		return slices.Contains(c.Origins, origin) ||
-			slices.ContainsFunc(c.Patterns, func(p *regexp.Regexp) bool { return p.MatchString(origin) }), nil
+		return slices.ContainsFunc(c.Origins, func(o string) bool { return origin.Equal(o, page) }) ||
+			slices.ContainsFunc(c.Patterns, func(p *regexp.Regexp) bool { return p.MatchString(page) }), nil
 	default:
-		return c.OriginFunc(r, origin)
+		return c.OriginFunc(r, page)
 	}
 }
 
@@ -101,14 +105,14 @@ func (c *CORS) setOrigin(h http.Header, r *http.Request) error {
 		h.Add("Vary", "Origin")
 		return nil
 	}
-	origin := r.Header.Get("Origin")
-	ok, err := c.allows(r, origin)
+	page := r.Header.Get("Origin")
+	ok, err := c.allows(r, page)
 	if err != nil {
 		return err
 	}
 	h.Add("Vary", "Origin")
-	if ok && origin != "" && validOrigin(origin) {
-		h.Set(allow, origin)
+	if ok && page != "" && validOrigin(page) {
+		h.Set(allow, page)
 	}
 	return nil
 }
@@ -137,16 +141,23 @@ func (c *CORS) setPreflight(h http.Header, r *http.Request) {
 // opening a WebSocket and not from posting. So the server itself refuses it
 // (RELIABILITY 2.1, CVE-2019-13611 and CVE-2020-28481).
 func (srv *Server) originAllowed(r *http.Request) bool {
-	origin := r.Header.Get("Origin")
-	if origin == "" || srv.o.AnyOrigin {
+	page, given, err := origin.Header(r.Header)
+	if !given || srv.o.AnyOrigin {
 		return true
 	}
-	if u, err := url.Parse(origin); err == nil && u.Host != "" && strings.EqualFold(u.Host, r.Host) {
+	if err != nil {
+		return false
+	}
+	scheme := "" // a proxy may end TLS
+	if r.TLS != nil {
+		scheme = "https"
+	}
+	if o, err := origin.Parse(page); err == nil && o.Same(r.Host, scheme) {
 		return true
 	}
 	if srv.o.CORS == nil {
 		return false
 	}
-	ok, err := srv.o.CORS.allows(r, origin)
+	ok, err := srv.o.CORS.allows(r, page)
 	return ok && err == nil
 }

@@ -60,12 +60,20 @@ type task struct {
 type loops []*loop
 
 func newLoops(srv *Server) loops {
-	ls := make(loops, runtime.GOMAXPROCS(0))
+	n := runtime.GOMAXPROCS(0)
+	ls := make(loops, n, n+1)
 	for i := range ls {
-		ls[i] = &loop{srv: srv, stride: len(ls)}
+		ls[i] = &loop{srv: srv, stride: n}
 	}
-	return ls
+	return append(ls, &loop{srv: srv, stride: 1})
 }
+
+// sockets are the loops that read WebSockets, each every len-th descriptor.
+func (ls loops) sockets() loops { return ls[:max(len(ls)-1, 0)] }
+
+// requests is the loop of all connections on which requests come. It is one, because
+// only so it is known which of two requests came first (see arrival).
+func (ls loops) requests() *loop { return ls[len(ls)-1] }
 
 // adopt makes a loop the reader of st, whose connection is conn; false leaves
 // that to a goroutine. The caller holds Session.mu, which keeps the loop from
@@ -76,11 +84,18 @@ func (ls loops) adopt(st *stream, conn net.Conn) bool {
 	if raw == nil || len(ls) == 0 {
 		return false
 	}
-	fd, err := -1, error(nil)
-	if raw.Control(func(old uintptr) { fd, err = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 0) }) != nil || err != nil {
+	adopted := false
+	err := raw.Control(func(fd uintptr) { adopted = ls.adoptFD(st, int(fd)) })
+	return err == nil && adopted
+}
+
+// adoptFD is adopt for a descriptor.
+func (ls loops) adoptFD(st *stream, old int) bool {
+	fd, err := unix.FcntlInt(uintptr(old), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
 		return false
 	}
-	l := ls[fd%len(ls)]
+	l := ls.sockets()[fd%len(ls.sockets())]
 	st.loop, st.fd = l, fd
 	if l.add(st) != nil {
 		st.loop, st.fd = nil, -1

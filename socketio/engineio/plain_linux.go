@@ -6,13 +6,13 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"net"
 	"net/http"
 	"net/netip"
 	"os"
 	"runtime/debug"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -40,10 +40,15 @@ type plainConn struct {
 
 	// Of the goroutine that serves a request, and of the loop's while none does:
 	request *http.Request
-	held    *buffer // what came behind the request; nil: nothing
+	arrival *arrival // of the request; nil: it has no order
+	held    *buffer  // what came behind the request; nil: nothing
+
+	early     *arrival    // of the request that comes next; belongs to the loop
+	answering atomic.Bool // the answer is being written, or has been
 
 	mu       sync.Mutex         // guards what follows; taken after Session.mu and loop.mu, a leaf
 	busy     bool               // a goroutine serves a request
+	piped    bool               // something came behind the request, in one read
 	unread   bool               // something came meanwhile
 	gone     bool               // the peer is, or has said its last word
 	closed   bool               // the loop is to close it
@@ -94,7 +99,11 @@ func (l *loop) servePlain(c *plainConn, t *task) {
 		if !c.gone {
 			cancel = nil
 		}
+		peek := t.events&unix.EPOLLIN != 0 && !c.piped && c.early == nil && c.answering.Load()
 		c.mu.Unlock()
+		if peek {
+			c.peek()
+		}
 		if cancel != nil {
 			cancel()
 		}
@@ -147,16 +156,21 @@ func (c *plainConn) begin(data []byte, more bool) bool {
 		c.held.b = append(c.held.b, rest...)
 	}
 	if c.ctx == nil {
-		c.remoteText, c.ctx = named(c.remote).String(), c.front.context(c.fd)
+		c.remoteText, c.ctx = named(c.remote).String(), &connContext{c.front.context(c.fd), c}
 	}
 	ctx, cancel := context.WithCancel(c.ctx)
 	c.request = head.Request(ctx, c.remoteText)
+	if c.arrival = c.early; c.arrival == nil && strings.HasPrefix(head.Path, o.Path) {
+		c.arrival = c.front.srv.arrive(c.request)
+	}
+	c.early = nil
+	c.answering.Store(false)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.served {
 		c.proxied = viaProxy(c.request.Header)
 	}
-	c.busy, c.served, c.cancel = true, true, cancel
+	c.busy, c.served, c.cancel, c.piped = true, true, cancel, c.held != nil
 	c.unread = c.unread || more
 	if c.gone {
 		cancel() // net/http does not tell half a farewell from a whole one either
@@ -194,6 +208,8 @@ func (c *plainConn) serveOne() (next bool) {
 // answered ends a request; it reports whether the next one, which came together
 // with it, has begun. keep says that the connection may carry more.
 func (c *plainConn) answered(w *http1.Response, keep bool) bool {
+	c.arrival.begin() // if it did not get so far
+	c.arrival = nil
 	taken := w.Hijacked()
 	w.Release()
 	c.mu.Lock()
@@ -231,6 +247,7 @@ var errPeerStalled = errors.New("engineio: peer takes no answer")
 
 // WriteAll implements http1.Conn. It waits for a peer that takes its time.
 func (c *plainConn) WriteAll(b []byte) error {
+	c.answering.Store(true) // before the peer can have seen it
 	n, err := writeFD(c.fd, b)
 	if err != nil || n == len(b) {
 		return err
@@ -292,54 +309,6 @@ func (c *plainConn) writeDeadline() time.Time {
 	return c.deadline
 }
 
-// become makes the connection that of a WebSocket. It is called by the request's
-// goroutine, which does not touch the connection any more.
-func (c *plainConn) become(st *stream) {
-	s := st.s
-	s.mu.Lock()
-	if c.held != nil {
-		st.held, st.away = c.held, true
-		c.held = nil
-	}
-	// From here on the loop takes it for the stream's, which Session.mu holds up.
-	c.mu.Lock()
-	st.loop, st.fd = c.loop, c.fd
-	c.stream = st
-	wake := st.away || c.unread || c.gone
-	c.mu.Unlock()
-	c.loop.replace(c.fd, st)
-	st.begin()
-	s.mu.Unlock()
-	c.front.count(-1)
-	c.front.release(c.remote)
-	if wake {
-		c.loop.wake(st)
-	}
-}
-
-// Hijack implements http1.Conn: for handlers that want the connection themselves.
-func (c *plainConn) Hijack() (net.Conn, []byte, error) {
-	fd, err := unix.FcntlInt(uintptr(c.fd), unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil {
-		return nil, nil, os.NewSyscallError("fcntl", err)
-	}
-	conn, err := netConn(fd)
-	if err != nil {
-		return nil, nil, err
-	}
-	var early []byte
-	if c.held != nil {
-		early = append(early, c.held.b...)
-		c.held.release()
-		c.held = nil
-	}
-	c.mu.Lock()
-	c.left = true
-	c.mu.Unlock()
-	c.loop.wake(c)
-	return conn, early, nil
-}
-
 // graceOfNew is how long http.Server.Shutdown waits for the first request of a
 // connection.
 const graceOfNew = 5 * time.Second
@@ -347,6 +316,7 @@ const graceOfNew = 5 * time.Second
 // hand gives the connection to net/http, with what was read of it. It is called by
 // the loop.
 func (c *plainConn) hand(data []byte) {
+	c.early.begin() // nothing is known of the order there
 	c.mu.Lock()
 	c.out = true
 	proxied := c.proxied || !c.served && viaProxyHead(data)
@@ -359,6 +329,7 @@ func (c *plainConn) hand(data []byte) {
 
 // end closes a connection. It is called by the loop.
 func (c *plainConn) end() {
+	c.early.begin()
 	c.loop.detach(c.fd)
 	unix.Close(c.fd) //nolint:errcheck // nothing is left to be done
 	c.front.count(-1)

@@ -16,6 +16,8 @@ var (
 
 // serveGET holds a poll until there is something to send.
 func (s *Session) serveGET(w http.ResponseWriter, r *http.Request) {
+	order := s.arrivalOf(r)
+	order.await(r)
 	g := s.srv.polls.Get().(*poll)
 	s.mu.Lock()
 	switch {
@@ -31,6 +33,7 @@ func (s *Session) serveGET(w http.ResponseWriter, r *http.Request) {
 	}
 	p := s.poll
 	p.attach(g)
+	order.beginLocked()
 	s.mu.Unlock()
 
 	answer.Hold(w)

@@ -35,6 +35,8 @@ func (p *post) abort() {
 
 // servePOST takes one payload.
 func (s *Session) servePOST(w http.ResponseWriter, r *http.Request) {
+	order := s.arrivalOf(r)
+	order.await(r)
 	po := &post{rc: http.NewResponseController(w), reading: true}
 	s.mu.Lock()
 	if s.state.Load() == stateClosed || s.poll == nil {
@@ -67,30 +69,27 @@ func (s *Session) servePOST(w http.ResponseWriter, r *http.Request) {
 		s.mu.Unlock()
 		panic(http.ErrAbortHandler) // the peer sees a reset, as with Node
 	}
+	if errors.Is(err, errTooBig) {
+		s.mu.Unlock()
+		s.answerTooBig(w)
+		return
+	}
 	if err != nil {
 		pl.post = nil
-		lost := !errors.Is(err, errTooBig)
-		if lost {
-			err = errBodyLost
-		}
-		s.endLocked(ReasonTransportError, err)
+		s.endLocked(ReasonTransportError, errBodyLost)
 		s.mu.Unlock()
-		if !lost {
-			w.Header().Set("Connection", "close") // the rest of the body is not wanted
-			s.srv.status(w, http.StatusRequestEntityTooLarge)
-			return
-		}
 		panic(http.ErrAbortHandler)
 	}
 	s.mu.Unlock()
 
 	valid := s.receivePayload(r, pl, buf.b, octets)
+	order.begin()
 
 	s.mu.Lock()
 	pl.post = nil
 	s.mu.Unlock()
 	if !valid {
-		w.WriteHeader(http.StatusBadRequest)
+		s.srv.status(w, http.StatusBadRequest)
 		return
 	}
 	s.srv.pollHeaders(w, r)
@@ -99,6 +98,17 @@ func (s *Session) servePOST(w http.ResponseWriter, r *http.Request) {
 	h["Content-Length"] = lengthOK
 	answer.Begin(w, s.srv.o.patience())
 	w.Write(bodyOK) // nobody is told whether a POST was answered
+}
+
+// answerTooBig refuses a body and then ends the session: a waiting GET is answered
+// by the end, and a client that sees that first learns nothing of the reason.
+func (s *Session) answerTooBig(w http.ResponseWriter) {
+	h := w.Header()
+	h.Set("Connection", "close") // the rest of the body is not wanted
+	h.Set("Content-Length", "0")
+	s.srv.status(w, http.StatusRequestEntityTooLarge)
+	http.NewResponseController(w).Flush() //nolint:errcheck // the peer may be gone
+	s.end(ReasonTransportError, errTooBig)
 }
 
 var (
@@ -205,6 +215,7 @@ func (s *Session) waitResume(r *http.Request, pl *polling) bool {
 	if ch == nil {
 		return true
 	}
+	s.arrivalOf(r).begin() // the pause may last
 	s.setCork(pl, false)
 	s.leave()
 	defer s.recv.Lock()

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"posthouse/internal/loglimit"
 	"posthouse/socketio/engineio/internal/ws"
 	"posthouse/socketio/internal/answer"
 	"posthouse/socketio/internal/workers"
@@ -28,7 +29,7 @@ type Server struct {
 	log      *slog.Logger
 
 	flusher   flusher
-	slowLog   slowLog
+	slowLog   loglimit.Limiter
 	excess    atomic.Int64 // see backlog
 	loops     loops
 	deadlines deadlines

@@ -75,6 +75,7 @@ type Session struct {
 	slow     bool        // ErrSlow has closed the session
 	closer   *time.Timer // ends a closing session that nobody polls
 	backlog  *backlog    // nil: no more than MaxBuffered waits
+	arrived  *arrival    // the last request that may not have begun; nil: none
 }
 
 const (

@@ -2,8 +2,8 @@
 // and tells its states. The login page and the element are two faces of it.
 //
 // Events: "state" with detail {state, …}, where state is one of loading, waiting
-// {url, imageUrl}, typed {code, chosen}, claimed {number}, expired, replaced, cancelled,
-// denied, limited {seconds}, unavailable, done {token} or, for a challenge of
+// {url, imageUrl}, typed {code, chosen}, claimed {number}, expired, replaced, moved, cancelled,
+// denied, limited {seconds}, unavailable, refused (this page may not connect), done {token} or, for a challenge of
 // somebody else, done {code, expiresIn}; "failure" {code, message, retryAfter};
 // "online" and "offline".
 
@@ -40,9 +40,13 @@ export class LoginAttempt extends EventTarget {
     this.#typed = Boolean(this.#ticket?.typed);
     const socket = (this.#socket = io(base + "/login", { path, closeOnBeforeunload: true, autoConnect: false, withCredentials: true }));
     socket.on("connect", () => this.#connected());
-    socket.on("connect_error", () => this.#lost());
+    socket.on("connect_error", (error) => {
+      // 403: the gateway does not know this page's origin, and trying again changes nothing.
+      if (error.description === 403 && this.#state !== "done") this.#show("refused");
+      else this.#lost();
+    });
     socket.on("disconnect", (reason) => {
-      if (this.#state === "done" || this.#over.signal.aborted) return;
+      if (["done", "refused"].includes(this.#state) || this.#over.signal.aborted) return;
       // After the token, or when a replica leaves: the client does not come back by itself.
       if (reason === "io server disconnect") this.#later(500 + Math.random() * 1500, () => socket.connect());
       else this.#lost();
@@ -109,7 +113,7 @@ export class LoginAttempt extends EventTarget {
 
   #connected() {
     this.#tell("online");
-    if (["done", "limited", "replaced", "cancelled", "denied"].includes(this.#state)) return;
+    if (["done", "limited", "replaced", "moved", "cancelled", "denied"].includes(this.#state)) return;
     if (this.#state === "expired") return this.#renew();
     if (this.#ticket && this.#ticket.deadline + 60_000 > Date.now()) this.#resume();
     else this.#again();
@@ -176,7 +180,7 @@ export class LoginAttempt extends EventTarget {
       case "claimed": return this.#show("claimed", { number: number ?? "", url: this.#ticket?.url });
       case "done": return; // the token or the code follows
       case "expired": return this.expire();
-      default: // replaced, cancelled, denied
+      default: // replaced, moved (another page has it), cancelled, denied
         this.#forget();
         this.#show(state);
     }

@@ -86,8 +86,8 @@ class PosthouseLogin extends HTMLElement {
         box.textContent = state === "typed" ? grouped(detail.code) : detail.number;
         drawn = "";
       }
-      button.hidden = !["expired", "replaced", "cancelled", "denied", "unavailable"].includes(state);
-      button.textContent = say(state === "unavailable" ? "retry" : "refresh");
+      button.hidden = !["expired", "replaced", "moved", "cancelled", "denied", "unavailable", "refused"].includes(state);
+      button.textContent = say(["unavailable", "refused"].includes(state) ? "retry" : "refresh");
       other.hidden = !(typed && (state === "waiting" || detail.chosen));
       other.textContent = say(state === "typed" ? "scanInstead" : "typedInstead");
       if (focused?.checkVisibility?.() === false) (button.hidden ? text : button).focus();

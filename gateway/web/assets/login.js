@@ -1,9 +1,15 @@
 // The login page: what the attempt's states look like here.
 const { attempt: core, client, path, account, accountTitle, returnTo, typed } = document.body.dataset;
-const [{ io }, { LoginAttempt, announcer, drawQR, grouped, inWeChat, passes, speaker, spelled }] =
-  await Promise.all([import(client), import(core)]);
-
 const $ = (id) => document.getElementById(id);
+const scripts = Promise.all([import(client), import(core)]);
+scripts.catch(() => { // a proxy or the network keeps them from us
+  $("card").dataset.state = "refused";
+  $("words").textContent = $("live").textContent = JSON.parse($("dictionary").textContent).refused;
+  $("refresh").textContent = JSON.parse($("dictionary").textContent).retry;
+  $("refresh").addEventListener("click", () => location.reload());
+});
+const [{ io }, { LoginAttempt, announcer, drawQR, grouped, inWeChat, passes, speaker, spelled }] = await scripts;
+
 const say = speaker(JSON.parse($("dictionary").textContent), accountTitle);
 const announce = announcer($("live"));
 const onPhone = inWeChat || matchMedia("(pointer: coarse) and (max-width: 600px)").matches;
@@ -47,7 +53,7 @@ function show(state, detail) {
   $("number").textContent = detail.number ?? detail.seconds ?? "";
   $("typed-code").textContent = grouped(detail.code ?? "");
   $("copy").textContent = say("copy");
-  $("refresh").textContent = say(state === "unavailable" ? "retry" : "refresh");
+  $("refresh").textContent = say(["unavailable", "refused"].includes(state) ? "retry" : "refresh");
   $("save").hidden = !(state === "waiting" && onPhone && !inWeChat);
   $("other").hidden = !(typed && (state === "waiting" || detail.chosen));
   $("other").textContent = say(state === "typed" ? "scanInstead" : "typedInstead");
@@ -58,6 +64,7 @@ function show(state, detail) {
   else stopClock();
   if (changed && state === "expired") $("refresh").focus();
   else if (focused.checkVisibility?.() === false) $("words").focus(); // its button went away
+  if (state === "refused") $("offline").hidden = true; // the network is not to blame
   if (state === "done") done(detail.token);
 }
 
@@ -83,7 +90,10 @@ function stopClock() {
 
 function done(token) {
   try { sessionStorage.setItem("posthouse.token", token); } catch { /* private mode */ }
-  if (returnTo) setTimeout(() => location.assign(returnTo), 600);
+  const target = returnTo && new URL(returnTo, location.href);
+  // The gateway has checked it; a path stays here, and nothing is a script.
+  if (!target || !/^https?:$/.test(target.protocol) || (returnTo.startsWith("/") && target.origin !== location.origin)) return;
+  setTimeout(() => location.assign(target.href), 600);
 }
 
 $("refresh").addEventListener("click", () => attempt.refresh());

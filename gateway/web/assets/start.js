@@ -29,4 +29,4 @@ socket.on("disconnect", () => {
   clearInterval(timer);
   show("disconnected");
 });
-socket.on("connect_error", () => show("disconnected"));
+socket.on("connect_error", ({ description }) => show(description === 403 ? "refused" : "disconnected"));

@@ -159,6 +159,7 @@ func TestAnswersOfTheLoginNamespace(t *testing.T) {
 		c := p.qrcode()
 		got := q.ask("resume", map[string]any{"ticket": c.Ticket, "resume": c.Resume})
 		mustFit(t, "keys", keys(t, got), "expiresIn state")
+		mustFit(t, "the first socket", string(p.next("state").args[0]), `{"state":"moved","expiresIn":0}`)
 		scan(t, base, "dora", c.Ticket, true)
 		q.next("token")
 		q.rest()

@@ -11,10 +11,13 @@ var differences = map[string]string{
 	"eio4: websocket: close packet":                         "closes at once instead of by ping timeout (SOCKETIO 1.6: close it at once in Go)",
 	"eio4: 10 upgrade: WebSocket of a websocket session":    "nothing to upgrade, so it is closed; Node begins to probe it (CONFORMANCE 10: closed without hurting the first)",
 
-	"eio4: 06 413 and the session": "a body above the limit ends the session and the connection; in Node both go on (RELIABILITY 4-4)",
+	"eio4: upgrade: GET still pending at the end gets an answer": "the first GETs of an upgrade get their noop at once (docs/protocol.md §1.7 step 3)",
+	"eio4: 06 413 and the session":                               "a body above the limit ends the session and the connection; in Node both go on (RELIABILITY 4-4)",
 
 	"eio3: jsonp": "off by default (RELIABILITY 4-25)",
 	"eio3: polling, wrong: binary without end": "a string shorter than its length is an error in both forms (SOCKETIO 2.1: text shorter than length)",
+
+	"sioclient: recovery: not without an offset": "a client that received no event missed everything since its session began (docs/protocol.md §3.8)",
 
 	"eioclient: initial headers: websocket": "several cookies are several headers; Node joins them to one invalid one on the 101 (SOCKETIO 1.9: array values → repeated header)",
 

@@ -226,6 +226,34 @@ const checks = {
     if (!s.recovered || s.id !== id) throw new Error(`recovered ${s.recovered}, id ${s.id} after ${id}`);
     await ack(s, "ping");
     equal(missed, [[1, Buffer.from([1])], [2, Buffer.from([2])]]);
+
+    // Without an event before, the client knows no offset.
+    const quiet = connect(urls.recovery + "/chat");
+    await once(quiet, "connect");
+    const first = quiet.id;
+    const late = [];
+    quiet.on("missed", (n) => late.push(n));
+    quiet.emit("drop-and-miss");
+    await once(quiet, "disconnect");
+    await once(quiet, "connect");
+    if (!quiet.recovered || quiet.id !== first) throw new Error(`without offset: recovered ${quiet.recovered}`);
+    await ack(quiet, "ping");
+    equal(late, [1, 2]);
+
+    // The client is back on another connection while the old one still stands.
+    const old = connect(urls.recovery, { reconnection: false });
+    await once(old, "welcome");
+    const next = connect(urls.recovery, { autoConnect: false });
+    next._pid = old._pid;
+    next._lastOffset = old._lastOffset;
+    const lost = once(old, "disconnect");
+    const oldId = old.id;
+    next.connect();
+    await once(next, "connect");
+    if (!next.recovered || next.id !== oldId) throw new Error(`taken over: recovered ${next.recovered}`);
+    const [reason] = await lost;
+    if (!/^transport (close|error)$/.test(reason)) throw new Error(reason);
+    equal(await ack(next, "echo", 1), [1]);
   },
 
   async retries() {

@@ -294,7 +294,7 @@ func handlers(io *socketio.Server, s *socketio.Socket) {
 
 // lostAndFound loses the connection and sends what recovery must bring.
 func lostAndFound(s *socketio.Socket) {
-	if !s.Recovered() {
+	if !s.Recovered() && s.Namespace().Name() == "/" { // elsewhere clients get no offset
 		_ = s.Emit("welcome", "welcome")
 	}
 	s.On("drop-and-miss", func(*socketio.Event) {

@@ -391,6 +391,33 @@ check("upgrade: pending GET gets a noop", async (leaving) => {
   await w.expect("4x");
   return r;
 });
+check("polling: more than a megabyte waits for the next GET", async () => {
+  const p = await Polling.open(base);
+  const big = "4" + "x".repeat(700000);
+  for (let i = 0; i < 2; i++) await p.send(big);
+  let got = 0;
+  while (got < 2) got += (await p.get()).body.split(RS).filter((m) => m === big).length;
+  return got;
+});
+check("polling: a thousand packets in a payload", async () => {
+  const p = await Polling.open(base);
+  const sent = Array.from({ length: 1001 }, (_, i) => "4" + i);
+  await p.send(sent.join(RS));
+  const got = [];
+  while (got.length < sent.length) got.push(...(await p.get()).body.split(RS).filter((m) => m !== "2"));
+  assert.deepEqual(got, sent);
+  return got.length;
+});
+check("polling: a POST right behind a GET", async () => {
+  const answers = {};
+  for (let i = 0; i < 100; i++) {
+    const p = await Polling.open(base);
+    const both = await Promise.all([p.get(), p.post("1")]);
+    const key = both.map(brief).join("|");
+    answers[key] = (answers[key] || 0) + 1;
+  }
+  return answers;
+});
 check("upgrade: GET still pending at the end gets an answer", async (leaving) => {
   const p = await Polling.open(base);
   const w = await probed(leaving, p);

@@ -215,10 +215,15 @@ check("GO-2026-6089: very many query parameters and cookies", async () => {
 });
 
 // Rows of section 4 that raw sockets show.
-check("4-5: more than 1000 packets in a payload", async () => {
+check("4-5: many packets in a payload", async () => {
   const p = await Polling.open(eio4);
-  await p.post(Array(1001).fill("4a").join("\x1e")).catch(() => {});
-  assert.equal((await p.get()).status, 400);
+  assert.equal((await p.post(Array(1001).fill("4a").join("\x1e"))).status, 200);
+  let echoes = 0;
+  while (echoes < 1001) {
+    const r = await p.get();
+    assert.equal(r.status, 200);
+    echoes += r.body.split("\x1e").filter((m) => m === "4a").length;
+  }
 });
 check("4-12: a flood of unknown namespaces", async (leaving) => {
   const w = await joined(leaving);

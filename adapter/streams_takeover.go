@@ -1,0 +1,184 @@
+package adapter
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"sync"
+	"time"
+)
+
+// A client can come back to this node while another one still takes its old
+// connection for alive: its session is kept nowhere yet. The Go nodes are asked, on
+// the channel on which they tell each other of their presence: the one that has the
+// session keeps it and ends the old socket (docs/protocol.md §3.8). Nodes of the
+// reference do not listen there, and a session that one of them has is not found.
+
+const (
+	// takeoverPatience bounds the wait for the other nodes: one that has just died
+	// answers no more. The client gets a fresh session then.
+	takeoverPatience = 500 * time.Millisecond
+	// maxTakeovers bounds how many questions one namespace of a node may have open.
+	maxTakeovers = 256
+)
+
+// sessionCall is a question for a session, or the answer of one node. A session is
+// named by the SHA-256 of its private id, so that the id itself stays between the
+// client and the node that it speaks to.
+type sessionCall struct {
+	UID     string       `json:"uid"`
+	Type    presenceType `json:"type"`
+	Request string       `json:"request"`
+	Digest  string       `json:"session,omitempty"` // of the question, in hexadecimal digits
+}
+
+const (
+	sessionWanted presenceType = "session-wanted"
+	sessionKept   presenceType = "session-kept"
+	sessionNone   presenceType = "session-none"
+)
+
+// takeovers are the open questions of this node.
+type takeovers struct {
+	mu   sync.Mutex
+	open map[string]*takeover
+}
+
+type takeover struct {
+	missing map[string]struct{} // nodes that have not answered
+	done    chan struct{}       // closed by the answer that settles it
+}
+
+// add opens a question to nodes; nil when there are none, or too many questions.
+func (t *takeovers) add(request string, nodes []string) *takeover {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(nodes) == 0 || len(t.open) >= maxTakeovers {
+		return nil
+	}
+	q := &takeover{missing: make(map[string]struct{}, len(nodes)), done: make(chan struct{})}
+	for _, uid := range nodes {
+		q.missing[uid] = struct{}{}
+	}
+	if t.open == nil {
+		t.open = make(map[string]*takeover)
+	}
+	t.open[request] = q
+	return q
+}
+
+// answer takes the answer of a node.
+func (t *takeovers) answer(request, uid string, kept bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	q := t.open[request]
+	if q == nil {
+		return
+	}
+	if delete(q.missing, uid); kept || len(q.missing) == 0 {
+		delete(t.open, request)
+		close(q.done)
+	}
+}
+
+func (t *takeovers) forget(request string) {
+	t.mu.Lock()
+	delete(t.open, request)
+	t.mu.Unlock()
+}
+
+// callForSession has the other Go nodes keep the session of a private id, and waits
+// for it, shortly.
+func (a *Streams) callForSession(ctx context.Context, pid string) {
+	request := hexID()
+	q := a.takeovers.add(request, a.peers.goNodes())
+	if q == nil {
+		return
+	}
+	defer a.takeovers.forget(request)
+	digest := sha256.Sum256([]byte(pid))
+	a.tellSession(sessionCall{a.uid, sessionWanted, request, hex.EncodeToString(digest[:])})
+	timer := time.NewTimer(takeoverPatience)
+	defer timer.Stop()
+	select {
+	case <-q.done:
+	case <-timer.C:
+	case <-ctx.Done():
+	case <-a.ctx.Done():
+	}
+}
+
+func (a *Streams) tellSession(c sessionCall) {
+	if b, err := json.Marshal(c); err == nil {
+		_ = a.pub.send(publishCommand(a.publishName(), a.presence, b)) // a lost question ends by takeoverPatience
+	}
+}
+
+// hearSession takes a message of the channel of presence, if it is a sessionCall.
+func (a *Streams) hearSession(payload []byte) bool {
+	var c sessionCall
+	if json.Unmarshal(payload, &c) != nil || c.Request == "" || len(c.Request) > 64 || c.UID == "" {
+		return false
+	}
+	switch c.Type {
+	case sessionWanted:
+		if c.UID != a.uid {
+			a.answerSession(c)
+		}
+	case sessionKept, sessionNone:
+		a.takeovers.answer(c.Request, c.UID, c.Type == sessionKept)
+	default:
+		return false
+	}
+	return true
+}
+
+// answerSession is called by the goroutine of the subscription, which must not wait
+// for Redis.
+func (a *Streams) answerSession(c sessionCall) {
+	var digest [sha256.Size]byte
+	b, err := hex.DecodeString(c.Digest)
+	answer := sessionCall{UID: a.uid, Type: sessionNone, Request: c.Request}
+	if err != nil || copy(digest[:], b) != len(digest) || !a.local.HoldsSession(digest) {
+		a.tellSession(answer)
+		return
+	}
+	a.wg.Go(func() {
+		ctx, cancel := context.WithTimeout(a.ctx, a.timeout)
+		defer cancel()
+		found, err := a.local.KeepSession(ctx, digest)
+		if err != nil {
+			a.log.Warn("the session of a client that came back to another node was not kept", "error", err)
+		}
+		if found && err == nil {
+			answer.Type = sessionKept
+		}
+		a.tellSession(answer)
+	})
+}
+
+// goNodes returns the uids of the other Go nodes that live.
+func (p *peers) goNodes() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	uids := make([]string, 0, len(p.alive))
+	for uid := range p.alive {
+		uids = append(uids, uid)
+	}
+	return uids
+}
+
+// isPrivateID reports whether text can be a private session id: other nodes are not
+// asked about anything else.
+func isPrivateID(text string) bool {
+	if len(text) != 20 {
+		return false
+	}
+	for _, c := range []byte(text) {
+		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_') {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,166 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"posthouse/internal/login"
+)
+
+// With every ticket one command a read (below), these are the commands a login costs.
+func TestPollPlan_ReadsAreRareWhileMessagesArriveAndFrequentWhileTheyMayNot(t *testing.T) {
+	start := time.Unix(1_700_000_000, 0)
+	for name, c := range map[string]struct {
+		proof       func(now time.Time) time.Time // nil: not known
+		least, most int                           // reads in a minute
+	}{
+		"proved":    {func(now time.Time) time.Time { return now.Add(-400 * time.Millisecond) }, 9, 11},
+		"never":     {func(time.Time) time.Time { return time.Time{} }, 59, 61},
+		"not known": {nil, 59, 61},
+		"stopped":   {func(now time.Time) time.Time { return start.Add(30 * time.Second) }, 34, 37},
+		"comes, goes": {func(now time.Time) time.Time {
+			return now.Add(-time.Duration(now.UnixMilli()/250%2) * time.Second)
+		}, 59, 121},
+	} {
+		t.Run(name, func(t *testing.T) {
+			now, reads := start, 0
+			p := pollPlan{now: func() time.Time { return now }}
+			if c.proof != nil {
+				p.proved = func() time.Time {
+					if name == "stopped" && now.Before(start.Add(30*time.Second)) {
+						return now
+					}
+					return c.proof(now)
+				}
+			}
+			for ; now.Before(start.Add(time.Minute)); now = now.Add(pollTick) {
+				if p.due(false) {
+					reads++
+				}
+			}
+			if reads < c.least || reads > c.most {
+				t.Errorf("%d reads in a minute", reads)
+			}
+		})
+	}
+}
+
+// A partition of the subscription alone: the first read comes as soon as a proof is late.
+func TestPollPlan_ProofIsLate_ReadsAtOnce(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	last := now
+	p := pollPlan{now: func() time.Time { return now }, proved: func() time.Time { return last }}
+	p.due(false)
+	for range 3 {
+		now = now.Add(pollTick)
+		last = now
+		p.due(false)
+	}
+	for range 4 {
+		if now = now.Add(pollTick); p.due(false) {
+			if since := now.Sub(last); since > time.Second {
+				t.Errorf("read after %v", since)
+			}
+			return
+		}
+	}
+	t.Error("no read within a second")
+}
+
+// nobody is a browser that hears nothing.
+type nobody string
+
+func (n nobody) id() string                            { return string(n) }
+func (nobody) tell(stateAnswer)                        {}
+func (nobody) hand(context.Context, login.Result) bool { return false }
+func (nobody) leave()                                  {}
+
+// commands are all that the server has counted, those inside of scripts included.
+func (s *redisServer) commands(t *testing.T) (calls int) {
+	t.Helper()
+	rdb, err := newRedis([]string{"redis://" + s.addr()}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rdb.Close()
+	info, err := rdb.Info(t.Context(), "commandstats").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(info) {
+		var n int
+		if _, rest, ok := strings.Cut(line, ":calls="); ok {
+			fmt.Sscanf(rest, "%d", &n)
+			calls += n
+		}
+	}
+	return calls
+}
+
+func TestPoll_ManyWaitingTickets_OneCommandEach(t *testing.T) {
+	const waiting, rounds = 1800, 5
+	server := startRedis(t)
+	r := redisReplica(t, server.addr(), nil)
+	for n := range waiting {
+		b := nobody(fmt.Sprint("socket-", n))
+		s, err := r.service.Start(t.Context(), login.StartRequest{Account: "default", SocketID: b.id()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.bind(t.Context(), s.Ticket, b, qrcodeAnswer{})
+	}
+	before := server.commands(t)
+	for range rounds {
+		r.poll(t.Context())
+	}
+	each := float64(server.commands(t)-before) / waiting / rounds
+	if each < 0.99 || each > 1.3 { // the replica's own round may fall among these
+		t.Errorf("%.3f commands a ticket and read", each)
+	}
+	t.Logf("%.3f commands a ticket and read, %.3f a second while messages arrive", each, each/pollTrusted.Seconds())
+}
+
+// Redis cuts every subscription again and again: hints are lost, and people wait no longer
+// than docs/reliability.md §3 row F6 allows.
+func TestLogin_SubscriptionsAreCut_TokensArriveInTime(t *testing.T) {
+	server := startRedis(t)
+	here, there := redisReplica(t, server.addr(), nil), redisReplica(t, server.addr(), nil)
+	rdb, err := newRedis([]string{"redis://" + server.addr()}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rdb.Close()
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() { // ends with stop
+		defer close(ended)
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		for ctx.Err() == nil {
+			rdb.ClientKillByFilter(ctx, "TYPE", "pubsub")
+			<-tick.C
+		}
+	}()
+	defer func() {
+		stop()
+		<-ended
+	}()
+	for n := range 6 {
+		p := here.page(t)
+		q := p.qrcode()
+		began := time.Now()
+		there.scan(t, q, fmt.Sprint("person-", n))
+		p.expectState(login.Done)
+		_, m := expect[string](p, "token")
+		if took := time.Since(began); took > 1500*time.Millisecond+soon {
+			t.Errorf("a token after %v", took)
+		}
+		m.Ack()
+		p.Disconnected()
+		p.Close()
+	}
+}

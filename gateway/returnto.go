@@ -1,0 +1,124 @@
+package gateway
+
+import (
+	"net/url"
+	"path"
+	"strings"
+
+	"posthouse/internal/origin"
+)
+
+// safeReturn returns the wanted address of a redirect in its clean form, when it is a
+// path of this origin or lies below an allowed URL, and "" otherwise: anything else
+// would be an open redirect.
+func (p *pages) safeReturn(want string) string {
+	target, ok := parseReturn(want)
+	if !ok {
+		return ""
+	}
+	if !target.whole {
+		return target.path + target.rest
+	}
+	for _, allowed := range p.returnTo {
+		if prefix, ok := parseReturn(allowed); ok && prefix.whole && target.page == prefix.page && below(target.path, prefix.path) {
+			return target.page.String() + target.path + target.rest
+		}
+	}
+	return ""
+}
+
+// cleanReturnPrefix brings one of POSTHOUSE_RETURN_TO into its clean form.
+func cleanReturnPrefix(s string) (string, bool) {
+	s = strings.TrimSpace(s)
+	target, ok := parseReturn(s)
+	if !ok || !target.whole || target.rest != "" || strings.Contains(s, "/.") || strings.Contains(s, "%") {
+		return "", false
+	}
+	return target.page.String() + target.path, true
+}
+
+// returnTarget is where a login may lead.
+type returnTarget struct {
+	whole bool // it has an origin; otherwise it is a path of ours
+	page  origin.Origin
+	path  string // clean and escaped, begins with one slash
+	rest  string // query and fragment, with their marks
+}
+
+// parseReturn reads an http or https URL, or a path, as browsers do. It refuses what
+// browsers correct on the way, so that nothing means another thing to them: control
+// characters, spaces, backslashes, missing slashes behind the scheme.
+func parseReturn(s string) (t returnTarget, ok bool) {
+	for i := range len(s) {
+		if c := s[i]; c <= ' ' || c == 0x7f || c == '\\' {
+			return t, false
+		}
+	}
+	rest := s
+	if scheme, after, found := strings.Cut(s, "://"); found && (strings.EqualFold(scheme, "http") || strings.EqualFold(scheme, "https")) {
+		end := strings.IndexAny(after, "/?#")
+		if end < 0 {
+			end = len(after)
+		}
+		var err error
+		if t.page, err = origin.Parse(scheme + "://" + after[:end]); err != nil {
+			return t, false
+		}
+		t.whole, rest = true, after[end:]
+		if rest == "" || rest[0] != '/' {
+			rest = "/" + rest
+		}
+	}
+	end := strings.IndexAny(rest, "?#")
+	if end < 0 {
+		end = len(rest)
+	}
+	t.rest = rest[end:]
+	t.path, ok = cleanPath(rest[:end])
+	return t, ok
+}
+
+// cleanPath removes the dot segments of an escaped path, in any spelling that browsers
+// know. A result that begins with two slashes would be another host.
+func cleanPath(escaped string) (clean string, ok bool) {
+	if !strings.HasPrefix(escaped, "/") {
+		return "", false
+	}
+	if decoded, err := url.PathUnescape(escaped); err != nil || strings.ContainsFunc(decoded, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		return "", false
+	}
+	segments := strings.Split(escaped[1:], "/")
+	kept := segments[:0:0]
+	for i, s := range segments {
+		switch strings.ReplaceAll(strings.ToLower(s), "%2e", ".") {
+		case ".":
+		case "..":
+			kept = kept[:max(0, len(kept)-1)]
+		default:
+			kept = append(kept, s)
+			continue
+		}
+		if i == len(segments)-1 {
+			kept = append(kept, "")
+		}
+	}
+	clean = "/" + strings.Join(kept, "/")
+	return clean, !strings.HasPrefix(clean, "//")
+}
+
+// below reports whether a clean path is that of prefix or lies below it, also for a
+// server that decodes escaped slashes and dots, once or twice, before it looks.
+func below(clean, prefix string) bool {
+	prefix = strings.TrimSuffix(prefix, "/")
+	for range 3 {
+		if clean != prefix && !strings.HasPrefix(clean, prefix+"/") {
+			return false
+		}
+		decoded, err := url.PathUnescape(clean)
+		if err != nil {
+			return false
+		}
+		clean = path.Clean("/" + strings.ReplaceAll(decoded, `\`, "/"))
+	}
+	return true
+}

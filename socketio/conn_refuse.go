@@ -1,0 +1,88 @@
+package socketio
+
+import (
+	"encoding/json"
+	"errors"
+	"slices"
+
+	"posthouse/socketio/parser"
+)
+
+// refused answers CONNECT_ERROR, unless nobody waits for the answer.
+func (a *attempt) refused(err error) {
+	c := a.conn
+	c.mu.Lock()
+	i := slices.Index(c.attempts, a)
+	if i >= 0 {
+		c.attempts = slices.Delete(c.attempts, i, i+1)
+	}
+	closed := c.closed != nil
+	c.mu.Unlock()
+	if i < 0 || closed || errors.Is(err, ErrClosed) {
+		return // nobody waits for an answer
+	}
+	if errors.Is(err, errPanic) {
+		c.endAfterPanic()
+		return
+	}
+	var refusal *ConnectError
+	if !errors.As(err, &refusal) {
+		c.server.log.Warn("socketio: connection refused", "namespace", a.name, "error", err)
+		refusal = &ConnectError{Message: "connection refused"}
+	}
+	if c.refuseWithin(a.name, refusal) != nil {
+		c.session.Close()
+	}
+}
+
+// refusalsPerSecond is how many refusals a connection may go on to collect beyond
+// Limits.RefusedConnects. Honest pages ask again for a handful of namespaces every
+// second; a refusal costs no more than an event.
+const refusalsPerSecond = 10
+
+// refuseWithin refuses a CONNECT. Its error says that the connection has collected
+// too many refusals and ends.
+func (c *conn) refuseWithin(name string, e *ConnectError) error {
+	if limit := c.server.opts.Limits.RefusedConnects; limit >= 0 {
+		c.mu.Lock()
+		_, ok := c.refusals.take(refusalsPerSecond, limit)
+		c.mu.Unlock()
+		if !ok {
+			if suppressed, ok := c.server.refusalFloods.allow(); ok {
+				c.server.log.Warn("socketio: connection closed: too many refused CONNECTs",
+					"namespace", name, "refusal", e.Message, "limit", limit, "setting", "Limits.RefusedConnects", "suppressed", suppressed)
+			}
+			return errRefusals
+		}
+	}
+	c.refuse(name, e)
+	return nil
+}
+
+// refuse is the one place where an error becomes a CONNECT_ERROR packet.
+func (c *conn) refuse(name string, e *ConnectError) {
+	data, err := c.refusal(e)
+	if err != nil {
+		c.server.log.Warn("socketio: data of a ConnectError cannot be encoded", "namespace", name, "error", err)
+		data, _ = c.refusal(&ConnectError{Message: e.Message})
+	}
+	c.send(&parser.Packet{Type: parser.ConnectError, Namespace: name, Data: data})
+}
+
+func (c *conn) refusal(e *ConnectError) (json.RawMessage, error) {
+	if c.session.Protocol() == 3 && e != errUnknown { // section 2.2: only the data, or the message
+		if e.Data != nil {
+			return encodeJSON(e.Data)
+		}
+		return encodeJSON(e.Message)
+	}
+	data := append([]byte(`{"message":`), appendString(nil, e.Message)...)
+	if e.Data != nil {
+		d, err := encodeJSON(e.Data)
+		if err != nil {
+			return nil, err
+		}
+		data = append(append(data, `,"data":`...), d...)
+	}
+	return append(data, '}'), nil
+}

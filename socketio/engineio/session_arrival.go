@@ -1,0 +1,117 @@
+package engineio
+
+import (
+	"net/http"
+	"time"
+)
+
+// arrival is a request of a session that an event loop has found. It keeps its place
+// among the session's requests until it has begun: a GET when it waits, a POST when
+// it is delivered. Workers start them in any order, and a POST that overtakes the GET
+// before it would find no poll to answer. Guarded by Session.mu.
+type arrival struct {
+	s     *Session
+	prev  *arrival      // that came before and may not have begun
+	begun bool          // or ended otherwise
+	wait  chan struct{} // closed by begin; nil: nobody waits
+}
+
+// arrivalPatience is how long a request waits for those before it, which a
+// middleware may hold up.
+const arrivalPatience = time.Second
+
+// arrivalKey is the key of the arrival in a request's context.
+type arrivalKey struct{}
+
+// arrive notes a request that was found. It returns nil for requests that have no
+// order: of no session, or for a WebSocket.
+func (srv *Server) arrive(r *http.Request) *arrival {
+	if r.Header["Upgrade"] != nil {
+		return nil
+	}
+	q := parseQuery(r.URL.RawQuery)
+	if !q.hasSID {
+		return nil
+	}
+	s := srv.session(q.sid)
+	if s == nil {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := &arrival{s: s, prev: s.arrived}
+	s.arrived = a
+	return a
+}
+
+// arrivalOf returns the arrival of a request of s; nil when it has none.
+func (s *Session) arrivalOf(r *http.Request) *arrival {
+	if a, _ := r.Context().Value(arrivalKey{}).(*arrival); a != nil && a.s == s {
+		return a
+	}
+	return nil
+}
+
+// await waits until the requests before a have begun.
+func (a *arrival) await(r *http.Request) {
+	if a == nil {
+		return
+	}
+	var patience *time.Timer
+	for ch := a.before(); ch != nil; ch = a.before() {
+		if patience == nil {
+			patience = time.NewTimer(arrivalPatience)
+			defer patience.Stop()
+		}
+		select {
+		case <-ch:
+		case <-patience.C:
+			return
+		case <-r.Context().Done():
+			return // the handler will see
+		}
+	}
+}
+
+// before returns what is closed when the next of the requests before a has begun; nil
+// when all have.
+func (a *arrival) before() <-chan struct{} {
+	a.s.mu.Lock()
+	defer a.s.mu.Unlock()
+	for a.prev != nil && a.prev.begun {
+		a.prev = a.prev.prev
+	}
+	if a.prev == nil {
+		return nil
+	}
+	if a.prev.wait == nil {
+		a.prev.wait = make(chan struct{})
+	}
+	return a.prev.wait
+}
+
+// begin gives way to the requests behind a. It may be called several times.
+func (a *arrival) begin() {
+	if a == nil {
+		return
+	}
+	a.s.mu.Lock()
+	defer a.s.mu.Unlock()
+	a.beginLocked()
+}
+
+func (a *arrival) beginLocked() {
+	if a == nil || a.begun {
+		return
+	}
+	a.begun = true
+	for a.prev != nil && a.prev.begun {
+		a.prev = a.prev.prev
+	}
+	if a.wait != nil {
+		close(a.wait)
+	}
+	if a.s.arrived == a {
+		a.s.arrived = a.prev
+	}
+}

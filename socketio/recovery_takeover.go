@@ -1,0 +1,141 @@
+package socketio
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"sync"
+)
+
+// A client that changes its network comes back while its old connection still looks
+// alive here: nothing has told the server, and the heartbeat takes its time. The
+// private session id is a secret of that client, so a CONNECT that knows it takes
+// the session over: the old socket ends as if its connection had been found lost,
+// and its session is kept for the new one (docs/protocol.md §3.8).
+
+// errTakenOver is the description of sockets whose session was taken over.
+var errTakenOver = errors.New("socketio: the client came back on another connection")
+
+// liveSessions finds the sockets of a namespace by the SHA-256 of their private
+// session id. A lookup by digest takes no time that tells how much of a guessed id
+// is right.
+type liveSessions struct {
+	mu       sync.Mutex // a leaf; guards byDigest and resumption.claimed
+	byDigest map[[sha256.Size]byte]*resumption
+}
+
+// add makes the session of s known; from here on it can be taken over.
+func (l *liveSessions) add(s *Socket) {
+	r := s.resume
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.byDigest == nil {
+		l.byDigest = make(map[[sha256.Size]byte]*resumption)
+	}
+	r.socket, r.kept = s, make(chan struct{})
+	l.byDigest[sha256.Sum256([]byte(r.pid))] = r
+}
+
+// claim decides who keeps the session, once: the socket when it ends, or whoever
+// takes it over.
+func (l *liveSessions) claim(r *resumption) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if r.socket == nil || r.claimed {
+		return false
+	}
+	r.claimed = true
+	return true
+}
+
+// find returns a session and claims it, unless that was done before.
+func (l *liveSessions) find(digest [sha256.Size]byte) (r *resumption, claimed bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if r = l.byDigest[digest]; r == nil || r.claimed {
+		return r, false
+	}
+	r.claimed = true
+	return r, true
+}
+
+// done forgets a claimed session, which is kept by now or never will be.
+func (l *liveSessions) done(r *resumption) {
+	digest := sha256.Sum256([]byte(r.pid))
+	l.mu.Lock()
+	if l.byDigest[digest] == r { // a recovered successor has the same id
+		delete(l.byDigest, digest)
+	}
+	l.mu.Unlock()
+	close(r.kept)
+}
+
+// HoldsSession reports whether a socket of this node has the session whose private
+// id has this SHA-256, or is just being kept.
+func (l *Local) HoldsSession(digest [sha256.Size]byte) bool {
+	l.live.mu.Lock()
+	defer l.live.mu.Unlock()
+	return l.live.byDigest[digest] != nil
+}
+
+// KeepSession is for adapters that restore a session on another node: it ends the
+// socket of this node whose private session id has this SHA-256, as a lost
+// connection would, and returns when its session is kept. found is false when there
+// is no such socket.
+func (l *Local) KeepSession(ctx context.Context, digest [sha256.Size]byte) (found bool, err error) {
+	return l.takeOver(ctx, digest, nil)
+}
+
+// takeOver is KeepSession for a CONNECT that comes on the connection by, whose own
+// earlier attempt must not end it.
+func (l *Local) takeOver(ctx context.Context, digest [sha256.Size]byte, by *conn) (found bool, err error) {
+	r, claimed := l.live.find(digest)
+	switch {
+	case r == nil:
+		return false, nil
+	case !claimed: // its own end has begun, or another CONNECT was faster
+		select {
+		case <-r.kept:
+			return true, nil
+		case <-ctx.Done():
+			return true, context.Cause(ctx)
+		}
+	}
+	defer l.live.done(r)
+	s := r.socket
+	rooms := l.surrender(s)
+	recoverable := s.endTakenOver()
+	if s.conn != by {
+		// Its other namespaces come back with the client as well.
+		s.conn.parting.Store(true)
+		s.conn.session.Discard()
+	}
+	if !recoverable {
+		return false, nil
+	}
+	return true, l.ns.store.PersistSession(ctx, s.session(rooms))
+}
+
+// endTakenOver ends the socket and reports whether its session may go on: not after
+// the client or the server has left the namespace, or a handler panicked.
+func (s *Socket) endTakenOver() bool {
+	if s.end(ReasonTransportClose, errTakenOver) {
+		return true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ended.recoverable() && !s.panicked.Load()
+}
+
+// surrender takes s out of its rooms, which the socket that continues it will join,
+// and returns them. The disconnecting functions of s still see them.
+func (l *Local) surrender(s *Socket) []string {
+	l.mu.Lock()
+	s.status.Store(gone) // from here on it joins nothing
+	rooms := l.roomNames(s)
+	l.removeLocked(s)
+	s.formerRooms = rooms
+	l.mu.Unlock()
+	l.deliverNotices()
+	return rooms
+}
