@@ -14,6 +14,7 @@ import (
 // missing, and everything is closed all the same. It is idempotent; the HTTP server
 // is its owner's to stop, afterwards.
 func (s *Server) Shutdown(ctx context.Context) error {
+	s.engine.Drain()
 	s.closing.Store(true)
 	s.mu.Lock()
 	again := s.shutdown
@@ -37,11 +38,12 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// Drain refuses new clients and closes the connections that exist one after the
+// Drain refuses new clients with 503 and Retry-After, and closes the connections that exist one after the
 // other, in random order and evenly over the given time, so that they do not
 // all come back to another replica at once. It returns early when ctx ends.
 // Shutdown comes afterwards.
 func (s *Server) Drain(ctx context.Context, over time.Duration) error {
+	s.engine.Drain()
 	s.closing.Store(true)
 	seen := map[*conn]bool{}
 	var conns []*conn

@@ -39,6 +39,7 @@ type ConnectionError struct {
 	Context map[string]any
 
 	foreign bool // the origin is not allowed: 403 even for a WebSocket
+	leaving bool // the server takes no new sessions: 503
 }
 
 func (e *ConnectionError) Error() string { return "engineio: request refused: " + e.Message }
@@ -56,6 +57,26 @@ func badRequest(name string, context map[string]any) *ConnectionError {
 	return refusal(CodeBadRequest, context)
 }
 
+// unavailable is the refusal of a server that is about to end.
+func unavailable() *ConnectionError {
+	e := badRequest("SERVER_CLOSING", nil)
+	e.Message, e.leaving = "Service unavailable", true
+	return e
+}
+
+// status is the one of the answer; a load balancer shall ask another server at once.
+func (e *ConnectionError) status(h http.Header) int {
+	switch {
+	case e.leaving:
+		h.Set("Retry-After", "1")
+		h.Set("Connection", "close")
+		return http.StatusServiceUnavailable
+	case e.foreign:
+		return http.StatusForbidden
+	}
+	return http.StatusBadRequest
+}
+
 // refuse reports e to the hook and answers the request.
 func (srv *Server) refuse(w http.ResponseWriter, r *http.Request, e *ConnectionError) {
 	if srv.o.OnConnectionError != nil {
@@ -67,7 +88,8 @@ func (srv *Server) refuse(w http.ResponseWriter, r *http.Request, e *ConnectionE
 		refuseUpgrade(w, e)
 		return
 	}
-	status := http.StatusBadRequest
+	h := w.Header()
+	status := e.status(h)
 	if e.Code == CodeForbidden {
 		status = http.StatusForbidden
 	}
@@ -75,7 +97,6 @@ func (srv *Server) refuse(w http.ResponseWriter, r *http.Request, e *ConnectionE
 		Code    int    `json:"code"`
 		Message string `json:"message"`
 	}{e.Code, e.Message})
-	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	w.Write(body) // the peer may be gone
@@ -87,17 +108,13 @@ func (srv *Server) status(w http.ResponseWriter, code int) {
 	w.WriteHeader(code)
 }
 
-// refuseUpgrade answers a WebSocket handshake: always 400, also for code 4, with
+// refuseUpgrade answers a WebSocket handshake: 400, also for code 4, with
 // the message alone (section 1.3).
 func refuseUpgrade(w http.ResponseWriter, e *ConnectionError) {
 	h := w.Header()
 	h.Set("Connection", "close")
 	h.Set("Content-Type", "text/html")
 	h.Set("Content-Length", strconv.Itoa(len(e.Message)))
-	status := http.StatusBadRequest
-	if e.foreign {
-		status = http.StatusForbidden
-	}
-	w.WriteHeader(status)
+	w.WriteHeader(e.status(h))
 	w.Write([]byte(e.Message)) // the peer may be gone
 }

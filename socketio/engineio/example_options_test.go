@@ -1,6 +1,7 @@
 package engineio_test
 
 import (
+	"context"
 	"fmt"
 	"log"
 	"net"
@@ -118,4 +119,14 @@ func ExampleConnLimiter() {
 		log.Fatal(err)
 	}
 	log.Fatal(engine.Serve(listener, &http.Server{Handler: engine})) // counts what it accepts
+}
+
+func ExampleServer_Drain() {
+	engine := engineio.NewServer(nil)
+	// On SIGTERM: new clients get 503 and Retry-After, and so another replica.
+	engine.Drain()
+	// … close sessions one after the other, then:
+	if err := engine.Shutdown(context.Background()); err != nil {
+		log.Print(err)
+	}
 }

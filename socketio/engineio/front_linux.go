@@ -3,7 +3,6 @@
 package engineio
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"log"
@@ -34,6 +33,7 @@ type front struct {
 	handed chan net.Conn
 
 	headerTimeout, idleTimeout time.Duration // 0: none
+	keepTime                   time.Duration // see unused
 
 	retired atomic.Bool // connections are net/http's from now on
 	done    chan struct{}
@@ -80,6 +80,7 @@ func (srv *Server) newFront(ln net.Listener, hs *http.Server) *front {
 		quiet:         make(map[*handedConn]struct{}),
 		headerTimeout: max(hs.ReadHeaderTimeout, 0),
 		idleTimeout:   max(hs.IdleTimeout, 0),
+		keepTime:      srv.o.PingInterval + srv.o.PingTimeout,
 	}
 	if f.file.SetDeadline(time.Time{}) != nil { // the poller did not take it
 		f.file.Close()
@@ -175,8 +176,6 @@ func (f *front) retire() {
 }
 
 const (
-	// acceptRetry is how long the first wait lasts when there are no descriptors left.
-	acceptRetry = 5 * time.Millisecond
 	// lookAfter is how often accept looks whether somebody has closed ln, which
 	// its own descriptor does not tell.
 	lookAfter = time.Second
@@ -190,13 +189,14 @@ func (f *front) accept() {
 	if err != nil {
 		return
 	}
-	for wait := acceptRetry; ; {
+	var shortage shortage
+	for {
 		var failure error
 		f.file.SetReadDeadline(time.Now().Add(lookAfter)) //nolint:errcheck // Read will tell
 		err := raw.Read(func(fd uintptr) bool {
 			var some bool
 			if some, failure = f.acceptAll(int(fd)); some {
-				wait = acceptRetry
+				shortage.over()
 			}
 			return failure != nil
 		})
@@ -207,15 +207,9 @@ func (f *front) accept() {
 			f.Close() //nolint:errcheck // Serve tells
 			return
 		}
-		f.log("http: Accept error: %v; retrying in %v", failure, wait)
-		timer := time.NewTimer(wait)
-		select {
-		case <-timer.C:
-		case <-f.done:
-			timer.Stop()
+		if !shortage.wait(f.srv.log, failure, f.done) {
 			return
 		}
-		wait = min(2*wait, time.Second)
 	}
 }
 
@@ -251,7 +245,7 @@ func (f *front) welcome(fd int, peer syscall.Sockaddr) {
 		}
 	}
 	if f.retired.Load() {
-		f.hand(fd, remote, nil, false)
+		f.hand(fd, remote, nil, false, false)
 		return
 	}
 	c := &plainConn{front: f, fd: fd, remote: remote, since: time.Since(epoch)}
@@ -303,14 +297,22 @@ func named(a netip.AddrPort) netip.AddrPort {
 // hand gives a connection to net/http. It does not block. Of one that is idle
 // net/http does not know that it has been used: so Close must close it, or
 // http.Server.Shutdown would wait for the request of a connection that is new.
-func (f *front) hand(fd int, remote netip.AddrPort, early []byte, idle bool) {
+func (f *front) hand(fd int, remote netip.AddrPort, early []byte, proxied, idle bool) {
 	conn, err := netConn(fd)
 	if err != nil {
 		f.release(remote)
 		f.log("engineio: a connection cannot be given to net/http: %v", err)
 		return
 	}
-	c := &handedConn{TCPConn: conn, early: early, limiter: f.srv.o.ConnLimiter, remote: remote}
+	raw, err := conn.SyscallConn()
+	if err != nil { // it is closed, then
+		f.release(remote)
+		return
+	}
+	c := &handedConn{TCPConn: conn, early: early, limiter: f.srv.o.ConnLimiter, remote: remote, raw: raw, patience: f.srv.o.patience()}
+	if !proxied && f.unused() < f.idleTimeout {
+		c.idle, c.unused = f.idleTimeout, f.unused()
+	}
 	if idle && len(f.handed) > maxHanded/2 {
 		c.Close() //nolint:errcheck // it makes room for those that have a request
 		return
@@ -362,8 +364,7 @@ func (f *front) count(n int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.open += n
-	limit := cmp.Or(f.headerTimeout, f.idleTimeout)
-	if f.open == 0 || limit == 0 {
+	if f.open == 0 {
 		if f.sweep != nil {
 			f.sweep.Stop()
 			f.sweep = nil
@@ -377,11 +378,11 @@ func (f *front) count(n int) {
 
 // period is how often expire looks: a timeout is that much longer at most.
 func (f *front) period() time.Duration {
-	shortest := f.headerTimeout
-	if shortest == 0 || f.idleTimeout > 0 && f.idleTimeout < shortest {
-		shortest = f.idleTimeout
+	shortest := f.unused()
+	if f.headerTimeout > 0 {
+		shortest = min(shortest, f.headerTimeout)
 	}
-	return max(shortest/8, 10*time.Millisecond)
+	return min(max(shortest/8, 10*time.Millisecond), time.Second)
 }
 
 // expire closes connections on which nothing has come for too long.

@@ -14,8 +14,8 @@ import (
 // newSession makes a session and registers it, not yet started. From then on
 // Shutdown may end it: so it must have its transport, which attach gives it.
 func (srv *Server) newSession(r *http.Request, q *query, attach func(*Session)) (*Session, *ConnectionError) {
-	if srv.shuttingDown() {
-		return nil, badRequest("SERVER_CLOSING", nil)
+	if srv.leaving() {
+		return nil, unavailable()
 	}
 	s := &Session{srv: srv, revision: q.revision}
 	attach(s)
@@ -32,6 +32,9 @@ func (srv *Server) newSession(r *http.Request, q *query, attach func(*Session)) 
 			return s, nil
 		}
 	}
+	if srv.leaving() {
+		return nil, unavailable()
+	}
 	return nil, badRequest("ID_GENERATION_ERROR", nil)
 }
 
@@ -44,7 +47,7 @@ func (s *Session) accept(r *http.Request) *ConnectionError {
 	}
 	s.mu.Unlock()
 	if over {
-		return badRequest("SERVER_CLOSING", nil)
+		return unavailable()
 	}
 	if s.srv.o.Accept == nil {
 		s.handler = ignore{}
@@ -68,10 +71,13 @@ func (s *Session) accept(r *http.Request) *ConnectionError {
 		}
 	}()
 	if over {
-		return badRequest("SERVER_CLOSING", nil)
+		return unavailable()
 	}
 	if err != nil {
 		s.Discard()
+		if s.srv.leaving() { // which is why
+			return unavailable()
+		}
 		return refusal(CodeForbidden, map[string]any{"message": err.Error()})
 	}
 	return nil

@@ -237,7 +237,7 @@ func TestShutdown(t *testing.T) {
 		if e := probe.recv(); e.close != 1005 {
 			t.Errorf("the probing websocket got %+v", e)
 		}
-		if r := w.get("EIO=4&transport=polling"); r.status != 400 {
+		if r := w.get("EIO=4&transport=polling"); r.status != 503 {
 			t.Errorf("a new session: %+v", r)
 		}
 		for _, p := range w.sessions {

@@ -55,6 +55,7 @@ type plainConn struct {
 	left     bool               // a handler has it: the loop is to close the descriptor
 	out      bool               // it is the loop's no more
 	served   bool               // at least one request
+	proxied  bool               // the first request came through a proxy
 	since    time.Duration      // of epoch: its beginning, or the last request's end
 	cancel   context.CancelFunc // of the request's context
 	stream   *stream            // what it has become
@@ -166,6 +167,9 @@ func (c *plainConn) begin(data []byte, more bool) bool {
 	c.answering.Store(false)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if !c.served {
+		c.proxied = viaProxy(c.request.Header)
+	}
 	c.busy, c.served, c.cancel, c.piped = true, true, cancel, c.held != nil
 	c.unread = c.unread || more
 	if c.gone {
@@ -276,11 +280,19 @@ func (c *plainConn) WriteAll(b []byte) error {
 		select {
 		case <-c.waiting:
 		case <-timer.C:
+			resetOnClose(c.fd)
 			return errPeerStalled
 		case <-late:
+			resetOnClose(c.fd)
 			return os.ErrDeadlineExceeded
 		}
 	}
+}
+
+// resetOnClose keeps the kernel from holding what the peer did not take, megabytes of
+// it and for minutes, behind a descriptor that is closed.
+func resetOnClose(fd int) {
+	unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}) //nolint:errcheck // then it is held
 }
 
 // SetWriteDeadline implements http1.Conn.
@@ -307,11 +319,12 @@ func (c *plainConn) hand(data []byte) {
 	c.early.begin() // nothing is known of the order there
 	c.mu.Lock()
 	c.out = true
+	proxied := c.proxied || !c.served && viaProxyHead(data)
 	idle := len(data) == 0 && (c.served || time.Since(epoch)-c.since > graceOfNew)
 	c.mu.Unlock()
 	c.loop.detach(c.fd)
 	c.front.count(-1)
-	c.front.hand(c.fd, c.remote, bytes.Clone(data), idle)
+	c.front.hand(c.fd, c.remote, bytes.Clone(data), proxied, idle)
 }
 
 // end closes a connection. It is called by the loop.
@@ -330,11 +343,14 @@ func (c *plainConn) end() {
 // expired reports whether the peer has had its time to send a request. The loop
 // then closes the connection.
 func (c *plainConn) expired(now time.Duration) bool {
-	limit := c.front.idleTimeout
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.served {
+	limit := c.front.unused()
+	switch {
+	case !c.served:
 		limit = c.front.headerTimeout
+	case c.proxied:
+		limit = c.front.idleTimeout
 	}
 	if c.busy || c.left || c.out || c.stream != nil || limit <= 0 || now-c.since < limit {
 		return false

@@ -20,6 +20,7 @@ type polling struct {
 type poll struct {
 	ready chan struct{}
 	batch *queue
+	last  bool // the connection ends with the answer
 }
 
 func newPoll() any { return &poll{ready: make(chan struct{}, 1)} }
@@ -137,6 +138,9 @@ func (p *polling) attach(g *poll) {
 // noop when the peer asked for the close itself), a POST that is being read is
 // cut off.
 func (p *polling) shut(reason Reason) {
+	if p.get != nil && reason == ReasonPingTimeout {
+		p.get.last = true // the peer is gone: its connection would stay idle
+	}
 	p.uncork() // what the handler sent before is on its way
 	if reason == ReasonTransportClose {
 		p.answer(packetNoop)

@@ -58,7 +58,10 @@ func (s *Session) serveGET(w http.ResponseWriter, r *http.Request) {
 		<-g.ready
 	}
 	batch := g.batch
-	g.batch = nil
+	if g.last {
+		w.Header()["Connection"] = connectionClose
+	}
+	g.batch, g.last = nil, false
 	s.srv.polls.Put(g)
 	// The context says nothing any more: a client that has its answer may well
 	// drop the connection before this goroutine goes on.
@@ -77,6 +80,8 @@ var (
 	typeHTML  = []string{"text/html"}
 	typeBytes = []string{"application/octet-stream"}
 	noXSS     = []string{"0"}
+
+	connectionClose = []string{"close"}
 )
 
 // answerPoll writes one payload.

@@ -6,7 +6,10 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"sync"
 	"sync/atomic"
+	"syscall"
+	"time"
 
 	"posthouse/socketio/engineio/internal/http1"
 	"posthouse/socketio/engineio/internal/ws"
@@ -22,7 +25,9 @@ import (
 // The shorter way exists on Linux, for a *net.TCPListener, when hs has none of
 // ConnContext, ConnState, ReadTimeout and WriteTimeout and Options.GoroutineReaders
 // is off. Of hs it uses Handler, BaseContext, ReadHeaderTimeout, IdleTimeout and
-// ErrorLog; an answer that the peer does not take ends after Options.WriteTimeout.
+// ErrorLog; connections of which the peer takes no byte for Options.WriteTimeout are
+// closed, and so are those that had no request for PingInterval + PingTimeout, unless
+// they come from a proxy: these have IdleTimeout.
 // Handlers can send no informational (1xx) answers and no trailers there.
 //
 // It always returns an error: http.ErrServerClosed after Shutdown or Close of hs.
@@ -32,6 +37,7 @@ func (srv *Server) Serve(ln net.Listener, hs *http.Server) error {
 	if f := srv.newFront(ln, hs); f != nil {
 		return f.serve()
 	}
+	ln = &patientListener{Listener: ln, log: srv.log, done: make(chan struct{})}
 	if srv.o.ConnLimiter != nil {
 		ln = &limitedListener{ln, srv.o.ConnLimiter}
 	}
@@ -95,6 +101,15 @@ type handedConn struct {
 	limiter  ConnLimiter // nil: none
 	remote   netip.AddrPort
 	released atomic.Bool
+
+	// See handed_linux.go.
+	raw          syscall.RawConn
+	patience     time.Duration // for a peer that takes nothing
+	idle, unused time.Duration // read deadlines of idle are unused instead; 0: not
+	mu           sync.Mutex    // guards what follows and the order of the deadlines; a leaf
+	deadline     time.Time     // for writing, that somebody has set; zero: none
+	writing      bool          // a write waits, and has a deadline of its own
+	given        bool          // to a handler: nothing is added to what it does
 }
 
 // release tells the ConnLimiter once that the connection is closed or a WebSocket.

@@ -108,11 +108,13 @@ func TestAfterShutdownNetHTTPAnswers(t *testing.T) {
 	}
 	short := w.shorter()
 	for _, l := range []*line{idle, used, parked, w.line()} {
-		for range 2 {
-			l.send(get(""))
-			if r := l.answer(); r.status != 400 {
-				t.Errorf("got %+v", r)
-			}
+		l.send(get("unknown")) // keeps the connection
+		if r := l.answer(); r.status != 400 {
+			t.Errorf("got %+v", r)
+		}
+		l.send(get(""))
+		if r := l.answer(); r.status != 503 {
+			t.Errorf("got %+v", r)
 		}
 	}
 	if n := w.shorter(); n != short {
@@ -276,7 +278,7 @@ func TestServeOfAServerThatHasEnded(t *testing.T) {
 	w = serveTCP(t, engineio.Options{}, func(w *served) { w.shutdown() })
 	l := w.line()
 	l.send(get(""))
-	if r := l.answer(); r.status != 400 || w.shorter() != 0 {
+	if r := l.answer(); r.status != 503 || w.shorter() != 0 {
 		t.Errorf("got %+v", r)
 	}
 }
@@ -329,7 +331,7 @@ func TestTheEndBeforeAccept(t *testing.T) {
 	inWorld(t, o, nil, func(w *world) {
 		srv = w.server
 		s := w.websocket("EIO=4&transport=websocket", nil)
-		if s.refuse == nil || s.refuse.status != 400 || accepted != 0 {
+		if s.refuse == nil || s.refuse.status != 503 || accepted != 0 {
 			t.Errorf("%d accepted, got %+v", accepted, s.refuse)
 		}
 	})

@@ -41,6 +41,7 @@ type Server struct {
 	mu       sync.Mutex // guards what follows
 	sessions map[string]*Session
 	closing  bool
+	draining bool // no new sessions
 	fronts   []*front
 	running  int           // sessions and goroutines not finished
 	idle     chan struct{} // closed when running reaches 0 while closing
@@ -143,11 +144,20 @@ func (srv *Server) ClientsCount() int {
 	return len(srv.sessions)
 }
 
-// Shutdown refuses new sessions, closes all open ones and waits until they are
+// Drain refuses new sessions from now on: 503 with Retry-After, so that clients and
+// load balancers try elsewhere. Sessions that exist go on, upgrades too, until they
+// end or Shutdown ends them.
+func (srv *Server) Drain() {
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	srv.draining = true
+}
+
+// Shutdown refuses new sessions as Drain does, closes all open ones and waits until they are
 // gone or ctx ends. It is idempotent.
 func (srv *Server) Shutdown(ctx context.Context) error {
 	srv.mu.Lock()
-	srv.closing = true
+	srv.closing, srv.draining = true, true
 	srv.settle()
 	all := slices.Collect(maps.Values(srv.sessions))
 	fronts := slices.Clone(srv.fronts)
@@ -195,11 +205,11 @@ func (srv *Server) settle() {
 }
 
 // admit registers a session, which counts until it is finished; false while
-// shutting down, or when the id is taken.
+// draining, or when the id is taken.
 func (srv *Server) admit(s *Session) bool {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
-	if _, taken := srv.sessions[s.id]; taken || srv.closing {
+	if _, taken := srv.sessions[s.id]; taken || srv.draining {
 		return false
 	}
 	srv.sessions[s.id] = s
@@ -221,10 +231,11 @@ func (srv *Server) removeFront(f *front) {
 	srv.fronts = slices.DeleteFunc(srv.fronts, func(g *front) bool { return g == f })
 }
 
-func (srv *Server) shuttingDown() bool {
+// leaving reports whether new sessions are refused.
+func (srv *Server) leaving() bool {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
-	return srv.closing
+	return srv.draining
 }
 
 func (srv *Server) forget(s *Session) {
