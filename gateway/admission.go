@@ -191,7 +191,7 @@ func (a *admission) scarce(percent int) bool {
 // AdmitConn implements engineio.ConnLimiter. Connections of trusted proxies are not
 // limited by address: all clients come through them.
 func (a *admission) AdmitConn(remote netip.AddrPort) (status, retryAfter int) {
-	limit := ""
+	var limit string
 	switch key := limitKey(remote.Addr()); {
 	case a.scarce(connectionsBelow):
 		limit, status = "descriptors", http.StatusServiceUnavailable

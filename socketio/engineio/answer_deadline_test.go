@@ -2,6 +2,7 @@ package engineio_test
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -109,7 +110,7 @@ func TestServe_PeerThatReadsNothing_IsClosed(t *testing.T) {
 			l := w.line()
 			l.send(strings.Repeat(request, 60))
 			// What the server sent is not there any more after a reset.
-			eventually(t, "the connection is reset", func() bool { return pendingError(l.conn) == unix.ECONNRESET })
+			eventually(t, "the connection is reset", func() bool { return errors.Is(pendingError(l.conn), unix.ECONNRESET) })
 			if n := len(returned); n == 0 || n > 30 {
 				t.Errorf("%d requests were served", n)
 			}

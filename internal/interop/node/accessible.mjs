@@ -35,7 +35,11 @@ export async function fits(page, what) {
 // resize makes the window and the letters what one of windows says.
 export async function resize(page, [width, height, letters = 1]) {
   await page.setViewportSize({ width, height });
-  await page.evaluate((n) => { document.documentElement.style.fontSize = n > 1 ? n * 100 + "%" : ""; }, letters);
+  // Two frames later the observers of the page have seen its new size.
+  await page.evaluate((n) => {
+    document.documentElement.style.fontSize = n > 1 ? n * 100 + "%" : "";
+    return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+  }, letters);
 }
 
 // everywhere looks at a page in both themes and all windows.
