@@ -169,7 +169,7 @@ func (a *Classic) answerServerSideEmit(req *classicRequest) {
 				res.Data = nil // undefined: Node leaves the key out
 			}
 			a.sign(req, &res)
-			// Always on the common channel (§4.1).
+			// Always on the common channel (docs/protocol.md §4.1).
 			if err := a.publishJSON(a.responses, res); err != nil {
 				a.log.Debug("answer not published", "error", err)
 			}

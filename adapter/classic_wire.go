@@ -11,7 +11,7 @@ import (
 	"posthouse/socketio/parser/msgpack"
 )
 
-// The messages of the classic adapter (SOCKETIO.md §4.1). Broadcasts, broadcasts
+// The messages of the classic adapter (docs/protocol.md §4.1). Broadcasts, broadcasts
 // with acks and acknowledgements are MessagePack; everything else is JSON.
 
 // classicType is the type of a request or response.

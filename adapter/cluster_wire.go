@@ -11,7 +11,7 @@ import (
 	"posthouse/socketio/parser"
 )
 
-// The message model that the sharded and the streams adapter share (SOCKETIO.md
+// The message model that the sharded and the streams adapter share (docs/protocol.md
 // §4.3): {type, data, uid, nsp}.
 
 type clusterType int
@@ -137,7 +137,7 @@ func (m *clusterMessage) encodeSharded() ([]byte, error) {
 }
 
 // carriesValue tells the types that may be MessagePack because they carry what
-// people send (section 4.3).
+// people send (docs/protocol.md §4.3).
 func (m *clusterMessage) carriesValue() bool {
 	switch m.typ {
 	case clusterBroadcast, clusterFetchResponse, clusterServerSideEmit, clusterServerSideEmitResponse, clusterAck:

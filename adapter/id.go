@@ -7,7 +7,7 @@ import (
 
 const shortAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
-// shortID makes the ids of the classic adapter: 6 characters (SOCKETIO.md §4.1).
+// shortID makes the ids of the classic adapter: 6 characters (docs/protocol.md §4.1).
 func shortID() string {
 	var b [6]byte
 	rand.Read(b[:])
@@ -17,7 +17,7 @@ func shortID() string {
 	return string(b[:])
 }
 
-// hexID makes the ids of the cluster message model: 16 hex digits (§4.3).
+// hexID makes the ids of the cluster message model: 16 hex digits (docs/protocol.md §4.3).
 func hexID() string {
 	var b [8]byte
 	rand.Read(b[:])

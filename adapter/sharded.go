@@ -153,7 +153,7 @@ func (a *Sharded) hasChannel(private bool) bool {
 }
 
 // channelOf gives the channel of a broadcast. A sender cannot know which rooms are
-// sockets' own; Node goes by the length of the name (SOCKETIO.md §4.3).
+// sockets' own; Node goes by the length of the name (docs/protocol.md §4.3).
 func (m SubscriptionMode) channelOf(main string, o *socketio.BroadcastOptions) string {
 	if len(o.Rooms) != 1 {
 		return main

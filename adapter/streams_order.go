@@ -115,7 +115,7 @@ func (a *Streams) sweepWaiting(now entryID) {
 	}
 }
 
-// recoverable reports whether a broadcast gets an offset (SOCKETIO.md §4.4).
+// recoverable reports whether a broadcast gets an offset (docs/protocol.md §4.4).
 func recoverable(p *parser.Packet, o *socketio.BroadcastOptions) bool {
 	return p.ID == nil && !o.Flags.Volatile
 }

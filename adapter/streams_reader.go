@@ -181,7 +181,7 @@ func (r *streamReader) session(at *position, found *bool) error {
 		}
 	} else {
 		// From here on nothing is missed. "$" would start at whatever is last when
-		// the first read gets through (RELIABILITY.md §5.4).
+		// the first read gets through (docs/reliability.md §5.4).
 		info, err := streamInfo(r.ctx, owner, r.stream)
 		if err != nil {
 			return err

@@ -16,7 +16,7 @@ import (
 	"posthouse/socketio/parser"
 )
 
-// Sessions of lost sockets and what they missed (SOCKETIO.md §4.4).
+// Sessions of lost sockets and what they missed (docs/protocol.md §4.4).
 
 const (
 	// restoreRounds bounds how much a session can have missed: after that many

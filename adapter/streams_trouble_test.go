@@ -14,7 +14,7 @@ import (
 	"posthouse/internal/interop/rig"
 )
 
-// The holes of RELIABILITY.md §5.4 in the reference's streams adapter.
+// The holes of docs/reliability.md §5.4 in the reference's streams adapter.
 
 func TestNothingIsMissedWhileTheFirstReadFails(t *testing.T) {
 	t.Parallel()

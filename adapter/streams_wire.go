@@ -11,7 +11,7 @@ import (
 	"posthouse/socketio"
 )
 
-// entryArgs gives the XADD command of a durable message (SOCKETIO.md §4.4).
+// entryArgs gives the XADD command of a durable message (docs/protocol.md §4.4).
 func (m *clusterMessage) entryArgs(stream string, maxLen int64) ([]any, error) {
 	data := m.appendData(make([]byte, 0, m.sizeHint()))
 	if len(m.attachments()) > 0 {

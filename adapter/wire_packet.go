@@ -27,7 +27,7 @@ func appendPacket(dst []byte, p *parser.Packet, withNamespace bool) ([]byte, err
 		n++
 	}
 	dst = msgpack.AppendMapHeader(dst, n)
-	// Always EVENT: binary values stay where they are (§4.1).
+	// Always EVENT: binary values stay where they are (docs/protocol.md §4.1).
 	dst = msgpack.AppendUint(msgpack.AppendString(dst, "type"), uint64(parser.Event))
 	dst, err := appendValue(msgpack.AppendString(dst, "data"), socketio.Value{JSON: p.Data, Attachments: p.Attachments})
 	if err != nil {

@@ -39,7 +39,7 @@ func unlimited(o *callback.Options) {
 
 // BenchmarkLogin is our own part of a scan: signatures, decryption, parsing,
 // dedupe and claim in memory, and the answer. The limit is 1 s with the store's
-// round trips (WECHAT.md G9).
+// round trips (docs/wechat.md §3.4 guarantee G9).
 func BenchmarkLogin(b *testing.B) {
 	r := newRig(b, unlimited)
 	latencies(b, func(i int) *http.Request {
@@ -47,7 +47,7 @@ func BenchmarkLogin(b *testing.B) {
 	}, func(req *http.Request) { r.send(req) })
 }
 
-// BenchmarkForged is what a forged push costs (abuse 29: at most 5 ms).
+// BenchmarkForged is what a forged push costs (docs/reliability.md §4 row 29: at most 5 ms).
 func BenchmarkForged(b *testing.B) {
 	r := newRig(b, unlimited)
 	latencies(b, func(int) *http.Request {

@@ -138,7 +138,7 @@ const (
 )
 
 // bind ties a plain push's query to its body. In plain mode the signature does
-// not cover the body, so a query seen in a log could carry any other (WECHAT.md
+// not cover the body, so a query seen in a log could carry any other (docs/wechat.md
 // §2.6): the first body seen with it is the only one. The other modes need no
 // such thing.
 func (a *account) bind(ctx context.Context, q wechat.Query, body string) binding {
@@ -158,7 +158,7 @@ func (a *account) bind(ctx context.Context, q wechat.Query, body string) binding
 	return bindOK
 }
 
-// contentKey names what happened, whichever delivery tells it (WECHAT.md §2.7).
+// contentKey names what happened, whichever delivery tells it (docs/wechat.md §2.7).
 func (a *account) contentKey(d *delivery) string {
 	m := &d.push.Message
 	_, scanned := m.Scene()

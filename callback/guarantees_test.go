@@ -12,7 +12,7 @@ import (
 )
 
 // A stalled Redis or a slow bot are TestG9TheAnswerComesWithin4500ms; this is an
-// ordinary day: every answer within a second (WECHAT.md §3.4, G9).
+// ordinary day: every answer within a second (docs/wechat.md §3.4 guarantee G9).
 func TestG9TheAnswerComesWithinASecond(t *testing.T) {
 	t.Parallel()
 	eachStore(t, func(t *testing.T, store login.Store) {
@@ -52,7 +52,7 @@ func TestG9TheAnswerComesWithinASecond(t *testing.T) {
 
 func person(n int) string { return fmt.Sprintf("oSIM0u%022d", n) }
 
-// F30 over the real stores: three copies of each push at once, to three replicas.
+// docs/reliability.md §3 row F30 over the real stores: three copies of each push at once, to three replicas.
 func TestF30CopiesAreOneLoginAndAnsweredWithinASecond(t *testing.T) {
 	t.Parallel()
 	eachStore(t, func(t *testing.T, store login.Store) {

@@ -143,7 +143,7 @@ func TestPhrasesAreConfigurable(t *testing.T) {
 	}
 }
 
-// Race 6: two persons, one code.
+// docs/wechat.md §3.3 race 6: two persons, one code.
 func TestRace06TheSecondPersonIsToldThatTheCodeWasUsed(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
@@ -298,7 +298,7 @@ func TestRace18WhoUnfollowsIsForgotten(t *testing.T) {
 	}
 }
 
-// Abuse 44 and 42: nothing secret, no openid and no address in log or answer.
+// docs/reliability.md §4 rows 44 and 42: nothing secret, no openid and no address in log or answer.
 func TestAbuse36LogsAndAnswersLeakNothing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -14,9 +14,9 @@ import (
 )
 
 const (
-	maxBody     = 64 << 10                // LOGIN.md §5
+	maxBody     = 64 << 10                // docs/login.md §5
 	bodyTime    = 3 * time.Second         // for the body to arrive
-	answerTime  = 4450 * time.Millisecond // always within 4.5 s (G9); WeChat gives up at 5 s
+	answerTime  = 4450 * time.Millisecond // always within 4.5 s (docs/wechat.md §3.4 guarantee G9); WeChat gives up at 5 s
 	silenceTime = 5200 * time.Millisecond // it has given up by then
 )
 

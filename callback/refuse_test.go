@@ -61,7 +61,7 @@ func with(r *http.Request, change func(url.Values)) *http.Request {
 	return r
 }
 
-// Abuse 29: whatever is not WeChat's gets one and the same answer, and no reason
+// docs/reliability.md §4 row 29: whatever is not WeChat's gets one and the same answer, and no reason
 // in it (no padding oracle).
 func TestAbuse29EveryForgedPushGetsTheSameEmpty403(t *testing.T) {
 	t.Parallel()
@@ -223,7 +223,7 @@ func TestPush_Unreadable_IsAnsweredSuccessButDoctype400(t *testing.T) {
 	}
 }
 
-// Abuse 33: who is meant stands in the signed XML only.
+// docs/reliability.md §4 row 33: who is meant stands in the signed XML only.
 func TestAbuse33TheQueryNamesNobody(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
@@ -249,7 +249,7 @@ func TestAbuse33TheQueryNamesNobody(t *testing.T) {
 	}
 }
 
-// F22: our clock or WeChat's may be off by up to five minutes, to the second.
+// docs/reliability.md §3 row F22: our clock or WeChat's may be off by up to five minutes, to the second.
 func TestAbuse30TheFreshnessWindow(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1767225675, 0)
@@ -296,7 +296,7 @@ func (f failingReader) Read([]byte) (int, error) {
 	return 0, io.EOF
 }
 
-// Abuse 31: a flood costs its own budget only.
+// docs/reliability.md §4 row 31: a flood costs its own budget only.
 func TestAbuse31AFloodOfForgeriesLeavesWeChatAlone(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -368,7 +368,7 @@ func TestAbuse31TheBulkheadIsBounded(t *testing.T) {
 	})
 }
 
-// Abuse 42: no label depends on what is sent.
+// docs/reliability.md §4 row 42: no label depends on what is sent.
 func TestLabelsComeFromClosedSets(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, plain)

@@ -16,7 +16,7 @@ import (
 	"posthouse/internal/wechat"
 )
 
-// Abuse 30: a push seen before changes nothing and says nothing; WeChat's own
+// docs/reliability.md §4 row 30: a push seen before changes nothing and says nothing; WeChat's own
 // retry, another delivery of the same event, gets the answer that was lost.
 func TestAbuse30ReplaysAndRetries(t *testing.T) {
 	t.Parallel()
@@ -47,7 +47,7 @@ func TestAbuse30ReplaysAndRetries(t *testing.T) {
 	}
 }
 
-// Abuse 29: in plain mode the signature does not cover the body, so a query
+// docs/reliability.md §4 row 29: in plain mode the signature does not cover the body, so a query
 // that leaked must not carry another one.
 func TestAbuse29APlainQueryCarriesOneBody(t *testing.T) {
 	t.Parallel()
@@ -75,7 +75,7 @@ func TestAbuse29APlainQueryCarriesOneBody(t *testing.T) {
 	}
 }
 
-// F30: three copies at once to three replicas that share a store.
+// docs/reliability.md §3 row F30: three copies at once to three replicas that share a store.
 func TestF30CopiesToThreeReplicasAreOneLogin(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -105,7 +105,7 @@ func TestF30CopiesToThreeReplicasAreOneLogin(t *testing.T) {
 	})
 }
 
-// F32: with the effect stored nowhere WeChat gets no answer, and asks again;
+// docs/reliability.md §3 row F32: with the effect stored nowhere WeChat gets no answer, and asks again;
 // never "success".
 func TestF33NoSuccessWithoutDurability(t *testing.T) {
 	t.Parallel()
@@ -155,7 +155,7 @@ func TestALoginWithoutDedupe(t *testing.T) {
 	})
 }
 
-// F33: the replica that took the push died at it. The retry waits out its lease
+// docs/reliability.md §3 row F33: the replica that took the push died at it. The retry waits out its lease
 // and does the work; the retry after that finds it done.
 func TestF33ARetryTakesOverFromADeadReplica(t *testing.T) {
 	t.Parallel()

@@ -9,7 +9,7 @@ import (
 	"posthouse/internal/login"
 )
 
-// Abuse 38 (RELIABILITY.md §4): the phone is told which site, browser, network and
+// docs/reliability.md §4 row 38: the phone is told which site, browser, network and
 // time it is about before it confirms, and can take back a login it was not asked
 // about.
 func TestAbuse38ThePhoneIsToldWhoAsks(t *testing.T) {

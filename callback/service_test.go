@@ -144,7 +144,7 @@ func TestTheWholeLogin(t *testing.T) {
 	}
 }
 
-// F31 and F34: late, refreshed, closed and unknown codes have their words, and
+// docs/reliability.md §3 rows F31 and F34: late, refreshed, closed and unknown codes have their words, and
 // give nothing.
 func TestF31CodesThatAreOver(t *testing.T) {
 	t.Parallel()
@@ -183,7 +183,7 @@ func TestF31CodesThatAreOver(t *testing.T) {
 
 var clockTime = regexp.MustCompile(`\d\d:\d\d`)
 
-// Abuse 38: with the confirm step a scan alone gives nothing.
+// docs/reliability.md §4 row 38: with the confirm step a scan alone gives nothing.
 func TestAbuse38TheConfirmStep(t *testing.T) {
 	t.Parallel()
 	for _, right := range []bool{true, false} {

@@ -45,7 +45,7 @@ func (o *outage) Finish(ctx context.Context, key string, reply []byte, ttl time.
 	return o.Store.Finish(ctx, key, reply, ttl)
 }
 
-// F32: while the store is away a scan is kept in the fsynced spool, and that is
+// docs/reliability.md §3 row F32: while the store is away a scan is kept in the fsynced spool, and that is
 // what "success" promises; the first of two persons still wins afterwards.
 func TestF32AScanDuringAnOutageIsKept(t *testing.T) {
 	t.Parallel()

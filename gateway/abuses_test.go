@@ -9,7 +9,7 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// Row 39 of RELIABILITY.md §4, login CSRF: a page of the attacker's makes the victim's
+// docs/reliability.md §4 row 39, login CSRF: a page of the attacker's makes the victim's
 // browser spend the attacker's code, to have the victim work in the attacker's account.
 // No cookie decides this: every request with an effect names its page's origin, and what
 // proves an attempt (resume secret, verifier) is taken from a page's own memory, never

@@ -195,7 +195,7 @@ func (a *Account) pathSuffix() string {
 	return "/" + a.Name
 }
 
-// china is where WeChat's day of quotas begins (WECHAT.md §1.5).
+// china is where WeChat's day of quotas begins (docs/wechat.md §1.5).
 var china = time.FixedZone("CST", 8*60*60)
 
 func nextDay(now time.Time) time.Time {

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Browsers are told apart by a random cookie (WECHAT.md §4.4): for limits, and for
+// Browsers are told apart by a random cookie (docs/wechat.md §4.4): for limits, and for
 // the confirm step of unusual logins. It proves nothing: whoever sends none, or a
 // new one each time, meets the other limits and counts as never seen. What binds a
 // result to its browser are the resume secret and the verifier, which no other page

@@ -77,7 +77,7 @@ func TestBrowserCookie(t *testing.T) {
 	}
 }
 
-// RELIABILITY.md §4, row 35, per browser: reconnecting gets no new codes.
+// docs/reliability.md §4 row 35, per browser: reconnecting gets no new codes.
 func TestAbuse35QRCodesPerBrowser(t *testing.T) {
 	s := newSite(t, func(c *Config) { c.LimitQRCodesBrowser = Rate{N: 2, Per: time.Minute} })
 	dial := func(cookie string) (*websocket.Conn, string) {

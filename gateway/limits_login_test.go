@@ -13,7 +13,7 @@ import (
 	"posthouse/internal/login"
 )
 
-// G8 (WECHAT.md §3.4): what one address may cost is bounded, whichever store there is;
+// docs/wechat.md §3.4 guarantee G8: what one address may cost is bounded, whichever store there is;
 // browsers are TestAbuse35QRCodesPerBrowser, accounts follow below.
 func TestG8WorkPerAddressIsBounded(t *testing.T) {
 	limits := func(c *Config, _ *login.ServiceOptions) {

@@ -45,7 +45,7 @@ var _ login.Notifier = (*loginNamespace)(nil)
 
 // ticketEvent is what replicas tell each other: look at this ticket. It carries
 // the ticket's id and nothing else: the result is made where the socket is, so no
-// token passes through Redis (RELIABILITY.md §4, row 36).
+// token passes through Redis (docs/reliability.md §4 row 36).
 const ticketEvent = "login ticket"
 
 // newLoginNamespace makes the service of o, which notifies the namespace, and

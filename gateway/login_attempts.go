@@ -337,7 +337,7 @@ func (n *loginNamespace) react(ctx context.Context, a *attempt, t login.Ticket, 
 	if a.ctx.Err() != nil {
 		return
 	}
-	if !known { // a Redis without persistence was restarted (RELIABILITY F2)
+	if !known { // a Redis without persistence was restarted (docs/reliability.md §3 row F2)
 		t = login.Ticket{State: login.Expired}
 	} else if t.SocketID != a.browser.id() { // resumed on another replica
 		a.move()

@@ -26,7 +26,7 @@ type (
 	}
 )
 
-// exchange is POST /login/exchange (LOGIN.md §5): the token for a one-time code
+// exchange is POST /login/exchange (docs/login.md §5): the token for a one-time code
 // and its PKCE verifier. The origin was checked before.
 func (n *loginNamespace) exchange(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")

@@ -9,7 +9,7 @@ import (
 )
 
 // failure is what a browser is told when something did not work: one of the
-// codes of LOGIN.md §2 and a sentence, never internal text.
+// codes of docs/login.md §2 and a sentence, never internal text.
 type failure struct {
 	Code       string `json:"code"`
 	Message    string `json:"message"`

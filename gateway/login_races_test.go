@@ -10,7 +10,7 @@ import (
 	"posthouse/internal/login"
 )
 
-// The races of WECHAT.md §3.3 and the guarantees of §3.4 that are about sockets, each
+// The races of docs/wechat.md §3.3 and the guarantees of docs/wechat.md §3.4 that are about sockets, each
 // with both stores. Those about the ticket alone are in internal/login, those about
 // WeChat's token in internal/wechat.
 

@@ -15,7 +15,7 @@ import (
 	"posthouse/socketio/engineio"
 )
 
-// /ws/signup (LOGIN.md §4) is for front ends without Socket.IO: a text WebSocket
+// /ws/signup (docs/login.md §4) is for front ends without Socket.IO: a text WebSocket
 // that asks for a code and is sent the token. It has no resume and no states.
 
 const (

@@ -116,7 +116,7 @@ func redisReplica(t *testing.T, addr string, change func(*Config, *login.Service
 	return r
 }
 
-// Row 36 of RELIABILITY.md §4, even without a challenge: what passes through Redis
+// docs/reliability.md §4 row 36, even without a challenge: what passes through Redis
 // while pages of one replica are logged in by webhooks of another.
 func TestAbuse36NoTokenPassesThroughRedis(t *testing.T) {
 	server := startRedis(t)
@@ -156,7 +156,7 @@ func TestAbuse36NoTokenPassesThroughRedis(t *testing.T) {
 	}
 }
 
-// RELIABILITY F1 and F32: Redis is killed while pages wait; people scan while it is
+// docs/reliability.md §3 rows F1 and F32: Redis is killed while pages wait; people scan while it is
 // away and after; nobody is lost.
 func TestF1RedisIsKilledAndComesBack(t *testing.T) {
 	server := startRedis(t)

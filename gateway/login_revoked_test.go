@@ -27,7 +27,7 @@ func (u *unlisted) Revoked(ctx context.Context, most int) ([]string, error) {
 	return u.Store.Revoked(ctx, most)
 }
 
-// Row 38 of RELIABILITY.md §4: "not me" takes a token back that was already handed
+// docs/reliability.md §4 row 38: "not me" takes a token back that was already handed
 // out, and whoever verifies tokens can know within two seconds.
 func TestAbuse38RevokedWithinTwoSeconds(t *testing.T) {
 	s := newSite(t, nil)

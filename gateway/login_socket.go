@@ -11,7 +11,7 @@ import (
 	"posthouse/socketio"
 )
 
-// The events of LOGIN.md §2 and §3.
+// The events of docs/login.md §2 and §3.
 type (
 	qrcodeRequest struct {
 		Account   string `json:"account"`
@@ -113,7 +113,7 @@ func (v *visitor) limited(err error) {
 }
 
 // on makes a handler of one event: what it returns is the acknowledgement, and an
-// error is the failure of LOGIN.md §2.
+// error is the failure of docs/login.md §2.
 func (v *visitor) on(do func(context.Context, *socketio.Event) (any, error)) func(*socketio.Event) {
 	return func(e *socketio.Event) {
 		// A browser that leaves does not stop a step halfway.
@@ -280,7 +280,7 @@ func (b *socketBrowser) tell(s stateAnswer) { _ = b.v.s.Emit("state", s) }
 // not, but its connection may still live.
 const ackWait = 5 * time.Minute
 
-// hand implements browser by LOGIN.md §3: an acknowledgement is delivery, and so is
+// hand implements browser by docs/login.md §3: an acknowledgement is delivery, and so is
 // a connection that still stands a while after everything was written to it.
 func (b *socketBrowser) hand(ctx context.Context, r login.Result) bool {
 	var value any = r.Value

@@ -72,7 +72,7 @@ func (l redisLog) Printf(_ context.Context, format string, v ...any) {
 }
 
 // warnAboutEviction says so if Redis may throw tickets away when its memory is
-// full (RELIABILITY F12).
+// full (docs/reliability.md §3 row F12).
 func warnAboutEviction(ctx context.Context, rdb redis.UniversalClient, log *slog.Logger) {
 	info, err := rdb.Info(ctx, "memory").Result()
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"posthouse/socketio/engineio"
 )
 
-// buildRoutes puts everything on one Echo application (LOGIN.md §5).
+// buildRoutes puts everything on one Echo application (docs/login.md §5).
 func (a *App) buildRoutes() error {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true

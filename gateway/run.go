@@ -69,7 +69,7 @@ func (a *App) Run(ctx context.Context) error {
 	return errors.Join(err, server.Close(), waitFor(&tasks, 5*time.Second))
 }
 
-// drain ends in the order of RELIABILITY.md §7: readiness first, the webhook last.
+// drain ends in the order of docs/reliability.md §7: readiness first, the webhook last.
 func (a *App) drain(server *http.Server) error {
 	a.log.Info("gateway: draining", "connections", a.io.Engine().ClientsCount())
 	a.health.draining.Store(true)

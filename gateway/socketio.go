@@ -16,7 +16,7 @@ import (
 )
 
 // maxLoginPayload is the largest message of a gateway client: everything it has
-// to say is a few hundred bytes (RELIABILITY.md §4, row 4).
+// to say is a few hundred bytes (docs/reliability.md §4 row 4).
 const maxLoginPayload = 16 << 10
 
 // newSocketIO makes the Socket.IO server with the adapter the configuration names.

@@ -4,7 +4,7 @@ import "slices"
 
 // targets collects the selected sockets, each once: the union of the rooms (or
 // all) without the members of the excepted rooms. Sockets that are still in
-// their middlewares, or already leaving, are not selected (section 4.0).
+// their middlewares, or already leaving, are not selected (docs/protocol.md §4.0).
 func (l *Local) targets(o BroadcastOptions) []*Socket {
 	l.mu.RLock()
 	defer l.mu.RUnlock()

@@ -11,7 +11,7 @@ import (
 	"posthouse/socketio/sockettest"
 )
 
-// The behaviours 34 to 36 of the conformance notes, one by one.
+// docs/conformance.md behaviours 34 to 36, one by one.
 
 func TestBehaviour34BroadcastAcks(t *testing.T) {
 	bubble(t, func(t *testing.T) {

@@ -14,7 +14,7 @@ import (
 	"posthouse/socketio/sockettest"
 )
 
-// The behaviours 26 to 29 of the conformance notes, one by one.
+// docs/conformance.md behaviours 26 to 29, one by one.
 
 func TestBehaviour26ConnectAnswerComesFirst(t *testing.T) {
 	srv := serve(t, nil)

@@ -17,7 +17,7 @@ import (
 	"posthouse/socketio/sockettest"
 )
 
-// The behaviours 37 to 39 of the conformance notes, one by one.
+// docs/conformance.md behaviours 37 to 39, one by one.
 
 func TestBehaviour37ConcurrentConnectsMakeOneChild(t *testing.T) {
 	srv := serve(t, nil)

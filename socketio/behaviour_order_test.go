@@ -11,7 +11,7 @@ import (
 	"posthouse/socketio"
 )
 
-// The behaviours 30 to 33 of the conformance notes, one by one.
+// docs/conformance.md behaviours 30 to 33, one by one.
 
 func TestBehaviour30BinaryPacketsStayTogether(t *testing.T) {
 	srv := serve(t, nil)

@@ -60,13 +60,13 @@ func (s *Server) accept(session *engineio.Session, r *http.Request) (engineio.Ha
 		c.timer = time.AfterFunc(s.opts.ConnectTimeout, session.Close)
 	}
 	if session.Protocol() == 3 {
-		_ = c.connect("/", nil) // section 2.2: implied; refused, the client is told
+		_ = c.connect("/", nil) // docs/protocol.md §2.2: implied; refused, the client is told
 	}
 	return c, nil
 }
 
 // Receive takes one message. Its error closes the connection: the protocol
-// knows no error packet (section 3.2).
+// knows no error packet (docs/protocol.md §3.2).
 func (c *conn) Receive(m engineio.Message) error {
 	if c.parting.Load() {
 		return nil

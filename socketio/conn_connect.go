@@ -271,7 +271,7 @@ func (s *Socket) beginSession() {
 
 func (s *Socket) connectPayload() json.RawMessage {
 	if s.conn.session.Protocol() == 3 {
-		return nil // section 2.2
+		return nil // docs/protocol.md §2.2
 	}
 	if s.resume != nil {
 		return json.RawMessage(`{"sid":"` + s.id + `","pid":"` + s.resume.pid + `"}`)
@@ -313,7 +313,7 @@ func (a *attempt) withdrawal(cause error) Reason {
 }
 
 // cutQuery splits what a revision 3 client sends as the name of a namespace
-// (section 2.2), and normalises its path as a URL parser would.
+// (docs/protocol.md §2.2), and normalises its path as a URL parser would.
 func cutQuery(namespace string) (name, query string) {
 	if namespace == "/" {
 		return namespace, ""

@@ -70,7 +70,7 @@ func (c *conn) refuse(name string, e *ConnectError) {
 }
 
 func (c *conn) refusal(e *ConnectError) (json.RawMessage, error) {
-	if c.session.Protocol() == 3 && e != errUnknown { // section 2.2: only the data, or the message
+	if c.session.Protocol() == 3 && e != errUnknown { // docs/protocol.md §2.2: only the data, or the message
 		if e.Data != nil {
 			return encodeJSON(e.Data)
 		}

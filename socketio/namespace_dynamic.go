@@ -6,7 +6,7 @@ import (
 	"regexp"
 )
 
-// ParentNamespace makes namespaces on demand (protocol notes, section 3.7).
+// ParentNamespace makes namespaces on demand (docs/protocol.md §3.7).
 // What is registered on it counts for each child made afterwards; operators and
 // Emit reach all children.
 type ParentNamespace struct {

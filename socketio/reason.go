@@ -5,7 +5,7 @@ import "posthouse/socketio/engineio"
 // Reason says why a socket was disconnected, in the words of the reference.
 type Reason string
 
-// The reasons of section 5.4 of the protocol notes. The first five come from
+// The reasons of docs/protocol.md §5.4. The first five come from
 // the engine: the connection is gone.
 const (
 	ReasonTransportError  = Reason(engineio.ReasonTransportError)
@@ -20,7 +20,7 @@ const (
 )
 
 // recoverable reports whether a socket lost for this reason may come back
-// (section 3.8).
+// (docs/protocol.md §3.8).
 func (r Reason) recoverable() bool {
 	switch r {
 	case ReasonParseError, ReasonClientNamespace, ReasonServerNamespace:

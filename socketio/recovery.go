@@ -16,8 +16,8 @@ import (
 // persistTimeout bounds what a leaving socket waits for its session to be kept.
 const persistTimeout = 5 * time.Second
 
-// restore tries to continue an earlier socket of the client (protocol notes,
-// section 3.8). It gives every socket of a recovering server its pid. The packets
+// restore tries to continue an earlier socket of the client (docs/protocol.md
+// §3.8). It gives every socket of a recovering server its pid. The packets
 // returned are those it missed.
 func (s *Socket) restore() (missed []*parser.Packet, ok bool) {
 	if s.ns.server.opts.Recovery == nil {

@@ -12,7 +12,7 @@ import (
 type ackFunc func(Args, error)
 
 // expect registers an acknowledgement under the next id of the namespace (one
-// counter for all sockets, section 3.5).
+// counter for all sockets, docs/protocol.md §3.5).
 func (s *Socket) expect(id uint64, fn ackFunc) error {
 	var evicted ackFunc
 	s.mu.Lock()

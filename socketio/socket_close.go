@@ -59,7 +59,7 @@ func (s *Socket) end(reason Reason, err error) bool {
 	return true
 }
 
-// finish is the last task of the mailbox (section 3.4: this order).
+// finish is the last task of the mailbox (docs/protocol.md §3.4: this order).
 func (s *Socket) finish(reason Reason) {
 	l := s.snapshot()
 	shared := s.ns.shared.Load()

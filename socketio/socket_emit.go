@@ -94,7 +94,7 @@ func (s *Socket) emit(event string, args []any, f sendFlags) error {
 		return ErrDisconnected
 	}
 	if s.ns.offsets && status == connected {
-		// So that it gets an offset and can be replayed (section 3.8).
+		// So that it gets an offset and can be replayed (docs/protocol.md §3.8).
 		return s.asBroadcast(f).Emit(event, args...)
 	}
 	return s.emitPacket(event, args, f, nil)

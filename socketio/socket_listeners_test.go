@@ -114,7 +114,7 @@ func TestReservedNamesAreRefused(t *testing.T) {
 }
 
 // TestOnErrorIsForDecoding: a packet that cannot be read is told to the sockets of
-// the connection, one that only comes at the wrong time is not (section 3.2).
+// the connection, one that only comes at the wrong time is not (docs/protocol.md §3.2).
 func TestOnErrorIsForDecoding(t *testing.T) {
 	for packet, wanted := range map[string][]string{
 		"4x": {"error", "forced close"}, `2["e"`: {"error", "forced close"},

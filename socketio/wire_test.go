@@ -81,7 +81,7 @@ func TestWireConnectAnswers(t *testing.T) {
 	want(t, c.Text(), `4/nope,{"message":"Invalid namespace"}`)
 }
 
-// Section 2.2, by the bytes.
+// docs/protocol.md §2.2, by the bytes.
 func TestWireRevision3(t *testing.T) {
 	srv := serve(t, withEIO3())
 	chat := srv.Of("/chat")
@@ -236,7 +236,7 @@ func (s stripping) Add(m engineio.Message) (*parser.Packet, error) {
 	return s.Decoder.Add(m)
 }
 
-// A revision 3 client's namespace is a URL to the reference (section 2.2).
+// A revision 3 client's namespace is a URL to the reference (docs/protocol.md §2.2).
 func TestWireRevision3NamespaceIsNormalised(t *testing.T) {
 	srv := serve(t, withEIO3())
 	for _, name := range []string{"/chat", "/a%20b", "/caf%C3%A9"} {

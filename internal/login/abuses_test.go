@@ -9,10 +9,10 @@ import (
 	"posthouse/internal/login"
 )
 
-// Abuses of RELIABILITY.md §4 that are about the ticket; the webhook's (29 to 33) are
+// Abuses of docs/reliability.md §4 that are about the ticket; the webhook's (29 to 33) are
 // in package callback, the browser's in package gateway.
 
-func TestAbuse34TicketAloneGivesNothing(t *testing.T) { // RELIABILITY.md §4, row 34
+func TestAbuse34TicketAloneGivesNothing(t *testing.T) { // docs/reliability.md §4 row 34
 	eachStore(t, func(t *testing.T, s *fixture) {
 		r := newRig(t, s, nil)
 		a := r.start(t, login.StartRequest{})
@@ -32,7 +32,7 @@ func TestAbuse34TicketAloneGivesNothing(t *testing.T) { // RELIABILITY.md §4, r
 	})
 }
 
-// Row 34: a million guesses find nothing. What can be guessed are 128 bits of a scene
+// docs/reliability.md §4 row 34: a million guesses find nothing. What can be guessed are 128 bits of a scene
 // and 256 bits of a secret; counting is only to see that nothing short-cuts them.
 func TestAbuse34GuessesFindNothing(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *fixture) {
@@ -62,7 +62,7 @@ func TestAbuse34GuessesFindNothing(t *testing.T) {
 	})
 }
 
-func TestAbuse40CancelAgainstScan(t *testing.T) { // RELIABILITY.md §4, row 40
+func TestAbuse40CancelAgainstScan(t *testing.T) { // docs/reliability.md §4 row 40
 	eachStore(t, func(t *testing.T, s *fixture) {
 		r := newRig(t, s, nil)
 		for range 50 {

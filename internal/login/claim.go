@@ -10,7 +10,7 @@ import (
 // Claim gives the ticket to the person who scanned it, and notifies the node that
 // holds its socket. A nil error means that the claim's outcome is durable, in the
 // store or, as OutcomeSpooled, in the local spool: the webhook may answer success
-// (LOGIN.md §6). With any error it must not.
+// (docs/login.md §6). With any error it must not.
 func (s *Service) Claim(ctx context.Context, c Claim) (Ticket, Outcome, error) {
 	if c.At.IsZero() {
 		c.At = time.Now()
@@ -76,7 +76,7 @@ func (s *Service) claim(ctx context.Context, c Claim) (Ticket, Outcome, error) {
 	}
 	s.countMove(t)
 	// A repeated push also notifies while the result is pending: the replica that
-	// made the claim may have died before it could (race 7, F14).
+	// made the claim may have died before it could (docs/wechat.md §3.3 race 7, docs/reliability.md §3 row F14).
 	if news || outcome == OutcomeSame && !t.Delivered && t.Pending() {
 		s.notify(ctx, t)
 	}

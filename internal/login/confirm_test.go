@@ -126,7 +126,7 @@ func TestConfirmComesTooLate(t *testing.T) {
 	})
 }
 
-func TestAbuse38NotMeDeniesOrRevokes(t *testing.T) { // RELIABILITY.md §4, row 38
+func TestAbuse38NotMeDeniesOrRevokes(t *testing.T) { // docs/reliability.md §4 row 38
 	eachStore(t, func(t *testing.T, s *fixture) {
 		r := newRig(t, s, nil)
 		if _, o, err := r.Deny(t.Context(), "wx-main", "ana", time.Time{}); err != nil || o != login.OutcomeUnknown {

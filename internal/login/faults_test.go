@@ -8,10 +8,10 @@ import (
 	"posthouse/internal/login"
 )
 
-// Faults of RELIABILITY.md §3 that the store and the issuer survive; F32 and F33
+// Faults of docs/reliability.md §3 that the store and the issuer survive; those of docs/reliability.md §3 rows F32 and F33
 // are in spool_test.go and guarantees_test.go.
 
-// F22: this machine's clock is an hour or a day off. A ticket lives by the store's
+// docs/reliability.md §3 row F22: this machine's clock is an hour or a day off. A ticket lives by the store's
 // clock, and what is taken from ours is only how long ago something happened.
 func TestF22OurClockDoesNotJudgeTickets(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *fixture) {
@@ -33,7 +33,7 @@ func TestF22OurClockDoesNotJudgeTickets(t *testing.T) {
 	})
 }
 
-// F22: services whose clocks differ from ours by up to 30 s take our tokens.
+// docs/reliability.md §3 row F22: services whose clocks differ from ours by up to 30 s take our tokens.
 func TestF22TokensHaveALeewayOf30Seconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i := mustIssuer(t, login.IssuerOptions{Keys: mustKeys(t, rfc8037Key)})
@@ -61,7 +61,7 @@ func TestF22TokensHaveALeewayOf30Seconds(t *testing.T) {
 	})
 }
 
-// F31: the scan comes before a socket is bound, after it has left, after the end; and
+// docs/reliability.md §3 row F31: the scan comes before a socket is bound, after it has left, after the end; and
 // follow and scan come in any order.
 func TestF31EventsOutOfOrder(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *fixture) {

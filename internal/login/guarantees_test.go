@@ -11,7 +11,7 @@ import (
 	"posthouse/internal/login"
 )
 
-// The guarantees of WECHAT.md §3.4 that the store and the service give.
+// The guarantees of docs/wechat.md §3.4 that the store and the service give.
 
 func TestG1AtMostOneOpenIDPerAttempt(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *fixture) {

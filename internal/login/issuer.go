@@ -12,10 +12,10 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// leeway is how far clocks may differ when a token is verified (RELIABILITY F22).
+// leeway is how far clocks may differ when a token is verified (docs/reliability.md §3 row F22).
 const leeway = 30 * time.Second
 
-// Claims are the claims of a token, in the order they are written (LOGIN.md §5).
+// Claims are the claims of a token, in the order they are written (docs/login.md §5).
 type Claims struct {
 	Issuer    string   `json:"iss"`
 	Audience  string   `json:"aud"`

@@ -227,7 +227,7 @@ func mustGenerate(t *testing.T) login.Key {
 	return k
 }
 
-// RELIABILITY.md §2.2: the RFC 8725 set and the library advisories.
+// docs/reliability.md §2.2: the RFC 8725 set and the library advisories.
 func TestVerifyRefuses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		keys := mustKeys(t, rfc8037Key+hs256)

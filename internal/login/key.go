@@ -28,7 +28,7 @@ type Key struct {
 
 var errKey = errors.New("login: bad JWT key")
 
-// ParseKeys reads keys in the forms of POSTHOUSE_JWT_KEY (LOGIN.md §5): PKCS#8 PEM
+// ParseKeys reads keys in the forms of POSTHOUSE_JWT_KEY (docs/login.md §5): PKCS#8 PEM
 // blocks with Ed25519 keys, or lines "hs256:<base64 of at least 32 bytes>". The
 // first key signs. Those after it are of earlier days and are still accepted:
 // with a file, rotation is to put the new key on top.

@@ -152,7 +152,7 @@ func (m *Memory) Claim(_ context.Context, c Claim) (Ticket, Outcome, error) {
 	return r.answer(now, moved), outcome, nil
 }
 
-// claim is the rule of WECHAT.md §3.2; arrived is when the event reached us.
+// claim is the rule of docs/wechat.md §3.2; arrived is when the event reached us.
 func (r *memoryTicket) claim(now, arrived time.Time, c Claim) (o Outcome, moved bool) {
 	switch {
 	case r.AppID != c.AppID:
@@ -340,7 +340,7 @@ func (r *memoryTicket) answer(now time.Time, moved bool) Ticket {
 }
 
 // age is how long ago the event arrived here. It is a duration and not a time,
-// so that neither store depends on this machine's wall clock (RELIABILITY F22).
+// so that neither store depends on this machine's wall clock (docs/reliability.md §3 row F22).
 func (c Claim) age() time.Duration {
 	if c.At.IsZero() {
 		return 0

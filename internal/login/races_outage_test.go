@@ -8,7 +8,7 @@ import (
 	"posthouse/internal/login"
 )
 
-// Races 12 to 15 of WECHAT.md §3.3: the store or an answer is lost on the way.
+// docs/wechat.md §3.3 races 12 to 15: the store or an answer is lost on the way.
 
 func TestRace12StoreIsDownAtTheCallback(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *fixture) {

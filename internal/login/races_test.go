@@ -9,7 +9,7 @@ import (
 	"posthouse/internal/login"
 )
 
-// The races of WECHAT.md §3.3, by number; those about sockets are the gateway's.
+// The races of docs/wechat.md §3.3, by number; those about sockets are the gateway's.
 
 func TestRace01SocketReturnsBeforeTheScan(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *fixture) {

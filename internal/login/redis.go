@@ -14,7 +14,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// redisTimeout bounds every operation, retries included (RELIABILITY F3).
+// redisTimeout bounds every operation, retries included (docs/reliability.md §3 row F3).
 const redisTimeout = 2 * time.Second
 
 // RedisOptions change a Redis store. The zero value is ready to use.

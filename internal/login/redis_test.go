@@ -88,7 +88,7 @@ func TestRedisEveryKeyExpires(t *testing.T) {
 	}
 }
 
-// RELIABILITY F3: a Redis that hangs costs nobody more than two seconds, and gives
+// docs/reliability.md §3 row F3: a Redis that hangs costs nobody more than two seconds, and gives
 // right answers when it is back.
 func TestF3FrozenRedis(t *testing.T) {
 	addr, stop := startRedis(t)
@@ -190,7 +190,7 @@ func TestRedisAway(t *testing.T) {
 	}
 }
 
-// RELIABILITY.md §4, row 36: what passes through Redis over many logins.
+// docs/reliability.md §4 row 36: what passes through Redis over many logins.
 func TestAbuse36RedisTrafficHoldsNoSecret(t *testing.T) {
 	logins := 1000
 	if testing.Short() {

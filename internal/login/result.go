@@ -7,7 +7,7 @@ import (
 )
 
 // Result is what a done ticket's browser is sent: the event's name is "token",
-// Value the JWT, or "code", Value a one-time code (LOGIN.md §3).
+// Value the JWT, or "code", Value a one-time code (docs/login.md §3).
 type Result struct {
 	Event     string
 	Value     string

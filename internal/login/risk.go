@@ -46,7 +46,7 @@ func (t Ticket) marks(openID string) Marks {
 }
 
 // weigh decides whether a ticket that was just claimed under Claim.Risk waits for its
-// confirmation (WECHAT.md §4.2). The claim has stored it as claimed: a store that
+// confirmation (docs/wechat.md §4.2). The claim has stored it as claimed: a store that
 // fails from here on, or a replica that dies, leaves it waiting, which is the safe
 // side. A login is unusual when the person has not logged in from this network or
 // with this browser in the last 90 days, or has logged in very often of late. Who

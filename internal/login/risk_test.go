@@ -11,7 +11,7 @@ import (
 	"posthouse/internal/login"
 )
 
-// The confirm step in mode risk (WECHAT.md §4.2).
+// The confirm step in mode risk (docs/wechat.md §4.2).
 
 // visitor is a browser somewhere.
 type visitor struct{ browser, network string }

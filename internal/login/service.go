@@ -136,7 +136,7 @@ type Started struct {
 
 // Start makes a ticket and its QR code, and then ends the one it replaces, so
 // that a failed refresh leaves the old code usable. The store is asked first: while
-// it is away no QR code is spent (WECHAT.md §3.3, race 13).
+// it is away no QR code is spent (docs/wechat.md §3.3 race 13).
 func (s *Service) Start(ctx context.Context, r StartRequest) (Started, error) {
 	if r.Challenge != "" && !ValidChallenge(r.Challenge) {
 		return Started{}, fmt.Errorf("%w: challenge", ErrBadRequest)

@@ -23,7 +23,7 @@ var ErrSpoolFull = errors.New("login: spool is full")
 const maxSpooled = 10_000
 
 // Spool keeps claims in a local file while the store is away, so that a webhook
-// may be answered success although the store could not be told (RELIABILITY F32).
+// may be answered success although the store could not be told (docs/reliability.md §3 row F32).
 // Every Append is on disk when it returns. The file holds openids: it is made
 // readable for its owner only, and emptied when all claims were replayed. One
 // process owns one file. Safe for concurrent use.

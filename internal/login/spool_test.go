@@ -161,7 +161,7 @@ func TestSpoolTakesConcurrentClaims(t *testing.T) {
 	}
 }
 
-// RELIABILITY F32: the store is away for ten seconds; a webhook accepted meanwhile
+// docs/reliability.md §3 row F32: the store is away for ten seconds; a webhook accepted meanwhile
 // is a login soon after, also when the replica was restarted in between.
 func TestF32WebhookDuringAnOutageIsALoginAfterIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

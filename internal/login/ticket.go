@@ -71,7 +71,7 @@ type Ticket struct {
 }
 
 // Visible is the state a page is shown: a waiting ticket past its end reads
-// expired, although a claim within the grace still succeeds (LOGIN.md §2), and a
+// expired, although a claim within the grace still succeeds (docs/login.md §2), and a
 // claimed one reads waiting until the person may answer.
 func (t Ticket) Visible() State {
 	switch {
@@ -92,7 +92,7 @@ func (t Ticket) ExpiresIn() time.Duration {
 }
 
 // Pending reports whether the browser may still be given its result: until the
-// token was delivered, or until the code was exchanged (LOGIN.md §3).
+// token was delivered, or until the code was exchanged (docs/login.md §3).
 func (t Ticket) Pending() bool {
 	if t.State != Done || t.Revoked {
 		return false

@@ -5,7 +5,7 @@ import "time"
 // What the stores agree on. The life of a ticket itself is what WeChat granted.
 const (
 	// Grace is how long after its end a ticket may still be claimed, because
-	// WeChat's push was slow (LOGIN.md §2).
+	// WeChat's push was slow (docs/login.md §2).
 	Grace = 15 * time.Second
 	// confirmTime is what a person has at least to match the number.
 	confirmTime = time.Minute

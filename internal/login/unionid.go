@@ -6,7 +6,7 @@ import (
 )
 
 // unionIDTime is how long WeChat may take to tell a unionid. A login waits no
-// longer: without an answer the token goes without (WECHAT.md §1.4).
+// longer: without an answer the token goes without (docs/wechat.md §1.4).
 const unionIDTime = 1500 * time.Millisecond
 
 // withUnionID is t with its person's unionid, as far as the account wants it. It is

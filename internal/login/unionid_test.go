@@ -139,7 +139,7 @@ func TestUnionIDFirstAnswerWins(t *testing.T) {
 	})
 }
 
-// RELIABILITY F27 for user/info: slow costs a moment, never the login.
+// docs/reliability.md §3 row F27 for user/info: slow costs a moment, never the login.
 func TestF27SlowUserInfoDoesNotHoldUpTheLogin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u := &unions{say: func(ctx context.Context, _ int64) (string, error) {

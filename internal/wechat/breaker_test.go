@@ -14,7 +14,7 @@ import (
 	"posthouse/internal/wechat"
 )
 
-// F27: after five failures nothing is asked for five seconds; then one call tries.
+// docs/reliability.md §3 row F27: after five failures nothing is asked for five seconds; then one call tries.
 func TestF27TheCircuitOpensAfterFiveFailures(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -69,7 +69,7 @@ func TestF27TheCircuitOpensAfterFiveFailures(t *testing.T) {
 	})
 }
 
-// F27: a WeChat that takes 30 s costs three, and at most 32 calls wait for it.
+// docs/reliability.md §3 row F27: a WeChat that takes 30 s costs three, and at most 32 calls wait for it.
 func TestF27ASlowWeChatIsBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -101,7 +101,7 @@ func TestF27ASlowWeChatIsBounded(t *testing.T) {
 	})
 }
 
-// F27: only a connection that never was is tried again.
+// docs/reliability.md §3 row F27: only a connection that never was is tried again.
 func TestF27OnlyConnectErrorsAreRetried(t *testing.T) {
 	t.Parallel()
 	f := &fakeWeChat{}
@@ -131,7 +131,7 @@ func TestF27OnlyConnectErrorsAreRetried(t *testing.T) {
 	}
 }
 
-// F28: a busy WeChat is asked again after 0.2, 0.5 and 1 s, and then no more.
+// docs/reliability.md §3 row F28: a busy WeChat is asked again after 0.2, 0.5 and 1 s, and then no more.
 func TestF28ABusyWeChatIsAskedAgain(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -181,7 +181,7 @@ func TestConfigurationErrorsAreRemembered(t *testing.T) {
 	})
 }
 
-// F28: a spent quota stays spent until midnight in Shanghai; once a minute one
+// docs/reliability.md §3 row F28: a spent quota stays spent until midnight in Shanghai; once a minute one
 // call looks whether an operator cleared it.
 func TestF28ASpentQuotaIsNotAskedForUntilMidnight(t *testing.T) {
 	t.Parallel()

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Class says what a caller can do about an error (WECHAT.md §1.6). The set is
+// Class says what a caller can do about an error (docs/wechat.md §1.6). The set is
 // closed: it labels metrics.
 type Class string
 

@@ -12,7 +12,7 @@ import (
 	"posthouse/internal/wechat"
 )
 
-// TestEveryCodeHasItsClass is WECHAT.md §1.6.
+// TestEveryCodeHasItsClass is docs/wechat.md §1.6.
 func TestEveryCodeHasItsClass(t *testing.T) {
 	t.Parallel()
 	classes := map[wechat.Class][]int{
@@ -59,7 +59,7 @@ func Test40001OfTheTokenCallIsConfiguration(t *testing.T) {
 	}
 }
 
-// Abuse 44, F27: no URL, token or secret in an error, and whatever is not an
+// docs/reliability.md §4 row 44, docs/reliability.md §3 row F27: no URL, token or secret in an error, and whatever is not an
 // answer of the API is to be retried.
 func TestF27BrokenAnswersAreScrubbedRetryErrors(t *testing.T) {
 	t.Parallel()

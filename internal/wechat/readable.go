@@ -136,7 +136,7 @@ func numbered(name string) (rune, bool) {
 	return rune(n), true
 }
 
-// allowedRune is the production Char of XML 1.0 §2.2.
+// allowedRune is the production Char of XML 1.0, chapter 2.2.
 func allowedRune(r rune) bool {
 	switch {
 	case r < 0x20:

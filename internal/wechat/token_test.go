@@ -122,7 +122,7 @@ func all(clients []*wechat.Client, n int, f func(*wechat.Client)) {
 	wg.Wait()
 }
 
-// F29: three replicas with fifty logins each ask once.
+// docs/reliability.md §3 row F29: three replicas with fifty logins each ask once.
 func TestF29TheClusterAsksForOneToken(t *testing.T) {
 	t.Parallel()
 	caches(t, func(t *testing.T, s *stableToken, clients []*wechat.Client) {
@@ -138,7 +138,7 @@ func TestF29TheClusterAsksForOneToken(t *testing.T) {
 	})
 }
 
-// F28: a token that dies is refreshed once for all.
+// docs/reliability.md §3 row F28: a token that dies is refreshed once for all.
 func TestRace22F28ADeadTokenIsRefreshedOnceForAll(t *testing.T) {
 	t.Parallel()
 	caches(t, func(t *testing.T, s *stableToken, clients []*wechat.Client) {
@@ -293,7 +293,7 @@ func TestAFailedRefreshAheadIsNobodysError(t *testing.T) {
 	})
 }
 
-// WECHAT.md §1.2: never a loop, however WeChat insists that the token is bad,
+// docs/wechat.md §1.2: never a loop, however WeChat insists that the token is bad,
 // and force_refresh only when a normal call does not cure.
 func TestF28AnIncurableTokenIsNoStorm(t *testing.T) {
 	t.Parallel()

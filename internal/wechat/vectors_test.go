@@ -208,7 +208,7 @@ func (v vector) reply(t *testing.T) {
 	}
 }
 
-// The samples that are printed (WECHAT.md §2.10) and stand in no file: the very bytes
+// The samples that are printed (docs/wechat.md §2.10) and stand in no file: the very bytes
 // of a follow with a scene, plain and sealed.
 func TestPrintedSamples(t *testing.T) {
 	t.Parallel()

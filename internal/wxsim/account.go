@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Mode is how pushes of an account are protected (WECHAT.md §2.3).
+// Mode is how pushes of an account are protected (docs/wechat.md §2.3).
 type Mode string
 
 // The three modes of the account's message push settings.
@@ -17,7 +17,7 @@ const (
 	Secure Mode = "secure"
 )
 
-// Kind decides what an account may do (WECHAT.md §0).
+// Kind decides what an account may do (docs/wechat.md §0).
 type Kind string
 
 // The kinds of account that differ for a login.

@@ -26,7 +26,7 @@ var (
 )
 
 // scan is the camera: a follower causes SCAN, a stranger sees the follow page
-// and causes nothing until he follows (WECHAT.md §0.2).
+// and causes nothing until he follows (docs/wechat.md §0 item 2).
 func (s *Sim) scan(in scanBody) (Outcome, error) {
 	s.mu.Lock()
 	var only *account

@@ -20,7 +20,7 @@ type qrCodeBody struct {
 	URL           string `json:"url"`
 }
 
-// createQRCode is POST /cgi-bin/qrcode/create (WECHAT.md §1.3).
+// createQRCode is POST /cgi-bin/qrcode/create (docs/wechat.md §1.3).
 func createQRCode(c *apiCall) (any, *apiError) {
 	if c.account.Kind == Subscription || c.account.Lapsed {
 		return nil, errUnauthorized

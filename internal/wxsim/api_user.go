@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// userBody is what is left of a profile (WECHAT.md §1.4): no name, no picture.
+// userBody is what is left of a profile (docs/wechat.md §1.4): no name, no picture.
 type userBody struct {
 	Subscribe      int    `json:"subscribe"`
 	OpenID         string `json:"openid"`
@@ -105,7 +105,7 @@ func sendCustomMessage(c *apiCall) (any, *apiError) {
 		return nil, failure
 	}
 	if bytes.Contains(c.body, []byte(`\u`)) {
-		return nil, errCharacters // this API wants the characters themselves (WECHAT.md §1.1)
+		return nil, errCharacters // this API wants the characters themselves (docs/wechat.md §1.1)
 	}
 	r := c.account.byOpenID[in.ToUser]
 	switch {

@@ -11,7 +11,7 @@ type apiError struct {
 	text string
 }
 
-// The answers of WECHAT.md §1.6 that the simulator gives by itself. Any other
+// The answers of docs/wechat.md §1.6 that the simulator gives by itself. Any other
 // code can be had with the fault "api_error".
 var (
 	errBusy          = &apiError{-1, "system error"}

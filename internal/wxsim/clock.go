@@ -63,7 +63,7 @@ func (m *monthly) take(now time.Time) *apiError {
 	return nil
 }
 
-// dailyLimits are the platform's quotas (WECHAT.md §1.5): account, sandbox.
+// dailyLimits are the platform's quotas (docs/wechat.md §1.5): account, sandbox.
 var dailyLimits = map[string][2]int{
 	"/cgi-bin/token":               {2_000, 200},
 	"/cgi-bin/stable_token":        {500_000, 500_000},

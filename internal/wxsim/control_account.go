@@ -84,7 +84,7 @@ type accountView struct {
 	Blocked    bool           `json:"blocked"` // MarkFail holds pushes back
 	Used       map[string]int `json:"used"`    // calls today, by API path
 
-	// The switches of what WeChat does not document (WECHAT.md §8).
+	// The switches of what WeChat does not document (docs/wechat.md §8).
 	SameNonceOnRetry bool       `json:"sameNonceOnRetry"`
 	RetryOn5xx       bool       `json:"retryOn5xx"`
 	DropLateScene    bool       `json:"dropLateScene"`
@@ -229,7 +229,7 @@ func (s *Sim) verifyAccount(w http.ResponseWriter, r *http.Request) {
 }
 
 // verify is the GET with which the platform checks a callback URL
-// (WECHAT.md §2.2): the answer must be the echo string, nothing else.
+// (docs/wechat.md §2.2): the answer must be the echo string, nothing else.
 func (s *Sim) verify(ctx context.Context, a Account, urls []string) []verification {
 	results := make([]verification, 0, len(urls))
 	for _, callback := range urls {

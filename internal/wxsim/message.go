@@ -59,7 +59,7 @@ func event(name string, more ...field) []field {
 }
 
 // compatBody is the message and its own ciphertext in one envelope
-// (WECHAT.md §2.3).
+// (docs/wechat.md §2.3).
 func compatBody(plain, sealed string) string {
 	return strings.TrimSuffix(plain, "</xml>") + field{Name: "Encrypt", Value: sealed}.xml() + "\n</xml>"
 }

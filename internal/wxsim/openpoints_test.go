@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// The points that WeChat's documents leave open (WECHAT.md §8) are switches: each
+// The points that WeChat's documents leave open (docs/wechat.md §8) are switches: each
 // test here turns one while the simulator runs and sees the other behaviour.
 
 // admin is a request of the admin routes, without sockets: these tests run on

@@ -43,7 +43,7 @@ type chatLine struct {
 }
 
 // window is how many customer-service messages an interaction opened, and for
-// how long (WECHAT.md §1.5).
+// how long (docs/wechat.md §1.5).
 type window struct {
 	until time.Time
 	left  int

@@ -316,7 +316,7 @@ func (s *Sim) blocked(h happening) bool {
 	return s.clock.now().Before(h.relation.account.blocked)
 }
 
-// countFailure is MarkFail (WECHAT.md §2.5): many failures within a minute stop
+// countFailure is MarkFail (docs/wechat.md §2.5): many failures within a minute stop
 // the account's pushes for the next one. All three are settings.
 func (s *Sim) countFailure(h happening) {
 	s.mu.Lock()

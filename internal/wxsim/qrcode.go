@@ -40,7 +40,7 @@ func (c *qrCode) expired(now time.Time) bool {
 	return !c.expires.IsZero() && !now.Before(c.expires)
 }
 
-// ticketFor wraps the code's URL and times as WeChat does (WECHAT.md §1.3), so
+// ticketFor wraps the code's URL and times as WeChat does (docs/wechat.md §1.3), so
 // that whoever decodes tickets learns the same things. The scene is not in it.
 func ticketFor(salt byte, codeURL string, created time.Time, life time.Duration) string {
 	b := []byte{0x81, 0x01, salt, 0xf0, 0x3c, 0, 0, 0, 0, 0, 0, 0, 0x01, byte(len(codeURL) + 1)}

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// The platform's daily quotas, by the API that tells them (WECHAT.md §1.5).
+// The platform's daily quotas, by the API that tells them (docs/wechat.md §1.5).
 func TestTheDailyQuotasAreThePlatforms(t *testing.T) {
 	t.Parallel()
 	for kind, want := range map[Kind]map[string]float64{

@@ -7,7 +7,7 @@ import (
 )
 
 // settings are the platform's habits that tests change while it runs: some are
-// documented, of some only the existence is known (WECHAT.md §2.5, §8).
+// documented, of some only the existence is known (docs/wechat.md §2.5, §8).
 // Guarded by Sim.mu; take a copy with Sim.habits.
 type settings struct {
 	timeout    time.Duration // how long an answer is waited for

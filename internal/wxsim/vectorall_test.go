@@ -64,7 +64,7 @@ func (f vectorFile) accepts(t *testing.T, v vector) bool {
 	return false
 }
 
-// The samples that the platform's facts print in full (WECHAT.md §2.10) and that
+// The samples that the platform's facts print in full (docs/wechat.md §2.10) and that
 // are not among the cases of the file.
 func TestThePrintedSamplesAreReproduced(t *testing.T) {
 	f := readVectors(t)

@@ -44,7 +44,7 @@ func (a Account) judge(body []byte, openid string, key []byte) (answer, error) {
 	return a.judgeMessage(root, openid)
 }
 
-// openReply checks and decrypts the envelope of a reply (WECHAT.md §2.5).
+// openReply checks and decrypts the envelope of a reply (docs/wechat.md §2.5).
 func (a Account) openReply(root *node, key []byte) (*node, error) {
 	for _, name := range []string{"MsgSignature", "TimeStamp", "Nonce"} {
 		if root.child(name).text == "" {

@@ -16,7 +16,7 @@ import (
 
 // The tests in this file are the rows of the reliability notes that are Engine.IO's.
 
-func TestForeignOriginsAreRefused(t *testing.T) { // CVE-2020-28481, CVE-2019-13611; abuse 25
+func TestForeignOriginsAreRefused(t *testing.T) { // CVE-2020-28481, CVE-2019-13611; docs/reliability.md §4 row 25
 	evil := map[string]string{"Origin": "https://evil.example"}
 	const q = "EIO=4&transport=polling"
 	inWorld(t, engineio.Options{}, nil, func(w *world) {
@@ -165,7 +165,7 @@ func TestPolling_InvalidUTF8InABodyIsRefused(t *testing.T) {
 	}
 }
 
-func TestALyingContentLengthAllocatesNothing(t *testing.T) { // abuse 4
+func TestALyingContentLengthAllocatesNothing(t *testing.T) { // docs/reliability.md §4 row 4
 	inWorld(t, engineio.Options{MaxPayload: 1 << 30}, nil, func(w *world) {
 		sid := w.open("EIO=4&transport=polling")
 		var before, after runtime.MemStats
@@ -180,7 +180,7 @@ func TestALyingContentLengthAllocatesNothing(t *testing.T) { // abuse 4
 	})
 }
 
-func TestSlowBodiesAreCutOff(t *testing.T) { // abuse 3
+func TestSlowBodiesAreCutOff(t *testing.T) { // docs/reliability.md §4 row 3
 	inWorld(t, engineio.Options{}, nil, func(w *world) {
 		sid := w.open("EIO=4&transport=polling")
 		c := w.raw("POST", "POST /engine.io/?EIO=4&transport=polling&sid="+sid+" HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n", []byte("4x"))
@@ -214,7 +214,7 @@ func TestSlowBodiesAreCutOff(t *testing.T) { // abuse 3
 	})
 }
 
-func TestControlFloods(t *testing.T) { // CVE-2026-48802; abuse 10
+func TestControlFloods(t *testing.T) { // CVE-2026-48802; docs/reliability.md §4 row 10
 	for _, query := range []string{"EIO=4&transport=websocket", "EIO=3&transport=websocket"} {
 		inWorld(t, engineio.Options{AllowEIO3: true}, echo, func(w *world) {
 			packet := "3"
@@ -269,7 +269,7 @@ func TestReservedBitsInTheFirstFrame(t *testing.T) { // CVE-2022-21676
 	}
 }
 
-func TestAnnouncedLengthsAreRefusedUnread(t *testing.T) { // CVE-2016-10542; abuse 7
+func TestAnnouncedLengthsAreRefusedUnread(t *testing.T) { // CVE-2016-10542; docs/reliability.md §4 row 7
 	for _, header := range [][]byte{
 		{0x82, 0xff, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 2, 3, 4},
 		{0x82, 0xff, 0, 0, 0, 1, 0, 0, 0, 0, 1, 2, 3, 4},
@@ -286,7 +286,7 @@ func TestAnnouncedLengthsAreRefusedUnread(t *testing.T) { // CVE-2016-10542; abu
 	}
 }
 
-func TestInvalidUTF8InATextFrame(t *testing.T) { // abuse 20
+func TestInvalidUTF8InATextFrame(t *testing.T) { // docs/reliability.md §4 row 20
 	inWorld(t, engineio.Options{}, nil, func(w *world) {
 		s := w.websocket("EIO=4&transport=websocket", nil)
 		s.recv()
@@ -297,7 +297,7 @@ func TestInvalidUTF8InATextFrame(t *testing.T) { // abuse 20
 	})
 }
 
-func TestJSONPIsOff(t *testing.T) { // abuse 25
+func TestJSONPIsOff(t *testing.T) { // docs/reliability.md §4 row 25
 	inWorld(t, engineio.Options{AllowEIO3: true}, nil, func(w *world) {
 		if r := w.get("EIO=3&transport=polling&j=0"); r.status != 400 {
 			t.Errorf("got %+v", r)
@@ -337,7 +337,7 @@ func TestOddExtensionAndProtocolHeaders(t *testing.T) { // GHSA-5v72-xg48-5rpm, 
 	}
 }
 
-func TestADeflateBombIsRefused(t *testing.T) { // abuse 8
+func TestADeflateBombIsRefused(t *testing.T) { // docs/reliability.md §4 row 8
 	inWorld(t, engineio.Options{PerMessageDeflate: &engineio.PerMessageDeflate{}}, nil, func(w *world) {
 		s := w.websocket("EIO=4&transport=websocket", map[string]string{"Sec-WebSocket-Extensions": "permessage-deflate"})
 		if !strings.HasPrefix(s.header.Get("Sec-WebSocket-Extensions"), "permessage-deflate") {

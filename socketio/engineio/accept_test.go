@@ -34,7 +34,7 @@ func (l *poorListener) Accept() (net.Conn, error) {
 }
 
 // A shortage of descriptors costs a new connection 100 ms at most once it is over,
-// and is logged once (docs/reliability.md §3 F24).
+// and is logged once (docs/reliability.md §3 row F24).
 func TestServe_DescriptorsRunOut_BacksOffShortly(t *testing.T) {
 	for _, errno := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE} {
 		synctest.Test(t, func(t *testing.T) {

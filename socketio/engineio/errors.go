@@ -9,7 +9,7 @@ import (
 	"posthouse/socketio/internal/answer"
 )
 
-// The codes of a refused request (section 1.3).
+// The codes of a refused request (docs/protocol.md §1.3).
 const (
 	CodeUnknownTransport    = 0
 	CodeUnknownSID          = 1
@@ -109,7 +109,7 @@ func (srv *Server) status(w http.ResponseWriter, code int) {
 }
 
 // refuseUpgrade answers a WebSocket handshake: 400, also for code 4, with
-// the message alone (section 1.3).
+// the message alone (docs/protocol.md §1.3).
 func refuseUpgrade(w http.ResponseWriter, e *ConnectionError) {
 	h := w.Header()
 	h.Set("Connection", "close")

@@ -89,7 +89,7 @@ type ignore struct{}
 func (ignore) Receive(Message) error { return nil }
 func (ignore) Closed(Reason, error)  {}
 
-// appendOpen appends the data of the open packet (section 1.2).
+// appendOpen appends the data of the open packet (docs/protocol.md §1.2).
 func (s *Session) appendOpen(dst []byte, upgrades []byte) []byte {
 	o := &s.srv.o
 	dst = append(dst, `{"sid":`...)

@@ -63,7 +63,7 @@ func (c *CORS) allows(r *http.Request, page string) (bool, error) {
 }
 
 // cors is the middleware. It comes before the verification, so that its headers
-// are on refusals and on the 101 too (section 1.9).
+// are on refusals and on the 101 too (docs/protocol.md §1.9).
 func (srv *Server) cors(next http.Handler) http.Handler {
 	c := srv.o.CORS
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -139,7 +139,7 @@ func (c *CORS) setPreflight(h http.Header, r *http.Request) {
 // originAllowed reports whether r may come from where it says it does. CORS
 // headers keep a foreign page from reading answers, but nothing else: not from
 // opening a WebSocket and not from posting. So the server itself refuses it
-// (RELIABILITY 2.1, CVE-2019-13611 and CVE-2020-28481).
+// (docs/reliability.md §2.1, CVE-2019-13611 and CVE-2020-28481).
 func (srv *Server) originAllowed(r *http.Request) bool {
 	page, given, err := origin.Header(r.Header)
 	if !given || srv.o.AnyOrigin {

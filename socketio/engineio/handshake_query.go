@@ -151,7 +151,7 @@ func headerHasToken(values []string, token string) bool {
 }
 
 // validOrigin reports whether every character may stand in a header value
-// (section 1.3 step 2).
+// (docs/protocol.md §1.3 step 2).
 func validOrigin(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {

@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// verify checks a request in the order of section 1.3. It returns the session
+// verify checks a request in the order of docs/protocol.md §1.3. It returns the session
 // that the request names, nil for a handshake.
 func (srv *Server) verify(r *http.Request, q *query) (*Session, *ConnectionError) {
 	if !slices.Contains(srv.o.Transports, q.transport) || q.transport == transportWebTransport {

@@ -2,7 +2,7 @@ package engineio
 
 import "sync/atomic"
 
-// heartbeat is what a session keeps of its one deadline (sections 1.6 and 2.1).
+// heartbeat is what a session keeps of its one deadline (docs/protocol.md §1.6 and §2.1).
 // In revision 4 the server pings after PingInterval and wants the pong within
 // PingTimeout; in revision 3 the client pings and has the sum of both.
 type heartbeat struct {
@@ -76,7 +76,7 @@ func (s *Session) onPong() {
 }
 
 // onSign restarts the deadline of a pong once: the peer lives, it is only busy
-// sending (section 1.6).
+// sending (docs/protocol.md §1.6).
 func (s *Session) onSign() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

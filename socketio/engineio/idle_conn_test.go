@@ -11,7 +11,7 @@ import (
 )
 
 // The connections of a client that is gone do not outlive its session, whatever the
-// http.Server allows others (docs/reliability.md §3 F19).
+// http.Server allows others (docs/reliability.md §3 row F19).
 func TestServe_IdleConnections_EndWithTheirSessions(t *testing.T) {
 	if !engineio.HasLoops {
 		t.Skip("the connections are net/http's alone here")

@@ -32,8 +32,7 @@ type Options struct {
 	DisallowUpgrades bool
 	// AllowEIO3 serves clients of revision 3 too (those of Socket.IO v1 and v2).
 	AllowEIO3 bool
-	// JSONP serves clients that load answers as scripts (section 1.10 of the
-	// protocol notes). Node does; here it is off, because a script can be loaded
+	// JSONP serves clients that load answers as scripts (docs/protocol.md §1.10). Node does; here it is off, because a script can be loaded
 	// by any page.
 	JSONP bool
 

@@ -2,7 +2,7 @@ package engineio
 
 import "errors"
 
-// packetType is the type of an Engine.IO packet as it is written in text (section 1.4).
+// packetType is the type of an Engine.IO packet as it is written in text (docs/protocol.md §1.4).
 type packetType byte
 
 const (
@@ -29,8 +29,8 @@ var (
 )
 
 // decodeText decodes the text form of one packet: a type digit and data, or
-// base64 of a binary message (section 1.4; revision 3 writes "b4" before the
-// base64, section 2.1). The data shares memory with b, and base64 is decoded in place.
+// base64 of a binary message (docs/protocol.md §1.4; revision 3 writes "b4" before the
+// base64, docs/protocol.md §2.1). The data shares memory with b, and base64 is decoded in place.
 func decodeText(b []byte, revision int) (packet, error) {
 	if len(b) == 0 {
 		return packet{}, errParse

@@ -16,7 +16,7 @@ var base64Values = func() (t [256]byte) {
 	return t
 }()
 
-// decodeBase64 decodes b in place as Node does (section 1.4): both alphabets,
+// decodeBase64 decodes b in place as Node does (docs/protocol.md §1.4): both alphabets,
 // characters that are no digits are skipped, and padding ends the data.
 func decodeBase64(b []byte) []byte {
 	n, i := 0, 0

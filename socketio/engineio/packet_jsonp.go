@@ -8,7 +8,7 @@ import (
 	"posthouse/socketio/internal/urlquery"
 )
 
-// JSONP (section 1.10) wraps a payload into a call of a function that the page
+// JSONP (docs/protocol.md §1.10) wraps a payload into a call of a function that the page
 // has, because the answer is loaded as a script. It gives any site that can guess
 // a session id its messages, so it is off unless Options.JSONP is set.
 

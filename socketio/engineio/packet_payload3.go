@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// The payloads of revision 3 (section 2.1) come in two forms: text, in which the
+// The payloads of revision 3 (docs/protocol.md §2.1) come in two forms: text, in which the
 // length of a packet counts UTF-16 code units, and binary, in which it counts
 // bytes and is written as bytes 0-9 that end in 255.
 

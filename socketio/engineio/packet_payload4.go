@@ -5,7 +5,7 @@ import (
 	"encoding/base64"
 )
 
-const separator = 0x1e // between the packets of a revision 4 payload (section 1.4)
+const separator = 0x1e // between the packets of a revision 4 payload (docs/protocol.md §1.4)
 
 // appendPayload4 appends the packets of q as a revision 4 polling payload.
 func appendPayload4(dst []byte, q *queue) []byte {
@@ -25,7 +25,7 @@ func appendPayload4(dst []byte, q *queue) []byte {
 
 // nextPacket4 decodes the first packet of a revision 4 payload and returns what
 // follows it. done is true with the last packet. Payloads are decoded packet by
-// packet, so that those before a broken one are delivered (section 1.4).
+// packet, so that those before a broken one are delivered (docs/protocol.md §1.4).
 func nextPacket4(b []byte) (p packet, rest []byte, done bool, err error) {
 	text := b
 	i := bytes.IndexByte(b, separator)

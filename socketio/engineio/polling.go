@@ -11,7 +11,7 @@ type polling struct {
 	post   *post  // the POST under way; nil: none
 	flight int    // bytes of the answers that are being written
 	corked bool   // a POST is being delivered: its answers leave together
-	b64    bool   // of the first request: no binary payloads (section 2.1)
+	b64    bool   // of the first request: no binary payloads (docs/protocol.md §2.1)
 	jsonp  bool   // the first request had j
 	index  string // its digits
 }

@@ -35,7 +35,7 @@ const (
 var encodingNames = [...][]string{encodingGzip: {"gzip"}, encodingDeflate: {"deflate"}}
 
 // negotiate picks the encoding of an Accept-Encoding header: the highest
-// q-value, of equal ones the first in the header (section 1.9).
+// q-value, of equal ones the first in the header (docs/protocol.md §1.9).
 func negotiate(header string) encoding {
 	best, bestQ := encodingNone, 0.0
 	var refused [3]bool

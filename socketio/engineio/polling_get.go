@@ -121,7 +121,7 @@ func (p *polling) appendPayload(dst []byte, q *queue) ([]byte, []string) {
 }
 
 // oldMSIE reports whether r comes from a browser whose XSS filter must be kept
-// from the answers (section 1.5).
+// from the answers (docs/protocol.md §1.5).
 func oldMSIE(r *http.Request) bool {
 	ua := r.Header.Get("User-Agent")
 	return strings.Contains(ua, ";MSIE") || strings.Contains(ua, "Trident/")

@@ -11,7 +11,7 @@ import (
 // Reason says why a session ended, in the words of the reference.
 type Reason string
 
-// The reasons of section 1.8 of the protocol notes.
+// The reasons of docs/protocol.md §1.8.
 const (
 	ReasonTransportClose Reason = "transport close"
 	ReasonTransportError Reason = "transport error"

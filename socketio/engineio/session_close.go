@@ -6,7 +6,7 @@ import (
 )
 
 // closeGrace is how long a closing session that polls waits for a GET to carry
-// the close packet (section 1.8).
+// the close packet (docs/protocol.md §1.8).
 const closeGrace = 30 * time.Second
 
 // Close ends the session with ReasonForcedClose after what is queued has been

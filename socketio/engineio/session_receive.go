@@ -109,7 +109,7 @@ func (s *Session) receive(p packet) error {
 }
 
 // flood counts the packets that are no messages. Nobody needs many of them
-// within a second: more are dropped, far more end the session (RELIABILITY 4.10).
+// within a second: more are dropped, far more end the session (docs/reliability.md §4 row 10).
 func (s *Session) flood() (drop bool, err error) {
 	limit := s.srv.o.MaxControl
 	if limit < 0 {

@@ -29,7 +29,7 @@ type OpenFunc func(w http.ResponseWriter, r *http.Request, maxPayload int64) (ne
 // pass the same gate as those of the other transports: path, CORS, middlewares,
 // Options.Transports, origin, and Options.AllowRequest for new sessions. What
 // the client sends first decides whether the connection opens a session ("0") or
-// is an upgrade of one (`0{"sid":"…"}`, section 1.11 of the protocol notes).
+// is an upgrade of one (`0{"sid":"…"}`, docs/protocol.md §1.11).
 // Revision 4 is implied. Options.OnHeaders and OnInitialHeaders are not called.
 func (srv *Server) External(name string, open OpenFunc) http.Handler {
 	x := &external{srv: srv, name: name, open: open, format: ws.NewFormat(&ws.Limits{

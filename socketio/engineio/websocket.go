@@ -25,7 +25,7 @@ type stream struct {
 
 	// reading side: belongs to the reader
 	reader  ws.Reader
-	probing bool            // not the session's transport yet (section 1.7)
+	probing bool            // not the session's transport yet (docs/protocol.md §1.7)
 	replied bool            // handling the last read ended in a write
 	held    *buffer         // while paused: the rest of the last read
 	pause   <-chan struct{} // closed when held may be handled

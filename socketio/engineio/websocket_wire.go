@@ -6,7 +6,7 @@ import (
 	"posthouse/socketio/engineio/internal/ws"
 )
 
-// wireForm is how packets look inside WebSocket frames (sections 1.4 and 2.1).
+// wireForm is how packets look inside WebSocket frames (docs/protocol.md §1.4 and §2.1).
 type wireForm uint8
 
 const (

@@ -22,7 +22,7 @@ type Raw struct {
 
 // AppendArgs appends args to a list (see List) as JSON, separated by commas, and
 // to attachments their binary values, which leave placeholders in the text
-// (section 3.6). On an error dst and attachments come back as they were.
+// (docs/protocol.md §3.6). On an error dst and attachments come back as they were.
 //
 // Values are written as JSON.stringify would: byte slices of any name are
 // binary and are copied (nil is null); a json.RawMessage is taken as it is, if it

@@ -52,7 +52,7 @@ func (o *Options) withDefaults() Options {
 }
 
 // Default returns the codec of the protocol: a packet is a text message
-// (section 3.1) followed by one binary message per attachment. It is safe for
+// (docs/protocol.md §3.1) followed by one binary message per attachment. It is safe for
 // concurrent use; its decoders are not.
 func Default(o *Options) Codec { return &textCodec{o.withDefaults()} }
 

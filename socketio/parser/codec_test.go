@@ -78,7 +78,7 @@ func TestDecodePackets(t *testing.T) {
 	}
 }
 
-// Section 3.2: these close the connection.
+// docs/protocol.md §3.2: these close the connection.
 func TestDecodeRefuses(t *testing.T) {
 	t.Parallel()
 	deep := func(n int) string { return `2["e",` + strings.Repeat("[", n) + strings.Repeat("]", n) + "]" }

@@ -131,7 +131,7 @@ func (d *textDecoder) addAttachment(m engineio.Message) (*Packet, error) {
 }
 
 // validPayload reports whether compact, checked JSON may be the payload of a
-// packet (section 3.2).
+// packet (docs/protocol.md §3.2).
 func validPayload(t Type, data []byte) bool {
 	switch t {
 	case Connect:

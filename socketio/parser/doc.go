@@ -10,6 +10,5 @@
 // The package does no I/O, starts no goroutine and keeps no state but that of a
 // decoder, which belongs to one connection.
 //
-// The protocol is revision 5; the section numbers in comments are those of the
-// project's protocol notes. The counterpart in Node is socket.io-parser.
+// The protocol is revision 5; comments cite docs/protocol.md. The counterpart in Node is socket.io-parser.
 package parser

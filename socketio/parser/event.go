@@ -7,7 +7,7 @@ import (
 )
 
 // reserved are the event names that only the library itself may raise
-// (section 3.2). They are the same in both directions.
+// (docs/protocol.md §3.2). They are the same in both directions.
 var reserved = []string{"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"}
 
 // Reserved reports whether name must not be used as the name of an event.

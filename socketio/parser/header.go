@@ -16,7 +16,7 @@ type header struct {
 }
 
 // splitHeader splits <type>[<attachments>-][<namespace>,][<id>][<payload>]
-// (section 3.1). It is stricter than Node where Node's way to ask "is this a
+// (docs/protocol.md §3.1). It is stricter than Node where Node's way to ask "is this a
 // number" takes blanks, signs and exponents for digits.
 func splitHeader(b []byte) (h header, err error) {
 	if len(b) == 0 {

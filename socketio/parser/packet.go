@@ -6,7 +6,7 @@ import (
 	"posthouse/socketio/engineio"
 )
 
-// Type is the type of a Socket.IO packet (protocol revision 5, section 3.1).
+// Type is the type of a Socket.IO packet (protocol revision 5, docs/protocol.md §3.1).
 type Type byte
 
 // The packet types. BinaryEvent and BinaryAck exist only on the wire: decoders

@@ -12,7 +12,7 @@ import (
 	"posthouse/internal/wxsim"
 )
 
-// RELIABILITY.md §4, row 36: everything that two replicas log, at level debug, and
+// docs/reliability.md §4 row 36: everything that two replicas log, at level debug, and
 // everything that Redis gets over a thousand logins of all kinds, from the start of the
 // processes to their end. Neither holds a secret; no JWT passes through Redis, whether
 // there was a challenge or not; no log names a person.

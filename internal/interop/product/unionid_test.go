@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// WECHAT.md §1.4: the claim unionid, for accounts of an Open Platform account. The
+// docs/wechat.md §1.4: the claim unionid, for accounts of an Open Platform account. The
 // local WeChat's account belongs to one.
 func TestUnionID(t *testing.T) {
 	t.Parallel()
@@ -44,7 +44,7 @@ func TestUnionID(t *testing.T) {
 		t.Error("the unionid is not the person's")
 	}
 
-	// F27 for user/info: whatever WeChat does, the login comes, and its token stays
+	// docs/reliability.md §3 row F27 for user/info: whatever WeChat does, the login comes, and its token stays
 	// what it was once WeChat is well again.
 	for _, fault := range []string{
 		`{"kind":"api_slow","api":"user/info","ms":30000}`, `{"kind":"api_status","api":"user/info"}`,

@@ -267,7 +267,7 @@ func cutDigits(text string) (digits, rest string) {
 	return text[:n], text[n:]
 }
 
-// failure is an error the gateway answered (LOGIN.md §2).
+// failure is an error the gateway answered (docs/login.md §2).
 type failure struct {
 	Code       string  `json:"code"`
 	Message    string  `json:"message"`

@@ -206,7 +206,7 @@ func (v *visit) expired(ctx context.Context) error {
 	return err
 }
 
-// grace is how long after its end a ticket can still be claimed (LOGIN.md §2).
+// grace is how long after its end a ticket can still be claimed (docs/login.md §2).
 const grace = 15 * time.Second
 
 // late: the follow page was opened in time and the tap on it came after the code

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// code is the answer to "qrcode" (LOGIN.md §2).
+// code is the answer to "qrcode" (docs/login.md §2).
 type code struct {
 	Ticket    string  `json:"ticket"`
 	URL       string  `json:"url"`
@@ -97,7 +97,7 @@ func newPKCE(random string) pkce {
 // errUsed is a code that is no good: used, run out, or killed by a newer one.
 var errUsed = errors.New("scenario: the gateway refused the code")
 
-// exchange swaps a one-time code for the token (LOGIN.md §5).
+// exchange swaps a one-time code for the token (docs/login.md §5).
 func exchange(ctx context.Context, h *http.Client, gateway, oneTime, verifier string) (string, error) {
 	body, err := json.Marshal(map[string]string{"code": oneTime, "verifier": verifier})
 	if err != nil {

@@ -120,7 +120,7 @@ type Report struct {
 	Samples      []string       // the first failures in words
 	Dropped      int            // connections that the gateway failed, or ended before their time
 	Callback     Callback       // how pushes were answered
-	Bars         []string       // what of these two is not good enough (G9)
+	Bars         []string       // what of these two is not good enough (docs/wechat.md §3.4 guarantee G9)
 	Took         time.Duration
 	P50, P99     time.Duration // from scan to token
 }
@@ -130,7 +130,7 @@ func (r Report) OK() bool {
 	return r.Lost+r.Doubled+r.Misdelivered+r.Broken+len(r.Bars) == 0 && r.Logins > 0
 }
 
-// judge holds the answers to pushes against G9: under a second for 99 of 100,
+// judge holds the answers to pushes against docs/wechat.md §3.4 guarantee G9: under a second for 99 of 100,
 // under 4.5 s always, and none that WeChat would not understand. Without outages
 // no connection fails by itself either.
 func (r *Report) judge(outages bool) {

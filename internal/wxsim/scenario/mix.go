@@ -91,7 +91,7 @@ func (m Mix) fate(r *rand.Rand) string {
 	return plain
 }
 
-// rule is a fault of the simulator (WECHAT.md §6.8), as its API takes it.
+// rule is a fault of the simulator (docs/wechat.md §6 item 8), as its API takes it.
 type rule struct {
 	Kind        string  `json:"kind"`
 	Event       string  `json:"event,omitempty"`

@@ -40,7 +40,7 @@ func (p pushed) answeredWith(status *int) error {
 	return nil
 }
 
-// slowest is how long an answer to a push may take at all (G9): at five seconds
+// slowest is how long an answer to a push may take at all (docs/wechat.md §3.4 guarantee G9): at five seconds
 // WeChat gives up.
 const slowest = 4500 * time.Millisecond
 

@@ -76,7 +76,7 @@ type ScanStep struct {
 // RefusedStep asks for a code and expects to be refused.
 type RefusedStep struct {
 	Tab  string `yaml:"tab"`
-	Code string `yaml:"code"` // of LOGIN.md §2
+	Code string `yaml:"code"` // of docs/login.md §2
 }
 
 // PhoneStep is another thing a person does.

@@ -16,7 +16,7 @@ func codeOf(m message) (string, error) {
 	return oneTime.Code, nil
 }
 
-// swap exchanges a code for the token (LOGIN.md §5). A sly tab also does what a
+// swap exchanges a code for the token (docs/login.md §5). A sly tab also does what a
 // thief would, and what a browser does whose answer was lost.
 func (t *tab) swap(ctx context.Context, oneTime string) (claims, error) {
 	if t.unused != "" && t.unused != oneTime {

@@ -8,7 +8,7 @@ import (
 
 // A frame of this transport is a header and a payload: bit 7 of the first byte
 // says binary, the low bits are the length, or 126 or 127 when it follows in 2
-// or 8 bytes (SOCKETIO.md §1.11). Frames of a WebSocket differ from it in
+// or 8 bytes (docs/protocol.md §1.11). Frames of a WebSocket differ from it in
 // nothing but the header, so the engine speaks those, and the two types here
 // rewrite headers as the bytes pass.
 

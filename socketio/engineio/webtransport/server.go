@@ -38,7 +38,7 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// The limits of one QUIC connection (RELIABILITY.md §2.2): one session needs two
+// The limits of one QUIC connection (docs/reliability.md §2.2): one session needs two
 // streams, and HTTP/3 three in one direction.
 const (
 	maxStreams      = 16

@@ -1,4 +1,4 @@
-// The behaviours of CONFORMANCE.md that can be seen from outside, by their numbers. What
+// The behaviours of docs/conformance.md that can be seen from outside, by their numbers. What
 // the fixtures of the public suites show already is in the other scripts, numbered too.
 "use strict";
 const zlib = require("node:zlib");
@@ -724,7 +724,7 @@ check("39 disconnect(false) leaves the connection", async (leaving) => {
   return [await w.next(), await w.next()];
 });
 
-// Revision 3 clients above Socket.IO (SOCKETIO.md 2.2).
+// Revision 3 clients above Socket.IO (docs/protocol.md §2.2).
 const v2 = fixture("siov2", "/socket.io/") + "?EIO=3&transport=websocket";
 async function openV2(leaving, query = "") {
   const w = await wire(leaving, v2 + query);

@@ -1,4 +1,4 @@
-// RELIABILITY.md 2.1, row by row, with raw bytes. Only against ours: Node is laxer.
+// docs/reliability.md §2.1, row by row, with raw bytes. Only against ours: Node is laxer.
 "use strict";
 const crypto = require("node:crypto");
 const { assert, check, run, sleep, request, brief, Polling, wire, refusal, raw, upgradeHead, frame, closeCode, fixture, urls } = require("./harness");

@@ -62,7 +62,7 @@ func (o *DeflateOptions) accept(params []param) (*Deflate, string) {
 		d.level = o.Level
 	}
 	// Both sides start every message afresh, whether the offer says so or not:
-	// the server may always demand that (§7.1.1).
+	// the server may always demand that (RFC 7692 §7.1.1).
 	answer := "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
 	for i, p := range params {
 		for _, q := range params[:i] {
@@ -84,7 +84,7 @@ func (o *DeflateOptions) accept(params []param) (*Deflate, string) {
 			answer += "; server_max_window_bits=" + p.value
 		case "client_max_window_bits":
 			// A permission to limit the client, which the inflater, whose window
-			// is always the full one, does not need (§7.1.2.2).
+			// is always the full one, does not need (RFC 7692 §7.1.2.2).
 			if _, valid := windowBits(p.value); p.hasValue && !valid {
 				return nil, ""
 			}
@@ -95,7 +95,7 @@ func (o *DeflateOptions) accept(params []param) (*Deflate, string) {
 	return d, answer
 }
 
-// windowBits parses 8 to 15 without leading zero (§7.1.2).
+// windowBits parses 8 to 15 without leading zero (RFC 7692 §7.1.2).
 func windowBits(s string) (int, bool) {
 	n, err := strconv.Atoi(s)
 	return n, err == nil && n >= 8 && n <= 15 && s[0] != '0' && s[0] != '+'

@@ -94,7 +94,7 @@ func TestMemoryGrowsWithWhatArrivesOnly(t *testing.T) {
 	e.r.Release()
 }
 
-// CVE-2026-48779, CVE-2026-42786, RELIABILITY §4-7.
+// CVE-2026-48779, CVE-2026-42786, docs/reliability.md §4 row 7.
 func TestFragmentFloods(t *testing.T) {
 	t.Parallel()
 	run := func(name string, first, next frame, count int, want error) {
@@ -214,7 +214,7 @@ func TestReader_MessageAtTheMinimumRate(t *testing.T) {
 	}
 }
 
-// RELIABILITY §4-10.
+// docs/reliability.md §4 row 10.
 func TestControlFloods(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, op := range []ws.Opcode{ws.Ping, ws.Pong} {
