@@ -97,11 +97,8 @@ func comments(source string) string {
 	return b.String()
 }
 
-func sections(list string) (numbers []string) {
-	for _, m := range regexp.MustCompile(`[0-9]+(?:\.[0-9]+)*`).FindAllString(list, -1) {
-		numbers = append(numbers, m)
-	}
-	return numbers
+func sections(list string) []string {
+	return regexp.MustCompile(`[0-9]+(?:\.[0-9]+)*`).FindAllString(list, -1)
 }
 
 func items(list string) []string {
