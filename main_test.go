@@ -63,6 +63,8 @@ func TestWrongConfigurationRefusesToStart(t *testing.T) {
 		{"an account without its key", nil, account, []string{"POSTHOUSE_WECHAT_AES_KEY", "43"}},
 		{"an account with half its settings", nil, []string{"POSTHOUSE_WECHAT_SECRET=s3cr3t-value"}, []string{"POSTHOUSE_WECHAT_APPID"}},
 		{"a mode that is none", nil, append([]string{"POSTHOUSE_WECHAT_MODE=loud"}, account...), []string{"POSTHOUSE_WECHAT_MODE", "secure"}},
+		{"a token in quotes", nil, []string{"POSTHOUSE_WECHAT_MODE=plain", "POSTHOUSE_WECHAT_APPID=wx1", "POSTHOUSE_WECHAT_SECRET=s3cr3t-value", "POSTHOUSE_WECHAT_TOKEN='token123'"}, []string{"POSTHOUSE_WECHAT_TOKEN", "quote"}},
+		{"a cookie that no browser takes", nil, []string{"POSTHOUSE_COOKIE=a;b"}, []string{"POSTHOUSE_COOKIE", "__Host-"}},
 		{"a Redis URL that is none", nil, []string{"POSTHOUSE_REDIS_URL=http://x"}, []string{"POSTHOUSE_REDIS_URL", "redis://"}},
 		{"an address that is none", nil, []string{"POSTHOUSE_ADDR=3000"}, []string{"POSTHOUSE_ADDR", ":3000"}},
 		{"a file that is not there", nil, []string{"POSTHOUSE_CONFIG=" + dir + "/none.yaml"}, []string{"POSTHOUSE_CONFIG"}},

@@ -25,6 +25,7 @@ type Config struct {
 	File ConfigFile `name:"config" env:"POSTHOUSE_CONFIG" placeholder:"FILE" help:"YAML file with these settings and with several accounts." group:"Server"`
 
 	MetricsAddr string   `env:"POSTHOUSE_METRICS_ADDR" placeholder:"HOST:PORT" help:"Separate listener for /metrics and /debug/pprof; off when empty." group:"Server"`
+	Pprof       bool     `env:"POSTHOUSE_PPROF" help:"Serve /debug/pprof to every peer of --metrics-addr, not only to those on loopback." group:"Server"`
 	LogLevel    string   `env:"POSTHOUSE_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" help:"debug, info, warn or error." group:"Server"`
 	LogFormat   string   `env:"POSTHOUSE_LOG_FORMAT" default:"auto" enum:"auto,text,json" help:"text, json or auto: text on a terminal, else json." group:"Server"`
 	Drain       Duration `env:"POSTHOUSE_DRAIN" default:"10s" help:"Longest time to close all sockets after SIGTERM." group:"Server"`
@@ -211,7 +212,10 @@ func (c *Config) Normalize() error {
 	if _, port, err := net.SplitHostPort(c.Addr); err != nil || port == "" {
 		return keyError("POSTHOUSE_ADDR", c.Addr, "write host:port or :port, such as :3000")
 	}
-	c.RedisURL = slices.DeleteFunc(c.RedisURL, func(s string) bool { return strings.TrimSpace(s) == "" })
+	for i := range c.RedisURL {
+		clean(&c.RedisURL[i])
+	}
+	c.RedisURL = slices.DeleteFunc(c.RedisURL, func(s string) bool { return s == "" })
 	c.SocketIOPath = "/" + strings.Trim(c.SocketIOPath, "/")
 	if c.SocketIOPath == "/" {
 		return keyError("POSTHOUSE_SOCKETIO_PATH", "/", "name a path, such as /socket.io")
@@ -239,6 +243,11 @@ func (c *Config) Normalize() error {
 	if c.Production() && c.JWTKey == "" {
 		return keyError("POSTHOUSE_JWT_KEY", "", "set it or POSTHOUSE_JWT_KEY_FILE: in production no throw-away key is made (openssl genpkey -algorithm ed25519)")
 	}
+	clean(&c.JWTKey)
+	clean(&c.JWTIssuer, &c.JWTAudience, &c.Cookie, &c.WeChatSimulator, &c.MetricsAddr, &c.Advertise, &c.Replica)
+	if err := c.cleanCookie(); err != nil {
+		return err
+	}
 	if c.JWTTTL <= 0 {
 		return keyError("POSTHOUSE_JWT_TTL", c.JWTTTL.String(), "give a time above 0, such as 15m")
 	}
@@ -260,6 +269,7 @@ func (c *Config) normalizeAccounts() error {
 			return keyError("POSTHOUSE_WECHAT_SIMULATOR", c.WeChatSimulator, "write the simulator's address, such as http://127.0.0.1:3900")
 		}
 	}
+	clean(&c.WeChat.AppID)
 	if c.WeChat.AppID != "" {
 		c.WeChat.Name = "default"
 		c.Accounts = append([]Account{c.WeChat}, c.Accounts...)
@@ -288,15 +298,6 @@ func (a *Account) normalize() error {
 	if a.Name == "" || strings.Trim(a.Name, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
 		return keyError("accounts.name", a.Name, "use lower-case letters, digits, - and _: it is part of the callback's path")
 	}
-	setDefault(&a.Mode, "secure")
-	setDefault(&a.APIBase, "https://api.weixin.qq.com")
-	setDefault(&a.MPBase, "https://mp.weixin.qq.com")
-	setDefault(&a.ForwardLogins, "off")
-	setDefault(&a.IPAllowList, "off")
-	setDefault(&a.TypedCode, "fallback")
-	setDefault(&a.UnionID, "off")
-	setDefault(&a.Language, "zh-CN")
-	a.APIBase, a.MPBase = strings.TrimRight(a.APIBase, "/"), strings.TrimRight(a.MPBase, "/")
 	for _, s := range []struct {
 		value *Secret
 		file  string
@@ -306,6 +307,11 @@ func (a *Account) normalize() error {
 			return err
 		}
 	}
+	if err := a.cleanAccount(key); err != nil {
+		return err
+	}
+	a.setTagDefaults()
+	a.APIBase, a.MPBase = strings.TrimRight(a.APIBase, "/"), strings.TrimRight(a.MPBase, "/")
 	switch {
 	case a.AppID == "":
 		return keyError(key("appid"), "", "set the account's AppID")
@@ -348,12 +354,6 @@ func accountKey(account, name string) string {
 	return "accounts." + account + "." + name
 }
 
-func setDefault(s *string, value string) {
-	if *s == "" {
-		*s = value
-	}
-}
-
 // readSecret fills value from file unless it is set already.
 func readSecret(value *Secret, file, key string) error {
 	if *value != "" || file == "" {
@@ -363,7 +363,7 @@ func readSecret(value *Secret, file, key string) error {
 	if err != nil {
 		return fmt.Errorf("config: %s_FILE: %w", key, err)
 	}
-	*value = Secret(strings.TrimSpace(string(data)))
+	*value = Secret(cleanText(string(data)))
 	return nil
 }
 

@@ -50,13 +50,24 @@ func newMetrics(connections func() float64) *metrics {
 }
 
 // handler serves /metrics and /debug/pprof; it belongs on a listener of its own.
-func (m *metrics) handler() http.Handler {
+// Profiles show memory, so only peers on this machine get them unless everywhere is
+// set.
+func (m *metrics) handler(everywhere bool) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}))
-	mux.HandleFunc("/debug/pprof/", pprof.Index)
-	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
-	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	profiles := http.NewServeMux()
+	profiles.HandleFunc("/debug/pprof/", pprof.Index)
+	profiles.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	profiles.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	profiles.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	mux.HandleFunc("/debug/pprof/", func(w http.ResponseWriter, r *http.Request) {
+		if !everywhere && !peer(r.RemoteAddr).IsLoopback() {
+			m.refused.note("pprof", "peer", r.RemoteAddr)
+			http.Error(w, http.StatusText(http.StatusForbidden), http.StatusForbidden)
+			return
+		}
+		profiles.ServeHTTP(w, r)
+	})
 	return mux
 }
 

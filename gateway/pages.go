@@ -10,6 +10,7 @@ import (
 	"html/template"
 	"io/fs"
 	"net/http"
+	"net/netip"
 	"path"
 	"regexp"
 	"strings"
@@ -42,6 +43,8 @@ type pages struct {
 	origins      *origins               // pages that may embed the login
 	qrPrefixes   []string               // what may be drawn as a QR code
 	admit        *admission
+	images       imageCache
+	drawings     *keyedRate[netip.Addr] // pictures drawn anew per address; nil: no limit
 }
 
 // pageAccount is what the pages know of an account.

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/labstack/echo/v4"
 	"rsc.io/qr"
@@ -78,12 +79,69 @@ func (p *pages) qrPNG(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	code, err := qr.Encode(text, qr.M)
-	if err != nil {
-		return echo.NewHTTPError(http.StatusBadRequest)
+	png, ok := p.images.get(text)
+	if !ok {
+		code, err := qr.Encode(text, qr.M)
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest)
+		}
+		// Drawing costs a millisecond; pictures that exist cost nothing.
+		if !p.mayDraw(c.Request()) {
+			return echo.NewHTTPError(http.StatusTooManyRequests)
+		}
+		code.Scale = 10
+		png = code.PNG()
+		p.images.put(text, png)
 	}
-	code.Scale = 10
 	c.Response().Header().Set("Cache-Control", "private, max-age=300")
 	c.Response().Header().Set("X-Content-Type-Options", "nosniff")
-	return c.Blob(http.StatusOK, "image/png", code.PNG())
+	return c.Blob(http.StatusOK, "image/png", png)
+}
+
+// mayDraw counts a picture that is to be drawn for the address of r.
+func (p *pages) mayDraw(r *http.Request) bool {
+	if p.drawings == nil {
+		return true
+	}
+	key := limitKey(p.admit.clientIP(r))
+	ok, _ := p.drawings.allow(key)
+	if !ok {
+		p.admit.metrics.refused.note("qr_images_per_ip", "address", key)
+	}
+	return ok
+}
+
+// maxImages bounds the pictures that are kept: some 2 KB each.
+const maxImages = 512
+
+// imageCache keeps the latest pictures by the text that they show. Its zero value is
+// ready. Safe for concurrent use.
+type imageCache struct {
+	mu     sync.Mutex // guards what follows
+	images map[string][]byte
+	order  []string // by age; the oldest goes first
+}
+
+func (c *imageCache) get(text string) ([]byte, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	png, ok := c.images[text]
+	return png, ok
+}
+
+func (c *imageCache) put(text string, png []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.images == nil {
+		c.images = map[string][]byte{}
+	}
+	if _, ok := c.images[text]; ok {
+		return
+	}
+	if len(c.order) >= maxImages {
+		delete(c.images, c.order[0])
+		c.order = append(c.order[:0], c.order[1:]...)
+	}
+	c.images[text] = png
+	c.order = append(c.order, text)
 }

@@ -47,7 +47,7 @@ func TestMetrics_ShowTheAdaptersAndTheRouter(t *testing.T) {
 	t.Cleanup(app.release)
 	t.Cleanup(func() { _ = app.io.Shutdown(t.Context()) })
 	w := httptest.NewRecorder()
-	app.metrics.handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	app.metrics.handler(false).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	for _, line := range []string{
 		"socketio_adapter_published_total ", "socketio_adapter_received_total ", "socketio_adapter_reconnects_total ", "socketio_adapter_lag_seconds ",
 		"socketio_adapter_gaps_total ", `socketio_adapter_dropped_total{reason="malformed"} `, `socketio_adapter_requests_total{result="failed"} `,

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/netip"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -96,6 +97,9 @@ func (a *App) registerPages(e *echo.Echo) error {
 	}
 	p.replica = a.replica
 	p.admit, p.origins = a.admit, a.admit.origins
+	images := a.cfg.LimitQRCodesIP // two pictures for each code: the page's and one to save
+	images.N *= 2
+	p.drawings = newKeyedRate[netip.Addr](images, 0)
 	p.returnTo = a.cfg.ReturnTo
 	p.accounts = map[string]pageAccount{}
 	p.qrPrefixes = []string{"http://weixin.qq.com/", "https://weixin.qq.com/"}

@@ -133,7 +133,11 @@ func (a *App) serveMetrics(tasks *sync.WaitGroup, failed chan<- error) (stop fun
 	if err != nil {
 		return nil, fmt.Errorf("gateway: POSTHOUSE_METRICS_ADDR: %w", err)
 	}
-	server := a.newServer(a.metrics.handler())
+	if !isLoopback(a.cfg.MetricsAddr) {
+		a.log.Warn("gateway: metrics are served beyond this machine", "addr", a.cfg.MetricsAddr,
+			"fix", "set POSTHOUSE_METRICS_ADDR=127.0.0.1:9100, or keep strangers off the port; /debug/pprof answers loopback only unless POSTHOUSE_PPROF is set")
+	}
+	server := a.newServer(a.metrics.handler(a.cfg.Pprof))
 	tasks.Go(func() {
 		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 			failed <- fmt.Errorf("gateway: serve metrics: %w", err)
