@@ -10,6 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"posthouse/internal/loglimit"
 	"posthouse/socketio"
 	"posthouse/socketio/parser"
 )
@@ -44,7 +45,7 @@ type member struct {
 	countChannel   string
 	answersChannel func(uid string) string
 	sharded        bool
-	malformedLog   logLimit
+	malformedLog   loglimit.Limiter
 
 	ctx    context.Context // the lifetime of the adapter
 	cancel context.CancelFunc
@@ -321,7 +322,7 @@ func (m *member) answerBroadcast(p *parser.Packet, o socketio.BroadcastOptions, 
 // malformed counts a message that made no sense.
 func (m *member) malformed(channel string, err error) {
 	m.stats.malformed.Add(1)
-	if m.malformedLog.allow() {
+	if _, ok := m.malformedLog.Allow(); ok {
 		m.log.Warn("malformed message from redis ignored", "channel", channel, "error", err)
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"posthouse/internal/loglimit"
 )
 
 // ErrQueueFull means that a message was delivered to the sockets of this node but
@@ -69,7 +71,7 @@ type publisher struct {
 	stats    *stats
 	log      *slog.Logger
 	wake     chan struct{} // capacity 1
-	refused  logLimit
+	refused  loglimit.Limiter
 
 	closing chan struct{} // closed by close
 	ended   chan struct{} // closed when run returned
@@ -299,8 +301,10 @@ func (p *publisher) pipeline(ctx context.Context, node *redis.Client, err error,
 		var refused redis.Error
 		if err != nil && !errors.As(err, &refused) {
 			failure = err
-		} else if err != nil && p.refused.allow() {
-			p.log.Warn("redis refused a message", "error", err)
+		} else if err != nil {
+			if held, ok := p.refused.Allow(); ok {
+				p.log.Warn("redis refused a message", "error", err, "not_logged", held)
+			}
 		}
 		p.finish(c, reply, err)
 	}

@@ -151,7 +151,7 @@ func (l *relay) serve(w http.ResponseWriter, req *http.Request, d destination, s
 func (l *relay) pass(w http.ResponseWriter, req *http.Request, rc *http.ResponseController, resp *http.Response) {
 	if !passable(resp) {
 		l.r.stats.failed.Add(1)
-		if l.r.untrusted.allow() {
+		if _, ok := l.r.untrusted.Allow(); ok {
 			l.r.log.Warn("adapter: an owner's answer is not of the protocol, and not passed on", "status", resp.StatusCode)
 		}
 		unknownSession(w)

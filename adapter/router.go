@@ -21,6 +21,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"posthouse/internal/loglimit"
 	"posthouse/socketio/engineio"
 )
 
@@ -33,7 +34,7 @@ type RouterOptions struct {
 	Tag string
 	// Advertise is the host:port at which the other replicas reach this one.
 	Advertise string
-	// Secrets are known to every replica and to nobody else: not to Redis, whose
+	// Secrets are known to the replicas alone: not to Redis, whose
 	// writers could have requests sent to any host otherwise. Each has 16 bytes at
 	// least. Replicas that share one of them trust each other, so that one can be
 	// replaced while another stays. Without any, Advertise must be a loopback
@@ -79,7 +80,7 @@ type Router struct {
 	// tags are the names of this replica, the current one last. Run may add one.
 	tags atomic.Pointer[[]string]
 
-	untrusted, heartbeat, replaced logLimit
+	untrusted, heartbeat, replaced loglimit.Limiter
 
 	mu     sync.Mutex
 	owners map[string]owner     // by tag; bounded by maxOwners
@@ -263,7 +264,7 @@ func (r *Router) find(ctx context.Context, tag string) string {
 // distrust counts and tells that Redis names a place that is no replica.
 func (r *Router) distrust(why, tag, addr string) {
 	r.stats.untrusted.Add(1)
-	if r.untrusted.allow() {
+	if _, ok := r.untrusted.Allow(); ok {
 		r.log.Warn("adapter: not relayed: "+why, "owner", tag, "address", addr,
 			"fix", "give all replicas the same RouterOptions.Secrets, and nobody else write access to the keys in Redis", "key", r.key(tag))
 	}

@@ -63,14 +63,16 @@ func (r *Router) beat(ctx context.Context) {
 			return
 		}
 		r.stats.takenBack.Add(1)
-		if r.replaced.allow() {
+		if _, ok := r.replaced.Allow(); ok {
 			r.log.Warn("adapter: this replica's entry in Redis was replaced, and is put back",
 				"tag", tag, "key", key, "fix", "give nobody else write access to this key, and every replica a tag of its own")
 		}
 		err = r.rdb.Set(bound, key, own, life).Err()
 	}
-	if err != nil && ctx.Err() == nil && r.heartbeat.allow() {
-		r.log.Warn("adapter: router heartbeat failed", "error", err)
+	if err != nil && ctx.Err() == nil {
+		if held, ok := r.heartbeat.Allow(); ok {
+			r.log.Warn("adapter: router heartbeat failed", "error", err, "not_logged", held)
+		}
 	}
 }
 

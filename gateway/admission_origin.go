@@ -117,7 +117,7 @@ func (o *origins) wrap(next http.Handler, public func(*http.Request) bool) http.
 		if cross != "" {
 			h := w.Header()
 			h.Set("Access-Control-Allow-Origin", cross)
-			if !origin.Opaque(cross) { // every site can be "null": it gets nobody's cookies
+			if !origin.Opaque(cross) { // every site can be "null": such a page gets no cookies
 				h.Set("Access-Control-Allow-Credentials", "true")
 			}
 			h.Add("Vary", "Origin")

@@ -224,7 +224,7 @@ func TestOrigin_Refused_IsLoggedOnceAMinuteWithTheFix(t *testing.T) {
 			t.Errorf("again at once: %s", again)
 		}
 		lines := 0
-		for i := range 1000 { // somebody fills the log
+		for i := range 1000 { // a client fills the log
 			if send(fmt.Sprintf("https://%d.example\n%s", i, strings.Repeat("x", 9000)), "a") != "" {
 				lines++
 			}

@@ -71,7 +71,7 @@ func TestPollPlan_ProofIsLate_ReadsAtOnce(t *testing.T) {
 	t.Error("no read within a second")
 }
 
-// nobody is a browser that hears nothing.
+// nobody is the browser of a test that hears nothing.
 type nobody string
 
 func (n nobody) id() string                            { return string(n) }

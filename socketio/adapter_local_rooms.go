@@ -218,7 +218,9 @@ func (l *Local) cut(s *Socket, i int) {
 func (l *Local) remove(s *Socket) {
 	l.mu.Lock()
 	l.removeLocked(s)
-	s.formerRooms = nil
+	if s.resume != nil {
+		s.resume.formerRooms = nil
+	}
 	l.mu.Unlock()
 	l.deliverNotices()
 }
@@ -245,14 +247,14 @@ func (l *Local) has(s *Socket, name string) bool {
 func (l *Local) inRoom(s *Socket, name string) bool {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	return l.has(s, name) || slices.Contains(s.formerRooms, name)
+	return l.has(s, name) || s.resume != nil && slices.Contains(s.resume.formerRooms, name)
 }
 
 func (l *Local) roomsOf(s *Socket) []string {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	if s.formerRooms != nil {
-		return slices.Clone(s.formerRooms)
+	if s.resume != nil && s.resume.formerRooms != nil {
+		return slices.Clone(s.resume.formerRooms)
 	}
 	return l.roomNames(s)
 }

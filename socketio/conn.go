@@ -35,7 +35,7 @@ type conn struct {
 	attempts []*attempt       // CONNECTs under way
 	expelled []string         // namespaces the server disconnected, see route
 	live     int              // attempts and sockets that have not come to their end
-	refusals tokenBucket      // see Limits.RefusedConnects
+	refusals *tokenBucket     // see Limits.RefusedConnects; nil: none yet
 	timer    *time.Timer      // ConnectTimeout; nil once a namespace was joined
 	closed   *DisconnectError // why the session ended
 }

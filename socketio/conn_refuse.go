@@ -8,7 +8,7 @@ import (
 	"posthouse/socketio/parser"
 )
 
-// refused answers CONNECT_ERROR, unless nobody waits for the answer.
+// refused answers CONNECT_ERROR, unless the client has gone.
 func (a *attempt) refused(err error) {
 	c := a.conn
 	c.mu.Lock()
@@ -19,7 +19,7 @@ func (a *attempt) refused(err error) {
 	closed := c.closed != nil
 	c.mu.Unlock()
 	if i < 0 || closed || errors.Is(err, ErrClosed) {
-		return // nobody waits for an answer
+		return // the client has gone
 	}
 	if errors.Is(err, errPanic) {
 		c.endAfterPanic()
@@ -45,6 +45,9 @@ const refusalsPerSecond = 10
 func (c *conn) refuseWithin(name string, e *ConnectError) error {
 	if limit := c.server.opts.Limits.RefusedConnects; limit >= 0 {
 		c.mu.Lock()
+		if c.refusals == nil {
+			c.refusals = new(tokenBucket)
+		}
 		_, ok := c.refusals.take(refusalsPerSecond, limit)
 		c.mu.Unlock()
 		if !ok {

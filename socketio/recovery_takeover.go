@@ -36,7 +36,7 @@ func (l *liveSessions) add(s *Socket) {
 	l.byDigest[sha256.Sum256([]byte(r.pid))] = r
 }
 
-// claim decides who keeps the session, once: the socket when it ends, or whoever
+// claim decides which side keeps the session, once: the socket when it ends, or the one that
 // takes it over.
 func (l *liveSessions) claim(r *resumption) bool {
 	l.mu.Lock()
@@ -134,7 +134,7 @@ func (l *Local) surrender(s *Socket) []string {
 	s.status.Store(gone) // from here on it joins nothing
 	rooms := l.roomNames(s)
 	l.removeLocked(s)
-	s.formerRooms = rooms
+	s.resume.formerRooms = rooms
 	l.mu.Unlock()
 	l.deliverNotices()
 	return rooms

@@ -39,10 +39,9 @@ type Socket struct {
 	resume    *resumption
 
 	// Guarded by Local.mu of the namespace:
-	rooms       []membership
-	formerRooms []string // of a socket whose session was taken over, until its end
-	ownRoom     bool     // it is in the room named by its id
-	known       bool     // Local has it
+	rooms   []membership
+	ownRoom bool // it is in the room named by its id
+	known   bool // Local has it
 }
 
 // The life of a socket.
@@ -61,6 +60,10 @@ type resumption struct {
 	socket  *Socket       // nil until liveSessions knows it
 	kept    chan struct{} // closed when the session is kept, or is not going to be
 	claimed bool          // guarded by liveSessions.mu
+
+	// formerRooms are those of a socket whose session was taken over, until its end;
+	// guarded by Local.mu of the namespace.
+	formerRooms []string
 }
 
 // ID returns the socket's id in its namespace, 20 characters; the id of the

@@ -181,7 +181,7 @@ func (s *Socket) dispatch(e *Event, l *listeners) {
 	}
 	name, list := parser.SplitEvent(e.list)
 	if name == nil {
-		return // no payload: a nameless event is for nobody (docs/protocol.md §3.2)
+		return // no payload: a nameless event has no listener (docs/protocol.md §3.2)
 	}
 	e.name, e.list = name, list
 	shared := s.ns.shared.Load()

@@ -165,7 +165,7 @@ func (r *Redis) ticket(id string, a stepAnswer) (Ticket, error) {
 	f.end("gone")
 	f.check("st", knownStates[t.State])
 	f.check("acc", len(r.accounts) == 0 || r.accounts[t.Account])
-	// Done without a person or without a jti would be a token for nobody.
+	// Done without a person or without a jti would be a token without an owner.
 	f.check("oid", t.State != Done && t.State != Claimed || t.OpenID != "" && t.JTI != "" && !t.IssuedAt.IsZero())
 	if f.bad != "" {
 		return Ticket{}, r.damage.report(f.bad)

@@ -88,7 +88,7 @@ func TestRedisEveryKeyExpires(t *testing.T) {
 	}
 }
 
-// docs/reliability.md §3 row F3: a Redis that hangs costs nobody more than two seconds, and gives
+// docs/reliability.md §3 row F3: a Redis that hangs costs a request two seconds at most, and gives
 // right answers when it is back.
 func TestF3FrozenRedis(t *testing.T) {
 	addr, stop := startRedis(t)

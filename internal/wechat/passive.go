@@ -68,7 +68,7 @@ type mediaID struct {
 // message WeChat shows the first.
 const maxArticles = 8
 
-// Passive checks an answer that somebody else made to the push, as WeChat checks
+// Passive checks an answer that another program made to the push, as WeChat checks
 // it. It returns the bytes to answer: nil for "success" and for nothing to say, and
 // an encrypted message where the account's mode asks for one and the answer came in
 // clear. The error is a *ReplyError.

@@ -11,7 +11,7 @@ import (
 
 const (
 	// The waits of an accept loop that has no descriptors: the first, and the longest.
-	// It is short, because nobody tells when a descriptor is free again.
+	// It is short, because no event tells when a descriptor is free again.
 	firstRetry   = 5 * time.Millisecond
 	longestRetry = 100 * time.Millisecond
 	// shortageLog is how often a shortage is logged at most.

@@ -132,7 +132,7 @@ func ExampleRefuseRequest() {
 // A limit on new connections stands before the server and reads requests as it does.
 func ExampleOpensSession() {
 	engine := engineio.NewServer(nil)
-	tickets := make(chan struct{}, 1000) // somebody fills it, so many a second
+	tickets := make(chan struct{}, 1000) // a ticker fills it, so many a second
 	limited := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if engineio.OpensSession(r) {
 			select {

@@ -74,7 +74,7 @@ func (c *handedConn) SetWriteDeadline(t time.Time) error {
 	return c.setWriteDeadline()
 }
 
-// setWriteDeadline sets the earlier one of the deadline that somebody has set and,
+// setWriteDeadline sets the earlier one of the handler's deadline and,
 // while a write waits, that for a peer which takes nothing. mu is held.
 func (c *handedConn) setWriteDeadline() error {
 	t := c.deadline
@@ -171,7 +171,7 @@ func (c *handedConn) ReadFrom(r io.Reader) (n int64, err error) {
 	return n, nil
 }
 
-// past reports whether the deadline that somebody has set is over.
+// past reports whether the handler's deadline is over.
 func (c *handedConn) past() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -14,6 +14,8 @@ type polling struct {
 	b64    bool   // of the first request: no binary payloads (docs/protocol.md §2.1)
 	jsonp  bool   // the first request had j
 	index  string // its digits
+
+	arrived *arrival // the last request that may not have begun; nil: none
 }
 
 // poll is one waiting GET. ready gets one token when batch is set.

@@ -107,7 +107,7 @@ type handedConn struct {
 	patience     time.Duration // for a peer that takes nothing
 	idle, unused time.Duration // read deadlines of idle are unused instead; 0: not
 	mu           sync.Mutex    // guards what follows and the order of the deadlines; a leaf
-	deadline     time.Time     // for writing, that somebody has set; zero: none
+	deadline     time.Time     // for writing, set by the handler; zero: none
 	writing      bool          // a write waits, and has a deadline of its own
 	given        bool          // to a handler: nothing is added to what it does
 }

@@ -73,9 +73,8 @@ type Session struct {
 	resumed  bool        // Resume came before the pause began
 	dirty    bool        // in the flusher's list
 	slow     bool        // ErrSlow has closed the session
-	closer   *time.Timer // ends a closing session that nobody polls
+	closer   *time.Timer // ends a closing session without a poll
 	backlog  *backlog    // nil: no more than MaxBuffered waits
-	arrived  *arrival    // the last request that may not have begun; nil: none
 }
 
 const (

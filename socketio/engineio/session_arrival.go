@@ -13,7 +13,7 @@ type arrival struct {
 	s     *Session
 	prev  *arrival      // that came before and may not have begun
 	begun bool          // or ended otherwise
-	wait  chan struct{} // closed by begin; nil: nobody waits
+	wait  chan struct{} // closed by begin; nil: no request waits
 }
 
 // arrivalPatience is how long a request waits for those before it, which a
@@ -39,8 +39,11 @@ func (srv *Server) arrive(r *http.Request) *arrival {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	a := &arrival{s: s, prev: s.arrived}
-	s.arrived = a
+	if s.poll == nil {
+		return nil // upgraded meanwhile: the request will be refused
+	}
+	a := &arrival{s: s, prev: s.poll.arrived}
+	s.poll.arrived = a
 	return a
 }
 
@@ -111,7 +114,7 @@ func (a *arrival) beginLocked() {
 	if a.wait != nil {
 		close(a.wait)
 	}
-	if a.s.arrived == a {
-		a.s.arrived = a.prev
+	if p := a.s.poll; p != nil && p.arrived == a {
+		p.arrived = a.prev
 	}
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // stream is a WebSocket of a session. It is read by a goroutine of its own (see
-// stream_read.go) or by a loop that it shares with others (see loop_linux.go): the
+// websocket_read.go) or by a loop that it shares with others (see loop_linux.go): the
 // reader. The out side is guarded by Session.mu and written by whoever sends,
 // without blocking; the rest is written while the peer is slow by the loop, or by
 // a writer goroutine that exists meanwhile.

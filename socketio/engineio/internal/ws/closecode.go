@@ -52,15 +52,6 @@ var (
 // handed to the handler. Bytes after it are dropped (RFC 6455 §5.5.1).
 var ErrPeerClosed = errors.New("ws: peer sent a close frame")
 
-// CloseCode returns the code a connection that failed with err is to be closed
-// with: that of an *Error, else CloseInternalError.
-func CloseCode(err error) int {
-	if e, ok := errors.AsType[*Error](err); ok {
-		return e.Code
-	}
-	return CloseInternalError
-}
-
 // AppendClose appends a close frame. Code 0 or CloseNoStatus means an empty one.
 // The reason is cut to what fits, at a rune boundary.
 func AppendClose(dst []byte, code int, reason string) []byte {
