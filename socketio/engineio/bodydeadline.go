@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"posthouse/socketio/engineio/internal/http1"
+	"posthouse/socketio/engineio/internal/fasthttp1"
 )
 
 // The time a request's body has (docs/reliability.md §4 row 3).
@@ -68,7 +68,7 @@ func mayStall(r *http.Request) bool {
 		return false
 	}
 	switch r.Body.(type) {
-	case *timedBody, *http1.Body:
+	case *timedBody, *fasthttp1.Body:
 		return false
 	}
 	return true

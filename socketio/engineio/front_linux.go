@@ -56,7 +56,7 @@ func (srv *Server) newFront(ln net.Listener, hs *http.Server) *front {
 	case !ok, len(srv.loops) == 0, hs.Handler == nil, hs.ConnContext != nil, hs.ConnState != nil:
 		return nil
 	case hs.ReadTimeout > 0, hs.WriteTimeout > 0, hs.MaxHeaderBytes > 0 && hs.MaxHeaderBytes < 4<<10:
-		return nil // less than what http1 takes
+		return nil // less than what fasthttp1 takes
 	}
 	raw, err := tcp.SyscallConn()
 	if err != nil {

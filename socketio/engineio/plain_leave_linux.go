@@ -51,7 +51,7 @@ func (c *plainConn) become(st *stream) {
 	}
 }
 
-// Hijack implements http1.Conn: for handlers that want the connection themselves.
+// Hijack implements fasthttp1.Conn: for handlers that want the connection themselves.
 func (c *plainConn) Hijack() (net.Conn, []byte, error) {
 	fd, err := unix.FcntlInt(uintptr(c.fd), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"posthouse/socketio/engineio/internal/http1"
+	"posthouse/socketio/engineio/internal/fasthttp1"
 )
 
 // plainConn is a connection on which a loop waits for requests. One request at a
@@ -145,7 +145,7 @@ func (c *plainConn) read() {
 
 // begin makes data a request for Run; false leaves it to net/http.
 func (c *plainConn) begin(data []byte, more bool) bool {
-	head, err := http1.Parse(data)
+	head, err := fasthttp1.Parse(data)
 	o := &c.front.srv.o
 	if err != nil || !o.ServeAll && !strings.HasPrefix(head.Path, o.Path) || c.front.retired.Load() {
 		return false
@@ -187,7 +187,7 @@ func (c *plainConn) Run() {
 // serveOne reports whether the next request has begun.
 func (c *plainConn) serveOne() (next bool) {
 	r := c.request
-	w := http1.NewResponse(c, r.Close)
+	w := fasthttp1.NewResponse(c, r.Close)
 	c.request = nil
 	returned := false
 	defer func() {
@@ -207,7 +207,7 @@ func (c *plainConn) serveOne() (next bool) {
 
 // answered ends a request; it reports whether the next one, which came together
 // with it, has begun. keep says that the connection may carry more.
-func (c *plainConn) answered(w *http1.Response, keep bool) bool {
+func (c *plainConn) answered(w *fasthttp1.Response, keep bool) bool {
 	c.arrival.begin() // if it did not get so far
 	c.arrival = nil
 	taken := w.Hijacked()
@@ -245,7 +245,7 @@ func (c *plainConn) answered(w *http1.Response, keep bool) bool {
 // errPeerStalled is for answers that a peer does not take.
 var errPeerStalled = errors.New("engineio: peer takes no answer")
 
-// WriteAll implements http1.Conn. It waits for a peer that takes its time.
+// WriteAll implements fasthttp1.Conn. It waits for a peer that takes its time.
 func (c *plainConn) WriteAll(b []byte) error {
 	c.answering.Store(true) // before the peer can have seen it
 	n, err := writeFD(c.fd, b)
@@ -295,7 +295,7 @@ func resetOnClose(fd int) {
 	unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}) //nolint:errcheck // then it is held
 }
 
-// SetWriteDeadline implements http1.Conn.
+// SetWriteDeadline implements fasthttp1.Conn.
 func (c *plainConn) SetWriteDeadline(t time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

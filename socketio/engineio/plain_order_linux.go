@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"posthouse/socketio/engineio/internal/http1"
+	"posthouse/socketio/engineio/internal/fasthttp1"
 )
 
 // The requests of a session begin in the order in which the loop finds them: see
@@ -38,7 +38,7 @@ func (c *plainConn) peek() {
 	if err != nil || n <= 0 {
 		return
 	}
-	head, err := http1.Parse(buf[:n])
+	head, err := fasthttp1.Parse(buf[:n])
 	if err == nil && strings.HasPrefix(head.Path, c.front.srv.o.Path) {
 		c.early = c.front.srv.arrive(head.Request(c.front.ctx, ""))
 	}

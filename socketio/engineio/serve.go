@@ -11,7 +11,7 @@ import (
 	"syscall"
 	"time"
 
-	"posthouse/socketio/engineio/internal/http1"
+	"posthouse/socketio/engineio/internal/fasthttp1"
 	"posthouse/socketio/engineio/internal/ws"
 )
 
@@ -76,7 +76,7 @@ func (t takenConn) start(st *stream) {
 func plainOf(w http.ResponseWriter) *plainConn {
 	for {
 		switch x := w.(type) {
-		case *http1.Response:
+		case *fasthttp1.Response:
 			if c, ok := x.Conn.(*plainConn); ok && x.Take() {
 				return c
 			}

@@ -61,7 +61,7 @@ func (w *served) count(next http.Handler) http.Handler {
 func (w *served) shorter() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.kinds["*http1.Response"]
+	return w.kinds["*fasthttp1.Response"]
 }
 
 func serveTCP(t *testing.T, o engineio.Options, change func(w *served)) *served {

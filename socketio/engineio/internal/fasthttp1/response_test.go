@@ -1,4 +1,4 @@
-package http1_test
+package fasthttp1_test
 
 import (
 	"bufio"
@@ -17,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"posthouse/socketio/engineio/internal/http1"
+	"posthouse/socketio/engineio/internal/fasthttp1"
 )
 
 // fakeConn keeps what is written to it.
@@ -49,8 +49,8 @@ func (c *fakeConn) Hijack() (net.Conn, []byte, error) {
 }
 
 // serve runs a handler as plainConn does; keep is false when it panicked.
-func serve(c http1.Conn, h http.HandlerFunc) (keep bool) {
-	w := http1.NewResponse(c, false)
+func serve(c fasthttp1.Conn, h http.HandlerFunc) (keep bool) {
+	w := fasthttp1.NewResponse(c, false)
 	defer w.Release()
 	defer func() { _ = recover() }()
 	r, _ := http.NewRequestWithContext(context.Background(), "GET", "/", nil)
@@ -303,7 +303,7 @@ func TestAnswersAreThoseOfNetHTTP(t *testing.T) {
 
 func TestTheLastAnswerSaysSo(t *testing.T) {
 	c := &fakeConn{}
-	w := http1.NewResponse(c, true)
+	w := fasthttp1.NewResponse(c, true)
 	defer w.Release()
 	if io.WriteString(w, "bye"); w.Finish() {
 		t.Error("the connection is kept")
@@ -381,7 +381,7 @@ func TestInformationalAnswersAreLeftOut(t *testing.T) {
 }
 
 func TestAResponseThatIsTakenOver(t *testing.T) {
-	w := http1.NewResponse(&fakeConn{}, false)
+	w := fasthttp1.NewResponse(&fakeConn{}, false)
 	defer w.Release()
 	if !w.Take() || w.Take() || !w.Hijacked() || w.Finish() {
 		t.Error("it can be taken once, and is over then")
@@ -389,7 +389,7 @@ func TestAResponseThatIsTakenOver(t *testing.T) {
 	if err := w.FlushError(); !errors.Is(err, http.ErrHijacked) {
 		t.Errorf("flush: %v", err)
 	}
-	begun := http1.NewResponse(&fakeConn{}, false)
+	begun := fasthttp1.NewResponse(&fakeConn{}, false)
 	defer begun.Release()
 	if begun.WriteHeader(200); begun.Take() {
 		t.Error("an answer has begun")
@@ -432,7 +432,7 @@ func TestAllocationsOfAnAnswer(t *testing.T) {
 	c := &fakeConn{}
 	n := testing.AllocsPerRun(100, func() {
 		c.out.Reset()
-		w := http1.NewResponse(c, false)
+		w := fasthttp1.NewResponse(c, false)
 		w.Header()["Content-Type"], w.Header()["Content-Length"] = plain, length
 		w.Write(body)
 		w.Finish()

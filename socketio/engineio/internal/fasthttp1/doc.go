@@ -1,4 +1,4 @@
-// Package http1 reads and answers the plain HTTP/1.1 requests of Socket.IO
+// Package fasthttp1 reads and answers the plain HTTP/1.1 requests of Socket.IO
 // clients, at a fraction of what package net/http needs: one allocation holds the
 // whole text of a request, and an answer is one write.
 //
@@ -8,4 +8,4 @@
 // What Parse accepts, http.ReadRequest reads the same way; a fuzz test sees to it.
 //
 // The package does no I/O of its own and starts no goroutine.
-package http1
+package fasthttp1

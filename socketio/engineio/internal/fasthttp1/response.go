@@ -1,4 +1,4 @@
-package http1
+package fasthttp1
 
 import (
 	"bufio"
@@ -84,7 +84,7 @@ func (r *Response) WriteHeader(status int) {
 		return
 	}
 	if status < 100 || status > 999 {
-		panic(fmt.Sprintf("http1: invalid status %d", status)) // as with net/http
+		panic(fmt.Sprintf("fasthttp1: invalid status %d", status)) // as with net/http
 	}
 	if status < 200 && status != http.StatusSwitchingProtocols {
 		return
