@@ -27,7 +27,7 @@ func TestTenThousandAborts(t *testing.T) {
 	head := "GET /engine.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\n" + upgradeHead + "\r\n"
 	phases := []string{
 		"", "G", get(""), get("")[:30], get("") + get(""), get("") + "GET /", post("none", "4x"), post("none", "4x")[:40],
-		head, head[:50], head + "\x81", string(appendMasked([]byte(head), "4x")), "GET /page HTTP/1.1\r\nHost: x\r\n\r\n", "\x00",
+		head, head[:50], head + "\x81", string(appendMasked([]byte(head), "4x")), "GET /page HTTP/1.1\r\nHost: x\r\nTE: trailers\r\n\r\n", "\x00",
 	}
 	var all sync.WaitGroup
 	for i := range 8 {
@@ -132,7 +132,7 @@ func (w *served) visit(kind int) error {
 		}
 		return nil
 	case 2: // goes over to net/http
-		if err := ask("GET /page HTTP/1.1\r\nHost: x\r\n\r\n", "page"); err != nil {
+		if err := ask("GET /page HTTP/1.1\r\nHost: x\r\nTE: trailers\r\n\r\n", "page"); err != nil {
 			return err
 		}
 		return ask(post(sid, "4a"), "ok")

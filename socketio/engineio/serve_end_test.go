@@ -26,7 +26,7 @@ func everyKind(w *served) (check func()) {
 	sid := parked.open()
 	parked.send(get(sid))
 	page := w.line() // is net/http's, and idle
-	page.send("GET /page HTTP/1.1\r\nHost: x\r\n\r\n")
+	page.send("GET /page HTTP/1.1\r\nHost: x\r\nTE: trailers\r\n\r\n")
 	page.answer()
 	half := w.line() // is net/http's, and waits
 	half.send("GET /engine.io/ HTTP/1.1\r\nHo")
@@ -106,7 +106,7 @@ func TestAfterShutdownNetHTTPAnswers(t *testing.T) {
 	if r := parked.answer(); r.lost {
 		t.Error("the waiting poll got no answer")
 	}
-	short := w.shorter()
+	fast := w.fastRequests()
 	for _, l := range []*line{idle, used, parked, w.line()} {
 		l.send(get("unknown")) // keeps the connection
 		if r := l.answer(); r.status != 400 {
@@ -117,8 +117,8 @@ func TestAfterShutdownNetHTTPAnswers(t *testing.T) {
 			t.Errorf("got %+v", r)
 		}
 	}
-	if n := w.shorter(); n != short {
-		t.Errorf("%d requests came the shorter way", n-short)
+	if n := w.fastRequests(); n != fast {
+		t.Errorf("%d requests took the fast path", n-fast)
 	}
 }
 
@@ -278,7 +278,7 @@ func TestServeOfAServerThatHasEnded(t *testing.T) {
 	w = serveTCP(t, engineio.Options{}, func(w *served) { w.shutdown() })
 	l := w.line()
 	l.send(get(""))
-	if r := l.answer(); r.status != 503 || w.shorter() != 0 {
+	if r := l.answer(); r.status != 503 || w.fastRequests() != 0 {
 		t.Errorf("got %+v", r)
 	}
 }

@@ -277,7 +277,7 @@ func TestACompressedFrameBehindTheHandshake(t *testing.T) {
 	})
 }
 
-// Handshakes that are too odd for the shorter way end in the same place.
+// Handshakes that are too odd for the fast path end in the same place.
 func TestAWebSocketByTheLongerWay(t *testing.T) {
 	overTCP(t, engineio.Options{}, echo, func(t *testing.T, w *tcp) {
 		for name, field := range map[string]string{

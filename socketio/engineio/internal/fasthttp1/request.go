@@ -270,4 +270,7 @@ func (b *Body) Close() error {
 	return nil
 }
 
+// Complete marks bodies of which every byte is there, for engineio.BodyDeadline.
+func (b *Body) Complete() {}
+
 var _ io.ReadCloser = (*Body)(nil)

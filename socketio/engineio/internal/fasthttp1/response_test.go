@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"posthouse/socketio/engineio/internal/fasthttp1"
+	"posthouse/socketio/engineio/internal/netpoll"
 )
 
 // fakeConn keeps what is written to it.
@@ -41,6 +42,8 @@ func (c *fakeConn) WriteAll(b []byte) error {
 
 func (c *fakeConn) SetWriteDeadline(t time.Time) error { c.late = t; return nil }
 
+func (c *fakeConn) Upgrade(s netpoll.Successor) { s.TakeOver(1, nil, c.early) }
+
 func (c *fakeConn) Hijack() (net.Conn, []byte, error) {
 	if c.peer == nil {
 		return nil, nil, errors.New("no descriptor left")
@@ -48,8 +51,8 @@ func (c *fakeConn) Hijack() (net.Conn, []byte, error) {
 	return c.peer, c.early, nil
 }
 
-// serve runs a handler as plainConn does; keep is false when it panicked.
-func serve(c fasthttp1.Conn, h http.HandlerFunc) (keep bool) {
+// serve runs a handler as a Conn does; keep is false when it panicked.
+func serve(c fasthttp1.ResponseConn, h http.HandlerFunc) (keep bool) {
 	w := fasthttp1.NewResponse(c, false)
 	defer w.Release()
 	defer func() { _ = recover() }()
