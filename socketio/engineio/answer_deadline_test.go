@@ -91,7 +91,7 @@ func TestServe_PeerThatReadsNothing_IsClosed(t *testing.T) {
 			}
 			returned := make(chan struct{}, 1000)
 			o := engineio.Options{
-				WriteTimeout: 200 * time.Millisecond,
+				WriteTimeout:  200 * time.Millisecond,
 				InitialPacket: &engineio.Message{Data: make([]byte, 1<<20)}, MaxPayload: 2 << 20,
 			}
 			w := serveTCP(t, o, func(w *served) {

@@ -93,6 +93,10 @@ type Options struct {
 	// ConnLimiter decides which TCP connections Serve keeps; nil: all.
 	ConnLimiter ConnLimiter
 
+	// OnShutdown is called once, before the end of the sessions: when Shutdown begins,
+	// or Shutdown of the http.Server that Serve serves. It must not call Shutdown.
+	OnShutdown func()
+
 	// InitialPacket is a message that every session gets with the open packet.
 	InitialPacket *Message
 	// Cookie has the name (default "io") and the attributes (default path "/",

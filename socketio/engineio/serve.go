@@ -1,6 +1,7 @@
 package engineio
 
 import (
+	"errors"
 	"net"
 	"net/http"
 	"net/netip"
@@ -28,9 +29,21 @@ import (
 //
 // It always returns an error: http.ErrServerClosed after Shutdown or Close of hs.
 //
-// Shutdown of this server ends the fast path, and waits for its requests; hs waits
-// for them too.
+// Both ends may come in any order. Shutdown of hs ends the sessions too, as Shutdown
+// of this server does, when no other http.Server is served by Serve; so polls that
+// wait are answered, and it waits for all requests, those of the fast path included.
+// Shutdown of this server ends the sessions and the fast path, and waits for its
+// requests; hs then goes on with everything else.
 func (srv *Server) Serve(ln net.Listener, hs *http.Server) error {
+	srv.beginServing(hs)
+	err := srv.serveListener(ln, hs)
+	if errors.Is(err, http.ErrServerClosed) {
+		srv.endServing(hs)
+	}
+	return err
+}
+
+func (srv *Server) serveListener(ln net.Listener, hs *http.Server) error {
 	// The one call of fasthttp1. Without it net/http serves everything.
 	if ok, err := fasthttp1.Serve(ln, hs, &fasthttp1.Config{
 		Loop: srv.loops.Ordered(), Workers: &srv.workers, Log: srv.log,
@@ -55,6 +68,32 @@ func (srv *Server) Serve(ln net.Listener, hs *http.Server) error {
 		ln = &limitedListener{ln, srv}
 	}
 	return hs.Serve(ln)
+}
+
+// beginServing makes Shutdown of hs the end of this server too.
+func (srv *Server) beginServing(hs *http.Server) {
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	if srv.serving[hs] {
+		return
+	}
+	if srv.serving == nil {
+		srv.serving = make(map[*http.Server]bool)
+	}
+	srv.serving[hs] = true
+	hs.RegisterOnShutdown(func() { // a goroutine of hs, which does not wait for it
+		if srv.endServing(hs) {
+			srv.beginShutdown()
+		}
+	})
+}
+
+// endServing forgets hs, and reports whether no http.Server is left.
+func (srv *Server) endServing(hs *http.Server) (last bool) {
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	delete(srv.serving, hs)
+	return len(srv.serving) == 0
 }
 
 // takenConn is a connection that was taken out of HTTP, for a WebSocket.

@@ -39,12 +39,14 @@ type Server struct {
 	polls        sync.Pool // of *poll
 	workers      workers.Pool
 	closing      atomic.Bool // Shutdown has begun; set with mu
+	shutdownHook sync.Once   // of Options.OnShutdown
 
 	mu       sync.Mutex // guards what follows
 	sessions map[string]*Session
-	draining bool          // no new sessions
-	running  int           // sessions and goroutines not finished
-	idle     chan struct{} // closed when running reaches 0 while closing
+	draining bool                  // no new sessions
+	serving  map[*http.Server]bool // see Serve
+	running  int                   // sessions and goroutines not finished
+	idle     chan struct{}         // closed when running reaches 0 while closing
 }
 
 const (
@@ -166,6 +168,9 @@ func (srv *Server) Shutdown(ctx context.Context) error {
 
 // beginShutdown is Shutdown without the waiting. It is idempotent.
 func (srv *Server) beginShutdown() {
+	if srv.o.OnShutdown != nil {
+		srv.shutdownHook.Do(srv.o.OnShutdown)
+	}
 	srv.mu.Lock()
 	srv.draining = true
 	srv.closing.Store(true)
