@@ -22,7 +22,7 @@ import (
 
 type baseKey struct{}
 
-func TestTheContextOfARequest(t *testing.T) {
+func TestServe_RequestContext_IsThatOfNetHTTP(t *testing.T) {
 	for _, addr := range []string{"127.0.0.1:0", "0.0.0.0:0", "[::1]:0", "[::]:0"} {
 		contexts := make(chan context.Context, 2)
 		remotes := make(chan string, 2)
@@ -66,7 +66,7 @@ func TestTheContextOfARequest(t *testing.T) {
 	}
 }
 
-func TestTheContextEndsWhenThePeerLeaves(t *testing.T) {
+func TestServe_RequestContext_EndsWhenThePeerLeaves(t *testing.T) {
 	entered, over := make(chan struct{}), make(chan error)
 	w := serveTCP(t, engineio.Options{}, func(w *served) {
 		w.hs.Handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
@@ -125,7 +125,7 @@ func TestServe_UnusualRequests_AreNetHTTPs(t *testing.T) {
 	}
 }
 
-func TestHandlersThatPanic(t *testing.T) {
+func TestServe_HandlersThatPanic(t *testing.T) {
 	w := serveTCP(t, engineio.Options{}, func(w *served) {
 		w.hs.Handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 			switch r.URL.RawQuery {
@@ -160,7 +160,7 @@ func TestHandlersThatPanic(t *testing.T) {
 	}
 }
 
-func TestHandlersThatHijack(t *testing.T) {
+func TestServe_HandlersThatHijack(t *testing.T) {
 	w := serveTCP(t, engineio.Options{}, func(w *served) {
 		w.hs.Handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 			if r.URL.RawQuery == "raw" {
@@ -236,7 +236,7 @@ func (h hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return http.NewResponseController(h.ResponseWriter).Hijack()
 }
 
-func TestMiddlewaresAroundAWebSocket(t *testing.T) {
+func TestServe_MiddlewaresAroundAWebSocket(t *testing.T) {
 	seen := 0
 	for name, wrap := range map[string]func(http.ResponseWriter) http.ResponseWriter{
 		"unwraps":  func(w http.ResponseWriter) http.ResponseWriter { return unwrapper{unwrapper{w}} },
@@ -274,7 +274,7 @@ func TestMiddlewaresAroundAWebSocket(t *testing.T) {
 	})
 }
 
-func TestADeadlineOfAnAnswer(t *testing.T) {
+func TestServe_WriteDeadlineOfAHandler(t *testing.T) {
 	failed := make(chan error, 1)
 	w := serveTCP(t, engineio.Options{}, func(w *served) {
 		w.hs.Handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
@@ -290,7 +290,7 @@ func TestADeadlineOfAnAnswer(t *testing.T) {
 	}
 }
 
-func TestListenersThatAreNotPlainTCP(t *testing.T) {
+func TestServe_ListenersThatAreNotTCP(t *testing.T) {
 	lis, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
 	if err != nil {
 		t.Fatal(err)
@@ -317,7 +317,7 @@ func TestListenersThatAreNotPlainTCP(t *testing.T) {
 }
 
 // What an http.Server may be told, and the fast path cannot do, is net/http's.
-func TestServersWithHooks(t *testing.T) {
+func TestServe_HTTPServersWithHooks_AreNetHTTPs(t *testing.T) {
 	for name, change := range map[string]func(hs *http.Server){
 		"ConnState": func(hs *http.Server) { hs.ConnState = func(net.Conn, http.ConnState) {} },
 		"ConnContext": func(hs *http.Server) {
@@ -335,7 +335,7 @@ func TestServersWithHooks(t *testing.T) {
 	}
 }
 
-func TestTwoListeners(t *testing.T) {
+func TestServe_TwoListeners(t *testing.T) {
 	w := serveTCP(t, engineio.Options{}, nil)
 	lis, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -121,7 +121,7 @@ var unusualRequests = map[string]string{
 	"TLS":                          "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
 }
 
-func TestPlainRequestsAreRead(t *testing.T) {
+func TestParse_PlainRequests_AreRead(t *testing.T) {
 	for name, data := range plainRequests {
 		t.Run(name, func(t *testing.T) {
 			if _, err := fasthttp1.Parse([]byte(data)); err != nil {
@@ -132,7 +132,7 @@ func TestPlainRequestsAreRead(t *testing.T) {
 	}
 }
 
-func TestUnusualRequestsAreLeftAlone(t *testing.T) {
+func TestParse_UnusualRequests_AreRefused(t *testing.T) {
 	for name, data := range unusualRequests {
 		if _, err := fasthttp1.Parse([]byte(data)); err != fasthttp1.ErrUnusual { //nolint:errorlint // the very value
 			t.Errorf("%s: %v", name, err)
@@ -141,7 +141,7 @@ func TestUnusualRequestsAreLeftAlone(t *testing.T) {
 }
 
 // Every cut of a request is net/http's, wherever it is.
-func TestAPartOfARequestIsUnusual(t *testing.T) {
+func TestParse_PartOfARequest_IsUnusual(t *testing.T) {
 	data := plainRequests["post of Chrome"]
 	for i := range len(data) {
 		if _, err := fasthttp1.Parse([]byte(data[:i])); err == nil {
@@ -150,7 +150,7 @@ func TestAPartOfARequestIsUnusual(t *testing.T) {
 	}
 }
 
-func TestTheBodyCanBeReadAgainAndAgain(t *testing.T) {
+func TestHead_Request_BodyIsReadToItsEnd(t *testing.T) {
 	head, err := fasthttp1.Parse([]byte(plainRequests["post of Chrome"]))
 	if err != nil {
 		t.Fatal(err)
@@ -176,7 +176,7 @@ func TestTheBodyCanBeReadAgainAndAgain(t *testing.T) {
 	}
 }
 
-func TestAllocationsOfARequest(t *testing.T) {
+func TestParse_Allocations(t *testing.T) {
 	if race {
 		t.Skip("the race detector allocates")
 	}

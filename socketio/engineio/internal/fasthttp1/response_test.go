@@ -268,7 +268,7 @@ func parseAnswer(t *testing.T, wire []byte) (a answer, rest string) {
 	return a, string(b)
 }
 
-func TestAnswersAreThoseOfNetHTTP(t *testing.T) {
+func TestResponse_AnswersAreThoseOfNetHTTP(t *testing.T) {
 	quiet := log.New(io.Discard, "", 0)
 	for _, name := range slices.Sorted(maps.Keys(answers)) {
 		t.Run(name, func(t *testing.T) {
@@ -304,7 +304,7 @@ func TestAnswersAreThoseOfNetHTTP(t *testing.T) {
 	}
 }
 
-func TestTheLastAnswerSaysSo(t *testing.T) {
+func TestResponse_Last_SaysConnectionClose(t *testing.T) {
 	c := &fakeConn{}
 	w := fasthttp1.NewResponse(c, true)
 	defer w.Release()
@@ -316,7 +316,7 @@ func TestTheLastAnswerSaysSo(t *testing.T) {
 	}
 }
 
-func TestAnAnswerIsOneWrite(t *testing.T) {
+func TestResponse_Finish_IsOneWrite(t *testing.T) {
 	for _, size := range []int{0, 1, 60_000} {
 		c := &fakeConn{}
 		serve(c, func(w http.ResponseWriter, r *http.Request) { w.Write([]byte(big[:size])) })
@@ -326,7 +326,7 @@ func TestAnAnswerIsOneWrite(t *testing.T) {
 	}
 }
 
-func TestAPeerThatIsGone(t *testing.T) {
+func TestResponse_Write_FailsWhenThePeerIsGone(t *testing.T) {
 	c := &fakeConn{fail: io.ErrClosedPipe}
 	keep := serve(c, func(w http.ResponseWriter, r *http.Request) {
 		w.Write([]byte("x"))
@@ -342,7 +342,7 @@ func TestAPeerThatIsGone(t *testing.T) {
 	}
 }
 
-func TestAHijackThatFailsLeavesTheAnswer(t *testing.T) {
+func TestResponse_Hijack_FailureLeavesTheAnswer(t *testing.T) {
 	c := &fakeConn{}
 	keep := serve(c, func(w http.ResponseWriter, r *http.Request) {
 		if _, _, err := w.(http.Hijacker).Hijack(); err == nil {
@@ -355,7 +355,7 @@ func TestAHijackThatFailsLeavesTheAnswer(t *testing.T) {
 	}
 }
 
-func TestBytesBehindARequestThatIsHijacked(t *testing.T) {
+func TestResponse_Hijack_GivesTheBytesBehindTheRequest(t *testing.T) {
 	near, far := net.Pipe()
 	go func() { // ends with the write
 		io.WriteString(far, " and later")
@@ -372,7 +372,7 @@ func TestBytesBehindARequestThatIsHijacked(t *testing.T) {
 	})
 }
 
-func TestInformationalAnswersAreLeftOut(t *testing.T) {
+func TestResponse_WriteHeader_LeavesOutInformationalAnswers(t *testing.T) {
 	c := &fakeConn{}
 	serve(c, func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusEarlyHints)
@@ -383,7 +383,7 @@ func TestInformationalAnswersAreLeftOut(t *testing.T) {
 	}
 }
 
-func TestAResponseThatIsTakenOver(t *testing.T) {
+func TestResponse_Take_IsTooLateOnceItIsWritten(t *testing.T) {
 	w := fasthttp1.NewResponse(&fakeConn{}, false)
 	defer w.Release()
 	if !w.Take() || w.Take() || !w.Hijacked() || w.Finish() {
@@ -399,7 +399,27 @@ func TestAResponseThatIsTakenOver(t *testing.T) {
 	}
 }
 
-func TestAWriteDeadlineIsHandedOn(t *testing.T) {
+// successor notes what it takes over.
+type successor struct{ early string }
+
+func (s *successor) TakeOver(_ int, _ *netpoll.Loop, early []byte) netpoll.Handler {
+	s.early = string(early)
+	return nil
+}
+
+func TestResponse_Upgrade_ReachesTheSuccessor(t *testing.T) {
+	w := fasthttp1.NewResponse(&fakeConn{early: []byte("early")}, false)
+	defer w.Release()
+	var s successor
+	if !w.Take() {
+		t.Fatal("it is too late")
+	}
+	if w.Upgrade(&s); s.early != "early" || !w.Hijacked() {
+		t.Errorf("got %q", s.early)
+	}
+}
+
+func TestResponse_SetWriteDeadline_ReachesTheConnection(t *testing.T) {
 	c := &fakeConn{}
 	late := time.Unix(1, 0)
 	serve(c, func(w http.ResponseWriter, r *http.Request) {
@@ -413,7 +433,7 @@ func TestAWriteDeadlineIsHandedOn(t *testing.T) {
 }
 
 // What one request left must not come with the next one's answer.
-func TestNothingIsLeftInThePool(t *testing.T) {
+func TestResponse_Release_LeavesNothing(t *testing.T) {
 	for _, name := range slices.Sorted(maps.Keys(answers)) {
 		near, far := net.Pipe()
 		far.Close()
@@ -427,7 +447,7 @@ func TestNothingIsLeftInThePool(t *testing.T) {
 	}
 }
 
-func TestAllocationsOfAnAnswer(t *testing.T) {
+func TestResponse_Allocations(t *testing.T) {
 	if race {
 		t.Skip("the race detector allocates")
 	}
