@@ -49,6 +49,7 @@ func (st *stream) TakeOver(fd int, l *netpoll.Loop, early []byte) netpoll.Handle
 		st.held.b = append(st.held.b, early...)
 	}
 	if st.adoptFD(fd) {
+		st.begin() // the peer waits for it, and nothing waits for the closing of fd
 		return nil
 	}
 	st.loop, st.fd = l, fd

@@ -54,7 +54,9 @@ func (st *stream) startUpgraded(w loopResponse) {
 	s.mu.Lock()
 	w.Upgrade(st)
 	early := st.held != nil
-	st.begin()
+	if !st.begun { // TakeOver cannot begin before the loop knows st
+		st.begin()
+	}
 	s.mu.Unlock()
 	if early {
 		st.loop.Wake(st)
