@@ -57,6 +57,16 @@ func (w *served) count(next http.Handler) http.Handler {
 	})
 }
 
+// requests returns how many requests have reached the handler.
+func (w *served) requests() (n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, k := range w.kinds {
+		n += k
+	}
+	return n
+}
+
 // fastRequests returns how many requests took the fast path.
 func (w *served) fastRequests() int {
 	w.mu.Lock()
