@@ -144,8 +144,8 @@ func TestHotPathsDoNotAllocate(t *testing.T) {
 	corked := testing.AllocsPerRun(1000, func() {
 		s.SendMessages(m...)
 		s.Send(frames...)
-		st.out.release()
-		st.out = nil
+		st.sendBuf.release()
+		st.sendBuf = nil
 	})
 	wire := []byte("4hello")
 	received := testing.AllocsPerRun(1000, func() {

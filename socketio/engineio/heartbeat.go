@@ -6,7 +6,7 @@ import "sync/atomic"
 // In revision 4 the server pings after PingInterval and wants the pong within
 // PingTimeout; in revision 3 the client pings and has the sum of both.
 type heartbeat struct {
-	deadline // guarded by deadlines.mu; set with Session.mu held
+	heartbeatEntry // guarded by deadlines.mu; set with Session.mu held
 	// pong is read by the receiving side for every packet.
 	pong atomic.Uint32
 }
@@ -55,14 +55,14 @@ func (s *Session) tick() {
 		return
 	}
 	if s.pause != nil {
-		// We are the ones who do not read: the deadline begins with Resume.
+		// The server has stopped reading: the deadline begins with Resume.
 		s.srv.deadlines.pong.set(s)
 		return
 	}
 	s.endLocked(ReasonPingTimeout, nil)
 }
 
-// onPong takes the answer to a ping. One that nobody asked for is ignored.
+// onPong takes the answer to a ping. A pong without a ping is ignored.
 func (s *Session) onPong() {
 	if s.beat.pong.Load() == pongNotDue {
 		return

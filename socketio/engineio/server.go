@@ -33,7 +33,7 @@ type Server struct {
 	slowLog   loglimit.Limiter
 	excess    atomic.Int64 // see backlog
 	loops     netpoll.Group
-	deadlines deadlines
+	deadlines heartbeatQueues
 
 	compressFrom int       // bytes; negative: never
 	polls        sync.Pool // of *poll

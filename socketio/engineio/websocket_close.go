@@ -26,11 +26,11 @@ const (
 // shut ends the stream. What waits and a close frame may still leave, for as long
 // as the stream lingers; of a peer that is too slow nothing is kept.
 func (st *stream) shut(reason Reason, description error) {
-	if st.over {
+	if st.closing {
 		return
 	}
-	st.over = true
-	if !st.begun {
+	st.closing = true
+	if !st.connected {
 		return // start will see it
 	}
 	if errors.Is(description, ErrSlow) {
@@ -39,7 +39,7 @@ func (st *stream) shut(reason Reason, description error) {
 	}
 	st.corked = false
 	o := st.box()
-	if !st.parted {
+	if !st.peerClosed {
 		code := 0
 		if e, ok := errors.AsType[*ws.Error](description); ok {
 			code = e.Code
@@ -53,14 +53,14 @@ func (st *stream) shut(reason Reason, description error) {
 	st.flush()
 }
 
-// farewell follows the last write of a stream that is over.
-func (st *stream) farewell() {
-	st.finished = true
-	if st.parted {
+// afterCloseFrame follows the last write of a stream that is over.
+func (st *stream) afterCloseFrame() {
+	st.closeSent = true
+	if st.peerClosed {
 		st.hangUp()
 		return
 	}
-	if st.deaf {
+	if st.discarding {
 		st.sendFIN()
 	}
 	st.startLinger()
@@ -123,10 +123,10 @@ func closeDrained(conn net.Conn) {
 }
 
 func (st *stream) startLinger() {
-	if st.linger != nil || st.closed {
+	if st.lingerTimer != nil || st.closed {
 		return
 	}
-	st.linger = time.AfterFunc(lingerTime, func() {
+	st.lingerTimer = time.AfterFunc(lingerTime, func() {
 		st.s.mu.Lock()
 		defer st.s.mu.Unlock()
 		st.hangUp()

@@ -45,8 +45,8 @@ func (st *stream) adoptFD(fd int) bool {
 // handshake.
 func (st *stream) TakeOver(fd int, l *netpoll.Loop, early []byte) netpoll.Handler {
 	if len(early) > 0 {
-		st.held, st.away = takeBuffer(), true
-		st.held.b = append(st.held.b, early...)
+		st.heldBytes, st.readSuspended = takeBuffer(), true
+		st.heldBytes.b = append(st.heldBytes.b, early...)
 	}
 	if st.adoptFD(fd) {
 		st.begin() // the peer waits for it, and nothing waits for the closing of fd
@@ -58,13 +58,13 @@ func (st *stream) TakeOver(fd int, l *netpoll.Loop, early []byte) netpoll.Handle
 
 // Ready implements netpoll.Handler.
 func (st *stream) Ready(e netpoll.Events) (again bool) {
-	if st.gone {
+	if st.closedByLoop {
 		return false
 	}
 	if e.Has(netpoll.Writable) {
-		st.writeBlocked()
+		st.resumeWriting()
 	}
-	if st.away {
+	if st.readSuspended {
 		return false
 	}
 	return st.readReady(e.Has(netpoll.PeerClosed))
@@ -73,23 +73,23 @@ func (st *stream) Ready(e netpoll.Events) (again bool) {
 // Woken implements netpoll.Handler. It goes on behind a pause that is over, and
 // closes a connection whose session is done with it.
 func (st *stream) Woken() (again bool) {
-	if st.gone {
+	if st.closedByLoop {
 		return false
 	}
-	st.writeBlocked()
-	if err := st.wakeUp(); err != nil {
+	st.resumeWriting()
+	if err := st.resumeReading(); err != nil {
 		st.stopReading(err)
 		return false
 	}
-	if st.away {
+	if st.readSuspended {
 		return false
 	}
 	return st.readReady(true) // nothing has looked for an end of stream
 }
 
-// writeBlocked goes on with a write that had to wait for the peer.
-func (st *stream) writeBlocked() {
-	if !st.blocked.Load() {
+// resumeWriting goes on with a write that had to wait for the peer.
+func (st *stream) resumeWriting() {
+	if !st.writeBlocked.Load() {
 		return
 	}
 	st.s.mu.Lock()
@@ -99,7 +99,7 @@ func (st *stream) writeBlocked() {
 
 // readReady reads one turn. again says that bytes may be left.
 func (st *stream) readReady(ended bool) (again bool) {
-	drained, err := st.readable(st.fd, ended)
+	drained, err := st.readAvailable(st.fd, ended)
 	if err != nil {
 		st.stopReading(err)
 		return false
@@ -110,44 +110,44 @@ func (st *stream) readReady(ended bool) (again bool) {
 // stopReading handles what ended a turn early: a pause, or the connection's end.
 func (st *stream) stopReading(err error) {
 	if errors.Is(err, errPaused) {
-		st.away = true
+		st.readSuspended = true
 		return
 	}
 	st.closeFD(err)
 }
 
-// wakeUp goes on behind a pause that is over.
-func (st *stream) wakeUp() error {
+// resumeReading goes on behind a pause that is over.
+func (st *stream) resumeReading() error {
 	st.s.mu.Lock()
 	closed := st.closed
 	st.s.mu.Unlock()
 	switch {
 	case closed:
 		return net.ErrClosed
-	case !st.away:
+	case !st.readSuspended:
 		return nil
-	case st.pause != nil:
+	case st.pauseEnd != nil:
 		select {
-		case <-st.pause:
+		case <-st.pauseEnd:
 		default:
 			return nil
 		}
 	}
-	st.away = false
-	return st.takeHeld()
+	st.readSuspended = false
+	return st.handleHeld()
 }
 
 // closeFD closes the connection.
 func (st *stream) closeFD(err error) {
 	st.s.mu.Lock()
-	drain := st.finished && !errors.Is(err, io.EOF)
-	st.parted = true
-	st.failed(err)
+	drain := st.closeSent && !errors.Is(err, io.EOF)
+	st.peerClosed = true
+	st.fail(err)
 	st.s.mu.Unlock()
-	st.gone = true
+	st.closedByLoop = true
 	st.reader.Release()
-	if st.held != nil {
-		st.held.release()
+	if st.heldBytes != nil {
+		st.heldBytes.release()
 	}
 	st.loop.Remove(st.fd)
 	if drain {

@@ -23,8 +23,8 @@ func (st *stream) start(conn net.Conn, early []byte) {
 	s := st.s
 	s.mu.Lock()
 	if len(early) > 0 {
-		st.held, st.away = takeBuffer(), true
-		st.held.b = append(st.held.b, early...)
+		st.heldBytes, st.readSuspended = takeBuffer(), true
+		st.heldBytes.b = append(st.heldBytes.b, early...)
 	}
 	var raw syscall.RawConn
 	if !st.adopt(conn) {
@@ -53,8 +53,8 @@ func (st *stream) startUpgraded(w loopResponse) {
 	s := st.s
 	s.mu.Lock()
 	w.Upgrade(st)
-	early := st.held != nil
-	if !st.begun { // TakeOver cannot begin before the loop knows st
+	early := st.heldBytes != nil
+	if !st.connected { // TakeOver cannot begin before the loop knows st
 		st.begin()
 	}
 	s.mu.Unlock()
@@ -65,10 +65,10 @@ func (st *stream) startUpgraded(w loopResponse) {
 
 // begin writes what waits for the connection.
 func (st *stream) begin() {
-	st.begun = true
-	if st.over {
+	st.connected = true
+	if st.closing {
 		// The session ended before its connection was there. Say so politely.
-		st.over = false
+		st.closing = false
 		st.corked = true
 		st.shut(ReasonForcedClose, nil)
 		return
@@ -80,12 +80,12 @@ func (st *stream) begin() {
 func (st *stream) readLoop(raw syscall.RawConn) {
 	defer st.s.srv.done()
 	defer st.reader.Release()
-	err := st.takeHeld()
+	err := st.handleHeld()
 	for err == nil || errors.Is(err, errPaused) {
 		switch {
 		case errors.Is(err, errPaused):
-			<-st.pause
-			err = st.takeHeld()
+			<-st.pauseEnd
+			err = st.handleHeld()
 		case raw != nil:
 			err = st.readRaw(raw)
 		default:
@@ -93,9 +93,9 @@ func (st *stream) readLoop(raw syscall.RawConn) {
 		}
 	}
 	st.s.mu.Lock()
-	drain := st.finished && !errors.Is(err, io.EOF)
-	st.parted = true
-	st.failed(err)
+	drain := st.closeSent && !errors.Is(err, io.EOF)
+	st.peerClosed = true
+	st.fail(err)
 	st.s.mu.Unlock()
 	if drain {
 		closeDrained(st.conn)
@@ -110,7 +110,7 @@ func (st *stream) readConn() error {
 	defer buf.release()
 	n, err := st.conn.Read(buf.b[:cap(buf.b)])
 	if n > 0 {
-		if err := st.take(buf.b[:n]); err != nil {
+		if err := st.handleBytes(buf.b[:n]); err != nil {
 			return err
 		}
 	}
@@ -125,7 +125,7 @@ func (st *stream) readRaw(raw syscall.RawConn) error {
 	rawErr := raw.Read(func(fd uintptr) bool {
 		drained := false
 		for !drained && err == nil {
-			drained, err = st.readable(int(fd), true)
+			drained, err = st.readAvailable(int(fd), true)
 		}
 		return err != nil
 	})
@@ -139,10 +139,10 @@ func (st *stream) readRaw(raw syscall.RawConn) error {
 // others of its loop, in buffers.
 const readsPerTurn = 4
 
-// readable handles what a readable descriptor has; ended says that its stream may
+// readAvailable handles what a readAvailable descriptor has; ended says that its stream may
 // have ended. drained is true when nothing is left and the poller will tell of
-// what comes: until then readable is to be called again.
-func (st *stream) readable(fd int, ended bool) (drained bool, err error) {
+// what comes: until then readAvailable is to be called again.
+func (st *stream) readAvailable(fd int, ended bool) (drained bool, err error) {
 	buf := netpoll.TakeReadBuffer()
 	defer buf.Release()
 	for range readsPerTurn {
@@ -150,10 +150,10 @@ func (st *stream) readable(fd int, ended bool) (drained bool, err error) {
 		if n == 0 {
 			return true, err
 		}
-		if err := st.take(buf[:n]); err != nil {
+		if err := st.handleBytes(buf[:n]); err != nil {
 			return false, err
 		}
-		if n < len(buf) && (st.replied || !ended) {
+		if n < len(buf) && (st.wroteAfterRead || !ended) {
 			// The poller reports an edge for whatever comes now. An end of stream
 			// that came together with these bytes has no edge of its own, but our
 			// write provokes a reset. Without a write, look again.
@@ -170,26 +170,26 @@ var errBusy = errors.New("engineio: a POST is being delivered")
 // read is in held, and nothing is to be read until pause is closed.
 var errPaused = errors.New("engineio: paused")
 
-// takeHeld handles what was held back.
-func (st *stream) takeHeld() error {
-	held := st.held
-	st.held, st.pause = nil, nil
+// handleHeld handles what was held back.
+func (st *stream) handleHeld() error {
+	held := st.heldBytes
+	st.heldBytes, st.pauseEnd = nil, nil
 	if held == nil {
 		return nil
 	}
 	defer held.release()
-	return st.take(held.b)
+	return st.handleBytes(held.b)
 }
 
-// take handles the bytes of one read.
-func (st *stream) take(p []byte) error {
-	if st.deaf {
-		if st.dropped += len(p); st.dropped > lingerBytes {
+// handleBytes handles the bytes of one read.
+func (st *stream) handleBytes(p []byte) error {
+	if st.discarding {
+		if st.discardedBytes += len(p); st.discardedBytes > lingerBytes {
 			return net.ErrClosed
 		}
 		return nil
 	}
-	if st.untold {
+	if st.upgradeUntold {
 		if free := st.tellUpgraded(); free != nil {
 			return st.hold(p, free)
 		}
@@ -205,19 +205,19 @@ func (st *stream) take(p []byte) error {
 				return st.dismiss(nil)
 			}
 			// What the upgrade has inherited is a pause of the handler.
-			if free := st.tellUpgraded(); free != nil && st.pause == nil {
-				st.pause = free
+			if free := st.tellUpgraded(); free != nil && st.pauseEnd == nil {
+				st.pauseEnd = free
 			}
 		case errors.Is(err, errBusy):
 		case errors.Is(err, ErrPause):
-			st.pause = st.s.paused()
+			st.pauseEnd = st.s.paused()
 		case errors.Is(err, errOver), errors.Is(err, errProbe):
 			return st.dismiss(nil)
 		default:
 			return st.dismiss(err)
 		}
-		if st.pause != nil {
-			return st.hold(p, st.pause)
+		if st.pauseEnd != nil {
+			return st.hold(p, st.pauseEnd)
 		}
 	}
 	return nil
@@ -225,27 +225,27 @@ func (st *stream) take(p []byte) error {
 
 // hold keeps the rest of a read until pause is closed.
 func (st *stream) hold(p []byte, pause <-chan struct{}) error {
-	st.pause = pause
-	st.held = takeBuffer()
-	st.held.b = append(st.held.b, p...)
+	st.pauseEnd = pause
+	st.heldBytes = takeBuffer()
+	st.heldBytes.b = append(st.heldBytes.b, p...)
 	return errPaused
 }
 
 // dismiss ends the stream's part in the session, and reads on only to see the
-// peer's farewell. err is a breach of the WebSocket protocol, or what the peer's
+// peer's close frame. err is a breach of the WebSocket protocol, or what the peer's
 // close frame gave.
 func (st *stream) dismiss(err error) error {
 	s := st.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_, st.deaf = errors.AsType[*ws.Error](err)
-	if st.deaf && st.finished {
+	_, st.discarding = errors.AsType[*ws.Error](err)
+	if st.discarding && st.closeSent {
 		st.sendFIN()
 	}
 	switch {
 	case errors.Is(err, ws.ErrPeerClosed):
-		st.parted = true
-		st.lost(nil)
+		st.peerClosed = true
+		st.connectionLost(nil)
 		if s.stream != st {
 			st.shut(ReasonTransportClose, nil)
 		}
@@ -264,32 +264,32 @@ func (st *stream) dismiss(err error) error {
 // feed hands bytes to the WebSocket reader; what is sent meanwhile leaves in one write.
 func (st *stream) feed(p []byte) (int, error) {
 	s := st.s
-	st.replied = false
+	st.wroteAfterRead = false
 	if st.probing {
 		return st.reader.Feed(p, st)
 	}
 	ok, free := s.enter()
 	if free != nil {
-		st.pause = free
+		st.pauseEnd = free
 		return 0, errBusy
 	}
 	if ok {
 		defer s.recv.Unlock()
 	}
 	s.mu.Lock()
-	st.corked = !st.over
+	st.corked = !st.closing
 	s.mu.Unlock()
-	n, err := st.deliver(p)
+	n, err := st.feedGuarded(p)
 	s.mu.Lock()
-	st.corked, st.wrote = false, false
+	st.corked, st.hasWritten = false, false
 	st.kick()
-	st.replied = st.wrote
+	st.wroteAfterRead = st.hasWritten
 	s.mu.Unlock()
 	return n, err
 }
 
-// deliver feeds the handler. Nothing is read any more when it panics.
-func (st *stream) deliver(p []byte) (int, error) {
+// feedGuarded feeds the handler. Nothing is read any more when it panics.
+func (st *stream) feedGuarded(p []byte) (int, error) {
 	n, err := len(p), errOver
 	func() {
 		defer st.s.guard()
@@ -326,13 +326,13 @@ func (st *stream) Control(op ws.Opcode, payload []byte) error {
 	s := st.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if op == ws.Pong || st.closed || st.over && op == ws.Ping {
+	if op == ws.Pong || st.closed || st.closing && op == ws.Ping {
 		return nil
 	}
-	if op == ws.Close && st.over {
+	if op == ws.Close && st.closing {
 		// Ours is on its way: this is the answer to it.
-		st.parted = true
-		if st.out == nil && !st.writing {
+		st.peerClosed = true
+		if st.sendBuf == nil && !st.writing {
 			st.hangUp()
 		}
 		return nil

@@ -24,17 +24,17 @@ var probeData = []byte("probe")
 // upgrade is a WebSocket that wants to take a polling session over. Guarded by
 // Session.mu.
 type upgrade struct {
-	s       *Session
-	stream  *stream
-	timeout *time.Timer
-	noop    *time.Timer // nil before the probe
-	noops   int         // sent without a wait
+	s            *Session
+	stream       *stream
+	timeoutTimer *time.Timer
+	noopTimer    *time.Timer // nil before the probe
+	noopsSent    int         // sent without a wait
 }
 
 func (u *upgrade) stopLocked() {
-	u.timeout.Stop()
-	if u.noop != nil {
-		u.noop.Stop()
+	u.timeoutTimer.Stop()
+	if u.noopTimer != nil {
+		u.noopTimer.Stop()
 	}
 	u.s.up = nil
 }
@@ -52,12 +52,12 @@ func (u *upgrade) abortLocked() {
 // tells it, the WebSocket stays for the upgrade packet and is closed then.
 func (u *upgrade) sessionEndedLocked(reason Reason) {
 	p := u.s.poll
-	if u.noop == nil || reason == ReasonTransportClose || p.get != nil && p.queue.empty() {
+	if u.noopTimer == nil || reason == ReasonTransportClose || p.get != nil && p.queue.empty() {
 		u.abortLocked()
 		return
 	}
-	u.noop.Stop()
-	u.timeout.Reset(lingerTime)
+	u.noopTimer.Stop()
+	u.timeoutTimer.Reset(lingerTime)
 }
 
 // beginUpgrade attaches a probing stream; nil when the session cannot be upgraded.
@@ -69,7 +69,7 @@ func (s *Session) beginUpgrade(st *stream) bool {
 	}
 	u := &upgrade{s: s, stream: st}
 	s.up = u
-	u.timeout = time.AfterFunc(s.srv.o.UpgradeTimeout, func() {
+	u.timeoutTimer = time.AfterFunc(s.srv.o.UpgradeTimeout, func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if s.up == u {
@@ -96,12 +96,12 @@ func (st *stream) probePacket(p packet, err error) error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		u := s.up
-		if u == nil || u.stream != st || st.over {
+		if u == nil || u.stream != st || st.closing {
 			return errProbe
 		}
 		st.sendPacket(packetPong, probeData)
-		if u.noop == nil {
-			u.noop = time.AfterFunc(noopEvery, u.tick)
+		if u.noopTimer == nil {
+			u.noopTimer = time.AfterFunc(noopEvery, u.tick)
 			u.pollWaitsLocked()
 		}
 		return nil
@@ -115,10 +115,10 @@ func (st *stream) probePacket(p packet, err error) error {
 // wait for tick.
 func (u *upgrade) pollWaitsLocked() {
 	p := u.s.poll
-	if u.noop == nil || u.noops == noopsAtOnce || u.s.state.Load() == stateClosed || p.get == nil || !p.queue.empty() {
+	if u.noopTimer == nil || u.noopsSent == noopsAtOnce || u.s.state.Load() == stateClosed || p.get == nil || !p.queue.empty() {
 		return
 	}
-	u.noops++
+	u.noopsSent++
 	p.answer(packetNoop)
 }
 
@@ -133,7 +133,7 @@ func (u *upgrade) tick() {
 	if p := s.poll; p.get != nil && p.queue.empty() {
 		p.answer(packetNoop)
 	}
-	u.noop.Reset(noopEvery)
+	u.noopTimer.Reset(noopEvery)
 }
 
 // completeUpgrade makes st the session's transport. What waits leaves over it,
@@ -141,7 +141,7 @@ func (u *upgrade) tick() {
 func (s *Session) completeUpgrade(st *stream) bool {
 	s.mu.Lock()
 	u := s.up
-	if u == nil || u.stream != st || st.over {
+	if u == nil || u.stream != st || st.closing {
 		s.mu.Unlock()
 		return false
 	}
@@ -162,7 +162,7 @@ func (s *Session) completeUpgrade(st *stream) bool {
 		// A POST waits for its end; from now on it is the stream that waits.
 		s.unpauseLocked()
 		s.pause = make(chan struct{})
-		st.pause = s.pause
+		st.pauseEnd = s.pause
 	}
 	s.stream = st
 	st.probing = false
@@ -173,7 +173,7 @@ func (s *Session) completeUpgrade(st *stream) bool {
 		s.endLocked(ReasonForcedClose, nil) // otherwise the drain ends it
 	}
 	s.mu.Unlock()
-	st.untold = true
+	st.upgradeUntold = true
 	return true
 }
 
@@ -185,7 +185,7 @@ func (st *stream) tellUpgraded() (free <-chan struct{}) {
 	if free != nil {
 		return free
 	}
-	st.untold = false
+	st.upgradeUntold = false
 	if !ok {
 		return nil
 	}

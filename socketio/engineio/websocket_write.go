@@ -14,7 +14,8 @@ const (
 	writeChunk = 16 << 10
 )
 
-// startWriter leaves the rest of a write to whoever can wait for a slow peer.
+// startWriter leaves the rest of a write to the loop, or to a goroutine, which can wait
+// for a slow peer.
 func (st *stream) startWriter() {
 	if st.writing {
 		return
@@ -22,7 +23,7 @@ func (st *stream) startWriter() {
 	st.writing = true
 	if st.loop != nil {
 		st.limitStall()
-		st.blocked.Store(true)
+		st.writeBlocked.Store(true)
 		// The edge may have come before the loop could know what it means.
 		st.proceedWriting()
 		return
@@ -33,20 +34,20 @@ func (st *stream) startWriter() {
 
 // proceedWriting is what the loop does when a slow peer has taken something.
 func (st *stream) proceedWriting() {
-	for st.writing && st.out.size > 0 {
-		b, scratch := st.out.join(bufferKeep)
-		n, err := st.try(b)
+	for st.writing && st.sendBuf.size > 0 {
+		b, scratch := st.sendBuf.join(bufferKeep)
+		n, err := st.tryWrite(b)
 		if scratch != nil {
 			scratch.release()
 		}
 		switch {
 		case err != nil:
-			st.failed(err)
+			st.fail(err)
 			return
 		case n == 0:
 			return
 		}
-		st.out.drop(n)
+		st.sendBuf.drop(n)
 		st.limitStall()
 	}
 	st.weigh()
@@ -58,8 +59,8 @@ func (st *stream) proceedWriting() {
 
 // limitStall bounds the time until the next byte leaves.
 func (st *stream) limitStall() {
-	if st.stall != nil {
-		st.stall.Stop()
+	if st.stallTimer != nil {
+		st.stallTimer.Stop()
 	}
 	d := st.s.srv.o.WriteTimeout
 	if d <= 0 {
@@ -69,19 +70,19 @@ func (st *stream) limitStall() {
 	t = time.AfterFunc(d, func() {
 		st.s.mu.Lock()
 		defer st.s.mu.Unlock()
-		if st.stall == t && st.writing && !st.closed {
+		if st.stallTimer == t && st.writing && !st.closed {
 			st.stalled(os.ErrDeadlineExceeded)
 		}
 	})
-	st.stall = t
+	st.stallTimer = t
 }
 
 func (st *stream) endWriting() {
 	st.writing = false
-	st.blocked.Store(false)
-	if st.stall != nil {
-		st.stall.Stop()
-		st.stall = nil
+	st.writeBlocked.Store(false)
+	if st.stallTimer != nil {
+		st.stallTimer.Stop()
+		st.stallTimer = nil
 	}
 }
 
@@ -92,17 +93,17 @@ func (st *stream) writeLoop() {
 	s := st.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for !st.closed && st.out != nil && st.out.size > 0 {
-		o := st.out
-		st.out, st.flight = nil, o.size
+	for !st.closed && st.sendBuf != nil && st.sendBuf.size > 0 {
+		o := st.sendBuf
+		st.sendBuf, st.inFlight = nil, o.size
 		if err := st.writeAll(o); err != nil {
 			st.writing = false
 			st.stalled(err)
-			st.flight = 0
+			st.inFlight = 0
 			o.release()
 			return
 		}
-		s.runAfterFlush(o.after)
+		s.runAfterFlush(o.afterFlush)
 		o.release()
 	}
 	st.writing = false
@@ -114,15 +115,15 @@ func (st *stream) writeLoop() {
 // stalled ends a stream whose writes fail: by the deadline when the peer takes
 // nothing, otherwise because it is gone.
 func (st *stream) stalled(err error) {
-	if errors.Is(err, os.ErrDeadlineExceeded) && !st.over && st.s.stream == st {
+	if errors.Is(err, os.ErrDeadlineExceeded) && !st.closing && st.s.stream == st {
 		st.s.slowLocked("Options.WriteTimeout, in which it took nothing", err)
 		return
 	}
-	st.failed(err)
+	st.fail(err)
 }
 
 // writeAll writes o. It is called with mu, which is not held during the writes.
-func (st *stream) writeAll(o *outbox) error {
+func (st *stream) writeAll(o *sendBuffer) error {
 	for o.size > 0 {
 		if st.closed {
 			return net.ErrClosed
@@ -146,7 +147,7 @@ func (st *stream) writeAll(o *outbox) error {
 			return err
 		}
 		o.drop(n)
-		st.flight = o.size
+		st.inFlight = o.size
 		st.weigh()
 	}
 	return nil

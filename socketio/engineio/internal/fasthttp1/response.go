@@ -320,7 +320,7 @@ func (r *Response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, http.ErrHijacked
 	}
 	if r.status != 0 {
-		_ = r.FlushError() // who hijacks will notice
+		_ = r.FlushError() // a hijacker notices by itself
 	}
 	conn, early, err := r.conn.Hijack()
 	if err != nil {
@@ -345,7 +345,7 @@ func (r *Response) Take() bool {
 	return true
 }
 
-// Hijacked reports whether somebody took the connection over.
+// Hijacked reports whether the connection was taken over.
 func (r *Response) Hijacked() bool { return r.hijacked }
 
 // replay gives bytes that were read already, and then those of the connection.
