@@ -167,12 +167,12 @@ func FuzzDecodeText(f *testing.F) {
 		if four {
 			revision = 4
 		}
-		p, err := decodeText(bytes.Clone(b), revision)
+		p, err := decodeText(bytes.Clone(b), uint8(revision))
 		if err != nil {
 			return
 		}
-		_, again := wirePayload(nil, formOf(revision, true), p.typ, p.binary, p.data)
-		q, err := decodeText(again, revision)
+		_, again := wirePayload(nil, formOf(uint8(revision), true), p.typ, p.binary, p.data)
+		q, err := decodeText(again, uint8(revision))
 		if err != nil || q.typ != p.typ || q.binary != p.binary || !bytes.Equal(q.data, p.data) {
 			t.Fatalf("%q became %v, then %v (%v)", b, p, q, err)
 		}
