@@ -163,16 +163,16 @@ func FuzzDecodeText(f *testing.F) {
 		f.Add([]byte(s), false)
 	}
 	f.Fuzz(func(t *testing.T, b []byte, four bool) {
-		revision := 3
+		revision := uint8(3)
 		if four {
 			revision = 4
 		}
-		p, err := decodeText(bytes.Clone(b), uint8(revision))
+		p, err := decodeText(bytes.Clone(b), revision)
 		if err != nil {
 			return
 		}
-		_, again := wirePayload(nil, formOf(uint8(revision), true), p.typ, p.binary, p.data)
-		q, err := decodeText(again, uint8(revision))
+		_, again := wirePayload(nil, formOf(revision, true), p.typ, p.binary, p.data)
+		q, err := decodeText(again, revision)
 		if err != nil || q.typ != p.typ || q.binary != p.binary || !bytes.Equal(q.data, p.data) {
 			t.Fatalf("%q became %v, then %v (%v)", b, p, q, err)
 		}
