@@ -23,6 +23,7 @@ type shardLinks struct {
 	stats       *stats
 	log         *slog.Logger
 	deliver     func(channel, payload string) // called by several links at once
+	answers     *answers                      // is told which of its channels are subscribed
 	wake        chan struct{}                 // capacity 1
 
 	firstTry chan struct{} // closed when the first channels are subscribed, or it failed
@@ -269,7 +270,7 @@ func (s *shardLinks) newLink(ctx context.Context, server *redis.Client) (*shardL
 		}
 		here := func(context.Context) (*redis.Client, error) { return server, nil }
 		l := newLink(s.nodes, here, subscription{name, toShardChannel}, s.every, s.stats, s.log, s.deliver)
-		l.lost = s.linkLost
+		l.lost, l.answers = s.linkLost, s.answers
 		return &shardLink{link: l, server: server}, nil
 	}
 	return nil, fmt.Errorf("adapter: no slot found on %s", server.Options().Addr)

@@ -87,7 +87,6 @@ type Sharded struct {
 	*clusterNode
 	mode     SubscriptionMode
 	main     string // channel of all nodes, and prefix of the others
-	answers  string // channel of what is only for us
 	presence string
 	links    *shardLinks
 }
@@ -106,9 +105,7 @@ func newSharded(l *socketio.Local, nodes redisNodes, o ShardedOptions) *Sharded 
 		main:        o.ChannelPrefix + "#" + m.nsp + "#",
 		presence:    o.ChannelPrefix + "-nodes#" + m.nsp + "#",
 	}
-	m.countChannel = a.main
-	m.answersChannel = func(uid string) string { return a.main + uid + "#" }
-	a.answers = m.answersChannel(m.uid)
+	m.answerOn(a.main, func(uid string) string { return a.main + uid + "#" })
 	a.send = func(msg *clusterMessage) error { return a.publish(a.main, msg) }
 	a.reply = func(uid string, msg *clusterMessage) error { return a.publish(m.answersChannel(uid), msg) }
 	m.pub = newPublisher(nodes, "", &m.stats, m.log)
@@ -116,7 +113,8 @@ func newSharded(l *socketio.Local, nodes redisNodes, o ShardedOptions) *Sharded 
 		func(b []byte) { _ = m.pub.send(publishCommand("spublish", a.presence, b)) }, m.pending.gone)
 	probePrefix := o.ChannelPrefix + "-probe#" + m.nsp + "#" + m.uid + "#"
 	a.links = newShardLinks(nodes, probePrefix, o.ProbeInterval, &m.stats, m.log, a.receive)
-	for _, channel := range []string{a.main, a.answers, a.presence} {
+	a.links.answers = m.answers
+	for _, channel := range []string{a.main, m.answersChannel(m.uid), a.presence} {
 		a.links.add(channel)
 	}
 	for _, room := range l.Rooms() {

@@ -144,8 +144,7 @@ func newStreams(l *socketio.Local, nodes redisNodes, o StreamsOptions, readers *
 	if keep, ok := l.RecoveryEnabled(); ok {
 		a.recovery = keep
 	}
-	m.countChannel = a.main
-	m.answersChannel = func(uid string) string { return a.main + uid + "#" }
+	m.answerOn(a.main, func(uid string) string { return a.main + uid + "#" })
 	a.send = func(msg *clusterMessage) error { return a.publish(a.main, msg) }
 	a.reply = func(uid string, msg *clusterMessage) error { return a.publish(m.answersChannel(uid), msg) }
 	m.pub = newPublisher(nodes, "", &m.stats, m.log)
@@ -159,6 +158,7 @@ func newStreams(l *socketio.Local, nodes redisNodes, o StreamsOptions, readers *
 	})
 	if o.UseShardedPubSub {
 		links := newShardLinks(nodes, probe, o.ProbeInterval, &m.stats, m.log, a.receive)
+		links.answers = m.answers
 		for _, channel := range channels {
 			links.add(channel)
 		}
@@ -167,6 +167,7 @@ func newStreams(l *socketio.Local, nodes redisNodes, o StreamsOptions, readers *
 	}
 	server := func(ctx context.Context) (*redis.Client, error) { return nodes.owner(ctx, a.main) }
 	link := newLink(nodes, server, subscription{probe, toChannel}, o.ProbeInterval, &m.stats, m.log, a.receive)
+	link.answers = m.answers
 	for _, channel := range channels {
 		link.add(subscription{channel, toChannel})
 	}
