@@ -35,8 +35,10 @@ type ShardedOptions struct {
 	SubscriptionMode SubscriptionMode
 	// RequestsTimeout ends requests whose context has no deadline; 0 means 5 s.
 	RequestsTimeout time.Duration
-	// ProbeInterval, HeartbeatInterval and Logger are those of RedisOptions.
+	// ProbeInterval, ProofInterval, HeartbeatInterval and Logger are those of
+	// RedisOptions. In a cluster each server that carries channels is asked for proofs.
 	ProbeInterval     time.Duration
+	ProofInterval     time.Duration
 	HeartbeatInterval time.Duration
 	Logger            *slog.Logger
 }
@@ -113,6 +115,7 @@ func newSharded(l *socketio.Local, nodes redisNodes, o ShardedOptions) *Sharded 
 		func(b []byte) { _ = m.pub.send(publishCommand("spublish", a.presence, b)) }, m.pending.gone)
 	probePrefix := o.ChannelPrefix + "-probe#" + m.nsp + "#" + m.uid + "#"
 	a.links = newShardLinks(nodes, probePrefix, o.ProbeInterval, &m.stats, m.log, a.receive)
+	a.links.proveOn(a.main, o.ProofInterval)
 	a.links.answers = m.answers
 	for _, channel := range []string{a.main, m.answersChannel(m.uid), a.presence} {
 		a.links.add(channel)
@@ -123,6 +126,10 @@ func newSharded(l *socketio.Local, nodes redisNodes, o ShardedOptions) *Sharded 
 	m.start(a.links.run, a.links.firstTry)
 	return a
 }
+
+// Proved is Classic's, for the channel on which nodes ask and tell each other: a
+// broadcast to one room may go through another server of a cluster.
+func (a *Sharded) Proved() time.Time { return a.links.proved() }
 
 func (a *Sharded) publish(channel string, msg *clusterMessage) error {
 	b, err := msg.encodeSharded()
