@@ -65,7 +65,7 @@ func NewResponse(c ResponseConn, last bool) *Response {
 // keepBytes is how large a buffer the pool keeps.
 const keepBytes = 64 << 10
 
-// Release gives the response back. Nobody may use it afterwards.
+// Release gives the response back to the pool: the last use of it.
 func (r *Response) Release() {
 	if cap(r.out) > keepBytes {
 		r.out = nil
