@@ -60,7 +60,7 @@ func TestServe_RequestContext_IsThatOfNetHTTP(t *testing.T) {
 			<-ctx.Done() // at the end of the request
 			conn.Close()
 		}
-		if engineio.HasLoops && w.fastRequests() == 0 {
+		if fastPath() && w.fastRequests() == 0 {
 			t.Error("nothing took the fast path")
 		}
 	}
@@ -95,7 +95,7 @@ func TestServe_UnusualRequests_AreNetHTTPs(t *testing.T) {
 	l := w.line()
 	l.open()
 	fast := w.fastRequests()
-	if engineio.HasLoops && fast != 1 {
+	if fastPath() && fast != 1 {
 		t.Errorf("%d requests took the fast path", fast)
 	}
 	l.send("GET /page HTTP/1.1\r\nHost: x\r\nTE: trailers\r\n\r\n" + get(""))
@@ -363,7 +363,7 @@ func TestServe_TwoListeners(t *testing.T) {
 // The fast path is that of all requests, whatever their path. Shutdown of the engine
 // waits for all of them, and net/http goes on.
 func TestServe_FastPath_IsThatOfEveryPath(t *testing.T) {
-	if !engineio.HasLoops {
+	if !fastPath() {
 		t.Skip("there is no fast path here")
 	}
 	begun, release := make(chan struct{}), make(chan struct{})
