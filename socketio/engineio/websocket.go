@@ -10,7 +10,7 @@ import (
 	"posthouse/socketio/engineio/internal/ws"
 )
 
-// stream is a WebSocket of a session, or an external transport that speaks its
+// wsTransport is a WebSocket of a session, or an external transport that speaks its
 // frames.
 //
 // The reader owns the receiving side. It is a goroutine of the connection's own
@@ -22,14 +22,14 @@ import (
 // takes without blocking. While the peer is slow, writing is set and the rest is written
 // by the loop, or by a goroutine that exists meanwhile (websocket_write.go); the other
 // senders then only append to sendBuf, so that the order is kept.
-type stream struct {
-	s       *Session
-	name    string        // of the transport
-	loop    *netpoll.Loop // nil: a goroutine reads
-	conn    net.Conn      // nil: a loop reads, or the connection is not there yet
-	fd      int           // of a plain TCP connection; -1: only blocking writes
-	form    wireForm
-	deflate *ws.Deflate
+type wsTransport struct {
+	s             *Session
+	transportName string        // of the transport
+	loop          *netpoll.Loop // nil: a goroutine reads
+	conn          net.Conn      // nil: a loop reads, or the connection is not there yet
+	fd            int           // of a plain TCP connection; -1: only blocking writes
+	form          wireForm
+	deflate       *ws.Deflate
 
 	// Owned by the reader:
 	reader         ws.Reader
@@ -44,17 +44,17 @@ type stream struct {
 	discardedBytes int             // bytes since then
 
 	// Guarded by Session.mu:
-	sendBuf    *sendBuffer // nil: nothing waits, or the writer goroutine has all of it
-	connected  bool        // the connection is there: before, everything waits in sendBuf
-	corked     bool        // the reader is handling a read: answers leave together, behind it
-	writing    bool        // the rest of a write is the loop's or the writer goroutine's
-	inFlight   int         // bytes that the writer goroutine has taken
-	closing    bool        // the session is done with it; at most the close frame is left
-	peerClosed bool        // the peer's close frame came, or its end of stream
-	closeSent  bool        // the close frame has been written
-	finSent    bool        // our side of the connection is ended, behind the close frame
-	hasWritten bool        // set by every write without blocking
-	closed     bool        // the connection is closed, or the reader is about to do it
+	sendBuf      *sendBuffer // nil: nothing waits, or the writer goroutine has all of it
+	connected    bool        // the connection is there: before, everything waits in sendBuf
+	corked       bool        // the reader is handling a read: answers leave together, behind it
+	writePending bool        // the rest of a write is the loop's or the writer goroutine's
+	inFlight     int         // bytes that the writer goroutine has taken
+	closing      bool        // the session is done with it; at most the close frame is left
+	peerClosed   bool        // the peer's close frame came, or its end of stream
+	closeSent    bool        // the close frame has been written
+	finSent      bool        // our side of the connection is ended, behind the close frame
+	hasWritten   bool        // set by every write without blocking
+	closed       bool        // the connection is closed, or the reader is about to do it
 
 	lingerTimer  *time.Timer // closes a connection whose peer does not
 	stallTimer   *time.Timer // ends a write that the loop waits for
@@ -125,7 +125,7 @@ const (
 	corkLimit = 64 << 10
 )
 
-func (st *stream) box() *sendBuffer {
+func (st *wsTransport) openSendBuffer() *sendBuffer {
 	if st.sendBuf == nil {
 		st.sendBuf = sendBuffers.Get().(*sendBuffer)
 	}
@@ -135,7 +135,7 @@ func (st *stream) box() *sendBuffer {
 // segmentSize is what a segment costs beside its bytes, about.
 const segmentSize = 64
 
-func (st *stream) waiting() int {
+func (st *wsTransport) waitingBytes() int {
 	n := st.inFlight
 	if st.sendBuf != nil {
 		n += st.sendBuf.size + segmentSize*len(st.sendBuf.segments)
@@ -143,44 +143,44 @@ func (st *stream) waiting() int {
 	return n
 }
 
-func (st *stream) after(fn func()) bool {
+func (st *wsTransport) after(fn func()) bool {
 	if st.sendBuf == nil {
 		if st.inFlight == 0 {
 			return false
 		}
-		st.box()
+		st.openSendBuffer()
 	}
 	st.sendBuf.afterFlush = append(st.sendBuf.afterFlush, fn)
 	return true
 }
 
-func (st *stream) sendFrames(frames []*Frame) {
+func (st *wsTransport) sendFrames(frames []*Frame) {
 	if len(frames) == 1 && st.unhindered() {
 		st.sendNow(frames[0].wire(st.form, st.deflate))
 		return
 	}
 	st.addFrames(frames)
-	st.kick()
+	st.writeWaiting()
 }
 
 // unhindered reports whether what is sent may be written at once.
-func (st *stream) unhindered() bool {
-	return st.sendBuf == nil && !st.corked && !st.writing && st.connected
+func (st *wsTransport) unhindered() bool {
+	return st.sendBuf == nil && !st.corked && !st.writePending && st.connected
 }
 
 // sendNow writes shared bytes without a detour through sendBuf.
-func (st *stream) sendNow(b []byte) {
+func (st *wsTransport) sendNow(b []byte) {
 	n, err := st.tryWrite(b)
 	if err != nil {
 		st.fail(err)
 	} else if n < len(b) {
-		st.box().share(b[n:])
+		st.openSendBuffer().share(b[n:])
 		st.startWriter()
 	}
 }
 
-func (st *stream) addFrames(frames []*Frame) {
-	o := st.box()
+func (st *wsTransport) addFrames(frames []*Frame) {
+	o := st.openSendBuffer()
 	for _, f := range frames {
 		b := f.wire(st.form, st.deflate)
 		if st.corked && len(b) <= joinBelow {
@@ -191,32 +191,32 @@ func (st *stream) addFrames(frames []*Frame) {
 	}
 }
 
-func (st *stream) addMessages(ms []Message) {
-	o := st.box()
+func (st *wsTransport) addMessages(ms []Message) {
+	o := st.openSendBuffer()
 	for i := range ms {
 		o.setTail(appendWire(o.tail(), st.form, st.deflate, packetMessage, ms[i].Binary, ms[i].Data))
 	}
 }
 
-func (st *stream) sendPacket(t packetType, data []byte) {
+func (st *wsTransport) sendPacket(t packetType, data []byte) {
 	if t == packetPing && len(data) == 0 && st.unhindered() {
 		st.sendNow(pingFrame)
 		return
 	}
-	o := st.box()
+	o := st.openSendBuffer()
 	o.setTail(appendWire(o.tail(), st.form, nil, t, false, data))
-	st.kick()
+	st.writeWaiting()
 }
 
 // pingFrame is what most connections get most often.
 var pingFrame = appendWire(nil, formV4, nil, packetPing, false, nil)
 
 // sendQueue takes over what waited while the session polled.
-func (st *stream) sendQueue(q *queue) {
+func (st *wsTransport) sendQueue(q *queue) {
 	if q == nil {
 		return
 	}
-	o := st.box()
+	o := st.openSendBuffer()
 	for i := range q.items {
 		it := &q.items[i]
 		if it.frame != nil {
@@ -227,13 +227,13 @@ func (st *stream) sendQueue(q *queue) {
 	}
 	o.afterFlush = append(o.afterFlush, q.after...)
 	q.release()
-	st.kick()
+	st.writeWaiting()
 }
 
-// kick writes what waits, unless the loop, the writer goroutine or the reader, which
-// has corked the stream, is going to.
-func (st *stream) kick() {
-	if st.sendBuf == nil || st.writing || !st.connected || st.closed {
+// writeWaiting writes what waits, unless the loop, the writer goroutine or the reader, which
+// has corked the transport, is going to.
+func (st *wsTransport) writeWaiting() {
+	if st.sendBuf == nil || st.writePending || !st.connected || st.closed {
 		return
 	}
 	if st.corked && st.sendBuf.size < corkLimit {
@@ -244,7 +244,7 @@ func (st *stream) kick() {
 
 // flush writes what waits as far as the socket takes it, in as few writes as
 // possible.
-func (st *stream) flush() {
+func (st *wsTransport) flush() {
 	o := st.sendBuf
 	if st.fd < 0 && o.size > 0 {
 		st.startWriter()
@@ -270,7 +270,7 @@ func (st *stream) flush() {
 }
 
 // drained is called when everything is written.
-func (st *stream) drained() {
+func (st *wsTransport) drained() {
 	if o := st.sendBuf; o != nil && o.size == 0 {
 		st.sendBuf = nil
 		st.s.runAfterFlush(o.afterFlush)
@@ -280,7 +280,7 @@ func (st *stream) drained() {
 		st.afterCloseFrame()
 		return
 	}
-	if st.s.stream == st {
+	if st.s.ws == st {
 		st.s.drainedLocked()
 	}
 }
@@ -323,7 +323,7 @@ func (o *sendBuffer) drop(n int) {
 
 // tryWrite writes without blocking. A short count is no error. The descriptor is
 // valid until closed is set under the same mutex.
-func (st *stream) tryWrite(b []byte) (int, error) {
+func (st *wsTransport) tryWrite(b []byte) (int, error) {
 	if st.fd < 0 || st.closed {
 		return 0, nil
 	}
@@ -331,7 +331,7 @@ func (st *stream) tryWrite(b []byte) (int, error) {
 	return netpoll.WriteFD(st.fd, b)
 }
 
-func (st *stream) fail(err error) {
+func (st *wsTransport) fail(err error) {
 	over := st.closing
 	st.hangUp()
 	if !over {
@@ -339,9 +339,10 @@ func (st *stream) fail(err error) {
 	}
 }
 
-// connectionLost tells the session that its stream is gone; a probing one just goes.
-func (st *stream) connectionLost(err error) {
-	if st.s.stream == st {
+// connectionLost tells the session that its transport is gone; the end of a probing one
+// only ends the upgrade.
+func (st *wsTransport) connectionLost(err error) {
+	if st.s.ws == st {
 		st.s.endLocked(ReasonTransportClose, err)
 	} else {
 		st.s.probeEnded(st)
@@ -350,7 +351,7 @@ func (st *stream) connectionLost(err error) {
 
 // hangUp makes reads and writes fail. The reader then closes the connection:
 // closing waits for both, and so must happen without the mutex.
-func (st *stream) hangUp() {
+func (st *wsTransport) hangUp() {
 	if st.lingerTimer != nil {
 		st.lingerTimer.Stop()
 	}

@@ -23,9 +23,9 @@ const (
 	lingerBytes = 16 << 20
 )
 
-// shut ends the stream. What waits and a close frame may still leave, for as long
-// as the stream lingers; of a peer that is too slow nothing is kept.
-func (st *stream) shut(reason Reason, description error) {
+// shutdown ends the transport. What waits and a close frame may still leave within
+// lingerTime; a slow peer's pending data is dropped.
+func (st *wsTransport) shutdown(reason Reason, description error) {
 	if st.closing {
 		return
 	}
@@ -38,7 +38,7 @@ func (st *stream) shut(reason Reason, description error) {
 		return
 	}
 	st.corked = false
-	o := st.box()
+	o := st.openSendBuffer()
 	if !st.peerClosed {
 		code := 0
 		if e, ok := errors.AsType[*ws.Error](description); ok {
@@ -46,15 +46,15 @@ func (st *stream) shut(reason Reason, description error) {
 		}
 		o.setTail(ws.AppendClose(o.tail(), code, ""))
 	}
-	if st.writing {
+	if st.writePending {
 		st.startLinger()
 		return
 	}
 	st.flush()
 }
 
-// afterCloseFrame follows the last write of a stream that is over.
-func (st *stream) afterCloseFrame() {
+// afterCloseFrame follows the last write of a transport that is closing.
+func (st *wsTransport) afterCloseFrame() {
 	st.closeSent = true
 	if st.peerClosed {
 		st.hangUp()
@@ -68,7 +68,7 @@ func (st *stream) afterCloseFrame() {
 
 // sendFIN ends our side of the connection, behind our close frame. The other side
 // stays open until the peer has ended it, or until the end of lingerTime.
-func (st *stream) sendFIN() {
+func (st *wsTransport) sendFIN() {
 	switch {
 	case st.closed || st.finSent:
 	case st.fd >= 0:
@@ -122,7 +122,7 @@ func closeDrained(conn net.Conn) {
 	}
 }
 
-func (st *stream) startLinger() {
+func (st *wsTransport) startLinger() {
 	if st.lingerTimer != nil || st.closed {
 		return
 	}

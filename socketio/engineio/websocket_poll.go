@@ -8,14 +8,14 @@ import (
 	"posthouse/socketio/engineio/internal/netpoll"
 )
 
-// This file is the transport's half of an event loop: a stream whose loop is not
+// This file is the transport's half of an event loop: a wsTransport whose loop is not
 // nil is the netpoll.Handler of its descriptor. The loop's goroutine is then the
 // reader, and the one that closes the descriptor.
 
 // adopt makes a loop the reader of st, whose connection is conn; false leaves that
 // to a goroutine. The caller holds Session.mu, which keeps the loop from delivering
 // anything yet, and closes conn afterwards: the loop has a descriptor of its own.
-func (st *stream) adopt(conn net.Conn) bool {
+func (st *wsTransport) adopt(conn net.Conn) bool {
 	raw := netpoll.RawConn(conn)
 	if raw == nil {
 		return false
@@ -26,7 +26,7 @@ func (st *stream) adopt(conn net.Conn) bool {
 }
 
 // adoptFD is adopt for a descriptor.
-func (st *stream) adoptFD(fd int) bool {
+func (st *wsTransport) adoptFD(fd int) bool {
 	l, dup, err := st.s.srv.loops.Duplicate(fd)
 	if err != nil {
 		return false
@@ -41,9 +41,9 @@ func (st *stream) adoptFD(fd int) bool {
 }
 
 // TakeOver implements netpoll.Successor. The caller holds Session.mu. When there are
-// no descriptors left for a duplicate, the stream stays on the loop that read its
+// no descriptors left for a duplicate, the transport stays on the loop that read its
 // handshake.
-func (st *stream) TakeOver(fd int, l *netpoll.Loop, early []byte) netpoll.Handler {
+func (st *wsTransport) TakeOver(fd int, l *netpoll.Loop, early []byte) netpoll.Handler {
 	if len(early) > 0 {
 		st.heldBytes, st.readSuspended = takeBuffer(), true
 		st.heldBytes.b = append(st.heldBytes.b, early...)
@@ -57,7 +57,7 @@ func (st *stream) TakeOver(fd int, l *netpoll.Loop, early []byte) netpoll.Handle
 }
 
 // Ready implements netpoll.Handler.
-func (st *stream) Ready(e netpoll.Events) (again bool) {
+func (st *wsTransport) Ready(e netpoll.Events) (again bool) {
 	if st.closedByLoop {
 		return false
 	}
@@ -72,7 +72,7 @@ func (st *stream) Ready(e netpoll.Events) (again bool) {
 
 // Woken implements netpoll.Handler. It goes on behind a pause that is over, and
 // closes a connection whose session is done with it.
-func (st *stream) Woken() (again bool) {
+func (st *wsTransport) Woken() (again bool) {
 	if st.closedByLoop {
 		return false
 	}
@@ -88,7 +88,7 @@ func (st *stream) Woken() (again bool) {
 }
 
 // resumeWriting goes on with a write that had to wait for the peer.
-func (st *stream) resumeWriting() {
+func (st *wsTransport) resumeWriting() {
 	if !st.writeBlocked.Load() {
 		return
 	}
@@ -98,7 +98,7 @@ func (st *stream) resumeWriting() {
 }
 
 // readReady reads one turn. again says that bytes may be left.
-func (st *stream) readReady(ended bool) (again bool) {
+func (st *wsTransport) readReady(ended bool) (again bool) {
 	drained, err := st.readAvailable(st.fd, ended)
 	if err != nil {
 		st.stopReading(err)
@@ -108,7 +108,7 @@ func (st *stream) readReady(ended bool) (again bool) {
 }
 
 // stopReading handles what ended a turn early: a pause, or the connection's end.
-func (st *stream) stopReading(err error) {
+func (st *wsTransport) stopReading(err error) {
 	if errors.Is(err, errPaused) {
 		st.readSuspended = true
 		return
@@ -117,7 +117,7 @@ func (st *stream) stopReading(err error) {
 }
 
 // resumeReading goes on behind a pause that is over.
-func (st *stream) resumeReading() error {
+func (st *wsTransport) resumeReading() error {
 	st.s.mu.Lock()
 	closed := st.closed
 	st.s.mu.Unlock()
@@ -138,7 +138,7 @@ func (st *stream) resumeReading() error {
 }
 
 // closeFD closes the connection.
-func (st *stream) closeFD(err error) {
+func (st *wsTransport) closeFD(err error) {
 	st.s.mu.Lock()
 	drain := st.closeSent && !errors.Is(err, io.EOF)
 	st.peerClosed = true

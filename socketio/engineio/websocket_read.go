@@ -11,7 +11,7 @@ import (
 )
 
 var (
-	// errUpgraded stops the feeding of a probing stream at the upgrade packet:
+	// errUpgraded stops the feeding of a probing transport at the upgrade packet:
 	// what follows is the session's.
 	errUpgraded = errors.New("engineio: upgraded")
 	errProbe    = errors.New("engineio: probe failed")
@@ -19,7 +19,7 @@ var (
 
 // start takes over a hijacked connection: what waits is written, early bytes are
 // handled, and a loop or a new goroutine reads the rest, until the connection ends.
-func (st *stream) start(conn net.Conn, early []byte) {
+func (st *wsTransport) start(conn net.Conn, early []byte) {
 	s := st.s
 	s.mu.Lock()
 	if len(early) > 0 {
@@ -49,7 +49,7 @@ func (st *stream) start(conn net.Conn, early []byte) {
 
 // startUpgraded is start for a connection that a loop reads already. Session.mu is
 // held while the connection changes hands: the loop delivers nothing before begin.
-func (st *stream) startUpgraded(w loopResponse) {
+func (st *wsTransport) startUpgraded(w loopResponse) {
 	s := st.s
 	s.mu.Lock()
 	w.Upgrade(st)
@@ -64,20 +64,20 @@ func (st *stream) startUpgraded(w loopResponse) {
 }
 
 // begin writes what waits for the connection.
-func (st *stream) begin() {
+func (st *wsTransport) begin() {
 	st.connected = true
 	if st.closing {
 		// The session ended before its connection was there. Say so politely.
 		st.closing = false
 		st.corked = true
-		st.shut(ReasonForcedClose, nil)
+		st.shutdown(ReasonForcedClose, nil)
 		return
 	}
 	st.corked = false
-	st.kick()
+	st.writeWaiting()
 }
 
-func (st *stream) readLoop(raw syscall.RawConn) {
+func (st *wsTransport) readLoop(raw syscall.RawConn) {
 	defer st.s.srv.done()
 	defer st.reader.Release()
 	err := st.handleHeld()
@@ -105,7 +105,7 @@ func (st *stream) readLoop(raw syscall.RawConn) {
 
 // readConn is one read of a connection whose reads block: the buffer is held
 // while it waits.
-func (st *stream) readConn() error {
+func (st *wsTransport) readConn() error {
 	buf := takeBuffer()
 	defer buf.release()
 	n, err := st.conn.Read(buf.b[:cap(buf.b)])
@@ -120,7 +120,7 @@ func (st *stream) readConn() error {
 // readRaw stays in one RawConn.Read for the life of the connection: while
 // nothing comes, the runtime's poller holds it and no buffer is taken. It
 // returns with what ended the connection.
-func (st *stream) readRaw(raw syscall.RawConn) error {
+func (st *wsTransport) readRaw(raw syscall.RawConn) error {
 	var err error
 	rawErr := raw.Read(func(fd uintptr) bool {
 		drained := false
@@ -139,10 +139,10 @@ func (st *stream) readRaw(raw syscall.RawConn) error {
 // others of its loop, in buffers.
 const readsPerTurn = 4
 
-// readAvailable handles what a readAvailable descriptor has; ended says that its stream may
+// readAvailable handles what a readable descriptor has; ended says that its stream may
 // have ended. drained is true when nothing is left and the poller will tell of
 // what comes: until then readAvailable is to be called again.
-func (st *stream) readAvailable(fd int, ended bool) (drained bool, err error) {
+func (st *wsTransport) readAvailable(fd int, ended bool) (drained bool, err error) {
 	buf := netpoll.TakeReadBuffer()
 	defer buf.Release()
 	for range readsPerTurn {
@@ -171,7 +171,7 @@ var errBusy = errors.New("engineio: a POST is being delivered")
 var errPaused = errors.New("engineio: paused")
 
 // handleHeld handles what was held back.
-func (st *stream) handleHeld() error {
+func (st *wsTransport) handleHeld() error {
 	held := st.heldBytes
 	st.heldBytes, st.pauseEnd = nil, nil
 	if held == nil {
@@ -182,7 +182,7 @@ func (st *stream) handleHeld() error {
 }
 
 // handleBytes handles the bytes of one read.
-func (st *stream) handleBytes(p []byte) error {
+func (st *wsTransport) handleBytes(p []byte) error {
 	if st.discarding {
 		if st.discardedBytes += len(p); st.discardedBytes > lingerBytes {
 			return net.ErrClosed
@@ -224,17 +224,17 @@ func (st *stream) handleBytes(p []byte) error {
 }
 
 // hold keeps the rest of a read until pause is closed.
-func (st *stream) hold(p []byte, pause <-chan struct{}) error {
+func (st *wsTransport) hold(p []byte, pause <-chan struct{}) error {
 	st.pauseEnd = pause
 	st.heldBytes = takeBuffer()
 	st.heldBytes.b = append(st.heldBytes.b, p...)
 	return errPaused
 }
 
-// dismiss ends the stream's part in the session, and reads on only to see the
+// dismiss ends the transport's part in the session, and reads on only to see the
 // peer's close frame. err is a breach of the WebSocket protocol, or what the peer's
 // close frame gave.
-func (st *stream) dismiss(err error) error {
+func (st *wsTransport) dismiss(err error) error {
 	s := st.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -246,14 +246,14 @@ func (st *stream) dismiss(err error) error {
 	case errors.Is(err, ws.ErrPeerClosed):
 		st.peerClosed = true
 		st.connectionLost(nil)
-		if s.stream != st {
-			st.shut(ReasonTransportClose, nil)
+		if s.ws != st {
+			st.shutdown(ReasonTransportClose, nil)
 		}
-	case s.stream == st && err != nil:
+	case s.ws == st && err != nil:
 		s.endLocked(ReasonTransportError, err)
-	case s.stream != st:
+	case s.ws != st:
 		s.probeEnded(st)
-		st.shut(ReasonForcedClose, err)
+		st.shutdown(ReasonForcedClose, err)
 	}
 	if st.closed {
 		return net.ErrClosed
@@ -262,13 +262,13 @@ func (st *stream) dismiss(err error) error {
 }
 
 // feed hands bytes to the WebSocket reader; what is sent meanwhile leaves in one write.
-func (st *stream) feed(p []byte) (int, error) {
+func (st *wsTransport) feed(p []byte) (int, error) {
 	s := st.s
 	st.wroteAfterRead = false
 	if st.probing {
 		return st.reader.Feed(p, st)
 	}
-	ok, free := s.enter()
+	ok, free := s.lockForRead()
 	if free != nil {
 		st.pauseEnd = free
 		return 0, errBusy
@@ -282,14 +282,14 @@ func (st *stream) feed(p []byte) (int, error) {
 	n, err := st.feedGuarded(p)
 	s.mu.Lock()
 	st.corked, st.hasWritten = false, false
-	st.kick()
+	st.writeWaiting()
 	st.wroteAfterRead = st.hasWritten
 	s.mu.Unlock()
 	return n, err
 }
 
 // feedGuarded feeds the handler. Nothing is read any more when it panics.
-func (st *stream) feedGuarded(p []byte) (int, error) {
+func (st *wsTransport) feedGuarded(p []byte) (int, error) {
 	n, err := len(p), errOver
 	func() {
 		defer st.s.guard()
@@ -299,7 +299,7 @@ func (st *stream) feedGuarded(p []byte) (int, error) {
 }
 
 // Message implements ws.Handler.
-func (st *stream) Message(op ws.Opcode, payload []byte) error {
+func (st *wsTransport) Message(op ws.Opcode, payload []byte) error {
 	p, err := st.decode(op, payload)
 	if st.probing {
 		return st.probePacket(p, err)
@@ -311,7 +311,7 @@ func (st *stream) Message(op ws.Opcode, payload []byte) error {
 	return st.s.receive(p)
 }
 
-func (st *stream) decode(op ws.Opcode, payload []byte) (packet, error) {
+func (st *wsTransport) decode(op ws.Opcode, payload []byte) (packet, error) {
 	if op == ws.Text {
 		return decodeText(payload, st.s.revision)
 	}
@@ -322,7 +322,7 @@ func (st *stream) decode(op ws.Opcode, payload []byte) (packet, error) {
 }
 
 // Control implements ws.Handler.
-func (st *stream) Control(op ws.Opcode, payload []byte) error {
+func (st *wsTransport) Control(op ws.Opcode, payload []byte) error {
 	s := st.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -332,13 +332,13 @@ func (st *stream) Control(op ws.Opcode, payload []byte) error {
 	if op == ws.Close && st.closing {
 		// Ours is on its way: this is the answer to it.
 		st.peerClosed = true
-		if st.sendBuf == nil && !st.writing {
+		if st.sendBuf == nil && !st.writePending {
 			st.hangUp()
 		}
 		return nil
 	}
-	o := st.box()
+	o := st.openSendBuffer()
 	o.setTail(ws.AppendAnswer(o.tail(), op, payload))
-	st.kick()
+	st.writeWaiting()
 	return nil
 }

@@ -16,11 +16,11 @@ const (
 
 // startWriter leaves the rest of a write to the loop, or to a goroutine, which can wait
 // for a slow peer.
-func (st *stream) startWriter() {
-	if st.writing {
+func (st *wsTransport) startWriter() {
+	if st.writePending {
 		return
 	}
-	st.writing = true
+	st.writePending = true
 	if st.loop != nil {
 		st.limitStall()
 		st.writeBlocked.Store(true)
@@ -33,8 +33,8 @@ func (st *stream) startWriter() {
 }
 
 // proceedWriting is what the loop does when a slow peer has taken something.
-func (st *stream) proceedWriting() {
-	for st.writing && st.sendBuf.size > 0 {
+func (st *wsTransport) proceedWriting() {
+	for st.writePending && st.sendBuf.size > 0 {
 		b, scratch := st.sendBuf.join(bufferKeep)
 		n, err := st.tryWrite(b)
 		if scratch != nil {
@@ -51,14 +51,14 @@ func (st *stream) proceedWriting() {
 		st.limitStall()
 	}
 	st.weigh()
-	if st.writing {
+	if st.writePending {
 		st.endWriting()
 		st.drained()
 	}
 }
 
 // limitStall bounds the time until the next byte leaves.
-func (st *stream) limitStall() {
+func (st *wsTransport) limitStall() {
 	if st.stallTimer != nil {
 		st.stallTimer.Stop()
 	}
@@ -70,15 +70,15 @@ func (st *stream) limitStall() {
 	t = time.AfterFunc(d, func() {
 		st.s.mu.Lock()
 		defer st.s.mu.Unlock()
-		if st.stallTimer == t && st.writing && !st.closed {
+		if st.stallTimer == t && st.writePending && !st.closed {
 			st.stalled(os.ErrDeadlineExceeded)
 		}
 	})
 	st.stallTimer = t
 }
 
-func (st *stream) endWriting() {
-	st.writing = false
+func (st *wsTransport) endWriting() {
+	st.writePending = false
 	st.writeBlocked.Store(false)
 	if st.stallTimer != nil {
 		st.stallTimer.Stop()
@@ -88,7 +88,7 @@ func (st *stream) endWriting() {
 
 // writeLoop writes what waits until nothing does. The server counts it; a write
 // deadline or the closing of the connection ends it.
-func (st *stream) writeLoop() {
+func (st *wsTransport) writeLoop() {
 	defer st.s.srv.done()
 	s := st.s
 	s.mu.Lock()
@@ -97,7 +97,7 @@ func (st *stream) writeLoop() {
 		o := st.sendBuf
 		st.sendBuf, st.inFlight = nil, o.size
 		if err := st.writeAll(o); err != nil {
-			st.writing = false
+			st.writePending = false
 			st.stalled(err)
 			st.inFlight = 0
 			o.release()
@@ -106,16 +106,16 @@ func (st *stream) writeLoop() {
 		s.runAfterFlush(o.afterFlush)
 		o.release()
 	}
-	st.writing = false
+	st.writePending = false
 	if !st.closed {
 		st.drained()
 	}
 }
 
-// stalled ends a stream whose writes fail: by the deadline when the peer takes
+// stalled ends a transport whose writes fail: by the deadline when the peer takes
 // nothing, otherwise because it is gone.
-func (st *stream) stalled(err error) {
-	if errors.Is(err, os.ErrDeadlineExceeded) && !st.closing && st.s.stream == st {
+func (st *wsTransport) stalled(err error) {
+	if errors.Is(err, os.ErrDeadlineExceeded) && !st.closing && st.s.ws == st {
 		st.s.slowLocked("Options.WriteTimeout, in which it took nothing", err)
 		return
 	}
@@ -123,7 +123,7 @@ func (st *stream) stalled(err error) {
 }
 
 // writeAll writes o. It is called with mu, which is not held during the writes.
-func (st *stream) writeAll(o *sendBuffer) error {
+func (st *wsTransport) writeAll(o *sendBuffer) error {
 	for o.size > 0 {
 		if st.closed {
 			return net.ErrClosed
@@ -154,8 +154,8 @@ func (st *stream) writeAll(o *sendBuffer) error {
 }
 
 // weigh notes that the peer has taken something.
-func (st *stream) weigh() {
-	if st.s.stream == st && st.s.backlog != nil {
-		st.s.weighLocked()
+func (st *wsTransport) weigh() {
+	if st.s.ws == st && st.s.backlog != nil {
+		st.s.updateBacklogLocked()
 	}
 }
