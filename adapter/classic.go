@@ -95,8 +95,7 @@ func newClassic(l *socketio.Local, nodes redisNodes, o RedisOptions) *Classic {
 		responses:  o.Key + "-response#" + m.nsp + "#",
 		presence:   o.Key + "-nodes#" + m.nsp + "#",
 	}
-	m.countChannel = a.requests
-	m.answersChannel = func(uid string) string { return a.responses + uid + "#" }
+	m.answerOn(a.requests, func(uid string) string { return a.responses + uid + "#" })
 	m.pub = newPublisher(nodes, a.broadcasts, &m.stats, m.log)
 	m.peers = newPeers(m.uid, o.HeartbeatInterval,
 		func(b []byte) { _ = a.publish(a.presence, b) }, m.pending.gone)
@@ -104,7 +103,7 @@ func newClassic(l *socketio.Local, nodes redisNodes, o RedisOptions) *Classic {
 	server := func(ctx context.Context) (*redis.Client, error) { return nodes.owner(ctx, a.broadcasts) }
 	probe := subscription{o.Key + "-probe#" + m.nsp + "#" + m.uid + "#", toChannel}
 	link := newLink(nodes, server, probe, o.ProbeInterval, &m.stats, m.log, a.receive)
-	link.proofEvery = o.ProofInterval
+	link.proofEvery, link.answers = o.ProofInterval, m.answers
 	a.link = link
 	for _, s := range []subscription{
 		{globEscaper.Replace(a.broadcasts) + "*", toPattern},
@@ -242,11 +241,17 @@ func (a *Classic) RemoteDisconnect(ctx context.Context, sid string, closeConn bo
 		return ErrClosed
 	}
 	defer a.pending.remove(id)
+	a.stats.requests.Add(1)
+	select {
+	case <-a.answers.arrive():
+	case <-ctx.Done():
+		return a.lacking(r.wait(ctx))
+	}
 	err := a.publishJSON(a.requests, classicRequest{RequestID: id, Type: classicDisconnect, SID: sid, Close: &closeConn})
 	if err != nil {
-		return err
+		return a.lacking(err)
 	}
-	return r.wait(ctx)
+	return a.lacking(r.wait(ctx))
 }
 
 // ServerSideEmit implements socketio.Adapter. Binary arguments arrive as Node

@@ -82,6 +82,26 @@ func ExampleClassic_Proved() {
 	_ = suspect
 }
 
+func ExampleSharded_Proved() {
+	rdb := redis.NewClient(&redis.Options{Addr: "localhost:6379"})
+	options := &adapter.ShardedOptions{ProofInterval: 500 * time.Millisecond}
+	io := socketio.NewServer(&socketio.Options{NewAdapter: adapter.ShardedRedis(rdb, options)})
+	suspect := func() bool {
+		return time.Since(io.Of("/").Adapter().(*adapter.Sharded).Proved()) > time.Second
+	}
+	_ = suspect
+}
+
+func ExampleStreams_Proved() {
+	rdb := redis.NewClient(&redis.Options{Addr: "localhost:6379"})
+	options := &adapter.StreamsOptions{ProofInterval: 500 * time.Millisecond}
+	io := socketio.NewServer(&socketio.Options{NewAdapter: adapter.RedisStreams(rdb, options)})
+	suspect := func() bool {
+		return time.Since(io.Of("/").Adapter().(*adapter.Streams).Proved()) > time.Second
+	}
+	_ = suspect
+}
+
 func ExampleStats() {
 	rdb := redis.NewClient(&redis.Options{Addr: "localhost:6379"})
 	io := socketio.NewServer(&socketio.Options{NewAdapter: adapter.Redis(rdb, nil)})

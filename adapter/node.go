@@ -38,6 +38,7 @@ type member struct {
 	pub     *publisher
 	peers   *peers
 	pending *pending
+	answers *answers
 	worker  *worker
 	timeout time.Duration // of requests
 	// Where nodes are counted, and the channel of the answers to one node, which
@@ -54,7 +55,7 @@ type member struct {
 }
 
 func newMember(l *socketio.Local, nodes redisNodes, uid string, timeout time.Duration, log *slog.Logger) *member {
-	m := &member{local: l, nsp: l.Namespace(), uid: uid, nodes: nodes, pending: newPending(), timeout: timeout}
+	m := &member{local: l, nsp: l.Namespace(), uid: uid, nodes: nodes, pending: newPending(), answers: newAnswers(), timeout: timeout}
 	if m.timeout <= 0 {
 		m.timeout = defaultRequestsTimeout
 	}
@@ -196,10 +197,12 @@ func (m *member) ask(ctx context.Context, r *request, id string, timeout time.Du
 	}
 	defer m.pending.remove(id)
 	m.stats.requests.Add(1)
-	unknown := m.expect(ctx, r)
+	unknown := m.expectAnswers(ctx, r)
 	select {
 	case <-r.done:
 		return m.lacking(unknown)
+	case <-ctx.Done():
+		return m.lacking(errors.Join(r.wait(ctx), unknown))
 	default:
 	}
 	if err := send(); err != nil {
@@ -244,17 +247,28 @@ func (m *member) broadcastWithAck(ctx context.Context, p *parser.Packet, o socke
 		return nil, ErrClosed
 	}
 	defer m.pending.remove(id)
-	published := send(o)
+	m.stats.requests.Add(1)
+	var published error
+	able := m.answers.can()
+	if able {
+		published = send(o)
+	}
 	clients, stop := m.local.BroadcastAcks(ctx, p, o, r.ack)
 	defer stop()
 	r.mu.Lock()
 	r.clients += clients
 	r.mu.Unlock()
-	m.stats.requests.Add(1)
 	var unknown error
-	if published != nil {
+	if !able { // the local clients did not wait for that
+		unknown = m.expectAnswers(ctx, r)
+		if m.answers.can() && !r.isDone() {
+			published = send(o)
+		}
+	}
+	switch {
+	case published != nil:
 		r.expect(0, nil)
-	} else {
+	case able:
 		unknown = m.expect(ctx, r)
 	}
 	err := errors.Join(r.wait(ctx), unknown)

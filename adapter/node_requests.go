@@ -117,6 +117,16 @@ func (r *request) check() {
 	}
 }
 
+// isDone reports whether nothing is missing.
+func (r *request) isDone() bool {
+	select {
+	case <-r.done:
+		return true
+	default:
+		return false
+	}
+}
+
 // wait returns nil when everything arrived, else what is missing when ctx ended.
 // Nothing is added to the request once it returned.
 func (r *request) wait(ctx context.Context) error {

@@ -66,6 +66,7 @@ type link struct {
 	log     *slog.Logger
 	deliver func(channel, payload string) // called by run only
 	lost    func()                        // called by run when a connection ended; may be nil
+	answers *answers                      // is told which of its channels are subscribed; may be nil
 	wake    chan struct{}                 // capacity 1: want changed
 
 	proofEvery time.Duration             // between proofs for proved; 0: none but the probes
@@ -180,6 +181,7 @@ func (l *link) session(ctx context.Context) error {
 		}
 		cancel(l.tend(ctx, ps, have, probed))
 	})
+	defer l.answers.lost(l) // before Wait
 
 	for {
 		v, err := ps.Receive(ctx)
@@ -206,10 +208,12 @@ func (l *link) session(ctx context.Context) error {
 		case *redis.Subscription:
 			switch v.Kind {
 			case "subscribe", "psubscribe", "ssubscribe":
+				l.answers.subscribed(l, v.Channel)
 				if pending--; pending == 0 {
 					l.tried.Do(func() { close(l.firstTry) })
 				}
 			case "sunsubscribe":
+				l.answers.unsubscribed(l, v.Channel)
 				// Redis says this on its own when the slot moved to another server.
 				if l.wants(subscription{v.Channel, toShardChannel}) {
 					return errMoved

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -23,7 +24,12 @@ type shardLinks struct {
 	stats       *stats
 	log         *slog.Logger
 	deliver     func(channel, payload string) // called by several links at once
+	answers     *answers                      // is told which of its channels are subscribed
 	wake        chan struct{}                 // capacity 1
+
+	proofEvery time.Duration             // of the links
+	proofOf    string                    // the channel that proved is about
+	proof      atomic.Pointer[shardLink] // the link that has it; nil while none does
 
 	firstTry chan struct{} // closed when the first channels are subscribed, or it failed
 	tried    sync.Once
@@ -49,6 +55,21 @@ func newShardLinks(nodes redisNodes, probePrefix string, every time.Duration, st
 		firstTry: make(chan struct{}),
 		want:     make(map[string]struct{}),
 	}
+}
+
+// proveOn asks for proofs, which proved then tells of the link with the channel.
+// It is called before run.
+func (s *shardLinks) proveOn(channel string, every time.Duration) {
+	s.proofOf, s.proofEvery = channel, every
+}
+
+// proved is when the latest probe was published that came back by the link that has
+// the channel of proveOn.
+func (s *shardLinks) proved() time.Time {
+	if l := s.proof.Load(); l != nil {
+		return *l.link.proved.Load()
+	}
+	return time.Time{}
 }
 
 func (s *shardLinks) add(channel string) {
@@ -175,6 +196,7 @@ func (s *shardLinks) route(ctx context.Context, state *shardState, start func(*s
 			return err
 		}
 	}
+	defer func() { s.proof.Store(state.where[s.proofOf]) }()
 	var fresh []*shardLink
 	var failure error
 	for _, channel := range changed {
@@ -269,7 +291,7 @@ func (s *shardLinks) newLink(ctx context.Context, server *redis.Client) (*shardL
 		}
 		here := func(context.Context) (*redis.Client, error) { return server, nil }
 		l := newLink(s.nodes, here, subscription{name, toShardChannel}, s.every, s.stats, s.log, s.deliver)
-		l.lost = s.linkLost
+		l.lost, l.answers, l.proofEvery = s.linkLost, s.answers, s.proofEvery
 		return &shardLink{link: l, server: server}, nil
 	}
 	return nil, fmt.Errorf("adapter: no slot found on %s", server.Options().Addr)

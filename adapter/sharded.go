@@ -35,8 +35,10 @@ type ShardedOptions struct {
 	SubscriptionMode SubscriptionMode
 	// RequestsTimeout ends requests whose context has no deadline; 0 means 5 s.
 	RequestsTimeout time.Duration
-	// ProbeInterval, HeartbeatInterval and Logger are those of RedisOptions.
+	// ProbeInterval, ProofInterval, HeartbeatInterval and Logger are those of
+	// RedisOptions. In a cluster each server that carries channels is asked for proofs.
 	ProbeInterval     time.Duration
+	ProofInterval     time.Duration
 	HeartbeatInterval time.Duration
 	Logger            *slog.Logger
 }
@@ -87,7 +89,6 @@ type Sharded struct {
 	*clusterNode
 	mode     SubscriptionMode
 	main     string // channel of all nodes, and prefix of the others
-	answers  string // channel of what is only for us
 	presence string
 	links    *shardLinks
 }
@@ -106,9 +107,7 @@ func newSharded(l *socketio.Local, nodes redisNodes, o ShardedOptions) *Sharded 
 		main:        o.ChannelPrefix + "#" + m.nsp + "#",
 		presence:    o.ChannelPrefix + "-nodes#" + m.nsp + "#",
 	}
-	m.countChannel = a.main
-	m.answersChannel = func(uid string) string { return a.main + uid + "#" }
-	a.answers = m.answersChannel(m.uid)
+	m.answerOn(a.main, func(uid string) string { return a.main + uid + "#" })
 	a.send = func(msg *clusterMessage) error { return a.publish(a.main, msg) }
 	a.reply = func(uid string, msg *clusterMessage) error { return a.publish(m.answersChannel(uid), msg) }
 	m.pub = newPublisher(nodes, "", &m.stats, m.log)
@@ -116,7 +115,9 @@ func newSharded(l *socketio.Local, nodes redisNodes, o ShardedOptions) *Sharded 
 		func(b []byte) { _ = m.pub.send(publishCommand("spublish", a.presence, b)) }, m.pending.gone)
 	probePrefix := o.ChannelPrefix + "-probe#" + m.nsp + "#" + m.uid + "#"
 	a.links = newShardLinks(nodes, probePrefix, o.ProbeInterval, &m.stats, m.log, a.receive)
-	for _, channel := range []string{a.main, a.answers, a.presence} {
+	a.links.proveOn(a.main, o.ProofInterval)
+	a.links.answers = m.answers
+	for _, channel := range []string{a.main, m.answersChannel(m.uid), a.presence} {
 		a.links.add(channel)
 	}
 	for _, room := range l.Rooms() {
@@ -125,6 +126,10 @@ func newSharded(l *socketio.Local, nodes redisNodes, o ShardedOptions) *Sharded 
 	m.start(a.links.run, a.links.firstTry)
 	return a
 }
+
+// Proved is Classic's, for the channel on which nodes ask and tell each other: a
+// broadcast to one room may go through another server of a cluster.
+func (a *Sharded) Proved() time.Time { return a.links.proved() }
 
 func (a *Sharded) publish(channel string, msg *clusterMessage) error {
 	b, err := msg.encodeSharded()

@@ -41,8 +41,9 @@ type StreamsOptions struct {
 	SessionKeyPrefix string
 	// RequestsTimeout ends requests whose context has no deadline; 0 means 5 s.
 	RequestsTimeout time.Duration
-	// ProbeInterval, HeartbeatInterval and Logger are those of RedisOptions.
+	// ProbeInterval, ProofInterval, HeartbeatInterval and Logger are those of RedisOptions.
 	ProbeInterval     time.Duration
+	ProofInterval     time.Duration
 	HeartbeatInterval time.Duration
 	Logger            *slog.Logger
 }
@@ -112,6 +113,7 @@ type Streams struct {
 	reader   *streamReader
 	left     sync.Once
 	recovery time.Duration // how long sessions are kept; 0 without recovery
+	proved   func() time.Time
 
 	takeovers takeovers
 
@@ -144,8 +146,7 @@ func newStreams(l *socketio.Local, nodes redisNodes, o StreamsOptions, readers *
 	if keep, ok := l.RecoveryEnabled(); ok {
 		a.recovery = keep
 	}
-	m.countChannel = a.main
-	m.answersChannel = func(uid string) string { return a.main + uid + "#" }
+	m.answerOn(a.main, func(uid string) string { return a.main + uid + "#" })
 	a.send = func(msg *clusterMessage) error { return a.publish(a.main, msg) }
 	a.reply = func(uid string, msg *clusterMessage) error { return a.publish(m.answersChannel(uid), msg) }
 	m.pub = newPublisher(nodes, "", &m.stats, m.log)
@@ -159,6 +160,8 @@ func newStreams(l *socketio.Local, nodes redisNodes, o StreamsOptions, readers *
 	})
 	if o.UseShardedPubSub {
 		links := newShardLinks(nodes, probe, o.ProbeInterval, &m.stats, m.log, a.receive)
+		links.proveOn(a.main, o.ProofInterval)
+		links.answers, a.proved = m.answers, links.proved
 		for _, channel := range channels {
 			links.add(channel)
 		}
@@ -167,6 +170,8 @@ func newStreams(l *socketio.Local, nodes redisNodes, o StreamsOptions, readers *
 	}
 	server := func(ctx context.Context) (*redis.Client, error) { return nodes.owner(ctx, a.main) }
 	link := newLink(nodes, server, subscription{probe, toChannel}, o.ProbeInterval, &m.stats, m.log, a.receive)
+	link.proofEvery, link.answers = o.ProofInterval, m.answers
+	a.proved = func() time.Time { return *link.proved.Load() }
 	for _, channel := range channels {
 		link.add(subscription{channel, toChannel})
 	}
@@ -180,6 +185,9 @@ func (a *Streams) Close() error {
 	a.left.Do(func() { a.readers.leave(a.reader, a.nsp, a) })
 	return err
 }
+
+// Proved is Classic's, for questions and answers: broadcasts go through the stream.
+func (a *Streams) Proved() time.Time { return a.proved() }
 
 func (a *Streams) publishName() string {
 	if a.sharded {

@@ -42,6 +42,7 @@ type remembered struct {
 	Page     page   `json:"w,omitzero"`
 	Raw      []byte `json:"r,omitempty"`
 	RawType  string `json:"t,omitempty"`
+	Panicked bool   `json:"x,omitempty"` // the work on it did; it may be tried once more
 }
 
 // once processes a push at most once, across replicas, and answers its repeats:
@@ -51,15 +52,19 @@ type remembered struct {
 // deletions are idempotent, and lost is worse than twice.
 func (a *account) once(ctx context.Context, d *delivery, kind string, ttl time.Duration, do func(context.Context) verdict) answer {
 	key := "wx:e:" + a.contentKey(d)
+	d.kind, d.key, d.effect = kind, key, kind != "forward"
 	stage, reply := a.ask(ctx, key, waitTime)
 	if stage == login.StageDone {
 		var r remembered
-		if json.Unmarshal(reply, &r) != nil || r.Delivery == a.deliveryKey(d.query) {
-			return replay(kind)
+		bad := json.Unmarshal(reply, &r) != nil
+		if d.again = r.Panicked; !d.again {
+			if bad || r.Delivery == a.deliveryKey(d.query) {
+				return replay(kind)
+			}
+			ans := a.say(d, kind, verdict{phrase: r.Phrase, page: r.Page, raw: r.Raw, rawType: r.RawType})
+			ans.how = "repeat"
+			return ans
 		}
-		ans := a.say(d, kind, verdict{phrase: r.Phrase, page: r.Page, raw: r.Raw, rawType: r.RawType})
-		ans.how = "repeat"
-		return ans
 	}
 	if stage == login.StageProcessing && kind == "forward" {
 		return success(kind) // the first delivery gets the bot's reply; nothing is lost

@@ -96,6 +96,11 @@ func (a *account) copyLogin(d *delivery) {
 	}
 	a.h.copies.Go(func() { // ends within upstreamTime; Close waits for it
 		defer leave(a.upstream.slots)
+		defer func() {
+			if v := recover(); v != nil {
+				a.reportPanic(v)
+			}
+		}()
 		if _, err := a.send(context.Background(), req, time.Now().Add(upstreamTime)); err != nil {
 			a.upstreamFault(err)
 		}

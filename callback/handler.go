@@ -13,6 +13,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"posthouse/internal/login"
+	"posthouse/internal/loglimit"
 )
 
 // Claims is the login service as the webhook sees it. A nil error promises that
@@ -87,7 +88,8 @@ type Handler struct {
 	accounts map[string]*account
 	first    *account // who is meant by a path without a name
 	gate     *gate
-	http     *http.Client   // to upstreams
+	http     *http.Client // to upstreams
+	panics   loglimit.Limiter
 	copies   sync.WaitGroup // of logins on their way to upstreams; Close waits for them
 }
 

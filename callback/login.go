@@ -24,6 +24,11 @@ type delivery struct {
 	request *http.Request
 	body    []byte
 	arrived time.Time
+
+	// Set by once, for a panic in the work:
+	kind, key string
+	effect    bool // it has an effect that could be lost
+	again     bool // an earlier delivery of the push panicked
 }
 
 // handle sends an opened push where it belongs.

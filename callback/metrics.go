@@ -16,7 +16,7 @@ type Metrics interface {
 	// Claimed counts what claims did, by login.Outcome or "error".
 	Claimed(account, outcome string)
 	// Fault counts what went wrong without a refusal: dedupe, notify, forget,
-	// upstream, upstream_busy, upstream_reply, unreadable, ip_unlisted.
+	// upstream, upstream_busy, upstream_reply, unreadable, panic, ip_unlisted.
 	Fault(account, what string)
 }
 

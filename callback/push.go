@@ -72,17 +72,20 @@ func (a *account) push(w http.ResponseWriter, r *http.Request) {
 	}
 	ans, ok := func() (answer, bool) {
 		defer leave(a.h.gate.slots)
-		p, q, body, ok := a.open(w, r, arrived)
-		if !ok {
-			return answer{}, false
-		}
-		if p == nil {
-			return success("other"), true
-		}
 		// A WeChat that hangs up early must not undo half a claim.
 		ctx, cancel := context.WithDeadline(context.WithoutCancel(r.Context()), start.Add(answerTime))
 		defer cancel()
-		return a.handle(ctx, &delivery{push: p, query: q, request: r, body: body, arrived: start}), true
+		d := &delivery{request: r, arrived: start}
+		return a.guarded(ctx, d, func() (answer, bool) {
+			var ok bool
+			if d.push, d.query, d.body, ok = a.open(w, r, arrived); !ok {
+				return answer{}, false
+			}
+			if d.push == nil {
+				return success("other"), true
+			}
+			return a.handle(ctx, d), true
+		})
 	}()
 	if !ok {
 		return

@@ -124,11 +124,42 @@ func TestPoll_ManyWaitingTickets_OneCommandEach(t *testing.T) {
 	t.Logf("%.3f commands a ticket and read, %.3f a second while messages arrive", each, each/pollTrusted.Seconds())
 }
 
+// Every adapter proves that its messages arrive, so that reads are as rare with one as
+// with another.
+func TestPollPlan_EveryAdapter_TrustsItsMessages(t *testing.T) {
+	server := startRedis(t)
+	for _, kind := range []string{"redis", "sharded", "streams"} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			r := redisReplicaOf(t, kind, server.addr(), nil)
+			p := pollPlan{now: time.Now, proved: r.proved()}
+			if p.proved == nil {
+				t.Fatal("the adapter gives no proof")
+			}
+			tick := time.NewTicker(proofEvery / 10)
+			defer tick.Stop()
+			for range 100 {
+				if p.due(false); !p.suspect {
+					return
+				}
+				<-tick.C
+			}
+			t.Error("no proof in time")
+		})
+	}
+}
+
 // Redis cuts every subscription again and again: hints are lost, and people wait no longer
 // than docs/reliability.md §3 row F6 allows.
 func TestLogin_SubscriptionsAreCut_TokensArriveInTime(t *testing.T) {
+	for _, kind := range []string{"redis", "sharded", "streams"} {
+		t.Run(kind, func(t *testing.T) { t.Parallel(); tokensArriveWhileSubscriptionsAreCut(t, kind) })
+	}
+}
+
+func tokensArriveWhileSubscriptionsAreCut(t *testing.T, kind string) {
 	server := startRedis(t)
-	here, there := redisReplica(t, server.addr(), nil), redisReplica(t, server.addr(), nil)
+	here, there := redisReplicaOf(t, kind, server.addr(), nil), redisReplicaOf(t, kind, server.addr(), nil)
 	rdb, err := newRedis([]string{"redis://" + server.addr()}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)

@@ -16,7 +16,6 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"posthouse/adapter"
 	"posthouse/internal/login"
 	"posthouse/socketio"
 	"posthouse/socketio/sockettest"
@@ -84,6 +83,12 @@ func (s *redisServer) start() {
 // redisReplica is a replica whose store and adapter are in Redis.
 func redisReplica(t *testing.T, addr string, change func(*Config, *login.ServiceOptions)) *replica {
 	t.Helper()
+	return redisReplicaOf(t, "redis", addr, change)
+}
+
+// redisReplicaOf is redisReplica with the adapter that POSTHOUSE_ADAPTER would name.
+func redisReplicaOf(t *testing.T, kind, addr string, change func(*Config, *login.ServiceOptions)) *replica {
+	t.Helper()
 	rdb, err := newRedis([]string{"redis://" + addr}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
@@ -100,7 +105,7 @@ func redisReplica(t *testing.T, addr string, change func(*Config, *login.Service
 	t.Cleanup(func() { spool.Close() })
 	log := slog.New(slog.DiscardHandler)
 	r := &replica{store: &faulty{Store: store}, codes: &codeMaker{}}
-	r.server = sockettest.NewServer(t, &socketio.Options{Logger: log, NewAdapter: adapter.Redis(rdb, &adapter.RedisOptions{ProofInterval: proofEvery, Logger: log})})
+	r.server = sockettest.NewServer(t, &socketio.Options{Logger: log, NewAdapter: newAdapter(rdb, kind, "", log)})
 	cfg, o := loginConfig(), login.ServiceOptions{Spool: spool}
 	if change != nil {
 		change(cfg, &o)

@@ -50,14 +50,7 @@ func newSocketIO(cfg *Config, rdb redis.UniversalClient, router *adapter.Router,
 		o.Engine.GenerateID = router.NewID
 	}
 	if rdb != nil {
-		switch cfg.Adapter {
-		case "sharded":
-			o.NewAdapter = adapter.ShardedRedis(rdb, &adapter.ShardedOptions{ChannelPrefix: cfg.AdapterKey, Logger: log})
-		case "streams":
-			o.NewAdapter = adapter.RedisStreams(rdb, &adapter.StreamsOptions{StreamName: cfg.AdapterKey, ChannelPrefix: cfg.AdapterKey, Logger: log})
-		default:
-			o.NewAdapter = adapter.Redis(rdb, &adapter.RedisOptions{Key: cfg.AdapterKey, ProofInterval: proofEvery, Logger: log})
-		}
+		o.NewAdapter = newAdapter(rdb, cfg.Adapter, cfg.AdapterKey, log)
 	}
 	io := socketio.NewServer(o)
 	// The start page measures its round trip with this.
@@ -70,4 +63,17 @@ func newSocketIO(cfg *Config, rdb redis.UniversalClient, router *adapter.Router,
 		})
 	})
 	return io, nil
+}
+
+// newAdapter makes the adapter of POSTHOUSE_ADAPTER. All prove themselves: the logins
+// are read rarely while messages arrive (login_poll.go).
+func newAdapter(rdb redis.UniversalClient, kind, key string, log *slog.Logger) socketio.NewAdapter {
+	switch kind {
+	case "sharded":
+		return adapter.ShardedRedis(rdb, &adapter.ShardedOptions{ChannelPrefix: key, ProofInterval: proofEvery, Logger: log})
+	case "streams":
+		return adapter.RedisStreams(rdb, &adapter.StreamsOptions{StreamName: key, ChannelPrefix: key, ProofInterval: proofEvery, Logger: log})
+	default:
+		return adapter.Redis(rdb, &adapter.RedisOptions{Key: key, ProofInterval: proofEvery, Logger: log})
+	}
 }

@@ -10,13 +10,17 @@ import (
 
 // answer is a callback's reply as WeChat would understand it.
 type answer struct {
-	kind string // success, empty, text, news, image, voice, video, music
+	kind string // success, empty, or one of passiveKinds
 	text string // Content, or the first article's title and description
 	link string
 }
 
 // passiveKinds are the message types a callback may answer with.
-var passiveKinds = []string{"text", "image", "voice", "video", "music", "news"}
+var passiveKinds = []string{"text", "image", "voice", "video", "music", "news", "transfer_customer_service"}
+
+// maxArticles is how many articles a news reply may have; after a message of a person
+// WeChat shows the first (docs/wechat.md §2.5).
+const maxArticles = 8
 
 // judge reads a reply the way WeChat does. An error is an illegal answer: the
 // person sees that the service is out of order.
@@ -90,11 +94,12 @@ func (a Account) judgeMessage(root *node, openid string) (answer, error) {
 		}
 	case "news":
 		articles := root.child("Articles").children
-		if root.child("ArticleCount").text != "1" || len(articles) != 1 {
-			return out, errors.New("a news reply has exactly one article")
+		if n := len(articles); n < 1 || n > maxArticles || root.child("ArticleCount").text != strconv.Itoa(n) {
+			return out, fmt.Errorf("a news reply has 1 to %d articles, as many as ArticleCount says", maxArticles)
 		}
 		out.text = strings.TrimSpace(articles[0].child("Title").text + "\n" + articles[0].child("Description").text)
 		out.link = articles[0].child("Url").text
+	case "transfer_customer_service": // the conversation goes to a human; the person reads nothing
 	default:
 		out.text = "[" + out.kind + "]"
 	}

@@ -23,6 +23,9 @@ func TestPlainRepliesAreJudged(t *testing.T) {
 		{"nothing", "", "empty", ""},
 		{"text", hello, "text", ""},
 		{"news", reply("<MsgType>news</MsgType><ArticleCount>1</ArticleCount><Articles><item><Title>T</Title><Url>http://u</Url></item></Articles>"), "news", ""},
+		{"three articles", reply("<MsgType>news</MsgType><ArticleCount>3</ArticleCount><Articles><item><Title>T</Title></item><item/><item/></Articles>"), "news", ""},
+		{"to a human", reply("<MsgType>transfer_customer_service</MsgType>"), "transfer_customer_service", ""},
+		{"to a named human", reply("<MsgType>transfer_customer_service</MsgType><TransInfo><KfAccount>a@gh</KfAccount></TransInfo>"), "transfer_customer_service", ""},
 		{"image", reply("<MsgType>image</MsgType><Image><MediaId>1</MediaId></Image>"), "image", ""},
 		{"success with a line end", "success\n", "", "neither"},
 		{"JSON of a framework", `{"message":"Internal Server Error"}`, "", "neither"},
@@ -39,7 +42,9 @@ func TestPlainRepliesAreJudged(t *testing.T) {
 		{"no such type", reply("<MsgType>poll</MsgType>"), "", "MsgType"},
 		{"empty text", reply("<MsgType>text</MsgType><Content></Content>"), "", "0 bytes"},
 		{"long text", reply("<MsgType>text</MsgType><Content>" + strings.Repeat("x", 2049) + "</Content>"), "", "2049 bytes"},
-		{"two articles", reply("<MsgType>news</MsgType><ArticleCount>2</ArticleCount><Articles><item/><item/></Articles>"), "", "one article"},
+		{"no article", reply("<MsgType>news</MsgType><ArticleCount>0</ArticleCount><Articles></Articles>"), "", "articles"},
+		{"nine articles", reply("<MsgType>news</MsgType><ArticleCount>9</ArticleCount><Articles>" + strings.Repeat("<item/>", 9) + "</Articles>"), "", "articles"},
+		{"fewer articles than counted", reply("<MsgType>news</MsgType><ArticleCount>2</ArticleCount><Articles><item/></Articles>"), "", "articles"},
 		{"encrypted in plain mode", "<xml><Encrypt>x</Encrypt></xml>", "", "plain mode"},
 	} {
 		got, err := a.judge([]byte(c.body), someone, nil)

@@ -40,7 +40,7 @@ func TestQuery_AmbiguousParameters_AreMarked(t *testing.T) {
 		if q.clash {
 			sid = "?"
 		}
-		if got := q.transport + " " + sid + " " + string(rune('0'+q.revision)); got != want {
+		if got := q.transport + " " + sid + " " + string(rune('0'+int(q.revision))); got != want {
 			t.Errorf("%s: %q, want %q", raw, got, want)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -140,17 +141,48 @@ func TestEveryStateOfTheLoginPage(t *testing.T) {
 		{"expired", []string{"POSTHOUSE_TICKET_TTL=2s", "POSTHOUSE_LIMIT_QRCODES_PER_SOCKET=off"}},
 		{"confirm", []string{"POSTHOUSE_CONFIRM=always"}},
 		{"limited", []string{"POSTHOUSE_LIMIT_QRCODES_PER_IP=1/m"}},
+		{"moved", nil},
+		{"refused", nil},
 		{"plain", nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			base, _ := rig.Gateway(t, c.env...)
+			base, gateway := rig.Gateway(t, c.env...)
+			if c.name == "refused" {
+				base = bareProxy(t, base)
+				defer func() { // the operator reads what to do
+					for _, want := range []string{`"origin":"` + base + `"`, `"host":`, "POSTHOUSE_ORIGINS"} {
+						if !strings.Contains(gateway.Output(), want) {
+							t.Errorf("no %q in the log:\n%s", want, gateway.Output())
+						}
+					}
+				}()
+			}
 			out := rig.Node(t, 4*time.Minute, filepath.Join("testdata", "states.mjs"), os.Getenv("POSTHOUSE_TEST_SCREENSHOTS"), `{"`+c.name+`":"`+base+`"}`)
 			if !strings.Contains(out, c.name+": ok") {
 				t.Fatal(out)
 			}
 		})
 	}
+}
+
+// bareProxy is nginx with nothing but proxy_pass: the gateway sees another Host than
+// the browser.
+func bareProxy(t *testing.T, gateway string) string {
+	t.Helper()
+	rig.Need(t, "nginx")
+	addr, dir := "127.0.0.1:"+strconv.Itoa(rig.FreePort(t)), t.TempDir()
+	conf := "daemon off;\nerror_log stderr warn;\npid nginx.pid;\nevents {}\nhttp {\n access_log off;\n"
+	for _, kind := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
+		conf += kind + "_temp_path " + kind + ";\n"
+	}
+	conf += "server { listen " + addr + "; location / { proxy_pass " + gateway + "; } }\n}\n"
+	file := filepath.Join(dir, "nginx.conf")
+	if err := os.WriteFile(file, []byte(conf), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	rig.Start(t, nil, "nginx", "-c", file, "-p", dir).Ready(t, "http://"+addr+"/healthz")
+	return "http://" + addr
 }
 
 // What people do with the page: by keyboard, by ear, on phones, in background tabs,

@@ -1,5 +1,5 @@
 // Every state of the login page: node states.mjs SCREENSHOTS JSON
-// JSON names a gateway for each case: {expired, confirm, limited, plain, restart}.
+// JSON names a gateway for each case: {expired, confirm, limited, moved, refused, plain, restart}.
 import { audit, decode, fail, is, open, post, run, saying, scan, state, ticket, words } from "./page.mjs";
 
 const [shots, json] = process.argv.slice(2);
@@ -59,6 +59,40 @@ await run({
     await audit(second, "limited", { shots });
     const said = await second.evaluate(() => window.said.filter((s) => s.includes("频繁")).length);
     is(said, 1, "times that the limit was spoken while it counted down");
+  },
+  // A duplicated tab has the same ticket: it takes the login over.
+  async moved(base) {
+    const first = await open(base);
+    await state(first, "waiting");
+    const mine = await ticket(first);
+    const kept = await first.evaluate(() => sessionStorage.getItem("posthouse.login."));
+    const second = await open(base, { before: (p) => p.addInitScript((v) => sessionStorage.setItem("posthouse.login.", v), kept) });
+    await state(second, "waiting");
+    is(await ticket(second), mine, "the ticket of the second tab");
+    await state(first, "moved");
+    await audit(first, "moved", { shots });
+    is(await decode(first, "#stage"), undefined, "a code that signs in another tab");
+    await first.click("#refresh"); // a code of its own, which the other tab does not feel
+    await state(first, "waiting");
+    if ((await ticket(first)) === mine) fail("the first tab took the ticket back");
+    is(await second.getAttribute("main", "data-state"), "waiting", "the second tab");
+    await scan(base, "dora", mine);
+    await state(second, "done");
+    is(await first.getAttribute("main", "data-state"), "waiting", "the first tab after the login of the second");
+    await scan(base, "emil", await ticket(first));
+    await state(first, "done");
+  },
+  // Behind a proxy that does not forward the page's Host.
+  async refused(base) {
+    for (const locale of ["zh-CN", "en"]) {
+      const page = await open(base, { locale });
+      await state(page, "refused");
+      is(await page.isVisible("#offline"), false, "a network that is to blame");
+      await audit(page, "refused", { shots });
+      is(await decode(page, "#stage"), undefined, "a code");
+      await page.click("#refresh");
+      await state(page, "refused");
+    }
   },
   async plain(base) {
     for (const locale of ["zh-CN", "en"]) {
