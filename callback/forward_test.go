@@ -186,7 +186,9 @@ func TestASlowUpstreamDoesNotHoldUpLogins(t *testing.T) {
 }
 
 // Everything is slow at once, and WeChat still has its answer in time.
-func TestG9TheAnswerComesWithin4500ms(t *testing.T) {
+//
+// docs/wechat.md §3.4 guarantee G9
+func TestPush_AnswersWithin4500msWhenAllIsSlow(t *testing.T) {
 	t.Parallel()
 	for name, body := range map[string]string{"a text": text(alice, "hello", 1), "a login": scan(alice)} {
 		synctest.Test(t, func(t *testing.T) {
@@ -215,7 +217,9 @@ func TestG9TheAnswerComesWithin4500ms(t *testing.T) {
 }
 
 // A body that trickles in is given up after three seconds (slow loris).
-func TestAbuse31ASlowBodyIsGivenUp(t *testing.T) {
+//
+// docs/reliability.md §4 row 31
+func TestPush_SlowBodyIsGivenUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, nil)

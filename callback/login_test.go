@@ -144,7 +144,7 @@ func TestPhrasesAreConfigurable(t *testing.T) {
 }
 
 // docs/wechat.md §3.3 race 6: two persons, one code.
-func TestRace06TheSecondPersonIsToldThatTheCodeWasUsed(t *testing.T) {
+func TestPush_SecondPersonIsToldThatTheCodeWasUsed(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
 	if got := r.send(secure(scan(alice))); got.body != "success" {
@@ -269,7 +269,8 @@ func (p *people) Forget(_ context.Context, app, openID string, _ time.Time) erro
 	return nil
 }
 
-func TestRace18WhoUnfollowsIsForgotten(t *testing.T) {
+// docs/wechat.md §3.3 race 18
+func TestPush_UnfollowForgetsThePerson(t *testing.T) {
 	t.Parallel()
 	revoke := func(name string) string {
 		return strings.Replace(event("platformSender", name, "", time.Now()), "</xml>",
@@ -299,7 +300,9 @@ func TestRace18WhoUnfollowsIsForgotten(t *testing.T) {
 }
 
 // docs/reliability.md §4 rows 44 and 42: nothing secret, no openid and no address in log or answer.
-func TestAbuse36LogsAndAnswersLeakNothing(t *testing.T) {
+//
+// docs/reliability.md §4 row 36
+func TestPush_LogsAndAnswersLeakNothing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p := &people{fail: 1}
