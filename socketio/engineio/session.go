@@ -262,7 +262,7 @@ func (s *Session) unpauseLocked() {
 		close(s.pause)
 		s.pause = nil
 		if s.stream != nil && s.stream.loop != nil {
-			s.stream.loop.wake(s.stream)
+			s.stream.loop.Wake(s.stream)
 		}
 	}
 }

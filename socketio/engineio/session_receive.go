@@ -63,7 +63,7 @@ func (s *Session) recvFreedLocked() {
 	close(s.recvFree)
 	s.recvFree = nil
 	if s.stream != nil && s.stream.loop != nil {
-		s.stream.loop.wake(s.stream)
+		s.stream.loop.Wake(s.stream)
 	}
 }
 
