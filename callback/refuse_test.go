@@ -143,7 +143,7 @@ func TestPush_PlainAccountTakesNoEncryptedPush(t *testing.T) {
 }
 
 // A push is for the account that it is addressed to, outside and inside.
-func TestAPushForAnotherAccountIsRefused(t *testing.T) {
+func TestPush_ForAnotherAccountIsRefused(t *testing.T) {
 	t.Parallel()
 	const other = "gh_ffffffffffff"
 	inside := strings.Replace(scan(alice), original, other, 1)
@@ -376,7 +376,7 @@ func TestPush_BulkheadIsBounded(t *testing.T) {
 }
 
 // docs/reliability.md §4 row 42: no label depends on what is sent.
-func TestLabelsComeFromClosedSets(t *testing.T) {
+func TestMetrics_LabelsComeFromClosedSets(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, plain)
 	e := echo.New()

@@ -142,7 +142,7 @@ func TestPush_NoSuccessWithoutDurability(t *testing.T) {
 }
 
 // A store that cannot dedupe stops no login: claims are idempotent.
-func TestALoginWithoutDedupe(t *testing.T) {
+func TestPush_LoginWithoutDedupe(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, nil)
@@ -187,7 +187,7 @@ func TestPush_RetryTakesOverFromADeadReplica(t *testing.T) {
 
 // Two copies at once, and the one that works on it never ends: the other may not
 // say "success" on its word, so it claims as well.
-func TestACopyDoesNotTrustAHungReplica(t *testing.T) {
+func TestPush_CopyDoesNotTrustAHungReplica(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		store := newDedupe()
@@ -219,7 +219,7 @@ func TestACopyDoesNotTrustAHungReplica(t *testing.T) {
 }
 
 // A broken notifier costs a moment: the holder finds the result in the store.
-func TestANotifierMayFail(t *testing.T) {
+func TestPush_NotifierMayFail(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
 	r.notifier.err = errors.New("pub/sub is away at 10.0.0.9")

@@ -71,7 +71,7 @@ func TestPush_PhoneIsToldWhoAsks(t *testing.T) {
 	}
 }
 
-func TestUnknownConfirmPolicy(t *testing.T) {
+func TestOptions_UnknownConfirmPolicy(t *testing.T) {
 	t.Parallel()
 	_, err := callback.New(callback.Options{Accounts: []callback.Account{{
 		AppID: appID, Token: token, AESKey: aesKey, Confirm: "sometimes",

@@ -119,7 +119,7 @@ func state(t *testing.T, store login.Store, s login.Started) login.Ticket {
 	return ticket
 }
 
-func TestTheWholeLogin(t *testing.T) {
+func TestPush_WholeLogin(t *testing.T) {
 	t.Parallel()
 	r, service, store := newLogin(t, false, nil)
 	s := start(t, service, "")
@@ -211,7 +211,7 @@ func TestPush_ConfirmStepKeepsAScanFromLoggingIn(t *testing.T) {
 }
 
 // Accounts that may not make QR codes: the person types what the page shows.
-func TestTypedCodes(t *testing.T) {
+func TestPush_TypedCodes(t *testing.T) {
 	t.Parallel()
 	r, service, store := newLogin(t, true, nil)
 	s := start(t, service, "")
