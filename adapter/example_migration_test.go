@@ -90,7 +90,9 @@ func Example_serverFromZishang520() {
 	io.Emit("news", 1)
 	io.Send("hello")
 	answers, err := io.To("a").Timeout(time.Second).EmitWithAck(ctx, "question", 1)
+	log.Print(answers, err)
 	list, err := io.In("a").FetchSockets(ctx)
+	log.Print(len(list), err)
 	io.SocketsJoin(ctx, "a")
 	io.SocketsLeave(ctx, "a")
 	io.DisconnectSockets(ctx, true)
@@ -106,7 +108,7 @@ func Example_serverFromZishang520() {
 		r.Disconnect(ctx, true)
 		log.Print(r.ID(), r.Rooms(), r.Handshake().Address)
 	}
-	log.Print(answers, loads, err, io.Rooms().HasRoom("a"))
+	log.Print(loads, err, io.Rooms().HasRoom("a"))
 	// The layer below:
 	log.Print(io.Engine().ClientsCount())
 }
