@@ -5,10 +5,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -21,6 +23,7 @@ type commands struct {
 	Serve   serve            `cmd:"" default:"withargs" help:"Run the gateway (the default)."`
 	Wxsim   wxsimCommands    `cmd:"" help:"Run the local WeChat alone, or scenarios and load against gateways."`
 	Bench   bench            `cmd:"" help:"Put a Socket.IO server under load and tell what it costs."`
+	Config  configCommands   `cmd:"" help:"Check, show and explain the settings."`
 	Version printVersion     `cmd:"" help:"Print the version, the commit and the Go release."`
 	Short   kong.VersionFlag `name:"version" help:"Print the version."`
 }
@@ -37,9 +40,6 @@ func main() {
 		panic(err) // the tags above are wrong
 	}
 	known := environmentNames(parser.Model)
-	if err := gateway.CheckEnvironment(os.Environ(), known); err != nil {
-		fatal(err)
-	}
 	for _, name := range known {
 		if os.Getenv(name) == "" {
 			_ = os.Unsetenv(name) // compose files pass what is not set as empty
@@ -49,10 +49,19 @@ func main() {
 	if err != nil {
 		fatal(err)
 	}
+	if !strings.HasPrefix(command.Command(), "config ") { // which says all that is wrong
+		if err := gateway.CheckEnvironment(os.Environ(), known); err != nil {
+			fatal(err)
+		}
+	}
+	command.Bind(variables(known))
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	command.BindTo(ctx, (*context.Context)(nil))
-	if err := command.Run(); err != nil {
+	switch err := command.Run(); {
+	case errors.Is(err, errWrongSettings):
+		os.Exit(1)
+	case err != nil:
 		fatal(err)
 	}
 }

@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -92,9 +93,134 @@ func TestWrongConfigurationRefusesToStart(t *testing.T) {
 			if strings.Contains(string(out), "s3cr3t-value") {
 				t.Errorf("it printed the secret:\n%s", out)
 			}
-			if lines := strings.Count(strings.TrimSpace(string(out)), "\n"); lines > 2 {
-				t.Errorf("%d lines:\n%s", lines+1, out)
+			for line := range strings.Lines(string(out)) { // one for each thing, and no stack
+				if len(c.args) > 0 && c.args[0] == "wxsim" {
+					break // it shows the place in the file
+				}
+				if !strings.HasPrefix(line, "posthouse: ") && !strings.HasPrefix(line, "config: ") && !strings.HasPrefix(line, "  ") {
+					t.Errorf("line %q in:\n%s", line, out)
+				}
+			}
+			if len(c.args) == 0 || strings.HasPrefix(c.args[0], "-") {
+				checkFinds(t, c.args, cmd.Env, c.want[0])
 			}
 		})
+	}
+}
+
+// checkFinds expects that posthouse config check says what keeps serve from starting.
+func checkFinds(t *testing.T, args, env []string, key string) {
+	t.Helper()
+	cmd := exec.Command(rig.Binary(t, "."), append([]string{"config", "check"}, args...)...)
+	cmd.Env = env
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != 1 {
+		t.Errorf("config check: %v", err)
+	}
+	variable := "POSTHOUSE_" + strings.ToUpper(strings.ReplaceAll(key, "-", "_"))
+	if text := string(out); !strings.Contains(text, key) && !strings.Contains(text, variable) || strings.Contains(text, "s3cr3t-value") {
+		t.Errorf("config check printed:\n%s", out)
+	}
+}
+
+// Everything that is wrong is said at once, each where it stands.
+func TestConfigCheck_SaysEverythingThatIsWrong(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "posthouse.yaml")
+	if err := os.WriteFile(file, []byte(`addr: "3000"
+log-level: loud
+originz: [https://a.example]
+origins: ["https://a.example/path"]
+jwt-ttl: soon
+accounts:
+  - name: shop
+    appid: wx1
+    secret: s3cr3t-value
+    tokn: abc
+    mode: plain
+  - name: second
+    appid: wx2
+    secret: s3cr3t-value
+    mode: plain
+    token: ab
+    forward-logins: copy
+`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(rig.Binary(t, "."), "config", "check", file, "--limit-webhook=none", "--ticket-ttl", "0", "--nope")
+	cmd.Env = []string{"POSTHOUSE_REDIS_URL=redis://u:s3cr3t-value@h:1,bad", "POSTHOUSE_DRIAN=5s", "POSTHOUSE_REPLICA=gw-1"}
+	out, err := cmd.CombinedOutput()
+	if err == nil {
+		t.Error("exit code 0")
+	}
+	const url = "write redis://[user:password@]host:port[/db]"
+	for _, want := range []string{
+		`FILE:1: addr: "3000" is not usable; write host:port or :port, such as :3000`,
+		`FILE:2: log-level: "loud" is not usable; use debug, info, warn, error`,
+		`FILE:3: originz: is unknown; did you mean "origins"?`,
+		`FILE:4: origins: "https://a.example/path" is not usable; write scheme`,
+		`FILE:5: jwt-ttl: "soon" is not a duration such as 10s, 5m or 300`,
+		`FILE:7: accounts.shop.token: is missing; it has 3 to 32 letters`,
+		`FILE:10: accounts[0].tokn: is unknown; did you mean "token"?`,
+		`FILE:12: accounts.second.forward: is missing; set it beside accounts.second.forward-logins`,
+		`FILE:16: accounts.second.token: "…" is not usable; it has 3 to 32 letters`,
+		`POSTHOUSE_REDIS_URL: "bad" is not usable; ` + url,
+		`POSTHOUSE_DRIAN: is unknown; did you mean "POSTHOUSE_DRAIN"?`,
+		`POSTHOUSE_REPLICA: "gw-1" is not usable; `,
+		`--limit-webhook: "none" is not a number above 0 or off`,
+		`--ticket-ttl: "0s" is not usable; WeChat allows 1 s to 30 days`,
+		`--nope: is unknown; `,
+	} {
+		if !strings.Contains("\n"+string(out), "\n"+strings.Replace(want, "FILE", file, 1)) {
+			t.Errorf("no line %q in:\n%s", want, out)
+		}
+	}
+	if n := strings.Count(string(out), "\n"); n != 15 {
+		t.Errorf("%d lines:\n%s", n, out)
+	}
+	if strings.Contains(string(out), "s3cr3t-value") {
+		t.Errorf("it printed a secret:\n%s", out)
+	}
+}
+
+func TestConfigShow_NamesTheSourceOfEverySetting(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "posthouse.yaml")
+	if err := os.WriteFile(file, []byte("drain: 30s\nlog-level: warn\naccounts:\n  - {name: shop, appid: wx1, secret: s3cr3t-value, token: token123, mode: plain}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(rig.Binary(t, "."), "config", "show", file, "--log-level=debug")
+	cmd.Env = []string{"POSTHOUSE_REDIS_URL=redis://u:s3cr3t-value@h:1", "POSTHOUSE_JWT_KEY=hs256:" + strings.Repeat("A", 43) + "="}
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := map[string]string{}
+	for line := range strings.Lines(string(out)) {
+		f := strings.Fields(line)
+		lines[f[0]] = strings.Join(f[1:], " ")
+	}
+	for name, want := range map[string]string{
+		"drain": "30s file", "log-level": "debug flag", "adapter": "redis default", "replica": `"" default`,
+		"redis-url": "redis://u:***@h:1 env", "jwt-key": "*** env", "config": file + " flag",
+		"accounts.shop.appid": "wx1 file", "accounts.shop.secret": "*** file", "accounts.shop.language": "zh-CN default",
+	} {
+		if lines[name] != want {
+			t.Errorf("%s: got %q, want %q", name, lines[name], want)
+		}
+	}
+}
+
+// A right configuration is checked without a word, and starts.
+func TestConfigCheck_IsSilentAboutWhatStarts(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "posthouse.yaml")
+	text := "env: production\njwt-key: hs256:" + strings.Repeat("A", 43) + "=\norigins:\n  - https://www.example.com\n" +
+		"accounts:\n  - name: default\n    appid: wx1\n    secret: x\n    token: token123\n    mode: plain\n    forward: http://127.0.0.1:1/\n    forward-logins: copy\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(rig.Binary(t, "."), "config", "check", file)
+	cmd.Env = []string{"POSTHOUSE_REDIS_URL=redis://:secret@redis:6379", "POSTHOUSE_ADVERTISE=10.0.0.7:3000"}
+	if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
+		t.Errorf("%v\n%s", err, out)
 	}
 }

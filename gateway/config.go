@@ -197,100 +197,133 @@ func (c *Count) UnmarshalText(text []byte) error {
 func (c *Config) Production() bool { return c.Env == "production" }
 
 // Normalize fills what follows from other settings, reads the files that hold
-// secrets and checks everything. Its errors name the key and the fix.
+// secrets and checks everything. Its error joins one for each thing that is wrong,
+// naming the key and the fix.
 func (c *Config) Normalize() error {
+	var errs configErrors
 	if c.File != "" {
 		accounts, err := c.File.accounts()
-		if err != nil {
-			return err
-		}
+		errs.add(err)
 		c.Accounts = append(c.Accounts, accounts...)
 	}
 	if c.Port != 0 && c.Addr == ":3000" {
 		c.Addr = ":" + strconv.Itoa(c.Port)
 	}
 	if _, port, err := net.SplitHostPort(c.Addr); err != nil || port == "" {
-		return keyError("POSTHOUSE_ADDR", c.Addr, "write host:port or :port, such as :3000")
+		errs.add(keyError("POSTHOUSE_ADDR", c.Addr, "write host:port or :port, such as :3000"))
 	}
+	errs.add(c.normalizeRedis(), c.normalizeWeb(), c.normalizeTokens(), c.normalizeAccounts())
+	if t := time.Duration(c.TicketTTL); t < time.Second || t > 30*24*time.Hour {
+		errs.add(keyError("POSTHOUSE_TICKET_TTL", c.TicketTTL.String(), "WeChat allows 1 s to 30 days; 120 s to 300 s are usual"))
+	}
+	if len(c.RedisURL) > 0 && c.Advertise != "" && len(relaySecrets(c)) == 0 {
+		errs.add(keyError("POSTHOUSE_ADVERTISE", c.Advertise,
+			"replicas on several machines prove themselves with a secret: set POSTHOUSE_JWT_KEY_FILE, the same on all of them"))
+	}
+	return errs.join()
+}
+
+const alphanumeric = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+func (c *Config) normalizeRedis() error {
 	for i := range c.RedisURL {
 		clean(&c.RedisURL[i])
 	}
 	c.RedisURL = slices.DeleteFunc(c.RedisURL, func(s string) bool { return s == "" })
+	clean(&c.Advertise, &c.Replica)
+	var errs configErrors
+	if len(c.RedisURL) > 0 {
+		_, err := redisOptions(c.RedisURL)
+		errs.add(err)
+	}
+	if c.Advertise != "" {
+		if _, _, err := net.SplitHostPort(c.Advertise); err != nil {
+			errs.add(keyError("POSTHOUSE_ADVERTISE", c.Advertise, "write host:port"))
+		}
+	}
+	if n := len(c.Replica); c.Replica != "" && (n < 2 || n > 16 || strings.Trim(c.Replica, alphanumeric) != "") {
+		errs.add(keyError("POSTHOUSE_REPLICA", c.Replica, "use 2 to 16 letters and digits"))
+	}
+	return errs.join()
+}
+
+func (c *Config) normalizeWeb() error {
+	var errs configErrors
 	c.SocketIOPath = "/" + strings.Trim(c.SocketIOPath, "/")
 	if c.SocketIOPath == "/" {
-		return keyError("POSTHOUSE_SOCKETIO_PATH", "/", "name a path, such as /socket.io")
+		errs.add(keyError("POSTHOUSE_SOCKETIO_PATH", "/", "name a path, such as /socket.io"))
 	}
+	clean(&c.MetricsAddr)
 	for i, o := range c.Origins {
 		if origin.Opaque(strings.TrimSpace(o)) {
-			return keyError("POSTHOUSE_ORIGINS", o, "sandboxed frames of every site send this origin; if you accept all of them, set POSTHOUSE_ALLOW_NULL_ORIGIN=true instead")
+			errs.add(keyError("POSTHOUSE_ORIGINS", o, "sandboxed frames of every site send this origin; if you accept all of them, set POSTHOUSE_ALLOW_NULL_ORIGIN=true instead"))
+			continue
 		}
 		clean, err := cleanOrigin(o)
 		if err != nil {
-			return keyError("POSTHOUSE_ORIGINS", o, "write scheme://host[:port] without a path, such as https://www.example.com; * is not allowed since credentials are")
+			errs.add(keyError("POSTHOUSE_ORIGINS", o, "write scheme://host[:port] without a path, such as https://www.example.com; * is not allowed since credentials are"))
 		}
 		c.Origins[i] = clean
 	}
 	for i, u := range c.ReturnTo {
 		clean, ok := cleanReturnPrefix(u)
 		if !ok {
-			return keyError("POSTHOUSE_RETURN_TO", u, "write a whole http or https URL, such as https://www.example.com/account: it and what lies below it are allowed; paths of the gateway's own origin always are")
+			errs.add(keyError("POSTHOUSE_RETURN_TO", u, "write a whole http or https URL, such as https://www.example.com/account: it and what lies below it are allowed; paths of the gateway's own origin always are"))
 		}
 		c.ReturnTo[i] = clean
 	}
-	if err := readSecret(&c.JWTKey, c.JWTKeyFile, "POSTHOUSE_JWT_KEY"); err != nil {
-		return err
-	}
-	if c.Production() && c.JWTKey == "" {
-		return keyError("POSTHOUSE_JWT_KEY", "", "set it or POSTHOUSE_JWT_KEY_FILE: in production no throw-away key is made (openssl genpkey -algorithm ed25519)")
-	}
+	return errs.join()
+}
+
+func (c *Config) normalizeTokens() error {
+	var errs configErrors
+	unread := readSecret(&c.JWTKey, c.JWTKeyFile, "POSTHOUSE_JWT_KEY_FILE")
+	errs.add(unread)
 	clean(&c.JWTKey)
-	clean(&c.JWTIssuer, &c.JWTAudience, &c.Cookie, &c.WeChatSimulator, &c.MetricsAddr, &c.Advertise, &c.Replica)
-	if err := c.cleanCookie(); err != nil {
-		return err
+	clean(&c.JWTIssuer, &c.JWTAudience, &c.Cookie)
+	switch {
+	case c.JWTKey != "":
+		_, err := parseKeys(c.JWTKey, c.JWTPreviousKey)
+		errs.add(err)
+	case unread == nil && c.Production():
+		errs.add(keyError("POSTHOUSE_JWT_KEY", "", "set it or POSTHOUSE_JWT_KEY_FILE: in production no throw-away key is made (openssl genpkey -algorithm ed25519)"))
 	}
+	errs.add(c.cleanCookie())
 	if c.JWTTTL <= 0 {
-		return keyError("POSTHOUSE_JWT_TTL", c.JWTTTL.String(), "give a time above 0, such as 15m")
+		errs.add(keyError("POSTHOUSE_JWT_TTL", c.JWTTTL.String(), "give a time above 0, such as 15m"))
 	}
-	if t := time.Duration(c.TicketTTL); t < time.Second || t > 30*24*time.Hour {
-		return keyError("POSTHOUSE_TICKET_TTL", c.TicketTTL.String(), "WeChat allows 1 s to 30 days; 120 s to 300 s are usual")
-	}
-	if c.Advertise != "" {
-		if _, _, err := net.SplitHostPort(c.Advertise); err != nil {
-			return keyError("POSTHOUSE_ADVERTISE", c.Advertise, "write host:port")
-		}
-	}
-	return c.normalizeAccounts()
+	return errs.join()
 }
 
 func (c *Config) normalizeAccounts() error {
+	var errs configErrors
+	clean(&c.WeChatSimulator)
 	if c.WeChatSimulator != "" {
 		c.WeChatSimulator = strings.TrimRight(c.WeChatSimulator, "/")
 		if u, err := url.Parse(c.WeChatSimulator); err != nil || u.Host == "" {
-			return keyError("POSTHOUSE_WECHAT_SIMULATOR", c.WeChatSimulator, "write the simulator's address, such as http://127.0.0.1:3900")
+			errs.add(keyError("POSTHOUSE_WECHAT_SIMULATOR", c.WeChatSimulator, "write the simulator's address, such as http://127.0.0.1:3900"))
 		}
 	}
 	clean(&c.WeChat.AppID)
-	if c.WeChat.AppID != "" {
+	switch {
+	case c.WeChat.AppID != "":
 		c.WeChat.Name = "default"
 		c.Accounts = append([]Account{c.WeChat}, c.Accounts...)
-	} else if c.WeChat.Secret != "" || c.WeChat.Token != "" || c.WeChat.SecretFile != "" {
-		return keyError("POSTHOUSE_WECHAT_APPID", "", "set it beside the secret and the token")
-	}
-	if len(c.Accounts) == 0 && c.Production() && c.WeChatSimulator == "" {
-		return keyError("POSTHOUSE_WECHAT_APPID", "", "name an account: the local WeChat is for development")
+	case c.WeChat.Secret != "" || c.WeChat.Token != "" || c.WeChat.SecretFile != "":
+		errs.add(keyError("POSTHOUSE_WECHAT_APPID", "", "set it beside the secret and the token"))
+	case len(c.Accounts) == 0 && c.Production() && c.WeChatSimulator == "":
+		errs.add(keyError("POSTHOUSE_WECHAT_APPID", "", "name an account: the local WeChat is for development"))
 	}
 	seen := map[string]bool{}
 	for i := range c.Accounts {
 		a := &c.Accounts[i]
-		if err := a.normalize(); err != nil {
-			return err
-		}
+		errs.add(a.normalize())
 		if seen[a.Name] {
-			return keyError("accounts["+strconv.Itoa(i)+"].name", a.Name, "give each account its own name")
+			errs.add(keyError("accounts["+strconv.Itoa(i)+"].name", a.Name, "give each account its own name"))
 		}
 		seen[a.Name] = true
 	}
-	return nil
+	return errs.join()
 }
 
 func (a *Account) normalize() error {
@@ -298,51 +331,55 @@ func (a *Account) normalize() error {
 	if a.Name == "" || strings.Trim(a.Name, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
 		return keyError("accounts.name", a.Name, "use lower-case letters, digits, - and _: it is part of the callback's path")
 	}
+	var errs configErrors
 	for _, s := range []struct {
 		value *Secret
 		file  string
 		name  string
 	}{{&a.Secret, a.SecretFile, "secret"}, {&a.Token, a.TokenFile, "token"}, {&a.AESKey, a.AESKeyFile, "aes-key"}} {
-		if err := readSecret(s.value, s.file, key(s.name)); err != nil {
-			return err
-		}
+		errs.add(readSecret(s.value, s.file, key(s.name+"-file")))
 	}
-	if err := a.cleanAccount(key); err != nil {
-		return err
+	if errs.add(a.cleanAccount(key)); len(errs.list) > 0 {
+		return errs.join() // what follows would say the same once more
 	}
 	a.setTagDefaults()
 	a.APIBase, a.MPBase = strings.TrimRight(a.APIBase, "/"), strings.TrimRight(a.MPBase, "/")
-	switch {
-	case a.AppID == "":
-		return keyError(key("appid"), "", "set the account's AppID")
-	case a.Secret == "":
-		return keyError(key("secret"), "", "set it or "+key("secret-file"))
-	case len(a.Token) < 3 || len(a.Token) > 32:
-		return keyError(key("token"), "…", "it has 3 to 32 letters and digits, as entered on WeChat's page")
-	case !slices.Contains([]string{"plain", "compat", "secure"}, a.Mode):
-		return keyError(key("mode"), a.Mode, "use plain, compat or secure")
-	case a.Mode != "plain" && len(a.AESKey) != 43:
-		return keyError(key("aes-key"), "…", "mode "+a.Mode+" needs the EncodingAESKey of 43 characters")
-	case !slices.Contains([]string{"off", "copy", "answer"}, a.ForwardLogins):
-		return keyError(key("forward-logins"), a.ForwardLogins, "use off, copy or answer")
-	case a.ForwardLogins != "off" && a.Forward == "":
-		return keyError(key("forward"), "", "set it beside "+key("forward-logins")+": that is where logins go as well")
-	case !slices.Contains([]string{"off", "log", "enforce"}, a.IPAllowList):
-		return keyError(key("ip-allow-list"), a.IPAllowList, "use off, log or enforce")
-	case !slices.Contains([]string{"off", "fallback", "always"}, a.TypedCode):
-		return keyError(key("typed-code"), a.TypedCode, "use off, fallback or always")
-	case !slices.Contains([]string{"off", "on"}, a.UnionID):
-		return keyError(key("unionid"), a.UnionID, "use off or on")
-	}
-	for _, base := range []struct{ name, value string }{{"api-base", a.APIBase}, {"mp-base", a.MPBase}, {"forward", a.Forward}} {
-		if base.value == "" && base.name == "forward" {
-			continue
-		}
-		if u, err := url.Parse(base.value); err != nil || u.Host == "" {
-			return keyError(key(base.name), base.value, "write an absolute URL")
+	for _, check := range []struct {
+		wrong            bool
+		name, value, fix string
+	}{
+		{a.AppID == "", "appid", "", "set the account's AppID"},
+		{a.Secret == "", "secret", "", "set it or " + key("secret-file")},
+		{len(a.Token) < 3 || len(a.Token) > 32, "token", concealed(a.Token), "it has 3 to 32 letters and digits, as entered on WeChat's page"},
+		{!slices.Contains([]string{"plain", "compat", "secure"}, a.Mode), "mode", a.Mode, "use plain, compat or secure"},
+		{a.Mode != "plain" && len(a.AESKey) != 43, "aes-key", concealed(a.AESKey), "mode " + a.Mode + " needs the EncodingAESKey of 43 characters"},
+		{!slices.Contains([]string{"off", "copy", "answer"}, a.ForwardLogins), "forward-logins", a.ForwardLogins, "use off, copy or answer"},
+		{a.ForwardLogins != "off" && a.Forward == "", "forward", "", "set it beside " + key("forward-logins") + ": that is where logins go as well"},
+		{!slices.Contains([]string{"off", "log", "enforce"}, a.IPAllowList), "ip-allow-list", a.IPAllowList, "use off, log or enforce"},
+		{!slices.Contains([]string{"off", "fallback", "always"}, a.TypedCode), "typed-code", a.TypedCode, "use off, fallback or always"},
+		{!slices.Contains([]string{"off", "on"}, a.UnionID), "unionid", a.UnionID, "use off or on"},
+		{!absoluteURL(a.APIBase), "api-base", a.APIBase, "write an absolute URL"},
+		{!absoluteURL(a.MPBase), "mp-base", a.MPBase, "write an absolute URL"},
+		{a.Forward != "" && !absoluteURL(a.Forward), "forward", a.Forward, "write an absolute URL"},
+	} {
+		if check.wrong {
+			errs.add(keyError(key(check.name), check.value, check.fix))
 		}
 	}
-	return nil
+	return errs.join()
+}
+
+// concealed stands for a secret in an error.
+func concealed(s Secret) string {
+	if s == "" {
+		return ""
+	}
+	return "…"
+}
+
+func absoluteURL(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && u.Host != ""
 }
 
 // accountKey is how the operator calls a setting of an account: the environment
@@ -354,22 +391,16 @@ func accountKey(account, name string) string {
 	return "accounts." + account + "." + name
 }
 
-// readSecret fills value from file unless it is set already.
+// readSecret fills value from file unless it is set already. key is the setting that
+// names the file.
 func readSecret(value *Secret, file, key string) error {
 	if *value != "" || file == "" {
 		return nil
 	}
 	data, err := os.ReadFile(file)
 	if err != nil {
-		return fmt.Errorf("config: %s_FILE: %w", key, err)
+		return keyError(key, file, err.Error())
 	}
 	*value = Secret(cleanText(string(data)))
 	return nil
-}
-
-func keyError(key, value, fix string) error {
-	if value == "" {
-		return fmt.Errorf("config: %s is missing: %s", key, fix)
-	}
-	return fmt.Errorf("config: %s = %q is not usable: %s", key, value, fix)
 }

@@ -7,6 +7,7 @@ import (
 	"log"
 	"net/http"
 	"os"
+	"strings"
 
 	"github.com/alecthomas/kong"
 
@@ -47,13 +48,51 @@ func Example() {
 }
 
 func ExampleConfig() {
-	cfg := gateway.Config{Addr: ":3000", Env: "production"}
-	fmt.Println(cfg.Normalize())
-	cfg.SocketIOPath, cfg.Origins = "/ws", []string{"https://www.example.com/shop"}
+	cfg := gateway.Config{Addr: "3000", SocketIOPath: "/ws", Origins: []string{"https://www.example.com/shop"}, JWTTTL: 60e9, TicketTTL: 300e9}
 	fmt.Println(cfg.Normalize())
 	// Output:
-	// config: POSTHOUSE_SOCKETIO_PATH = "/" is not usable: name a path, such as /socket.io
+	// config: POSTHOUSE_ADDR = "3000" is not usable: write host:port or :port, such as :3000
 	// config: POSTHOUSE_ORIGINS = "https://www.example.com/shop" is not usable: write scheme://host[:port] without a path, such as https://www.example.com; * is not allowed since credentials are
+}
+
+func ExampleReadSettings() {
+	environ := []string{"POSTHOUSE_LOG_LEVEL=loud", "POSTHOUSE_DRIAN=5s"}
+	settings := gateway.ReadSettings([]string{"--addr=3000"}, environ, nil)
+	for _, line := range settings.Problems() {
+		fmt.Println(line)
+	}
+	// Output:
+	// POSTHOUSE_DRIAN: is unknown; did you mean "POSTHOUSE_DRAIN"?
+	// POSTHOUSE_LOG_LEVEL: "loud" is not usable; use debug, info, warn, error
+	// --addr: "3000" is not usable; write host:port or :port, such as :3000
+}
+
+func ExampleSettings_Show() {
+	environ := []string{"POSTHOUSE_REDIS_URL=redis://posthouse:secret@redis:6379"}
+	var all strings.Builder
+	if err := gateway.ReadSettings(nil, environ, nil).Show(&all); err != nil {
+		log.Fatal(err)
+	}
+	for line := range strings.Lines(all.String()) {
+		if strings.HasPrefix(line, "redis-url") {
+			fmt.Println(strings.Join(strings.Fields(line), " "))
+		}
+	}
+	// Output: redis-url redis://posthouse:***@redis:6379 env
+}
+
+func ExampleSettingsDoc() {
+	var table strings.Builder
+	if err := gateway.SettingsDoc(&table, true); err != nil {
+		log.Fatal(err)
+	}
+	for line := range strings.Lines(table.String()) {
+		if strings.Contains(line, "--addr") {
+			fmt.Print(line)
+			break
+		}
+	}
+	// Output: | `POSTHOUSE_ADDR` | `--addr` | text | `:3000` | Listen address. PORT alone sets its port. |
 }
 
 func ExampleAccount() {

@@ -96,7 +96,7 @@ func parseKeys(text Secret, previous []string) ([]login.Key, error) {
 	}
 	for _, file := range previous {
 		var text Secret
-		if err := readSecret(&text, file, "POSTHOUSE_JWT_PREVIOUS_KEY"); err != nil {
+		if err := readSecret(&text, file, "POSTHOUSE_JWT_PREVIOUS_KEY_FILE"); err != nil {
 			return nil, err
 		}
 		older, err := login.ParseKeys(text.Reveal())
@@ -114,7 +114,7 @@ func parseKeys(text Secret, previous []string) ([]login.Key, error) {
 // over. So keys rotate without a restart.
 func (a *App) watchKeys(ctx context.Context) {
 	var now Secret
-	if file := a.cfg.JWTKeyFile; file == "" || readSecret(&now, file, "POSTHOUSE_JWT_KEY") != nil || now != a.cfg.JWTKey {
+	if file := a.cfg.JWTKeyFile; file == "" || readSecret(&now, file, "POSTHOUSE_JWT_KEY_FILE") != nil || now != a.cfg.JWTKey {
 		return // the key comes from elsewhere
 	}
 	tick := time.NewTicker(30 * time.Second)
@@ -133,7 +133,7 @@ func (a *App) watchKeys(ctx context.Context) {
 // holds. A file that cannot be used changes nothing.
 func (a *App) rotate(known Secret) Secret {
 	var text Secret
-	err := readSecret(&text, a.cfg.JWTKeyFile, "POSTHOUSE_JWT_KEY")
+	err := readSecret(&text, a.cfg.JWTKeyFile, "POSTHOUSE_JWT_KEY_FILE")
 	if err == nil && text == known {
 		return known
 	}

@@ -30,7 +30,7 @@ func TestKeysRotateWithTheirFile(t *testing.T) {
 	}
 	keep(firstText)
 	a := &App{cfg: Config{JWTKeyFile: file}, log: slog.New(slog.DiscardHandler)}
-	if err := readSecret(&a.cfg.JWTKey, file, "POSTHOUSE_JWT_KEY"); err != nil {
+	if err := readSecret(&a.cfg.JWTKey, file, "POSTHOUSE_JWT_KEY_FILE"); err != nil {
 		t.Fatal(err)
 	}
 	if a.issuer, err = a.newIssuer(); err != nil {

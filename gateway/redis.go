@@ -11,11 +11,19 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// newRedis makes the client for POSTHOUSE_REDIS_URL: one URL is a single server,
-// several are the seeds of a cluster, and a master_name in a query makes them
-// Sentinels. It connects lazily.
+// newRedis makes the client for POSTHOUSE_REDIS_URL. It connects lazily.
 func newRedis(urls []string, log *slog.Logger) (redis.UniversalClient, error) {
 	redis.SetLogger(redisLog{log})
+	o, err := redisOptions(urls)
+	if err != nil {
+		return nil, err
+	}
+	return redis.NewUniversalClient(o), nil
+}
+
+// redisOptions reads POSTHOUSE_REDIS_URL: one URL is a single server, several are the
+// seeds of a cluster, and a master_name in a query makes them Sentinels.
+func redisOptions(urls []string) (*redis.UniversalOptions, error) {
 	var first *redis.Options
 	var addrs []string
 	master := ""
@@ -32,14 +40,14 @@ func newRedis(urls []string, log *slog.Logger) (redis.UniversalClient, error) {
 		}
 		o, err := redis.ParseURL(u.String())
 		if err != nil {
-			return nil, keyError("POSTHOUSE_REDIS_URL", u.Redacted(), "write redis://[user:password@]host:port[/db]")
+			return nil, keyError("POSTHOUSE_REDIS_URL", maskPasswords(u.String()), "write redis://[user:password@]host:port[/db]")
 		}
 		if first == nil {
 			first = o
 		}
 		addrs = append(addrs, o.Addr)
 	}
-	return redis.NewUniversalClient(&redis.UniversalOptions{
+	return &redis.UniversalOptions{
 		Addrs: addrs, MasterName: master, IsClusterMode: len(addrs) > 1 && master == "",
 		DB: first.DB, Username: first.Username, Password: first.Password, TLSConfig: first.TLSConfig,
 		DialTimeout: 2 * time.Second, ReadTimeout: 2 * time.Second, WriteTimeout: 2 * time.Second,
@@ -47,7 +55,7 @@ func newRedis(urls []string, log *slog.Logger) (redis.UniversalClient, error) {
 		MaxRetries: -1, ContextTimeoutEnabled: true,
 		// A slow CLIENT SETINFO must not shift the replies that follow it.
 		DisableIdentity: true,
-	}), nil
+	}, nil
 }
 
 // redisPassword is the secret of the first URL, "" when it has none.

@@ -17,10 +17,6 @@ func (a *App) newRouter() (*adapter.Router, error) {
 		Tag: a.replica, Advertise: a.advertised(len(secrets) == 0), Secrets: secrets,
 		Path: a.cfg.SocketIOPath + "/", Key: a.cfg.AdapterKey, Logger: a.log,
 	})
-	if err != nil && len(secrets) == 0 && a.cfg.Advertise != "" {
-		return nil, keyError("POSTHOUSE_ADVERTISE", a.cfg.Advertise,
-			"replicas on several machines prove themselves with a secret: set POSTHOUSE_JWT_KEY_FILE, the same on all of them")
-	}
 	if err != nil {
 		return nil, keyError("POSTHOUSE_REPLICA", a.replica, err.Error())
 	}

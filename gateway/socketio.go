@@ -27,7 +27,6 @@ func newSocketIO(cfg *Config, rdb redis.UniversalClient, router *adapter.Router,
 			AllowEIO3:  true,
 			MaxPayload: maxLoginPayload,
 			AnyOrigin:  true, // admission has judged it, with what trusted proxies say
-			ServeAll:   true, // drain ends the engine before the HTTP server
 			Logger:     log,
 
 			ConnLimiter: admit,

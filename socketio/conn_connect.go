@@ -283,7 +283,7 @@ func (s *Socket) connectPayload() json.RawMessage {
 func (s *Socket) withdraw(a *attempt, cause error) {
 	s.mu.Lock()
 	if !s.closing {
-		s.closing, s.ended = true, a.withdrawal(cause)
+		s.closing, s.keepable = true, a.withdrawal(cause).recoverable()
 	}
 	s.status.Store(gone)
 	acks := s.acks

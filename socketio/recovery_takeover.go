@@ -124,7 +124,7 @@ func (s *Socket) endTakenOver() bool {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.ended.recoverable() && !s.panicked.Load()
+	return s.keepable && !s.panicked.Load()
 }
 
 // surrender takes s out of its rooms, which the socket that continues it will join,

@@ -60,6 +60,13 @@ func New(o *Options) (*Server, error) {
 	// The lifetime of the server, which is nobody's request.
 	s.ctx, s.stop = context.WithCancelCause(context.Background())
 	s.opts.Engine.Accept = s.accept
+	ended := s.opts.Engine.OnShutdown
+	s.opts.Engine.OnShutdown = func() {
+		s.endSockets()
+		if ended != nil {
+			ended()
+		}
+	}
 	s.engine = engineio.NewServer(&s.opts.Engine)
 	s.bundles = newBundles(s.opts.Bundles)
 	main, err := s.of("/", nil, false)
@@ -84,8 +91,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // Serve accepts the connections of ln and serves them with hs, as hs.Serve(ln)
-// does, with a shorter way for the requests of this server where the system has
-// one: see engineio.Server.Serve.
+// does, with a fast path where the system has one. Shutdown of hs disconnects the
+// sockets too; Shutdown of this server, which also closes the adapters, may come
+// before or after it. See engineio.Server.Serve.
 func (s *Server) Serve(ln net.Listener, hs *http.Server) error { return s.engine.Serve(ln, hs) }
 
 // Of returns the namespace of that name and creates it when needed; a missing

@@ -12,7 +12,7 @@ import (
 // ReasonServerShutdown), waits until their handlers have come to an end, and
 // closes the engine and the adapters. When ctx ends first it returns what is
 // missing, and everything is closed all the same. It is idempotent; the HTTP server
-// is its owner's to stop, afterwards.
+// is its owner's to stop, before or afterwards (see Serve).
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.engine.Drain()
 	s.closing.Store(true)
@@ -23,19 +23,25 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	if again {
 		return s.live.wait(ctx)
 	}
-	namespaces := s.all()
-	for _, n := range namespaces {
-		for s := range n.Sockets() {
-			s.end(ReasonServerShutdown, nil)
-		}
-	}
-	errs := []error{s.engine.Shutdown(ctx), s.live.wait(ctx)}
-	for _, n := range namespaces {
+	errs := []error{s.engine.Shutdown(ctx), s.live.wait(ctx)} // which calls endSockets
+	for _, n := range s.all() {
 		errs = append(errs, n.adapter.Close())
 	}
 	s.stop(ErrClosed)
 	s.workers.Close()
 	return errors.Join(errs...)
+}
+
+// endSockets disconnects all sockets. The engine calls it before it ends the
+// sessions, also when the http.Server that Serve serves is shut down.
+func (s *Server) endSockets() {
+	s.engine.Drain()
+	s.closing.Store(true)
+	for _, n := range s.all() {
+		for s := range n.Sockets() {
+			s.end(ReasonServerShutdown, nil)
+		}
+	}
 }
 
 // Drain refuses new clients with 503 and Retry-After, and closes the connections that exist one after the

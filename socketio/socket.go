@@ -28,8 +28,8 @@ type Socket struct {
 
 	mu        sync.Mutex // a leaf, except that held frames are sent under it
 	box       mailbox
-	closing   bool   // the close task is queued: nothing may be queued after it
-	ended     Reason // why; valid while closing
+	closing   bool // the close task is queued: nothing may be queued after it
+	keepable  bool // closing for a reason after which its session may be recovered
 	listeners *listeners
 	acks      map[uint64]ackFunc
 	held      []heldFrames

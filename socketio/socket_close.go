@@ -36,7 +36,7 @@ func (s *Socket) end(reason Reason, err error) bool {
 		return false
 	}
 	s.closing = true
-	s.ended = reason
+	s.keepable = reason.recoverable()
 	if reason == ReasonServerNamespace || reason == ReasonServerShutdown {
 		s.dropping.Store(true)
 	}

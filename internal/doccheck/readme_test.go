@@ -3,7 +3,6 @@ package doccheck_test
 import (
 	"bytes"
 	"flag"
-	"fmt"
 	"go/doc"
 	"go/format"
 	"go/parser"
@@ -14,8 +13,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-
-	"github.com/alecthomas/kong"
 
 	"posthouse/gateway"
 )
@@ -174,44 +171,12 @@ func TestOperationsNamesTheMetrics(t *testing.T) {
 	}
 }
 
-// settings prints the flags of gateway.Config as Markdown tables, one per group.
-// A secret that can be given by a file is one line with it.
+// settings is the table that "posthouse config doc --markdown" prints.
 func settings(t *testing.T) string {
 	t.Helper()
-	var cfg gateway.Config
-	app, err := kong.New(&cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	flags := map[string]*kong.Flag{}
-	for _, f := range app.Model.Flags {
-		flags[f.Name] = f
-	}
 	var b strings.Builder
-	b.WriteString("| variable | flag | default | |\n|---|---|---|---|\n")
-	group := ""
-	for _, f := range app.Model.Flags {
-		if len(f.Envs) == 0 || flags[f.Name+"-file"] != nil && f.Hidden {
-			continue
-		}
-		if f.Help == "" {
-			t.Errorf("%s has no help", f.Envs[0])
-		}
-		if f.Group != nil && f.Group.Key != group {
-			group = f.Group.Key
-			fmt.Fprintf(&b, "| **%s** | | | |\n", group)
-		}
-		variable, name, preset := "`"+f.Envs[0]+"`", "`--"+f.Name+"`", "–"
-		if secret := flags[strings.TrimSuffix(f.Name, "-file")]; secret != f && secret != nil {
-			variable = "`" + secret.Envs[0] + "` or `…_FILE`"
-		}
-		if f.Hidden {
-			name = "–"
-		}
-		if f.Default != "" {
-			preset = "`" + f.Default + "`"
-		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", variable, name, preset, strings.ReplaceAll(f.Help, "|", `\|`))
+	if err := gateway.SettingsDoc(&b, true); err != nil {
+		t.Fatal(err)
 	}
 	return b.String()
 }

@@ -91,7 +91,7 @@ func TestServe_PeerThatReadsNothing_IsClosed(t *testing.T) {
 			}
 			returned := make(chan struct{}, 1000)
 			o := engineio.Options{
-				WriteTimeout: 200 * time.Millisecond, ServeAll: true,
+				WriteTimeout:  200 * time.Millisecond,
 				InitialPacket: &engineio.Message{Data: make([]byte, 1<<20)}, MaxPayload: 2 << 20,
 			}
 			w := serveTCP(t, o, func(w *served) {
@@ -155,7 +155,7 @@ func TestServe_LargeAnswersOfNetHTTP_ComeWhole(t *testing.T) {
 	})
 	l := w.line()
 	for _, path := range []string{"/file", "/reader", "/bytes", "/file"} {
-		l.send("GET " + path + " HTTP/1.1\r\nHost: x\r\n\r\n")
+		l.send("GET " + path + " HTTP/1.1\r\nHost: x\r\nTE: trailers\r\n\r\n")
 		if r := l.answer(); r.body != string(content) {
 			t.Errorf("%s: %d of %d bytes, lost: %v", path, len(r.body), len(content), r.lost)
 		}

@@ -9,8 +9,6 @@ import (
 	"os"
 	"sync"
 	"time"
-
-	"posthouse/socketio/engineio/internal/http1"
 )
 
 // The time a request's body has (docs/reliability.md §4 row 3).
@@ -68,7 +66,7 @@ func mayStall(r *http.Request) bool {
 		return false
 	}
 	switch r.Body.(type) {
-	case *timedBody, *http1.Body:
+	case *timedBody, interface{ Complete() }: // see fasthttp1.Body
 		return false
 	}
 	return true

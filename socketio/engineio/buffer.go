@@ -5,7 +5,6 @@ import "sync"
 const (
 	bufferStart = 4 << 10
 	bufferKeep  = 64 << 10 // bigger ones are left to the collector
-	readSize    = 64 << 10
 )
 
 // buffer is a pooled byte slice. The pool holds pointers, so that giving one
@@ -23,8 +22,3 @@ func (b *buffer) release() {
 	b.b = b.b[:0]
 	buffers.Put(b)
 }
-
-// readBuffer is where the bytes of one read lie while they are handled.
-type readBuffer [readSize]byte
-
-var readBuffers = sync.Pool{New: func() any { return new(readBuffer) }}

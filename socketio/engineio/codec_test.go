@@ -163,7 +163,7 @@ func FuzzDecodeText(f *testing.F) {
 		f.Add([]byte(s), false)
 	}
 	f.Fuzz(func(t *testing.T, b []byte, four bool) {
-		revision := 3
+		revision := uint8(3)
 		if four {
 			revision = 4
 		}

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"sync/atomic"
 	"time"
 )
 
@@ -31,7 +32,7 @@ func bareAnswer(status, retryAfter int) []byte {
 // Only plain TCP connections are counted: net/http must see a TLS connection as it is.
 type limitedListener struct {
 	net.Listener
-	limiter ConnLimiter
+	srv *Server
 }
 
 // Accept implements net.Listener.
@@ -47,13 +48,37 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 			remote = a.AddrPort()
 			remote = netip.AddrPortFrom(remote.Addr().Unmap(), remote.Port())
 		}
-		status, retryAfter := l.limiter.AdmitConn(remote)
-		if status == 0 {
-			return &handedConn{TCPConn: tcp, limiter: l.limiter, remote: remote}, nil
+		refusal := l.srv.admitConn(remote)
+		if refusal == nil {
+			return &limitedConn{TCPConn: tcp, srv: l.srv, remote: remote}, nil
 		}
 		// The send buffer of a new connection is empty: the deadline is never met.
 		tcp.SetWriteDeadline(time.Now().Add(time.Second)) //nolint:errcheck // the connection is being refused
-		tcp.Write(bareAnswer(status, retryAfter))         //nolint:errcheck // the peer may be gone
+		tcp.Write(refusal)                                //nolint:errcheck // the peer may be gone
 		tcp.Close()                                       //nolint:errcheck // likewise
 	}
+}
+
+// limitedConn is a connection that a ConnLimiter counts.
+type limitedConn struct {
+	*net.TCPConn
+	srv      *Server
+	remote   netip.AddrPort
+	released atomic.Bool
+}
+
+// LeaveHTTP tells the ConnLimiter once that the connection is closed or a WebSocket.
+func (c *limitedConn) LeaveHTTP() {
+	if c.released.CompareAndSwap(false, true) {
+		c.srv.releaseConn(c.remote)
+	}
+}
+
+// PlainConn implements netpoll.Wrapped.
+func (c *limitedConn) PlainConn() *net.TCPConn { return c.TCPConn }
+
+// Close implements net.Conn.
+func (c *limitedConn) Close() error {
+	c.LeaveHTTP()
+	return c.TCPConn.Close()
 }

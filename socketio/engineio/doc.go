@@ -15,7 +15,7 @@
 //	socket.close(discard)       Session.Close, Session.Discard
 //	engine.use(fn)              Options.Middlewares, RefuseRequest
 //	"connection_error"          Options.OnConnectionError
-//	engine.close()              Server.Shutdown
+//	engine.close()              Server.Shutdown, or that of the http.Server behind Serve
 //
 // # Order and pressure
 //
@@ -35,12 +35,12 @@
 // # Serving
 //
 // Any http.Server may serve a Server's handler. [Server.Serve] does the same with
-// a listener and an http.Server, but for plain requests below Options.Path goes
-// around net/http on Linux: the connections wait in the event loop that reads the
-// WebSockets too, without a goroutine or a buffer of their own; a request is one
-// read and its answer one write. Everything else on these connections (other
-// paths unless Options.ServeAll, HTTP/1.0, chunked bodies, what is incomplete or
-// odd) is handed to the http.Server, and handlers see no difference.
+// a listener and an http.Server, but plain requests go around net/http on Linux: the
+// connections wait in an event loop, without a goroutine or a buffer of their own; a
+// request is one read and its answer one write. Everything else on these connections
+// (HTTP/1.0, chunked bodies, what is incomplete or unusual) is handed to the
+// http.Server. Shutdown of the http.Server ends the sessions too, and waits for the
+// requests of both paths.
 //
 // # Goroutines
 //
@@ -49,9 +49,8 @@
 // GOMAXPROCS of them, which also finish what slow peers did not take, and the
 // connections behind Serve on which requests come by one more, so that the requests
 // of a session begin in the order in which they came; each exists while it has
-// connections. Any other (TLS, other systems, or
-// Options.GoroutineReaders) has one goroutine that reads it and, only while the
-// peer is slow, another one that writes. Receive runs on the goroutine that reads,
+// connections. Any other (TLS, other systems) has one goroutine that reads it and,
+// only while the peer is slow, another one that writes. Receive runs on the goroutine that reads,
 // which is why it must not block. A poll is the goroutine of its request.
 // A few timers serve the heartbeats of all sessions. A session's Closed and the
 // functions of AfterFlush run on goroutines of their own, and all sessions of a

@@ -47,15 +47,19 @@ func ExampleNewServer() {
 }
 
 func ExampleServer_Shutdown() {
-	engine := engineio.NewServer(nil)
+	engine := engineio.NewServer(&engineio.Options{
+		OnShutdown: func() { log.Print("the sessions are about to end") },
+	})
 	server := &http.Server{Handler: engine}
-	// … serve, until it is time to end:
+	// … engine.Serve(listener, server), until it is time to end, in either order:
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	if err := engine.Shutdown(ctx); err != nil { // first, so that waiting polls are answered
+	if err := server.Shutdown(ctx); err != nil { // sessions too; waits for requests
 		log.Print(err)
 	}
-	server.Shutdown(ctx)
+	if err := engine.Shutdown(ctx); err != nil { // waits for handlers
+		log.Print(err)
+	}
 }
 
 func ExampleServer_Serve() {

@@ -1,6 +1,6 @@
 package engineio
 
-import "unsafe"
+import "posthouse/socketio/engineio/internal/netpoll"
 
 var raceEnabled bool
 
@@ -8,6 +8,19 @@ var raceEnabled bool
 func RaceEnabled() bool { return raceEnabled }
 
 // HasLoops reports whether this build has event loops.
-const HasLoops = unsafe.Sizeof(loop{}) > 0
+const HasLoops = netpoll.Supported
+
+// UseGoroutineReaders makes a goroutine read each connection of srv, as on systems
+// without event loops.
+func UseGoroutineReaders(srv *Server) { srv.loops = netpoll.Group{} }
+
+// RequestConns returns how many connections the loop of requests has.
+func RequestConns(srv *Server) int {
+	l := srv.loops.Ordered()
+	if l == nil {
+		return 0
+	}
+	return l.Len()
+}
 
 const LingerTime = lingerTime

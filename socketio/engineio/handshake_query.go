@@ -9,7 +9,7 @@ import (
 
 // query holds the parameters of the protocol (docs/protocol.md §1.1).
 type query struct {
-	revision  int // 4 or 3; 0: EIO is ambiguous
+	revision  uint8 // 4 or 3; 0: EIO is ambiguous
 	transport string
 	named     bool // a transport, be it unknown or ambiguous
 	sid       string

@@ -42,7 +42,7 @@ func (srv *Server) verify(r *http.Request, q *query) (*Session, *ConnectionError
 		}
 	}
 	if q.revision != 4 && (q.revision != 3 || !srv.o.AllowEIO3) {
-		return nil, refusal(CodeUnsupportedProtocol, map[string]any{"protocol": q.revision})
+		return nil, refusal(CodeUnsupportedProtocol, map[string]any{"protocol": int(q.revision)})
 	}
 	return nil, nil
 }
@@ -56,7 +56,7 @@ func (srv *Server) verifySession(r *http.Request, q *query) (*Session, *Connecti
 		return nil, badRequest("TRANSPORT_MISMATCH", map[string]any{"transport": q.transport, "previousTransport": now})
 	}
 	if q.revision != s.revision {
-		return nil, badRequest("PROTOCOL_MISMATCH", map[string]any{"protocol": q.revision, "previousProtocol": s.revision})
+		return nil, badRequest("PROTOCOL_MISMATCH", map[string]any{"protocol": int(q.revision), "previousProtocol": int(s.revision)})
 	}
 	// A page may send both without asking first, so each is checked.
 	if r.Method == http.MethodGet || r.Method == http.MethodPost {

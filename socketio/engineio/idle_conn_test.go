@@ -16,7 +16,7 @@ func TestServe_IdleConnections_EndWithTheirSessions(t *testing.T) {
 	if !engineio.HasLoops {
 		t.Skip("the connections are net/http's alone here")
 	}
-	o := engineio.Options{PingInterval: 150 * time.Millisecond, PingTimeout: 100 * time.Millisecond, ServeAll: true}
+	o := engineio.Options{PingInterval: 150 * time.Millisecond, PingTimeout: 100 * time.Millisecond}
 	with := func(field string) string { return strings.Replace(get(""), "Host: x", "Host: x\r\n"+field, 1) }
 	for name, test := range map[string]struct {
 		request string

@@ -27,8 +27,10 @@ type reading struct{ goroutines, serve bool }
 // start serves a server on a loopback address; stop ends that, and fails unless
 // nothing is left.
 func (rd reading) start(tb testing.TB, o engineio.Options) (addr string, stop func()) {
-	o.GoroutineReaders = rd.goroutines
 	srv := engineio.NewServer(&o)
+	if rd.goroutines {
+		engineio.UseGoroutineReaders(srv)
+	}
 	lis, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		tb.Fatal(err)

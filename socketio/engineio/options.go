@@ -92,15 +92,10 @@ type Options struct {
 
 	// ConnLimiter decides which TCP connections Serve keeps; nil: all.
 	ConnLimiter ConnLimiter
-	// ServeAll makes Serve take plain requests of every path the shorter way, not
-	// only those below Path. It is for programs that call Shutdown of this server
-	// before that of the http.Server, which does not know of such requests.
-	ServeAll bool
-	// GoroutineReaders reads every WebSocket on a goroutine of its own. Otherwise,
-	// on Linux, plain TCP connections leave package net after their handshake and
-	// share a few goroutines, which makes an idle one several times smaller; a
-	// net.Conn that http.Server.ConnContext kept is closed then.
-	GoroutineReaders bool
+
+	// OnShutdown is called once, before the end of the sessions: when Shutdown begins,
+	// or Shutdown of the http.Server that Serve serves. It must not call Shutdown.
+	OnShutdown func()
 
 	// InitialPacket is a message that every session gets with the open packet.
 	InitialPacket *Message

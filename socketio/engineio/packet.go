@@ -31,7 +31,7 @@ var (
 // decodeText decodes the text form of one packet: a type digit and data, or
 // base64 of a binary message (docs/protocol.md §1.4; revision 3 writes "b4" before the
 // base64, docs/protocol.md §2.1). The data shares memory with b, and base64 is decoded in place.
-func decodeText(b []byte, revision int) (packet, error) {
+func decodeText(b []byte, revision uint8) (packet, error) {
 	if len(b) == 0 {
 		return packet{}, errParse
 	}
@@ -45,7 +45,7 @@ func decodeText(b []byte, revision int) (packet, error) {
 	return packet{typ: t, data: b[1:]}, nil
 }
 
-func decodeBase64Packet(b []byte, revision int) (packet, error) {
+func decodeBase64Packet(b []byte, revision uint8) (packet, error) {
 	t := packetMessage
 	if revision == 3 {
 		if len(b) == 0 || b[0] < '0' || b[0] > '6' {

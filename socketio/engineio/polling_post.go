@@ -84,7 +84,7 @@ func (s *Session) servePOST(w http.ResponseWriter, r *http.Request) {
 	s.mu.Unlock()
 
 	valid := s.receivePayload(r, pl, buf.b, octets)
-	order.begin()
+	order.Begin()
 
 	s.mu.Lock()
 	pl.post = nil
@@ -229,7 +229,7 @@ func (s *Session) waitResume(r *http.Request, pl *polling) bool {
 	if ch == nil {
 		return true
 	}
-	s.arrivalOf(r).begin() // the pause may last
+	s.arrivalOf(r).Begin() // the pause may last
 	s.setCork(pl, false)
 	s.leave()
 	defer s.recv.Lock()

@@ -40,7 +40,7 @@ func TestQuery_AmbiguousParameters_AreMarked(t *testing.T) {
 		if q.clash {
 			sid = "?"
 		}
-		if got := q.transport + " " + sid + " " + string(rune('0'+q.revision)); got != want {
+		if got := q.transport + " " + sid + " " + string(rune('0'+int(q.revision))); got != want {
 			t.Errorf("%s: %q, want %q", raw, got, want)
 		}
 	}
@@ -56,7 +56,7 @@ func FuzzOpensSession_EveryOpenedSessionIsOne(f *testing.F) {
 		if method != "GET" && method != "POST" && method != "HEAD" {
 			return
 		}
-		srv := NewServer(&Options{AllowEIO3: true, JSONP: true, GoroutineReaders: true})
+		srv := NewServer(&Options{AllowEIO3: true, JSONP: true})
 		defer srv.Shutdown(t.Context())
 		r := httptest.NewRequest(method, "/engine.io/", nil)
 		r.URL = &url.URL{Path: "/engine.io/", RawQuery: query}

@@ -2,85 +2,144 @@ package engineio
 
 import (
 	"errors"
-	"io"
 	"net"
 	"net/http"
 	"net/netip"
-	"sync"
-	"sync/atomic"
-	"syscall"
-	"time"
+	"strings"
 
-	"posthouse/socketio/engineio/internal/http1"
+	"posthouse/socketio/engineio/internal/fasthttp1"
+	"posthouse/socketio/engineio/internal/netpoll"
 	"posthouse/socketio/engineio/internal/ws"
 )
 
 // Serve accepts the connections of ln and serves them with hs.Handler, which must
 // lead to this server somewhere (it may stand behind middlewares and a router). It
-// is hs.Serve(ln) with a shorter way for requests below Options.Path (for all of
-// them with Options.ServeAll): where that is possible, they are read by the event loop that reads WebSockets too, and do
-// without package net/http. Anything else, and whatever is out of the ordinary,
-// goes to hs as ever. Handlers see no difference.
+// is hs.Serve(ln) with a fast path: where that is possible, plain HTTP/1.1 requests
+// are read by the event loop that reads WebSockets too, and do without package
+// net/http. Everything else, and whatever is out of the ordinary, goes to hs as ever.
+// Handlers see no difference, except that they can send no informational (1xx)
+// answers and no trailers on the fast path.
 //
-// The shorter way exists on Linux, for a *net.TCPListener, when hs has none of
-// ConnContext, ConnState, ReadTimeout and WriteTimeout and Options.GoroutineReaders
-// is off. Of hs it uses Handler, BaseContext, ReadHeaderTimeout, IdleTimeout and
-// ErrorLog; connections of which the peer takes no byte for Options.WriteTimeout are
-// closed, and so are those that had no request for PingInterval + PingTimeout, unless
-// they come from a proxy: these have IdleTimeout.
-// Handlers can send no informational (1xx) answers and no trailers there.
+// The fast path exists on Linux, for a *net.TCPListener, when hs has none of
+// ConnContext, ConnState, ReadTimeout and WriteTimeout. Of hs it uses Handler,
+// BaseContext, ReadHeaderTimeout, IdleTimeout and ErrorLog; connections of which the
+// peer takes no byte for Options.WriteTimeout are closed, and so are those that had
+// no request for PingInterval + PingTimeout, unless they come from a proxy: these
+// have IdleTimeout.
 //
 // It always returns an error: http.ErrServerClosed after Shutdown or Close of hs.
-// Shutdown of this server ends the shorter way, and waits for its requests, which
-// hs does not know of: call it first.
+//
+// Both ends may come in any order. Shutdown of hs ends the sessions too, as Shutdown
+// of this server does, when no other http.Server is served by Serve; so polls that
+// wait are answered, and it waits for all requests, those of the fast path included.
+// Shutdown of this server ends the sessions and the fast path, and waits for its
+// requests; hs then goes on with everything else.
 func (srv *Server) Serve(ln net.Listener, hs *http.Server) error {
-	if f := srv.newFront(ln, hs); f != nil {
-		return f.serve()
+	srv.beginServing(hs)
+	err := srv.serveListener(ln, hs)
+	if errors.Is(err, http.ErrServerClosed) {
+		srv.endServing(hs)
+	}
+	return err
+}
+
+func (srv *Server) serveListener(ln net.Listener, hs *http.Server) error {
+	// The one call of fasthttp1. Without it net/http serves everything.
+	if ok, err := fasthttp1.Serve(ln, hs, &fasthttp1.Config{
+		Loop: srv.loops.Ordered(), Workers: &srv.workers, Log: srv.log,
+		WriteTimeout: srv.o.patience(),
+		KeepTime:     srv.o.PingInterval + srv.o.PingTimeout,
+		Stopping:     srv.closing.Load,
+		Admit:        srv.admitConn, Release: srv.releaseConn,
+		Arrived: func(r *http.Request) fasthttp1.Arrival {
+			if strings.HasPrefix(r.URL.Path, srv.o.Path) {
+				if a := srv.arrive(r); a != nil {
+					return a
+				}
+			}
+			return nil
+		},
+		ArrivalKey: arrivalKey{},
+	}); ok {
+		return err
 	}
 	ln = &patientListener{Listener: ln, log: srv.log, done: make(chan struct{})}
 	if srv.o.ConnLimiter != nil {
-		ln = &limitedListener{ln, srv.o.ConnLimiter}
+		ln = &limitedListener{ln, srv}
 	}
 	return hs.Serve(ln)
 }
 
+// beginServing makes Shutdown of hs the end of this server too.
+func (srv *Server) beginServing(hs *http.Server) {
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	if srv.serving[hs] {
+		return
+	}
+	if srv.serving == nil {
+		srv.serving = make(map[*http.Server]bool)
+	}
+	srv.serving[hs] = true
+	hs.RegisterOnShutdown(func() { // a goroutine of hs, which does not wait for it
+		if srv.endServing(hs) {
+			srv.beginShutdown()
+		}
+	})
+}
+
+// endServing forgets hs, and reports whether no http.Server is left.
+func (srv *Server) endServing(hs *http.Server) (last bool) {
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	delete(srv.serving, hs)
+	return len(srv.serving) == 0
+}
+
 // takenConn is a connection that was taken out of HTTP, for a WebSocket.
 type takenConn struct {
-	plain *plainConn // a loop reads it already
+	loop  loopResponse // a loop reads the connection already; nil: conn is set
 	conn  net.Conn
 	early []byte // what the client sent behind its request
 }
 
+// loopResponse is a response writer of a connection that an event loop reads.
+type loopResponse interface {
+	// Take reserves the connection for Upgrade; false says that it is too late.
+	Take() bool
+	// Upgrade calls s.TakeOver and makes the loop forget the connection.
+	Upgrade(s netpoll.Successor)
+}
+
 // takeOver takes the connection of w.
 func takeOver(w http.ResponseWriter) (t takenConn, err error) {
-	if t.plain = plainOf(w); t.plain != nil {
+	if t.loop = loopResponseOf(w); t.loop != nil && t.loop.Take() {
 		return t, nil
 	}
+	t.loop = nil
 	t.conn, t.early, err = ws.Hijack(w)
 	return t, err
 }
 
 // start makes the connection that of st.
 func (t takenConn) start(st *stream) {
-	if t.plain != nil {
-		t.plain.become(st)
+	if t.loop != nil {
+		st.startUpgraded(t.loop)
 		return
 	}
-	if c, ok := t.conn.(*handedConn); ok {
-		c.release()
+	if c, ok := t.conn.(interface{ LeaveHTTP() }); ok {
+		c.LeaveHTTP()
 	}
 	st.start(t.conn, t.early)
 }
 
-// plainOf returns the connection below w if a loop reads it, and marks it as taken.
-func plainOf(w http.ResponseWriter) *plainConn {
+// loopResponseOf returns the writer below w that knows the loop; nil when there is
+// none.
+func loopResponseOf(w http.ResponseWriter) loopResponse {
 	for {
 		switch x := w.(type) {
-		case *http1.Response:
-			if c, ok := x.Conn.(*plainConn); ok && x.Take() {
-				return c
-			}
-			return nil
+		case loopResponse:
+			return x
 		case http.Hijacker:
 			return nil // it wants to know
 		case interface{ Unwrap() http.ResponseWriter }:
@@ -91,67 +150,21 @@ func plainOf(w http.ResponseWriter) *plainConn {
 	}
 }
 
-// handedConn is a connection given to net/http with the bytes that were read
-// before somebody saw that it belongs there.
-type handedConn struct {
-	*net.TCPConn
-	early []byte
-	stirs func() // called when something is read; nil: no need to
-
-	limiter  ConnLimiter // nil: none
-	remote   netip.AddrPort
-	released atomic.Bool
-
-	// See handed_linux.go.
-	raw          syscall.RawConn
-	patience     time.Duration // for a peer that takes nothing
-	idle, unused time.Duration // read deadlines of idle are unused instead; 0: not
-	mu           sync.Mutex    // guards what follows and the order of the deadlines; a leaf
-	deadline     time.Time     // for writing, set by the handler; zero: none
-	writing      bool          // a write waits, and has a deadline of its own
-	given        bool          // to a handler: nothing is added to what it does
+// admitConn asks Options.ConnLimiter about a connection. nil keeps it; anything else
+// is the answer that the peer gets.
+func (srv *Server) admitConn(remote netip.AddrPort) (refusal []byte) {
+	if srv.o.ConnLimiter == nil {
+		return nil
+	}
+	if status, retryAfter := srv.o.ConnLimiter.AdmitConn(remote); status != 0 {
+		return bareAnswer(status, retryAfter)
+	}
+	return nil
 }
 
-// release tells the ConnLimiter once that the connection is closed or a WebSocket.
-func (c *handedConn) release() {
-	if c.limiter != nil && c.released.CompareAndSwap(false, true) {
-		c.limiter.ReleaseConn(c.remote)
+// releaseConn tells Options.ConnLimiter that a connection carries no HTTP any more.
+func (srv *Server) releaseConn(remote netip.AddrPort) {
+	if srv.o.ConnLimiter != nil {
+		srv.o.ConnLimiter.ReleaseConn(remote)
 	}
 }
-
-// Close implements net.Conn.
-func (c *handedConn) Close() error {
-	c.release()
-	return c.TCPConn.Close()
-}
-
-// Read implements net.Conn.
-func (c *handedConn) Read(p []byte) (int, error) {
-	if len(c.early) > 0 {
-		n := copy(p, c.early)
-		if c.early = c.early[n:]; len(c.early) == 0 {
-			c.early = nil
-		}
-		return n, nil
-	}
-	n, err := c.TCPConn.Read(p)
-	if c.stirs != nil {
-		c.stirs()
-		c.stirs = nil
-	}
-	return n, err
-}
-
-// WriteTo implements io.WriterTo: that of TCPConn would forget what is early.
-func (c *handedConn) WriteTo(w io.Writer) (int64, error) {
-	early := c.early
-	c.early = nil
-	n, err := w.Write(early)
-	if err != nil {
-		return int64(n), err
-	}
-	rest, err := c.TCPConn.WriteTo(w)
-	return int64(n) + rest, err
-}
-
-var errTooManyHanded = errors.New("engineio: too many connections wait for net/http")

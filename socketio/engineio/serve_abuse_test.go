@@ -22,12 +22,12 @@ import (
 )
 
 // Connections that end in every phase leave nothing; serveTCP looks at that.
-func TestTenThousandAborts(t *testing.T) {
+func TestServe_TenThousandAborts_LeaveNothing(t *testing.T) {
 	w := serveTCP(t, engineio.Options{PingInterval: time.Second, PingTimeout: time.Second}, nil)
 	head := "GET /engine.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\n" + upgradeHead + "\r\n"
 	phases := []string{
 		"", "G", get(""), get("")[:30], get("") + get(""), get("") + "GET /", post("none", "4x"), post("none", "4x")[:40],
-		head, head[:50], head + "\x81", string(appendMasked([]byte(head), "4x")), "GET /page HTTP/1.1\r\nHost: x\r\n\r\n", "\x00",
+		head, head[:50], head + "\x81", string(appendMasked([]byte(head), "4x")), "GET /page HTTP/1.1\r\nHost: x\r\nTE: trailers\r\n\r\n", "\x00",
 	}
 	var all sync.WaitGroup
 	for i := range 8 {
@@ -59,7 +59,7 @@ func TestTenThousandAborts(t *testing.T) {
 }
 
 // Many clients do everything at once, and the server ends meanwhile.
-func TestEverythingAtOnce(t *testing.T) {
+func TestServe_EverythingAtOnce(t *testing.T) {
 	w := serveTCP(t, engineio.Options{PerMessageDeflate: &engineio.PerMessageDeflate{}}, func(w *served) {
 		mux := http.NewServeMux()
 		mux.Handle("/engine.io/", w.srv)
@@ -132,7 +132,7 @@ func (w *served) visit(kind int) error {
 		}
 		return nil
 	case 2: // goes over to net/http
-		if err := ask("GET /page HTTP/1.1\r\nHost: x\r\n\r\n", "page"); err != nil {
+		if err := ask("GET /page HTTP/1.1\r\nHost: x\r\nTE: trailers\r\n\r\n", "page"); err != nil {
 			return err
 		}
 		return ask(post(sid, "4a"), "ok")
@@ -146,7 +146,7 @@ func (w *served) visit(kind int) error {
 const exhaustionChild = "ENGINEIO_TEST_EXHAUSTION"
 
 // A server without descriptors goes on when it has some again.
-func TestDescriptorsRunOut(t *testing.T) {
+func TestServe_DescriptorsRunOut(t *testing.T) {
 	if os.Getenv(exhaustionChild) != "" {
 		serveWithFewDescriptors()
 		return
@@ -154,7 +154,7 @@ func TestDescriptorsRunOut(t *testing.T) {
 	if descriptors() == 0 {
 		t.Skip("the number of descriptors cannot be known here")
 	}
-	cmd := exec.Command(os.Args[0], "-test.run=^TestDescriptorsRunOut$")
+	cmd := exec.Command(os.Args[0], "-test.run=^TestServe_DescriptorsRunOut$")
 	cmd.Env = append(os.Environ(), exhaustionChild+"=1")
 	in, _ := cmd.StdinPipe()
 	out, _ := cmd.StdoutPipe()
@@ -180,17 +180,29 @@ func TestDescriptorsRunOut(t *testing.T) {
 	for range 2 {
 		first := w.line()
 		first.open()
+		upgraded := w.dial()
 		var many []*line
 		for range 100 {
 			many = append(many, w.line())
 		}
 		for range 10 {
-			first.open() // who is in is served
+			first.open() // connections that are accepted are served
 		}
+		// There is no descriptor for a loop of its own, so the WebSocket stays where it is.
+		head := "GET /engine.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\n" + upgradeHead + "\r\n"
+		upgraded.Write(appendMasked([]byte(head), "4early"))
+		s := readSocket(t, upgraded)
+		s.recv()
+		s.expect(t, "4early")
+		s.send("4later")
+		s.expect(t, "4later")
 		for _, l := range many {
 			l.conn.Close()
 		}
 		w.line().open()
+		s.send("4still here")
+		s.expect(t, "4still here")
+		s.conn.Close()
 		first.conn.Close()
 	}
 }
@@ -206,7 +218,11 @@ func serveWithFewDescriptors() {
 	fail(err)
 	limit := uint64(descriptors() + 40)
 	fail(syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: limit, Max: limit}))
-	srv := engineio.NewServer(nil)
+	srv := engineio.NewServer(&engineio.Options{Accept: func(s *engineio.Session, _ *http.Request) (engineio.Handler, error) {
+		p := &peer{s: s}
+		echo(p)
+		return p, nil
+	}})
 	hs := &http.Server{Handler: srv}
 	errs := reading{serve: true}.run(srv, lis, hs)
 	fmt.Println(lis.Addr())

@@ -26,7 +26,7 @@ func everyKind(w *served) (check func()) {
 	sid := parked.open()
 	parked.send(get(sid))
 	page := w.line() // is net/http's, and idle
-	page.send("GET /page HTTP/1.1\r\nHost: x\r\n\r\n")
+	page.send("GET /page HTTP/1.1\r\nHost: x\r\nTE: trailers\r\n\r\n")
 	page.answer()
 	half := w.line() // is net/http's, and waits
 	half.send("GET /engine.io/ HTTP/1.1\r\nHo")
@@ -42,7 +42,7 @@ func everyKind(w *served) (check func()) {
 	}
 }
 
-func TestTheEndInEveryOrder(t *testing.T) {
+func TestServe_ShutdownInEveryOrder(t *testing.T) {
 	type step struct {
 		name string
 		do   func(w *served) error
@@ -79,7 +79,7 @@ func TestTheEndInEveryOrder(t *testing.T) {
 				}
 			}
 			want := http.ErrServerClosed
-			if !strings.HasPrefix(t.Name(), "TestTheEndInEveryOrder/Close") && strings.Contains(t.Name(), "listener") {
+			if !strings.HasPrefix(t.Name(), "TestServe_ShutdownInEveryOrder/Close") && strings.Contains(t.Name(), "listener") {
 				want = nil // either error: which of the two is seen first
 			}
 			if err := <-w.errs; want != nil && err != want || err == nil { //nolint:errorlint // the very value
@@ -94,7 +94,7 @@ func TestTheEndInEveryOrder(t *testing.T) {
 }
 
 // Shutdown of the engine alone ends sessions, not the service.
-func TestAfterShutdownNetHTTPAnswers(t *testing.T) {
+func TestServe_AfterShutdown_NetHTTPAnswers(t *testing.T) {
 	w := serveTCP(t, engineio.Options{}, nil)
 	idle, used, parked := w.line(), w.line(), w.line()
 	used.open()
@@ -106,7 +106,7 @@ func TestAfterShutdownNetHTTPAnswers(t *testing.T) {
 	if r := parked.answer(); r.lost {
 		t.Error("the waiting poll got no answer")
 	}
-	short := w.shorter()
+	fast := w.fastRequests()
 	for _, l := range []*line{idle, used, parked, w.line()} {
 		l.send(get("unknown")) // keeps the connection
 		if r := l.answer(); r.status != 400 {
@@ -117,14 +117,14 @@ func TestAfterShutdownNetHTTPAnswers(t *testing.T) {
 			t.Errorf("got %+v", r)
 		}
 	}
-	if n := w.shorter(); n != short {
-		t.Errorf("%d requests came the shorter way", n-short)
+	if n := w.fastRequests(); n != fast {
+		t.Errorf("%d requests took the fast path", n-fast)
 	}
 }
 
 // Connections that are only kept alive do not hold http.Server.Shutdown up, which
 // waits five seconds for the request of a new one.
-func TestTheEndDoesNotWaitForIdleConnections(t *testing.T) {
+func TestServe_Shutdown_DoesNotWaitForIdleConnections(t *testing.T) {
 	w := serveTCP(t, engineio.Options{}, nil)
 	var used []*line
 	for range 10 {
@@ -150,7 +150,7 @@ func TestTheEndDoesNotWaitForIdleConnections(t *testing.T) {
 }
 
 // A connection that was idle when the engine ended is not cut off in a request.
-func TestARequestBetweenTheEnds(t *testing.T) {
+func TestServe_RequestBetweenTheShutdowns_IsAnswered(t *testing.T) {
 	entered, release := make(chan struct{}), make(chan struct{})
 	w := serveTCP(t, engineio.Options{}, func(w *served) {
 		mux := http.NewServeMux()
@@ -186,7 +186,7 @@ func TestARequestBetweenTheEnds(t *testing.T) {
 }
 
 // Connections that are accepted in the very moment of the end must not hold it up.
-func TestTheEndAmongConnects(t *testing.T) {
+func TestServe_ShutdownAmongConnects(t *testing.T) {
 	for range 20 {
 		w := serveTCP(t, engineio.Options{}, nil)
 		var all sync.WaitGroup
@@ -218,7 +218,7 @@ func TestTheEndAmongConnects(t *testing.T) {
 }
 
 // A request under way is answered, though the server ends.
-func TestARequestThatOutlivesTheServer(t *testing.T) {
+func TestServe_Shutdown_RequestUnderWayIsAnswered(t *testing.T) {
 	entered, release := make(chan struct{}), make(chan struct{})
 	w := serveTCP(t, engineio.Options{}, func(w *served) {
 		w.hs.Handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
@@ -242,7 +242,7 @@ func TestARequestThatOutlivesTheServer(t *testing.T) {
 	}
 }
 
-func TestAListenerThatSomebodyCloses(t *testing.T) {
+func TestServe_ListenerClosedByItsOwner_Ends(t *testing.T) {
 	w := serveTCP(t, engineio.Options{}, nil)
 	l := w.line()
 	l.open()
@@ -266,7 +266,7 @@ func TestAListenerThatSomebodyCloses(t *testing.T) {
 	w.errs = errs
 }
 
-func TestServeOfAServerThatHasEnded(t *testing.T) {
+func TestServe_AfterTheEnd(t *testing.T) {
 	w := serveTCP(t, engineio.Options{}, func(w *served) { w.hs.Close() })
 	if err := <-w.errs; err != http.ErrServerClosed { //nolint:errorlint // the very value
 		t.Errorf("Serve: %v", err)
@@ -278,12 +278,12 @@ func TestServeOfAServerThatHasEnded(t *testing.T) {
 	w = serveTCP(t, engineio.Options{}, func(w *served) { w.shutdown() })
 	l := w.line()
 	l.send(get(""))
-	if r := l.answer(); r.status != 503 || w.shorter() != 0 {
+	if r := l.answer(); r.status != 503 || w.fastRequests() != 0 {
 		t.Errorf("got %+v", r)
 	}
 }
 
-func TestConnectionsThatSayNothing(t *testing.T) {
+func TestServe_SilentConnections_AreClosed(t *testing.T) {
 	w := serveTCP(t, engineio.Options{}, func(w *served) {
 		w.hs.ReadHeaderTimeout, w.hs.IdleTimeout = 200*time.Millisecond, 600*time.Millisecond
 	})
@@ -314,7 +314,7 @@ func TestConnectionsThatSayNothing(t *testing.T) {
 
 // A session that the end finds between its registration and Accept: nobody above
 // learns of it, since nobody would tell them of its end.
-func TestTheEndBeforeAccept(t *testing.T) {
+func TestShutdown_BeforeAccept_RefusesTheSession(t *testing.T) {
 	var srv *engineio.Server
 	accepted := 0
 	o := engineio.Options{

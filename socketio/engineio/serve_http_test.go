@@ -22,7 +22,7 @@ import (
 
 type baseKey struct{}
 
-func TestTheContextOfARequest(t *testing.T) {
+func TestServe_RequestContext_IsThatOfNetHTTP(t *testing.T) {
 	for _, addr := range []string{"127.0.0.1:0", "0.0.0.0:0", "[::1]:0", "[::]:0"} {
 		contexts := make(chan context.Context, 2)
 		remotes := make(chan string, 2)
@@ -60,13 +60,13 @@ func TestTheContextOfARequest(t *testing.T) {
 			<-ctx.Done() // at the end of the request
 			conn.Close()
 		}
-		if engineio.HasLoops && w.shorter() == 0 {
-			t.Error("nothing came the shorter way")
+		if engineio.HasLoops && w.fastRequests() == 0 {
+			t.Error("nothing took the fast path")
 		}
 	}
 }
 
-func TestTheContextEndsWhenThePeerLeaves(t *testing.T) {
+func TestServe_RequestContext_EndsWhenThePeerLeaves(t *testing.T) {
 	entered, over := make(chan struct{}), make(chan error)
 	w := serveTCP(t, engineio.Options{}, func(w *served) {
 		w.hs.Handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
@@ -84,9 +84,8 @@ func TestTheContextEndsWhenThePeerLeaves(t *testing.T) {
 	}
 }
 
-// Only what is below the path, and plain, comes the shorter way; on one connection
-// there may be both.
-func TestWhatIsNotOurs(t *testing.T) {
+// Only plain requests take the fast path; on one connection there may be both.
+func TestServe_UnusualRequests_AreNetHTTPs(t *testing.T) {
 	w := serveTCP(t, engineio.Options{}, func(w *served) {
 		mux := http.NewServeMux()
 		mux.Handle("/engine.io/", w.srv)
@@ -95,11 +94,11 @@ func TestWhatIsNotOurs(t *testing.T) {
 	})
 	l := w.line()
 	l.open()
-	short := w.shorter()
-	if engineio.HasLoops && short != 1 {
-		t.Errorf("%d requests came the shorter way", short)
+	fast := w.fastRequests()
+	if engineio.HasLoops && fast != 1 {
+		t.Errorf("%d requests took the fast path", fast)
 	}
-	l.send("GET /page HTTP/1.1\r\nHost: x\r\n\r\n" + get(""))
+	l.send("GET /page HTTP/1.1\r\nHost: x\r\nTE: trailers\r\n\r\n" + get(""))
 	if r := l.answer(); r.body != "page" {
 		t.Errorf("%+v", r)
 	}
@@ -121,12 +120,12 @@ func TestWhatIsNotOurs(t *testing.T) {
 			t.Errorf("%q: %+v", text, r)
 		}
 	}
-	if n := w.shorter(); n != short {
-		t.Errorf("%d of these came the shorter way", n-short)
+	if n := w.fastRequests(); n != fast {
+		t.Errorf("%d of these took the fast path", n-fast)
 	}
 }
 
-func TestHandlersThatPanic(t *testing.T) {
+func TestServe_HandlersThatPanic(t *testing.T) {
 	w := serveTCP(t, engineio.Options{}, func(w *served) {
 		w.hs.Handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 			switch r.URL.RawQuery {
@@ -161,7 +160,7 @@ func TestHandlersThatPanic(t *testing.T) {
 	}
 }
 
-func TestHandlersThatHijack(t *testing.T) {
+func TestServe_HandlersThatHijack(t *testing.T) {
 	w := serveTCP(t, engineio.Options{}, func(w *served) {
 		w.hs.Handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 			if r.URL.RawQuery == "raw" {
@@ -237,7 +236,7 @@ func (h hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return http.NewResponseController(h.ResponseWriter).Hijack()
 }
 
-func TestMiddlewaresAroundAWebSocket(t *testing.T) {
+func TestServe_MiddlewaresAroundAWebSocket(t *testing.T) {
 	seen := 0
 	for name, wrap := range map[string]func(http.ResponseWriter) http.ResponseWriter{
 		"unwraps":  func(w http.ResponseWriter) http.ResponseWriter { return unwrapper{unwrapper{w}} },
@@ -275,7 +274,7 @@ func TestMiddlewaresAroundAWebSocket(t *testing.T) {
 	})
 }
 
-func TestADeadlineOfAnAnswer(t *testing.T) {
+func TestServe_WriteDeadlineOfAHandler(t *testing.T) {
 	failed := make(chan error, 1)
 	w := serveTCP(t, engineio.Options{}, func(w *served) {
 		w.hs.Handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
@@ -291,7 +290,7 @@ func TestADeadlineOfAnAnswer(t *testing.T) {
 	}
 }
 
-func TestListenersThatAreNotPlainTCP(t *testing.T) {
+func TestServe_ListenersThatAreNotTCP(t *testing.T) {
 	lis, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
 	if err != nil {
 		t.Fatal(err)
@@ -317,8 +316,8 @@ func TestListenersThatAreNotPlainTCP(t *testing.T) {
 	}
 }
 
-// What an http.Server may be told, and the shorter way cannot do, is net/http's.
-func TestServersWithHooks(t *testing.T) {
+// What an http.Server may be told, and the fast path cannot do, is net/http's.
+func TestServe_HTTPServersWithHooks_AreNetHTTPs(t *testing.T) {
 	for name, change := range map[string]func(hs *http.Server){
 		"ConnState": func(hs *http.Server) { hs.ConnState = func(net.Conn, http.ConnState) {} },
 		"ConnContext": func(hs *http.Server) {
@@ -330,13 +329,13 @@ func TestServersWithHooks(t *testing.T) {
 	} {
 		w := serveTCP(t, engineio.Options{}, func(w *served) { change(w.hs) })
 		w.line().open()
-		if w.shorter() != 0 {
-			t.Errorf("%s: the shorter way", name)
+		if w.fastRequests() != 0 {
+			t.Errorf("%s: the fast path", name)
 		}
 	}
 }
 
-func TestTwoListeners(t *testing.T) {
+func TestServe_TwoListeners(t *testing.T) {
 	w := serveTCP(t, engineio.Options{}, nil)
 	lis, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -361,59 +360,59 @@ func TestTwoListeners(t *testing.T) {
 	}
 }
 
-// Requests of other paths come the shorter way with ServeAll only; Shutdown then
-// waits for them as for the engine's own.
-func TestServeAll(t *testing.T) {
+// The fast path is that of all requests, whatever their path. Shutdown of the engine
+// waits for all of them, and net/http goes on.
+func TestServe_FastPath_IsThatOfEveryPath(t *testing.T) {
 	if !engineio.HasLoops {
-		t.Skip("there is no shorter way here")
+		t.Skip("there is no fast path here")
 	}
-	for _, all := range []bool{false, true} {
-		begun, release := make(chan struct{}), make(chan struct{})
-		w := serveTCP(t, engineio.Options{ServeAll: all}, func(w *served) {
-			w.hs.Handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-				if r.URL.Path == "/slow" {
-					close(begun)
-					<-release
-				}
-				io.WriteString(rw, r.URL.Path)
-			})
-		})
-		l := w.line()
-		const quick = "POST /quick HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi"
-		for range 3 {
-			l.send(quick)
-			if r := l.answer(); r.body != "/quick" {
-				t.Fatalf("%+v", r)
-			}
+	begun, release := make(chan struct{}), make(chan struct{})
+	w := serveTCP(t, engineio.Options{}, func(w *served) { w.hs.Handler = slowHandler(begun, release) })
+	l := w.line()
+	const quick = "POST /quick HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi"
+	for range 3 {
+		l.send(quick)
+		if r := l.answer(); r.body != "/quick" {
+			t.Fatalf("%+v", r)
 		}
-		if n := w.shorter(); n != 0 != all {
-			t.Errorf("ServeAll %v: %d of 3 came the shorter way", all, n)
+	}
+	if n := w.fastRequests(); n != 3 {
+		t.Errorf("%d of 3 took the fast path", n)
+	}
+	l.send("GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+	<-begun
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		w.shutdown()
+	}()
+	select {
+	case <-ended:
+		t.Error("Shutdown did not wait for the request")
+	case <-time.After(50 * time.Millisecond):
+	}
+	close(release)
+	if r := l.answer(); r.body != "/slow" {
+		t.Errorf("%+v", r)
+	}
+	<-ended
+	l.send(quick) // from here on net/http answers
+	if r := l.answer(); r.body != "/quick" {
+		t.Errorf("after Shutdown: %+v", r)
+	}
+	if n := w.fastRequests(); n != 4 {
+		t.Errorf("%d took the fast path", n)
+	}
+}
+
+// slowHandler answers with the path; for "/slow" it closes begun, and waits for
+// release before.
+func slowHandler(begun, release chan struct{}) http.HandlerFunc {
+	return func(rw http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/slow" {
+			close(begun)
+			<-release
 		}
-		if all {
-			l.send("GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
-			<-begun
-			ended := make(chan struct{})
-			go func() {
-				defer close(ended)
-				w.shutdown()
-			}()
-			select {
-			case <-ended:
-				t.Error("Shutdown did not wait for the request")
-			case <-time.After(50 * time.Millisecond):
-			}
-			close(release)
-			if r := l.answer(); r.body != "/slow" {
-				t.Errorf("%+v", r)
-			}
-			<-ended
-			l.send(quick) // from here on net/http answers
-			if r := l.answer(); r.body != "/quick" {
-				t.Errorf("after Shutdown: %+v", r)
-			}
-			if n := w.shorter(); n != 4 {
-				t.Errorf("%d came the shorter way", n)
-			}
-		}
+		io.WriteString(rw, r.URL.Path)
 	}
 }

@@ -57,11 +57,11 @@ func (w *served) count(next http.Handler) http.Handler {
 	})
 }
 
-// shorter returns how many requests came the shorter way.
-func (w *served) shorter() int {
+// fastRequests returns how many requests took the fast path.
+func (w *served) fastRequests() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.kinds["*http1.Response"]
+	return w.kinds["*fasthttp1.Response"]
 }
 
 func serveTCP(t *testing.T, o engineio.Options, change func(w *served)) *served {

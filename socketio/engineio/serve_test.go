@@ -83,7 +83,7 @@ func (l *line) open() (sid string) {
 	return sidOf(r.body)
 }
 
-func TestRequestsThatComeTogether(t *testing.T) {
+func TestServe_RequestsThatComeTogether(t *testing.T) {
 	overTCP(t, engineio.Options{}, echo, func(t *testing.T, w *tcp) {
 		l := w.line()
 		sid := l.open()
@@ -100,7 +100,7 @@ func TestRequestsThatComeTogether(t *testing.T) {
 
 // A loop that waits is woken for every connection that a request has closed: as
 // often as it takes.
-func TestAWaitingLoopIsWokenAnyNumberOfTimes(t *testing.T) {
+func TestServe_WaitingLoop_IsWokenAnyNumberOfTimes(t *testing.T) {
 	overTCP(t, engineio.Options{}, echo, func(t *testing.T, w *tcp) {
 		for range 8 { // so that no loop ends meanwhile
 			w.line().open()
@@ -120,7 +120,7 @@ func TestAWaitingLoopIsWokenAnyNumberOfTimes(t *testing.T) {
 }
 
 // A thousand requests in the connection before the first answer is read.
-func TestALongPipeline(t *testing.T) {
+func TestServe_LongPipeline(t *testing.T) {
 	overTCP(t, engineio.Options{MaxControl: -1}, nil, func(t *testing.T, w *tcp) {
 		l := w.line()
 		sid := l.open()
@@ -138,7 +138,7 @@ func TestALongPipeline(t *testing.T) {
 }
 
 // Wherever a request is cut in two, the answer is the same.
-func TestARequestInTwoPieces(t *testing.T) {
+func TestServe_RequestInTwoPieces(t *testing.T) {
 	overTCP(t, engineio.Options{}, echo, func(t *testing.T, w *tcp) {
 		other := w.line()
 		sid := other.open()
@@ -165,7 +165,7 @@ func TestARequestInTwoPieces(t *testing.T) {
 	})
 }
 
-func TestAPollWhoseClientLeaves(t *testing.T) {
+func TestServe_PollWhoseClientLeaves_EndsTheSession(t *testing.T) {
 	ways := map[string]func(c *net.TCPConn){
 		"FIN": func(c *net.TCPConn) { c.Close() }, "half closed": func(c *net.TCPConn) { c.CloseWrite() },
 		"RST": func(c *net.TCPConn) { c.SetLinger(0); c.Close() },
@@ -189,7 +189,7 @@ func TestAPollWhoseClientLeaves(t *testing.T) {
 }
 
 // A peer that has said its last word still gets the answers to what it said.
-func TestAPeerThatOnlyListens(t *testing.T) {
+func TestServe_HalfClosedPeer(t *testing.T) {
 	overTCP(t, engineio.Options{}, nil, func(t *testing.T, w *tcp) {
 		l := w.line()
 		l.send(get("") + get("none") + get(""))
@@ -212,7 +212,7 @@ func TestAPeerThatOnlyListens(t *testing.T) {
 }
 
 // The last request may come, with the end of the stream, while another is served.
-func TestALastRequestBehindOneThatIsServed(t *testing.T) {
+func TestServe_LastRequestBehindOneThatIsServed(t *testing.T) {
 	entered, release := make(chan struct{}), make(chan struct{})
 	w := serveTCP(t, engineio.Options{}, func(w *served) {
 		w.hs.Handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
@@ -236,7 +236,7 @@ func TestALastRequestBehindOneThatIsServed(t *testing.T) {
 	}
 }
 
-func TestAPostBehindAWaitingPoll(t *testing.T) {
+func TestServe_PostBehindAWaitingPoll(t *testing.T) {
 	overTCP(t, engineio.Options{}, nil, func(t *testing.T, w *tcp) {
 		for _, together := range []bool{true, false} {
 			l := w.line()
@@ -266,7 +266,7 @@ func TestAPostBehindAWaitingPoll(t *testing.T) {
 	})
 }
 
-func TestACompressedFrameBehindTheHandshake(t *testing.T) {
+func TestServe_CompressedFrameBehindTheHandshake(t *testing.T) {
 	overTCP(t, engineio.Options{PerMessageDeflate: &engineio.PerMessageDeflate{}}, echo, func(t *testing.T, w *tcp) {
 		c := w.dial()
 		head := "GET /engine.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nSec-WebSocket-Extensions: permessage-deflate\r\n" + upgradeHead + "\r\n"
@@ -277,8 +277,8 @@ func TestACompressedFrameBehindTheHandshake(t *testing.T) {
 	})
 }
 
-// Handshakes that are too odd for the shorter way end in the same place.
-func TestAWebSocketByTheLongerWay(t *testing.T) {
+// Handshakes that are too odd for the fast path end in the same place.
+func TestServe_UnusualWebSocketHandshake_IsNetHTTPs(t *testing.T) {
 	overTCP(t, engineio.Options{}, echo, func(t *testing.T, w *tcp) {
 		for name, field := range map[string]string{
 			"odd connection": "Connection: te\r\n", "large": "Cookie: " + strings.Repeat("c", 9000) + "\r\n", "close": "Connection: close\r\n",
@@ -298,7 +298,7 @@ func TestAWebSocketByTheLongerWay(t *testing.T) {
 }
 
 // The probe comes on a connection that has polled before.
-func TestAnUpgradeOnAUsedConnection(t *testing.T) {
+func TestServe_UpgradeOnAUsedConnection(t *testing.T) {
 	overTCP(t, engineio.Options{}, echo, func(t *testing.T, w *tcp) {
 		l := w.line()
 		sid := l.open()
@@ -313,7 +313,7 @@ func TestAnUpgradeOnAUsedConnection(t *testing.T) {
 	})
 }
 
-func TestAnAnswerThatNobodyReads(t *testing.T) {
+func TestServe_AnswerThatIsNotRead_EndsTheSession(t *testing.T) {
 	if !engineio.HasLoops {
 		t.Skip("with net/http it is http.Server.WriteTimeout that bounds this")
 	}
@@ -333,7 +333,7 @@ func TestAnAnswerThatNobodyReads(t *testing.T) {
 	}
 }
 
-func TestAnAnswerLargerThanTheSocketTakes(t *testing.T) {
+func TestServe_AnswerLargerThanTheSocketTakes(t *testing.T) {
 	o := engineio.Options{MaxBuffered: 64 << 20, HTTPCompression: &engineio.HTTPCompression{Disabled: true}}
 	overTCP(t, o, nil, func(t *testing.T, w *tcp) {
 		l := w.line()

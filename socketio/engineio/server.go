@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"posthouse/internal/loglimit"
+	"posthouse/socketio/engineio/internal/netpoll"
 	"posthouse/socketio/engineio/internal/ws"
 	"posthouse/socketio/internal/answer"
 	"posthouse/socketio/internal/workers"
@@ -31,20 +32,21 @@ type Server struct {
 	flusher   flusher
 	slowLog   loglimit.Limiter
 	excess    atomic.Int64 // see backlog
-	loops     loops
+	loops     netpoll.Group
 	deadlines deadlines
 
 	compressFrom int       // bytes; negative: never
 	polls        sync.Pool // of *poll
 	workers      workers.Pool
+	closing      atomic.Bool // Shutdown has begun; set with mu
+	shutdownHook sync.Once   // of Options.OnShutdown
 
 	mu       sync.Mutex // guards what follows
 	sessions map[string]*Session
-	closing  bool
-	draining bool // no new sessions
-	fronts   []*front
-	running  int           // sessions and goroutines not finished
-	idle     chan struct{} // closed when running reaches 0 while closing
+	draining bool                  // no new sessions
+	serving  map[*http.Server]bool // see Serve
+	running  int                   // sessions and goroutines not finished
+	idle     chan struct{}         // closed when running reaches 0 while closing
 }
 
 const (
@@ -75,9 +77,7 @@ func NewServer(o *Options) *Server {
 	}
 	srv.handler = srv.chain(srv.serve)
 	srv.deadlines.init(srv.o.PingInterval, srv.o.PingTimeout)
-	if !srv.o.GoroutineReaders {
-		srv.loops = newLoops(srv)
-	}
+	srv.loops = netpoll.NewGroup(srv.track, srv.done)
 	return srv
 }
 
@@ -156,24 +156,33 @@ func (srv *Server) Drain() {
 // Shutdown refuses new sessions as Drain does, closes all open ones and waits until they are
 // gone or ctx ends. It is idempotent.
 func (srv *Server) Shutdown(ctx context.Context) error {
-	srv.mu.Lock()
-	srv.closing, srv.draining = true, true
-	srv.settle()
-	all := slices.Collect(maps.Values(srv.sessions))
-	fronts := slices.Clone(srv.fronts)
-	srv.mu.Unlock()
-	for _, s := range all {
-		s.Discard()
-	}
-	for _, f := range fronts {
-		f.retire()
-	}
+	srv.beginShutdown()
 	defer srv.workers.Close()
 	select {
 	case <-srv.idle:
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("engineio: shutdown: %w", ctx.Err())
+	}
+}
+
+// beginShutdown is Shutdown without the waiting. It is idempotent.
+func (srv *Server) beginShutdown() {
+	if srv.o.OnShutdown != nil {
+		srv.shutdownHook.Do(srv.o.OnShutdown)
+	}
+	srv.mu.Lock()
+	srv.draining = true
+	srv.closing.Store(true)
+	srv.settle()
+	all := slices.Collect(maps.Values(srv.sessions))
+	srv.mu.Unlock()
+	for _, s := range all {
+		s.Discard()
+	}
+	if l := srv.loops.Ordered(); l != nil {
+		// Connections between requests look whether the server is closing.
+		l.WakeMatching(func(netpoll.Handler) bool { return true })
 	}
 }
 
@@ -194,7 +203,7 @@ func (srv *Server) done() {
 // settle closes idle when everything is finished; mu is held. A connection that
 // comes out of net/http too late for its session may make it run again.
 func (srv *Server) settle() {
-	if srv.running > 0 || !srv.closing {
+	if srv.running > 0 || !srv.closing.Load() {
 		return
 	}
 	select {
@@ -215,20 +224,6 @@ func (srv *Server) admit(s *Session) bool {
 	srv.sessions[s.id] = s
 	srv.running++
 	return true
-}
-
-// addFront registers a front; false while shutting down.
-func (srv *Server) addFront(f *front) bool {
-	srv.mu.Lock()
-	defer srv.mu.Unlock()
-	srv.fronts = append(srv.fronts, f)
-	return !srv.closing
-}
-
-func (srv *Server) removeFront(f *front) {
-	srv.mu.Lock()
-	defer srv.mu.Unlock()
-	srv.fronts = slices.DeleteFunc(srv.fronts, func(g *front) bool { return g == f })
 }
 
 // leaving reports whether new sessions are refused.

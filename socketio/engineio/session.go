@@ -46,18 +46,17 @@ type UpgradeHandler interface{ Upgraded(transport string) }
 // Session is one Engine.IO connection, whatever its transport. All methods are
 // safe for concurrent use.
 type Session struct {
-	srv      *Server
-	id       string
-	revision int
+	srv *Server
+	id  string
 
 	// recv serialises the calls of the handler. It is held while they run and is
 	// taken before mu, never under it.
 	recv    sync.Mutex
 	handler Handler // set under recv before the first packet
-	control struct {
-		since time.Time // the second that n counts in
-		n     int
-	}
+	// controlSince, of epoch, is the beginning of the second in which controlPackets
+	// counts; guarded by recv, as controlPackets is.
+	controlSince   time.Duration
+	controlPackets int32
 
 	// state is written under mu; the receiving side reads it without.
 	state atomic.Uint32
@@ -70,11 +69,13 @@ type Session struct {
 	pause  chan struct{} // closed at the end of a pause; nil: not paused
 	// recvFree is closed when recv is given back; nil: the stream does not wait for it.
 	recvFree chan struct{}
+	closer   *time.Timer // ends a closing session without a poll
+	backlog  *backlog    // nil: no more than MaxBuffered waits
 	resumed  bool        // Resume came before the pause began
 	dirty    bool        // in the flusher's list
 	slow     bool        // ErrSlow has closed the session
-	closer   *time.Timer // ends a closing session without a poll
-	backlog  *backlog    // nil: no more than MaxBuffered waits
+
+	revision uint8 // of the protocol, 4 or 3; never changes
 }
 
 const (
@@ -87,7 +88,7 @@ const (
 func (s *Session) ID() string { return s.id }
 
 // Protocol returns the Engine.IO revision of the session, 4 or 3.
-func (s *Session) Protocol() int { return s.revision }
+func (s *Session) Protocol() int { return int(s.revision) }
 
 // Transport returns the name of the current transport: "polling", "websocket"
 // or "webtransport".
@@ -261,7 +262,7 @@ func (s *Session) unpauseLocked() {
 		close(s.pause)
 		s.pause = nil
 		if s.stream != nil && s.stream.loop != nil {
-			s.stream.loop.wake(s.stream)
+			s.stream.loop.Wake(s.stream)
 		}
 	}
 }

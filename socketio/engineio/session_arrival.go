@@ -13,7 +13,7 @@ type arrival struct {
 	s     *Session
 	prev  *arrival      // that came before and may not have begun
 	begun bool          // or ended otherwise
-	wait  chan struct{} // closed by begin; nil: no request waits
+	wait  chan struct{} // closed by Begin; nil: no request waits
 }
 
 // arrivalPatience is how long a request waits for those before it, which a
@@ -93,8 +93,8 @@ func (a *arrival) before() <-chan struct{} {
 	return a.prev.wait
 }
 
-// begin gives way to the requests behind a. It may be called several times.
-func (a *arrival) begin() {
+// Begin gives way to the requests behind a. It may be called several times.
+func (a *arrival) Begin() {
 	if a == nil {
 		return
 	}

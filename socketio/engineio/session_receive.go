@@ -63,7 +63,7 @@ func (s *Session) recvFreedLocked() {
 	close(s.recvFree)
 	s.recvFree = nil
 	if s.stream != nil && s.stream.loop != nil {
-		s.stream.loop.wake(s.stream)
+		s.stream.loop.Wake(s.stream)
 	}
 }
 
@@ -115,15 +115,15 @@ func (s *Session) flood() (drop bool, err error) {
 	if limit < 0 {
 		return false, nil
 	}
-	if now := time.Now(); now.Sub(s.control.since) >= time.Second {
-		s.control.since, s.control.n = now, 0
+	if now := time.Since(epoch); s.controlPackets == 0 || now-s.controlSince >= time.Second {
+		s.controlSince, s.controlPackets = now, 0
 	}
-	s.control.n++
-	if s.control.n > 10*limit {
+	s.controlPackets++
+	if int(s.controlPackets) > 10*limit {
 		s.end(ReasonTransportError, errFlood)
 		return true, errOver
 	}
-	return s.control.n > limit, nil
+	return int(s.controlPackets) > limit, nil
 }
 
 // receiveClosing drops what comes after Close, except the peer's own close.

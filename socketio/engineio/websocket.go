@@ -6,20 +6,21 @@ import (
 	"sync/atomic"
 	"time"
 
+	"posthouse/socketio/engineio/internal/netpoll"
 	"posthouse/socketio/engineio/internal/ws"
 )
 
 // stream is a WebSocket of a session. It is read by a goroutine of its own (see
-// websocket_read.go) or by a loop that it shares with others (see loop_linux.go): the
+// websocket_read.go) or by a loop that it shares with others (see websocket_poll.go): the
 // reader. The out side is guarded by Session.mu and written by whoever sends,
 // without blocking; the rest is written while the peer is slow by the loop, or by
 // a writer goroutine that exists meanwhile.
 type stream struct {
 	s       *Session
-	name    string   // of the transport
-	loop    *loop    // nil: a goroutine reads
-	conn    net.Conn // nil: a loop reads, or the connection is not there yet
-	fd      int      // of a plain TCP connection; -1: only blocking writes
+	name    string        // of the transport
+	loop    *netpoll.Loop // nil: a goroutine reads
+	conn    net.Conn      // nil: a loop reads, or the connection is not there yet
+	fd      int           // of a plain TCP connection; -1: only blocking writes
 	form    wireForm
 	deflate *ws.Deflate
 
@@ -52,11 +53,6 @@ type stream struct {
 	stall             *time.Timer // ends a write that the loop waits for
 	blocked           atomic.Bool // writing, for the loop to see
 }
-
-// polled is a connection that a loop reads.
-type polled interface{ descriptor() int }
-
-func (st *stream) descriptor() int { return st.fd }
 
 // outbox is what waits to be written, in order.
 type outbox struct {
@@ -324,7 +320,7 @@ func (st *stream) try(b []byte) (int, error) {
 		return 0, nil
 	}
 	st.wrote = true
-	return writeFD(st.fd, b)
+	return netpoll.WriteFD(st.fd, b)
 }
 
 func (st *stream) failed(err error) {
@@ -359,7 +355,7 @@ func (st *stream) hangUp() {
 	st.out = nil
 	if st.loop != nil {
 		st.endWriting()
-		st.loop.wake(st)
+		st.loop.Wake(st)
 		return
 	}
 	st.conn.SetDeadline(longAgo) // an error means it is closed

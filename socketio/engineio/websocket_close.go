@@ -5,6 +5,7 @@ import (
 	"net"
 	"time"
 
+	"posthouse/socketio/engineio/internal/netpoll"
 	"posthouse/socketio/engineio/internal/ws"
 )
 
@@ -20,8 +21,6 @@ const (
 	lingerTime = 2 * time.Second
 	// lingerBytes is how much is read and dropped meanwhile.
 	lingerBytes = 16 << 20
-	// drainReads is how many buffers are dropped before a connection is closed.
-	drainReads = 16
 )
 
 // shut ends the stream. What waits and a close frame may still leave, for as long
@@ -73,7 +72,7 @@ func (st *stream) sendFIN() {
 	switch {
 	case st.closed || st.finSent:
 	case st.fd >= 0:
-		shutdownWrite(st.fd)
+		netpoll.ShutdownWrite(st.fd)
 	default:
 		// It may block for a moment, and mu is held.
 		st.s.srv.track()
@@ -118,19 +117,8 @@ func closeDrained(conn net.Conn) {
 		}
 		conn = c.NetConn()
 	}
-	if raw := rawConn(conn); raw != nil {
-		raw.Control(func(fd uintptr) { drainFD(int(fd)) }) //nolint:errcheck // it is open
-	}
-}
-
-// drainFD drops what has come, as much as a turn of the reader takes.
-func drainFD(fd int) {
-	buf := readBuffers.Get().(*readBuffer)
-	defer readBuffers.Put(buf)
-	for range drainReads {
-		if n, err := readFD(fd, buf[:]); n == 0 || err != nil {
-			return
-		}
+	if raw := netpoll.RawConn(conn); raw != nil {
+		raw.Control(func(fd uintptr) { netpoll.DrainFD(int(fd)) }) //nolint:errcheck // it is open
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"net"
 	"syscall"
 
+	"posthouse/socketio/engineio/internal/netpoll"
 	"posthouse/socketio/engineio/internal/ws"
 )
 
@@ -26,8 +27,8 @@ func (st *stream) start(conn net.Conn, early []byte) {
 		st.held.b = append(st.held.b, early...)
 	}
 	var raw syscall.RawConn
-	if !s.srv.loops.adopt(st, conn) {
-		raw = rawConn(conn)
+	if !st.adopt(conn) {
+		raw = netpoll.RawConn(conn)
 		st.conn, st.fd = conn, -1
 		if raw != nil {
 			raw.Control(func(fd uintptr) { st.fd = int(fd) }) //nolint:errcheck // -1 then
@@ -42,7 +43,21 @@ func (st *stream) start(conn net.Conn, early []byte) {
 	}
 	conn.Close() // the loop has a descriptor of its own
 	if len(early) > 0 {
-		st.loop.wake(st)
+		st.loop.Wake(st)
+	}
+}
+
+// startUpgraded is start for a connection that a loop reads already. Session.mu is
+// held while the connection changes hands: the loop delivers nothing before begin.
+func (st *stream) startUpgraded(w loopResponse) {
+	s := st.s
+	s.mu.Lock()
+	w.Upgrade(st)
+	early := st.held != nil
+	st.begin()
+	s.mu.Unlock()
+	if early {
+		st.loop.Wake(st)
 	}
 }
 
@@ -126,10 +141,10 @@ const readsPerTurn = 4
 // have ended. drained is true when nothing is left and the poller will tell of
 // what comes: until then readable is to be called again.
 func (st *stream) readable(fd int, ended bool) (drained bool, err error) {
-	buf := readBuffers.Get().(*readBuffer)
-	defer readBuffers.Put(buf)
+	buf := netpoll.TakeReadBuffer()
+	defer buf.Release()
 	for range readsPerTurn {
-		n, err := readFD(fd, buf[:])
+		n, err := netpoll.ReadFD(fd, buf[:])
 		if n == 0 {
 			return true, err
 		}

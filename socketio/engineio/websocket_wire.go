@@ -17,7 +17,7 @@ const (
 	wireForms    = 4
 )
 
-func formOf(revision int, b64 bool) wireForm {
+func formOf(revision uint8, b64 bool) wireForm {
 	switch {
 	case revision == 4 && !b64:
 		return formV4

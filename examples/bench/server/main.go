@@ -40,7 +40,7 @@ func main() {
 }
 
 func run(ctx context.Context) error {
-	opts := &socketio.Options{Engine: engineio.Options{PingTimeout: 20 * time.Second, ServeAll: true}}
+	opts := &socketio.Options{Engine: engineio.Options{PingTimeout: 20 * time.Second}}
 	if s := os.Getenv("PING_INTERVAL"); s != "" {
 		ms, err := strconv.Atoi(s)
 		if err != nil {

@@ -1,4 +1,4 @@
-package http1_test
+package fasthttp1_test
 
 import (
 	"bufio"
@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"posthouse/socketio/engineio/internal/http1"
+	"posthouse/socketio/engineio/internal/fasthttp1"
 )
 
 // FuzzParse looks for requests that are not what net/http would make of them: to
@@ -49,7 +49,7 @@ func look(r *http.Request) seen {
 // checkLikeNetHTTP fails when Parse takes data and net/http does not, or sees it
 // otherwise.
 func checkLikeNetHTTP(t *testing.T, data []byte) {
-	head, err := http1.Parse(data)
+	head, err := fasthttp1.Parse(data)
 	if err != nil {
 		return
 	}

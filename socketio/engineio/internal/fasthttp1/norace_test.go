@@ -1,5 +1,5 @@
 //go:build !race
 
-package http1_test
+package fasthttp1_test
 
 const race = false

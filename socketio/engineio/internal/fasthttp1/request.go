@@ -1,4 +1,4 @@
-package http1
+package fasthttp1
 
 import (
 	"bytes"
@@ -12,7 +12,7 @@ import (
 )
 
 // ErrUnusual is the answer to everything that net/http should look at.
-var ErrUnusual = errors.New("http1: not a plain request")
+var ErrUnusual = errors.New("fasthttp1: not a plain request")
 
 // Of plain requests; net/http has its own limits for the others.
 const (
@@ -269,5 +269,8 @@ func (b *Body) Close() error {
 	b.Reader.Reset("")
 	return nil
 }
+
+// Complete marks bodies of which every byte is there, for engineio.BodyDeadline.
+func (b *Body) Complete() {}
 
 var _ io.ReadCloser = (*Body)(nil)

@@ -1,4 +1,4 @@
-package http1_test
+package fasthttp1_test
 
 import (
 	"io"
@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"posthouse/socketio/engineio/internal/http1"
+	"posthouse/socketio/engineio/internal/fasthttp1"
 )
 
 // requests of clients that are to be served here: if one of them is not, that
@@ -121,10 +121,10 @@ var unusualRequests = map[string]string{
 	"TLS":                          "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
 }
 
-func TestPlainRequestsAreRead(t *testing.T) {
+func TestParse_PlainRequests_AreRead(t *testing.T) {
 	for name, data := range plainRequests {
 		t.Run(name, func(t *testing.T) {
-			if _, err := http1.Parse([]byte(data)); err != nil {
+			if _, err := fasthttp1.Parse([]byte(data)); err != nil {
 				t.Fatal("refused")
 			}
 			checkLikeNetHTTP(t, []byte(data))
@@ -132,26 +132,26 @@ func TestPlainRequestsAreRead(t *testing.T) {
 	}
 }
 
-func TestUnusualRequestsAreLeftAlone(t *testing.T) {
+func TestParse_UnusualRequests_AreRefused(t *testing.T) {
 	for name, data := range unusualRequests {
-		if _, err := http1.Parse([]byte(data)); err != http1.ErrUnusual { //nolint:errorlint // the very value
+		if _, err := fasthttp1.Parse([]byte(data)); err != fasthttp1.ErrUnusual { //nolint:errorlint // the very value
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
 
 // Every cut of a request is net/http's, wherever it is.
-func TestAPartOfARequestIsUnusual(t *testing.T) {
+func TestParse_PartOfARequest_IsUnusual(t *testing.T) {
 	data := plainRequests["post of Chrome"]
 	for i := range len(data) {
-		if _, err := http1.Parse([]byte(data[:i])); err == nil {
+		if _, err := fasthttp1.Parse([]byte(data[:i])); err == nil {
 			t.Errorf("the first %d bytes were taken for a request", i)
 		}
 	}
 }
 
-func TestTheBodyCanBeReadAgainAndAgain(t *testing.T) {
-	head, err := http1.Parse([]byte(plainRequests["post of Chrome"]))
+func TestHead_Request_BodyIsReadToItsEnd(t *testing.T) {
+	head, err := fasthttp1.Parse([]byte(plainRequests["post of Chrome"]))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,20 +170,20 @@ func TestTheBodyCanBeReadAgainAndAgain(t *testing.T) {
 	if r.RemoteAddr != "1.2.3.4:5" || r.Context() != t.Context() {
 		t.Error("not the given address or context")
 	}
-	head, _ = http1.Parse([]byte(plainRequests["smallest"]))
+	head, _ = fasthttp1.Parse([]byte(plainRequests["smallest"]))
 	if r := head.Request(t.Context(), ""); r.Body != http.NoBody {
 		t.Error("a GET has a body")
 	}
 }
 
-func TestAllocationsOfARequest(t *testing.T) {
+func TestParse_Allocations(t *testing.T) {
 	if race {
 		t.Skip("the race detector allocates")
 	}
 	for name, limit := range map[string]float64{"poll of Chrome": 10, "post of Chrome": 7} {
 		data := []byte(plainRequests[name])
 		n := testing.AllocsPerRun(100, func() {
-			head, err := http1.Parse(data)
+			head, err := fasthttp1.Parse(data)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -1,4 +1,4 @@
-package http1_test
+package fasthttp1_test
 
 import (
 	"bufio"
@@ -17,7 +17,8 @@ import (
 	"testing"
 	"time"
 
-	"posthouse/socketio/engineio/internal/http1"
+	"posthouse/socketio/engineio/internal/fasthttp1"
+	"posthouse/socketio/engineio/internal/netpoll"
 )
 
 // fakeConn keeps what is written to it.
@@ -41,6 +42,8 @@ func (c *fakeConn) WriteAll(b []byte) error {
 
 func (c *fakeConn) SetWriteDeadline(t time.Time) error { c.late = t; return nil }
 
+func (c *fakeConn) Upgrade(s netpoll.Successor) { s.TakeOver(1, nil, c.early) }
+
 func (c *fakeConn) Hijack() (net.Conn, []byte, error) {
 	if c.peer == nil {
 		return nil, nil, errors.New("no descriptor left")
@@ -48,9 +51,9 @@ func (c *fakeConn) Hijack() (net.Conn, []byte, error) {
 	return c.peer, c.early, nil
 }
 
-// serve runs a handler as plainConn does; keep is false when it panicked.
-func serve(c http1.Conn, h http.HandlerFunc) (keep bool) {
-	w := http1.NewResponse(c, false)
+// serve runs a handler as a Conn does; keep is false when it panicked.
+func serve(c fasthttp1.ResponseConn, h http.HandlerFunc) (keep bool) {
+	w := fasthttp1.NewResponse(c, false)
 	defer w.Release()
 	defer func() { _ = recover() }()
 	r, _ := http.NewRequestWithContext(context.Background(), "GET", "/", nil)
@@ -265,7 +268,7 @@ func parseAnswer(t *testing.T, wire []byte) (a answer, rest string) {
 	return a, string(b)
 }
 
-func TestAnswersAreThoseOfNetHTTP(t *testing.T) {
+func TestResponse_AnswersAreThoseOfNetHTTP(t *testing.T) {
 	quiet := log.New(io.Discard, "", 0)
 	for _, name := range slices.Sorted(maps.Keys(answers)) {
 		t.Run(name, func(t *testing.T) {
@@ -301,9 +304,9 @@ func TestAnswersAreThoseOfNetHTTP(t *testing.T) {
 	}
 }
 
-func TestTheLastAnswerSaysSo(t *testing.T) {
+func TestResponse_Last_SaysConnectionClose(t *testing.T) {
 	c := &fakeConn{}
-	w := http1.NewResponse(c, true)
+	w := fasthttp1.NewResponse(c, true)
 	defer w.Release()
 	if io.WriteString(w, "bye"); w.Finish() {
 		t.Error("the connection is kept")
@@ -313,7 +316,7 @@ func TestTheLastAnswerSaysSo(t *testing.T) {
 	}
 }
 
-func TestAnAnswerIsOneWrite(t *testing.T) {
+func TestResponse_Finish_IsOneWrite(t *testing.T) {
 	for _, size := range []int{0, 1, 60_000} {
 		c := &fakeConn{}
 		serve(c, func(w http.ResponseWriter, r *http.Request) { w.Write([]byte(big[:size])) })
@@ -323,7 +326,7 @@ func TestAnAnswerIsOneWrite(t *testing.T) {
 	}
 }
 
-func TestAPeerThatIsGone(t *testing.T) {
+func TestResponse_Write_FailsWhenThePeerIsGone(t *testing.T) {
 	c := &fakeConn{fail: io.ErrClosedPipe}
 	keep := serve(c, func(w http.ResponseWriter, r *http.Request) {
 		w.Write([]byte("x"))
@@ -339,7 +342,7 @@ func TestAPeerThatIsGone(t *testing.T) {
 	}
 }
 
-func TestAHijackThatFailsLeavesTheAnswer(t *testing.T) {
+func TestResponse_Hijack_FailureLeavesTheAnswer(t *testing.T) {
 	c := &fakeConn{}
 	keep := serve(c, func(w http.ResponseWriter, r *http.Request) {
 		if _, _, err := w.(http.Hijacker).Hijack(); err == nil {
@@ -352,7 +355,7 @@ func TestAHijackThatFailsLeavesTheAnswer(t *testing.T) {
 	}
 }
 
-func TestBytesBehindARequestThatIsHijacked(t *testing.T) {
+func TestResponse_Hijack_GivesTheBytesBehindTheRequest(t *testing.T) {
 	near, far := net.Pipe()
 	go func() { // ends with the write
 		io.WriteString(far, " and later")
@@ -369,7 +372,7 @@ func TestBytesBehindARequestThatIsHijacked(t *testing.T) {
 	})
 }
 
-func TestInformationalAnswersAreLeftOut(t *testing.T) {
+func TestResponse_WriteHeader_LeavesOutInformationalAnswers(t *testing.T) {
 	c := &fakeConn{}
 	serve(c, func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusEarlyHints)
@@ -380,8 +383,8 @@ func TestInformationalAnswersAreLeftOut(t *testing.T) {
 	}
 }
 
-func TestAResponseThatIsTakenOver(t *testing.T) {
-	w := http1.NewResponse(&fakeConn{}, false)
+func TestResponse_Take_IsTooLateOnceItIsWritten(t *testing.T) {
+	w := fasthttp1.NewResponse(&fakeConn{}, false)
 	defer w.Release()
 	if !w.Take() || w.Take() || !w.Hijacked() || w.Finish() {
 		t.Error("it can be taken once, and is over then")
@@ -389,14 +392,34 @@ func TestAResponseThatIsTakenOver(t *testing.T) {
 	if err := w.FlushError(); !errors.Is(err, http.ErrHijacked) {
 		t.Errorf("flush: %v", err)
 	}
-	begun := http1.NewResponse(&fakeConn{}, false)
+	begun := fasthttp1.NewResponse(&fakeConn{}, false)
 	defer begun.Release()
 	if begun.WriteHeader(200); begun.Take() {
 		t.Error("an answer has begun")
 	}
 }
 
-func TestAWriteDeadlineIsHandedOn(t *testing.T) {
+// successor notes what it takes over.
+type successor struct{ early string }
+
+func (s *successor) TakeOver(_ int, _ *netpoll.Loop, early []byte) netpoll.Handler {
+	s.early = string(early)
+	return nil
+}
+
+func TestResponse_Upgrade_ReachesTheSuccessor(t *testing.T) {
+	w := fasthttp1.NewResponse(&fakeConn{early: []byte("early")}, false)
+	defer w.Release()
+	var s successor
+	if !w.Take() {
+		t.Fatal("it is too late")
+	}
+	if w.Upgrade(&s); s.early != "early" || !w.Hijacked() {
+		t.Errorf("got %q", s.early)
+	}
+}
+
+func TestResponse_SetWriteDeadline_ReachesTheConnection(t *testing.T) {
 	c := &fakeConn{}
 	late := time.Unix(1, 0)
 	serve(c, func(w http.ResponseWriter, r *http.Request) {
@@ -410,7 +433,7 @@ func TestAWriteDeadlineIsHandedOn(t *testing.T) {
 }
 
 // What one request left must not come with the next one's answer.
-func TestNothingIsLeftInThePool(t *testing.T) {
+func TestResponse_Release_LeavesNothing(t *testing.T) {
 	for _, name := range slices.Sorted(maps.Keys(answers)) {
 		near, far := net.Pipe()
 		far.Close()
@@ -424,7 +447,7 @@ func TestNothingIsLeftInThePool(t *testing.T) {
 	}
 }
 
-func TestAllocationsOfAnAnswer(t *testing.T) {
+func TestResponse_Allocations(t *testing.T) {
 	if race {
 		t.Skip("the race detector allocates")
 	}
@@ -432,7 +455,7 @@ func TestAllocationsOfAnAnswer(t *testing.T) {
 	c := &fakeConn{}
 	n := testing.AllocsPerRun(100, func() {
 		c.out.Reset()
-		w := http1.NewResponse(c, false)
+		w := fasthttp1.NewResponse(c, false)
 		w.Header()["Content-Type"], w.Header()["Content-Length"] = plain, length
 		w.Write(body)
 		w.Finish()

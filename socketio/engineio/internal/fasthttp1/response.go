@@ -1,4 +1,4 @@
-package http1
+package fasthttp1
 
 import (
 	"bufio"
@@ -11,10 +11,12 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"posthouse/socketio/engineio/internal/netpoll"
 )
 
-// Conn is the connection below a response.
-type Conn interface {
+// ResponseConn is the connection below a response.
+type ResponseConn interface {
 	// WriteAll writes all of b; it may wait for a peer that reads slowly.
 	WriteAll(b []byte) error
 	// SetWriteDeadline bounds the waiting until this answer has left.
@@ -22,6 +24,8 @@ type Conn interface {
 	// Hijack takes the connection out of HTTP, with what came behind the request.
 	// After an error it still belongs to the response.
 	Hijack() (net.Conn, []byte, error)
+	// Upgrade takes the connection out of HTTP and gives it to s, which is called at once.
+	Upgrade(s netpoll.Successor)
 }
 
 // Response is the http.ResponseWriter of a plain request. What a handler writes is
@@ -29,7 +33,7 @@ type Conn interface {
 // handler that flushes, or writes much, gets chunks. Belongs to the goroutine that
 // serves the request.
 type Response struct {
-	Conn Conn
+	conn ResponseConn
 
 	header     http.Header
 	keys       []string // for sorting
@@ -52,9 +56,9 @@ var responses = sync.Pool{New: func() any { return &Response{header: make(http.H
 
 // NewResponse returns a response on c, from a pool that Release gives it back to.
 // last says that the connection ends with it.
-func NewResponse(c Conn, last bool) *Response {
+func NewResponse(c ResponseConn, last bool) *Response {
 	r := responses.Get().(*Response)
-	r.Conn, r.closing = c, last
+	r.conn, r.closing = c, last
 	return r
 }
 
@@ -84,7 +88,7 @@ func (r *Response) WriteHeader(status int) {
 		return
 	}
 	if status < 100 || status > 999 {
-		panic(fmt.Sprintf("http1: invalid status %d", status)) // as with net/http
+		panic(fmt.Sprintf("fasthttp1: invalid status %d", status)) // as with net/http
 	}
 	if status < 200 && status != http.StatusSwitchingProtocols {
 		return
@@ -174,7 +178,7 @@ func (r *Response) FlushError() error {
 
 func (r *Response) send() {
 	if r.err == nil && len(r.out) > 0 {
-		r.err = r.Conn.WriteAll(r.out)
+		r.err = r.conn.WriteAll(r.out)
 	}
 	r.out = r.out[:0]
 }
@@ -318,7 +322,7 @@ func (r *Response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if r.status != 0 {
 		_ = r.FlushError() // who hijacks will notice
 	}
-	conn, early, err := r.Conn.Hijack()
+	conn, early, err := r.conn.Hijack()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -328,8 +332,11 @@ func (r *Response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return conn, bufio.NewReadWriter(br, bufio.NewWriter(conn)), nil
 }
 
-// Take marks the connection as taken over by the layer below; false says that it
-// cannot be any more.
+// Upgrade gives the connection to s, after Take. The handler then returns without
+// another use of the response.
+func (r *Response) Upgrade(s netpoll.Successor) { r.conn.Upgrade(s) }
+
+// Take reserves the connection for Upgrade; false says that it is too late for that.
 func (r *Response) Take() bool {
 	if r.hijacked || r.status != 0 {
 		return false
@@ -360,9 +367,9 @@ func (c *replay) Read(p []byte) (int, error) {
 func (r *Response) SetReadDeadline(time.Time) error { return nil }
 
 // SetWriteDeadline is for http.ResponseController.
-func (r *Response) SetWriteDeadline(t time.Time) error { return r.Conn.SetWriteDeadline(t) }
+func (r *Response) SetWriteDeadline(t time.Time) error { return r.conn.SetWriteDeadline(t) }
 
-// Paced implements answer.Paced: Conn sees to it.
+// Paced implements answer.Paced: WriteAll ends answers of which the peer takes nothing.
 func (r *Response) Paced() {}
 
 // EnableFullDuplex is for http.ResponseController: it always is.

@@ -1,0 +1,54 @@
+package gateway
+
+import (
+	"errors"
+	"strconv"
+)
+
+// configError is a setting that cannot be used.
+type configError struct {
+	key  string // as the operator calls it: POSTHOUSE_X, or accounts.shop.token in the file
+	what string // is wrong, such as `"x" is not usable`
+	fix  string
+}
+
+func (e *configError) Error() string {
+	colon := ": "
+	if e.what == unknown {
+		colon = "; "
+	}
+	return "config: " + e.key + " " + e.what + colon + e.fix
+}
+
+// unknown is what is wrong with a name that no setting has.
+const unknown = "is unknown"
+
+// keyError says what is wrong with a setting and how to mend it. An empty value is a
+// missing one; "…" stands for one that must not be shown.
+func keyError(key, value, fix string) error {
+	what := "is missing"
+	if value != "" {
+		what = "= " + strconv.Quote(value) + " is not usable"
+	}
+	return &configError{key, what, fix}
+}
+
+// configErrors are all things that are wrong, so that they can be mended in one go.
+type configErrors struct{ list []error }
+
+// add notes errors that are not nil, each of a joined one by itself.
+func (e *configErrors) add(errs ...error) {
+	for _, err := range errs {
+		var joined interface{ Unwrap() []error }
+		switch {
+		case err == nil:
+		case errors.As(err, &joined):
+			e.add(joined.Unwrap()...)
+		default:
+			e.list = append(e.list, err)
+		}
+	}
+}
+
+// join returns nil when nothing is wrong.
+func (e *configErrors) join() error { return errors.Join(e.list...) }

@@ -1,0 +1,267 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/agnivade/levenshtein"
+	"github.com/alecthomas/kong"
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+)
+
+// ConfigFile is the path of the YAML configuration file. Its keys are the long
+// names of the flags (`redis-url`, `origins`, …) and `accounts`, a list of
+// Account. Flags and environment win over it.
+type ConfigFile string
+
+// BeforeResolve makes the file's keys the last source of values.
+func (f ConfigFile) BeforeResolve(ctx *kong.Context, trace *kong.Path) error {
+	path, _ := ctx.FlagValue(trace.Flag).(ConfigFile)
+	if path == "" {
+		return nil
+	}
+	values, _, err := readConfigFile(string(path))
+	if err != nil {
+		return &configError{"POSTHOUSE_CONFIG", "= " + strconv.Quote(string(path)) + " is not usable", err.Error()}
+	}
+	known := []string{"accounts"}
+	if err := kong.Visit(ctx.Model, func(node kong.Visitable, next kong.Next) error {
+		if flag, ok := node.(*kong.Flag); ok && len(flag.Envs) > 0 {
+			known = append(known, flag.Name)
+		}
+		return next(nil)
+	}); err != nil {
+		return err
+	}
+	for key := range values {
+		if fix := unknownName(key, known); fix != "" {
+			return &configError{string(path) + ": key " + strconv.Quote(key), unknown, fix}
+		}
+	}
+	ctx.AddResolver(kong.ResolverFunc(func(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+		for _, name := range flag.Envs {
+			if _, set := os.LookupEnv(name); set {
+				return nil, nil
+			}
+		}
+		return values[flag.Name].text, nil
+	}))
+	return nil
+}
+
+// fileValue is a setting of the file.
+type fileValue struct {
+	text any // what a flag would have been given; nil: nothing
+	line int
+}
+
+// flagText turns a YAML value into what a flag would have been given.
+func flagText(v any) any {
+	switch v := v.(type) {
+	case nil:
+		return nil
+	case []any:
+		parts := make([]string, len(v))
+		for i, e := range v {
+			parts[i] = fmt.Sprint(e)
+		}
+		return strings.Join(parts, ",")
+	default:
+		return fmt.Sprint(v)
+	}
+}
+
+// readConfigFile returns the settings of a file and its accounts. What it refuses is no
+// YAML mapping; unknown keys are for the caller.
+func readConfigFile(path string) (map[string]fileValue, *fileAccounts, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	file, err := parser.ParseBytes(data, 0)
+	if err != nil {
+		return nil, nil, errors.New(yaml.FormatError(err, false, false))
+	}
+	values, accounts := map[string]fileValue{}, &fileAccounts{path: path}
+	for _, doc := range file.Docs {
+		if doc.Body == nil || doc.Body.Type() == ast.NullType {
+			continue
+		}
+		pairs, err := mapping(doc.Body)
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, pair := range pairs {
+			if pair.key == "accounts" {
+				if err := accounts.read(pair.value); err != nil {
+					return nil, nil, err
+				}
+				continue
+			}
+			var v any
+			if err := yaml.NodeToValue(pair.value, &v); err != nil {
+				return nil, nil, err
+			}
+			values[pair.key] = fileValue{flagText(v), pair.line}
+		}
+	}
+	return values, accounts, nil
+}
+
+// pair is one key of a YAML mapping.
+type pair struct {
+	key   string
+	value ast.Node
+	line  int
+}
+
+func mapping(node ast.Node) ([]pair, error) {
+	m, ok := node.(ast.MapNode)
+	if !ok {
+		return nil, fmt.Errorf("line %d: write keys and values, such as addr: \":3000\"", node.GetToken().Position.Line)
+	}
+	var pairs []pair
+	for i := m.MapRange(); i.Next(); {
+		token := i.Key().GetToken()
+		pairs = append(pairs, pair{token.Value, i.Value(), token.Position.Line})
+	}
+	return pairs, nil
+}
+
+// fileAccounts are the accounts of a file, with the line of each of their keys.
+type fileAccounts struct {
+	path string
+	list []fileAccount
+}
+
+type fileAccount struct {
+	name  string
+	node  ast.Node
+	line  int
+	lines map[string]int
+}
+
+func (f *fileAccounts) read(node ast.Node) error {
+	list, ok := node.(*ast.SequenceNode)
+	if !ok {
+		return fmt.Errorf("line %d: accounts is a list: write a - before each account", node.GetToken().Position.Line)
+	}
+	for _, node := range list.Values {
+		pairs, err := mapping(node)
+		if err != nil {
+			return err
+		}
+		a := fileAccount{node: node, line: node.GetToken().Position.Line, lines: map[string]int{}}
+		for i, pair := range pairs {
+			if i == 0 {
+				a.line = pair.line
+			}
+			if pair.key == "name" {
+				a.name = pair.value.GetToken().Value
+			}
+			a.lines[pair.key] = pair.line
+		}
+		f.list = append(f.list, a)
+	}
+	return nil
+}
+
+func (f *fileAccounts) has(account, key string) bool {
+	for _, a := range f.list {
+		if a.name == account && a.lines[key] > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// ofAccount are the keys of errors about accounts: accounts.shop.token, accounts[1].name.
+var ofAccount = regexp.MustCompile(`^accounts(?:\.([a-z0-9_-]+)|\[(\d+)\])\.(\S+)$`)
+
+// place returns FILE:LINE: for the key of an error; "" when it is not of the file.
+func (f *fileAccounts) place(key string) string {
+	m := ofAccount.FindStringSubmatch(key)
+	if f == nil || m == nil {
+		return ""
+	}
+	for i, a := range f.list {
+		if m[1] == a.name && a.name != "" || m[2] == strconv.Itoa(i) {
+			line := a.line
+			if l := a.lines[m[3]]; l > 0 {
+				line = l
+			}
+			return fmt.Sprintf("%s:%d: ", f.path, line)
+		}
+	}
+	return f.path + ": "
+}
+
+func (f ConfigFile) accounts() ([]Account, error) {
+	_, file, err := readConfigFile(string(f))
+	if err != nil {
+		return nil, &configError{"POSTHOUSE_CONFIG", "= " + strconv.Quote(string(f)) + " is not usable", err.Error()}
+	}
+	var errs configErrors
+	accounts := make([]Account, len(file.list))
+	for i, a := range file.list {
+		known := true
+		for key := range a.lines {
+			if fix := unknownName(key, accountKeys); fix != "" {
+				errs.add(&configError{fmt.Sprintf("accounts[%d].%s", i, key), unknown, fix})
+				known = false
+			}
+		}
+		if err := yaml.NodeToValue(a.node, &accounts[i]); err != nil && known {
+			errs.add(&configError{fmt.Sprintf("accounts[%d]", i), "is not usable", err.Error()})
+		}
+	}
+	return accounts, errs.join()
+}
+
+// CheckEnvironment refuses POSTHOUSE_ variables that no setting reads: a
+// misspelt limit would otherwise be silently off. POSTHOUSE_TEST_ is free.
+func CheckEnvironment(environ, known []string) error {
+	var errs configErrors
+	for _, kv := range environ {
+		name, _, _ := strings.Cut(kv, "=")
+		if fix := unknownVariable(name, known); fix != "" {
+			errs.add(&configError{"environment variable " + strconv.Quote(name), unknown, fix})
+		}
+	}
+	return errs.join()
+}
+
+func unknownVariable(name string, known []string) (fix string) {
+	if !strings.HasPrefix(name, "POSTHOUSE_") || strings.HasPrefix(name, "POSTHOUSE_TEST_") {
+		return ""
+	}
+	return unknownName(name, known)
+}
+
+// unknownName returns what to do about a name that is not among the known ones; "" when
+// it is one of them.
+func unknownName(name string, known []string) (fix string) {
+	nearest, distance := "", len(name)
+	for _, k := range known {
+		if k == name {
+			return ""
+		}
+		d := levenshtein.ComputeDistance(name, k)
+		if strings.HasPrefix(k, name) {
+			d = 1 // cut short
+		}
+		if d < distance {
+			nearest, distance = k, d
+		}
+	}
+	if nearest == "" {
+		return "remove it; posthouse config doc lists all"
+	}
+	return "did you mean " + strconv.Quote(nearest) + "?"
+}
