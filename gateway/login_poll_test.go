@@ -200,13 +200,17 @@ func TestPollPlan_EveryAdapter_TrustsItsMessages(t *testing.T) {
 			}
 			tick := time.NewTicker(proofEvery / 10)
 			defer tick.Stop()
-			for range 100 {
-				if p.due(false); !p.suspect {
+			proofs := map[time.Time]struct{}{}
+			trusted := false
+			for range 80 { // fewer than the probes that every adapter has are apart
+				p.due(false)
+				proofs[p.proved()] = struct{}{}
+				if trusted = trusted || !p.suspect; trusted && len(proofs) > 3 {
 					return
 				}
 				<-tick.C
 			}
-			t.Error("no proof in time")
+			t.Errorf("%d proofs, trusted: %v", len(proofs), trusted)
 		})
 	}
 }
