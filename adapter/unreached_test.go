@@ -3,6 +3,7 @@ package adapter_test
 import (
 	"context"
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -88,6 +89,46 @@ func TestStreamsAdapter_StreamBeganAnew_IsAGap(t *testing.T) {
 				must(t, e, command{Cmd: "emit", Args: []any{"lost", i}})
 			}
 			rdb.Del(t.Context(), "socket.io")
+			for i := range after {
+				must(t, e, command{Cmd: "emit", Args: []any{"new", i}})
+			}
+			proxy.refuseConns("")
+			var offset string
+			for range after {
+				offset = lastArg(t, c.Expect("new"))
+			}
+			rig.Until(t, 5*time.Second, "the gap to be noticed", func() bool { return statsOf(a).StreamGaps > 0 })
+			c.Close()
+			rig.Until(t, 5*time.Second, "disconnect", func() bool { return must(t, a, command{Cmd: "fetchSockets", Local: true}) == "[]" })
+			if back := a.Connect("/", map[string]any{"pid": c.PID, "offset": offset}); back.ID == c.ID {
+				t.Error("recovered with a gap")
+			}
+			if n := statsOf(a).StreamGaps; n != 1 {
+				t.Errorf("%d gaps", n)
+			}
+		})
+	}
+}
+
+// The same when Redis itself begins anew, and is written to before the reader is back.
+func TestStreamsAdapter_RedisRestartedEmpty_IsAGap(t *testing.T) {
+	t.Parallel()
+	for _, after := range []int{1, 30} {
+		t.Run(strconv.Itoa(after), func(t *testing.T) {
+			t.Parallel()
+			addr, process := rig.Redis(t)
+			rdb := newClient(t, &redis.UniversalOptions{Addrs: []string{addr}})
+			proxy, through := proxied(t, rdb)
+			a := newGoReplica(t, adapter.RedisStreams(through, quickStreams), withRecovery())
+			e := goEmitter{adapter.NewStreamsEmitter(rdb, nil)}
+			c := a.Connect("/", nil)
+			must(t, e, command{Cmd: "emit", Args: []any{"first"}})
+			c.Expect("first")
+			proxy.refuseConns("hello") // every connection begins with it
+			must(t, e, command{Cmd: "emit", Args: []any{"lost"}})
+			process.Kill()
+			rig.Start(t, nil, process.Args[0], process.Args[1:]...)
+			awaitRedis(t, addr)
 			for i := range after {
 				must(t, e, command{Cmd: "emit", Args: []any{"new", i}})
 			}

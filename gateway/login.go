@@ -109,7 +109,7 @@ func (n *loginNamespace) hint(id string) {
 
 // run looks at this replica's open tickets until ctx ends, as often as pollPlan says.
 func (n *loginNamespace) run(ctx context.Context) {
-	plan := pollPlan{now: time.Now, proved: n.proved()}
+	plan := n.pollPlan()
 	tick := time.NewTicker(pollTick)
 	defer tick.Stop()
 	for {
