@@ -40,15 +40,15 @@ func (st *wsTransport) adoptFD(fd int) bool {
 	return true
 }
 
-// TakeOver implements netpoll.Successor. The caller holds Session.mu. When there are
-// no descriptors left for a duplicate, the transport stays on the loop that read its
-// handshake.
+// TakeOver implements netpoll.Successor. The caller holds Session.mu. The transport stays
+// on the loop that read its handshake when that is one for WebSockets too, and when there
+// are no descriptors left for a duplicate.
 func (st *wsTransport) TakeOver(fd int, l *netpoll.Loop, early []byte) netpoll.Handler {
 	if len(early) > 0 {
 		st.heldBytes, st.readSuspended = takeBuffer(), true
 		st.heldBytes.b = append(st.heldBytes.b, early...)
 	}
-	if st.adoptFD(fd) {
+	if !st.s.srv.loops.Spreads(l) && st.adoptFD(fd) {
 		st.begin() // the peer waits for it, and nothing waits for the closing of fd
 		return nil
 	}
