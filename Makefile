@@ -6,7 +6,7 @@ LINT             := $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)
 INTEROP          := internal/interop/node
 BENCH            := examples/bench/node
 
-.PHONY: build run test check vet lint unit deps deb npm bench fuzz vuln module clean
+.PHONY: build run test check vet lint unit deps deb npm bench conformance-peers fuzz vuln module clean
 
 build:
 	go build -trimpath -o bin/posthouse .
@@ -57,6 +57,12 @@ bench: deb $(BENCH)/node_modules/.package-lock.json
 $(BENCH)/node_modules/.package-lock.json: $(BENCH)/package-lock.json
 	cd $(BENCH) && npm ci --no-audit --no-fund
 	touch $@
+
+# The forty behaviours of docs/conformance.md: ours beside Node's and zishang520's, three minutes.
+# PEERS="-peer mine=COMMAND" adds another server.
+conformance-peers: deb npm
+	cd examples/bench/zishang && go build -o $(CURDIR)/bin/zishang-conformance ./conformance
+	go test -count=1 -v -run TestBehaviours_Peers ./internal/interop/protocol -args -peer zishang=$(CURDIR)/bin/zishang-conformance $(PEERS)
 
 # Ten minutes for each decoder.
 fuzz:

@@ -159,9 +159,9 @@ func anonymous(kind string, cmd []string) string {
 
 var entryUID = regexp.MustCompile(`uid [0-9a-f]{16} nsp`)
 
-// TestWeSayWhatNodeSays performs on a Go replica what record.js performed on a Node
+// TestAdapters_SayWhatNodeSays performs on a Go replica what record.js performed on a Node
 // replica, and compares what Redis was told, byte for byte.
-func TestWeSayWhatNodeSays(t *testing.T) {
+func TestAdapters_SayWhatNodeSays(t *testing.T) {
 	t.Parallel()
 	type step struct {
 		name  string
@@ -268,9 +268,9 @@ func isAnswer(kind string, cmd []string) bool {
 	return strings.ToLower(cmd[0]) != "xadd" && answerTypes.MatchString(latin1(cmd[2]))
 }
 
-// TestWeAnswerAsNodeAnswers asks from a Node replica, and compares the answers of a Go
+// TestAdapters_AnswerAsNodeAnswers asks from a Node replica, and compares the answers of a Go
 // replica with those of a Node one.
-func TestWeAnswerAsNodeAnswers(t *testing.T) {
+func TestAdapters_AnswerAsNodeAnswers(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []string{"classic", "sharded", "streams"} {
 		t.Run(kind, func(t *testing.T) {

@@ -31,7 +31,8 @@ func newClient(t testing.TB, o *redis.UniversalOptions) redis.UniversalClient {
 	return rdb
 }
 
-func TestBehaviour40ClassicBetweenGoReplicas(t *testing.T) {
+// docs/conformance.md behaviour 40
+func TestClassic_BroadcastsAndRequestsBetweenGoReplicas(t *testing.T) {
 	t.Parallel()
 	rdb, _ := newRedis(t)
 	a := newGoReplica(t, adapter.Redis(rdb, nil), nil)

@@ -52,7 +52,7 @@ var differs = map[string]string{
 	"emit compress true": "compress(true) is the default, and not sent",
 }
 
-func TestWhatNodePublishesIsReadAndWrittenAlike(t *testing.T) {
+func TestClassic_RecordingsOfNodeAreReadAndWrittenAlike(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ name, key string }{
 		{"classic", "socket.io"},
@@ -137,7 +137,7 @@ func rewriteClassic(key, channel string, payload []byte, emitter bool) ([]byte, 
 	}
 }
 
-func TestWhatShardedNodesPublishIsReadAndWrittenAlike(t *testing.T) {
+func TestSharded_RecordingsOfNodeAreReadAndWrittenAlike(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"sharded", "sharded-static", "sharded-private"} {
 		t.Run(name, func(t *testing.T) {
@@ -168,7 +168,7 @@ func TestWhatShardedNodesPublishIsReadAndWrittenAlike(t *testing.T) {
 	}
 }
 
-func TestWhatStreamsNodesSayIsReadAndWrittenAlike(t *testing.T) {
+func TestStreams_RecordingsOfNodeAreReadAndWrittenAlike(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"streams", "streams-recovery"} {
 		t.Run(name, func(t *testing.T) {

@@ -41,7 +41,7 @@ func kept(t *testing.T, rdb redis.UniversalClient, pid string) {
 	})
 }
 
-func TestAClientRecoversOnAnotherReplica(t *testing.T) {
+func TestRecovery_ClientRecoversOnAnotherReplica(t *testing.T) {
 	t.Parallel()
 	rdb, _ := newRedis(t)
 	a := newGoReplica(t, adapter.RedisStreams(rdb, nil), withRecovery())
@@ -98,7 +98,7 @@ func TestAClientRecoversOnAnotherReplica(t *testing.T) {
 	}
 }
 
-func TestAClientMovesBetweenGoAndNode(t *testing.T) {
+func TestRecovery_ClientMovesBetweenGoAndNode(t *testing.T) {
 	t.Parallel()
 	rdb, where := newRedis(t)
 	goNode := newGoReplica(t, adapter.RedisStreams(rdb, nil), withRecovery())
@@ -141,7 +141,7 @@ func TestAClientMovesBetweenGoAndNode(t *testing.T) {
 	back.Expect("missed")
 }
 
-func TestATrimmedOffsetIsNotRecovered(t *testing.T) {
+func TestRecovery_TrimmedOffsetIsNotRecovered(t *testing.T) {
 	t.Parallel()
 	rdb, _ := newRedis(t)
 	a := newGoReplica(t, adapter.RedisStreams(rdb, nil), withRecovery())
@@ -161,7 +161,7 @@ func TestATrimmedOffsetIsNotRecovered(t *testing.T) {
 	}
 }
 
-func TestASessionThatMissedTooMuchIsNotRecovered(t *testing.T) {
+func TestRecovery_SessionThatMissedTooMuchIsNotRecovered(t *testing.T) {
 	t.Parallel()
 	rdb, _ := newRedis(t)
 	a := newGoReplica(t, adapter.RedisStreams(rdb, &adapter.StreamsOptions{MaxLen: 1 << 20}), withRecovery())
@@ -184,7 +184,7 @@ func TestASessionThatMissedTooMuchIsNotRecovered(t *testing.T) {
 	}
 }
 
-func TestEventsOfTwoReplicasHaveOneOrderAndNoGap(t *testing.T) {
+func TestStreams_EventsOfTwoReplicasHaveOneOrderAndNoGap(t *testing.T) {
 	t.Parallel()
 	rdb, _ := newRedis(t)
 	a := newGoReplica(t, adapter.RedisStreams(rdb, nil), withRecovery())

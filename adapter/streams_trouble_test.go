@@ -34,7 +34,7 @@ func TestNothingIsMissedWhileTheFirstReadFails(t *testing.T) {
 	}
 }
 
-func TestAFailingReadIsNotAHotLoop(t *testing.T) {
+func TestStreams_FailingReadIsNotAHotLoop(t *testing.T) {
 	t.Parallel()
 	rdb, _ := newRedis(t)
 	proxy, through := proxied(t, rdb)
@@ -100,7 +100,7 @@ func TestTrimmingBeforeReadingIsNoticed(t *testing.T) {
 	}
 }
 
-func TestABusyStreamHasNoFalseGaps(t *testing.T) {
+func TestStreams_BusyStreamHasNoFalseGaps(t *testing.T) {
 	t.Parallel()
 	rdb, _ := newRedis(t)
 	o := *quickStreams
@@ -117,7 +117,7 @@ func TestABusyStreamHasNoFalseGaps(t *testing.T) {
 	}
 }
 
-func TestAStreamThatBeginsAnewIsRead(t *testing.T) {
+func TestStreams_StreamThatBeginsAnewIsRead(t *testing.T) {
 	t.Parallel()
 	rdb, _ := newRedis(t)
 	// Ids of the future, as after a clock that jumped.
@@ -138,7 +138,7 @@ func TestAStreamThatBeginsAnewIsRead(t *testing.T) {
 	expectNext(t, c, "more[]")
 }
 
-func TestAStalledReaderIsMadeAgain(t *testing.T) {
+func TestStreams_StalledReaderIsMadeAgain(t *testing.T) {
 	t.Parallel()
 	rdb, _ := newRedis(t)
 	proxy, through := proxied(t, rdb)

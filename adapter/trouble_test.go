@@ -49,7 +49,7 @@ func arrives(t *testing.T, limit time.Duration, from, to replica) {
 	reachAll(t, limit, []replica{from, to})
 }
 
-func TestASilentSubscriptionIsMadeAgain(t *testing.T) {
+func TestAdapters_SilentSubscriptionIsMadeAgain(t *testing.T) {
 	t.Parallel()
 	for name, make := range quickAdapters {
 		t.Run(name, func(t *testing.T) {
@@ -69,7 +69,7 @@ func TestASilentSubscriptionIsMadeAgain(t *testing.T) {
 	}
 }
 
-func TestKilledSubscriptionsComeBackWithoutAHotLoop(t *testing.T) {
+func TestAdapters_KilledSubscriptionsComeBackWithoutAHotLoop(t *testing.T) {
 	t.Parallel()
 	for name, make := range quickAdapters {
 		t.Run(name, func(t *testing.T) {
@@ -93,7 +93,7 @@ func TestKilledSubscriptionsComeBackWithoutAHotLoop(t *testing.T) {
 	}
 }
 
-func TestRedisGoesAwayAndComesBack(t *testing.T) {
+func TestAdapters_RedisGoesAwayAndComesBack(t *testing.T) {
 	t.Parallel()
 	for name, make := range quickAdapters {
 		t.Run(name, func(t *testing.T) {
@@ -148,7 +148,7 @@ func TestRedisGoesAwayAndComesBack(t *testing.T) {
 	}
 }
 
-func TestAStoppedRedisHoldsUpNobody(t *testing.T) {
+func TestAdapters_StoppedRedisHoldsUpNoBroadcast(t *testing.T) {
 	t.Parallel()
 	for name, make := range quickAdapters {
 		t.Run(name, func(t *testing.T) {
@@ -206,7 +206,7 @@ func (p *mutePeer) say(what string) {
 	}
 }
 
-func TestRequestsTellWhoDidNotAnswer(t *testing.T) {
+func TestAdapters_RequestsTellWhichNodesDidNotAnswer(t *testing.T) {
 	t.Parallel()
 	rdb, _ := newRedis(t)
 	a := newGoReplica(t, adapter.Redis(rdb, nil), nil)
@@ -261,7 +261,7 @@ func TestRequestsTellWhoDidNotAnswer(t *testing.T) {
 	}
 }
 
-func TestRequestsDoNotWaitForNodesThatFellSilent(t *testing.T) {
+func TestAdapters_RequestsDoNotWaitForSilentNodes(t *testing.T) {
 	t.Parallel()
 	rdb, _ := newRedis(t)
 	a := newGoReplica(t, adapter.Redis(rdb, &adapter.RedisOptions{HeartbeatInterval: 100 * time.Millisecond}), nil)
@@ -297,7 +297,7 @@ func TestRequestsDoNotWaitForNodesThatFellSilent(t *testing.T) {
 	})
 }
 
-func TestWhatMakesNoSenseIsCountedAndIgnored(t *testing.T) {
+func TestAdapters_SenselessMessagesAreCountedAndIgnored(t *testing.T) {
 	t.Parallel()
 	rubbish := []string{"", "{", "[]", "{}", "\x93", "\xc1", "\x93\xa1a\x81", "null", `{"type":99,"data":{},"uid":"x","nsp":"/"}`,
 		`{"type":3,"data":{"packet":{"type":2,"data":[]},"opts":{}},"uid":"x","nsp":"/"}`, `{"type":3,"uid":"x","nsp":"/"}`, `{"type":8,"uid":"x","nsp":"/"}`, `{"type":2,"opts":{"rooms":5}}`,
@@ -332,7 +332,7 @@ func TestWhatMakesNoSenseIsCountedAndIgnored(t *testing.T) {
 	}
 }
 
-func TestPublishingKeepsTheOrder(t *testing.T) {
+func TestAdapters_PublishingKeepsTheOrder(t *testing.T) {
 	t.Parallel()
 	cluster, _ := newRedisCluster(t)
 	single, _ := newRedis(t)
@@ -365,7 +365,7 @@ func TestPublishingKeepsTheOrder(t *testing.T) {
 	}
 }
 
-func TestClosingTwiceIsFine(t *testing.T) {
+func TestAdapters_Close_Twice(t *testing.T) {
 	t.Parallel()
 	for name, make := range quickAdapters {
 		t.Run(name, func(t *testing.T) {
@@ -391,7 +391,7 @@ func TestClosingTwiceIsFine(t *testing.T) {
 	}
 }
 
-func TestAnAdapterStartsWithoutRedis(t *testing.T) {
+func TestAdapters_StartWithoutRedis(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

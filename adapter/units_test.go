@@ -90,7 +90,7 @@ func TestBackoffGrowsToTwoSecondsWithJitter(t *testing.T) {
 	})
 }
 
-func TestAFullQueueRefuses(t *testing.T) {
+func TestPublisher_FullQueueRefuses(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0") // accepts and says nothing
 	if err != nil {

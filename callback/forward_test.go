@@ -50,7 +50,7 @@ func readBody(r *http.Request) string {
 
 func forwarding(o *callback.Options) { o.Accounts[0].Upstream = "http://bot.example/wx?site=1" }
 
-func TestWhatIsNoLoginGoesOnUnchanged(t *testing.T) {
+func TestForward_OtherPushesGoOnUnchanged(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
 	var queries, bodies, types []string
@@ -97,7 +97,7 @@ func TestWhatIsNoLoginGoesOnUnchanged(t *testing.T) {
 }
 
 // Events that differ in a field we do not know are two events.
-func TestTwoEventsOfOneSecondAreBothForwarded(t *testing.T) {
+func TestForward_TwoEventsOfOneSecond(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, forwarding)
 	var asked atomic.Int32
@@ -114,7 +114,7 @@ func TestTwoEventsOfOneSecondAreBothForwarded(t *testing.T) {
 	}
 }
 
-func TestABadUpstreamIsNeverWeChatsConcern(t *testing.T) {
+func TestForward_BadUpstreamIsNeverWeChatsConcern(t *testing.T) {
 	t.Parallel()
 	for name, transport := range map[string]roundTrip{
 		"an error": func(*http.Request) (*http.Response, error) { return nil, errors.New("refused") },
@@ -155,7 +155,7 @@ type zeros struct{}
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
 // A slow bot fills its own bulkhead; logins go past it.
-func TestASlowUpstreamDoesNotHoldUpLogins(t *testing.T) {
+func TestForward_SlowUpstreamDoesNotHoldUpLogins(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, func(o *callback.Options) { forwarding(o); o.Limits.Upstream = 3 })
@@ -186,7 +186,9 @@ func TestASlowUpstreamDoesNotHoldUpLogins(t *testing.T) {
 }
 
 // Everything is slow at once, and WeChat still has its answer in time.
-func TestG9TheAnswerComesWithin4500ms(t *testing.T) {
+//
+// docs/wechat.md §3.4 guarantee G9
+func TestPush_AnswersWithin4500msWhenAllIsSlow(t *testing.T) {
 	t.Parallel()
 	for name, body := range map[string]string{"a text": text(alice, "hello", 1), "a login": scan(alice)} {
 		synctest.Test(t, func(t *testing.T) {
@@ -215,7 +217,9 @@ func TestG9TheAnswerComesWithin4500ms(t *testing.T) {
 }
 
 // A body that trickles in is given up after three seconds (slow loris).
-func TestAbuse31ASlowBodyIsGivenUp(t *testing.T) {
+//
+// docs/reliability.md §4 row 31
+func TestPush_SlowBodyIsGivenUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, nil)

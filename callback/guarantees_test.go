@@ -11,9 +11,9 @@ import (
 	"posthouse/internal/login"
 )
 
-// A stalled Redis or a slow bot are TestG9TheAnswerComesWithin4500ms; this is an
+// A stalled Redis or a slow bot are TestPush_AnswersWithin4500msWhenAllIsSlow; this is an
 // ordinary day: every answer within a second (docs/wechat.md §3.4 guarantee G9).
-func TestG9TheAnswerComesWithinASecond(t *testing.T) {
+func TestPush_AnswersWithinASecond(t *testing.T) {
 	t.Parallel()
 	eachStore(t, func(t *testing.T, store login.Store) {
 		r, service := newLoginOn(t, store, false, nil)
@@ -53,7 +53,7 @@ func TestG9TheAnswerComesWithinASecond(t *testing.T) {
 func person(n int) string { return fmt.Sprintf("oSIM0u%022d", n) }
 
 // docs/reliability.md §3 row F30 over the real stores: three copies of each push at once, to three replicas.
-func TestF30CopiesAreOneLoginAndAnsweredWithinASecond(t *testing.T) {
+func TestPush_CopiesAreOneLoginAndAnsweredWithinASecond(t *testing.T) {
 	t.Parallel()
 	eachStore(t, func(t *testing.T, store login.Store) {
 		r, service := newLoginOn(t, store, false, nil)

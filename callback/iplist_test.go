@@ -26,7 +26,7 @@ func (s *moodySource) CallbackIPs(context.Context) ([]netip.Prefix, error) {
 	return []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, nil
 }
 
-func TestTheIPListIsKeptFresh(t *testing.T) {
+func TestIPList_IsKeptFresh(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := &moodySource{fails: 2}
@@ -49,7 +49,7 @@ func TestTheIPListIsKeptFresh(t *testing.T) {
 	})
 }
 
-func TestABrokenIPFileIsNoList(t *testing.T) {
+func TestIPList_BrokenFileIsNoList(t *testing.T) {
 	t.Parallel()
 	file := t.TempDir() + "/ips.json"
 	if err := os.WriteFile(file, []byte(`["10.0.0.0/8", "junk`), 0o600); err != nil {

@@ -15,7 +15,7 @@ import (
 	"posthouse/internal/wechat"
 )
 
-func TestAFollowAndAScanClaimAndNotify(t *testing.T) {
+func TestPush_FollowAndScanClaimAndNotify(t *testing.T) {
 	t.Parallel()
 	for name, body := range map[string]string{
 		"a new follower":  event(alice, "subscribe", "qrscene_"+scene, time.Now()),
@@ -37,7 +37,7 @@ func TestAFollowAndAScanClaimAndNotify(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoLoginClaimsNothing(t *testing.T) {
+func TestPush_OtherPushesClaimNothing(t *testing.T) {
 	t.Parallel()
 	for name, body := range map[string]string{
 		"a follow from elsewhere": event(alice, "subscribe", "", time.Now()),
@@ -58,7 +58,7 @@ func TestWhatIsNoLoginClaimsNothing(t *testing.T) {
 	}
 }
 
-func TestThePhoneIsTold(t *testing.T) {
+func TestPush_PhoneIsTold(t *testing.T) {
 	t.Parallel()
 	state := func(s login.State) login.Ticket { return login.Ticket{ID: scene, State: s} }
 	for _, c := range []struct {
@@ -109,7 +109,7 @@ func TestThePhoneIsTold(t *testing.T) {
 	}
 }
 
-func TestPhrasesAreConfigurable(t *testing.T) {
+func TestOptions_PhrasesAreConfigurable(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, func(o *callback.Options) {
 		o.Accounts[0].Site = "Shop"
@@ -144,7 +144,7 @@ func TestPhrasesAreConfigurable(t *testing.T) {
 }
 
 // docs/wechat.md §3.3 race 6: two persons, one code.
-func TestRace06TheSecondPersonIsToldThatTheCodeWasUsed(t *testing.T) {
+func TestPush_SecondPersonIsToldThatTheCodeWasUsed(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
 	if got := r.send(secure(scan(alice))); got.body != "success" {
@@ -159,7 +159,7 @@ func TestRace06TheSecondPersonIsToldThatTheCodeWasUsed(t *testing.T) {
 }
 
 // Keys rotate: the previous ones open pushes, and the answer uses the same.
-func TestTheAnswerUsesTheKeyThatWorked(t *testing.T) {
+func TestPush_AnswerUsesTheKeyThatWorked(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, func(o *callback.Options) {
 		o.Accounts[0].Token, o.Accounts[0].PreviousToken = "anotherToken", token
@@ -197,7 +197,7 @@ func (y *typist) ClaimCode(_ context.Context, c login.Claim, code string) (login
 	return y.ticket, y.outcome, y.err
 }
 
-func TestTypedAnswers(t *testing.T) {
+func TestPush_TypedAnswers(t *testing.T) {
 	t.Parallel()
 	moved := login.Ticket{ID: scene, State: login.Done, Moved: true}
 	denied := login.Ticket{ID: scene, State: login.Denied, Moved: true}
@@ -269,7 +269,8 @@ func (p *people) Forget(_ context.Context, app, openID string, _ time.Time) erro
 	return nil
 }
 
-func TestRace18WhoUnfollowsIsForgotten(t *testing.T) {
+// docs/wechat.md §3.3 race 18
+func TestPush_UnfollowForgetsThePerson(t *testing.T) {
 	t.Parallel()
 	revoke := func(name string) string {
 		return strings.Replace(event("platformSender", name, "", time.Now()), "</xml>",
@@ -299,7 +300,9 @@ func TestRace18WhoUnfollowsIsForgotten(t *testing.T) {
 }
 
 // docs/reliability.md §4 rows 44 and 42: nothing secret, no openid and no address in log or answer.
-func TestAbuse36LogsAndAnswersLeakNothing(t *testing.T) {
+//
+// docs/reliability.md §4 row 36
+func TestPush_LogsAndAnswersLeakNothing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p := &people{fail: 1}

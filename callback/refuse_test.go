@@ -63,7 +63,7 @@ func with(r *http.Request, change func(url.Values)) *http.Request {
 
 // docs/reliability.md §4 row 29: whatever is not WeChat's gets one and the same answer, and no reason
 // in it (no padding oracle).
-func TestAbuse29EveryForgedPushGetsTheSameEmpty403(t *testing.T) {
+func TestPush_EveryForgedPushGetsTheSameEmpty403(t *testing.T) {
 	t.Parallel()
 	long := binary.BigEndian.AppendUint32(make([]byte, 16), 0xfffffff0)
 	k, err := wechat.ParseAESKey("OtherKeyOtherKeyOtherKeyOtherKeyOtherKeyOth")
@@ -126,7 +126,9 @@ func TestAbuse29EveryForgedPushGetsTheSameEmpty403(t *testing.T) {
 
 // The mode is pinned: a plain account takes nothing that says it is encrypted,
 // or the flag would decide which check applies.
-func TestAbuse29APlainAccountTakesNoEncryptedPush(t *testing.T) {
+//
+// docs/reliability.md §4 row 29
+func TestPush_PlainAccountTakesNoEncryptedPush(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, plain)
 	flagged := with(request(scan(alice), time.Now()), func(q url.Values) {
@@ -141,7 +143,7 @@ func TestAbuse29APlainAccountTakesNoEncryptedPush(t *testing.T) {
 }
 
 // A push is for the account that it is addressed to, outside and inside.
-func TestAPushForAnotherAccountIsRefused(t *testing.T) {
+func TestPush_ForAnotherAccountIsRefused(t *testing.T) {
 	t.Parallel()
 	const other = "gh_ffffffffffff"
 	inside := strings.Replace(scan(alice), original, other, 1)
@@ -224,7 +226,7 @@ func TestPush_Unreadable_IsAnsweredSuccessButDoctype400(t *testing.T) {
 }
 
 // docs/reliability.md §4 row 33: who is meant stands in the signed XML only.
-func TestAbuse33TheQueryNamesNobody(t *testing.T) {
+func TestPush_OpenIDOfTheQueryIsIgnored(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
 	// request() puts bob into ?openid=; the scan is alice's.
@@ -250,7 +252,9 @@ func TestAbuse33TheQueryNamesNobody(t *testing.T) {
 }
 
 // docs/reliability.md §3 row F22: our clock or WeChat's may be off by up to five minutes, to the second.
-func TestAbuse30TheFreshnessWindow(t *testing.T) {
+//
+// docs/reliability.md §4 row 30
+func TestPush_TimestampOutsideTheFreshnessWindowIsRefused(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1767225675, 0)
 	for offset, want := range map[time.Duration]int{
@@ -268,7 +272,8 @@ func TestAbuse30TheFreshnessWindow(t *testing.T) {
 	}
 }
 
-func TestAbuse31BodiesOver64KiBAre413(t *testing.T) {
+// docs/reliability.md §4 row 31
+func TestPush_BodyOver64KiBIs413(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
 	big := "<xml>" + strings.Repeat(" ", 64<<10) + "</xml>"
@@ -297,7 +302,7 @@ func (f failingReader) Read([]byte) (int, error) {
 }
 
 // docs/reliability.md §4 row 31: a flood costs its own budget only.
-func TestAbuse31AFloodOfForgeriesLeavesWeChatAlone(t *testing.T) {
+func TestPush_FloodOfForgeriesLeavesWeChatAlone(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, func(o *callback.Options) { o.Limits.PerSecond = 10 })
@@ -319,7 +324,8 @@ func TestAbuse31AFloodOfForgeriesLeavesWeChatAlone(t *testing.T) {
 	})
 }
 
-func TestAbuse31AFloodOfSignedPushesQueuesThenSheds(t *testing.T) {
+// docs/reliability.md §4 row 31
+func TestPush_FloodOfSignedPushesQueuesThenSheds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, func(o *callback.Options) { o.Limits.PerSecond = 10 })
@@ -342,7 +348,8 @@ func TestAbuse31AFloodOfSignedPushesQueuesThenSheds(t *testing.T) {
 	})
 }
 
-func TestAbuse31TheBulkheadIsBounded(t *testing.T) {
+// docs/reliability.md §4 row 31
+func TestPush_BulkheadIsBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, func(o *callback.Options) { o.Limits.InFlight = 2 })
@@ -369,7 +376,7 @@ func TestAbuse31TheBulkheadIsBounded(t *testing.T) {
 }
 
 // docs/reliability.md §4 row 42: no label depends on what is sent.
-func TestLabelsComeFromClosedSets(t *testing.T) {
+func TestMetrics_LabelsComeFromClosedSets(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, plain)
 	e := echo.New()

@@ -18,7 +18,7 @@ import (
 
 // docs/reliability.md §4 row 30: a push seen before changes nothing and says nothing; WeChat's own
 // retry, another delivery of the same event, gets the answer that was lost.
-func TestAbuse30ReplaysAndRetries(t *testing.T) {
+func TestPush_ReplaysAreRefusedAndRetriesAnswered(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []wechat.Mode{wechat.Secure, wechat.Plain} {
 		r := newRig(t, func(o *callback.Options) {
@@ -49,7 +49,7 @@ func TestAbuse30ReplaysAndRetries(t *testing.T) {
 
 // docs/reliability.md §4 row 29: in plain mode the signature does not cover the body, so a query
 // that leaked must not carry another one.
-func TestAbuse29APlainQueryCarriesOneBody(t *testing.T) {
+func TestPush_PlainQueryCarriesOneBody(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, plain)
 	seen := request(event(alice, "LOCATION", "", time.Now()), time.Now())
@@ -76,7 +76,7 @@ func TestAbuse29APlainQueryCarriesOneBody(t *testing.T) {
 }
 
 // docs/reliability.md §3 row F30: three copies at once to three replicas that share a store.
-func TestF30CopiesToThreeReplicasAreOneLogin(t *testing.T) {
+func TestPush_CopiesToThreeReplicasAreOneLogin(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		shared, store := &claims{}, newDedupe()
@@ -107,7 +107,9 @@ func TestF30CopiesToThreeReplicasAreOneLogin(t *testing.T) {
 
 // docs/reliability.md §3 row F32: with the effect stored nowhere WeChat gets no answer, and asks again;
 // never "success".
-func TestF33NoSuccessWithoutDurability(t *testing.T) {
+//
+// docs/reliability.md §3 row F33
+func TestPush_NoSuccessWithoutDurability(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, nil)
@@ -140,7 +142,7 @@ func TestF33NoSuccessWithoutDurability(t *testing.T) {
 }
 
 // A store that cannot dedupe stops no login: claims are idempotent.
-func TestALoginWithoutDedupe(t *testing.T) {
+func TestPush_LoginWithoutDedupe(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, nil)
@@ -157,7 +159,7 @@ func TestALoginWithoutDedupe(t *testing.T) {
 
 // docs/reliability.md §3 row F33: the replica that took the push died at it. The retry waits out its lease
 // and does the work; the retry after that finds it done.
-func TestF33ARetryTakesOverFromADeadReplica(t *testing.T) {
+func TestPush_RetryTakesOverFromADeadReplica(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		store := newDedupe()
@@ -185,7 +187,7 @@ func TestF33ARetryTakesOverFromADeadReplica(t *testing.T) {
 
 // Two copies at once, and the one that works on it never ends: the other may not
 // say "success" on its word, so it claims as well.
-func TestACopyDoesNotTrustAHungReplica(t *testing.T) {
+func TestPush_CopyDoesNotTrustAHungReplica(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		store := newDedupe()
@@ -217,7 +219,7 @@ func TestACopyDoesNotTrustAHungReplica(t *testing.T) {
 }
 
 // A broken notifier costs a moment: the holder finds the result in the store.
-func TestANotifierMayFail(t *testing.T) {
+func TestPush_NotifierMayFail(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
 	r.notifier.err = errors.New("pub/sub is away at 10.0.0.9")

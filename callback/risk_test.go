@@ -12,7 +12,7 @@ import (
 // docs/reliability.md §4 row 38: the phone is told which site, browser, network and
 // time it is about before it confirms, and can take back a login it was not asked
 // about.
-func TestAbuse38ThePhoneIsToldWhoAsks(t *testing.T) {
+func TestPush_PhoneIsToldWhoAsks(t *testing.T) {
 	t.Parallel()
 	for language, want := range map[string][]string{
 		"zh-CN": {"登录「Shop」", "浏览器：Chrome, Windows", "网络：203.0.113.*", "两位数字", "不是我"},
@@ -71,7 +71,7 @@ func TestAbuse38ThePhoneIsToldWhoAsks(t *testing.T) {
 	}
 }
 
-func TestUnknownConfirmPolicy(t *testing.T) {
+func TestOptions_UnknownConfirmPolicy(t *testing.T) {
 	t.Parallel()
 	_, err := callback.New(callback.Options{Accounts: []callback.Account{{
 		AppID: appID, Token: token, AESKey: aesKey, Confirm: "sometimes",

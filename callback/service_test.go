@@ -119,7 +119,7 @@ func state(t *testing.T, store login.Store, s login.Started) login.Ticket {
 	return ticket
 }
 
-func TestTheWholeLogin(t *testing.T) {
+func TestPush_WholeLogin(t *testing.T) {
 	t.Parallel()
 	r, service, store := newLogin(t, false, nil)
 	s := start(t, service, "")
@@ -146,7 +146,7 @@ func TestTheWholeLogin(t *testing.T) {
 
 // docs/reliability.md §3 rows F31 and F34: late, refreshed, closed and unknown codes have their words, and
 // give nothing.
-func TestF31CodesThatAreOver(t *testing.T) {
+func TestPush_CodesThatAreOverGiveNothing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r, service, store := newLogin(t, false, nil)
@@ -184,7 +184,7 @@ func TestF31CodesThatAreOver(t *testing.T) {
 var clockTime = regexp.MustCompile(`\d\d:\d\d`)
 
 // docs/reliability.md §4 row 38: with the confirm step a scan alone gives nothing.
-func TestAbuse38TheConfirmStep(t *testing.T) {
+func TestPush_ConfirmStepKeepsAScanFromLoggingIn(t *testing.T) {
 	t.Parallel()
 	for _, right := range []bool{true, false} {
 		r, service, store := newLogin(t, false, func(o *callback.Options) { o.Accounts[0].Confirm = callback.ConfirmAlways })
@@ -211,7 +211,7 @@ func TestAbuse38TheConfirmStep(t *testing.T) {
 }
 
 // Accounts that may not make QR codes: the person types what the page shows.
-func TestTypedCodes(t *testing.T) {
+func TestPush_TypedCodes(t *testing.T) {
 	t.Parallel()
 	r, service, store := newLogin(t, true, nil)
 	s := start(t, service, "")

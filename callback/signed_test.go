@@ -157,7 +157,7 @@ func TestRefuse_TheOperatorReadsReasonAndSetting_OnceAMinute(t *testing.T) {
 	})
 }
 
-func TestForwardLogins(t *testing.T) {
+func TestForward_Logins(t *testing.T) {
 	t.Parallel()
 	for policy, want := range map[callback.LoginForwarding]string{
 		callback.LoginsKept: "", callback.LoginsCopied: "", callback.LoginsAnswered: "welcome",

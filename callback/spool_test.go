@@ -47,7 +47,7 @@ func (o *outage) Finish(ctx context.Context, key string, reply []byte, ttl time.
 
 // docs/reliability.md §3 row F32: while the store is away a scan is kept in the fsynced spool, and that is
 // what "success" promises; the first of two persons still wins afterwards.
-func TestF32AScanDuringAnOutageIsKept(t *testing.T) {
+func TestSpool_ScanDuringAnOutageIsKept(t *testing.T) {
 	t.Parallel()
 	spool, err := login.OpenSpool(t.TempDir() + "/spool")
 	if err != nil {

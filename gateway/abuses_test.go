@@ -14,7 +14,7 @@ import (
 // No cookie decides this: every request with an effect names its page's origin, and what
 // proves an attempt (resume secret, verifier) is taken from a page's own memory, never
 // from a URL that somebody else could have made.
-func TestAbuse39LoginCSRF(t *testing.T) {
+func TestLogin_ExchangeFromAForeignOriginIsRefused(t *testing.T) {
 	s := newSite(t, func(c *Config) {
 		c.Cookie = "session"
 		c.Origins = []string{"https://shop.example"}

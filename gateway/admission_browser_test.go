@@ -78,7 +78,7 @@ func TestBrowserCookie(t *testing.T) {
 }
 
 // docs/reliability.md §4 row 35, per browser: reconnecting gets no new codes.
-func TestAbuse35QRCodesPerBrowser(t *testing.T) {
+func TestLogin_QRCodesPerBrowserAreLimited(t *testing.T) {
 	s := newSite(t, func(c *Config) { c.LimitQRCodesBrowser = Rate{N: 2, Per: time.Minute} })
 	dial := func(cookie string) (*websocket.Conn, string) {
 		t.Helper()

@@ -216,7 +216,8 @@ func (c *Config) Normalize() error {
 	if t := time.Duration(c.TicketTTL); t < time.Second || t > 30*24*time.Hour {
 		errs.add(keyError("POSTHOUSE_TICKET_TTL", c.TicketTTL.String(), "WeChat allows 1 s to 30 days; 120 s to 300 s are usual"))
 	}
-	if len(c.RedisURL) > 0 && c.Advertise != "" && len(relaySecrets(c)) == 0 {
+	// The secrets are those of the other settings, which have been read by now.
+	if len(c.RedisURL) > 0 && c.Advertise != "" && !isLoopback(c.Advertise) && len(relaySecrets(c)) == 0 {
 		errs.add(keyError("POSTHOUSE_ADVERTISE", c.Advertise,
 			"replicas on several machines prove themselves with a secret: set POSTHOUSE_JWT_KEY_FILE, the same on all of them"))
 	}

@@ -14,8 +14,8 @@ import (
 )
 
 // docs/wechat.md §3.4 guarantee G8: what one address may cost is bounded, whichever store there is;
-// browsers are TestAbuse35QRCodesPerBrowser, accounts follow below.
-func TestG8WorkPerAddressIsBounded(t *testing.T) {
+// browsers are TestLogin_QRCodesPerBrowserAreLimited, accounts follow below.
+func TestLogin_WorkPerAddressIsBounded(t *testing.T) {
 	limits := func(c *Config, _ *login.ServiceOptions) {
 		c.LimitQRCodesSocket, c.LimitQRCodesIP = Rate{N: 3, Per: time.Minute}, Rate{N: 8, Per: time.Minute}
 	}
@@ -37,7 +37,9 @@ func TestG8WorkPerAddressIsBounded(t *testing.T) {
 }
 
 // The budget of a day is the account's, however many replicas spend it.
-func TestG8WorkPerAccountIsBounded(t *testing.T) {
+//
+// docs/wechat.md §3.4 guarantee G8
+func TestLogin_WorkPerAccountIsBounded(t *testing.T) {
 	spendAll := func(t *testing.T, want int64, budgets ...*dailyBudget) {
 		t.Helper()
 		var spent atomic.Int64

@@ -121,7 +121,8 @@ func TestHalfOpenSocketDoesNotCountOnceResumed(t *testing.T) {
 	})
 }
 
-func TestF35LastSocketToResumeHasTheTicket(t *testing.T) {
+// docs/reliability.md §3 row F35
+func TestLogin_LastSocketToResumeHasTheTicket(t *testing.T) {
 	inLogin(t, 2, nil, func(t *testing.T, rs []*replica) {
 		old := rs[0].page(t)
 		q := old.qrcode()

@@ -82,7 +82,8 @@ func TestExpiredTicketIsEndedAndCounted(t *testing.T) {
 	})
 }
 
-func TestF2LostTicketReadsExpired(t *testing.T) {
+// docs/reliability.md §3 row F2
+func TestLogin_LostTicketReadsExpired(t *testing.T) {
 	inLogin(t, 1, nil, func(t *testing.T, rs []*replica) {
 		r, p := rs[0], rs[0].page(t)
 		p.qrcode()
@@ -148,7 +149,8 @@ func TestNotMeIsTold(t *testing.T) {
 	})
 }
 
-func TestF34CancelTellsTheScanner(t *testing.T) {
+// docs/reliability.md §3 row F34
+func TestLogin_CancelTellsTheScanner(t *testing.T) {
 	inLogin(t, 1, nil, func(t *testing.T, rs []*replica) {
 		r, p := rs[0], rs[0].page(t)
 		q := p.qrcode()
@@ -235,7 +237,8 @@ func TestFailures(t *testing.T) {
 	})
 }
 
-func TestAbuse35LimitOfQRCodes(t *testing.T) {
+// docs/reliability.md §4 row 35
+func TestLogin_QRCodesAreLimited(t *testing.T) {
 	six := func(c *Config, _ *login.ServiceOptions) { c.LimitQRCodesSocket = Rate{N: 6, Per: time.Minute} }
 	inLogin(t, 1, six, func(t *testing.T, rs []*replica) {
 		p := rs[0].page(t)
@@ -274,7 +277,9 @@ func TestFloodOfEventsIsRefusedAndEnds(t *testing.T) {
 }
 
 // A thief who photographed the screen has the ticket and nothing else.
-func TestAbuse34TicketWithoutSecretBindsNobody(t *testing.T) {
+//
+// docs/reliability.md §4 row 34
+func TestLogin_TicketWithoutSecretBindsNoSocket(t *testing.T) {
 	inLogin(t, 1, nil, func(t *testing.T, rs []*replica) {
 		r, p, thief := rs[0], rs[0].page(t), rs[0].page(t)
 		q := p.qrcode()

@@ -115,7 +115,8 @@ func exchangeBody(code, verifier string) string {
 	return string(text)
 }
 
-func TestAbuse37Exchange(t *testing.T) {
+// docs/reliability.md §4 row 37
+func TestLoginHTTP_ExchangeNeedsTheBrowsersProof(t *testing.T) {
 	s := newSite(t, func(c *Config) { c.Cookie = "session" })
 	code := s.code(t)
 	refused := func(name string, status int, want, body string, header ...string) {

@@ -37,7 +37,8 @@ func (r *replica) wants(t *testing.T, id, what string, is func(login.Ticket) boo
 
 func delivered(t login.Ticket) bool { return t.Delivered }
 
-func TestRace01SocketReturnsWithANewID(t *testing.T) {
+// docs/wechat.md §3.3 race 1
+func TestLogin_SocketReturnsWithANewID(t *testing.T) {
 	eachLogin(t, 2, nil, func(t *testing.T, rs []*replica) {
 		old := rs[0].page(t)
 		q := old.qrcode()
@@ -55,7 +56,8 @@ func TestRace01SocketReturnsWithANewID(t *testing.T) {
 	})
 }
 
-func TestRace02SocketIsDownAtTheCallback(t *testing.T) {
+// docs/wechat.md §3.3 race 2
+func TestLogin_SocketIsDownAtTheCallback(t *testing.T) {
 	eachLogin(t, 2, nil, func(t *testing.T, rs []*replica) {
 		old := rs[0].page(t)
 		q := old.qrcode(qrcodeRequest{Challenge: testChallenge})
@@ -74,7 +76,8 @@ func TestRace02SocketIsDownAtTheCallback(t *testing.T) {
 	})
 }
 
-func TestRace03CallbackLandsOnAnotherReplica(t *testing.T) {
+// docs/wechat.md §3.3 race 3
+func TestLogin_CallbackLandsOnAnotherReplica(t *testing.T) {
 	eachLogin(t, 2, nil, func(t *testing.T, rs []*replica) {
 		p := rs[0].page(t)
 		q := p.qrcode()
@@ -88,7 +91,8 @@ func TestRace03CallbackLandsOnAnotherReplica(t *testing.T) {
 	})
 }
 
-func TestRace03LostHintCostsASecond(t *testing.T) {
+// docs/wechat.md §3.3 race 3
+func TestLogin_LostHintCostsASecond(t *testing.T) {
 	inLogin(t, 2, nil, func(t *testing.T, rs []*replica) {
 		rs[0].drop.Store(true)
 		p := rs[0].page(t)
@@ -105,7 +109,9 @@ func TestRace03LostHintCostsASecond(t *testing.T) {
 
 // The scan is there before the replica has bound the ticket to its socket, and before
 // the page knows its code.
-func TestRace04ScanBeforeTheSocketIsBound(t *testing.T) {
+//
+// docs/wechat.md §3.3 race 4
+func TestLogin_ScanBeforeTheSocketIsBound(t *testing.T) {
 	eachLogin(t, 2, nil, func(t *testing.T, rs []*replica) {
 		rs[0].store.created = func(ticket login.Ticket) {
 			claim := login.Claim{AppID: ticket.AppID, Scene: ticket.ID, OpenID: "ana"}
@@ -141,7 +147,9 @@ func TestRace04ScanBeforeTheSocketIsBound(t *testing.T) {
 
 // A reload loses the socket and everything in the page's memory but what
 // sessionStorage kept.
-func TestRace16PageReload(t *testing.T) {
+//
+// docs/wechat.md §3.3 race 16
+func TestLogin_PageReloadKeepsTheAttempt(t *testing.T) {
 	eachLogin(t, 2, nil, func(t *testing.T, rs []*replica) {
 		p := rs[0].page(t)
 		q := p.qrcode(qrcodeRequest{Challenge: testChallenge})
@@ -182,7 +190,8 @@ func TestRace16PageReload(t *testing.T) {
 	})
 }
 
-func TestRace17TwoTabsOfOneBrowser(t *testing.T) {
+// docs/wechat.md §3.3 race 17
+func TestLogin_TwoTabsOfOneBrowser(t *testing.T) {
 	eachLogin(t, 1, nil, func(t *testing.T, rs []*replica) {
 		a, b := rs[0].page(t), rs[0].page(t)
 		qa, qb := a.qrcode(), b.qrcode()
@@ -200,7 +209,9 @@ func TestRace17TwoTabsOfOneBrowser(t *testing.T) {
 }
 
 // Who unfollows is logged out: before the token has arrived as well as after.
-func TestRace18UnsubscribesRightAfter(t *testing.T) {
+//
+// docs/wechat.md §3.3 race 18
+func TestLogin_UnsubscribeRightAfterLogsOut(t *testing.T) {
 	eachLogin(t, 2, nil, func(t *testing.T, rs []*replica) {
 		p := rs[0].page(t)
 		q := p.qrcode()
@@ -233,7 +244,9 @@ func TestRace18UnsubscribesRightAfter(t *testing.T) {
 
 // The replica that holds the sockets is rolled: results on their way arrive first,
 // waiting pages go on elsewhere.
-func TestRace23ReplicaIsRolled(t *testing.T) {
+//
+// docs/wechat.md §3.3 race 23
+func TestLogin_RolledReplicaLosesNobody(t *testing.T) {
 	eachLogin(t, 2, nil, func(t *testing.T, rs []*replica) {
 		waiting, arriving := rs[0].page(t), rs[0].page(t)
 		q := waiting.qrcode()
@@ -264,7 +277,9 @@ func TestRace23ReplicaIsRolled(t *testing.T) {
 }
 
 // The seed emits and disconnects back to back; here the token comes first, always.
-func TestRace24DisconnectNeverOvertakesTheToken(t *testing.T) {
+//
+// docs/wechat.md §3.3 race 24
+func TestLogin_DisconnectNeverOvertakesTheToken(t *testing.T) {
 	eachLogin(t, 2, nil, func(t *testing.T, rs []*replica) {
 		for n := range 20 {
 			p := rs[n%2].page(t)
@@ -289,7 +304,8 @@ func TestRace24DisconnectNeverOvertakesTheToken(t *testing.T) {
 	})
 }
 
-func TestRace24AcknowledgedAndGoneAtOnceIsDelivered(t *testing.T) {
+// docs/wechat.md §3.3 race 24
+func TestLogin_AcknowledgedAndGoneAtOnceIsDelivered(t *testing.T) {
 	eachLogin(t, 1, nil, func(t *testing.T, rs []*replica) {
 		r, p := rs[0], rs[0].page(t)
 		ticket, _ := r.scan(t, p.qrcode(), "ana")
@@ -303,7 +319,9 @@ func TestRace24AcknowledgedAndGoneAtOnceIsDelivered(t *testing.T) {
 
 // At least once until it is over: hints get lost, sockets die before they
 // acknowledge, and the result still comes, the same each time; then never again.
-func TestG4NotifiedUntilItArrived(t *testing.T) {
+//
+// docs/wechat.md §3.4 guarantee G4
+func TestLogin_ResultIsNotifiedUntilItArrived(t *testing.T) {
 	eachLogin(t, 3, nil, func(t *testing.T, rs []*replica) {
 		p := rs[0].page(t)
 		q := p.qrcode()

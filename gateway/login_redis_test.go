@@ -123,7 +123,7 @@ func redisReplicaOf(t *testing.T, kind, addr string, change func(*Config, *login
 
 // docs/reliability.md §4 row 36, even without a challenge: what passes through Redis
 // while pages of one replica are logged in by webhooks of another.
-func TestAbuse36NoTokenPassesThroughRedis(t *testing.T) {
+func TestLogin_NoTokenPassesThroughRedis(t *testing.T) {
 	server := startRedis(t)
 	conn, err := net.Dial("tcp", server.addr())
 	if err != nil {
@@ -163,7 +163,7 @@ func TestAbuse36NoTokenPassesThroughRedis(t *testing.T) {
 
 // docs/reliability.md §3 rows F1 and F32: Redis is killed while pages wait; people scan while it is
 // away and after; nobody is lost.
-func TestF1RedisIsKilledAndComesBack(t *testing.T) {
+func TestLogin_RedisIsKilledAndComesBack(t *testing.T) {
 	server := startRedis(t)
 	here, there := redisReplica(t, server.addr(), nil), redisReplica(t, server.addr(), nil)
 	const logins = 30

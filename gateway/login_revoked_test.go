@@ -29,7 +29,7 @@ func (u *unlisted) Revoked(ctx context.Context, most int) ([]string, error) {
 
 // docs/reliability.md §4 row 38: "not me" takes a token back that was already handed
 // out, and whoever verifies tokens can know within two seconds.
-func TestAbuse38RevokedWithinTwoSeconds(t *testing.T) {
+func TestLogin_RevokedTokenIsKnownWithinTwoSeconds(t *testing.T) {
 	s := newSite(t, nil)
 	store := &unlisted{Store: s.store}
 	service, err := login.NewService(login.ServiceOptions{Store: store, Issuer: s.issuer, QRCodes: s.codes, Notifier: s})

@@ -13,7 +13,8 @@ import (
 
 // docs/conformance.md behaviours 34 to 36, one by one.
 
-func TestBehaviour34BroadcastAcks(t *testing.T) {
+// docs/conformance.md behaviour 34
+func TestBroadcastOperator_EmitWithAck_CompletesPerClientAndTimesOutPartly(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		srv := serve(t, nil)
 		answers, err := srv.Timeout(time.Second).EmitWithAck(bg, "q")
@@ -67,7 +68,8 @@ func TestBehaviour34BroadcastAcks(t *testing.T) {
 	})
 }
 
-func TestBehaviour35OperatorsAreValues(t *testing.T) {
+// docs/conformance.md behaviour 35
+func TestBroadcastOperator_ReusedOperatorGathersNoRooms(t *testing.T) {
 	srv := serve(t, nil)
 	sockets := make(chan *socketio.Socket, 3)
 	srv.OnConnection(func(s *socketio.Socket) { sockets <- s })
@@ -92,7 +94,8 @@ func TestBehaviour35OperatorsAreValues(t *testing.T) {
 	}
 }
 
-func TestBehaviour36ExceptAndNoDuplicates(t *testing.T) {
+// docs/conformance.md behaviour 36
+func TestBroadcastOperator_ExceptByRoomAndSocketWithoutDuplicates(t *testing.T) {
 	srv := serve(t, nil)
 	sockets := make(chan *socketio.Socket, 4)
 	srv.OnConnection(func(s *socketio.Socket) { sockets <- s })

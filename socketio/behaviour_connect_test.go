@@ -16,7 +16,8 @@ import (
 
 // docs/conformance.md behaviours 26 to 29, one by one.
 
-func TestBehaviour26ConnectAnswerComesFirst(t *testing.T) {
+// docs/conformance.md behaviour 26
+func TestConnect_AnswerComesBeforeEverything(t *testing.T) {
 	srv := serve(t, nil)
 	srv.Use(func(ctx context.Context, s *socketio.Socket) error {
 		if s.Connected() || srv.Socket(s.ID()) != nil {
@@ -42,7 +43,8 @@ func TestBehaviour26ConnectAnswerComesFirst(t *testing.T) {
 	want(t, c.Text(), `2["broadcast"]`)
 }
 
-func TestBehaviour26NothingIsLostAroundConnect(t *testing.T) {
+// docs/conformance.md behaviour 26
+func TestConnect_NoBroadcastIsLostAroundTheAnswer(t *testing.T) {
 	srv := serve(t, nil)
 	stop := make(chan struct{})
 	var broadcasts sync.WaitGroup
@@ -78,7 +80,8 @@ func TestBehaviour26NothingIsLostAroundConnect(t *testing.T) {
 	broadcasts.Wait()
 }
 
-func TestBehaviour27StateErrorsEndAllNamespaces(t *testing.T) {
+// docs/conformance.md behaviour 27
+func TestConnect_StateErrorEndsAllNamespaces(t *testing.T) {
 	srv := serve(t, nil)
 	reasons := make(chan string, 2)
 	for _, n := range []*socketio.Namespace{srv.Namespace, srv.Of("/chat")} {
@@ -94,7 +97,8 @@ func TestBehaviour27StateErrorsEndAllNamespaces(t *testing.T) {
 	want(t, strings.Join(got, ", "), "/ forced close, /chat forced close")
 }
 
-func TestBehaviour27ConnectAgainBeforeTheAnswer(t *testing.T) {
+// docs/conformance.md behaviour 27
+func TestConnect_AgainBeforeTheAnswerReplacesTheFirst(t *testing.T) {
 	srv := serve(t, nil)
 	entered := make(chan context.Context, 2)
 	proceed := make(chan struct{})
@@ -122,7 +126,8 @@ func TestBehaviour27ConnectAgainBeforeTheAnswer(t *testing.T) {
 	want(t, c.Text(), `2["two"]`) // once each: there is one socket
 }
 
-func TestBehaviour28LateMiddleware(t *testing.T) {
+// docs/conformance.md behaviour 28
+func TestMiddleware_AnswerAfterTheClientLeftLeavesNoRooms(t *testing.T) {
 	for _, outcome := range []error{nil, errors.New("late refusal")} {
 		srv := serve(t, nil)
 		entered, leave, left := make(chan struct{}), make(chan struct{}), make(chan struct{})
@@ -148,7 +153,8 @@ func TestBehaviour28LateMiddleware(t *testing.T) {
 	}
 }
 
-func TestBehaviour29VolatileIsAllOrNothing(t *testing.T) {
+// docs/conformance.md behaviour 29
+func TestSocket_Volatile_BinaryPacketIsAllOrNothing(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		srv := serve(t, nil)
 		sockets := make(chan *socketio.Socket, 1)

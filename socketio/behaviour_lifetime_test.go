@@ -19,7 +19,8 @@ import (
 
 // docs/conformance.md behaviours 37 to 39, one by one.
 
-func TestBehaviour37ConcurrentConnectsMakeOneChild(t *testing.T) {
+// docs/conformance.md behaviour 37
+func TestParentNamespace_ConcurrentConnectsMakeOneChild(t *testing.T) {
 	srv := serve(t, nil)
 	var mu sync.Mutex
 	made := 0
@@ -46,7 +47,8 @@ func TestBehaviour37ConcurrentConnectsMakeOneChild(t *testing.T) {
 	}
 }
 
-func TestBehaviour37EmptyChildrenAreForgotten(t *testing.T) {
+// docs/conformance.md behaviour 37
+func TestParentNamespace_EmptyChildrenAreForgotten(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		srv := serve(t, nil)
 		parent := srv.OfFunc(func(_ context.Context, name string, auth json.RawMessage) bool {
@@ -92,7 +94,8 @@ func TestBehaviour37EmptyChildrenAreForgotten(t *testing.T) {
 	})
 }
 
-func TestBehaviour38Recovery(t *testing.T) {
+// docs/conformance.md behaviour 38
+func TestRecovery_MissedPacketsThenConnectWithTheSameSocket(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		calls := 0
 		key := socketio.NewKey[string]("name")
@@ -165,7 +168,8 @@ func TestBehaviour38Recovery(t *testing.T) {
 	})
 }
 
-func TestBehaviour38RecoveryIsForLostConnectionsOnly(t *testing.T) {
+// docs/conformance.md behaviour 38
+func TestRecovery_OnlyLostConnectionsComeBack(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		srv := serve(t, &socketio.Options{Recovery: &socketio.Recovery{RunMiddlewares: true}})
 		calls := 0
@@ -203,7 +207,8 @@ func TestBehaviour38RecoveryIsForLostConnectionsOnly(t *testing.T) {
 	})
 }
 
-func TestBehaviour39DisconnectWithTheConnection(t *testing.T) {
+// docs/conformance.md behaviour 39
+func TestSocket_Disconnect_WithTheConnectionEndsAllNamespaces(t *testing.T) {
 	srv := serve(t, nil)
 	var mu sync.Mutex
 	var reasons []string
@@ -232,7 +237,8 @@ func TestBehaviour39DisconnectWithTheConnection(t *testing.T) {
 	want(t, strings.Join(reasons, ", "), "/ server namespace disconnect, /chat server namespace disconnect")
 }
 
-func TestBehaviour39Shutdown(t *testing.T) {
+// docs/conformance.md behaviour 39
+func TestServer_Shutdown_TellsEverySocketOnce(t *testing.T) {
 	srv := serve(t, nil)
 	reasons := make(chan socketio.Reason, 4)
 	entered := make(chan struct{})
@@ -262,7 +268,8 @@ func TestBehaviour39Shutdown(t *testing.T) {
 	}
 }
 
-func TestBehaviour39DisconnectInAMiddlewareRefuses(t *testing.T) {
+// docs/conformance.md behaviour 39
+func TestSocket_Disconnect_InAMiddlewareRefuses(t *testing.T) {
 	srv := serve(t, nil)
 	srv.Use(func(_ context.Context, s *socketio.Socket) error {
 		s.Disconnect(false)
@@ -274,7 +281,7 @@ func TestBehaviour39DisconnectInAMiddlewareRefuses(t *testing.T) {
 	want(t, c.Text(), `4{"message":"connection refused"}`)
 }
 
-func TestDrainSpreadsTheDisconnections(t *testing.T) {
+func TestServer_Drain_SpreadsTheDisconnections(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		srv := serve(t, nil)
 		start := time.Now()

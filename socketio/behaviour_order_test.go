@@ -13,7 +13,8 @@ import (
 
 // docs/conformance.md behaviours 30 to 33, one by one.
 
-func TestBehaviour30BinaryPacketsStayTogether(t *testing.T) {
+// docs/conformance.md behaviour 30
+func TestSocket_Emit_ConcurrentBinaryPacketsStayTogether(t *testing.T) {
 	srv := serve(t, nil)
 	sockets := make(chan *socketio.Socket, 1)
 	srv.OnConnection(func(s *socketio.Socket) { sockets <- s })
@@ -43,7 +44,8 @@ func TestBehaviour30BinaryPacketsStayTogether(t *testing.T) {
 	wg.Wait()
 }
 
-func TestBehaviour31EventsOfASocketAreHandledInOrderAndOneAtATime(t *testing.T) {
+// docs/conformance.md behaviour 31
+func TestSocket_On_EventsInOrderOneAtATime(t *testing.T) {
 	srv := serve(t, nil)
 	var running, next int
 	done := make(chan struct{})
@@ -71,7 +73,8 @@ func TestBehaviour31EventsOfASocketAreHandledInOrderAndOneAtATime(t *testing.T) 
 	receive(t, done)
 }
 
-func TestBehaviour31NothingIsDispatchedAfterDisconnect(t *testing.T) {
+// docs/conformance.md behaviour 31
+func TestSocket_Disconnect_NothingIsDispatchedAfterwards(t *testing.T) {
 	srv := serve(t, nil)
 	first, proceed := make(chan struct{}), make(chan struct{})
 	disconnected := make(chan struct{})
@@ -96,7 +99,8 @@ func TestBehaviour31NothingIsDispatchedAfterDisconnect(t *testing.T) {
 	c.Quiet()
 }
 
-func TestBehaviour31WhatTheClientSentBeforeItLeftIsHandled(t *testing.T) {
+// docs/conformance.md behaviour 31
+func TestSocket_On_EventsSentBeforeTheClientLeftAreHandled(t *testing.T) {
 	srv := serve(t, nil)
 	order := make(chan string, 3)
 	proceed := make(chan struct{})
@@ -114,7 +118,8 @@ func TestBehaviour31WhatTheClientSentBeforeItLeftIsHandled(t *testing.T) {
 	want(t, receive(t, order), "client namespace disconnect")
 }
 
-func TestBehaviour32RoomsWhileAndAfterDisconnecting(t *testing.T) {
+// docs/conformance.md behaviour 32
+func TestSocket_OnDisconnecting_SeesRoomsAndOnDisconnectNone(t *testing.T) {
 	srv := serve(t, nil)
 	log := make(chan string, 4)
 	srv.OnConnection(func(s *socketio.Socket) {
@@ -140,7 +145,8 @@ func TestBehaviour32RoomsWhileAndAfterDisconnecting(t *testing.T) {
 	want(t, receive(t, log), "joined 0 false")
 }
 
-func TestBehaviour33AckOfTheClientsEvent(t *testing.T) {
+// docs/conformance.md behaviour 33
+func TestEvent_Ack_OnceWithAnyValues(t *testing.T) {
 	srv := serve(t, nil)
 	srv.OnConnection(func(s *socketio.Socket) {
 		s.On("twice", func(e *socketio.Event) {
@@ -174,7 +180,8 @@ func TestBehaviour33AckOfTheClientsEvent(t *testing.T) {
 	c.Quiet()
 }
 
-func TestBehaviour33AckOfTheServersEvent(t *testing.T) {
+// docs/conformance.md behaviour 33
+func TestSocket_EmitWithAck_AnswerTimeoutAndDisconnect(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		srv := serve(t, nil)
 		sockets := make(chan *socketio.Socket, 1)

@@ -12,7 +12,8 @@ import (
 // Abuses of docs/reliability.md §4 that are about the ticket; the webhook's (29 to 33) are
 // in package callback, the browser's in package gateway.
 
-func TestAbuse34TicketAloneGivesNothing(t *testing.T) { // docs/reliability.md §4 row 34
+// docs/reliability.md §4 row 34.
+func TestService_TicketAloneGivesNothing(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *fixture) {
 		r := newRig(t, s, nil)
 		a := r.start(t, login.StartRequest{})
@@ -34,7 +35,7 @@ func TestAbuse34TicketAloneGivesNothing(t *testing.T) { // docs/reliability.md �
 
 // docs/reliability.md §4 row 34: a million guesses find nothing. What can be guessed are 128 bits of a scene
 // and 256 bits of a secret; counting is only to see that nothing short-cuts them.
-func TestAbuse34GuessesFindNothing(t *testing.T) {
+func TestService_GuessesFindNothing(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *fixture) {
 		r := newRig(t, s, nil)
 		a := r.start(t, login.StartRequest{})
@@ -62,7 +63,8 @@ func TestAbuse34GuessesFindNothing(t *testing.T) {
 	})
 }
 
-func TestAbuse40CancelAgainstScan(t *testing.T) { // docs/reliability.md §4 row 40
+// docs/reliability.md §4 row 40.
+func TestService_Cancel_AgainstScanHasOneWinner(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *fixture) {
 		r := newRig(t, s, nil)
 		for range 50 {

@@ -126,7 +126,8 @@ func TestConfirmComesTooLate(t *testing.T) {
 	})
 }
 
-func TestAbuse38NotMeDeniesOrRevokes(t *testing.T) { // docs/reliability.md §4 row 38
+// docs/reliability.md §4 row 38.
+func TestService_Deny_DeniesOrRevokes(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *fixture) {
 		r := newRig(t, s, nil)
 		if _, o, err := r.Deny(t.Context(), "wx-main", "ana", time.Time{}); err != nil || o != login.OutcomeUnknown {
@@ -167,7 +168,9 @@ func TestAbuse38NotMeDeniesOrRevokes(t *testing.T) { // docs/reliability.md §4 
 }
 
 // A token outlives its ticket, and can be taken back all the same.
-func TestAbuse38NotMeAfterTheTicketIsGone(t *testing.T) {
+//
+// docs/reliability.md §4 row 38
+func TestService_Deny_AfterTheTicketIsGone(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *fixture) {
 		r := newRig(t, s, func(o *login.ServiceOptions) { o.TokenTTL = 12 * time.Hour })
 		var tokens []string

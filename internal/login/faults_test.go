@@ -13,7 +13,7 @@ import (
 
 // docs/reliability.md §3 row F22: this machine's clock is an hour or a day off. A ticket lives by the store's
 // clock, and what is taken from ours is only how long ago something happened.
-func TestF22OurClockDoesNotJudgeTickets(t *testing.T) {
+func TestService_OwnClockDoesNotJudgeTickets(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *fixture) {
 		r := newRig(t, s, nil)
 		for _, off := range []time.Duration{time.Hour, -time.Hour, 24 * time.Hour, -24 * time.Hour} {
@@ -34,7 +34,7 @@ func TestF22OurClockDoesNotJudgeTickets(t *testing.T) {
 }
 
 // docs/reliability.md §3 row F22: services whose clocks differ from ours by up to 30 s take our tokens.
-func TestF22TokensHaveALeewayOf30Seconds(t *testing.T) {
+func TestIssuer_Verify_LeewayOf30Seconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i := mustIssuer(t, login.IssuerOptions{Keys: mustKeys(t, rfc8037Key)})
 		id := login.Identity{AppID: "wx1", OpenID: "ana"}
@@ -63,7 +63,7 @@ func TestF22TokensHaveALeewayOf30Seconds(t *testing.T) {
 
 // docs/reliability.md §3 row F31: the scan comes before a socket is bound, after it has left, after the end; and
 // follow and scan come in any order.
-func TestF31EventsOutOfOrder(t *testing.T) {
+func TestService_EventsOutOfOrder(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *fixture) {
 		r := newRig(t, s, nil)
 		unbound, err := r.Start(t.Context(), login.StartRequest{Account: "main"})
@@ -93,7 +93,8 @@ func TestF31EventsOutOfOrder(t *testing.T) {
 	})
 }
 
-func TestF34ClosedPageIsToldToTheScanner(t *testing.T) {
+// docs/reliability.md §3 row F34
+func TestService_Cancel_ClosedPageIsToldToTheScanner(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *fixture) {
 		r := newRig(t, s, nil)
 		a := r.start(t, login.StartRequest{})

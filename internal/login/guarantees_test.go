@@ -13,7 +13,8 @@ import (
 
 // The guarantees of docs/wechat.md §3.4 that the store and the service give.
 
-func TestG1AtMostOneOpenIDPerAttempt(t *testing.T) {
+// docs/wechat.md §3.4 guarantee G1
+func TestService_Claim_AtMostOneOpenIDPerAttempt(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *fixture) {
 		r := newRig(t, s, nil)
 		for range 20 {
@@ -47,7 +48,8 @@ func TestG1AtMostOneOpenIDPerAttempt(t *testing.T) {
 	})
 }
 
-func TestG2AtMostOneTokenPerAttemptEver(t *testing.T) {
+// docs/wechat.md §3.4 guarantee G2
+func TestService_AtMostOneTokenPerAttemptEver(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *fixture) {
 		r := newRig(t, s, nil)
 		a := r.start(t, login.StartRequest{})
@@ -77,7 +79,8 @@ func TestG2AtMostOneTokenPerAttemptEver(t *testing.T) {
 	})
 }
 
-func TestG3CodeIsSingleUseShortAndBound(t *testing.T) {
+// docs/wechat.md §3.4 guarantee G3
+func TestService_Exchange_CodeIsSingleUseShortAndBound(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *fixture) {
 		r := newRig(t, s, nil)
 		claimed := func() (login.Ticket, string) {
@@ -134,7 +137,8 @@ func TestG3CodeIsSingleUseShortAndBound(t *testing.T) {
 	})
 }
 
-func TestG3OneWinnerWhenACodeIsSpentAtOnce(t *testing.T) {
+// docs/wechat.md §3.4 guarantee G3
+func TestService_Exchange_OneWinnerWhenACodeIsSpentAtOnce(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *fixture) {
 		r := newRig(t, s, nil)
 		a := r.start(t, login.StartRequest{Challenge: challenge})
@@ -158,7 +162,8 @@ func TestG3OneWinnerWhenACodeIsSpentAtOnce(t *testing.T) {
 	})
 }
 
-func TestG5F33DurableBeforeSuccess(t *testing.T) {
+// docs/wechat.md §3.4 guarantee G5, docs/reliability.md §3 row F33
+func TestService_Claim_DurableBeforeSuccess(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *fixture) {
 		r := newRig(t, s, nil)
 		a := r.start(t, login.StartRequest{})
@@ -181,7 +186,8 @@ func TestG5F33DurableBeforeSuccess(t *testing.T) {
 	})
 }
 
-func TestG6RepeatsAndDisorderChangeNothing(t *testing.T) {
+// docs/wechat.md §3.4 guarantee G6
+func TestService_RepeatsAndDisorderChangeNothing(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *fixture) {
 		r := newRig(t, s, nil)
 		for _, end := range []login.State{login.Done, login.Replaced, login.Cancelled} {
@@ -211,7 +217,8 @@ func TestG6RepeatsAndDisorderChangeNothing(t *testing.T) {
 	})
 }
 
-func TestG7NoSecretInTheQRCodeAndNothingStoredInTheClear(t *testing.T) {
+// docs/wechat.md §3.4 guarantee G7
+func TestService_NoSecretInTheQRCodeNorInTheStore(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *fixture) {
 		r := newRig(t, s, nil)
 		a := r.start(t, login.StartRequest{Challenge: challenge})
@@ -232,7 +239,8 @@ func TestG7NoSecretInTheQRCodeAndNothingStoredInTheClear(t *testing.T) {
 	})
 }
 
-func TestG10EveryAttemptEndsOnceWithAReason(t *testing.T) {
+// docs/wechat.md §3.4 guarantee G10
+func TestService_EveryAttemptEndsOnceWithAReason(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *fixture) {
 		r := newRig(t, s, nil)
 		done, replaced, cancelled := r.start(t, login.StartRequest{}), r.start(t, login.StartRequest{}), r.start(t, login.StartRequest{})

@@ -231,7 +231,7 @@ func TestRedisAgainstTheModel(t *testing.T) {
 
 // docs/reliability.md §4 row 40: everything that may happen to a ticket at once, ten
 // thousand times, and exactly one winner each time.
-func TestAbuse40ExactlyOneWinnerIn10000Interleavings(t *testing.T) {
+func TestService_Claim_ExactlyOneWinnerIn10000Interleavings(t *testing.T) {
 	interleave := func(t *testing.T, store login.Store, rounds int) {
 		for n := range rounds {
 			id := fmt.Sprint("L1.race-", n)

@@ -10,7 +10,8 @@ import (
 
 // docs/wechat.md §3.3 races 12 to 15: the store or an answer is lost on the way.
 
-func TestRace12StoreIsDownAtTheCallback(t *testing.T) {
+// docs/wechat.md §3.3 race 12
+func TestService_Claim_StoreIsDownAtTheCallback(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *fixture) {
 		spool, err := login.OpenSpool(filepath.Join(t.TempDir(), "claims"))
 		if err != nil {
@@ -37,7 +38,8 @@ func TestRace12StoreIsDownAtTheCallback(t *testing.T) {
 	})
 }
 
-func TestRace12SpooledClaimIsJudgedByItsArrival(t *testing.T) {
+// docs/wechat.md §3.3 race 12
+func TestSpool_ClaimIsJudgedByItsArrival(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *fixture) {
 		r := newRig(t, s, nil)
 		a, b := r.start(t, login.StartRequest{}), r.start(t, login.StartRequest{})
@@ -56,7 +58,8 @@ func TestRace12SpooledClaimIsJudgedByItsArrival(t *testing.T) {
 	})
 }
 
-func TestRace12WithoutSpoolThereIsNoSuccess(t *testing.T) {
+// docs/wechat.md §3.3 race 12
+func TestService_Claim_WithoutSpoolThereIsNoSuccess(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *fixture) {
 		r := newRig(t, s, nil)
 		a := r.start(t, login.StartRequest{})
@@ -66,7 +69,8 @@ func TestRace12WithoutSpoolThereIsNoSuccess(t *testing.T) {
 	})
 }
 
-func TestRace13StoreIsDownAtCreate(t *testing.T) {
+// docs/wechat.md §3.3 race 13
+func TestService_Start_StoreIsDown(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *fixture) {
 		r := newRig(t, s, nil)
 		r.store.away.Store(true)
@@ -78,7 +82,8 @@ func TestRace13StoreIsDownAtCreate(t *testing.T) {
 	})
 }
 
-func TestRace14LostWritesFailClosed(t *testing.T) {
+// docs/wechat.md §3.3 race 14
+func TestService_LostWritesFailClosed(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *fixture) {
 		r := newRig(t, s, nil)
 		a := r.start(t, login.StartRequest{Challenge: challenge})
@@ -95,7 +100,8 @@ func TestRace14LostWritesFailClosed(t *testing.T) {
 	})
 }
 
-func TestRace15AnswerOfTheExchangeIsLost(t *testing.T) {
+// docs/wechat.md §3.3 race 15
+func TestService_Exchange_LostAnswerCanBeAskedForAgain(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *fixture) {
 		r := newRig(t, s, nil)
 		a := r.start(t, login.StartRequest{Challenge: challenge})

@@ -11,7 +11,8 @@ import (
 
 // The races of docs/wechat.md §3.3, by number; those about sockets are the gateway's.
 
-func TestRace01SocketReturnsBeforeTheScan(t *testing.T) {
+// docs/wechat.md §3.3 race 1
+func TestService_Resume_SocketReturnsBeforeTheScan(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *fixture) {
 		r := newRig(t, s, nil)
 		a := r.start(t, login.StartRequest{SocketID: "old"})
@@ -38,7 +39,8 @@ func TestRace01SocketReturnsBeforeTheScan(t *testing.T) {
 	})
 }
 
-func TestRace02SocketIsDownAtTheCallback(t *testing.T) {
+// docs/wechat.md §3.3 race 2
+func TestService_Claim_SocketIsDownAtTheCallback(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *fixture) {
 		r := newRig(t, s, nil)
 		a := r.start(t, login.StartRequest{Challenge: challenge})
@@ -60,7 +62,8 @@ func TestRace02SocketIsDownAtTheCallback(t *testing.T) {
 	})
 }
 
-func TestRace03CallbackLandsOnAnotherReplica(t *testing.T) {
+// docs/wechat.md §3.3 race 3
+func TestService_Claim_CallbackLandsOnAnotherReplica(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *fixture) {
 		here, there := newRig(t, s, nil), newRig(t, s, nil)
 		a := here.start(t, login.StartRequest{SocketID: "here-1"})
@@ -74,7 +77,8 @@ func TestRace03CallbackLandsOnAnotherReplica(t *testing.T) {
 	})
 }
 
-func TestRace05SamePersonTwice(t *testing.T) {
+// docs/wechat.md §3.3 race 5
+func TestService_Claim_SamePersonTwice(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *fixture) {
 		r := newRig(t, s, nil)
 		a := r.start(t, login.StartRequest{})
@@ -90,7 +94,8 @@ func TestRace05SamePersonTwice(t *testing.T) {
 	})
 }
 
-func TestRace06TwoPersons(t *testing.T) {
+// docs/wechat.md §3.3 race 6
+func TestService_Claim_FirstOfTwoPersonsWins(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *fixture) {
 		r := newRig(t, s, nil)
 		a := r.start(t, login.StartRequest{})
@@ -105,7 +110,8 @@ func TestRace06TwoPersons(t *testing.T) {
 	})
 }
 
-func TestRace07WeChatRepeatsWhileWeAreSlow(t *testing.T) {
+// docs/wechat.md §3.3 race 7
+func TestStore_Once_RepeatsWhileTheFirstIsSlow(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *fixture) {
 		once := func(want login.WebhookStage) []byte {
 			t.Helper()
@@ -126,7 +132,8 @@ func TestRace07WeChatRepeatsWhileWeAreSlow(t *testing.T) {
 	})
 }
 
-func TestRace07ReplicaDiesWhileProcessing(t *testing.T) {
+// docs/wechat.md §3.3 race 7
+func TestStore_Once_ReplicaDiesWhileProcessing(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *fixture) {
 		s.Once(t.Context(), "event", 5*time.Second)
 		s.advance(5*time.Second + time.Millisecond)
@@ -136,7 +143,8 @@ func TestRace07ReplicaDiesWhileProcessing(t *testing.T) {
 	})
 }
 
-func TestRace08DuplicateHoursLater(t *testing.T) {
+// docs/wechat.md §3.3 race 8
+func TestService_Claim_DuplicateHoursLater(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *fixture) {
 		r := newRig(t, s, nil)
 		a := r.start(t, login.StartRequest{})
@@ -154,7 +162,8 @@ func TestRace08DuplicateHoursLater(t *testing.T) {
 	})
 }
 
-func TestRace09ExpiresWhileTheFollowPageIsOpen(t *testing.T) {
+// docs/wechat.md §3.3 race 9
+func TestService_Claim_CodeExpiresWhileTheFollowPageIsOpen(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *fixture) {
 		r := newRig(t, s, nil)
 		slow, late := r.start(t, login.StartRequest{}), r.start(t, login.StartRequest{})
@@ -174,7 +183,8 @@ func TestRace09ExpiresWhileTheFollowPageIsOpen(t *testing.T) {
 	})
 }
 
-func TestRace10RefreshedWhileBeingScanned(t *testing.T) {
+// docs/wechat.md §3.3 race 10
+func TestService_Start_RefreshWhileBeingScanned(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *fixture) {
 		r := newRig(t, s, nil)
 		old := r.start(t, login.StartRequest{})
@@ -191,7 +201,8 @@ func TestRace10RefreshedWhileBeingScanned(t *testing.T) {
 	})
 }
 
-func TestRace10FailedRefreshLeavesTheOldCodeUsable(t *testing.T) {
+// docs/wechat.md §3.3 race 10
+func TestService_Start_FailedRefreshLeavesTheOldCodeUsable(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *fixture) {
 		r := newRig(t, s, nil)
 		old := r.start(t, login.StartRequest{})
@@ -203,7 +214,8 @@ func TestRace10FailedRefreshLeavesTheOldCodeUsable(t *testing.T) {
 	})
 }
 
-func TestRace11ScanAndSubscribeInAnyOrder(t *testing.T) {
+// docs/wechat.md §3.3 race 11
+func TestService_Claim_ScanAndSubscribeInAnyOrder(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *fixture) {
 		r := newRig(t, s, nil)
 		a := r.start(t, login.StartRequest{})
@@ -216,7 +228,8 @@ func TestRace11ScanAndSubscribeInAnyOrder(t *testing.T) {
 	})
 }
 
-func TestRace17TwoTabsAreTwoAttempts(t *testing.T) {
+// docs/wechat.md §3.3 race 17
+func TestService_Start_TwoTabsAreTwoAttempts(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *fixture) {
 		r := newRig(t, s, nil)
 		a, b := r.start(t, login.StartRequest{SocketID: "tab-a"}), r.start(t, login.StartRequest{SocketID: "tab-b"})
@@ -229,7 +242,8 @@ func TestRace17TwoTabsAreTwoAttempts(t *testing.T) {
 	})
 }
 
-func TestRace18UnsubscribesRightAfter(t *testing.T) {
+// docs/wechat.md §3.3 race 18
+func TestService_Forget_UnsubscribeRightAfterTheScan(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *fixture) {
 		r := newRig(t, s, nil)
 		direct, coded := r.start(t, login.StartRequest{}), r.start(t, login.StartRequest{Challenge: challenge})
@@ -264,7 +278,9 @@ func TestRace18UnsubscribesRightAfter(t *testing.T) {
 
 // Nothing arrives from somebody who scans and does not follow: the attempt expires,
 // and is counted.
-func TestRace19ScansAndNeverFollows(t *testing.T) {
+//
+// docs/wechat.md §3.3 race 19
+func TestService_Expire_ScanWithoutFollow(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *fixture) {
 		r := newRig(t, s, nil)
 		a := r.start(t, login.StartRequest{})
@@ -286,7 +302,8 @@ func TestRace19ScansAndNeverFollows(t *testing.T) {
 	})
 }
 
-func TestRace20AccountsAreNotMixedUp(t *testing.T) {
+// docs/wechat.md §3.3 race 20
+func TestService_Claim_AccountsAreNotMixedUp(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *fixture) {
 		r := newRig(t, s, nil)
 		a := r.start(t, login.StartRequest{Account: "main"})
@@ -299,7 +316,8 @@ func TestRace20AccountsAreNotMixedUp(t *testing.T) {
 	})
 }
 
-func TestRace21ClocksDiffer(t *testing.T) {
+// docs/wechat.md §3.3 race 21
+func TestService_ClocksOfReplicasDiffer(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *fixture) {
 		r := newRig(t, s, nil)
 		a := r.start(t, login.StartRequest{})

@@ -90,7 +90,7 @@ func TestRedisEveryKeyExpires(t *testing.T) {
 
 // docs/reliability.md §3 row F3: a Redis that hangs costs a request two seconds at most, and gives
 // right answers when it is back.
-func TestF3FrozenRedis(t *testing.T) {
+func TestRedisStore_FrozenRedisFailsFastAndComesBack(t *testing.T) {
 	addr, stop := startRedis(t)
 	defer stop()
 	rdb := redisClient(t, []string{addr}, false)
@@ -191,7 +191,7 @@ func TestRedisAway(t *testing.T) {
 }
 
 // docs/reliability.md §4 row 36: what passes through Redis over many logins.
-func TestAbuse36RedisTrafficHoldsNoSecret(t *testing.T) {
+func TestRedisStore_TrafficHoldsNoSecret(t *testing.T) {
 	logins := 1000
 	if testing.Short() {
 		logins = 50

@@ -163,7 +163,7 @@ func TestSpoolTakesConcurrentClaims(t *testing.T) {
 
 // docs/reliability.md §3 row F32: the store is away for ten seconds; a webhook accepted meanwhile
 // is a login soon after, also when the replica was restarted in between.
-func TestF32WebhookDuringAnOutageIsALoginAfterIt(t *testing.T) {
+func TestSpool_WebhookDuringAnOutageIsALoginAfterIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "claims")
 		spool := mustSpool(t, path)

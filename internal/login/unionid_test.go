@@ -140,7 +140,7 @@ func TestUnionIDFirstAnswerWins(t *testing.T) {
 }
 
 // docs/reliability.md §3 row F27 for user/info: slow costs a moment, never the login.
-func TestF27SlowUserInfoDoesNotHoldUpTheLogin(t *testing.T) {
+func TestService_SlowUserInfoDoesNotHoldUpTheLogin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u := &unions{say: func(ctx context.Context, _ int64) (string, error) {
 			<-ctx.Done()

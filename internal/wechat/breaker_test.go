@@ -15,7 +15,7 @@ import (
 )
 
 // docs/reliability.md §3 row F27: after five failures nothing is asked for five seconds; then one call tries.
-func TestF27TheCircuitOpensAfterFiveFailures(t *testing.T) {
+func TestClient_CircuitOpensAfterFiveFailures(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		f := &fakeWeChat{}
@@ -70,7 +70,7 @@ func TestF27TheCircuitOpensAfterFiveFailures(t *testing.T) {
 }
 
 // docs/reliability.md §3 row F27: a WeChat that takes 30 s costs three, and at most 32 calls wait for it.
-func TestF27ASlowWeChatIsBounded(t *testing.T) {
+func TestClient_SlowWeChatIsBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		f := &fakeWeChat{}
@@ -102,7 +102,7 @@ func TestF27ASlowWeChatIsBounded(t *testing.T) {
 }
 
 // docs/reliability.md §3 row F27: only a connection that never was is tried again.
-func TestF27OnlyConnectErrorsAreRetried(t *testing.T) {
+func TestClient_OnlyConnectErrorsAreRetried(t *testing.T) {
 	t.Parallel()
 	f := &fakeWeChat{}
 	dials := 0
@@ -132,7 +132,7 @@ func TestF27OnlyConnectErrorsAreRetried(t *testing.T) {
 }
 
 // docs/reliability.md §3 row F28: a busy WeChat is asked again after 0.2, 0.5 and 1 s, and then no more.
-func TestF28ABusyWeChatIsAskedAgain(t *testing.T) {
+func TestClient_BusyWeChatIsAskedAgain(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		f := &fakeWeChat{}
@@ -183,7 +183,7 @@ func TestConfigurationErrorsAreRemembered(t *testing.T) {
 
 // docs/reliability.md §3 row F28: a spent quota stays spent until midnight in Shanghai; once a minute one
 // call looks whether an operator cleared it.
-func TestF28ASpentQuotaIsNotAskedForUntilMidnight(t *testing.T) {
+func TestClient_SpentQuotaIsNotAskedForUntilMidnight(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) { // begins at midnight UTC, 8 h in Shanghai
 		f := &fakeWeChat{}

@@ -61,7 +61,7 @@ func Test40001OfTheTokenCallIsConfiguration(t *testing.T) {
 
 // docs/reliability.md §4 row 44, docs/reliability.md §3 row F27: no URL, token or secret in an error, and whatever is not an
 // answer of the API is to be retried.
-func TestF27BrokenAnswersAreScrubbedRetryErrors(t *testing.T) {
+func TestClient_BrokenAnswersAreScrubbedRetryErrors(t *testing.T) {
 	t.Parallel()
 	for name, h := range map[string]http.HandlerFunc{
 		"a 502":     answers(502, "canaryBody"),

@@ -123,7 +123,7 @@ func all(clients []*wechat.Client, n int, f func(*wechat.Client)) {
 }
 
 // docs/reliability.md §3 row F29: three replicas with fifty logins each ask once.
-func TestF29TheClusterAsksForOneToken(t *testing.T) {
+func TestClient_AccessToken_ClusterAsksForOneToken(t *testing.T) {
 	t.Parallel()
 	caches(t, func(t *testing.T, s *stableToken, clients []*wechat.Client) {
 		s.slow = 100 * time.Millisecond
@@ -139,7 +139,9 @@ func TestF29TheClusterAsksForOneToken(t *testing.T) {
 }
 
 // docs/reliability.md §3 row F28: a token that dies is refreshed once for all.
-func TestRace22F28ADeadTokenIsRefreshedOnceForAll(t *testing.T) {
+//
+// docs/wechat.md §3.3 race 22
+func TestClient_AccessToken_DeadTokenIsRefreshedOnceForAll(t *testing.T) {
 	t.Parallel()
 	caches(t, func(t *testing.T, s *stableToken, clients []*wechat.Client) {
 		all(clients, 1, func(c *wechat.Client) { _ = create(c) })
@@ -295,7 +297,9 @@ func TestAFailedRefreshAheadIsNobodysError(t *testing.T) {
 
 // docs/wechat.md §1.2: never a loop, however WeChat insists that the token is bad,
 // and force_refresh only when a normal call does not cure.
-func TestF28AnIncurableTokenIsNoStorm(t *testing.T) {
+//
+// docs/reliability.md §3 row F28
+func TestClient_AccessToken_IncurableTokenIsNoStorm(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newStableToken()

@@ -16,7 +16,7 @@ import (
 
 // The tests in this file are the rows of the reliability notes that are Engine.IO's.
 
-func TestForeignOriginsAreRefused(t *testing.T) { // CVE-2020-28481, CVE-2019-13611; docs/reliability.md §4 row 25
+func TestOrigin_ForeignIsRefused(t *testing.T) { // CVE-2020-28481, CVE-2019-13611; docs/reliability.md §4 row 25
 	evil := map[string]string{"Origin": "https://evil.example"}
 	const q = "EIO=4&transport=polling"
 	inWorld(t, engineio.Options{}, nil, func(w *world) {
@@ -58,7 +58,7 @@ func TestForeignOriginsAreRefused(t *testing.T) { // CVE-2020-28481, CVE-2019-13
 	}
 }
 
-func TestCORSFunctionAndPatterns(t *testing.T) {
+func TestCORS_FunctionAndPatterns(t *testing.T) {
 	o := engineio.Options{CORS: &engineio.CORS{OriginFunc: func(r *http.Request, origin string) (bool, error) {
 		if origin == "http://error.example" {
 			return false, fmt.Errorf("database down")
@@ -76,7 +76,7 @@ func TestCORSFunctionAndPatterns(t *testing.T) {
 	})
 }
 
-func TestOddHandshakeQueries(t *testing.T) { // CVE-2023-31125
+func TestHandshake_OddQueries(t *testing.T) { // CVE-2023-31125
 	for query, body := range map[string]string{
 		"EIO=4&transport=foo":                         "Transport unknown",
 		"EIO=4&transport=constructor":                 "Transport unknown",
@@ -108,7 +108,7 @@ func TestOddHandshakeQueries(t *testing.T) { // CVE-2023-31125
 	})
 }
 
-func TestPayloadLimits(t *testing.T) { // CVE-2020-36048; docs/reliability.md §4 rows 4 and 5
+func TestPolling_PayloadLimits(t *testing.T) { // CVE-2020-36048; docs/reliability.md §4 rows 4 and 5
 	inWorld(t, engineio.Options{AllowEIO3: true}, echo, func(w *world) {
 		sid := w.open("EIO=4&transport=polling")
 		for _, n := range []int{1001, 500_000} { // as many as fit into MaxPayload
@@ -165,7 +165,8 @@ func TestPolling_InvalidUTF8InABodyIsRefused(t *testing.T) {
 	}
 }
 
-func TestALyingContentLengthAllocatesNothing(t *testing.T) { // docs/reliability.md §4 row 4
+// docs/reliability.md §4 row 4.
+func TestPolling_LyingContentLengthAllocatesNothing(t *testing.T) {
 	inWorld(t, engineio.Options{MaxPayload: 1 << 30}, nil, func(w *world) {
 		sid := w.open("EIO=4&transport=polling")
 		var before, after runtime.MemStats
@@ -180,7 +181,8 @@ func TestALyingContentLengthAllocatesNothing(t *testing.T) { // docs/reliability
 	})
 }
 
-func TestSlowBodiesAreCutOff(t *testing.T) { // docs/reliability.md §4 row 3
+// docs/reliability.md §4 row 3.
+func TestOptions_BodyTimeout_SlowBodiesAreCutOff(t *testing.T) {
 	inWorld(t, engineio.Options{}, nil, func(w *world) {
 		sid := w.open("EIO=4&transport=polling")
 		c := w.raw("POST", "POST /engine.io/?EIO=4&transport=polling&sid="+sid+" HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n", []byte("4x"))
@@ -249,7 +251,7 @@ func TestControlFloods(t *testing.T) { // CVE-2026-48802; docs/reliability.md §
 	}
 }
 
-func TestReservedBitsInTheFirstFrame(t *testing.T) { // CVE-2022-21676
+func TestWebSocket_ReservedBitsInTheFirstFrame(t *testing.T) { // CVE-2022-21676
 	for _, bit := range []byte{0x20, 0x10} {
 		inWorld(t, engineio.Options{}, nil, func(w *world) {
 			frame := appendMasked(nil, "4x")
@@ -269,7 +271,7 @@ func TestReservedBitsInTheFirstFrame(t *testing.T) { // CVE-2022-21676
 	}
 }
 
-func TestAnnouncedLengthsAreRefusedUnread(t *testing.T) { // CVE-2016-10542; docs/reliability.md §4 row 7
+func TestOptions_MaxPayload_AnnouncedLengthsAreRefusedUnread(t *testing.T) { // CVE-2016-10542; docs/reliability.md §4 row 7
 	for _, header := range [][]byte{
 		{0x82, 0xff, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 2, 3, 4},
 		{0x82, 0xff, 0, 0, 0, 1, 0, 0, 0, 0, 1, 2, 3, 4},
@@ -286,7 +288,8 @@ func TestAnnouncedLengthsAreRefusedUnread(t *testing.T) { // CVE-2016-10542; doc
 	}
 }
 
-func TestInvalidUTF8InATextFrame(t *testing.T) { // docs/reliability.md §4 row 20
+// docs/reliability.md §4 row 20.
+func TestWebSocket_InvalidUTF8InATextFrame(t *testing.T) {
 	inWorld(t, engineio.Options{}, nil, func(w *world) {
 		s := w.websocket("EIO=4&transport=websocket", nil)
 		s.recv()
@@ -297,7 +300,8 @@ func TestInvalidUTF8InATextFrame(t *testing.T) { // docs/reliability.md §4 row 
 	})
 }
 
-func TestJSONPIsOff(t *testing.T) { // docs/reliability.md §4 row 25
+// docs/reliability.md §4 row 25.
+func TestOptions_JSONPIsOff(t *testing.T) {
 	inWorld(t, engineio.Options{AllowEIO3: true}, nil, func(w *world) {
 		if r := w.get("EIO=3&transport=polling&j=0"); r.status != 400 {
 			t.Errorf("got %+v", r)
@@ -305,7 +309,7 @@ func TestJSONPIsOff(t *testing.T) { // docs/reliability.md §4 row 25
 	})
 }
 
-func TestRefusedUpgradesLeaveNothingBehind(t *testing.T) { // CVE-2022-41940
+func TestUpgrade_RefusedLeavesNothingBehind(t *testing.T) { // CVE-2022-41940
 	inWorld(t, engineio.Options{}, nil, func(w *world) {
 		for i := range 1000 {
 			conn := w.dial()
@@ -322,7 +326,7 @@ func TestRefusedUpgradesLeaveNothingBehind(t *testing.T) { // CVE-2022-41940
 	})
 }
 
-func TestOddExtensionAndProtocolHeaders(t *testing.T) { // GHSA-5v72-xg48-5rpm, CVE-2021-32640
+func TestWebSocket_OddExtensionAndProtocolHeaders(t *testing.T) { // GHSA-5v72-xg48-5rpm, CVE-2021-32640
 	for _, h := range []map[string]string{
 		{"Sec-WebSocket-Extensions": "constructor"}, {"Sec-WebSocket-Extensions": "; ="},
 		{"Sec-WebSocket-Extensions": strings.Repeat(";", 8192)}, {"Sec-WebSocket-Protocol": "b" + strings.Repeat(" ", 32<<10) + "x"},
@@ -337,7 +341,8 @@ func TestOddExtensionAndProtocolHeaders(t *testing.T) { // GHSA-5v72-xg48-5rpm, 
 	}
 }
 
-func TestADeflateBombIsRefused(t *testing.T) { // docs/reliability.md §4 row 8
+// docs/reliability.md §4 row 8.
+func TestOptions_MaxPayload_DeflateBombIsRefused(t *testing.T) {
 	inWorld(t, engineio.Options{PerMessageDeflate: &engineio.PerMessageDeflate{}}, nil, func(w *world) {
 		s := w.websocket("EIO=4&transport=websocket", map[string]string{"Sec-WebSocket-Extensions": "permessage-deflate"})
 		if !strings.HasPrefix(s.header.Get("Sec-WebSocket-Extensions"), "permessage-deflate") {

@@ -10,7 +10,7 @@ import (
 
 // Sessions whose pings are nearly due are pinged together, a little early; their
 // deadlines for pongs are their own, and never early.
-func TestPingsThatAreNearlyDueShareAWakeUp(t *testing.T) {
+func TestHeartbeat_PingsThatAreNearlyDueShareAWakeUp(t *testing.T) {
 	o := engineio.Options{PingInterval: 16 * time.Second, PingTimeout: 10 * time.Second}
 	inWorld(t, o, nil, func(w *world) {
 		begin := time.Now()
@@ -46,7 +46,7 @@ func TestPingsThatAreNearlyDueShareAWakeUp(t *testing.T) {
 }
 
 // However many sessions come and go, those that stay keep their deadlines.
-func TestDeadlinesOfOthersSurvive(t *testing.T) {
+func TestHeartbeat_DeadlinesOfOthersSurvive(t *testing.T) {
 	inWorld(t, engineio.Options{}, nil, func(w *world) {
 		begin := time.Now()
 		var all []*socket

@@ -15,7 +15,7 @@ func since(f func()) time.Duration {
 	return time.Since(begin)
 }
 
-func TestPingComesAnIntervalAfterEachPong(t *testing.T) {
+func TestHeartbeat_PingComesAnIntervalAfterEachPong(t *testing.T) {
 	inWorld(t, engineio.Options{}, nil, func(w *world) {
 		s := w.websocket("EIO=4&transport=websocket", nil)
 		s.recv()
@@ -30,7 +30,7 @@ func TestPingComesAnIntervalAfterEachPong(t *testing.T) {
 	})
 }
 
-func TestPingTimeoutIsExact(t *testing.T) {
+func TestHeartbeat_PingTimeoutIsExact(t *testing.T) {
 	for _, query := range []string{"EIO=4&transport=websocket", "EIO=3&transport=websocket"} {
 		inWorld(t, engineio.Options{AllowEIO3: true}, nil, func(w *world) {
 			s := w.websocket(query, nil)
@@ -50,7 +50,7 @@ func TestPingTimeoutIsExact(t *testing.T) {
 	}
 }
 
-func TestPingTimeoutWithoutAPoll(t *testing.T) {
+func TestHeartbeat_PingTimeoutWithoutAPoll(t *testing.T) {
 	inWorld(t, engineio.Options{}, nil, func(w *world) {
 		sid := w.open("EIO=4&transport=polling")
 		time.Sleep(45*time.Second - time.Millisecond)
@@ -69,7 +69,7 @@ func TestPingTimeoutWithoutAPoll(t *testing.T) {
 	})
 }
 
-func TestUnaskedPongsChangeNothing(t *testing.T) {
+func TestHeartbeat_UnaskedPongsChangeNothing(t *testing.T) {
 	inWorld(t, engineio.Options{}, nil, func(w *world) {
 		s := w.websocket("EIO=4&transport=websocket", nil)
 		s.recv()
@@ -86,7 +86,7 @@ func TestUnaskedPongsChangeNothing(t *testing.T) {
 	})
 }
 
-func TestDeadlineOfAPongIsExtendedOncePerPing(t *testing.T) {
+func TestHeartbeat_DeadlineIsExtendedOncePerPing(t *testing.T) {
 	inWorld(t, engineio.Options{}, nil, func(w *world) {
 		s := w.websocket("EIO=4&transport=websocket", nil)
 		s.recv()
@@ -111,7 +111,7 @@ func TestDeadlineOfAPongIsExtendedOncePerPing(t *testing.T) {
 	})
 }
 
-func TestDeadlineRunsOnAfterAnUpgrade(t *testing.T) {
+func TestHeartbeat_DeadlineRunsOnAfterAnUpgrade(t *testing.T) {
 	inWorld(t, engineio.Options{}, nil, func(w *world) {
 		sid := w.open("EIO=4&transport=polling")
 		if r := w.get("EIO=4&transport=polling&sid=" + sid); r.body != "2" {
@@ -132,7 +132,7 @@ func TestDeadlineRunsOnAfterAnUpgrade(t *testing.T) {
 	})
 }
 
-func TestRevision3DeadlineCountsFromTheLastPing(t *testing.T) {
+func TestHeartbeat_Revision3DeadlineCountsFromTheLastPing(t *testing.T) {
 	inWorld(t, engineio.Options{AllowEIO3: true}, nil, func(w *world) {
 		s := w.websocket("EIO=3&transport=websocket", nil)
 		s.recv()

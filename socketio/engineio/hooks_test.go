@@ -15,7 +15,7 @@ import (
 	"posthouse/socketio/engineio"
 )
 
-func TestHeaderHooks(t *testing.T) {
+func TestOptions_OnInitialHeadersAndOnHeaders(t *testing.T) {
 	var initial, every int
 	o := engineio.Options{
 		Cookie: &http.Cookie{Name: "sid", Path: "/x", MaxAge: 60, Secure: true, SameSite: http.SameSiteStrictMode},
@@ -52,7 +52,7 @@ func TestHeaderHooks(t *testing.T) {
 	})
 }
 
-func TestInvalidCookieIsRefusedAtTheStart(t *testing.T) {
+func TestOptions_InvalidCookieIsRefusedAtTheStart(t *testing.T) {
 	for _, c := range []*http.Cookie{{Name: "a;b"}, {Name: "a\r\nb"}, {Path: "/;HttpOnly"}, {Domain: "x\r\ny"}, {Path: "/\r\nX: y"}} {
 		func() {
 			defer func() {
@@ -65,7 +65,7 @@ func TestInvalidCookieIsRefusedAtTheStart(t *testing.T) {
 	}
 }
 
-func TestConnectionErrorHook(t *testing.T) {
+func TestOptions_OnConnectionError(t *testing.T) {
 	var got []string
 	o := engineio.Options{
 		AllowEIO3: true,
@@ -123,7 +123,7 @@ func TestConnectionErrorHook(t *testing.T) {
 	})
 }
 
-func TestMiddlewaresSeeEveryTransport(t *testing.T) {
+func TestOptions_MiddlewaresSeeEveryTransport(t *testing.T) {
 	var order []string
 	note := func(name string) func(http.Handler) http.Handler {
 		return func(next http.Handler) http.Handler {
@@ -172,7 +172,7 @@ func TestMiddlewaresSeeEveryTransport(t *testing.T) {
 	})
 }
 
-func TestAcceptMayRefuse(t *testing.T) {
+func TestOptions_Accept_MayRefuse(t *testing.T) {
 	o := engineio.Options{Accept: func(s *engineio.Session, r *http.Request) (engineio.Handler, error) {
 		s.Send(text("lost"))
 		return nil, errors.New("internal detail")
@@ -191,7 +191,7 @@ func TestAcceptMayRefuse(t *testing.T) {
 	})
 }
 
-func TestPaths(t *testing.T) {
+func TestOptions_Path(t *testing.T) {
 	get := func(w *world, target string) response {
 		return w.raw("GET", "GET "+target+" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").wait()
 	}
@@ -214,7 +214,7 @@ func TestPaths(t *testing.T) {
 	})
 }
 
-func TestShutdown(t *testing.T) {
+func TestServer_Shutdown(t *testing.T) {
 	inWorld(t, engineio.Options{}, nil, func(w *world) {
 		sid := w.open("EIO=4&transport=polling")
 		poll := w.start("GET", "EIO=4&transport=polling&sid="+sid, nil, "")
@@ -268,7 +268,8 @@ func TestShutdown(t *testing.T) {
 	})
 }
 
-func TestBehaviour13CloseWithoutAPollEndsAfterAWhile(t *testing.T) {
+// docs/conformance.md behaviour 13
+func TestSession_Close_PollingWithoutAPollEndsAfterAWhile(t *testing.T) {
 	inWorld(t, engineio.Options{}, nil, func(w *world) {
 		w.open("EIO=4&transport=polling")
 		p := w.last()
@@ -290,7 +291,7 @@ func TestBehaviour13CloseWithoutAPollEndsAfterAWhile(t *testing.T) {
 	})
 }
 
-func TestCloseWaitsForTheQueueOfAWebSocket(t *testing.T) {
+func TestSession_Close_WaitsForTheQueueOfAWebSocket(t *testing.T) {
 	inWorld(t, engineio.Options{}, nil, func(w *world) {
 		s := w.websocket("EIO=4&transport=websocket", nil)
 		s.recv()
@@ -315,7 +316,7 @@ func TestCloseWaitsForTheQueueOfAWebSocket(t *testing.T) {
 	})
 }
 
-func TestUpgradeOfAClosingSession(t *testing.T) {
+func TestUpgrade_OfAClosingSession(t *testing.T) {
 	inWorld(t, engineio.Options{}, nil, func(w *world) {
 		sid := w.open("EIO=4&transport=polling")
 		s := w.websocket("EIO=4&transport=websocket&sid="+sid, nil)
@@ -382,7 +383,7 @@ func TestUpgrade_PollsCarryMessagesMeanwhile(t *testing.T) {
 	})
 }
 
-func TestARunningPostIsCutOffByAnUpgrade(t *testing.T) {
+func TestUpgrade_RunningPostIsCutOff(t *testing.T) {
 	inWorld(t, engineio.Options{}, echo, func(w *world) {
 		sid := w.open("EIO=4&transport=polling")
 		s := w.websocket("EIO=4&transport=websocket&sid="+sid, nil)

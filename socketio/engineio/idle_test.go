@@ -9,7 +9,7 @@ import (
 	"posthouse/socketio/engineio"
 )
 
-func TestGoroutinesOfIdleWebSockets(t *testing.T) {
+func TestWebSocket_GoroutinesOfIdleConnections(t *testing.T) {
 	const n = 100
 	for name, rd := range readings {
 		t.Run(name, func(t *testing.T) {
@@ -61,7 +61,7 @@ func BenchmarkIdle(b *testing.B) {
 	}
 }
 
-func TestControlFramesAndClosePacketsOfAWebSocket(t *testing.T) {
+func TestWebSocket_ControlFramesAndClosePackets(t *testing.T) {
 	inWorld(t, engineio.Options{}, echo, func(w *world) {
 		s := w.websocket("EIO=4&transport=websocket", nil)
 		s.recv()
@@ -82,7 +82,7 @@ func TestControlFramesAndClosePacketsOfAWebSocket(t *testing.T) {
 	})
 }
 
-func TestDiscardOfAWebSocket(t *testing.T) {
+func TestSession_Discard_WebSocket(t *testing.T) {
 	inWorld(t, engineio.Options{}, nil, func(w *world) {
 		s := w.websocket("EIO=4&transport=websocket", nil)
 		s.recv()
@@ -102,7 +102,7 @@ func TestDiscardOfAWebSocket(t *testing.T) {
 	})
 }
 
-func TestAProbeThatSaysNothingEnds(t *testing.T) {
+func TestUpgrade_ProbeThatSaysNothingEnds(t *testing.T) {
 	inWorld(t, engineio.Options{}, echo, func(w *world) {
 		sid := w.open("EIO=4&transport=polling")
 		s := w.websocket("EIO=4&transport=websocket&sid="+sid, nil)

@@ -130,7 +130,7 @@ func (p *peer) ended() bool {
 	return p.closed > 0
 }
 
-func TestBytesBehindTheHandshakeAreNotLost(t *testing.T) {
+func TestLoop_BytesBehindTheHandshakeAreNotLost(t *testing.T) {
 	overTCP(t, engineio.Options{}, echo, func(t *testing.T, w *tcp) {
 		c := w.dial()
 		head := "GET /engine.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\n" + upgradeHead + "\r\n"
@@ -143,7 +143,7 @@ func TestBytesBehindTheHandshakeAreNotLost(t *testing.T) {
 	})
 }
 
-func TestManyConnectionsComeAndGo(t *testing.T) {
+func TestLoop_ManyConnectionsComeAndGo(t *testing.T) {
 	overTCP(t, engineio.Options{}, echo, func(t *testing.T, w *tcp) {
 		for range 3 { // in between there are none: loops end and begin
 			var all sync.WaitGroup
@@ -165,7 +165,7 @@ func TestManyConnectionsComeAndGo(t *testing.T) {
 	})
 }
 
-func TestAMessageLargerThanATurn(t *testing.T) {
+func TestLoop_MessageLargerThanATurn(t *testing.T) {
 	const size = 3 << 20
 	o := engineio.Options{MaxPayload: 4 << 20, MaxBuffered: 8 << 20}
 	overTCP(t, o, echo, func(t *testing.T, w *tcp) {
@@ -182,7 +182,7 @@ func TestAMessageLargerThanATurn(t *testing.T) {
 }
 
 // A peer that reads nothing for a while gets everything in the end, in order.
-func TestASlowPeerOverTCP(t *testing.T) {
+func TestLoop_SlowPeerGetsEverythingInOrder(t *testing.T) {
 	o := engineio.Options{MaxBuffered: 64 << 20}
 	overTCP(t, o, nil, func(t *testing.T, w *tcp) {
 		c := w.dial()
@@ -212,7 +212,7 @@ func TestASlowPeerOverTCP(t *testing.T) {
 	})
 }
 
-func TestAPeerThatTakesNothingIsClosed(t *testing.T) {
+func TestLoop_PeerThatTakesNothingIsClosed(t *testing.T) {
 	o := engineio.Options{MaxBuffered: 64 << 20, WriteTimeout: 100 * time.Millisecond}
 	overTCP(t, o, nil, func(t *testing.T, w *tcp) {
 		c := w.dial()
@@ -231,7 +231,7 @@ func TestAPeerThatTakesNothingIsClosed(t *testing.T) {
 	})
 }
 
-func TestPauseOverTCP(t *testing.T) {
+func TestSession_Pause_OverTCP(t *testing.T) {
 	pauseAt := func(p *peer) {
 		p.receive = func(m engineio.Message) error {
 			if bytes.HasPrefix(m.Data, []byte("pause")) {
@@ -271,7 +271,7 @@ func TestPauseOverTCP(t *testing.T) {
 	})
 }
 
-func TestAPeerThatLeavesDuringAPause(t *testing.T) {
+func TestSession_Pause_PeerLeavesMeanwhile(t *testing.T) {
 	overTCP(t, engineio.Options{}, func(p *peer) {
 		p.receive = func(engineio.Message) error { return engineio.ErrPause }
 	}, func(t *testing.T, w *tcp) {
@@ -299,7 +299,7 @@ func (b *blocker) Closed(reason engineio.Reason, err error) {
 	b.peer.Closed(reason, err)
 }
 
-func TestASlowClosedHoldsUpNobody(t *testing.T) {
+func TestLoop_SlowClosedHoldsUpNoOtherSession(t *testing.T) {
 	b := &blocker{}
 	var first sync.Once
 	var sessions chan *peer
@@ -328,7 +328,7 @@ func TestASlowClosedHoldsUpNobody(t *testing.T) {
 	})
 }
 
-func TestAPeerThatResets(t *testing.T) {
+func TestLoop_PeerThatResets(t *testing.T) {
 	overTCP(t, engineio.Options{}, echo, func(t *testing.T, w *tcp) {
 		for i := range 40 {
 			s, p := w.websocket()
@@ -345,7 +345,7 @@ func TestAPeerThatResets(t *testing.T) {
 	})
 }
 
-func TestEveryWayToCloseEndsTheConnection(t *testing.T) {
+func TestSession_Close_EveryWayEndsTheConnection(t *testing.T) {
 	ways := map[string]func(s *socket, p *peer){
 		"Close":                func(s *socket, p *peer) { p.s.Close() },
 		"Discard":              func(s *socket, p *peer) { p.s.Discard() },

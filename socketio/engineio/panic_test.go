@@ -11,7 +11,7 @@ import (
 	"posthouse/socketio/engineio"
 )
 
-func TestAPanicOfAHandlerEndsItsSessionOnly(t *testing.T) {
+func TestSession_HandlerPanicEndsItsSessionOnly(t *testing.T) {
 	var log bytes.Buffer
 	o := engineio.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}
 	inWorld(t, o, func(p *peer) {

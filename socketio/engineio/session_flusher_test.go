@@ -10,7 +10,7 @@ import (
 	"posthouse/socketio/engineio"
 )
 
-func TestSendSoonKeepsTheOrder(t *testing.T) {
+func TestSession_SendSoon_KeepsTheOrder(t *testing.T) {
 	inWorld(t, engineio.Options{}, nil, func(w *world) {
 		s := w.websocket("EIO=4&transport=websocket", nil)
 		s.recv()
@@ -32,7 +32,7 @@ func TestSendSoonKeepsTheOrder(t *testing.T) {
 	})
 }
 
-func TestSendSoonJoinsABurst(t *testing.T) {
+func TestSession_SendSoon_JoinsABurst(t *testing.T) {
 	inWorld(t, engineio.Options{}, nil, func(w *world) {
 		sid := w.open("EIO=4&transport=polling")
 		c := w.start("GET", "EIO=4&transport=polling&sid="+sid, nil, "")
@@ -56,7 +56,7 @@ func TestSendSoonJoinsABurst(t *testing.T) {
 	})
 }
 
-func TestSendSoonToASlowPeer(t *testing.T) {
+func TestSession_SendSoon_SlowPeer(t *testing.T) {
 	inWorld(t, engineio.Options{MaxBacklog: 1 << 20}, nil, func(w *world) {
 		s := w.websocket("EIO=4&transport=websocket", nil)
 		s.recv()

@@ -13,7 +13,7 @@ import (
 	"posthouse/socketio/engineio"
 )
 
-func TestIDs(t *testing.T) {
+func TestSession_ID(t *testing.T) {
 	inWorld(t, engineio.Options{}, nil, func(w *world) {
 		seen := map[string]bool{}
 		for range 200 {
@@ -32,7 +32,7 @@ func TestIDs(t *testing.T) {
 	})
 }
 
-func TestPauseHoldsAWebSocketBack(t *testing.T) {
+func TestSession_Pause_HoldsAWebSocketBack(t *testing.T) {
 	pauseAt := func(p *peer) {
 		p.receive = func(m engineio.Message) error {
 			if string(m.Data) == "pause" {
@@ -65,7 +65,7 @@ func TestPauseHoldsAWebSocketBack(t *testing.T) {
 	})
 }
 
-func TestPauseInsideOneRead(t *testing.T) {
+func TestSession_Pause_InsideOneRead(t *testing.T) {
 	for _, transport := range []string{"websocket", "polling"} {
 		early := func(p *peer) {
 			p.receive = func(m engineio.Message) error {
@@ -112,7 +112,7 @@ func TestPauseInsideOneRead(t *testing.T) {
 	}
 }
 
-func TestPauseOutlivesAnUpgrade(t *testing.T) {
+func TestSession_Pause_OutlivesAnUpgrade(t *testing.T) {
 	inWorld(t, engineio.Options{}, func(p *peer) {
 		p.receive = func(m engineio.Message) error {
 			if string(m.Data) == "pause" {
@@ -142,7 +142,7 @@ func TestPauseOutlivesAnUpgrade(t *testing.T) {
 	})
 }
 
-func TestAnErrorOfTheHandlerClosesTheSession(t *testing.T) {
+func TestSession_HandlerErrorClosesTheSession(t *testing.T) {
 	failed := errors.New("no")
 	inWorld(t, engineio.Options{}, func(p *peer) {
 		p.receive = func(engineio.Message) error { return failed }
@@ -161,7 +161,8 @@ func TestAnErrorOfTheHandlerClosesTheSession(t *testing.T) {
 	})
 }
 
-func TestBehaviour16AfterFlush(t *testing.T) {
+// docs/conformance.md behaviour 16
+func TestSession_AfterFlush_CallsInOrderOnceEach(t *testing.T) {
 	inWorld(t, engineio.Options{}, nil, func(w *world) {
 		sid := w.open("EIO=4&transport=polling")
 		p := w.last()
@@ -192,7 +193,7 @@ func TestBehaviour16AfterFlush(t *testing.T) {
 	})
 }
 
-func TestAfterFlushOverAnUpgrade(t *testing.T) {
+func TestSession_AfterFlush_OverAnUpgrade(t *testing.T) {
 	inWorld(t, engineio.Options{}, nil, func(w *world) {
 		sid := w.open("EIO=4&transport=polling")
 		p := w.last()
@@ -214,7 +215,7 @@ func TestAfterFlushOverAnUpgrade(t *testing.T) {
 	})
 }
 
-func TestVolatile(t *testing.T) {
+func TestSession_SendVolatile(t *testing.T) {
 	inWorld(t, engineio.Options{}, nil, func(w *world) {
 		sid := w.open("EIO=4&transport=polling")
 		p := w.last()
@@ -248,7 +249,7 @@ func TestVolatile(t *testing.T) {
 	})
 }
 
-func TestSlowPeers(t *testing.T) {
+func TestSession_SlowPeer_EveryTransport(t *testing.T) {
 	chunk := text(strings.Repeat("x", 100_000))
 	fill := func(t *testing.T, p *peer) int {
 		for i := 1; ; i++ {
@@ -294,7 +295,7 @@ func TestSlowPeers(t *testing.T) {
 	})
 }
 
-func TestAPeerThatTakesNothingIsCutOff(t *testing.T) {
+func TestSession_SlowPeer_TakesNothingIsCutOff(t *testing.T) {
 	inWorld(t, engineio.Options{}, nil, func(w *world) {
 		s := w.websocket("EIO=4&transport=websocket", nil)
 		s.recv()
@@ -314,7 +315,7 @@ func TestAPeerThatTakesNothingIsCutOff(t *testing.T) {
 	})
 }
 
-func TestFramesOfOneSendStayTogether(t *testing.T) {
+func TestSession_Send_FramesStayTogether(t *testing.T) {
 	for _, query := range []string{"EIO=4&transport=websocket", "EIO=4&transport=polling"} {
 		inWorld(t, engineio.Options{}, nil, func(w *world) {
 			var s *socket
@@ -369,7 +370,7 @@ func TestFramesOfOneSendStayTogether(t *testing.T) {
 	}
 }
 
-func TestSendMessagesCopies(t *testing.T) {
+func TestSession_SendMessages_Copies(t *testing.T) {
 	inWorld(t, engineio.Options{}, nil, func(w *world) {
 		sid := w.open("EIO=4&transport=polling")
 		b := []byte("abc")

@@ -40,15 +40,15 @@ func (st *stream) adoptFD(fd int) bool {
 	return true
 }
 
-// TakeOver implements netpoll.Successor. The caller holds Session.mu. When there are
-// no descriptors left for a duplicate, the stream stays on the loop that read its
-// handshake.
+// TakeOver implements netpoll.Successor. The caller holds Session.mu. The stream stays
+// on the loop that read its handshake when that is one for streams too, and when there
+// are no descriptors left for a duplicate.
 func (st *stream) TakeOver(fd int, l *netpoll.Loop, early []byte) netpoll.Handler {
 	if len(early) > 0 {
 		st.held, st.away = takeBuffer(), true
 		st.held.b = append(st.held.b, early...)
 	}
-	if st.adoptFD(fd) {
+	if !st.s.srv.loops.Spreads(l) && st.adoptFD(fd) {
 		return nil
 	}
 	st.loop, st.fd = l, fd

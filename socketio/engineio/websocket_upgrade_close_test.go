@@ -24,9 +24,9 @@ func (w *world) probed(t *testing.T) (sid string, s *socket) {
 	return sid, s
 }
 
-// TestCloseDuringUpgrade closes a session whose queue waits for a GET that never
+// TestSession_Close_DuringUpgrade closes a session whose queue waits for a GET that never
 // comes, because the client has begun to upgrade: the WebSocket carries the rest.
-func TestCloseDuringUpgrade(t *testing.T) {
+func TestSession_Close_DuringUpgrade(t *testing.T) {
 	for _, queued := range [][]string{nil, {"a", "b", "c"}} {
 		inWorld(t, engineio.Options{}, nil, func(w *world) {
 			_, s := w.probed(t)
@@ -53,10 +53,10 @@ func TestCloseDuringUpgrade(t *testing.T) {
 	}
 }
 
-// TestEndDuringUpgrade ends a session whose client has paused its polling, as
+// TestSession_EndDuringUpgrade ends a session whose client has paused its polling, as
 // clients do from the pong to the upgrade packet: nothing but the close of the
 // WebSocket can tell them, and they look for it behind their upgrade packet only.
-func TestEndDuringUpgrade(t *testing.T) {
+func TestSession_EndDuringUpgrade(t *testing.T) {
 	ends := map[string]func(*world, *engineio.Session){
 		"discarded": func(_ *world, s *engineio.Session) { s.Discard() },
 		"by a bad POST, while the last GET gets a message": func(w *world, s *engineio.Session) {
@@ -89,9 +89,9 @@ func TestEndDuringUpgrade(t *testing.T) {
 	}
 }
 
-// TestEndDuringUpgradeThatGoesNoFurther does not wait for an upgrade packet for
+// TestSession_EndDuringUpgradeThatGoesNoFurther does not wait for an upgrade packet for
 // ever, nor where the client has learned of the end otherwise.
-func TestEndDuringUpgradeThatGoesNoFurther(t *testing.T) {
+func TestSession_EndDuringUpgradeThatGoesNoFurther(t *testing.T) {
 	const polled = "EIO=4&transport=polling&sid="
 	for name, c := range map[string]struct {
 		end    func(w *world, sid string)

@@ -15,10 +15,10 @@ import (
 	"posthouse/socketio/engineio"
 )
 
-// TestUpgradeKeepsOrder sends 10 000 numbered messages each way while the
+// TestUpgrade_KeepsOrder sends 10 000 numbered messages each way while the
 // session moves from polling to WebSocket, with every way of reading in turn.
 // POSTHOUSE_UPGRADES says how often.
-func TestUpgradeKeepsOrder(t *testing.T) {
+func TestUpgrade_KeepsOrder(t *testing.T) {
 	runs := 6
 	if n, err := strconv.Atoi(os.Getenv("POSTHOUSE_UPGRADES")); err == nil {
 		runs = n

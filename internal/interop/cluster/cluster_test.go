@@ -1,5 +1,7 @@
 // Package cluster_test runs examples/cluster as people do, drives it with the real
-// client and ends it with Ctrl-C; and it drives the shipped HAProxy configurations.
+// client and ends it with Ctrl-C; it runs whole clusters of the built gateway
+// (replicas, Redis, nginx or HAProxy as shipped, a stand-alone WeChat: the topology of
+// docker-compose.yml without containers) and kills their parts while people log in.
 package cluster_test
 
 import (
@@ -28,7 +30,7 @@ type example struct {
 	banner string
 }
 
-func start(t *testing.T, env ...string) *example {
+func startExample(t *testing.T, env ...string) *example {
 	t.Helper()
 	rig.NodeDir(t)
 	rig.Need(t, "redis-server", "nginx")
@@ -126,7 +128,7 @@ func descendants(pid int) map[int]string {
 
 // What Go, Node and an emitter say reaches the clients of all; both logins work.
 func TestGoAndNodeInOneCluster(t *testing.T) {
-	e := start(t)
+	e := startExample(t)
 	out := rig.Node(t, time.Minute, filepath.Join("testdata", "drive.cjs"),
 		e.address(t, "nginx"), e.address(t, "go"), e.address(t, "node"), e.address(t, "phone"))
 	t.Log("\n" + out)
@@ -140,7 +142,7 @@ func TestGoAndNodeInOneCluster(t *testing.T) {
 
 // A program that ends by itself ends the rest, and the reason is shown.
 func TestOneEndEndsAll(t *testing.T) {
-	e := start(t)
+	e := startExample(t)
 	family := descendants(e.Process.Process.Pid)
 	for pid, command := range family {
 		if strings.Contains(command, "emitter.cjs") {

@@ -26,7 +26,7 @@ func TestPollingBehindHAProxy(t *testing.T) {
 	} {
 		t.Run(c.conf, func(t *testing.T) {
 			base := haproxy(t, c.conf, replicas(t, c.env...))
-			script := filepath.Join(rig.Root(), "internal", "interop", "replicas", "testdata", "polling.cjs")
+			script := filepath.Join("testdata", "polling.cjs")
 			out := rig.Node(t, 2*time.Minute, script, base, "100")
 			t.Log(out)
 			if !strings.Contains(out, "100 sessions, 0 bad answers") {

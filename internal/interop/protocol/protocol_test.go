@@ -53,6 +53,9 @@ func (o outcome) String() string {
 	return string(o.Seen)
 }
 
+// scripts are those that run against every server.
+var scripts = []string{"eio4", "eio3", "sio5", "sioclient", "eioclient", "behaviours"}
+
 // rounds is how often a difference must be seen to count: both servers time their
 // heartbeats against clients that a busy machine delays.
 const rounds = 4
@@ -65,7 +68,7 @@ func TestProtocol(t *testing.T) {
 	ours, process := startConformance(t)
 	maps.Copy(ours, startExtras(t))
 	twin := startTwin(t, modules)
-	for _, script := range []string{"eio4", "eio3", "sio5", "sioclient", "eioclient", "behaviours"} {
+	for _, script := range scripts {
 		t.Run(script, func(t *testing.T) {
 			compare(t, modules, script, ours, twin)
 		})
@@ -122,7 +125,14 @@ func startConformance(t *testing.T) (urls, *rig.Process) {
 // startTwin starts the same fixtures on the Node server.
 func startTwin(t *testing.T, modules string) urls {
 	t.Helper()
-	cmd := exec.Command("node", "testdata/twin.js")
+	return startPeer(t, modules, "node", "testdata/twin.js")
+}
+
+// startPeer starts a program that prints the URLs of its fixtures as a line of JSON
+// and ends with its standard input.
+func startPeer(t *testing.T, modules, name string, args ...string) urls {
+	t.Helper()
+	cmd := exec.Command(name, args...)
 	cmd.Env = append(os.Environ(), "NODE_PATH="+modules)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
@@ -195,8 +205,9 @@ func settled(name string, ours, node outcome) bool {
 	return same != wanted
 }
 
-// runScript runs the checks of a script, all or those named, by name.
-func runScript(t *testing.T, modules, script string, at urls, names []string) map[string]outcome {
+// runScript runs the checks of a script, all or those named, by name; more is its
+// environment beside this process's.
+func runScript(t *testing.T, modules, script string, at urls, names []string, more ...string) map[string]outcome {
 	t.Helper()
 	where, err := json.Marshal(at)
 	if err != nil {
@@ -204,7 +215,7 @@ func runScript(t *testing.T, modules, script string, at urls, names []string) ma
 		return nil
 	}
 	cmd := exec.CommandContext(t.Context(), "node", filepath.Join("testdata", script+".js"), string(where))
-	cmd.Env = append(os.Environ(), "NODE_PATH="+modules)
+	cmd.Env = append(append(os.Environ(), "NODE_PATH="+modules), more...)
 	if names != nil {
 		list, _ := json.Marshal(names) // strings only
 		cmd.Env = append(cmd.Env, "POSTHOUSE_CHECKS="+string(list))

@@ -33,7 +33,8 @@ func readAll(t testing.TB, frames []byte) []string {
 	return p.got
 }
 
-func TestBehaviour25HeaderForms(t *testing.T) {
+// docs/conformance.md behaviour 25
+func TestFrame_HeaderForms(t *testing.T) {
 	t.Parallel()
 	for n, want := range map[int]string{
 		1: "\x01", 125: "\x7d", 126: "\x7e\x00\x7e", 65535: "\x7e\xff\xff",

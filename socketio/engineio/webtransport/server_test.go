@@ -230,7 +230,7 @@ func TestBadFramesEndTheSessionWithAParseError(t *testing.T) {
 }
 
 // Messages of both sides, numbered, while the transport changes under them.
-func TestUpgradeKeepsOrder(t *testing.T) {
+func TestUpgrade_KeepsOrder(t *testing.T) {
 	const n = 300
 	r := newRig(t, engineio.Options{})
 	for range 5 {

@@ -73,6 +73,7 @@ check("23 strings of a binary payload are counted in bytes", async () => {
   const body = Buffer.concat([Buffer.from([0, text.length, 255]), text, Buffer.from([1, 1, 2, 255, 4]), Buffer.alloc(11, 7)]);
   await p.send(body, binaryType);
   const r = await p.get();
+  assert.ok(r.raw.includes(text), "answered " + r.raw.toString("hex"));
   return r.raw.toString("hex");
 });
 check("polling: text only is answered as text to a binary POST", async () => {

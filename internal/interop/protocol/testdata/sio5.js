@@ -1,6 +1,6 @@
 // Socket.IO protocol revision 5, packet by packet, over WebSocket and polling.
 "use strict";
-const { assert, check, run, sleep, request, brief, Polling, wire, fixture } = require("./harness");
+const { assert, check, run, sleep, request, brief, Polling, wire, fixture, ID } = require("./harness");
 const base = fixture("sio5", "/socket.io/");
 const RS = "\x1e";
 
@@ -15,7 +15,7 @@ async function open(leaving) {
 async function joined(leaving) {
   const w = await open(leaving);
   w.send("40");
-  assert.match(await w.next(), /^40\{"sid":"[\w-]{20}"\}$/);
+  assert.match(await w.next(), new RegExp(`^40\\{"sid":"${ID}"\\}$`));
   await w.expect('42["auth",{}]');
   return w;
 }
@@ -42,7 +42,7 @@ check("connect", async (leaving) => {
   const w = await open(leaving);
   w.send("40");
   const m = await w.next();
-  assert.match(m, /^40\{"sid":"[\w-]{20}"\}$/);
+  assert.match(m, new RegExp(`^40\\{"sid":"${ID}"\\}$`));
   assert.notEqual(JSON.parse(m.slice(2)).sid, JSON.parse(w.first.slice(1)).sid);
   return [m, await w.next()];
 });
@@ -63,7 +63,7 @@ for (const m of ["40/custom", "40/custom,", '40/custom,{"token":"abc"}']) {
     const w = await open(leaving);
     w.send(m);
     const a = [await w.next(), await w.next()];
-    assert.match(a[0], /^40\/custom,\{"sid":"[\w-]{20}"\}$/);
+    assert.match(a[0], new RegExp(`^40/custom,\\{"sid":"${ID}"\\}$`));
     assert.match(a[1], /^42\/custom,\["auth",\{.*\}\]$/);
     return a;
   });

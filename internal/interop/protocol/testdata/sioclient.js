@@ -1,6 +1,6 @@
 // The official Socket.IO client against the fixture of its own suite.
 "use strict";
-const { assert, check, run, sleep, request, fixture, once, urls } = require("./harness");
+const { assert, check, run, sleep, request, fixture, once, urls, ID } = require("./harness");
 const { io } = require("socket.io-client");
 const base = urls.sioclient;
 
@@ -117,7 +117,7 @@ for (const n of ["/valid", "/asd", "/foo"]) {
   check("namespace " + n, async (leaving) => {
     const s = client(leaving, n);
     await once(s, "connect");
-    assert.match(s.id, /^[\w-]{20}$/);
+    assert.match(s.id, new RegExp(`^${ID}$`));
     assert.notEqual(s.id, s.io.engine.id);
   });
 }

@@ -1,4 +1,4 @@
-package product_test
+package gateway_test
 
 import (
 	"encoding/json"
@@ -16,7 +16,7 @@ import (
 // everything that Redis gets over a thousand logins of all kinds, from the start of the
 // processes to their end. Neither holds a secret; no JWT passes through Redis, whether
 // there was a challenge or not; no log names a person.
-func TestAbuse36NoSecretInAThousandLogins(t *testing.T) {
+func TestGateway_NoSecretInAThousandLogins(t *testing.T) {
 	t.Parallel()
 	logins := 1000
 	if testing.Short() {

@@ -1,7 +1,7 @@
-// Package product_test holds the built gateway to the login contract, literally:
+// Package gateway_test holds the built gateway to the login contract, literally:
 // names of keys, codes, routes, headers and the order of events, as people who
 // write front ends and operate replicas rely on them.
-package product_test
+package gateway_test
 
 import (
 	"os"

@@ -1,4 +1,4 @@
-package login_test
+package browser_test
 
 import (
 	"bytes"

@@ -1,7 +1,4 @@
-// Package replicas_test runs whole clusters of the built gateway: replicas, Redis,
-// nginx and a stand-alone WeChat, the topology of docker-compose.yml without
-// containers.
-package replicas_test
+package cluster_test
 
 import (
 	"bytes"
@@ -20,12 +17,6 @@ import (
 	"posthouse/internal/interop/rig"
 	"posthouse/internal/wxsim/scenario"
 )
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	rig.RemoveBinaries()
-	os.Exit(code)
-}
 
 // logins is how many logins a run makes: fewer by default than the full thousand,
 // which POSTHOUSE_TEST_FULL asks for. POSTHOUSE_TEST_LOGINS names another number.

@@ -1,4 +1,4 @@
-package replicas_test
+package cluster_test
 
 import (
 	"context"

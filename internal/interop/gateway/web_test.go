@@ -1,4 +1,4 @@
-package product_test
+package gateway_test
 
 import (
 	"bytes"

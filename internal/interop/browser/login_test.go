@@ -1,6 +1,6 @@
-// Package login_test drives the built gateway as its users do: with the real
+// Package browser_test drives the built gateway as its users do: with the real
 // socket.io-client and with a browser.
-package login_test
+package browser_test
 
 import (
 	"encoding/json"
