@@ -71,6 +71,7 @@ func newMember(l *socketio.Local, nodes redisNodes, uid string, timeout time.Dur
 // start runs the goroutines of the adapter: publisher, subscriber, presence and
 // worker, and waits a moment for the first subscription.
 func (m *member) start(subscriber func(ctx context.Context), firstTries ...<-chan struct{}) {
+	m.peers.hears = m.answers.can
 	m.wg.Go(func() { m.pub.run(m.ctx) })
 	m.wg.Go(func() { subscriber(m.ctx) })
 	m.wg.Go(func() { m.worker.run(m.ctx) })

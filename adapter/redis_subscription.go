@@ -170,7 +170,8 @@ func (l *link) session(ctx context.Context) error {
 	l.mu.Unlock()
 	// pending counts the confirmations still to come of the first subscriptions.
 	pending := len(have)
-	probed := &probeState{}
+	confirmed := make(chan struct{}) // closed when pending is 0
+	probed := &probeState{due: 1}
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel(nil) // before Wait
@@ -179,7 +180,7 @@ func (l *link) session(ctx context.Context) error {
 			cancel(err)
 			return
 		}
-		cancel(l.tend(ctx, ps, have, probed))
+		cancel(l.tend(ctx, ps, have, probed, confirmed))
 	})
 	defer l.answers.lost(l) // before Wait
 
@@ -208,8 +209,10 @@ func (l *link) session(ctx context.Context) error {
 		case *redis.Subscription:
 			switch v.Kind {
 			case "subscribe", "psubscribe", "ssubscribe":
+				probed.traffic.Store(true) // very many take their time
 				l.answers.subscribed(l, v.Channel)
 				if pending--; pending == 0 {
+					close(confirmed)
 					l.tried.Do(func() { close(l.firstTry) })
 				}
 			case "sunsubscribe":
@@ -263,45 +266,9 @@ func (l *link) subscribeAll(ctx context.Context, ps *redis.PubSub, have map[subs
 	return nil
 }
 
-// probeState is what one connection knows of its probes.
-type probeState struct {
-	back    atomic.Uint64 // the last probe that came back
-	traffic atomic.Bool   // something else arrived since the last look
-	sent    uint64        // the last probe that Redis took
-	due     uint64        // the probe that has to be back at the next look
-	sentAt  atomic.Int64  // when the last one was given to Redis, since began
-	missed  int           // looks in a row at which it was not back
-	latest  atomic.Pointer[sentProbe]
-}
-
-// sentProbe is a probe on its way.
-type sentProbe struct {
-	number uint64
-	at     time.Time
-}
-
-// began is the zero of the times of probes: the wall clock may jump.
-var began = time.Now()
-
-// busyProbes is how often a probe may be late while other messages arrive: a
-// burst may hold it up, but messages may also come from a server that those who
-// publish have left (after a failover).
-const busyProbes = 3
-
-// silent reports whether the connection must be taken for dead.
-func (p *probeState) silent() bool {
-	busy := p.traffic.Swap(false)
-	if p.back.Load() >= p.due {
-		p.missed = 0
-		return false
-	}
-	p.missed++
-	return !busy || p.missed >= busyProbes
-}
-
 // tend applies changes of what is wanted, and probes. It returns why the
 // connection must be given up.
-func (l *link) tend(ctx context.Context, ps *redis.PubSub, have map[subscription]struct{}, probed *probeState) error {
+func (l *link) tend(ctx context.Context, ps *redis.PubSub, have map[subscription]struct{}, probed *probeState, confirmed <-chan struct{}) error {
 	ticker := time.NewTicker(l.every)
 	defer ticker.Stop()
 	var proofs <-chan time.Time // nil without them
@@ -310,26 +277,26 @@ func (l *link) tend(ctx context.Context, ps *redis.PubSub, have map[subscription
 		defer often.Stop()
 		proofs = often.C
 	}
-	// At once: a subscription that was confirmed need not be where messages go.
-	if err := l.sendProbe(ctx, probed); err != nil && ctx.Err() == nil {
-		l.log.Debug("probe was not published", "error", err)
-	}
-	probed.due = probed.sent
 	for {
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
+		case <-confirmed:
+			// At once: a subscription that was confirmed need not be where messages go.
+			// Not before: the probe takes another connection, and may overtake it.
+			confirmed = nil
+			probed.missed = 0
+			l.tryProbe(ctx, probed)
+			probed.due = probed.sent
 		case <-l.wake:
 			if err := l.reconcile(ctx, ps, have); err != nil {
 				return err
 			}
 		case <-proofs:
-			if probed.back.Load() < probed.sent {
+			if confirmed != nil || probed.back.Load() < probed.sent {
 				continue // one at a time
 			}
-			if err := l.sendProbe(ctx, probed); err != nil && ctx.Err() == nil {
-				l.log.Debug("probe was not published", "error", err)
-			}
+			l.tryProbe(ctx, probed)
 		case <-ticker.C:
 			if probed.silent() {
 				l.stats.silent.Add(1)
@@ -338,9 +305,7 @@ func (l *link) tend(ctx context.Context, ps *redis.PubSub, have map[subscription
 			if probed.missed > 0 {
 				continue // one probe at a time
 			}
-			if err := l.sendProbe(ctx, probed); err != nil && ctx.Err() == nil {
-				l.log.Debug("probe was not published", "error", err)
-			}
+			l.tryProbe(ctx, probed)
 			probed.due = probed.sent
 		}
 	}
@@ -371,27 +336,4 @@ func (l *link) reconcile(ctx context.Context, ps *redis.PubSub, have map[subscri
 			}
 		}
 	}
-}
-
-// sendProbe publishes the next number to ourselves, along the way that messages
-// take: to the server that owns the channel now, whoever that was before.
-func (l *link) sendProbe(ctx context.Context, probed *probeState) error {
-	ctx, cancel := context.WithTimeout(ctx, l.every)
-	defer cancel()
-	node, err := l.nodes.owner(ctx, l.probe.name)
-	if err != nil {
-		return err
-	}
-	next := strconv.FormatUint(probed.sent+1, 10)
-	probed.latest.Store(&sentProbe{probed.sent + 1, time.Now()}) // it may be back before Publish returns
-	probed.sentAt.Store(int64(time.Since(began)))
-	if l.probe.kind == toShardChannel {
-		err = node.SPublish(ctx, l.probe.name, next).Err()
-	} else {
-		err = node.Publish(ctx, l.probe.name, next).Err()
-	}
-	if err == nil {
-		probed.sent++
-	}
-	return err
 }
