@@ -62,7 +62,7 @@ func Redis(rdb redis.UniversalClient, opts *RedisOptions) socketio.NewAdapter {
 		o = *opts
 	}
 	o = o.withDefaults()
-	return func(l *socketio.Local) (socketio.Adapter, error) {
+	return func(l *socketio.LocalAdapter) (socketio.Adapter, error) {
 		nodes, err := newRedisNodes(rdb)
 		if err != nil {
 			return nil, err
@@ -85,7 +85,7 @@ type Classic struct {
 
 var _ socketio.Adapter = (*Classic)(nil)
 
-func newClassic(l *socketio.Local, nodes redisNodes, o RedisOptions) *Classic {
+func newClassic(l *socketio.LocalAdapter, nodes redisNodes, o RedisOptions) *Classic {
 	m := newMember(l, nodes, shortID(), o.RequestsTimeout, o.Logger)
 	a := &Classic{
 		member:     m,

@@ -29,7 +29,7 @@ const (
 // member is what the adapter of a namespace needs to take part in a cluster,
 // whatever the messages look like.
 type member struct {
-	local   *socketio.Local
+	local   *socketio.LocalAdapter
 	nsp     string
 	uid     string
 	nodes   redisNodes
@@ -54,7 +54,7 @@ type member struct {
 	closed sync.Once
 }
 
-func newMember(l *socketio.Local, nodes redisNodes, uid string, timeout time.Duration, log *slog.Logger) *member {
+func newMember(l *socketio.LocalAdapter, nodes redisNodes, uid string, timeout time.Duration, log *slog.Logger) *member {
 	m := &member{local: l, nsp: l.Namespace(), uid: uid, nodes: nodes, pending: newPending(), answers: newAnswers(), timeout: timeout}
 	if m.timeout <= 0 {
 		m.timeout = defaultRequestsTimeout

@@ -70,7 +70,7 @@ func ShardedRedis(rdb redis.UniversalClient, opts *ShardedOptions) socketio.NewA
 		o = *opts
 	}
 	o = o.withDefaults()
-	return func(l *socketio.Local) (socketio.Adapter, error) {
+	return func(l *socketio.LocalAdapter) (socketio.Adapter, error) {
 		switch o.SubscriptionMode {
 		case Dynamic, Static, DynamicPrivate:
 		default:
@@ -98,7 +98,7 @@ var (
 	_ socketio.RoomWatcher = (*Sharded)(nil)
 )
 
-func newSharded(l *socketio.Local, nodes redisNodes, o ShardedOptions) *Sharded {
+func newSharded(l *socketio.LocalAdapter, nodes redisNodes, o ShardedOptions) *Sharded {
 	m := newMember(l, nodes, hexID(), o.RequestsTimeout, o.Logger)
 	m.sharded = true
 	a := &Sharded{

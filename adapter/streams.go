@@ -93,7 +93,7 @@ func RedisStreams(rdb redis.UniversalClient, opts *StreamsOptions) socketio.NewA
 	}
 	o = o.withDefaults()
 	readers := &streamReaders{readers: make(map[string]*streamReader)}
-	return func(l *socketio.Local) (socketio.Adapter, error) {
+	return func(l *socketio.LocalAdapter) (socketio.Adapter, error) {
 		nodes, err := newRedisNodes(rdb)
 		if err != nil {
 			return nil, err
@@ -129,7 +129,7 @@ var (
 	_ socketio.RoomWatcher  = (*Streams)(nil)
 )
 
-func newStreams(l *socketio.Local, nodes redisNodes, o StreamsOptions, readers *streamReaders) *Streams {
+func newStreams(l *socketio.LocalAdapter, nodes redisNodes, o StreamsOptions, readers *streamReaders) *Streams {
 	m := newMember(l, nodes, hexID(), o.RequestsTimeout, o.Logger)
 	m.sharded = o.UseShardedPubSub
 	a := &Streams{

@@ -121,8 +121,8 @@ func newReplica(t *testing.T, store *faulty, all []*replica, change func(*Config
 	r := &replica{store: store, codes: &codeMaker{}}
 	r.server = sockettest.NewServer(t, &socketio.Options{
 		Logger: slog.New(slog.DiscardHandler),
-		NewAdapter: func(l *socketio.Local) (socketio.Adapter, error) {
-			return &bus{Local: l, self: r, all: all}, nil
+		NewAdapter: func(l *socketio.LocalAdapter) (socketio.Adapter, error) {
+			return &bus{LocalAdapter: l, self: r, all: all}, nil
 		},
 	})
 	cfg, o := loginConfig(), login.ServiceOptions{}
@@ -170,7 +170,7 @@ func (r *replica) build(t *testing.T, cfg *Config, o login.ServiceOptions) {
 
 // bus carries server-side events from one replica to the others, as Redis does.
 type bus struct {
-	*socketio.Local
+	*socketio.LocalAdapter
 	self *replica
 	all  []*replica
 }
@@ -178,7 +178,7 @@ type bus struct {
 func (b *bus) ServerSideEmit(_ context.Context, args socketio.Value, _ bool) ([]socketio.Value, error) {
 	for _, r := range b.all {
 		if r != nil && r != b.self && !r.drop.Load() {
-			r.namespace.Rooms().DispatchServerSideEmit(args, nil)
+			r.namespace.LocalAdapter().DispatchServerSideEmit(args, nil)
 		}
 	}
 	return nil, nil
