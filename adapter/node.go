@@ -71,6 +71,7 @@ func newMember(l *socketio.LocalAdapter, nodes redisNodes, uid string, timeout t
 // startGoroutines runs the goroutines of the adapter: publisher, subscriber, presence and
 // worker, and waits a moment for the first subscription.
 func (m *node) startGoroutines(subscriber func(ctx context.Context), firstTries ...<-chan struct{}) {
+	m.presence.canHear = m.answerChannels.canArrive
 	m.wg.Go(func() { m.publisher.run(m.ctx) })
 	m.wg.Go(func() { subscriber(m.ctx) })
 	m.wg.Go(func() { m.requestWorker.run(m.ctx) })

@@ -170,7 +170,8 @@ func (l *subscription) runConn(ctx context.Context) error {
 	l.mu.Unlock()
 	// pending counts the confirmations still to come of the first subscriptions.
 	pending := len(have)
-	probed := &probeState{}
+	confirmed := make(chan struct{}) // closed when pending is 0
+	probed := &probeState{dueNext: 1}
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel(nil) // before Wait
@@ -179,7 +180,7 @@ func (l *subscription) runConn(ctx context.Context) error {
 			cancel(err)
 			return
 		}
-		cancel(l.applyAndProbe(ctx, ps, have, probed))
+		cancel(l.applyAndProbe(ctx, ps, have, probed, confirmed))
 	})
 	defer l.answerChannels.connectionLost(l) // before Wait
 
@@ -208,8 +209,10 @@ func (l *subscription) runConn(ctx context.Context) error {
 		case *redis.Subscription:
 			switch v.Kind {
 			case "subscribe", "psubscribe", "ssubscribe":
+				probed.sawTraffic.Store(true) // very many take their time
 				l.answerChannels.channelSubscribed(l, v.Channel)
 				if pending--; pending == 0 {
+					close(confirmed)
 					l.firstTryOnce.Do(func() { close(l.firstTry) })
 				}
 			case "sunsubscribe":
@@ -263,45 +266,9 @@ func (l *subscription) subscribeAll(ctx context.Context, ps *redis.PubSub, have 
 	return nil
 }
 
-// probeState is what one connection knows of its probes.
-type probeState struct {
-	lastReturned atomic.Uint64 // the last probe that came back
-	sawTraffic   atomic.Bool   // something else arrived since the last look
-	lastSent     uint64        // the last probe that Redis took
-	dueNext      uint64        // the probe that has to be back at the next look
-	sentAt       atomic.Int64  // when the last one was given to Redis, since began
-	missedInRow  int           // looks in a row at which it was not back
-	latestProbe  atomic.Pointer[sentProbe]
-}
-
-// sentProbe is a probe on its way.
-type sentProbe struct {
-	number uint64
-	sentAt time.Time
-}
-
-// began is the zero of the times of probes: the wall clock may jump.
-var began = time.Now()
-
-// busyProbes is how often a probe may be late while other messages arrive: a
-// burst may hold it up, but messages may also come from a server that those who
-// publish have left (after a failover).
-const busyProbes = 3
-
-// isSilent reports whether the connection must be taken for dead.
-func (p *probeState) isSilent() bool {
-	busy := p.sawTraffic.Swap(false)
-	if p.lastReturned.Load() >= p.dueNext {
-		p.missedInRow = 0
-		return false
-	}
-	p.missedInRow++
-	return !busy || p.missedInRow >= busyProbes
-}
-
 // applyAndProbe applies changes of what is wanted, and probes. It returns why the
 // connection must be given up.
-func (l *subscription) applyAndProbe(ctx context.Context, ps *redis.PubSub, have map[redisChannel]struct{}, probed *probeState) error {
+func (l *subscription) applyAndProbe(ctx context.Context, ps *redis.PubSub, have map[redisChannel]struct{}, probed *probeState, confirmed <-chan struct{}) error {
 	ticker := time.NewTicker(l.probeInterval)
 	defer ticker.Stop()
 	var proofs <-chan time.Time // nil without them
@@ -310,26 +277,26 @@ func (l *subscription) applyAndProbe(ctx context.Context, ps *redis.PubSub, have
 		defer often.Stop()
 		proofs = often.C
 	}
-	// At once: a subscription that was confirmed need not be where messages go.
-	if err := l.sendProbe(ctx, probed); err != nil && ctx.Err() == nil {
-		l.log.Debug("probe was not published", "error", err)
-	}
-	probed.dueNext = probed.lastSent
 	for {
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
+		case <-confirmed:
+			// At once: a subscription that was confirmed need not be where messages go.
+			// Not before: the probe takes another connection, and may overtake it.
+			confirmed = nil
+			probed.missedInRow = 0
+			l.tryProbe(ctx, probed)
+			probed.dueNext = probed.lastSent
 		case <-l.wakeSignal:
 			if err := l.applyChanges(ctx, ps, have); err != nil {
 				return err
 			}
 		case <-proofs:
-			if probed.lastReturned.Load() < probed.lastSent {
+			if confirmed != nil || probed.lastReturned.Load() < probed.lastSent {
 				continue // one at a time
 			}
-			if err := l.sendProbe(ctx, probed); err != nil && ctx.Err() == nil {
-				l.log.Debug("probe was not published", "error", err)
-			}
+			l.tryProbe(ctx, probed)
 		case <-ticker.C:
 			if probed.isSilent() {
 				l.counters.silent.Add(1)
@@ -338,9 +305,7 @@ func (l *subscription) applyAndProbe(ctx context.Context, ps *redis.PubSub, have
 			if probed.missedInRow > 0 {
 				continue // one probe at a time
 			}
-			if err := l.sendProbe(ctx, probed); err != nil && ctx.Err() == nil {
-				l.log.Debug("probe was not published", "error", err)
-			}
+			l.tryProbe(ctx, probed)
 			probed.dueNext = probed.lastSent
 		}
 	}
@@ -371,27 +336,4 @@ func (l *subscription) applyChanges(ctx context.Context, ps *redis.PubSub, have 
 			}
 		}
 	}
-}
-
-// sendProbe publishes the next number to ourselves, along the way that messages
-// take: to the server that owns the channel now, whoever that was before.
-func (l *subscription) sendProbe(ctx context.Context, probed *probeState) error {
-	ctx, cancel := context.WithTimeout(ctx, l.probeInterval)
-	defer cancel()
-	node, err := l.redisNodes.ownerOf(ctx, l.probeChannel.name)
-	if err != nil {
-		return err
-	}
-	next := strconv.FormatUint(probed.lastSent+1, 10)
-	probed.latestProbe.Store(&sentProbe{probed.lastSent + 1, time.Now()}) // it may be back before Publish returns
-	probed.sentAt.Store(int64(time.Since(began)))
-	if l.probeChannel.kind == toShardChannel {
-		err = node.SPublish(ctx, l.probeChannel.name, next).Err()
-	} else {
-		err = node.Publish(ctx, l.probeChannel.name, next).Err()
-	}
-	if err == nil {
-		probed.lastSent++
-	}
-	return err
 }

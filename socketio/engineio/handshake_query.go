@@ -3,6 +3,7 @@ package engineio
 import (
 	"net/http"
 	"strings"
+	"unicode/utf8"
 
 	"posthouse/socketio/internal/urlquery"
 )
@@ -27,30 +28,12 @@ type query struct {
 // ambiguous transport counts as unknown, an ambiguous EIO as unsupported, and verify
 // refuses an ambiguous sid (docs/reliability.md §2.1, CVE-2023-31125).
 func parseQuery(raw string) query {
-	q := query{revision: 3}
 	var transport, sid, eio parameter
-	for {
-		key, value, rest, ok := urlquery.Next(raw)
-		if !ok {
-			break
-		}
-		raw = rest
-		if strings.IndexByte(value, ';') >= 0 || strings.IndexByte(key, ';') >= 0 {
-			hidden(key+"="+value, &transport, &sid, &eio)
-		}
-		escaped := key
-		key = urlquery.Unescape(key)
-		name, _, index := strings.Cut(key, "[")
-		p := pick(name, &transport, &sid, &eio)
-		switch {
-		case p != nil:
-			p.set(urlquery.Unescape(value), index || key != escaped)
-		case key == "b64":
-			q.b64 = value != ""
-		case key == "j":
-			q.j = urlquery.Unescape(value)
-			q.jsonp = q.j != ""
-		}
+	var q query
+	if plainQuery(raw) {
+		q.parsePlain(raw, &transport, &sid, &eio)
+	} else {
+		q.parseEscaped(raw, &transport, &sid, &eio)
 	}
 	q.named = transport.given || transport.clash
 	if !transport.clash {
@@ -63,8 +46,72 @@ func parseQuery(raw string) query {
 		q.revision = 0
 	case q.eio == "4":
 		q.revision = 4
+	default:
+		q.revision = 3
 	}
 	return q
+}
+
+// plainQuery reports whether nothing in raw is escaped, disguised or hidden, which is
+// what clients send.
+func plainQuery(raw string) bool {
+	return strings.IndexByte(raw, '%') < 0 && strings.IndexByte(raw, '+') < 0 &&
+		strings.IndexByte(raw, ';') < 0 && strings.IndexByte(raw, '[') < 0 && utf8.ValidString(raw)
+}
+
+// parsePlain reads a query of which plainQuery is true.
+func (q *query) parsePlain(raw string, transport, sid, eio *parameter) {
+	for raw != "" {
+		pair := raw
+		if i := strings.IndexByte(raw, '&'); i >= 0 {
+			pair, raw = raw[:i], raw[i+1:]
+		} else {
+			raw = ""
+		}
+		key, value := pair, ""
+		if i := strings.IndexByte(pair, '='); i >= 0 {
+			key, value = pair[:i], pair[i+1:]
+		}
+		switch key {
+		case "transport":
+			transport.set(value, false)
+		case "sid":
+			sid.set(value, false)
+		case "EIO":
+			eio.set(value, false)
+		case "b64":
+			q.b64 = value != ""
+		case "j":
+			q.j, q.jsonp = value, value != ""
+		}
+	}
+}
+
+// parseEscaped reads any query.
+func (q *query) parseEscaped(raw string, transport, sid, eio *parameter) {
+	for {
+		key, value, rest, ok := urlquery.Next(raw)
+		if !ok {
+			break
+		}
+		raw = rest
+		if strings.IndexByte(value, ';') >= 0 || strings.IndexByte(key, ';') >= 0 {
+			hidden(key+"="+value, transport, sid, eio)
+		}
+		escaped := key
+		key = urlquery.Unescape(key)
+		name, _, index := strings.Cut(key, "[")
+		p := pick(name, transport, sid, eio)
+		switch {
+		case p != nil:
+			p.set(urlquery.Unescape(value), index || key != escaped)
+		case key == "b64":
+			q.b64 = value != ""
+		case key == "j":
+			q.j = urlquery.Unescape(value)
+			q.jsonp = q.j != ""
+		}
+	}
 }
 
 // parameter is one of those that must have one reading.

@@ -77,3 +77,22 @@ func BenchmarkParseQuery(b *testing.B) {
 		parseQuery("EIO=4&transport=polling&t=Oc1abcd&sid=Vq2zPqZT7hR0Wl1hAAAB")
 	}
 }
+
+// The short way of parseQuery and the long one read what is plain alike.
+func FuzzParseQuery_BothWaysAgree(f *testing.F) {
+	for _, seed := range []string{"EIO=4&transport=polling&t=Oc1abcd&sid=Vq2zPqZT7hR0Wl1hAAAB", "sid=a&sid=&j&b64=1&=x&&EIO", "transport==a&sid=b=c&j=0"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, raw string) {
+		if !plainQuery(raw) {
+			return
+		}
+		var a, b query
+		var p, q [3]parameter
+		a.parsePlain(raw, &p[0], &p[1], &p[2])
+		b.parseEscaped(raw, &q[0], &q[1], &q[2])
+		if a != b || p != q {
+			t.Errorf("%q: %+v %+v, %+v %+v", raw, a, p, b, q)
+		}
+	})
+}

@@ -51,9 +51,9 @@ func (srv *Server) serveListener(ln net.Listener, hs *http.Server) error {
 		KeepTime:     srv.o.PingInterval + srv.o.PingTimeout,
 		Stopping:     srv.closing.Load,
 		Admit:        srv.admitConn, Release: srv.releaseConn,
-		Arrived: func(r *http.Request) fasthttp1.Arrival {
-			if strings.HasPrefix(r.URL.Path, srv.o.Path) {
-				if a := srv.arrive(r); a != nil {
+		Arrived: func(h *fasthttp1.Head) fasthttp1.Arrival {
+			if strings.HasPrefix(h.Path, srv.o.Path) && !h.Has("Upgrade") {
+				if a := srv.arrive(h.Query()); a != nil {
 					return a
 				}
 			}
@@ -122,7 +122,7 @@ func takeOver(w http.ResponseWriter) (t takenConn, err error) {
 }
 
 // start makes the connection that of st.
-func (t takenConn) start(st *stream) {
+func (t takenConn) start(st *wsTransport) {
 	if t.loop != nil {
 		st.startUpgraded(t.loop)
 		return

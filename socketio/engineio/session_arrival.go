@@ -2,6 +2,7 @@ package engineio
 
 import (
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -23,13 +24,14 @@ const arrivalPatience = time.Second
 // arrivalKey is the key of the arrival in a request's context.
 type arrivalKey struct{}
 
-// arrive notes a request that was found. It returns nil for requests that have no
-// order: of no session, or for a WebSocket.
-func (srv *Server) arrive(r *http.Request) *arrival {
-	if r.Header["Upgrade"] != nil {
-		return nil
+// arrive notes a request that was found, by its raw query. It returns nil for requests
+// that have no order, because they name no session. Requests for a WebSocket have none
+// either.
+func (srv *Server) arrive(query string) *arrival {
+	if !strings.Contains(query, "sid") {
+		return nil // without looking closer: a handshake
 	}
-	q := parseQuery(r.URL.RawQuery)
+	q := parseQuery(query)
 	if !q.hasSID {
 		return nil
 	}

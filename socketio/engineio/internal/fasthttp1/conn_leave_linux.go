@@ -94,6 +94,13 @@ func (c *Conn) leave(data []byte) {
 // close closes the descriptor. It runs on the loop's goroutine.
 func (c *Conn) close() {
 	begin(c.nextArrival)
+	c.mu.Lock()
+	ahead := c.ahead
+	c.ahead = nil
+	c.mu.Unlock()
+	if ahead != nil {
+		begin(ahead.arrival)
+	}
 	c.pipelined = nil
 	c.listener.cfg.Loop.Detach(c.fd)
 	netpoll.CloseFD(c.fd)

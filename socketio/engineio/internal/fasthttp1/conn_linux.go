@@ -42,11 +42,14 @@ type Conn struct {
 
 	nextArrival Arrival     // of a request that peek has seen; owned by the loop's goroutine
 	answerBegun atomic.Bool // the answer is being written, or has been
+	returned    atomic.Bool // the handler has returned, and has not taken the connection
 
 	mu            sync.Mutex         // guards what follows; a leaf: taken after Loop.mu
 	serving       bool               // a worker serves a request
 	hasPipelined  bool               // pipelined is set
 	unread        bool               // bytes may have come during the request
+	readingAhead  bool               // the loop is in readAhead, and goes on from there
+	ahead         *requestAhead      // the next request, for the worker to go on with; nil: none
 	peerClosed    bool               // the peer has ended its side, or the connection is broken
 	closing       bool               // the loop is to close the connection
 	leftHTTP      bool               // a duplicate of the descriptor lives on: the loop is to close this one
@@ -91,15 +94,20 @@ func (c *Conn) handle(e netpoll.Events, woken bool) (again bool) {
 		c.mu.Unlock()
 		c.close()
 	case c.serving:
+		next := e.Has(netpoll.Readable) && !c.hasPipelined && c.ahead == nil && c.nextArrival == nil
+		c.readingAhead = next && c.returned.Load() && !c.unread && !c.peerClosed
+		ahead, peek := c.readingAhead, next && !c.readingAhead && c.answerBegun.Load()
 		// answered looks at unread under mu, so bytes that come right now are not lost.
-		c.unread = c.unread || e.Has(netpoll.Readable) || woken
+		c.unread = c.unread || e.Has(netpoll.Readable) && !ahead || woken
 		cancel := c.cancelRequest
 		if !c.peerClosed {
 			cancel = nil
 		}
-		peek := e.Has(netpoll.Readable) && !c.hasPipelined && c.nextArrival == nil && c.answerBegun.Load()
 		c.mu.Unlock()
-		if peek {
+		switch {
+		case ahead:
+			c.readAhead()
+		case peek:
 			c.peek()
 		}
 		if cancel != nil {
@@ -149,8 +157,19 @@ func (c *Conn) begin(data []byte, more bool) bool {
 	if err != nil || c.listener.stopping() {
 		return false
 	}
+	arrival := c.nextArrival
+	if arrival == nil {
+		arrival = c.listener.arrived(&head)
+	}
+	c.nextArrival = nil
+	c.beginParsed(&head, arrival, data[head.Size:], more)
+	return true
+}
+
+// beginParsed is begin for a request that was parsed. rest came behind it.
+func (c *Conn) beginParsed(head *Head, arrival Arrival, rest []byte, more bool) {
 	c.pipelined = nil
-	if rest := data[head.Size:]; len(rest) > 0 {
+	if len(rest) > 0 {
 		own := append([]byte(nil), rest...)
 		c.pipelined = &own
 	}
@@ -159,12 +178,9 @@ func (c *Conn) begin(data []byte, more bool) bool {
 		c.ctx = &connContext{c.listener.connContextOf(c.fd), c}
 	}
 	ctx, cancel := context.WithCancel(c.ctx)
-	c.request = head.Request(ctx, c.remoteAddr)
-	if c.arrival = c.nextArrival; c.arrival == nil {
-		c.arrival = c.listener.arrived(c.request)
-	}
-	c.nextArrival = nil
+	c.request, c.arrival = head.Request(ctx, c.remoteAddr), arrival
 	c.answerBegun.Store(false)
+	c.returned.Store(false)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.hadRequest {
@@ -175,7 +191,6 @@ func (c *Conn) begin(data []byte, more bool) bool {
 	if c.peerClosed {
 		cancel() // net/http cancels on a half-close too
 	}
-	return true
 }
 
 // Run implements workers.Task: it serves the request that begin made, and those that
@@ -203,6 +218,7 @@ func (c *Conn) serveOne() (next bool) {
 	}()
 	c.listener.hs.Handler.ServeHTTP(w, r)
 	returned = true
+	c.returned.Store(!w.Hijacked()) // before the peer can have seen all of the answer
 	return c.answered(w, w.Finish())
 }
 
@@ -229,11 +245,21 @@ func (c *Conn) answered(w *Response, keep bool) bool {
 		c.pipelined = nil
 	}
 	c.mu.Lock()
+	if ahead := c.ahead; ahead != nil && keep {
+		c.ahead = nil
+		if ahead.unusual == nil {
+			c.mu.Unlock()
+			c.beginParsed(&ahead.head, ahead.arrival, ahead.rest, false)
+			return true
+		}
+		c.pipelined = &ahead.unusual // the loop gives it to net/http
+	}
 	c.serving = false
 	c.closing = !keep
 	c.idleSince = time.Since(epoch)
 	// The loop reads the end of the stream, because a request may be before it.
 	wake := c.closing || c.pipelined != nil || c.unread || c.peerClosed || c.listener.stopping()
+	wake = wake && !c.readingAhead // then readAhead looks
 	c.unread = false
 	c.mu.Unlock()
 	if wake {

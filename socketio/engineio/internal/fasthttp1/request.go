@@ -261,6 +261,15 @@ func (h *Head) Request(ctx context.Context, remoteAddr string) *http.Request {
 	return r.WithContext(ctx)
 }
 
+// Query returns the raw query of the target.
+func (h *Head) Query() string {
+	_, query, _ := strings.Cut(h.target[len(h.Path):], "?")
+	return query
+}
+
+// Has reports whether the request has a field of this canonical name.
+func (h *Head) Has(field string) bool { return h.header[field] != nil }
+
 // Body is a request's body, all of which is there.
 type Body struct{ strings.Reader }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"runtime"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -30,8 +31,7 @@ type Loop struct {
 	epoll     *os.File   // nil: the goroutine does not run
 	epollFD   int        // the descriptor of epoll
 	wakeFD    int        // an eventfd that epoll watches: a write ends the wait
-	handlers  []Handler  // by descriptor / stride
-	count     int        // of the handlers that are not nil
+	handlers  table      // by descriptor / stride
 	wokenList []Handler  // whose Woken is to be called; see Wake
 	waiting   bool       // the goroutine waits in epoll, or is about to
 
@@ -60,16 +60,24 @@ type Group struct {
 }
 
 // NewGroup makes loops, one for each processor and the ordered one, and starts
-// nothing. started and ended are called when the goroutine of a loop begins and
-// ends: started before the Add that needs it returns.
+// nothing. On one processor a single loop is both: there a move from one loop to
+// another costs some system calls and gains nothing. started and ended are called when
+// the goroutine of a loop begins and ends: started before the Add that needs it returns.
 func NewGroup(started, ended func()) Group {
 	n := runtime.GOMAXPROCS(0)
-	g := Group{spread: make([]*Loop, n), ordered: &Loop{started: started, ended: ended, stride: 1}}
+	g := Group{spread: make([]*Loop, n)}
 	for i := range g.spread {
 		g.spread[i] = &Loop{started: started, ended: ended, stride: n}
 	}
+	if g.ordered = g.spread[0]; n > 1 {
+		g.ordered = &Loop{started: started, ended: ended, stride: 1}
+	}
 	return g
 }
+
+// Spreads reports whether l is one of the loops that share the connections: a
+// descriptor of it need not move.
+func (g Group) Spreads(l *Loop) bool { return slices.Contains(g.spread, l) }
 
 // Ordered returns the loop for descriptors whose events must be seen in the order
 // in which they come; nil when the group has no loops.
@@ -98,14 +106,10 @@ func (l *Loop) Add(fd int, h Handler) error {
 			return err
 		}
 	}
-	for len(l.handlers) <= fd/l.stride {
-		l.handlers = append(l.handlers, nil)
-	}
 	if err := unix.EpollCtl(l.epollFD, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: interest, Fd: int32(fd)}); err != nil {
 		return err
 	}
-	l.handlers[fd/l.stride] = h
-	l.count++
+	l.handlers.set(fd/l.stride, h)
 	return nil
 }
 
@@ -114,7 +118,7 @@ func (l *Loop) Add(fd int, h Handler) error {
 func (l *Loop) Replace(fd int, h Handler) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.handlers[fd/l.stride] = h
+	l.handlers.set(fd/l.stride, h)
 }
 
 // Remove forgets a descriptor that is closed right after it. Only the loop's
@@ -122,8 +126,8 @@ func (l *Loop) Replace(fd int, h Handler) {
 func (l *Loop) Remove(fd int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.handlers[fd/l.stride] = nil
-	if l.count--; l.count == 0 {
+	l.handlers.set(fd/l.stride, nil)
+	if l.handlers.count == 0 {
 		l.endWaitLocked() // the goroutine has to end
 	}
 }
@@ -139,10 +143,10 @@ func (l *Loop) Detach(fd int) {
 func (l *Loop) Len() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.count
+	return l.handlers.count
 }
 
-// startLocked begins the goroutine. Its first look at count waits for mu, which the
+// startLocked begins the goroutine. Its first look at the handlers waits for mu, which the
 // caller holds until the descriptor that it is started for is counted.
 func (l *Loop) startLocked() error {
 	epollFD, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
@@ -220,7 +224,7 @@ func (l *Loop) gather(events []unix.EpollEvent) (idle, done bool) {
 	l.wokenList = l.wokenList[:0]
 	for i := range events {
 		if fd := events[i].Fd; fd >= 0 { // not wakeFD
-			if h := l.handlers[int(fd)/l.stride]; h != nil {
+			if h := l.handlers.at(int(fd) / l.stride); h != nil {
 				l.tasks = append(l.tasks, task{handler: h, events: eventsOf(events[i].Events)})
 			}
 		}
@@ -231,7 +235,7 @@ func (l *Loop) gather(events []unix.EpollEvent) (idle, done bool) {
 	clear(l.againList)
 	l.againList = l.againList[:0]
 	l.waiting = len(l.tasks) == 0
-	if l.waiting && l.count == 0 {
+	if l.waiting && l.handlers.count == 0 {
 		unix.Close(l.wakeFD) //nolint:errcheck // endWaitLocked finds no goroutine from here on
 		l.epoll, l.wakeFD = nil, -1
 		return true, true
@@ -282,8 +286,8 @@ func (l *Loop) WakeMatching(match func(Handler) bool) {
 	if l.epoll == nil {
 		return
 	}
-	for _, h := range l.handlers {
-		if h != nil && match(h) {
+	for h := range l.handlers.all {
+		if match(h) {
 			l.wakeLocked(h)
 		}
 	}

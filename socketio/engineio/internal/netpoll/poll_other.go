@@ -19,6 +19,9 @@ func NewGroup(started, ended func()) Group { return Group{} }
 // Ordered returns nil.
 func (Group) Ordered() *Loop { return nil }
 
+// Spreads returns false.
+func (Group) Spreads(*Loop) bool { return false }
+
 // Duplicate returns an error.
 func (Group) Duplicate(int) (l *Loop, dup int, err error) { return nil, -1, errors.ErrUnsupported }
 
