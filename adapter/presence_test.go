@@ -10,25 +10,25 @@ import (
 // silent, or requests would leave them out without a word.
 func TestPeers_WhileDeaf_NobodyFallsSilent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		hears := true
+		canHear := true
 		p := newPeers("me", 5*time.Second, func([]byte) {}, func(uid string) { t.Errorf("%s fell silent", uid) })
-		p.hears = func() bool { return hears }
-		p.hear([]byte(`{"uid":"other","type":"beat"}`))
-		hears = false
+		p.canHear = func() bool { return canHear }
+		p.receiveMessage([]byte(`{"uid":"other","type":"beat"}`))
+		canHear = false
 		for range 10 {
 			time.Sleep(5 * time.Second)
-			p.sweep()
+			p.dropSilent()
 		}
-		hears = true
+		canHear = true
 		time.Sleep(10 * time.Second)
-		p.sweep()
-		if alive, silent := p.names(); len(alive) != 1 || len(silent) != 0 {
+		p.dropSilent()
+		if alive, silent := p.nodeNames(); len(alive) != 1 || len(silent) != 0 {
 			t.Errorf("alive %v, silent %v", alive, silent)
 		}
-		p.left = func(string) {}
+		p.onNodeLeft = func(string) {}
 		time.Sleep(5 * time.Second)
-		p.sweep()
-		if alive, silent := p.names(); len(alive) != 0 || len(silent) != 1 {
+		p.dropSilent()
+		if alive, silent := p.nodeNames(); len(alive) != 0 || len(silent) != 1 {
 			t.Errorf("later alive %v, silent %v", alive, silent)
 		}
 	})

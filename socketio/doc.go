@@ -75,7 +75,7 @@
 //	s.conn.once("drain")                 s.AfterFlush(fn)
 //	io.fetchSockets(), io.socketsJoin    FetchSockets(ctx), SocketsJoin(ctx, …)
 //	io.serverSideEmit(…)                 ServerSideEmit, ServerSideEmitWithAck, OnServerSideEmit
-//	nsp.adapter.on("create-room", …)     Rooms().OnRooms(RoomHooks{Create: …})
+//	nsp.adapter.on("create-room", …)     LocalAdapter().OnRooms(RoomHooks{Create: …})
 //	io.on("new_namespace", …)            OnNamespace
 //	connectionStateRecovery: {…}         Options.Recovery
 //	adapter: createAdapter(pub, sub)     Options.NewAdapter: adapter.Redis(rdb, nil)
