@@ -227,7 +227,7 @@ func (a *Classic) DisconnectSockets(ctx context.Context, o socketio.BroadcastOpt
 // RemoteDisconnect disconnects the socket wherever it is, and returns when its
 // node has said so, as remoteDisconnect of socket.io-redis did: nodes of its
 // versions 6 and up answer. The error is a *socketio.PartialError when no node
-// answered in time: nobody has the socket.
+// answered in time: no node has the socket.
 func (a *Classic) RemoteDisconnect(ctx context.Context, sid string, closeConn bool) error {
 	if a.localAdapter.HasSocket(sid) {
 		return a.localAdapter.DisconnectSockets(ctx, socketio.BroadcastOptions{Rooms: []string{sid}}, closeConn)

@@ -71,7 +71,7 @@ func ExampleNewEmitter() {
 	_ = send
 }
 
-// Whoever keeps the truth elsewhere reads it more often while messages may get lost.
+// A program that keeps the truth elsewhere reads it more often while messages may get lost.
 func ExampleClassic_Proved() {
 	rdb := redis.NewClient(&redis.Options{Addr: "localhost:6379"})
 	options := &adapter.RedisOptions{ProofInterval: 500 * time.Millisecond}

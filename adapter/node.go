@@ -188,7 +188,7 @@ func (m *node) countAnswers(ctx context.Context, r *clusterRequest) error {
 }
 
 // askOthers sends a question to the other nodes and waits for their answers. It is not
-// sent when there is nobody to answer.
+// sent when there is no node to answer.
 func (m *node) askOthers(ctx context.Context, r *clusterRequest, id string, timeout time.Duration, send func() error) error {
 	ctx, cancel := m.withDeadline(ctx, timeout)
 	defer cancel()

@@ -8,7 +8,7 @@ import (
 // answerChannels tells whether the answers of other nodes can reach this one now, and whether
 // Redis counts it among the nodes: whether both channels are subscribed.
 type answerChannels struct {
-	mu sync.Mutex
+	mu sync.Mutex // guards what follows
 	// subscribedOn holds the subscriptions on which Redis confirmed each of the channels: two while a
 	// slot moves. Its keys are set before the subscriptions run.
 	subscribedOn     map[string]map[*subscription]struct{}

@@ -34,9 +34,9 @@ type presence struct {
 	publishMessage func(payload []byte) // publishes on the channel of the nodes
 	onNodeLeft     func(uid string)     // called when a node said goodbye or fell silent
 	now            func() time.Time     // for tests
-	canHear          func() bool          // whether beats can arrive; nil means always
+	canHear        func() bool          // whether beats can arrive; nil means always
 
-	mu           sync.Mutex
+	mu           sync.Mutex           // guards what follows
 	lastHeard    map[string]time.Time // when a node was last heard of
 	silentNodes  map[string]struct{}  // nodes that missed their beats
 	foreignNodes map[string]struct{}  // nodes that are not ours, known by name only

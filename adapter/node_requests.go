@@ -25,9 +25,9 @@ type clusterRequest struct {
 	operation  string
 	allArrived chan struct{} // closed when everything arrived
 
-	mu           sync.Mutex
-	isCounted    bool // expected is known
-	expected     int  // answers of other nodes
+	mu           sync.Mutex // guards what follows
+	isCounted    bool       // expected is known
+	expected     int        // answers of other nodes
 	received     int
 	waitingFor   map[string]struct{} // names of nodes that have not answered, as far as known
 	answered     map[string]struct{} // names of nodes that have
@@ -152,7 +152,7 @@ func (r *clusterRequest) wait(ctx context.Context) error {
 
 // pendingRequests is the table of requests that wait for answers.
 type pendingRequests struct {
-	mu     sync.Mutex
+	mu     sync.Mutex // guards what follows
 	byID   map[string]*clusterRequest
 	closed bool
 }

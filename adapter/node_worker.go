@@ -20,7 +20,7 @@ func newWorker(st *counters, log *slog.Logger) *requestWorker {
 	return &requestWorker{tasks: make(chan func(), maxWaitingRequests), stats: st, log: log}
 }
 
-// queueTask queues task, or drops it when too many wait: whoever asked will time out.
+// queueTask queues task, or drops it when too many wait: the node that asked will time out.
 func (w *requestWorker) queueTask(task func()) {
 	select {
 	case w.tasks <- task:

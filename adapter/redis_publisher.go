@@ -54,7 +54,7 @@ func publishCommand(name, channel string, payload []byte) redisCommand {
 	return redisCommand{key: channel, args: []any{name, channel, payload}, byteSize: len(channel) + len(payload) + 64}
 }
 
-// once is a command that is not sent again after an error, when nobody can know
+// once is a command that is not sent again after an error, when it is not known
 // whether Redis has run it: a message arrives at most once.
 type once struct{ *redis.Cmd }
 
@@ -79,7 +79,7 @@ type publisher struct {
 	firstTry     chan struct{} // closed when Redis has taken something, or has not
 	firstTryOnce sync.Once
 
-	mu            sync.Mutex
+	mu            sync.Mutex // guards what follows
 	queue         []redisCommand
 	queuedBytes   int
 	isClosed      bool
@@ -165,7 +165,7 @@ func (p *publisher) run(ctx context.Context) {
 			}
 			p.redisNodes.refreshTopology(ctx)
 			if closed {
-				p.failQueued(err) // nobody waits for Redis to come back
+				p.failQueued(err) // no caller waits for Redis to come back
 				return
 			}
 			if !retry.waitOr(ctx, p.closeCalled) {

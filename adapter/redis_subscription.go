@@ -75,7 +75,7 @@ type subscription struct {
 	firstTry     chan struct{} // closed when the first attempt is subscribed or has failed
 	firstTryOnce sync.Once
 
-	mu              sync.Mutex
+	mu              sync.Mutex // guards what follows
 	wantedChannels  map[redisChannel]struct{}
 	changedChannels []redisChannel
 }

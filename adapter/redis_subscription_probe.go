@@ -52,7 +52,7 @@ func (l *subscription) tryProbe(ctx context.Context, probed *probeState) {
 }
 
 // sendProbe publishes the next number to ourselves, along the way that messages
-// take: to the server that owns the channel now, whoever that was before.
+// take: to the server that owns the channel now, whichever did before.
 func (l *subscription) sendProbe(ctx context.Context, probed *probeState) error {
 	ctx, cancel := context.WithTimeout(ctx, l.probeInterval)
 	defer cancel()

@@ -34,7 +34,7 @@ type shardedSubscription struct {
 	firstTry     chan struct{} // closed when the first channels are subscribed, or it failed
 	firstTryOnce sync.Once
 
-	mu              sync.Mutex
+	mu              sync.Mutex // guards what follows
 	wantedChannels  map[string]struct{}
 	changedChannels []string
 	reassignAll     bool // look all owners up again
@@ -235,7 +235,7 @@ func (s *shardedSubscription) routeChannels(ctx context.Context, state *shardOwn
 	return failure
 }
 
-// subscriptionFor returns the subscription that channel belongs to, nil if nobody wants it.
+// subscriptionFor returns the subscription that channel belongs to, nil if it is not wanted.
 func (s *shardedSubscription) subscriptionFor(ctx context.Context, state *shardOwners, channel string) (l *shardSubscription, isNew bool, err error) {
 	s.mu.Lock()
 	_, wanted := s.wantedChannels[channel]

@@ -82,7 +82,7 @@ type Relay struct {
 
 	untrustedLines, heartbeatLines, replacedLines loglimit.Limiter
 
-	mu          sync.Mutex
+	mu          sync.Mutex              // guards what follows
 	ownersByTag map[string]ownerAddress // by tag; bounded by maxOwners
 	heldPolls   map[string]*heldPoll    // of this replica's sessions, relayed here
 }

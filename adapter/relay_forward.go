@@ -22,7 +22,7 @@ type forwarder struct {
 	requestHeaders []string // headers that go to the owner
 	answerHeaders  []string // headers that come back
 
-	mu             sync.Mutex
+	mu             sync.Mutex                  // guards what follows
 	relayedPolls   map[*relayedPoll]struct{}   // GETs that wait at their owners
 	relayedSockets map[*relayedSocket]struct{} // upgraded connections
 	draining       bool

@@ -57,7 +57,7 @@ var errLeaving = errors.New("adapter: owner is shutting down")
 // each other when they share a key.
 type relayKeys struct {
 	keys [][]byte
-	// loopbackOnly is set without a secret: everybody can sign, so only this machine is
+	// loopbackOnly is set without a secret: every program can sign, so only this machine is
 	// relayed to.
 	loopbackOnly bool
 }

@@ -21,7 +21,7 @@ type StreamsOptions struct {
 	// <StreamName>-<n>; 0 and 1 mean one stream. All nodes need the same.
 	StreamCount int
 	// SafeStreamNames avoids the negative numbers that Node gives to the streams
-	// of about half the namespaces when StreamCount > 1, where nobody reads them.
+	// of about half the namespaces when StreamCount > 1, where no node reads them.
 	// Such namespaces are then out of reach for Node nodes.
 	SafeStreamNames bool
 	// ChannelPrefix is the prefix of the Pub/Sub channels for questions and
@@ -117,7 +117,7 @@ type Streams struct {
 
 	takeovers takeovers
 
-	mu             sync.Mutex
+	mu             sync.Mutex                // guards what follows
 	ownBroadcasts  map[entryID]*ownBroadcast // broadcasts that the reader will deliver
 	taintedSockets map[string]struct{}       // sockets that missed something they cannot recover
 	holdUntilThere map[string]func()         // called when the socket of a restored session is there

@@ -28,7 +28,7 @@ type streamReader struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
-	// deliveryMu is held while a batch is delivered, and by whoever needs delivery to
+	// deliveryMu is held while a batch is delivered, and by functions that need delivery to
 	// stand still for a moment. It guards last.
 	deliveryMu    sync.Mutex
 	lastDelivered entryID // everything up to here has been delivered
@@ -37,7 +37,7 @@ type streamReader struct {
 	// position is known.
 	lastSeen atomic.Pointer[entryID]
 
-	mu        sync.Mutex
+	mu        sync.Mutex                  // guards what follows
 	listeners map[string][]streamListener // several, if servers share an adapter option
 }
 
@@ -51,7 +51,7 @@ type streamListener interface {
 
 // streamReaders are the readers that the namespaces of one RedisStreams share.
 type streamReaders struct {
-	mu       sync.Mutex
+	mu       sync.Mutex // guards what follows
 	byStream map[string]*streamReader
 }
 
@@ -223,7 +223,7 @@ func (r *streamReader) runConn(at *streamPosition, found *bool) error {
 func (r *streamReader) warnAboutEviction(commands *redis.Client) {
 	info, err := commands.Info(r.ctx, "memory").Result()
 	if err != nil {
-		return // not everybody may ask
+		return // the user of the client may not ask
 	}
 	for line := range strings.Lines(info) {
 		policy, ok := strings.CutPrefix(strings.TrimSpace(line), "maxmemory_policy:")

@@ -41,7 +41,7 @@ const (
 
 // takeovers are the open questions of this node.
 type takeovers struct {
-	mu            sync.Mutex
+	mu            sync.Mutex // guards what follows
 	openTakeovers map[string]*takeover
 }
 

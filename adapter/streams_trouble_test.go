@@ -80,14 +80,14 @@ func TestTrimmingBeforeReadingIsNoticed(t *testing.T) {
 	})
 	rig.Until(t, 5*time.Second, "the gap to be noticed", func() bool { return statsOf(a).StreamGaps > 0 })
 
-	// Whoever was here during the gap does not recover as if nothing had happened.
+	// A client that was here during the gap does not recover as if nothing had happened.
 	c.Close()
 	rig.Until(t, 5*time.Second, "disconnect", func() bool { return must(t, a, command{Cmd: "fetchSockets", Local: true}) == "[]" })
 	back := a.Connect("/", map[string]any{"pid": c.PID, "offset": last})
 	if back.ID == c.ID {
 		t.Error("recovered with a gap")
 	}
-	// Who came later does.
+	// A client that came later does.
 	must(t, e, command{Cmd: "emit", Args: []any{"second"}})
 	offset := lastArg(t, back.Expect("second"))
 	back.Close()

@@ -107,7 +107,7 @@ func TestAdapters_RedisGoesAwayAndComesBack(t *testing.T) {
 			c := a.connect(t, "/")
 			process.Kill()
 
-			// Local rooms work meanwhile, and nobody waits.
+			// Local rooms work meanwhile, and no caller waits.
 			began, accepted := time.Now(), proxy.accepted.Load()
 			for i := range 100 {
 				// The other nodes may not have heard of it; here it is done.

@@ -54,7 +54,7 @@ type Account struct {
 // ConfirmPolicy is when a person is asked whether a login is theirs.
 type ConfirmPolicy string
 
-// Who is not asked under ConfirmRisk is told of the login afterwards.
+// People that ConfirmRisk does not ask are told of the login afterwards.
 const (
 	ConfirmOff    ConfirmPolicy = "off"    // never
 	ConfirmRisk   ConfirmPolicy = "risk"   // where it is unusual: login.Unusual

@@ -16,7 +16,7 @@ import (
 
 const (
 	lease         = 6 * time.Second        // longer than any one delivery is worked on
-	waitTime      = 4 * time.Second        // for somebody else's work on the same push
+	waitTime      = 4 * time.Second        // for the work of another request on the same push
 	pollTime      = 50 * time.Millisecond  // between looks while waiting
 	storeTime     = 700 * time.Millisecond // for one question to the dedupe store
 	loginTTL      = 24 * time.Hour
@@ -35,7 +35,7 @@ type verdict struct {
 }
 
 // remembered is a verdict as the dedupe store keeps it. It holds no person: the
-// reply is built again for whoever the repeat is from.
+// reply is built again for the sender of the repeat.
 type remembered struct {
 	Delivery string `json:"d"` // the delivery that was processed
 	Phrase   Phrase `json:"p,omitempty"`

@@ -9,11 +9,11 @@
 // Three rules shape the code. WeChat must have its answer within 5 seconds, or
 // it shows the person an error and, after some of them, stops pushing for a
 // minute. "success" promises that the push need not come again, so a login is
-// answered so only once its claim is durable. And whoever is not WeChat learns
+// answered so only once its claim is durable. And a peer other than WeChat learns
 // nothing: every refusal looks the same.
 //
 // A Handler starts no goroutine but those that copy logins to an upstream, for which
 // Handler.Close waits; requests run on their server's. Only
-// IPList.Run blocks, and belongs to whoever calls it. Handler.Close gives idle
+// IPList.Run blocks, and belongs to its caller. Handler.Close gives idle
 // connections to upstreams back.
 package callback

@@ -54,7 +54,7 @@ func (printed) Refused(account, reason string)  { fmt.Println("refused:", reason
 func (printed) Claimed(account, outcome string) { fmt.Println("claim:", outcome) }
 func (printed) Fault(account, what string)      { fmt.Println("fault:", what) }
 
-// All parts, and an answer to somebody who is not WeChat.
+// All parts, and an answer to a peer that is not WeChat.
 func ExampleHandler() {
 	var (
 		claims   callback.Claims   = tickets{}
@@ -87,7 +87,7 @@ func ExampleNewIPList() {
 	var source callback.IPSource = addresses(nil) // WeChat gives an empty list
 	list := callback.NewIPList(source, &callback.IPListOptions{Every: time.Hour})
 	fmt.Println(list.Refresh(context.Background())) // an empty answer keeps what was known
-	// The last refuses pushes of others, though nobody while the list is empty.
+	// The last refuses pushes of others, though none while the list is empty.
 	fmt.Println([]callback.IPPolicy{callback.IPOff, callback.IPLog, callback.IPEnforce})
 	// Output:
 	// <nil>

@@ -24,7 +24,7 @@ var (
 )
 
 // upstream is the site's own bot behind a bulkhead: WeChat knows one URL per
-// account, so whoever takes the URL must hand on what is not his. However slow
+// account, so the owner of the URL must pass on what is meant for others. However slow
 // or broken the bot is, WeChat gets a good answer in time, for enough bad ones
 // stop all pushes, logins included, for a minute.
 type upstream struct {

@@ -44,7 +44,7 @@ type Confirms interface {
 }
 
 // People keeps what is known of persons. Forget deletes it all and ends their
-// sessions: a duty towards whoever unfollows or revokes an authorization. It is
+// sessions: a duty towards people that unfollow or revoke an authorization. It is
 // idempotent; a nil error says that it is done or durably noted. at is when the person
 // left, by WeChat's clock: what the person did after it stays.
 type People interface {
@@ -86,7 +86,7 @@ type Options struct {
 type Handler struct {
 	options        Options
 	accountsByName map[string]*account
-	firstAccount   *account // who is meant by a path without a name
+	firstAccount   *account // the one that a path without a name means
 	limiter        *limiter
 	httpClient     *http.Client // to upstreams
 	panicLines     loglimit.Limiter

@@ -45,7 +45,7 @@ type IPList struct {
 	currentList atomic.Pointer[[]netip.Prefix]
 }
 
-// NewIPList makes a list and reads the file, if there is one. It asks nobody
+// NewIPList makes a list and reads the file, if there is one. It asks no server
 // yet: see Refresh and Run.
 func NewIPList(source IPSource, o *IPListOptions) *IPList {
 	l := &IPList{ipSource: source}

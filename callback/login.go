@@ -149,7 +149,7 @@ func (a *account) notifyHolder(ctx context.Context, t login.Ticket) {
 func (a *account) readTyped(d *delivery) (do func(context.Context) verdict, kind string) {
 	said, openID := login.ReadTyped(d.push.Message.Content), d.push.Message.From
 	confirms, codes := a.handler.options.Confirms, a.handler.options.Codes
-	// A number or a "no" that changed nothing was meant for somebody else: people
+	// A number or a "no" that changed nothing was meant for another program: people
 	// also write to the account.
 	judge := func(ctx context.Context, t login.Ticket, o login.Outcome, err error) verdict {
 		if err == nil && (o == login.OutcomeUnknown || !t.Moved && !t.Revoked) {

@@ -79,7 +79,7 @@ func newPhrasebook(cfg Account) (map[Phrase]string, error) {
 		out[p] = strings.ReplaceAll(text, "{site}", site)
 	}
 	if cfg.Confirm == ConfirmRisk {
-		// Nobody was asked: whoever it was not must hear of it.
+		// The person was not asked, and must hear of a login that was not theirs.
 		out[LoggedIn] = LoggedInZH
 		if cfg.Language == "en" {
 			out[LoggedIn] = LoggedInEN
@@ -95,7 +95,7 @@ func newPhrasebook(cfg Account) (map[Phrase]string, error) {
 }
 
 // page is what a person is told of the page that shows the code, so that they can
-// tell theirs from somebody else's: the kind of browser and its network.
+// tell theirs from another person's: the kind of browser and its network.
 type page struct {
 	Browser string `json:"b,omitempty"`
 	Network string `json:"n,omitempty"`

@@ -53,7 +53,7 @@ func (a *account) verifyURL(w http.ResponseWriter, r *http.Request) {
 		a.refuseRequest(w, callVerify, err)
 		return
 	}
-	a.bindPlain(r.Context(), q, "echo") // nobody shall post a body with this query
+	a.bindPlain(r.Context(), q, "echo") // no push may reuse this query with a body
 	writeAnswer(w, []byte(echo), "text/plain; charset=utf-8")
 	a.handler.options.Metrics.Answered(a.Name, "verify", "echo", time.Since(start))
 }
@@ -159,7 +159,7 @@ func (a *account) openPush(w http.ResponseWriter, r *http.Request, now time.Time
 	return p, q, body, true
 }
 
-// drainBody takes some of a body that nobody wants, so that its sender gets to read
+// drainBody takes some of a body that is not wanted, so that its sender gets to read
 // the answer instead of a reset.
 func drainBody(w http.ResponseWriter, r *http.Request) {
 	c := http.NewResponseController(w)

@@ -225,7 +225,7 @@ func TestPush_Unreadable_IsAnsweredSuccessButDoctype400(t *testing.T) {
 	}
 }
 
-// docs/reliability.md §4 row 33: who is meant stands in the signed XML only.
+// docs/reliability.md §4 row 33: the account that is meant stands in the signed XML only.
 func TestPush_OpenIDOfTheQueryIsIgnored(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
@@ -265,7 +265,7 @@ func TestPush_TimestampOutsideTheFreshnessWindowIsRefused(t *testing.T) {
 		if got := r.send(sealed(aesKey, appID, scan(alice), now.Add(offset))); got.status != want {
 			t.Errorf("%v: %d, want %d", offset, got.status, want)
 		}
-		// A wrong clock locks everybody out, so it has to be seen.
+		// A wrong clock locks all pushes out, so it has to be seen.
 		if stale := want == 403; stale != strings.Contains(r.log.String(), "is the clock right?") {
 			t.Errorf("%v: log %q", offset, r.log)
 		}
@@ -286,7 +286,7 @@ func TestPush_BodyOver64KiBIs413(t *testing.T) {
 	if got := r.send(req); got.status != http.StatusRequestEntityTooLarge {
 		t.Errorf("chunked: %d", got.status)
 	}
-	// Nobody unknown gets to send that much.
+	// No unknown peer gets to send that much.
 	req = with(req, func(q url.Values) { q.Set("signature", "x") })
 	req.Body = io.NopCloser(failingReader{t})
 	if got := r.send(req); got.status != http.StatusForbidden {

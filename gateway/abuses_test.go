@@ -13,7 +13,7 @@ import (
 // browser spend the attacker's code, to have the victim work in the attacker's account.
 // No cookie decides this: every request with an effect names its page's origin, and what
 // proves an attempt (resume secret, verifier) is taken from a page's own memory, never
-// from a URL that somebody else could have made.
+// from a URL that an attacker could have made.
 func TestLogin_ExchangeFromAForeignOriginIsRefused(t *testing.T) {
 	s := newSite(t, func(c *Config) {
 		c.Cookie = "session"

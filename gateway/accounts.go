@@ -210,8 +210,8 @@ type dailyBudget struct {
 	appID       string
 	dayLimit    Count
 
-	mu          sync.Mutex
-	dayEnd      time.Time // the counted day ends here
+	mu          sync.Mutex // guards what follows
+	dayEnd      time.Time  // the counted day ends here
 	usedLocally int
 }
 

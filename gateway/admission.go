@@ -73,7 +73,7 @@ func (a *admission) startDrain() { a.draining.Store(true) }
 // clientIP is the address that limits count by and that logs may show.
 func (a *admission) clientIP(r *http.Request) netip.Addr { return clientIP(r, a.trustedProxies) }
 
-// connSlot is one counted connection. Whoever takes it over calls giveBack once, later.
+// connSlot is one counted connection. The function that takes it over calls giveBack once, later.
 type connSlot struct {
 	admission   *admission
 	clientIP    netip.Addr

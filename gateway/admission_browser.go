@@ -11,7 +11,7 @@ import (
 )
 
 // Browsers are told apart by a random cookie (docs/wechat.md §4.4): for limits, and for
-// the confirm step of unusual logins. It proves nothing: whoever sends none, or a
+// the confirm step of unusual logins. It proves nothing: a client that sends none, or a
 // new one each time, meets the other limits and counts as never seen. What binds a
 // result to its browser are the resume secret and the verifier, which no other page
 // can make a browser send.
@@ -22,7 +22,7 @@ const (
 	browserCookieSize = 32 // random bytes
 )
 
-// knowBrowser returns what stands for r's browser, "" when nobody needs to know.
+// knowBrowser returns what stands for r's browser, "" when no limit needs to know.
 // One that is new is given its cookie with the answer.
 func (a *admission) knowBrowser(w http.ResponseWriter, r *http.Request) string {
 	if a == nil || !a.browserCookies {
@@ -106,7 +106,7 @@ var (
 )
 
 // agentName names a browser and its system from closed lists: what a client sends
-// is shown on somebody's phone, so none of its own words are.
+// is shown on a person's phone, so none of its own words are.
 func agentName(userAgent string) string {
 	find := func(list []struct{ mark, name string }) string {
 		for _, e := range list {

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// The limits count by this address: whoever can forge it has no limits.
+// The limits count by this address: a client that can forge it has no limits.
 func TestClientIPTrustsOnlyTheConfiguredProxies(t *testing.T) {
 	t.Parallel()
 	proxies := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}

@@ -18,7 +18,7 @@ type keyedRate[K comparable] struct {
 	perSecond rate.Limit // 0 = off
 	burst     int
 
-	mu      sync.Mutex
+	mu      sync.Mutex // guards what follows
 	buckets map[K]*rate.Limiter
 	sweepAt int       // size of buckets at which idle ones are looked for
 	sweptAt time.Time // at most once a second, so that a flood does not pay for sweeps
@@ -112,7 +112,7 @@ func (l *keyedRate[K]) sweepFull(now time.Time) {
 type keyedCount[K comparable] struct {
 	maxPerKey int // 0 = off
 
-	mu         sync.Mutex
+	mu         sync.Mutex // guards what follows
 	openPerKey map[K]int
 }
 

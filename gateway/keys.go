@@ -110,7 +110,7 @@ func parseKeys(text Secret, previous []string) ([]login.Key, error) {
 
 // watchKeys reads POSTHOUSE_JWT_KEY_FILE again every half minute until ctx ends.
 // A new key on its top is published at once and signs five minutes later, when
-// everybody's JWKS has it; a key that is gone is accepted until its last token is
+// the JWKS of every relying party has it; a key that is gone is accepted until its last token is
 // over. So keys rotate without a restart.
 func (a *App) watchKeys(ctx context.Context) {
 	var now Secret

@@ -95,7 +95,7 @@ func (n *loginNamespace) Notify(_ context.Context, t login.Ticket) error {
 		return nil
 	}
 	if t.SocketID == "" {
-		return nil // nobody is there: resume will find what there is
+		return nil // no socket is there: resume will find what there is
 	}
 	return n.namespace.ServerSideEmit(ticketEvent, t.ID)
 }

@@ -140,7 +140,7 @@ func (a *loginAttempt) stopAll() {
 
 // loginAttempts are those of this replica by ticket.
 type loginAttempts struct {
-	mu            sync.Mutex
+	mu            sync.Mutex // guards what follows
 	openAttempts  map[string]*loginAttempt
 	pollQueue     []string             // still to be polled in this round
 	orphanTickets map[string]time.Time // tickets whose browser left: when their end is to be counted
@@ -180,7 +180,7 @@ func (as *loginAttempts) drop(a *loginAttempt) bool {
 	return true
 }
 
-// addOrphan remembers that nobody watches over a's ticket any more.
+// addOrphan remembers that no socket watches over a's ticket any more.
 func (as *loginAttempts) addOrphan(a *loginAttempt) {
 	as.mu.Lock()
 	defer as.mu.Unlock()
@@ -300,8 +300,8 @@ func (n *loginNamespace) tellTheTime(some []*loginAttempt) {
 	}
 }
 
-// refresh reads one ticket and does what is due. Whoever asks while a look is under
-// way gets one more after it, so that at most one is. nil is nobody's attempt.
+// refresh reads one ticket and does what is due. A caller that asks while a look is under
+// way gets one more after it, so that at most one is. nil stands for no attempt.
 func (n *loginNamespace) refresh(a *loginAttempt) {
 	if a == nil || a.pendingRefreshes.Add(1) > 1 {
 		return

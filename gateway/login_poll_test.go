@@ -133,13 +133,13 @@ func TestPollPlan_SubscriptionIsCutShortly_ReadsWhenItIsProvedAgain(t *testing.T
 	}
 }
 
-// nobody is the browser of a test that hears nothing.
-type nobody string
+// deafRecipient is the recipient of a test: it hears nothing.
+type deafRecipient string
 
-func (n nobody) id() string                                  { return string(n) }
-func (nobody) sendState(stateAnswer)                         {}
-func (nobody) sendResult(context.Context, login.Result) bool { return false }
-func (nobody) disconnect()                                   {}
+func (n deafRecipient) id() string                                  { return string(n) }
+func (deafRecipient) sendState(stateAnswer)                         {}
+func (deafRecipient) sendResult(context.Context, login.Result) bool { return false }
+func (deafRecipient) disconnect()                                   {}
 
 // commands are all that the server has counted, those inside of scripts included.
 func (s *redisServer) commands(t *testing.T) (calls int) {
@@ -168,7 +168,7 @@ func TestPoll_ManyWaitingTickets_OneCommandEach(t *testing.T) {
 	server := startRedis(t)
 	r := redisReplica(t, server.addr(), nil)
 	for n := range waiting {
-		b := nobody(fmt.Sprint("socket-", n))
+		b := deafRecipient(fmt.Sprint("socket-", n))
 		s, err := r.loginService.Start(t.Context(), login.StartRequest{Account: "default", SocketID: b.id()})
 		if err != nil {
 			t.Fatal(err)

@@ -208,7 +208,7 @@ func TestLogin_TwoTabsOfOneBrowser(t *testing.T) {
 	})
 }
 
-// Who unfollows is logged out: before the token has arrived as well as after.
+// A person who unfollows is logged out: before the token has arrived as well as after.
 //
 // docs/wechat.md §3.3 race 18
 func TestLogin_UnsubscribeRightAfterLogsOut(t *testing.T) {
@@ -325,7 +325,7 @@ func TestLogin_ResultIsNotifiedUntilItArrived(t *testing.T) {
 	eachLogin(t, 3, nil, func(t *testing.T, rs []*replica) {
 		p := rs[0].page(t)
 		q := p.qrcode()
-		// A replica that dies right after its claim: nobody is told anything.
+		// A replica that dies right after its claim: no socket is told anything.
 		claim := login.Claim{AppID: "wx-default", WeChat: q.Ticket, OpenID: "ana"}
 		ticket, o, err := rs[1].store.Claim(t.Context(), claim)
 		if err != nil || o != login.OutcomeClaimed {

@@ -41,7 +41,7 @@ type rawSocket struct {
 
 // rawSockets are the open ones, for the shutdown.
 type rawSockets struct {
-	mu          sync.Mutex
+	mu          sync.Mutex // guards what follows
 	openSockets map[*rawSocket]struct{}
 	closed      bool
 }

@@ -162,7 +162,7 @@ func TestLogin_NoTokenPassesThroughRedis(t *testing.T) {
 }
 
 // docs/reliability.md §3 rows F1 and F32: Redis is killed while pages wait; people scan while it is
-// away and after; nobody is lost.
+// away and after; no login is lost.
 func TestLogin_RedisIsKilledAndComesBack(t *testing.T) {
 	server := startRedis(t)
 	here, there := redisReplica(t, server.addr(), nil), redisReplica(t, server.addr(), nil)

@@ -20,7 +20,7 @@ import (
 // of a token; complete says whether there are more.
 const maxRevoked = 10_000
 
-// revokedAge is how long a list is good: whoever asks more often gets the same one.
+// revokedAge is how long a list is good: callers that ask more often get the same one.
 const revokedAge = time.Second
 
 type revokedAnswer struct {

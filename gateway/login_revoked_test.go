@@ -28,7 +28,7 @@ func (u *unlisted) Revoked(ctx context.Context, most int) ([]string, error) {
 }
 
 // docs/reliability.md §4 row 38: "not me" takes a token back that was already handed
-// out, and whoever verifies tokens can know within two seconds.
+// out, and programs that verify tokens can know within two seconds.
 func TestLogin_RevokedTokenIsKnownWithinTwoSeconds(t *testing.T) {
 	s := newSite(t, nil)
 	store := &unlisted{Store: s.store}

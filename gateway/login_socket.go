@@ -276,7 +276,7 @@ func (b *socketRecipient) id() string              { return b.loginSocket.socket
 func (b *socketRecipient) disconnect()             { b.loginSocket.socket.Disconnect(false) }
 func (b *socketRecipient) sendState(s stateAnswer) { _ = b.loginSocket.socket.Emit("state", s) }
 
-// ackWait is longer than any client needs; who has not acknowledged by then does
+// ackWait is longer than any client needs; a client that has not acknowledged by then does
 // not, but its connection may still live.
 const ackWait = 5 * time.Minute
 

@@ -13,7 +13,7 @@ type taskGroup struct {
 	mu     sync.Mutex // guards what follows
 	count  int
 	closed bool
-	idle   chan struct{} // closed when count reaches 0; nil when nobody waits
+	idle   chan struct{} // closed when count reaches 0; nil when no caller waits
 }
 
 // start runs do on a goroutine; false when the group is closed.

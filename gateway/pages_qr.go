@@ -13,7 +13,7 @@ import (
 const quietZone = 4 // modules of white around the code (ISO/IEC 18004)
 
 // qrText returns the text to draw. Only addresses that WeChat (or the local one)
-// gives out are drawn, so that nobody uses our host for codes of their own.
+// gives out are drawn, so that this host draws no codes of other people.
 func (p *pages) qrText(c echo.Context) (string, error) {
 	text := c.QueryParam("u")
 	if len(text) > 256 {

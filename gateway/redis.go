@@ -84,7 +84,7 @@ func (l redisLog) Printf(_ context.Context, format string, v ...any) {
 func warnAboutEviction(ctx context.Context, rdb redis.UniversalClient, log *slog.Logger) {
 	info, err := rdb.Info(ctx, "memory").Result()
 	if err != nil {
-		return // not everybody may ask
+		return // the user of the URL may not ask
 	}
 	for line := range strings.Lines(info) {
 		policy, ok := strings.CutPrefix(strings.TrimSpace(line), "maxmemory_policy:")

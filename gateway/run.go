@@ -146,7 +146,7 @@ func (a *App) serveMetrics(tasks *sync.WaitGroup, failed chan<- error) (stop fun
 	return func() { server.Close() }, nil
 }
 
-// waitFor waits for tasks, but not for ever: a stuck one is a bug to report, not
+// waitFor waits for tasks, but not without end: a stuck one is a bug to report, not
 // a reason to hang at exit.
 func waitFor(tasks *sync.WaitGroup, limit time.Duration) error {
 	done := make(chan struct{})

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// Whoever reaches the simulator can sign in as anybody.
+// A client that reaches the simulator can sign in as any person.
 func TestSimulator_ThroughAProxy_IsNotThere(t *testing.T) {
 	t.Parallel()
 	f := newFront(t)

@@ -16,7 +16,7 @@ type LocalAdapter struct {
 	roomWatcher  RoomWatcher
 	liveSessions liveSessions // used with recovery only
 
-	mu          sync.RWMutex
+	mu          sync.RWMutex // guards what follows
 	socketsByID map[string]*Socket
 	roomsByName map[string]*room // without the sockets' own rooms, see inOwn
 	roomEvents  roomEventQueue
@@ -95,7 +95,7 @@ func (l *LocalAdapter) DisconnectSockets(ctx context.Context, o BroadcastOptions
 	return nil
 }
 
-// ServerSideEmit on a single node reaches nobody.
+// ServerSideEmit on a single node reaches no server.
 func (l *LocalAdapter) ServerSideEmit(ctx context.Context, args Value, withAck bool) ([]Value, error) {
 	return nil, nil
 }

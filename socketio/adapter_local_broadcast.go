@@ -25,7 +25,7 @@ func (l *LocalAdapter) encodeFrames(p *parser.Packet, id *uint64, f BroadcastFla
 }
 
 // sendAll sends to each target. Sending never blocks, so that one slow client
-// holds up nobody; of a burst of broadcasts each client gets what has gathered in
+// holds up no other client; of a burst of broadcasts each client gets what has gathered in
 // one write.
 func sendAll(targets []*Socket, frames []*engineio.Frame, f BroadcastFlags) {
 	for _, s := range targets {
@@ -62,7 +62,7 @@ func (l *LocalAdapter) BroadcastAcks(ctx context.Context, p *parser.Packet, o Br
 			onAck(a.firstValue())
 		}
 	}
-	clients = len(targets) // those that go now are counted: who is asked has been decided
+	clients = len(targets) // those that go now are counted: the members asked are fixed
 	targets = slices.DeleteFunc(targets, func(s *Socket) bool { return s.addAck(id, answer) != nil })
 	var once sync.Once
 	forget := func() {

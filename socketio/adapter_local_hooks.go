@@ -26,7 +26,7 @@ type RoomHooks struct {
 	Leave  func(room, id string)
 }
 
-// roomEventQueue is the queue of changes nobody was told of yet: it exists so that
+// roomEventQueue is the queue of changes that listeners have not been told of yet: it exists so that
 // hooks run in order and yet outside of the lock. Guarded by LocalAdapter.mu. It holds
 // no more than what concurrent callers added while one of them delivers.
 type roomEventQueue struct {

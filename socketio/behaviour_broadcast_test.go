@@ -18,7 +18,7 @@ func TestBroadcastOperator_EmitWithAck_CompletesPerClientAndTimesOutPartly(t *te
 	bubble(t, func(t *testing.T) {
 		srv := serve(t, nil)
 		answers, err := srv.Timeout(time.Second).EmitWithAck(bg, "q")
-		noError(t, err) // nobody: complete at once
+		noError(t, err) // no member: complete at once
 		if len(answers) != 0 {
 			t.Errorf("answers %v", answers)
 		}

@@ -126,7 +126,7 @@ func TestSocket_OnDisconnecting_SeesRoomsAndOnDisconnectNone(t *testing.T) {
 		noError(t, s.Join("a"))
 		s.OnDisconnecting(func(socketio.Reason) {
 			log <- fmt.Sprint("disconnecting ", len(s.Rooms()), s.InRoom("a"))
-			noError(t, srv.To("a").Emit("bye")) // safe, reaches nobody
+			noError(t, srv.To("a").Emit("bye")) // safe, reaches no socket
 		})
 		s.OnDisconnect(func(socketio.Reason) {
 			log <- fmt.Sprint("disconnect ", len(s.Rooms()), s.Connected())

@@ -30,7 +30,7 @@ type conn struct {
 
 	disconnectingAll atomic.Bool // the server closes the connection: what still comes is ignored
 
-	mu                     sync.Mutex
+	mu                     sync.Mutex        // guards what follows
 	joinedSockets          []*Socket         // few: a slice is smaller and faster than a map
 	pendingConnects        []*pendingConnect // CONNECTs under way
 	disconnectedNamespaces []string          // namespaces the server disconnected, see routePacket

@@ -25,10 +25,10 @@ type pendingConnect struct {
 	namespaceName string
 	authData      json.RawMessage
 
-	mu           sync.Mutex
-	cancelLookup func()  // ends the search for the namespace
-	socket       *Socket // once there is one
-	abandonCause error   // why it was abandoned
+	mu           sync.Mutex // guards what follows
+	cancelLookup func()     // ends the search for the namespace
+	socket       *Socket    // once there is one
+	abandonCause error      // why it was abandoned
 }
 
 // cancelWith names what to call when the attempt is abandoned before there is a

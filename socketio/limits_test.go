@@ -213,7 +213,7 @@ func TestLimitTimedOutAckIsForgotten(t *testing.T) {
 	})
 }
 
-// Nobody answers broadcasts with acks, for hours: nothing is kept.
+// No client answers broadcasts with acks, for hours: nothing is kept.
 func TestLimitUnansweredBroadcastAcksAreFreed(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		srv := serve(t, nil)

@@ -23,7 +23,7 @@ type Namespace struct {
 	lastAck        atomic.Uint64
 	sharedHandlers atomic.Pointer[sharedHandlers] // copied on write under mu
 
-	mu sync.Mutex
+	mu sync.Mutex // serialises changes of handlers
 }
 
 // sharedHandlers are what all sockets of a namespace have in common: nothing of

@@ -7,9 +7,9 @@ import (
 	"slices"
 )
 
-// namespaceEntry is a namespace in the server's table, from the moment somebody begins
+// namespaceEntry is a namespace in the server's table, from the moment a caller begins
 // to make it until its adapter is closed. Adapters are made and closed without a
-// lock held; who comes meanwhile waits.
+// lock held; callers that come meanwhile wait.
 type namespaceEntry struct {
 	ready       chan struct{} // closed when ns or err is set
 	ns          *Namespace

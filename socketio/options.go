@@ -27,7 +27,7 @@ type Options struct {
 	// one.
 	Codec parser.Codec
 	// ConnectTimeout is how long a connection may stay without joining any
-	// namespace. Default 45 s; negative: for ever.
+	// namespace. Default 45 s; negative: without end.
 	ConnectTimeout time.Duration
 	// Recovery turns connection state recovery on.
 	Recovery *Recovery

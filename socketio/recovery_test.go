@@ -10,7 +10,7 @@ import (
 	"posthouse/socketio"
 )
 
-// A gap is never silent: who cannot be given everything gets a fresh session.
+// A gap is never silent: a client that cannot be given everything gets a fresh session.
 func TestRecoveryRefusesWhatItCannotProve(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		srv := serve(t, &socketio.Options{Recovery: &socketio.Recovery{MaxPackets: 10}})

@@ -33,7 +33,7 @@ type Server struct {
 	refusalFloods logLimit // lines of Limits.RefusedConnects
 	eventFloods   logLimit // lines of Limits.EventsPerSecond
 
-	mu               sync.Mutex
+	mu               sync.Mutex // guards what follows
 	namespacesByName map[string]*namespaceEntry
 	parentNamespaces []*ParentNamespace
 	onNamespace      []func(*Namespace)
@@ -57,7 +57,7 @@ func New(o *Options) (*Server, error) {
 	s.log = s.options.Logger
 	s.eventRate = newEventRate(s.options.Limits.EventsPerSecond, s.options.Limits.EventsBurst)
 	s.textCodec, _ = s.options.Codec.(textCodec)
-	// The lifetime of the server, which is nobody's request.
+	// The lifetime of the server, which no request has.
 	s.ctx, s.stop = context.WithCancelCause(context.Background())
 	s.options.Engine.Accept = s.acceptSession
 	ended := s.options.Engine.OnShutdown

@@ -85,7 +85,7 @@ func (s *Server) Drain(ctx context.Context, over time.Duration) error {
 
 // tally counts what Shutdown waits for.
 type tally struct {
-	mu   sync.Mutex
+	mu   sync.Mutex // guards what follows
 	n    int
 	zero []chan struct{}
 }

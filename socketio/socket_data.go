@@ -62,7 +62,7 @@ func (k Key[T]) In(r *RemoteSocket) (value T, ok bool) {
 	return value, json.Unmarshal(all[k.name], &value) == nil
 }
 
-// restored is a value that recovery brought back and nobody has asked for yet.
+// restored is a value that recovery brought back and no caller has asked for yet.
 type restored json.RawMessage
 
 // MarshalJSON passes the value on as it came.

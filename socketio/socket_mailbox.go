@@ -13,7 +13,7 @@ const (
 	taskClose                   // leave the namespace; always the last
 )
 
-// mailbox is the bounded FIFO of one socket. Whoever finds it without a
+// mailbox is the bounded FIFO of one socket. A caller that finds it without a
 // goroutine starts one, which leaves when the queue is empty: an idle socket costs
 // none. It is part of Socket and guarded by Socket.mu.
 type mailbox struct {

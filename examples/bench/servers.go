@@ -70,7 +70,7 @@ func prepare(ctx context.Context, want []string, dir string) (kinds []kind, clea
 			k.argv = []string{"node", "--expose-gc", "node.mjs"}
 		case "bun":
 			k.argv = []string{filepath.Join("node_modules", ".bin", "bun"), "bun.mjs"}
-		default: // NAME=COMMAND: somebody's own, which reads PORT and prints its address
+		default: // NAME=COMMAND: a server of the caller's own, which reads PORT and prints its address
 			i := strings.IndexByte(name, '=')
 			if i < 0 {
 				clean()

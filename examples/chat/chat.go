@@ -48,7 +48,7 @@ type Presence struct {
 var person = socketio.NewKey[Person]("person")
 
 // roomPrefix keeps our rooms apart from those the library makes: every socket is
-// in a room named by its own id, which nobody else should be able to join.
+// in a room named by its own id, which no other socket should be able to join.
 const roomPrefix = "room:"
 
 // chat is everything the server does. The handlers run on the goroutines of
@@ -177,7 +177,7 @@ func (c *chat) leave(ctx context.Context, in roomName) (struct{}, error) {
 
 type line struct{ Room, ID, Text string }
 
-// say sends a message to everybody in the room, the sender included. The page
+// say sends a message to every member of the room, the sender included. The page
 // repeats a message until it is acknowledged: one that came before is
 // acknowledged again and not sent again.
 func (c *chat) say(ctx context.Context, in line) (Message, error) {

@@ -86,7 +86,7 @@ func TestARoomHasItsMessagesAndPeople(t *testing.T) {
 		t.Errorf("present: %+v, want %+v", p, want)
 	}
 	said := say(t, bo, "lobby", "2", "yes")
-	for _, c := range []*sockettest.Client{ada, bo} { // the sender gets it like everybody
+	for _, c := range []*sockettest.Client{ada, bo} { // the sender gets it like the others
 		var m Message
 		bind(t, c.Expect("message").Args, 0, &m)
 		if m != said || m.At <= r.Messages[0].At {
@@ -187,7 +187,7 @@ func TestTypingAndNewNamesAreToldToTheOthers(t *testing.T) {
 		ada.Expect("present")
 		synctest.Wait() // nothing is on its way to Ada, or the volatile news may get lost
 		bo.Emit("typing", "lobby")
-		bo.Emit("typing", "help") // not there: nobody is told
+		bo.Emit("typing", "help") // not there: no client is told
 		bo.Emit("typing", map[string]int{"not": 1})
 		var p Presence
 		if bind(t, ada.Expect("typing").Args, 0, &p); p.Socket != bo.ID {

@@ -18,7 +18,7 @@ const (
 // history keeps the last messages of each room in memory. Each replica has one;
 // they tell each other with server-side events.
 type history struct {
-	mu    sync.Mutex
+	mu    sync.Mutex // guards what follows
 	rooms map[string]*talk
 }
 
@@ -41,7 +41,7 @@ func (h *history) add(m Message) (Message, bool) {
 	}
 	m.At = time.Now().UnixMilli()
 	if n := len(t.messages); n > 0 {
-		m.At = max(m.At, t.messages[n-1].At+1) // so that everybody sees one order
+		m.At = max(m.At, t.messages[n-1].At+1) // so that all members see one order
 	}
 	t.insert(m)
 	return m, true
@@ -112,7 +112,7 @@ func (m Message) compare(other Message) int {
 	return cmp.Or(cmp.Compare(m.At, other.At), cmp.Compare(m.ID, other.ID))
 }
 
-// saidElsewhere keeps what somebody said on another replica; the people in the
+// saidElsewhere keeps what a person said on another replica; the people in the
 // room here have got it by the broadcast.
 func (c *chat) saidElsewhere(e *socketio.ServerSideEvent) {
 	var m Message
@@ -122,7 +122,7 @@ func (c *chat) saidElsewhere(e *socketio.ServerSideEvent) {
 }
 
 // fetchHistory asks the other replicas about a room that is new to this one, which
-// may have started later than they. A single server asks nobody.
+// may have started later than they. A single server has none to ask.
 func (c *chat) fetchHistory(ctx context.Context, name string) {
 	if !c.history.first(name) {
 		return

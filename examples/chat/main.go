@@ -1,4 +1,4 @@
-// Chat is rooms, typing indicators, who is online, and connections that come
+// Chat is rooms, typing indicators, people online, and connections that come
 // back without losing a message: an introduction to package socketio by a page that
 // people can use. Read chat.go first.
 //
@@ -75,7 +75,7 @@ func run(ctx context.Context, port, redisURL string) error {
 // options are what the chat needs beyond the defaults.
 func options() *socketio.Options {
 	return &socketio.Options{
-		// Who comes back within two minutes continues with the same socket and gets
+		// A client that comes back within two minutes continues with the same socket and gets
 		// what was said meanwhile.
 		Recovery: &socketio.Recovery{MaxDisconnection: 2 * time.Minute},
 		// The page imports the client from /socket.io/socket.io.esm.min.js.

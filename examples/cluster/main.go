@@ -45,7 +45,7 @@ func run(ctx context.Context, out io.Writer, port, demoPort int) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if err := os.Chmod(dir, 0o711); err != nil { // for nginx's workers, which root runs as nobody
+	if err := os.Chmod(dir, 0o711); err != nil { // for nginx's workers, which run as another user than root
 		return err
 	}
 	where, err := chooseAddresses(port, demoPort)

@@ -31,7 +31,7 @@ type program struct {
 type programs struct {
 	dir   string // for logs and configuration
 	all   []*program
-	ended chan *program // whoever ends, asked or not
+	ended chan *program // gets each program that ends, asked or not
 }
 
 func newPrograms(dir string) *programs {

@@ -19,7 +19,7 @@ import (
 //go:embed page.html
 var page string
 
-// news is what every replica, and the emitter, tells everybody.
+// news is what every replica, and the emitter, tells every client.
 type news struct {
 	From string `json:"from"`
 	Text string `json:"text"`

@@ -49,7 +49,7 @@ func (echo) Closed(engineio.Reason, error)      {}
 
 // eioClient is the fixture of the official Engine.IO client's suite.
 type eioClient struct {
-	mu      sync.Mutex
+	mu      sync.Mutex             // guards what follows
 	headers map[string]http.Header // by session: of the POST being read
 }
 

@@ -7,7 +7,7 @@
 //	r.Mount("/socket.io/", io)                     chi        chi.go
 //	r.Any("/socket.io/*path", gin.WrapH(io))       gin        gin.go
 //
-// Whoever mounts io also ends it: io.Shutdown before the web server's, which does
+// The program that mounts io also ends it: io.Shutdown before the web server's, which does
 // not wait for WebSockets.
 //
 // It is a module of its own, so that these frameworks are no requirement of

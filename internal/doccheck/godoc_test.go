@@ -113,7 +113,7 @@ func checkValues(values []*doc.Value, check func(what, comment string)) {
 	}
 }
 
-// returnedBy tells the functions and methods whose results have a type: who sees
+// returnedBy tells the functions and methods whose results have a type: a reader who sees
 // one called sees the type.
 func returnedBy(p *doc.Package) map[string][]string {
 	by := map[string][]string{}

@@ -85,7 +85,7 @@ func (c *wsConn) answerPings() error {
 
 // latencies gathers how long round trips took; nil gathers nothing.
 type latencies struct {
-	mu  sync.Mutex
+	mu  sync.Mutex // guards what follows
 	all []time.Duration
 }
 

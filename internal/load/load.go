@@ -4,7 +4,7 @@
 // benchmark (see ../README.md).
 //
 // The client side is written by hand, byte by byte, and shares no code with the
-// server of this module: what it checks is checked by somebody else. A scenario
+// server of this module: so one checks the other. A scenario
 // owns the goroutines it starts and waits for them before it returns.
 package load
 

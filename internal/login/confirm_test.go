@@ -270,7 +270,7 @@ func TestTypedCode(t *testing.T) {
 	})
 }
 
-// Who cannot scan asks for a code to type; it costs no QR code.
+// A person who cannot scan asks for a code to type; it costs no QR code.
 func TestTypedCodeOnRequest(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *fixture) {
 		r := newRig(t, s, nil)

@@ -1,5 +1,5 @@
 // Package login is the core of the WeChat login: what a ticket is, which steps
-// it may take, who may have its result, and the token that comes out of it. The
+// it may take, the socket that may have its result, and the token that comes out of it. The
 // gateway's /login namespace and the webhook (package callback) are its users;
 // it knows neither sockets nor WeChat.
 //
@@ -12,7 +12,7 @@
 //
 // The store is the truth and every message about it is a hint: a lost publish, a
 // dead replica or a dropped socket costs time, never the login. The ticket knows
-// one jti for ever, so however often the result is sent, it is one token.
+// one jti that never changes, so however often the result is sent, it is one token.
 //
 // [Service] holds the rules around the steps: it makes scenes and secrets, asks
 // for the QR code, falls back to a local [Spool] when the store is away during a

@@ -248,7 +248,7 @@ func TestService_EveryAttemptEndsOnceWithAReason(t *testing.T) {
 		r.Claim(t.Context(), scan(done.Ticket, "ana"))
 		r.Cancel(t.Context(), cancelled.Ticket.ID, cancelled.Ticket.SocketID)
 		s.advance(316 * time.Second)
-		for range 2 { // nobody counts twice
+		for range 2 { // no login counts twice
 			for _, a := range []login.Started{done, replaced, cancelled, expired} {
 				if _, err := r.Expire(t.Context(), a.Ticket.ID); err != nil {
 					t.Fatal(err)

@@ -64,7 +64,7 @@ func ParseKeys(text string) ([]Key, error) {
 }
 
 func parseHS256(text string) (Key, error) {
-	// Both alphabets, with padding or without: the secret came from somebody's shell.
+	// Both alphabets, with padding or without: the secret may come from a shell.
 	text = strings.NewReplacer("-", "+", "_", "/", "=", "").Replace(text)
 	secret, err := base64.RawStdEncoding.DecodeString(text)
 	if err != nil {

@@ -233,7 +233,7 @@ func (r *memoryTicket) applyConfirm(now time.Time, openID string, ok bool) (o Ou
 	return endedAs[r.State], false
 }
 
-// endedAs is the answer to somebody who comes after the end.
+// endedAs is the answer to a caller that comes after the end.
 var endedAs = map[State]Outcome{
 	Done: OutcomeSame, Expired: OutcomeExpired, Replaced: OutcomeReplaced,
 	Cancelled: OutcomeCancelled, Denied: OutcomeDenied,

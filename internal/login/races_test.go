@@ -276,7 +276,7 @@ func TestService_Forget_UnsubscribeRightAfterTheScan(t *testing.T) {
 	})
 }
 
-// Nothing arrives from somebody who scans and does not follow: the attempt expires,
+// Nothing arrives from a person who scans and does not follow: the attempt expires,
 // and is counted.
 //
 // docs/wechat.md §3.3 race 19

@@ -59,7 +59,7 @@ func flush(t *testing.T, s *fixture) {
 	}
 }
 
-// Nothing stays for ever, and nobody's openid is in a key's name.
+// Everything expires, and no openid is in a key's name.
 func TestRedisEveryKeyExpires(t *testing.T) {
 	rdb := redisClient(t, []string{single(t)}, false)
 	s := redisFixture(t, rdb)

@@ -16,7 +16,7 @@ type Result struct {
 
 // Result makes the result of a done ticket: the same token however often it is
 // asked for, or a fresh code that kills the one before. It is for the socket bound
-// to the ticket and for nobody else.
+// to the ticket and to no other socket.
 func (s *Service) Result(ctx context.Context, t Ticket) (Result, error) {
 	if t.State != Done || t.Revoked {
 		return Result{}, ErrNoResult

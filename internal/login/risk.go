@@ -6,8 +6,8 @@ import (
 )
 
 // Marks are what a login is recognized by. They are hashed together with the person,
-// whose openid nobody can guess: what the store remembers names no network, no
-// browser and nobody, and cannot be compared between persons.
+// whose openid cannot be guessed: what the store remembers names no network, no
+// browser and no person, and cannot be compared between persons.
 type Marks struct {
 	Ticket, Network, Browser string // "" is unknown, and never recognized
 }

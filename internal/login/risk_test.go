@@ -200,7 +200,7 @@ func TestRiskMemoryIsBounded(t *testing.T) {
 				}
 			}
 		}
-		// Who was forgotten while a login was under way stays forgotten.
+		// A person forgotten while a login was under way stays forgotten.
 		if err := s.Distrust(t.Context(), "wx", "ana"); err != nil {
 			t.Fatal(err)
 		}

@@ -60,7 +60,7 @@ type ServiceOptions struct {
 	Store    Store
 	Issuer   TokenIssuer
 	QRCodes  QRCodes
-	Notifier Notifier      // told about claims, confirmations and ends; nil: nobody is
+	Notifier Notifier      // told about claims, confirmations and ends; nil: none is
 	UnionIDs UnionIDs      // nil: tokens carry no unionid
 	Spool    *Spool        // takes claims while the store is away; nil: they fail
 	Life     time.Duration // asked for a ticket; default 5 min
@@ -118,7 +118,7 @@ type StartRequest struct {
 	Network   string // where it is, no single address
 	Typed     bool   // the page can show a code to type where no QR code can be made
 	// PreferTyped asks for a code to type although a QR code could be made: for people
-	// who cannot scan. It needs QRCodes that are TypedCodes.
+	// unable to scan. It needs QRCodes that are TypedCodes.
 	PreferTyped bool
 	// Replaces is the id of the ticket this one takes the place of, "" when none. A
 	// ticket that another socket has resumed stays that socket's.
@@ -220,7 +220,7 @@ func (s *Service) endTicket(ctx context.Context, id string, to State, reason, so
 	return t, err
 }
 
-// countMove counts an attempt that has just ended: once, by whoever moved it.
+// countMove counts an attempt that has just ended: once, by the call that moved it.
 func (s *Service) countMove(t Ticket) {
 	if t.Moved && t.State.Terminal() {
 		s.options.Counter.Count("attempt", t.Account, string(t.State)+":"+t.Reason)

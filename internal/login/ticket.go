@@ -155,7 +155,7 @@ type Store interface {
 	// Confirm turns claimed into done (ok) or denied, when openID fits.
 	Confirm(ctx context.Context, id, openID string, ok bool) (Ticket, Outcome, error)
 	// SetUnionID keeps the unionid of a done ticket's person, "" for none. The first
-	// answer wins for ever, and comes back: every copy of the token says the same.
+	// answer stays, and comes back: every copy of the token says the same.
 	// ErrUnauthorized in any other state, and for another person.
 	SetUnionID(ctx context.Context, id, openID, unionID string) (Ticket, error)
 	// Delivered marks the result as having arrived. Idempotent.
@@ -219,7 +219,7 @@ type WebhookStage int
 
 const (
 	StageFirst      WebhookStage = iota // never seen: the caller processes it, then calls Finish
-	StageProcessing                     // somebody else is at it
+	StageProcessing                     // another replica is at it
 	StageDone                           // finished: reply is its answer
 )
 

@@ -93,7 +93,7 @@ func TestUnionIDIsNotAskedForWhereItIsNotWanted(t *testing.T) {
 	})
 }
 
-// The first answer is kept for ever, and so is "none": one jti, one set of claims.
+// The first answer is kept, and so is "none": one jti, one set of claims.
 func TestUnionIDFirstAnswerWins(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *fixture) {
 		u := &unions{say: func(_ context.Context, n int64) (string, error) {
@@ -178,7 +178,7 @@ func TestUnionIDIsNotKeptForSomebodyWhoIsForgotten(t *testing.T) {
 			_, err := s.SetUnionID(t.Context(), a.Ticket.ID, openID, "union-x")
 			return err
 		}
-		wantErr(t, set("ana"), login.ErrUnauthorized) // nobody has scanned
+		wantErr(t, set("ana"), login.ErrUnauthorized) // no person has scanned
 		r.mustClaim(t, scan(a.Ticket, "ana"), login.OutcomeClaimed)
 		wantErr(t, set("bob"), login.ErrUnauthorized)
 		if err := r.Forget(t.Context(), a.Ticket.AppID, "ana", time.Time{}); err != nil {

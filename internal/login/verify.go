@@ -40,7 +40,7 @@ func (i *Issuer) verifyWith(token string, k Key) (Claims, error) {
 		jwt.WithIssuer(i.options.Issuer), jwt.WithAudience(i.options.Audience),
 		jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithLeeway(leeway))
 	if err != nil {
-		// The cause is for the log of whoever asks, not for errors.Is: nobody may
+		// The cause is for the caller's log, not for errors.Is: no caller may
 		// mistake "expired" for "was fine until just now" (GO-2024-3250).
 		return Claims{}, fmt.Errorf("%w: %s", ErrInvalidToken, err.Error())
 	}

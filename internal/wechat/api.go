@@ -22,7 +22,7 @@ const (
 
 // QRCode is a temporary QR code.
 type QRCode struct {
-	Ticket string        // identifies it; whoever has it can show the code
+	Ticket string        // identifies it; a program that has it can show the code
 	URL    string        // what the code encodes: draw this
 	Life   time.Duration // how long it can be scanned; may be less than asked for
 }

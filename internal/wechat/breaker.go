@@ -12,7 +12,7 @@ const (
 	breakAfter = 5                // failures in a row
 	breakTime  = 5 * time.Second  // then nothing is asked, then one call tries
 	configTime = 30 * time.Second // an operator's mistake is not cured sooner
-	quotaProbe = time.Minute      // somebody may clear the quota before midnight
+	quotaProbe = time.Minute      // an operator may clear the quota before midnight
 )
 
 // shanghai is the zone WeChat's days end in. China has no summer time, so the
@@ -22,7 +22,7 @@ var shanghai = time.FixedZone("CST", 8*60*60)
 // breaker keeps a failing API from being hammered: the error is remembered and
 // returned without asking, until its time is over; then a single call tries.
 type breaker struct {
-	mu       sync.Mutex
+	mu       sync.Mutex // guards what follows
 	failures int
 	open     bool
 	until    time.Time

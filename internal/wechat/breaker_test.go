@@ -238,7 +238,7 @@ func TestTheMinuteLimitPausesToTheNextMinute(t *testing.T) {
 	})
 }
 
-// Somebody closing their page says nothing about WeChat.
+// A person who closes the page says nothing about WeChat.
 func TestACallerWhoGivesUpIsNoFailure(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -98,7 +98,7 @@ func NewClient(appID string, secret Secret, o *ClientOptions) (*Client, error) {
 	}
 	c.http = &http.Client{
 		Transport: c.o.Transport,
-		// A redirect would carry the access token to whoever it points at.
+		// A redirect would carry the access token to the host it points at.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	if c.tokens, err = newTokens(c, c.o.Cache); err != nil {

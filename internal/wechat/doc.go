@@ -3,7 +3,7 @@
 // (signatures, the AES envelope, strict XML), and Client calls WeChat's API
 // (access tokens, QR codes, people, messages).
 //
-// It is for the webhook (package callback) and for whoever makes QR codes. The
+// It is for the webhook (package callback) and for the makers of QR codes. The
 // facts it stands on are those of WeChat's documentation; where they are
 // uncertain the code does not build on them.
 //

@@ -96,7 +96,7 @@ func TestClient_BrokenAnswersAreScrubbedRetryErrors(t *testing.T) {
 			t.Errorf("%s: asked %d times", name, s.count(pathQR))
 		}
 	}
-	// Nobody there at all.
+	// No server there at all.
 	s := newStub(t)
 	c := s.client(t, nil)
 	s.Close()

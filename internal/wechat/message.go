@@ -44,7 +44,7 @@ func (m *Message) IsEvent() bool { return strings.EqualFold(m.Type, "event") }
 // IsText reports whether m is a text a person sent.
 func (m *Message) IsText() bool { return strings.EqualFold(m.Type, "text") }
 
-// Person is the openid that m is about, "" when it is about nobody. In
+// Person is the openid that m is about, "" when it is about no person. In
 // authorization events the sender is the platform and the person stands in
 // OpenID.
 func (m *Message) Person() string {

@@ -76,7 +76,7 @@ type Query struct {
 	EchoStr      string
 }
 
-// maxQuery bounds the work on a query nobody has signed; real ones have about
+// maxQuery bounds the work on a query that is not signed; real ones have about
 // 250 bytes.
 const maxQuery = 2048
 

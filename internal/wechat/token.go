@@ -32,13 +32,13 @@ const (
 	renewByForce          // kills the old token everywhere; 20 a day
 )
 
-// tokens keeps the account's access token: one copy here, one shared. Whoever
+// tokens keeps the account's access token: one copy here, one shared. The caller that
 // needs a new one asks in the name of all, in this process and in the others.
 type tokens struct {
 	c     *Client
 	cache TokenCache
 	box   cipher.AEAD
-	// flight is held by whoever fetches a token; a channel, because waiting for
+	// flight is held by the goroutine that fetches a token; a channel, because waiting for
 	// it must end with the caller's context.
 	flight chan struct{}
 
@@ -169,7 +169,7 @@ func (t *tokens) fetch(ctx context.Context, old accessToken, wait, force bool) (
 			return accessToken{}, errInFlight
 		}
 		if !pause(ctx, 50*time.Millisecond) || time.Now().After(until) {
-			break // asking all the same is safe: stable_token answers everybody alike
+			break // asking all the same is safe: stable_token answers all callers alike
 		}
 		if shared, ok := t.load(ctx, old); ok {
 			return shared, nil

@@ -80,7 +80,7 @@ func (s *stableToken) qr(r *http.Request) (*http.Response, error) {
 	return ok(`{"ticket":"gQ","expire_seconds":60,"url":"http://x"}`)
 }
 
-// kill makes WeChat forget the token, as somebody else's force_refresh does.
+// kill makes WeChat forget the token, as the force_refresh of another program does.
 func (s *stableToken) kill() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -176,7 +176,7 @@ func TestTheSharedTokenIsSealed(t *testing.T) {
 	if strings.Contains(string(box), "canary") || strings.Contains(string(box), testSecret) {
 		t.Errorf("%q", box)
 	}
-	// Who has another AppSecret, or a broken box, asks for himself.
+	// A process with another AppSecret, or a broken box, asks for itself.
 	other, err := wechat.NewClient(testAppID, "anotherSecret", &wechat.ClientOptions{Transport: f, Cache: cache})
 	if err != nil {
 		t.Fatal(err)
@@ -222,7 +222,7 @@ func TestADeadLockHolderIsNotWaitedFor(t *testing.T) {
 	})
 }
 
-// A token is refreshed before its end, by one caller, and nobody ever waits for
+// A token is refreshed before its end, by one caller, and no other ever waits for
 // it or gets a dead one: a day of logins every ten seconds on three replicas.
 func TestADayOfTokens(t *testing.T) {
 	t.Parallel()
@@ -251,7 +251,7 @@ func TestADayOfTokens(t *testing.T) {
 }
 
 // The successor is there minutes before the end, so that a WeChat that is away
-// just then is nobody's problem.
+// just then harms no caller.
 func TestTokensAreRefreshedAhead(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

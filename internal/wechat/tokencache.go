@@ -29,7 +29,7 @@ type TokenLease interface {
 	Release(ctx context.Context) error
 }
 
-// ErrLeaseLost answers Store after the lock went to somebody else.
+// ErrLeaseLost answers Store after the lock went to another process.
 var ErrLeaseLost = errors.New("wechat: the token's lock was lost")
 
 // MemoryTokenCache is a TokenCache for the clients of one process.

@@ -101,7 +101,7 @@ func (s *Sim) followed(r *relation) happening {
 	return s.happens(r, "subscribe", "qrscene_"+c.scene, c.ticket)
 }
 
-// follow taps the button of the follow page. Who follows already does nothing.
+// follow taps the button of the follow page. A person who follows already does nothing.
 // The follow page is the one of the code named here, else of the last scan.
 func (s *Sim) follow(in scanBody) (Outcome, error) {
 	if in.Ticket != "" || in.Scene != "" || in.URL != "" {

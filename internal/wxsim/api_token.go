@@ -26,7 +26,7 @@ func issueToken(c *apiCall) (any, *apiError) {
 	return tokenAnswer(c.account.tokens.issuePlain(c.now, c.freshToken()), c.now), nil
 }
 
-// issueStableToken is POST /cgi-bin/stable_token: the same token to everybody.
+// issueStableToken is POST /cgi-bin/stable_token: the same token to every caller.
 func issueStableToken(c *apiCall) (any, *apiError) {
 	var in struct {
 		GrantType    string `json:"grant_type"`

@@ -22,7 +22,7 @@ type userBody struct {
 	QRSceneStr     string `json:"qr_scene_str"`
 }
 
-// strangerBody is all the platform says about somebody who does not follow.
+// strangerBody is all the platform says about a person who does not follow.
 type strangerBody struct {
 	Subscribe int    `json:"subscribe"`
 	OpenID    string `json:"openid"`

@@ -75,7 +75,7 @@ func (a Account) wrap(m message, openid string, mark sealing, faults plan) envel
 func (a Account) encrypt(e *envelope, plain, random16 string, faults plan) string {
 	encodingKey, appid := a.AESKey, a.AppID
 	if faults.has(PreviousKey) {
-		// Without a previous key the push is sealed with one nobody ever had.
+		// Without a previous key the push is sealed with one that no account ever had.
 		encodingKey = or(a.PreviousAESKey, strings.Repeat("PrevKey", 6)+"A")
 	}
 	if faults.has(ForeignAppID) {

@@ -228,7 +228,7 @@ func (s *Sim) apiFault(w http.ResponseWriter, r *http.Request, path string, body
 	return false
 }
 
-// caller is the appid of whoever makes an API call, by the token or by the
+// caller is the appid of the account that makes an API call, by the token or by the
 // credentials, right or wrong. Holds s.mu.
 func (s *Sim) caller(r *http.Request, body []byte) string {
 	q := r.URL.Query()
@@ -240,7 +240,7 @@ func (s *Sim) caller(r *http.Request, body []byte) string {
 	var in struct {
 		AppID string `json:"appid"`
 	}
-	_ = json.Unmarshal(body, &in) // none of the calls that name the appid: nobody's
+	_ = json.Unmarshal(body, &in) // none of the calls that name the appid
 	return or(q.Get("appid"), in.AppID)
 }
 

@@ -9,7 +9,7 @@ import (
 	"posthouse/internal/origin"
 )
 
-// guard keeps strangers out: whoever reaches the simulator can log in as
+// guard keeps strangers out: a program that reaches the simulator can log in as
 // anybody. Only peers on loopback are answered, and of those
 //   - not a page of another site that sends its visitor's browser here (Origin),
 //   - not a site whose name was made to point at 127.0.0.1 (Host), and

@@ -82,7 +82,7 @@ var scanCodeInfo = "<ScanType>" + cdata("qrcode") + "</ScanType><ScanResult>" + 
 // person.
 const platformSender = "\x00the platform"
 
-// defaultEvent fills an event in whose fields nobody named. Holds s.mu.
+// defaultEvent fills in the fields that the caller did not name. Holds s.mu.
 func defaultEvent(h *happening) {
 	fields := slices.Clone(eventFields[h.event])
 	for i, f := range fields {

@@ -11,7 +11,7 @@ import (
 
 const (
 	maxPersonName = 64      // characters
-	maxPeople     = 100_000 // the oldest are forgotten beyond it, and meet everybody anew
+	maxPeople     = 100_000 // the oldest are forgotten beyond it, and meet every account anew
 	maxChatLines  = 100     // per person and account; older lines go
 )
 

@@ -122,7 +122,7 @@ func (s *Sim) holdBack(h happening) {
 	s.mu.Unlock()
 }
 
-// takeHeld is the other half: who takes the held push's turn must close the
+// takeHeld is the other half: the push that takes the held push's turn must close the
 // channel when it is through. Holds s.mu.
 func (s *Sim) takeHeld(h happening) chan struct{} {
 	held := h.relation.account.held

@@ -24,7 +24,7 @@ const (
 	maxTicket = 100
 )
 
-// qrCode is a code somebody asked for.
+// qrCode is a code that a client asked for.
 type qrCode struct {
 	id      string
 	account *account
@@ -41,7 +41,7 @@ func (c *qrCode) expired(now time.Time) bool {
 }
 
 // ticketFor wraps the code's URL and times as WeChat does (docs/wechat.md §1.3), so
-// that whoever decodes tickets learns the same things. The scene is not in it.
+// that a program which decodes tickets learns the same things. The scene is not in it.
 func ticketFor(salt byte, codeURL string, created time.Time, life time.Duration) string {
 	b := []byte{0x81, 0x01, salt, 0xf0, 0x3c, 0, 0, 0, 0, 0, 0, 0, 0x01, byte(len(codeURL) + 1)}
 	b = append(b, codeURL...)

@@ -62,7 +62,7 @@ type Sim struct {
 	end   context.CancelFunc
 	tasks sync.WaitGroup
 
-	mu           sync.Mutex
+	mu           sync.Mutex // guards what follows
 	settings     settings
 	clock        clock
 	rand         *source

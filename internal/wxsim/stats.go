@@ -17,7 +17,7 @@ type Stats struct {
 	Refused     int `json:"refused"`     // 403: what a forged push has to get
 	Illegal     int `json:"illegal"`     // any other status or body: the person reads that the service is down
 	Silent      int `json:"silent"`      // no answer in time
-	Unconnected int `json:"unconnected"` // nobody listens
+	Unconnected int `json:"unconnected"` // no server listens
 	Broke       int `json:"broke"`       // the connection ended before the answer
 	Trickled    int `json:"trickled"`    // slow bodies: whatever came of them, the sender was slow
 

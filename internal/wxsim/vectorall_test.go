@@ -28,7 +28,7 @@ func TestEveryPublishedVectorIsRun(t *testing.T) {
 	}
 }
 
-// accepts runs one case of any kind. A kind that nobody knows fails the test.
+// accepts runs one case of any kind. An unknown kind fails the test.
 func (f vectorFile) accepts(t *testing.T, v vector) bool {
 	t.Helper()
 	var key []byte

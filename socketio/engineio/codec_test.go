@@ -198,7 +198,7 @@ func fuzzPayload(f *testing.F, next func([]byte) (packet, []byte, bool, error), 
 			return
 		}
 		if slices.ContainsFunc(ps, func(p packet) bool { return !p.binary && !utf8.Valid(p.data) }) {
-			return // a ping and its like with binary data: nobody sends that, so nothing encodes it
+			return // a ping and its like with binary data: no client sends that, so nothing encodes it
 		}
 		want := show(ps)
 		again, err := decodeAll(next, encode(refill(ps)))

@@ -249,7 +249,7 @@ func TestSession_Pause_OverTCP(t *testing.T) {
 		}
 		s.conn.Write(b)
 		eventually(t, "paused", func() bool { return len(p.messages()) == 1 })
-		s.send("4c") // comes while nobody reads
+		s.send("4c") // comes while the loop does not read
 		other.send("4x")
 		eventually(t, "others go on", func() bool { return len(q.messages()) == 1 })
 		p.s.Send(text("out"))

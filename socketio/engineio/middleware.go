@@ -37,7 +37,7 @@ func RefuseRequest(w http.ResponseWriter, r *http.Request, err error) {
 	e := badRequest("MIDDLEWARE_FAILURE", map[string]any{"error": err})
 	srv, ok := r.Context().Value(serverKey{}).(*Server)
 	if !ok {
-		srv = &Server{} // used outside of Options.Middlewares: nobody to tell
+		srv = &Server{} // used outside of Options.Middlewares: no server to report to
 	}
 	srv.refuse(w, r, e)
 }

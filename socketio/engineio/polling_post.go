@@ -98,7 +98,7 @@ func (s *Session) servePOST(w http.ResponseWriter, r *http.Request) {
 	h["Content-Type"] = typeHTML
 	h["Content-Length"] = lengthOK
 	answer.Begin(w, s.srv.o.patience())
-	w.Write(bodyOK) // nobody is told whether a POST was answered
+	w.Write(bodyOK) // a failure tells no caller anything
 }
 
 // tooBigGrace is how long a session outlives a body that was refused with 413. The

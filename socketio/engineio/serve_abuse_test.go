@@ -54,7 +54,7 @@ func TestServe_TenThousandAborts_LeaveNothing(t *testing.T) {
 		})
 	}
 	all.Wait()
-	// The sessions of polls that nobody repeats end by the heartbeat.
+	// The sessions of polls that are not repeated end by the heartbeat.
 	eventually(t, "no session is left", func() bool { return w.srv.ClientsCount() == 0 })
 }
 

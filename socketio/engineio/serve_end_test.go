@@ -312,8 +312,8 @@ func TestServe_SilentConnections_AreClosed(t *testing.T) {
 	}
 }
 
-// A session that the end finds between its registration and Accept: nobody above
-// learns of it, since nobody would tell them of its end.
+// A session that the end finds between its registration and Accept: no layer above
+// learns of it, since none would learn of its end.
 func TestShutdown_BeforeAccept_RefusesTheSession(t *testing.T) {
 	var srv *engineio.Server
 	accepted := 0

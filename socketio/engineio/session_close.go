@@ -129,7 +129,7 @@ func (f *closeTask) Run() {
 	}
 }
 
-// startCloser ends a closing session that nobody polls any more.
+// startCloser ends a closing session whose client does not poll any more.
 func startCloser(s *Session) *time.Timer {
 	return time.AfterFunc(closeGrace, func() { s.end(ReasonForcedClose, nil) })
 }

@@ -203,7 +203,7 @@ func appendRaw(dst []byte, attachments [][]byte, r Raw) ([]byte, [][]byte) {
 	return append(dst, r.JSON[copied:]...), attachments
 }
 
-// appendChecked appends JSON that somebody else wrote.
+// appendChecked appends JSON that another program wrote.
 func appendChecked(dst, b []byte) ([]byte, error) {
 	if b == nil {
 		return append(dst, "null"...), nil

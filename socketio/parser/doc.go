@@ -1,5 +1,5 @@
 // Package parser turns Socket.IO packets into Engine.IO messages and back. It is
-// for package socketio, for the Redis adapters, and for whoever writes a codec
+// for package socketio, for the Redis adapters, and for authors of a codec
 // of their own.
 //
 // Everything is done on text. A decoder checks a payload once and hands it on as

@@ -50,7 +50,7 @@ func Elements(list []byte) iter.Seq[json.RawMessage] {
 // SplitEvent returns the name of an event and the list of its arguments, given
 // the Data of an EVENT packet. Both alias data, except for the rare name that is
 // written with escapes. A numeric name is given as JavaScript prints it. Without
-// payload the name is nil: the reference dispatches such an event to nobody.
+// payload the name is nil: Node dispatches such an event to no listener.
 func SplitEvent(data []byte) (name, args []byte) {
 	first, args, ok := NextElement(List(data))
 	if !ok {
@@ -67,7 +67,7 @@ func SplitEvent(data []byte) (name, args []byte) {
 func numericName(n []byte) []byte {
 	f, err := strconv.ParseFloat(string(n), 64)
 	if err != nil {
-		return n // too large for a number of JavaScript; nobody listens to Infinity
+		return n // too large for a number of JavaScript; no listener is called Infinity
 	}
 	return jsontext.AppendFloat(nil, f, 64)
 }

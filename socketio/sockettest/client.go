@@ -224,7 +224,7 @@ func (c *Client) message(p *parser.Packet) *Message {
 	return &Message{Name: string(name), Args: Args{list, p.Attachments}, client: c, id: p.ID}
 }
 
-// Quiet fails the test when an event has come that nobody has read. It asks the
+// Quiet fails the test when an event has come that the test has not read. It asks the
 // server for an answer first, so that what was sent before has arrived.
 func (c *Client) Quiet() {
 	c.server.t.Helper()

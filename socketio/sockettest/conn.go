@@ -36,7 +36,7 @@ type Conn struct {
 	link     link
 	protocol int
 
-	mu     sync.Mutex
+	mu     sync.Mutex // guards what follows
 	queue  []engineio.Message
 	err    error         // why reading ended
 	signal chan struct{} // closed and replaced when something above changes

@@ -11,7 +11,7 @@ import (
 )
 
 // polling is a client side of HTTP long-polling, revision 4. Its GETs and POSTs
-// are sent by whoever reads and writes.
+// are sent by the goroutines that read and write.
 type polling struct {
 	client *http.Client
 	uri    string // without sid at first

@@ -34,7 +34,7 @@ func NewServer(t testing.TB, o *socketio.Options) *Server {
 	if o != nil {
 		s.opts = *o
 	}
-	// Refuses everybody: asking it shows that everything sent before has arrived.
+	// Refuses every client: asking it shows that everything sent before has arrived.
 	io.Of(probe).Use(func(context.Context, *socketio.Socket) error { return &socketio.ConnectError{Message: "probe"} })
 	s.http = &http.Server{Handler: io}
 	served := make(chan struct{})

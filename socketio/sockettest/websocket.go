@@ -15,7 +15,7 @@ import (
 type webSocket struct {
 	conn net.Conn
 	r    *bufio.Reader
-	wmu  sync.Mutex
+	wmu  sync.Mutex // serialises frames
 }
 
 const (

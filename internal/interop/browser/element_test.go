@@ -13,7 +13,7 @@ import (
 	"posthouse/internal/interop/rig"
 )
 
-// hostPage is somebody's page with the element in it, several times; hostScript what
+// hostPage is a site's page with the element in it, several times; hostScript what
 // it does with it.
 const (
 	hostPage = `<!doctype html><html lang="en"><title>A page</title><link rel="icon" href="data:,">

@@ -75,7 +75,7 @@ func TestBrowserCookie(t *testing.T) {
 	}
 	third := openAt(t, base, "/socket.io/", header)
 	mustFit(t, "code", failure(t, third.ask("qrcode")), "rate_limited")
-	open(t, base).qrcode() // somebody else
+	open(t, base).qrcode() // another person
 }
 
 // POSTHOUSE_CONFIRM=risk: asked once, and again by another browser; never silently.

@@ -61,12 +61,12 @@ func TestGateway_NoSecretInAThousandLogins(t *testing.T) {
 			t.Fatalf("login %d: %+v", n, state)
 		}
 		switch n % 10 {
-		case 3: // somebody who says no
+		case 3: // a person who says no
 			act(t, sim, "text", `{"person":"`+person+`","text":"not me"}`)
 			p.next("state")
 			p.conn.CloseNow()
 			continue
-		case 5: // a wrong secret, from somebody else
+		case 5: // a wrong secret, from an attacker
 			failure(t, open(t, bases[n%2]).ask("resume", map[string]any{"ticket": q.Ticket, "resume": challenge(q.Resume)}))
 		}
 		act(t, sim, "text", `{"person":"`+person+`","text":"`+state.Number+`"}`)

@@ -324,7 +324,7 @@ func TestSigterm(t *testing.T) {
 	if _, _, err := raw.Read(t.Context()); websocket.CloseStatus(err) != websocket.StatusGoingAway {
 		t.Errorf("the raw socket: %v", err)
 	}
-	// The sockets end one after the other, and nobody new comes in meanwhile.
+	// The sockets end one after the other, and no new one comes in meanwhile.
 	if a := call(t, "GET", base+"/socket.io/?EIO=4&transport=polling", ""); a.StatusCode != 503 || a.Header.Get("Retry-After") != "1" || !a.Close {
 		t.Errorf("a handshake while draining: %d %v", a.StatusCode, a.Header)
 	}

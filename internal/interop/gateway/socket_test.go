@@ -48,7 +48,7 @@ func TestAnswersOfTheLoginNamespace(t *testing.T) {
 			t.Error("refresh did not make a new ticket")
 		}
 		mustFit(t, "the old one", open(t, base).ask("resume", map[string]any{"ticket": c.Ticket, "resume": c.Resume}), `{"state":"replaced","expiresIn":0}`)
-		// A scan of it logs nobody in.
+		// A scan of it signs no person in.
 		p.emit("qrcode")
 		scan(t, base, "late", c.Ticket, true)
 		mustFit(t, "the new one", open(t, base).ask("resume", map[string]any{"ticket": fresh.Ticket, "resume": fresh.Resume}), `{"state":"waiting","expiresIn":300}`)

@@ -270,7 +270,7 @@ func Until(t testing.TB, limit time.Duration, what string, done func() bool) {
 }
 
 type lockedBuffer struct {
-	mu sync.Mutex
+	mu sync.Mutex // guards what follows
 	b  bytes.Buffer
 }
 

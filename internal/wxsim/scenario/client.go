@@ -42,7 +42,7 @@ type client struct {
 	events chan message  // closed when the connection is over
 	done   chan struct{} // closed when the reader has ended
 
-	mu           sync.Mutex
+	mu           sync.Mutex // guards what follows
 	acks         map[string]chan []json.RawMessage
 	nextAck      int
 	disconnected bool // the server left the namespace ("io server disconnect")
@@ -160,7 +160,7 @@ func (c *client) handle(packet string) bool {
 		case c.events <- m:
 			return true
 		default:
-			return false // nobody sends that many events in one login
+			return false // no login has that many events
 		}
 	case strings.HasPrefix(packet, "43"+namespace+","):
 		id, rest := cutDigits(packet[len("43"+namespace+","):])

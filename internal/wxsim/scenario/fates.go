@@ -19,7 +19,7 @@ func (v *visit) signIn(ctx context.Context, loseAck bool) error {
 }
 
 // twoPeople lets a second person scan the same code: at the same time as the
-// first, or after the first, who must win then.
+// first, or after the first, which must win then.
 func (v *visit) twoPeople(ctx context.Context) error {
 	began := time.Now()
 	switch v.random.IntN(3) {
@@ -45,7 +45,7 @@ func (v *visit) twoPeople(ctx context.Context) error {
 
 // secondWhileAway has both scans answered before the tab comes back: it must find
 // the first person's login. While a store is away two replicas may each keep one
-// of the scans for later, and nobody knows whose is told first.
+// of the scans for later, in an order that is not known.
 func (v *visit) secondWhileAway(ctx context.Context) error {
 	v.cut()
 	began := time.Now()
@@ -136,7 +136,7 @@ func (v *visit) cancelled(ctx context.Context) error {
 	return nil
 }
 
-// replaced: the old code is dead, the new one works, and whoever scans the old
+// replaced: the old code is dead, the new one works, and a person who scans the old
 // one does not get into this tab.
 func (v *visit) replaced(ctx context.Context) error {
 	old := v.code

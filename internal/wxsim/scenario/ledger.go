@@ -15,7 +15,7 @@ import (
 const (
 	lost         = "lost"         // a scan was answered and no token came
 	doubled      = "doubled"      // one ticket, two token ids
-	misdelivered = "misdelivered" // a token of somebody else, or of a ticket nobody may claim
+	misdelivered = "misdelivered" // a token of another person, or of a ticket that may not be claimed
 	broken       = "broken"       // anything else that contradicts the contract
 )
 
@@ -23,7 +23,7 @@ const (
 type entry struct {
 	name    string
 	kind    string
-	allowed []string // openids that may get the token; none: nobody may
+	allowed []string // openids that may get the token; none: no person may
 	tokens  []claims
 	latency time.Duration // scan to token; 0: no token was expected
 	ended   bool          // the server disconnected the socket after delivery
@@ -34,7 +34,7 @@ type entry struct {
 
 // ledger collects the logins of a run. It is safe for concurrent use.
 type ledger struct {
-	mu       sync.Mutex
+	mu       sync.Mutex // guards what follows
 	entries  int
 	signed   int
 	kinds    map[string]int

@@ -128,7 +128,7 @@ func (v *visit) scan(ctx context.Context, person string, q code, follower bool) 
 // other is a second person at the same screen.
 func (v *visit) other() string { return v.person + " other" }
 
-// replyTo is what people answer in the chat when the page shows a number. Whoever
+// replyTo is what people answer in the chat when the page shows a number. A person who
 // did not claim the ticket has nothing to answer, and does no harm by it.
 func (v *visit) replyTo(ctx context.Context, number string) {
 	text := number
@@ -154,7 +154,7 @@ func another(number string) string {
 	return fmt.Sprintf("%02d", (n+1)%100)
 }
 
-// denied tells that somebody said no, so that there must be no token.
+// denied tells that a person said no, so that there must be no token.
 func (v *visit) denied() bool { return v.reply != "right" && v.asked != "" }
 
 // scanning is a scan under way. Its end must be waited for.

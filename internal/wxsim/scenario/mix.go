@@ -13,7 +13,7 @@ import (
 type Mix struct {
 	NeverScan  float64 // the tab is closed without a scan
 	Cancelled  float64 // the tab cancels; a scan follows
-	Replaced   float64 // the tab refreshes; somebody scans the old code
+	Replaced   float64 // the tab refreshes; a person scans the old code
 	Expired    float64 // the code runs out; a scan follows (Replaced if codes live longer than 20 s)
 	Late       float64 // the follow page is opened in time, the follow comes after the code ran out (likewise)
 	TwoPeople  float64 // two people scan one code

@@ -37,7 +37,7 @@ const (
 )
 
 // toy is the smallest gateway that can be told to misbehave: one process, plain
-// mode, tokens that nobody signed.
+// mode, tokens without a valid signature.
 type toy struct {
 	t      *testing.T
 	sin    sin

@@ -96,7 +96,7 @@ func guard(ctx context.Context, session *wt.Session, connect *http3.Stream) {
 	}
 	// The library closes a session with the capsule and a STOP_SENDING in one
 	// packet, and Chromium, which reads that first, calls the connection lost.
-	// So the capsule goes alone, and the library only where nobody answers it.
+	// So the capsule goes alone, and the library only where no answer comes.
 	if connect.TryWriteAll(closeSession) == nil && connect.Close() == nil {
 		select {
 		case <-session.Context().Done():

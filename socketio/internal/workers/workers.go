@@ -3,7 +3,7 @@
 // A new goroutine begins with a small stack, which the first handler makes grow:
 // copying it costs more than everything else about starting one. A worker keeps
 // the stack it has got. Every task has a goroutine of its own at once, so that one
-// that blocks holds up nobody: the pool bounds how many workers wait for work, not
+// that blocks holds up no other: the pool bounds how many workers wait for work, not
 // how many work.
 package workers
 

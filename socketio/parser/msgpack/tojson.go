@@ -227,7 +227,7 @@ func (t *toJSON) key() error {
 	case String:
 		s, err := r.Text()
 		if string(s) == "_placeholder" {
-			// Somebody's value that looks like a placeholder must not become one: in
+			// A peer's value that looks like a placeholder must not become one: in
 			// canonical form only the plain spelling means an attachment.
 			t.dst = append(t.dst, `"\u005fplaceholder"`...)
 			return err

@@ -69,7 +69,7 @@ func run() error {
 
 // journal keeps by tag what the servers saw, for GET /log?tag=….
 type journal struct {
-	mu      sync.Mutex
+	mu      sync.Mutex // guards what follows
 	entries map[string][]string
 }
 

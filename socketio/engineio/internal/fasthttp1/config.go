@@ -26,7 +26,7 @@ type Config struct {
 	// have IdleTimeout alone.
 	KeepTime time.Duration
 	// Stopping reports whether net/http is to serve all connections from now on.
-	// Whoever makes it true wakes the handlers of Loop.
+	// The caller that makes it true wakes the handlers of Loop.
 	Stopping func() bool
 
 	// Admit is asked about every accepted connection: nil keeps it, anything else is

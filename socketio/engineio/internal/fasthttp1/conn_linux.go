@@ -18,7 +18,7 @@ import (
 // served, by a worker; meanwhile the loop only watches. The connection ends upgraded
 // (Upgrade), in the hands of a handler (Hijack) or of net/http (leave), or closed.
 //
-// Who owns what: the connection is idle or serving. While it is serving, the worker
+// Ownership: the connection is idle or serving. While it is serving, the worker
 // owns the fields of the request; otherwise the loop's goroutine does. begin makes it
 // serving, answered makes it idle. The change is made under mu, so that the other
 // side sees the fields as they were left.

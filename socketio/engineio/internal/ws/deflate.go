@@ -135,7 +135,7 @@ func inflate(body []byte, limit int) (*buffer, error) {
 		out.b = out.b[:len(out.b)+n]
 		if errors.Is(err, io.EOF) && i.in.Len() > 0 {
 			// A block marked final does not end the message (RFC 7692 §7.2.3.4).
-			// Nobody needs many of them, and each costs a reset.
+			// No client needs many of them, and each costs a reset.
 			if ends++; ends <= maxFinalBlocks {
 				err = i.r.(flate.Resetter).Reset(i, out.b)
 			} else {

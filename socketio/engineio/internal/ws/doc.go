@@ -1,6 +1,6 @@
 // Package ws is the WebSocket layer under the Engine.IO server: RFC 6455
 // framing and handshake, and permessage-deflate of RFC 7692. It does no I/O of
-// its own and starts no goroutine. Whoever owns a connection reads from it,
+// its own and starts no goroutine. The owner of a connection reads from it,
 // hands each read to [Reader.Feed] and writes what the Append functions and
 // [Frame] give; all of that belongs to one goroutine at a time, except Frame,
 // which is shared.

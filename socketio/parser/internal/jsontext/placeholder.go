@@ -23,7 +23,7 @@ func AppendPlaceholder(dst []byte, i int) []byte {
 
 // Placeholder reports whether a canonical placeholder of one of n attachments
 // starts at b[i], which attachment it names and where it ends. A placeholder of
-// no attachment is an ordinary object: it is what somebody sent as a value.
+// no attachment is an ordinary object: the sender meant it as a value.
 func Placeholder(b []byte, i, n int) (num, end int, ok bool) {
 	if n == 0 || len(b)-i <= len(placeholderHead) || string(b[i:i+len(placeholderHead)]) != placeholderHead {
 		return 0, 0, false
