@@ -14,10 +14,10 @@ import (
 // once a second.
 type patientListener struct {
 	net.Listener
-	log      *slog.Logger
-	shortage netpoll.Shortage // of the one goroutine that accepts
-	done     chan struct{}
-	once     sync.Once
+	log         *slog.Logger
+	shortage    netpoll.Shortage // of the one goroutine that accepts
+	closeSignal chan struct{}
+	closeOnce   sync.Once
 }
 
 // Accept implements net.Listener.
@@ -30,7 +30,7 @@ func (l *patientListener) Accept() (net.Conn, error) {
 			return c, nil
 		case !errors.Is(err, syscall.EMFILE) && !errors.Is(err, syscall.ENFILE):
 			return nil, err
-		case !l.shortage.Wait(l.log, err, l.done):
+		case !l.shortage.Wait(l.log, err, l.closeSignal):
 			return nil, net.ErrClosed
 		}
 	}
@@ -38,6 +38,6 @@ func (l *patientListener) Accept() (net.Conn, error) {
 
 // Close implements net.Listener.
 func (l *patientListener) Close() error {
-	l.once.Do(func() { close(l.done) })
+	l.closeOnce.Do(func() { close(l.closeSignal) })
 	return l.Listener.Close()
 }

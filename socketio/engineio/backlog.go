@@ -28,14 +28,14 @@ var (
 
 // slowError is the description of the end of a slow peer. It is an ErrSlow.
 type slowError struct {
-	transport string
-	waiting   int    // bytes
-	option    string // that was exceeded
-	cause     error  // of a write; may be nil
+	transport      string
+	waitingBytes   int    // bytes
+	exceededOption string // that was exceeded
+	cause          error  // of a write; may be nil
 }
 
 func (e *slowError) Error() string {
-	return fmt.Sprintf("%v: %d bytes wait for %s, beyond %s", ErrSlow, e.waiting, e.transport, e.option)
+	return fmt.Sprintf("%v: %d bytes wait for %s, beyond %s", ErrSlow, e.waitingBytes, e.transport, e.exceededOption)
 }
 
 func (e *slowError) Unwrap() []error { return []error{ErrSlow, e.cause} }
@@ -43,9 +43,9 @@ func (e *slowError) Unwrap() []error { return []error{ErrSlow, e.cause} }
 // backlog is what a session has while more than Options.MaxBuffered bytes wait. It
 // is guarded by Session.mu.
 type backlog struct {
-	excess int           // bytes above MaxBuffered, which Server.excess contains
-	taken  time.Duration // of epoch: when the peer, which polls, last took something
-	watch  *time.Timer   // looks whether it has; a write of a WebSocket has its own
+	excessBytes int           // bytes above MaxBuffered, which Server.excess contains
+	lastTaken   time.Duration // of epoch: when the peer, which polls, last took something
+	watchTimer  *time.Timer   // looks whether it has; a write of a WebSocket has its own
 }
 
 func (s *Session) waitingLocked() int {
@@ -57,7 +57,7 @@ func (s *Session) waitingLocked() int {
 
 // closedErr is what sends return when the session is not open.
 func (s *Session) closedErr() error {
-	if s.slow {
+	if s.closedAsSlow {
 		return errClosedSlow
 	}
 	return ErrClosed
@@ -76,9 +76,9 @@ func (s *Session) checkSendBufferLocked(size int) error {
 		s.slowLocked("Options.MaxBacklog", nil)
 		return ErrSlow
 	}
-	others := s.srv.excess.Load()
+	others := s.srv.excessBytes.Load()
 	if s.backlog != nil {
-		others -= int64(s.backlog.excess)
+		others -= int64(s.backlog.excessBytes)
 	}
 	if others+int64(total-o.MaxBuffered) > backlogsTotal*int64(o.MaxBacklog) {
 		s.slowLocked("Options.MaxBuffered, because the backlogs of all sessions together are full", nil)
@@ -101,17 +101,17 @@ func (s *Session) updateBacklogLocked() {
 func (s *Session) growBacklogLocked(excess int) {
 	b := s.backlog
 	if b == nil {
-		b = &backlog{taken: time.Since(epoch)}
+		b = &backlog{lastTaken: time.Since(epoch)}
 		s.backlog = b
 	}
-	s.srv.excess.Add(int64(excess - b.excess))
-	b.excess = excess
+	s.srv.excessBytes.Add(int64(excess - b.excessBytes))
+	b.excessBytes = excess
 	switch {
-	case s.poll == nil && b.watch != nil:
-		b.watch.Stop() // an upgrade took over
-		b.watch = nil
-	case s.poll != nil && b.watch == nil:
-		b.watch = time.AfterFunc(s.srv.o.patience(), s.watchBacklog)
+	case s.poll == nil && b.watchTimer != nil:
+		b.watchTimer.Stop() // an upgrade took over
+		b.watchTimer = nil
+	case s.poll != nil && b.watchTimer == nil:
+		b.watchTimer = time.AfterFunc(s.srv.o.patience(), s.watchBacklog)
 	}
 }
 
@@ -119,9 +119,9 @@ func (s *Session) growBacklogLocked(excess int) {
 func (s *Session) dropBacklogLocked() {
 	b := s.backlog
 	s.backlog = nil
-	s.srv.excess.Add(-int64(b.excess))
-	if b.watch != nil {
-		b.watch.Stop()
+	s.srv.excessBytes.Add(-int64(b.excessBytes))
+	if b.watchTimer != nil {
+		b.watchTimer.Stop()
 	}
 }
 
@@ -130,16 +130,16 @@ func (s *Session) watchBacklog() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	b := s.backlog
-	if b == nil || b.watch == nil {
+	if b == nil || b.watchTimer == nil {
 		return
 	}
 	limit := s.srv.o.patience()
-	idle := time.Since(epoch) - b.taken
+	idle := time.Since(epoch) - b.lastTaken
 	switch {
-	case s.poll.flight > 0:
-		b.watch.Reset(limit) // the answer that is being written has a deadline of its own
+	case s.poll.inFlightBytes > 0:
+		b.watchTimer.Reset(limit) // the answer that is being written has a deadline of its own
 	case idle < limit:
-		b.watch.Reset(limit - idle)
+		b.watchTimer.Reset(limit - idle)
 	default:
 		s.slowLocked("Options.MaxBuffered, with nothing taken for Options.WriteTimeout", nil)
 	}
@@ -147,7 +147,7 @@ func (s *Session) watchBacklog() {
 
 // slowLocked ends the session of a slow peer.
 func (s *Session) slowLocked(option string, cause error) {
-	s.slow = true
+	s.closedAsSlow = true
 	s.endLocked(ReasonTransportError, &slowError{s.transportLocked(), s.waitingLocked(), option, cause})
 }
 
@@ -158,6 +158,6 @@ func (srv *Server) noteSlow(e *slowError) {
 		return
 	}
 	srv.log.Warn("engineio: closed a session whose peer is too slow", "transport", e.transport,
-		"waiting_bytes", e.waiting, "limit", e.option, "max_buffered", srv.o.MaxBuffered,
+		"waiting_bytes", e.waitingBytes, "limit", e.exceededOption, "max_buffered", srv.o.MaxBuffered,
 		"max_backlog", srv.o.MaxBacklog, "write_timeout", srv.o.WriteTimeout, "left_out", hidden)
 }

@@ -49,7 +49,7 @@ func BodyDeadline(next http.Handler) http.Handler {
 // serveTimed calls next with a timed body; own is a deadline that stands already.
 func serveTimed(next http.Handler, w http.ResponseWriter, r *http.Request, stall time.Duration, own time.Time) {
 	original := r.Body
-	b := &timedBody{ReadCloser: original, rc: http.NewResponseController(w), stall: stall, own: own}
+	b := &timedBody{ReadCloser: original, controller: http.NewResponseController(w), stallLimit: stall, handlerDeadline: own}
 	b.arm(time.Now().Add(min(bodyGrace, stall)))
 	// net/http looks at the body it made to decide what to do with the rest of it.
 	r.Body = b
@@ -75,18 +75,18 @@ func mayStall(r *http.Request) bool {
 // timedBody is a body whose sender has to keep up a rate.
 type timedBody struct {
 	io.ReadCloser
-	rc    *http.ResponseController
-	stall time.Duration
+	controller *http.ResponseController
+	stallLimit time.Duration
 
 	// Of the goroutine that reads:
-	waited time.Duration // for the sender
-	size   int64         // bytes that came
-	failed error
+	waitedSoFar time.Duration // for the sender
+	bytesRead   int64         // bytes that came
+	readErr     error
 
-	mu     sync.Mutex // guards what follows and the order of the deadlines; a leaf
-	own    time.Time  // the handler's; zero: none
-	ended  bool       // there is nothing to wait for any more
-	parted bool       // the handler has returned
+	mu              sync.Mutex // guards what follows and the order of the deadlines; a leaf
+	handlerDeadline time.Time  // the handler's; zero: none
+	bodyEnded       bool       // there is nothing to wait for any more
+	handlerReturned bool       // the handler has returned
 }
 
 // errSlowBody is for senders that do come, but too slowly.
@@ -94,23 +94,23 @@ var errSlowBody = fmt.Errorf("engineio: body slower than %d bytes per second: %w
 
 // Read implements io.Reader.
 func (b *timedBody) Read(p []byte) (int, error) {
-	if b.failed != nil {
-		return 0, b.failed
+	if b.readErr != nil {
+		return 0, b.readErr
 	}
 	begin := time.Now()
-	b.arm(begin.Add(b.stall))
+	b.arm(begin.Add(b.stallLimit))
 	n, err := b.ReadCloser.Read(p)
-	b.waited += time.Since(begin)
-	b.size += int64(n)
-	switch late := b.waited - bodyGrace; {
+	b.waitedSoFar += time.Since(begin)
+	b.bytesRead += int64(n)
+	switch late := b.waitedSoFar - bodyGrace; {
 	case err == io.EOF: // net/http watches the connection from here on
 		b.finish()
 	case err != nil:
-		b.failed = err
-	case late > 0 && float64(b.size) < late.Seconds()*bodyRate:
-		b.failed = errSlowBody
+		b.readErr = err
+	case late > 0 && float64(b.bytesRead) < late.Seconds()*bodyRate:
+		b.readErr = errSlowBody
 		b.arm(longAgo)
-		return n, b.failed
+		return n, b.readErr
 	}
 	return n, err
 }
@@ -120,48 +120,48 @@ func (b *timedBody) Read(p []byte) (int, error) {
 func (b *timedBody) arm(t time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.ended {
+	if b.bodyEnded {
 		return
 	}
-	if !b.own.IsZero() && b.own.Before(t) {
-		t = b.own
+	if !b.handlerDeadline.IsZero() && b.handlerDeadline.Before(t) {
+		t = b.handlerDeadline
 	}
-	b.rc.SetReadDeadline(t) //nolint:errcheck // see above
+	b.controller.SetReadDeadline(t) //nolint:errcheck // see above
 }
 
 // finish leaves the handler's own deadline alone, if any.
 func (b *timedBody) finish() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.ended {
-		b.ended = true
-		b.rc.SetReadDeadline(b.own) //nolint:errcheck // likewise
+	if !b.bodyEnded {
+		b.bodyEnded = true
+		b.controller.SetReadDeadline(b.handlerDeadline) //nolint:errcheck // likewise
 	}
 }
 
 // leave is called when the handler has returned: net/http reads some of a body that
 // was left. After an error it shall not.
 func (b *timedBody) leave() {
-	if b.failed == nil {
-		b.arm(time.Now().Add(min(bodyGrace, b.stall)))
+	if b.readErr == nil {
+		b.arm(time.Now().Add(min(bodyGrace, b.stallLimit)))
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.parted = true
+	b.handlerReturned = true
 }
 
 // limit sets the handler's own deadline.
 func (b *timedBody) limit(t time.Time) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.parted {
+	if b.handlerReturned {
 		return http.ErrNotSupported
 	}
-	b.own = t
-	if !b.ended && (t.IsZero() || time.Until(t) > b.stall) {
-		t = time.Now().Add(b.stall)
+	b.handlerDeadline = t
+	if !b.bodyEnded && (t.IsZero() || time.Until(t) > b.stallLimit) {
+		t = time.Now().Add(b.stallLimit)
 	}
-	return b.rc.SetReadDeadline(t)
+	return b.controller.SetReadDeadline(t)
 }
 
 // timedWriter makes the handler's read deadlines known to the body.
@@ -177,15 +177,15 @@ func (w *timedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 func (w *timedWriter) SetReadDeadline(t time.Time) error { return w.body.limit(t) }
 
 // Flush implements http.Flusher.
-func (w *timedWriter) Flush() { w.body.rc.Flush() } //nolint:errcheck // as http.Flusher
+func (w *timedWriter) Flush() { w.body.controller.Flush() } //nolint:errcheck // as http.Flusher
 
 // Hijack implements http.Hijacker.
 func (w *timedWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	conn, rw, err := w.body.rc.Hijack()
+	conn, rw, err := w.body.controller.Hijack()
 	if err == nil { // the deadlines are the handler's alone
 		w.body.mu.Lock()
 		defer w.body.mu.Unlock()
-		w.body.ended, w.body.parted = true, true
+		w.body.bodyEnded, w.body.handlerReturned = true, true
 	}
 	return conn, rw, err
 }

@@ -133,10 +133,10 @@ func TestHotPathsDoNotAllocate(t *testing.T) {
 		s.SendMessages(m...)
 		s.Send(frames...)
 		buf := takeBuffer()
-		buf.b = appendPayload4(buf.b, s.poll.queue)
+		buf.b = appendPayload4(buf.b, s.poll.sendQueue)
 		buf.release()
-		s.poll.queue.release()
-		s.poll.queue = nil
+		s.poll.sendQueue.release()
+		s.poll.sendQueue = nil
 	})
 	s.poll = nil
 	st := &wsTransport{s: s, corked: true, fd: -1}
@@ -229,8 +229,8 @@ func FuzzPayload3Binary(f *testing.F) {
 	fuzzPayload(f, nextBinary3, func(q *queue) []byte {
 		if !q.hasBinary() { // then the encoder writes text
 			var dst []byte
-			for i := range q.items {
-				dst = appendBinary3(dst, &q.items[i], q.bytes(i))
+			for i := range q.queuedItems {
+				dst = appendBinary3(dst, &q.queuedItems[i], q.bytes(i))
 			}
 			return dst
 		}
@@ -286,7 +286,7 @@ func FuzzQueryAndHeaders(f *testing.F) {
 	f.Add("EIO=4&transport=polling&sid=x&j=1&b64=1", "gzip;q=0.5, *")
 	f.Fuzz(func(t *testing.T, query, accept string) {
 		q := parseQuery(query)
-		if q.revision != 3 && q.revision != 4 && q.revision != 0 || strings.Trim(digits(q.j), "0123456789") != "" {
+		if q.revision != 3 && q.revision != 4 && q.revision != 0 || strings.Trim(digits(q.jsonpParam), "0123456789") != "" {
 			t.Fatalf("%+v", q)
 		}
 		negotiate(accept)

@@ -62,14 +62,14 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 // limitedConn is a connection that a ConnLimiter counts.
 type limitedConn struct {
 	*net.TCPConn
-	srv      *Server
-	remote   netip.AddrPort
-	released atomic.Bool
+	srv         *Server
+	remote      netip.AddrPort
+	hasReleased atomic.Bool
 }
 
 // LeaveHTTP tells the ConnLimiter once that the connection is closed or a WebSocket.
 func (c *limitedConn) LeaveHTTP() {
-	if c.released.CompareAndSwap(false, true) {
+	if c.hasReleased.CompareAndSwap(false, true) {
 		c.srv.releaseConn(c.remote)
 	}
 }

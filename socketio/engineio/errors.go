@@ -38,8 +38,8 @@ type ConnectionError struct {
 	// the request: treat them as hostile.
 	Context map[string]any
 
-	foreign bool // the origin is not allowed: 403 even for a WebSocket
-	leaving bool // the server takes no new sessions: 503
+	isForeignOrigin bool // the origin is not allowed: 403 even for a WebSocket
+	isDraining      bool // the server takes no new sessions: 503
 }
 
 func (e *ConnectionError) Error() string { return "engineio: request refused: " + e.Message }
@@ -60,18 +60,18 @@ func badRequest(name string, context map[string]any) *ConnectionError {
 // unavailable is the refusal of a server that is about to end.
 func unavailable() *ConnectionError {
 	e := badRequest("SERVER_CLOSING", nil)
-	e.Message, e.leaving = "Service unavailable", true
+	e.Message, e.isDraining = "Service unavailable", true
 	return e
 }
 
 // status is the one of the answer; a load balancer shall ask another server at once.
 func (e *ConnectionError) status(h http.Header) int {
 	switch {
-	case e.leaving:
+	case e.isDraining:
 		h.Set("Retry-After", "1")
 		h.Set("Connection", "close")
 		return http.StatusServiceUnavailable
-	case e.foreign:
+	case e.isForeignOrigin:
 		return http.StatusForbidden
 	}
 	return http.StatusBadRequest

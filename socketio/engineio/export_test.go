@@ -12,11 +12,11 @@ const HasLoops = netpoll.Supported
 
 // UseGoroutineReaders makes a goroutine read each connection of srv, as on systems
 // without event loops.
-func UseGoroutineReaders(srv *Server) { srv.loops = netpoll.Group{} }
+func UseGoroutineReaders(srv *Server) { srv.loopGroup = netpoll.Group{} }
 
 // RequestConns returns how many connections the loop of requests has.
 func RequestConns(srv *Server) int {
-	l := srv.loops.Ordered()
+	l := srv.loopGroup.Ordered()
 	if l == nil {
 		return 0
 	}

@@ -17,31 +17,31 @@ type Message struct {
 // form (WebSocket text or binary, polling text, base64, revision 3 binary) and
 // shared by every session it is sent to. It is safe for concurrent use.
 type Frame struct {
-	msg        Message
-	noCompress bool
-	forms      [wireForms]atomic.Pointer[ws.Frame]
+	message      Message
+	noCompress   bool
+	encodedForms [wireForms]atomic.Pointer[ws.Frame]
 }
 
 // NewFrame returns a frame for m. The frame takes m.Data over: it must not be
 // changed afterwards. With compress false the frame never triggers HTTP
 // compression of a polling answer (the `compress` flag of Socket.IO).
 func NewFrame(m Message, compress bool) *Frame {
-	return &Frame{msg: m, noCompress: !compress}
+	return &Frame{message: m, noCompress: !compress}
 }
 
 // Message returns the frame's message; its Data must not be changed.
-func (f *Frame) Message() Message { return f.msg }
+func (f *Frame) Message() Message { return f.message }
 
 // wire returns the frame's bytes for a WebSocket of that form. Two sessions that
 // ask at the same time may both encode; one result is kept.
 func (f *Frame) wire(form wireForm, d *ws.Deflate) []byte {
-	p := &f.forms[form]
-	if !f.msg.Binary {
-		p = &f.forms[formV4] // text is the same for all
+	p := &f.encodedForms[form]
+	if !f.message.Binary {
+		p = &f.encodedForms[formV4] // text is the same for all
 	}
 	w := p.Load()
 	if w == nil {
-		op, payload := wirePayload(nil, form, packetMessage, f.msg.Binary, f.msg.Data)
+		op, payload := wirePayload(nil, form, packetMessage, f.message.Binary, f.message.Data)
 		w = ws.NewFrame(op, payload)
 		if !p.CompareAndSwap(nil, w) {
 			w = p.Load()

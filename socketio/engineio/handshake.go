@@ -55,9 +55,9 @@ func (s *Session) accept(r *http.Request) *ConnectionError {
 	}
 	err := errPanic
 	func() {
-		// closeTask, should the session end meanwhile, waits for recv. It may have run
+		// closeTask, should the session end meanwhile, waits for recvMu. It may have run
 		// before: then a handler would never learn of the end.
-		s.recv.Lock()
+		s.recvMu.Lock()
 		defer s.unlockForRead()
 		if over = s.state.Load() == stateClosed; over {
 			return
@@ -104,7 +104,7 @@ func (s *Session) appendOpen(dst []byte, upgrades []byte) []byte {
 // servePollingHandshake opens a session. The answer is the open packet alone:
 // what the handler sends while it is made comes with the next poll.
 func (srv *Server) servePollingHandshake(w http.ResponseWriter, r *http.Request, q *query) {
-	p := &polling{b64: q.b64 || q.jsonp, jsonp: q.jsonp, index: digits(q.j)}
+	p := &polling{wantsBase64: q.wantsBase64 || q.jsonp, jsonp: q.jsonp, jsonpIndex: digits(q.jsonpParam)}
 	s, e := srv.newSession(r, q, func(s *Session) { p.s, s.poll = s, p })
 	if e != nil {
 		srv.refuse(w, r, e)
@@ -112,7 +112,7 @@ func (srv *Server) servePollingHandshake(w http.ResponseWriter, r *http.Request,
 	}
 	batch := takeQueue()
 	defer batch.release()
-	batch.add(packetOpen, false, s.appendOpen(nil, srv.upgrades))
+	batch.add(packetOpen, false, s.appendOpen(nil, srv.upgradesJSON))
 	if m := srv.o.InitialPacket; m != nil {
 		batch.add(packetMessage, m.Binary, m.Data)
 	}
@@ -140,14 +140,14 @@ func digits(s string) string {
 
 func (srv *Server) newWebSocket(s *Session, hs *ws.Handshake, b64 bool) *wsTransport {
 	return &wsTransport{
-		s: s, transportName: transportWebSocket, form: formOf(s.revision, b64), deflate: hs.Deflate, corked: true,
-		reader: ws.NewReader(srv.format, hs.Deflate != nil),
+		s: s, transportName: transportWebSocket, wireFormat: formOf(s.revision, b64), deflate: hs.Deflate, corked: true,
+		frameReader: ws.NewReader(srv.wsFormat, hs.Deflate != nil),
 	}
 }
 
 // serveWebSocket answers every valid WebSocket handshake.
 func (srv *Server) serveWebSocket(w http.ResponseWriter, r *http.Request, q *query, s *Session) {
-	hs, err := ws.Negotiate(r, srv.deflate)
+	hs, err := ws.Negotiate(r, srv.deflateOptions)
 	if err != nil {
 		srv.refuseHandshake(w, r, err)
 		return
@@ -162,7 +162,7 @@ func (srv *Server) serveWebSocket(w http.ResponseWriter, r *http.Request, q *que
 	}
 	var st *wsTransport
 	s, e := srv.newSession(r, q, func(s *Session) {
-		st = srv.newWebSocket(s, &hs, q.b64)
+		st = srv.newWebSocket(s, &hs, q.wantsBase64)
 		s.ws = st
 	})
 	if e != nil {

@@ -26,10 +26,10 @@ func cookieTemplate(c *http.Cookie) (*http.Cookie, error) {
 
 // setCookie adds the session's cookie to the answer of a polling handshake.
 func (srv *Server) setCookie(h http.Header, sid string) {
-	if srv.cookie == nil {
+	if srv.sessionCookie == nil {
 		return
 	}
-	c := *srv.cookie
+	c := *srv.sessionCookie
 	c.Value = sid
 	h.Add("Set-Cookie", c.String())
 }

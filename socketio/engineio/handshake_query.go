@@ -10,16 +10,16 @@ import (
 
 // query holds the parameters of the protocol (docs/protocol.md §1.1).
 type query struct {
-	revision  uint8 // 4 or 3; 0: EIO is ambiguous
-	transport string
-	named     bool // a transport, be it unknown or ambiguous
-	sid       string
-	hasSID    bool
-	clash     bool // sid is ambiguous
-	b64       bool
-	jsonp     bool
-	j         string
-	eio       string
+	revision       uint8 // 4 or 3; 0: EIO is ambiguous
+	transport      string
+	namesTransport bool // a transport, be it unknown or ambiguous
+	sid            string
+	hasSID         bool
+	sidIsAmbiguous bool // sid is ambiguous
+	wantsBase64    bool
+	jsonp          bool
+	jsonpParam     string
+	eioParam       string
 }
 
 // parseQuery reads the raw query without building a map. The last of equal keys
@@ -35,16 +35,16 @@ func parseQuery(raw string) query {
 	} else {
 		q.parseEscaped(raw, &transport, &sid, &eio)
 	}
-	q.named = transport.given || transport.clash
-	if !transport.clash {
+	q.namesTransport = transport.isGiven || transport.isAmbiguous
+	if !transport.isAmbiguous {
 		q.transport = transport.value
 	}
-	q.sid, q.hasSID, q.clash = sid.value, sid.value != "", sid.clash
-	q.eio = eio.value
+	q.sid, q.hasSID, q.sidIsAmbiguous = sid.value, sid.value != "", sid.isAmbiguous
+	q.eioParam = eio.value
 	switch {
-	case eio.clash:
+	case eio.isAmbiguous:
 		q.revision = 0
-	case q.eio == "4":
+	case q.eioParam == "4":
 		q.revision = 4
 	default:
 		q.revision = 3
@@ -80,9 +80,9 @@ func (q *query) parsePlain(raw string, transport, sid, eio *parameter) {
 		case "EIO":
 			eio.set(value, false)
 		case "b64":
-			q.b64 = value != ""
+			q.wantsBase64 = value != ""
 		case "j":
-			q.j, q.jsonp = value, value != ""
+			q.jsonpParam, q.jsonp = value, value != ""
 		}
 	}
 }
@@ -106,26 +106,26 @@ func (q *query) parseEscaped(raw string, transport, sid, eio *parameter) {
 		case p != nil:
 			p.set(urlquery.Unescape(value), index || key != escaped)
 		case key == "b64":
-			q.b64 = value != ""
+			q.wantsBase64 = value != ""
 		case key == "j":
-			q.j = urlquery.Unescape(value)
-			q.jsonp = q.j != ""
+			q.jsonpParam = urlquery.Unescape(value)
+			q.jsonp = q.jsonpParam != ""
 		}
 	}
 }
 
 // parameter is one of those that must have one reading.
 type parameter struct {
-	value string
-	given bool
-	clash bool // another reader might see another value
+	value       string
+	isGiven     bool
+	isAmbiguous bool // another reader might see another value
 }
 
 // set takes one more value. Of a disguised key, such as s%69d or sid[], other
 // readers may or may not think that it is the parameter.
 func (p *parameter) set(value string, disguised bool) {
-	p.clash = p.clash || disguised || p.given && p.value != value
-	p.value, p.given = value, true
+	p.isAmbiguous = p.isAmbiguous || disguised || p.isGiven && p.value != value
+	p.value, p.isGiven = value, true
 }
 
 func pick(name string, transport, sid, eio *parameter) *parameter {
@@ -149,7 +149,7 @@ func hidden(pair string, transport, sid, eio *parameter) {
 		key, _, _ := strings.Cut(part, "=")
 		name, _, _ := strings.Cut(urlquery.Unescape(key), "[")
 		if p := pick(name, transport, sid, eio); p != nil {
-			p.clash = true
+			p.isAmbiguous = true
 		}
 	}
 }
@@ -163,7 +163,7 @@ func OpensSession(r *http.Request) bool {
 		return true
 	}
 	q := parseQuery(r.URL.RawQuery)
-	return q.named && (!q.hasSID || q.clash)
+	return q.namesTransport && (!q.hasSID || q.sidIsAmbiguous)
 }
 
 // SessionID returns the session that r names, as the server reads it; "" when r
@@ -171,7 +171,7 @@ func OpensSession(r *http.Request) bool {
 // one.
 func SessionID(r *http.Request) string {
 	q := parseQuery(r.URL.RawQuery)
-	if q.clash {
+	if q.sidIsAmbiguous {
 		return ""
 	}
 	return q.sid

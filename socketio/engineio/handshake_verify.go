@@ -16,7 +16,7 @@ func (srv *Server) verify(r *http.Request, q *query) (*Session, *ConnectionError
 		r.Header.Del("Origin")
 		return nil, badRequest("INVALID_ORIGIN", map[string]any{"origin": origin})
 	}
-	if q.clash {
+	if q.sidIsAmbiguous {
 		return nil, badRequest("AMBIGUOUS_SID", map[string]any{"sid": q.sid})
 	}
 	if q.hasSID {
@@ -72,6 +72,6 @@ func (srv *Server) verifyOrigin(r *http.Request) *ConnectionError {
 		return nil
 	}
 	e := refusal(CodeForbidden, map[string]any{"message": codeMessages[CodeForbidden], "name": "ORIGIN_NOT_ALLOWED"})
-	e.foreign = true
+	e.isForeignOrigin = true
 	return e
 }

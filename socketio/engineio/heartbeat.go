@@ -22,9 +22,9 @@ func (h *heartbeat) start(s *Session) {
 	switch {
 	case s.state.Load() == stateClosed:
 	case s.revision == 3:
-		s.srv.heartbeats.ping3.set(s)
+		s.srv.heartbeats.clientPingQueue.set(s)
 	default:
-		s.srv.heartbeats.ping.set(s)
+		s.srv.heartbeats.pingQueue.set(s)
 	}
 }
 
@@ -34,9 +34,9 @@ func (h *heartbeat) restart(s *Session) {
 	switch {
 	case s.state.Load() == stateClosed:
 	case s.revision == 3:
-		s.srv.heartbeats.ping3.set(s)
+		s.srv.heartbeats.clientPingQueue.set(s)
 	case h.pong.Load() != pongNotDue:
-		s.srv.heartbeats.pong.set(s)
+		s.srv.heartbeats.pongQueue.set(s)
 	}
 }
 
@@ -50,13 +50,13 @@ func (s *Session) tick() {
 	}
 	if s.revision == 4 && h.pong.Load() == pongNotDue {
 		h.pong.Store(pongDue)
-		s.srv.heartbeats.pong.set(s)
+		s.srv.heartbeats.pongQueue.set(s)
 		s.sendControlLocked(packetPing, nil)
 		return
 	}
-	if s.pause != nil {
+	if s.pauseEnd != nil {
 		// The server has stopped reading: the deadline begins with Resume.
-		s.srv.heartbeats.pong.set(s)
+		s.srv.heartbeats.pongQueue.set(s)
 		return
 	}
 	s.endLocked(ReasonPingTimeout, nil)
@@ -71,7 +71,7 @@ func (s *Session) onPong() {
 	defer s.mu.Unlock()
 	s.beat.pong.Store(pongNotDue)
 	if s.state.Load() != stateClosed {
-		s.srv.heartbeats.ping.set(s)
+		s.srv.heartbeats.pingQueue.set(s)
 	}
 }
 
@@ -81,7 +81,7 @@ func (s *Session) onSign() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.beat.pong.CompareAndSwap(pongDue, pongExtended) && s.state.Load() != stateClosed {
-		s.srv.heartbeats.pong.set(s)
+		s.srv.heartbeats.pongQueue.set(s)
 	}
 }
 
@@ -92,6 +92,6 @@ func (s *Session) onClientPing() {
 	if s.state.Load() == stateClosed {
 		return
 	}
-	s.srv.heartbeats.ping3.set(s)
+	s.srv.heartbeats.clientPingQueue.set(s)
 	s.sendControlLocked(packetPong, nil)
 }

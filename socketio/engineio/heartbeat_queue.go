@@ -12,25 +12,25 @@ import (
 type heartbeatQueues struct {
 	mu sync.Mutex // guards the queues and the entries; taken after Session.mu
 
-	ping  heartbeatQueue // the next ping of the server
-	pong  heartbeatQueue // the answer to it
-	ping3 heartbeatQueue // the next ping of a revision 3 client
+	pingQueue       heartbeatQueue // the next ping of the server
+	pongQueue       heartbeatQueue // the answer to it
+	clientPingQueue heartbeatQueue // the next ping of a revision 3 client
 }
 
 // heartbeatQueue lists sessions in the order of their deadlines.
 type heartbeatQueue struct {
-	of          *heartbeatQueues
-	delay       time.Duration
-	slack       time.Duration // those that are due so soon need no wake-up of their own
-	first, last *Session
-	timer       *time.Timer // runs while there are entries; nil before the first
+	allQueues                 *heartbeatQueues
+	delay                     time.Duration
+	slack                     time.Duration // those that are due so soon need no wake-up of their own
+	firstSession, lastSession *Session
+	wakeTimer                 *time.Timer // runs while there are entries; nil before the first
 }
 
 // heartbeatEntry is a session's entry.
 type heartbeatEntry struct {
-	queue      *heartbeatQueue // nil: none
-	next, prev *Session
-	due        int64 // ns since epoch
+	queue                        *heartbeatQueue // nil: none
+	nextSession, previousSession *Session
+	dueAt                        int64 // ns since epoch
 }
 
 // pingSlack is the part of the ping interval by which a ping may come early, so
@@ -41,33 +41,33 @@ const pingSlack = 16
 var epoch = time.Now()
 
 func (d *heartbeatQueues) init(interval, timeout time.Duration) {
-	d.ping = heartbeatQueue{of: d, delay: interval, slack: interval / pingSlack}
-	d.pong = heartbeatQueue{of: d, delay: timeout}
-	d.ping3 = heartbeatQueue{of: d, delay: interval + timeout}
+	d.pingQueue = heartbeatQueue{allQueues: d, delay: interval, slack: interval / pingSlack}
+	d.pongQueue = heartbeatQueue{allQueues: d, delay: timeout}
+	d.clientPingQueue = heartbeatQueue{allQueues: d, delay: interval + timeout}
 }
 
 // set gives s the deadline of q, counted from now, instead of the one it has.
 func (q *heartbeatQueue) set(s *Session) {
-	q.of.mu.Lock()
-	defer q.of.mu.Unlock()
-	q.of.removeLocked(s)
+	q.allQueues.mu.Lock()
+	defer q.allQueues.mu.Unlock()
+	q.allQueues.removeLocked(s)
 	e := &s.beat.heartbeatEntry
-	e.queue, e.due = q, int64(time.Since(epoch)+q.delay)
-	e.prev = q.last
-	if q.last != nil {
-		q.last.beat.next = s
+	e.queue, e.dueAt = q, int64(time.Since(epoch)+q.delay)
+	e.previousSession = q.lastSession
+	if q.lastSession != nil {
+		q.lastSession.beat.nextSession = s
 	} else {
-		q.first = s
+		q.firstSession = s
 		q.wakeIn(q.delay)
 	}
-	q.last = s
+	q.lastSession = s
 }
 
 func (q *heartbeatQueue) wakeIn(d time.Duration) {
-	if q.timer == nil {
-		q.timer = time.AfterFunc(d, q.fire)
+	if q.wakeTimer == nil {
+		q.wakeTimer = time.AfterFunc(d, q.fire)
 	} else {
-		q.timer.Reset(d)
+		q.wakeTimer.Reset(d)
 	}
 }
 
@@ -83,19 +83,19 @@ func (d *heartbeatQueues) removeLocked(s *Session) {
 	if q == nil {
 		return
 	}
-	if e.prev != nil {
-		e.prev.beat.next = e.next
+	if e.previousSession != nil {
+		e.previousSession.beat.nextSession = e.nextSession
 	} else {
-		q.first = e.next
+		q.firstSession = e.nextSession
 	}
-	if e.next != nil {
-		e.next.beat.prev = e.prev
+	if e.nextSession != nil {
+		e.nextSession.beat.previousSession = e.previousSession
 	} else {
-		q.last = e.prev
+		q.lastSession = e.previousSession
 	}
 	*e = heartbeatEntry{}
-	if q.first == nil {
-		q.timer.Stop()
+	if q.firstSession == nil {
+		q.wakeTimer.Stop()
 	}
 }
 
@@ -115,17 +115,17 @@ func (q *heartbeatQueue) fire() {
 }
 
 func (q *heartbeatQueue) takeDue() (due []*Session) {
-	q.of.mu.Lock()
-	defer q.of.mu.Unlock()
+	q.allQueues.mu.Lock()
+	defer q.allQueues.mu.Unlock()
 	now := int64(time.Since(epoch))
-	if q.first != nil && q.first.beat.due <= now {
-		for q.first != nil && q.first.beat.due <= now+int64(q.slack) {
-			due = append(due, q.first)
-			q.of.removeLocked(q.first)
+	if q.firstSession != nil && q.firstSession.beat.dueAt <= now {
+		for q.firstSession != nil && q.firstSession.beat.dueAt <= now+int64(q.slack) {
+			due = append(due, q.firstSession)
+			q.allQueues.removeLocked(q.firstSession)
 		}
 	}
-	if q.first != nil {
-		q.wakeIn(time.Duration(q.first.beat.due - now))
+	if q.firstSession != nil {
+		q.wakeIn(time.Duration(q.firstSession.beat.dueAt - now))
 	}
 	return due
 }

@@ -17,13 +17,13 @@ const lengthEnd = 0xff
 // binary only when a binary message is among them and the client can take it.
 func appendPayload3(dst []byte, q *queue, b64 bool) (out []byte, isBinary bool) {
 	if !b64 && q.hasBinary() {
-		for i := range q.items {
-			dst = appendBinary3(dst, &q.items[i], q.bytes(i))
+		for i := range q.queuedItems {
+			dst = appendBinary3(dst, &q.queuedItems[i], q.bytes(i))
 		}
 		return dst, true
 	}
-	for i := range q.items {
-		dst = appendText3(dst, &q.items[i], q.bytes(i))
+	for i := range q.queuedItems {
+		dst = appendText3(dst, &q.queuedItems[i], q.bytes(i))
 	}
 	return dst, false
 }
@@ -31,14 +31,14 @@ func appendPayload3(dst []byte, q *queue, b64 bool) (out []byte, isBinary bool) 
 func appendText3(dst []byte, it *item, data []byte) []byte {
 	if it.binary {
 		dst = strconv.AppendInt(dst, int64(2+base64.StdEncoding.EncodedLen(len(data))), 10)
-		return base64.StdEncoding.AppendEncode(append(dst, ':', 'b', byte(it.typ)), data)
+		return base64.StdEncoding.AppendEncode(append(dst, ':', 'b', byte(it.packetType)), data)
 	}
 	dst = strconv.AppendInt(dst, int64(1+utf16Len(data)), 10)
-	return append(append(dst, ':', byte(it.typ)), data...)
+	return append(append(dst, ':', byte(it.packetType)), data...)
 }
 
 func appendBinary3(dst []byte, it *item, data []byte) []byte {
-	kind, typ := byte(0), byte(it.typ)
+	kind, typ := byte(0), byte(it.packetType)
 	if it.binary {
 		kind, typ = 1, typ-'0'
 	}

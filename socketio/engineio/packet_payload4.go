@@ -9,15 +9,15 @@ const separator = 0x1e // between the packets of a revision 4 payload (docs/prot
 
 // appendPayload4 appends the packets of q as a revision 4 polling payload.
 func appendPayload4(dst []byte, q *queue) []byte {
-	for i := range q.items {
+	for i := range q.queuedItems {
 		if i > 0 {
 			dst = append(dst, separator)
 		}
-		it := &q.items[i]
+		it := &q.queuedItems[i]
 		if it.binary {
 			dst = base64.StdEncoding.AppendEncode(append(dst, 'b'), q.bytes(i))
 		} else {
-			dst = append(append(dst, byte(it.typ)), q.bytes(i)...)
+			dst = append(append(dst, byte(it.packetType)), q.bytes(i)...)
 		}
 	}
 	return dst

@@ -5,33 +5,33 @@ import "time"
 // polling is the HTTP long-polling transport of one session. Everything in it is
 // guarded by Session.mu.
 type polling struct {
-	s      *Session
-	queue  *queue // nil: nothing waits
-	get    *poll  // the GET that waits for something to send; nil: none
-	post   *post  // the POST under way; nil: none
-	flight int    // bytes of the answers that are being written
-	corked bool   // a POST is being delivered: its answers leave together
-	b64    bool   // of the first request: no binary payloads (docs/protocol.md §2.1)
-	jsonp  bool   // the first request had j
-	index  string // its digits
+	s             *Session
+	sendQueue     *queue // nil: nothing waits
+	waitingGET    *poll  // the GET that waits for something to send; nil: none
+	activePOST    *post  // the POST under way; nil: none
+	inFlightBytes int    // bytes of the answers that are being written
+	corked        bool   // a POST is being delivered: its answers leave together
+	wantsBase64   bool   // of the first request: no binary payloads (docs/protocol.md §2.1)
+	jsonp         bool   // the first request had j
+	jsonpIndex    string // its digits
 
-	arrived *arrival // the last request that may not have begun; nil: none
+	lastArrival *arrival // the last request that may not have begun; nil: none
 }
 
-// poll is one waiting GET. ready gets one token when batch is set.
+// poll is one waiting GET. batchReady gets one token when answerQueue is set.
 type poll struct {
-	ready chan struct{}
-	batch *queue
-	last  bool // the connection ends with the answer
+	batchReady     chan struct{}
+	answerQueue    *queue
+	endsConnection bool // the connection ends with the answer
 }
 
-func newPoll() any { return &poll{ready: make(chan struct{}, 1)} }
+func newPoll() any { return &poll{batchReady: make(chan struct{}, 1)} }
 
 func (p *polling) open() *queue {
-	if p.queue == nil {
-		p.queue = takeQueue()
+	if p.sendQueue == nil {
+		p.sendQueue = takeQueue()
 	}
-	return p.queue
+	return p.sendQueue
 }
 
 func (p *polling) addFrames(frames []*Frame) {
@@ -48,34 +48,34 @@ func (p *polling) addMessages(ms []Message) {
 	}
 }
 
-func (p *polling) waiting() int { return p.queue.waiting() + p.flight }
+func (p *polling) waiting() int { return p.sendQueue.waiting() + p.inFlightBytes }
 
 func (p *polling) after(fn func()) bool {
-	if p.queue.empty() {
+	if p.sendQueue.empty() {
 		return false
 	}
-	p.queue.after = append(p.queue.after, fn)
+	p.sendQueue.afterFlush = append(p.sendQueue.afterFlush, fn)
 	return true
 }
 
 // flush hands everything that waits to the waiting GET. It is decided here, not
 // when the GET's goroutine runs, what an answer contains: as in Node.
 func (p *polling) flush() {
-	if p.get == nil || p.queue.empty() || p.corked && p.queue.waiting() < corkLimit {
+	if p.waitingGET == nil || p.sendQueue.empty() || p.corked && p.sendQueue.waiting() < corkLimit {
 		return
 	}
-	g := p.get
-	p.get = nil
-	g.batch, p.queue = p.queue, nil
-	p.flight += g.batch.waiting()
+	g := p.waitingGET
+	p.waitingGET = nil
+	g.answerQueue, p.sendQueue = p.sendQueue, nil
+	p.inFlightBytes += g.answerQueue.waiting()
 	p.taken()
-	g.ready <- struct{}{}
+	g.batchReady <- struct{}{}
 }
 
 // taken notes that the peer fetches what waits.
 func (p *polling) taken() {
 	if b := p.s.backlog; b != nil {
-		b.taken = time.Since(epoch)
+		b.lastTaken = time.Since(epoch)
 	}
 }
 
@@ -84,7 +84,7 @@ func (p *polling) answered(batch *queue) {
 	s := p.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p.flight -= batch.waiting()
+	p.inFlightBytes -= batch.waiting()
 	if s.backlog != nil {
 		p.taken()
 		s.updateBacklogLocked()
@@ -93,15 +93,15 @@ func (p *polling) answered(batch *queue) {
 
 // answer answers the waiting GET, if any, with a packet and nothing else.
 func (p *polling) answer(t packetType) {
-	g := p.get
+	g := p.waitingGET
 	if g == nil {
 		return
 	}
-	p.get = nil
-	g.batch = takeQueue()
-	g.batch.add(t, false, nil)
-	p.flight += g.batch.waiting()
-	g.ready <- struct{}{}
+	p.waitingGET = nil
+	g.answerQueue = takeQueue()
+	g.answerQueue.add(t, false, nil)
+	p.inFlightBytes += g.answerQueue.waiting()
+	g.batchReady <- struct{}{}
 }
 
 func (p *polling) uncork() {
@@ -111,18 +111,18 @@ func (p *polling) uncork() {
 
 // beginClose says goodbye in the waiting GET, or leaves that to the next one.
 func (p *polling) beginClose() {
-	if p.get != nil && p.queue.empty() {
+	if p.waitingGET != nil && p.sendQueue.empty() {
 		p.answer(packetClose)
 		p.s.endLocked(ReasonForcedClose, nil)
 		return
 	}
-	p.s.closer = startCloser(p.s)
+	p.s.closeTimer = startCloser(p.s)
 }
 
 // attach makes g the waiting GET; there is none.
 func (p *polling) attach(g *poll) {
-	p.get = g
-	if p.s.state.Load() == stateClosing && p.queue.empty() {
+	p.waitingGET = g
+	if p.s.state.Load() == stateClosing && p.sendQueue.empty() {
 		q := p.open()
 		q.add(packetNoop, false, nil)
 		q.add(packetClose, false, nil)
@@ -131,8 +131,8 @@ func (p *polling) attach(g *poll) {
 		return
 	}
 	p.flush()
-	if p.s.up != nil {
-		p.s.up.pollWaitsLocked()
+	if p.s.pendingUpgrade != nil {
+		p.s.pendingUpgrade.pollWaitsLocked()
 	}
 }
 
@@ -140,8 +140,8 @@ func (p *polling) attach(g *poll) {
 // noop when the peer asked for the close itself), a POST that is being read is
 // cut off.
 func (p *polling) shut(reason Reason) {
-	if p.get != nil && reason == ReasonPingTimeout {
-		p.get.last = true // the peer is gone: its connection would stay idle
+	if p.waitingGET != nil && reason == ReasonPingTimeout {
+		p.waitingGET.endsConnection = true // the peer is gone: its connection would stay idle
 	}
 	p.uncork() // what the handler sent before is on its way
 	if reason == ReasonTransportClose {
@@ -149,9 +149,9 @@ func (p *polling) shut(reason Reason) {
 	} else {
 		p.answer(packetClose)
 	}
-	if p.post != nil {
-		p.post.abort()
+	if p.activePOST != nil {
+		p.activePOST.abort()
 	}
-	p.queue.release()
-	p.queue = nil
+	p.sendQueue.release()
+	p.sendQueue = nil
 }

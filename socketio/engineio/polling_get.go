@@ -18,14 +18,14 @@ var (
 func (s *Session) serveGET(w http.ResponseWriter, r *http.Request) {
 	order := s.arrivalOf(r)
 	order.await(r)
-	g := s.srv.polls.Get().(*poll)
+	g := s.srv.pollPool.Get().(*poll)
 	s.mu.Lock()
 	switch {
 	case s.state.Load() == stateClosed || s.poll == nil:
 		s.mu.Unlock()
 		s.srv.refuse(w, r, refusal(CodeUnknownSID, map[string]any{"sid": s.id}))
 		return
-	case s.poll.get != nil:
+	case s.poll.waitingGET != nil:
 		s.endLocked(ReasonTransportError, errOverlap)
 		s.mu.Unlock()
 		s.srv.status(w, http.StatusBadRequest)
@@ -38,31 +38,31 @@ func (s *Session) serveGET(w http.ResponseWriter, r *http.Request) {
 
 	answer.Hold(w)
 	select {
-	case <-g.ready:
+	case <-g.batchReady:
 	case <-pollRelease(r):
 		s.mu.Lock()
-		if p.get == g {
+		if p.waitingGET == g {
 			p.answer(packetNoop)
 		}
 		s.mu.Unlock()
-		<-g.ready
+		<-g.batchReady
 	case <-r.Context().Done():
 		s.mu.Lock()
-		if p.get == g {
-			p.get = nil
+		if p.waitingGET == g {
+			p.waitingGET = nil
 			s.endLocked(ReasonTransportError, errPollDropped)
 			s.mu.Unlock()
 			return
 		}
 		s.mu.Unlock()
-		<-g.ready
+		<-g.batchReady
 	}
-	batch := g.batch
-	if g.last {
+	batch := g.answerQueue
+	if g.endsConnection {
 		w.Header()["Connection"] = connectionClose
 	}
-	g.batch, g.last = nil, false
-	s.srv.polls.Put(g)
+	g.answerQueue, g.endsConnection = nil, false
+	s.srv.pollPool.Put(g)
 	// The context says nothing any more: a client that has its answer may well
 	// drop the connection before this goroutine goes on.
 	if err := s.answerPoll(w, r, p, batch); err != nil {
@@ -70,7 +70,7 @@ func (s *Session) serveGET(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	p.answered(batch)
-	s.runAfterFlush(batch.after)
+	s.runAfterFlush(batch.afterFlush)
 	batch.release()
 }
 
@@ -93,7 +93,7 @@ func (s *Session) answerPoll(w http.ResponseWriter, r *http.Request, p *polling,
 	if p.jsonp {
 		script := takeBuffer()
 		defer script.release()
-		script.b = appendJSONP(script.b, p.index, buf.b)
+		script.b = appendJSONP(script.b, p.jsonpIndex, buf.b)
 		buf = script
 	}
 	s.srv.pollHeaders(w, r)
@@ -113,7 +113,7 @@ func (p *polling) appendPayload(dst []byte, q *queue) ([]byte, []string) {
 	if p.s.revision == 4 {
 		return appendPayload4(dst, q), typeText
 	}
-	dst, isBinary := appendPayload3(dst, q, p.b64)
+	dst, isBinary := appendPayload3(dst, q, p.wantsBase64)
 	if isBinary {
 		return dst, typeBytes
 	}

@@ -20,25 +20,25 @@ var (
 
 // post is one POST under way. The fields are guarded by Session.mu.
 type post struct {
-	rc      *http.ResponseController
-	reading bool
-	aborted bool
+	controller *http.ResponseController
+	isReading  bool
+	isAborted  bool
 }
 
 // abort makes the read of the body fail; the handler then drops the connection.
 func (p *post) abort() {
-	if !p.reading || p.aborted {
+	if !p.isReading || p.isAborted {
 		return
 	}
-	p.aborted = true
-	p.rc.SetReadDeadline(longAgo) //nolint:errcheck // then the body ends by itself
+	p.isAborted = true
+	p.controller.SetReadDeadline(longAgo) //nolint:errcheck // then the body ends by itself
 }
 
 // servePOST takes one payload.
 func (s *Session) servePOST(w http.ResponseWriter, r *http.Request) {
 	order := s.arrivalOf(r)
 	order.await(r)
-	po := &post{rc: http.NewResponseController(w), reading: true}
+	po := &post{controller: http.NewResponseController(w), isReading: true}
 	s.mu.Lock()
 	if s.state.Load() == stateClosed || s.poll == nil {
 		s.mu.Unlock()
@@ -47,9 +47,9 @@ func (s *Session) servePOST(w http.ResponseWriter, r *http.Request) {
 	}
 	pl := s.poll
 	octets := strings.HasPrefix(r.Header.Get("Content-Type"), "application/octet-stream")
-	if pl.post != nil || octets && s.revision == 4 {
+	if pl.activePOST != nil || octets && s.revision == 4 {
 		err := errInvalidContent
-		if pl.post != nil {
+		if pl.activePOST != nil {
 			err = errOverlap
 		}
 		s.endLocked(ReasonTransportError, err)
@@ -57,7 +57,7 @@ func (s *Session) servePOST(w http.ResponseWriter, r *http.Request) {
 		s.srv.status(w, http.StatusBadRequest)
 		return
 	}
-	pl.post = po
+	pl.activePOST = po
 	s.mu.Unlock()
 
 	buf := takeBuffer()
@@ -65,8 +65,8 @@ func (s *Session) servePOST(w http.ResponseWriter, r *http.Request) {
 	err := s.srv.readBody(buf, r)
 
 	s.mu.Lock()
-	po.reading = false
-	if po.aborted {
+	po.isReading = false
+	if po.isAborted {
 		s.mu.Unlock()
 		panic(http.ErrAbortHandler) // the peer sees a reset, as with Node
 	}
@@ -76,7 +76,7 @@ func (s *Session) servePOST(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err != nil {
-		pl.post = nil
+		pl.activePOST = nil
 		s.endLocked(ReasonTransportError, errBodyLost)
 		s.mu.Unlock()
 		panic(http.ErrAbortHandler)
@@ -87,7 +87,7 @@ func (s *Session) servePOST(w http.ResponseWriter, r *http.Request) {
 	order.Begin()
 
 	s.mu.Lock()
-	pl.post = nil
+	pl.activePOST = nil
 	s.mu.Unlock()
 	if !valid {
 		s.srv.status(w, http.StatusBadRequest)
@@ -119,10 +119,10 @@ func (s *Session) answerTooBig(w http.ResponseWriter) {
 	if s.state.Load() == stateClosed {
 		return
 	}
-	if s.closer != nil { // the session is closing: its own timer gives way
-		s.closer.Stop()
+	if s.closeTimer != nil { // the session is closing: its own timer gives way
+		s.closeTimer.Stop()
 	}
-	s.closer = time.AfterFunc(tooBigGrace, func() { s.end(ReasonTransportError, errTooBig) })
+	s.closeTimer = time.AfterFunc(tooBigGrace, func() { s.end(ReasonTransportError, errTooBig) })
 }
 
 var (
@@ -165,7 +165,7 @@ const packetsPerSlice = 256
 // is refused with 400 (docs/reliability.md §4 row 20).
 func (s *Session) receivePayload(r *http.Request, pl *polling, body []byte, octets bool) (valid bool) {
 	valid = true
-	s.recv.Lock()
+	s.recvMu.Lock()
 	s.setCork(pl, true)
 	defer func() {
 		s.setCork(pl, false)
@@ -232,7 +232,7 @@ func (s *Session) waitResume(r *http.Request, pl *polling) bool {
 	s.arrivalOf(r).Begin() // the pause may last
 	s.setCork(pl, false)
 	s.unlockForRead()
-	defer s.recv.Lock()
+	defer s.recvMu.Lock()
 	select {
 	case <-ch:
 	case <-r.Context().Done():

@@ -37,7 +37,7 @@ func TestQuery_AmbiguousParameters_AreMarked(t *testing.T) {
 	} {
 		q := parseQuery(raw)
 		sid := q.sid
-		if q.clash {
+		if q.sidIsAmbiguous {
 			sid = "?"
 		}
 		if got := q.transport + " " + sid + " " + string(rune('0'+int(q.revision))); got != want {

@@ -46,10 +46,10 @@ func (srv *Server) Serve(ln net.Listener, hs *http.Server) error {
 func (srv *Server) serveListener(ln net.Listener, hs *http.Server) error {
 	// The one call of fasthttp1. Without it net/http serves everything.
 	if ok, err := fasthttp1.Serve(ln, hs, &fasthttp1.Config{
-		Loop: srv.loops.Ordered(), Workers: &srv.workers, Log: srv.log,
+		Loop: srv.loopGroup.Ordered(), Workers: &srv.workers, Log: srv.log,
 		WriteTimeout: srv.o.patience(),
 		KeepTime:     srv.o.PingInterval + srv.o.PingTimeout,
-		Stopping:     srv.closing.Load,
+		Stopping:     srv.shutdownBegun.Load,
 		Admit:        srv.admitConn, Release: srv.releaseConn,
 		Arrived: func(h *fasthttp1.Head) fasthttp1.Arrival {
 			if strings.HasPrefix(h.Path, srv.o.Path) && !h.Has("Upgrade") {
@@ -63,7 +63,7 @@ func (srv *Server) serveListener(ln net.Listener, hs *http.Server) error {
 	}); ok {
 		return err
 	}
-	ln = &patientListener{Listener: ln, log: srv.log, done: make(chan struct{})}
+	ln = &patientListener{Listener: ln, log: srv.log, closeSignal: make(chan struct{})}
 	if srv.o.ConnLimiter != nil {
 		ln = &limitedListener{ln, srv}
 	}
@@ -74,13 +74,13 @@ func (srv *Server) serveListener(ln net.Listener, hs *http.Server) error {
 func (srv *Server) beginServing(hs *http.Server) {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
-	if srv.serving[hs] {
+	if srv.httpServers[hs] {
 		return
 	}
-	if srv.serving == nil {
-		srv.serving = make(map[*http.Server]bool)
+	if srv.httpServers == nil {
+		srv.httpServers = make(map[*http.Server]bool)
 	}
-	srv.serving[hs] = true
+	srv.httpServers[hs] = true
 	hs.RegisterOnShutdown(func() { // a goroutine of hs, which does not wait for it
 		if srv.endServing(hs) {
 			srv.beginShutdown()
@@ -92,15 +92,15 @@ func (srv *Server) beginServing(hs *http.Server) {
 func (srv *Server) endServing(hs *http.Server) (last bool) {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
-	delete(srv.serving, hs)
-	return len(srv.serving) == 0
+	delete(srv.httpServers, hs)
+	return len(srv.httpServers) == 0
 }
 
 // takenConn is a connection that was taken out of HTTP, for a WebSocket.
 type takenConn struct {
-	loop  loopResponse // a loop reads the connection already; nil: conn is set
-	conn  net.Conn
-	early []byte // what the client sent behind its request
+	loopResponse loopResponse // a loop reads the connection already; nil: conn is set
+	conn         net.Conn
+	earlyBytes   []byte // what the client sent behind its request
 }
 
 // loopResponse is a response writer of a connection that an event loop reads.
@@ -113,24 +113,24 @@ type loopResponse interface {
 
 // takeOver takes the connection of w.
 func takeOver(w http.ResponseWriter) (t takenConn, err error) {
-	if t.loop = loopResponseOf(w); t.loop != nil && t.loop.Take() {
+	if t.loopResponse = loopResponseOf(w); t.loopResponse != nil && t.loopResponse.Take() {
 		return t, nil
 	}
-	t.loop = nil
-	t.conn, t.early, err = ws.Hijack(w)
+	t.loopResponse = nil
+	t.conn, t.earlyBytes, err = ws.Hijack(w)
 	return t, err
 }
 
 // start makes the connection that of st.
 func (t takenConn) start(st *wsTransport) {
-	if t.loop != nil {
-		st.startUpgraded(t.loop)
+	if t.loopResponse != nil {
+		st.startUpgraded(t.loopResponse)
 		return
 	}
 	if c, ok := t.conn.(interface{ LeaveHTTP() }); ok {
 		c.LeaveHTTP()
 	}
-	st.start(t.conn, t.early)
+	st.start(t.conn, t.earlyBytes)
 }
 
 // loopResponseOf returns the writer below w that knows the loop; nil when there is

@@ -21,32 +21,32 @@ import (
 
 // Server is an Engine.IO server; it is an http.Handler.
 type Server struct {
-	o        Options
-	handler  http.Handler // the middlewares around serve
-	upgrades []byte       // JSON, of the polling handshake
-	format   *ws.Format
-	deflate  *ws.DeflateOptions
-	cookie   *http.Cookie // nil: none
-	log      *slog.Logger
+	o              Options
+	handler        http.Handler // the middlewares around serve
+	upgradesJSON   []byte       // JSON, of the polling handshake
+	wsFormat       *ws.Format
+	deflateOptions *ws.DeflateOptions
+	sessionCookie  *http.Cookie // nil: none
+	log            *slog.Logger
 
-	flusher    flusher
-	slowLog    loglimit.Limiter
-	excess     atomic.Int64 // see backlog
-	loops      netpoll.Group
-	heartbeats heartbeatQueues
+	flusher     flusher
+	slowLog     loglimit.Limiter
+	excessBytes atomic.Int64 // see backlog
+	loopGroup   netpoll.Group
+	heartbeats  heartbeatQueues
 
-	compressFrom int       // bytes; negative: never
-	polls        sync.Pool // of *poll
-	workers      workers.Pool
-	closing      atomic.Bool // Shutdown has begun; set with mu
-	shutdownHook sync.Once   // of Options.OnShutdown
+	compressFrom  int       // bytes; negative: never
+	pollPool      sync.Pool // of *poll
+	workers       workers.Pool
+	shutdownBegun atomic.Bool // Shutdown has begun; set with mu
+	shutdownHook  sync.Once   // of Options.OnShutdown
 
-	mu       sync.Mutex // guards what follows
-	sessions map[string]*Session
-	draining bool                  // no new sessions
-	serving  map[*http.Server]bool // see Serve
-	running  int                   // sessions and goroutines not finished
-	idle     chan struct{}         // closed when running reaches 0 while closing
+	mu              sync.Mutex // guards what follows
+	sessions        map[string]*Session
+	isDraining      bool                  // no new sessions
+	httpServers     map[*http.Server]bool // see Serve
+	unfinishedCount int                   // sessions and goroutines not finished
+	allFinished     chan struct{}         // closed when running reaches 0 while closing
 }
 
 const (
@@ -58,32 +58,32 @@ const (
 // NewServer returns a server that is ready to serve. It starts nothing. It
 // panics when Options.Cookie is no valid cookie.
 func NewServer(o *Options) *Server {
-	srv := &Server{sessions: make(map[string]*Session), idle: make(chan struct{})}
+	srv := &Server{sessions: make(map[string]*Session), allFinished: make(chan struct{})}
 	if o != nil {
 		srv.o = *o
 	}
-	srv.polls.New = newPoll
+	srv.pollPool.New = newPoll
 	srv.flusher.srv = srv
 	srv.o.setDefaults()
 	srv.log = srv.o.Logger
-	srv.format = ws.NewFormat(&ws.Limits{
+	srv.wsFormat = ws.NewFormat(&ws.Limits{
 		MaxMessage: int(srv.o.MaxPayload), MaxControl: srv.o.controlFrames(), MaxFragments: srv.o.MaxFragments,
 	})
-	srv.upgrades = srv.o.upgradesJSON()
+	srv.upgradesJSON = srv.o.upgradesJSON()
 	srv.setCompression()
 	var err error
-	if srv.cookie, err = cookieTemplate(srv.o.Cookie); err != nil {
+	if srv.sessionCookie, err = cookieTemplate(srv.o.Cookie); err != nil {
 		panic(err)
 	}
 	srv.handler = srv.chain(srv.serve)
 	srv.heartbeats.init(srv.o.PingInterval, srv.o.PingTimeout)
-	srv.loops = netpoll.NewGroup(srv.track, srv.done)
+	srv.loopGroup = netpoll.NewGroup(srv.track, srv.done)
 	return srv
 }
 
 func (srv *Server) setCompression() {
 	if d := srv.o.PerMessageDeflate; d != nil {
-		srv.deflate = &ws.DeflateOptions{Threshold: d.Threshold, Level: d.Level}
+		srv.deflateOptions = &ws.DeflateOptions{Threshold: d.Threshold, Level: d.Level}
 	}
 	srv.compressFrom = 1024
 	if c := srv.o.HTTPCompression; c != nil {
@@ -150,7 +150,7 @@ func (srv *Server) ClientsCount() int {
 func (srv *Server) Drain() {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
-	srv.draining = true
+	srv.isDraining = true
 }
 
 // Shutdown refuses new sessions as Drain does, closes all open ones and waits until they are
@@ -159,7 +159,7 @@ func (srv *Server) Shutdown(ctx context.Context) error {
 	srv.beginShutdown()
 	defer srv.workers.Close()
 	select {
-	case <-srv.idle:
+	case <-srv.allFinished:
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("engineio: shutdown: %w", ctx.Err())
@@ -172,15 +172,15 @@ func (srv *Server) beginShutdown() {
 		srv.shutdownHook.Do(srv.o.OnShutdown)
 	}
 	srv.mu.Lock()
-	srv.draining = true
-	srv.closing.Store(true)
+	srv.isDraining = true
+	srv.shutdownBegun.Store(true)
 	srv.settle()
 	all := slices.Collect(maps.Values(srv.sessions))
 	srv.mu.Unlock()
 	for _, s := range all {
 		s.Discard()
 	}
-	if l := srv.loops.Ordered(); l != nil {
+	if l := srv.loopGroup.Ordered(); l != nil {
 		// Connections between requests look whether the server is closing.
 		l.WakeMatching(func(netpoll.Handler) bool { return true })
 	}
@@ -189,27 +189,27 @@ func (srv *Server) beginShutdown() {
 // track counts one more thing that Shutdown waits for.
 func (srv *Server) track() {
 	srv.mu.Lock()
-	srv.running++
+	srv.unfinishedCount++
 	srv.mu.Unlock()
 }
 
 func (srv *Server) done() {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
-	srv.running--
+	srv.unfinishedCount--
 	srv.settle()
 }
 
 // settle closes idle when everything is finished; mu is held. A connection that
 // comes out of net/http too late for its session may make it run again.
 func (srv *Server) settle() {
-	if srv.running > 0 || !srv.closing.Load() {
+	if srv.unfinishedCount > 0 || !srv.shutdownBegun.Load() {
 		return
 	}
 	select {
-	case <-srv.idle:
+	case <-srv.allFinished:
 	default:
-		close(srv.idle)
+		close(srv.allFinished)
 	}
 }
 
@@ -218,11 +218,11 @@ func (srv *Server) settle() {
 func (srv *Server) admit(s *Session) bool {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
-	if _, taken := srv.sessions[s.id]; taken || srv.draining {
+	if _, taken := srv.sessions[s.id]; taken || srv.isDraining {
 		return false
 	}
 	srv.sessions[s.id] = s
-	srv.running++
+	srv.unfinishedCount++
 	return true
 }
 
@@ -230,7 +230,7 @@ func (srv *Server) admit(s *Session) bool {
 func (srv *Server) leaving() bool {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
-	return srv.draining
+	return srv.isDraining
 }
 
 func (srv *Server) forget(s *Session) {

@@ -49,31 +49,31 @@ type Session struct {
 	srv *Server
 	id  string
 
-	// recv serialises the calls of the handler. It is held while they run and is
+	// recvMu serialises the calls of the handler. It is held while they run and is
 	// taken before mu, never under it.
-	recv    sync.Mutex
-	handler Handler // set under recv before the first packet
+	recvMu  sync.Mutex
+	handler Handler // set under recvMu before the first packet
 	// controlSince, of epoch, is the beginning of the second in which controlPackets
-	// counts; guarded by recv, as controlPackets is.
+	// counts; guarded by recvMu, as controlPackets is.
 	controlSince   time.Duration
 	controlPackets int32
 
 	// state is written under mu; the receiving side reads it without.
 	state atomic.Uint32
 
-	mu    sync.Mutex   // guards what follows, and the out side of the streams
-	poll  *polling     // nil: not polling (any more)
-	ws    *wsTransport // nil: polling
-	up    *upgrade     // nil: no upgrade under way
-	beat  heartbeat
-	pause chan struct{} // closed at the end of a pause; nil: not paused
-	// recvFree is closed when recv is given back; nil: the transport does not wait for it.
-	recvFree chan struct{}
-	closer   *time.Timer // ends a closing session without a poll
-	backlog  *backlog    // nil: no more than MaxBuffered waits
-	resumed  bool        // Resume came before the pause began
-	dirty    bool        // in the flusher's list
-	slow     bool        // ErrSlow has closed the session
+	mu             sync.Mutex   // guards what follows, and the out side of the streams
+	poll           *polling     // nil: not polling (any more)
+	ws             *wsTransport // nil: polling
+	pendingUpgrade *upgrade     // nil: no upgrade under way
+	beat           heartbeat
+	pauseEnd       chan struct{} // closed at the end of a pause; nil: not paused
+	// recvFree is closed when recvMu is given back; nil: the transport does not wait for it.
+	recvFree     chan struct{}
+	closeTimer   *time.Timer // ends a closing session without a poll
+	backlog      *backlog    // nil: no more than MaxBuffered waits
+	resumedEarly bool        // Resume came before the pause began
+	inFlusher    bool        // in the flusher's list
+	closedAsSlow bool        // ErrSlow has closed the session
 
 	revision uint8 // of the protocol, 4 or 3; never changes
 }
@@ -134,7 +134,7 @@ func (s *Session) SendVolatile(frames ...*Frame) bool {
 func (s *Session) sendLocked(frames []*Frame) error {
 	size := 0
 	for _, f := range frames {
-		size += len(f.msg.Data)
+		size += len(f.message.Data)
 	}
 	if err := s.checkSendBufferLocked(size); err != nil {
 		return err
@@ -182,7 +182,7 @@ func (s *Session) writableLocked() bool {
 	if s.ws != nil {
 		return s.ws.waitingBytes() == 0
 	}
-	return s.poll.get != nil && s.poll.queue.empty()
+	return s.poll.waitingGET != nil && s.poll.sendQueue.empty()
 }
 
 // sendControlLocked queues a packet of the engine itself.
@@ -249,8 +249,8 @@ func (a *afterFlush) call(fn func()) {
 func (s *Session) Resume() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.pause == nil {
-		s.resumed = true // the pause that is about to begin
+	if s.pauseEnd == nil {
+		s.resumedEarly = true // the pause that is about to begin
 		return
 	}
 	s.unpauseLocked()
@@ -258,9 +258,9 @@ func (s *Session) Resume() {
 }
 
 func (s *Session) unpauseLocked() {
-	if s.pause != nil {
-		close(s.pause)
-		s.pause = nil
+	if s.pauseEnd != nil {
+		close(s.pauseEnd)
+		s.pauseEnd = nil
 		if s.ws != nil && s.ws.loop != nil {
 			s.ws.loop.Wake(s.ws)
 		}
@@ -271,12 +271,12 @@ func (s *Session) unpauseLocked() {
 func (s *Session) paused() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.resumed || s.state.Load() == stateClosed {
-		s.resumed = false
+	if s.resumedEarly || s.state.Load() == stateClosed {
+		s.resumedEarly = false
 		return nil
 	}
-	if s.pause == nil {
-		s.pause = make(chan struct{})
+	if s.pauseEnd == nil {
+		s.pauseEnd = make(chan struct{})
 	}
-	return s.pause
+	return s.pauseEnd
 }

@@ -11,10 +11,10 @@ import (
 // it is delivered. Workers start them in any order, and a POST that overtakes the GET
 // before it would find no poll to answer. Guarded by Session.mu.
 type arrival struct {
-	s     *Session
-	prev  *arrival      // that came before and may not have begun
-	begun bool          // or ended otherwise
-	wait  chan struct{} // closed by Begin; nil: no request waits
+	s               *Session
+	previousArrival *arrival      // that came before and may not have begun
+	hasBegun        bool          // or ended otherwise
+	begunSignal     chan struct{} // closed by Begin; nil: no request waits
 }
 
 // arrivalPatience is how long a request waits for those before it, which a
@@ -44,8 +44,8 @@ func (srv *Server) arrive(query string) *arrival {
 	if s.poll == nil {
 		return nil // upgraded meanwhile: the request will be refused
 	}
-	a := &arrival{s: s, prev: s.poll.arrived}
-	s.poll.arrived = a
+	a := &arrival{s: s, previousArrival: s.poll.lastArrival}
+	s.poll.lastArrival = a
 	return a
 }
 
@@ -83,16 +83,16 @@ func (a *arrival) await(r *http.Request) {
 func (a *arrival) before() <-chan struct{} {
 	a.s.mu.Lock()
 	defer a.s.mu.Unlock()
-	for a.prev != nil && a.prev.begun {
-		a.prev = a.prev.prev
+	for a.previousArrival != nil && a.previousArrival.hasBegun {
+		a.previousArrival = a.previousArrival.previousArrival
 	}
-	if a.prev == nil {
+	if a.previousArrival == nil {
 		return nil
 	}
-	if a.prev.wait == nil {
-		a.prev.wait = make(chan struct{})
+	if a.previousArrival.begunSignal == nil {
+		a.previousArrival.begunSignal = make(chan struct{})
 	}
-	return a.prev.wait
+	return a.previousArrival.begunSignal
 }
 
 // Begin gives way to the requests behind a. It may be called several times.
@@ -106,17 +106,17 @@ func (a *arrival) Begin() {
 }
 
 func (a *arrival) beginLocked() {
-	if a == nil || a.begun {
+	if a == nil || a.hasBegun {
 		return
 	}
-	a.begun = true
-	for a.prev != nil && a.prev.begun {
-		a.prev = a.prev.prev
+	a.hasBegun = true
+	for a.previousArrival != nil && a.previousArrival.hasBegun {
+		a.previousArrival = a.previousArrival.previousArrival
 	}
-	if a.wait != nil {
-		close(a.wait)
+	if a.begunSignal != nil {
+		close(a.begunSignal)
 	}
-	if p := a.s.poll; p != nil && p.arrived == a {
-		p.arrived = a.prev
+	if p := a.s.poll; p != nil && p.lastArrival == a {
+		p.lastArrival = a.previousArrival
 	}
 }

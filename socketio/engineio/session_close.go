@@ -86,13 +86,13 @@ func (s *Session) endLocked(reason Reason, description error) {
 	if s.backlog != nil {
 		s.dropBacklogLocked()
 	}
-	if s.closer != nil {
-		s.closer.Stop()
+	if s.closeTimer != nil {
+		s.closeTimer.Stop()
 	}
 	s.unpauseLocked()
 	s.recvFreedLocked()
-	if s.up != nil {
-		s.up.sessionEndedLocked(reason)
+	if s.pendingUpgrade != nil {
+		s.pendingUpgrade.sessionEndedLocked(reason)
 	}
 	if s.poll != nil {
 		s.poll.shut(reason)
@@ -113,7 +113,7 @@ type closeTask struct {
 	description error
 }
 
-// Run implements workers.Task. recv makes it wait for a Receive under way, and no
+// Run implements workers.Task. recvMu makes it wait for a Receive under way, and no
 // Receive begins after stateClosed.
 func (f *closeTask) Run() {
 	s := f.s
@@ -121,8 +121,8 @@ func (f *closeTask) Run() {
 	if e, ok := errors.AsType[*slowError](f.description); ok {
 		s.srv.noteSlow(e)
 	}
-	s.recv.Lock()
-	defer s.recv.Unlock()
+	s.recvMu.Lock()
+	defer s.recvMu.Unlock()
 	if s.handler != nil {
 		defer s.guard()
 		s.handler.Closed(f.reason, f.description)

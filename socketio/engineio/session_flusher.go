@@ -5,11 +5,11 @@ import "sync"
 // flusher writes what SendSoon queued. Its goroutine exists while there is
 // something to write; the server counts it.
 type flusher struct {
-	srv     *Server
-	mu      sync.Mutex // guards what follows; taken alone
-	dirty   []*Session
-	spare   []*Session // the list before, for its memory
-	running bool
+	srv           *Server
+	mu            sync.Mutex // guards what follows; taken alone
+	dirtySessions []*Session
+	spareList     []*Session // the list before, for its memory
+	isRunning     bool
 }
 
 // SendSoon is Send for broadcasts: the frames are queued here and written in a
@@ -20,7 +20,7 @@ type flusher struct {
 func (s *Session) SendSoon(frames ...*Frame) error {
 	size := 0
 	for _, f := range frames {
-		size += len(f.msg.Data)
+		size += len(f.message.Data)
 	}
 	s.mu.Lock()
 	if err := s.soonLocked(size); err != nil {
@@ -63,8 +63,8 @@ func (s *Session) soonLocked(size int) error {
 // unlockSoon unlocks mu and leaves the writing to the flusher.
 func (s *Session) unlockSoon() {
 	s.updateBacklogLocked()
-	first := !s.dirty
-	s.dirty = true
+	first := !s.inFlusher
+	s.inFlusher = true
 	s.mu.Unlock()
 	if first {
 		s.srv.flushSoon(s)
@@ -75,11 +75,11 @@ func (srv *Server) flushSoon(s *Session) {
 	f := &srv.flusher
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.dirty = append(f.dirty, s)
-	if f.running {
+	f.dirtySessions = append(f.dirtySessions, s)
+	if f.isRunning {
 		return
 	}
-	f.running = true
+	f.isRunning = true
 	srv.track()
 	srv.workers.Go(f)
 }
@@ -89,20 +89,20 @@ func (f *flusher) Run() {
 	defer f.srv.done()
 	for {
 		f.mu.Lock()
-		list := f.dirty
+		list := f.dirtySessions
 		if len(list) == 0 {
-			f.running = false
+			f.isRunning = false
 			f.mu.Unlock()
 			return
 		}
-		f.dirty, f.spare = f.spare[:0], nil
+		f.dirtySessions, f.spareList = f.spareList[:0], nil
 		f.mu.Unlock()
 		for i, s := range list {
 			s.flushDirty()
 			list[i] = nil
 		}
 		f.mu.Lock()
-		f.spare = list
+		f.spareList = list
 		f.mu.Unlock()
 	}
 }
@@ -110,7 +110,7 @@ func (f *flusher) Run() {
 func (s *Session) flushDirty() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.dirty = false
+	s.inFlusher = false
 	switch {
 	case s.state.Load() == stateClosed:
 	case s.ws != nil:

@@ -24,14 +24,14 @@ func (s *Session) guard() {
 	}
 }
 
-// lockForRead takes recv for the reader of a WebSocket, without waiting: the reader may
+// lockForRead takes recvMu for the reader of a WebSocket, without waiting: the reader may
 // be a loop with other connections. ok says that it has the lock. Otherwise free is
 // closed when the delivery of a POST from before an upgrade, which has the lock, may have
-// ended. Both are zero once the session is closed: a slow Handler.Closed may hold recv
+// ended. Both are zero once the session is closed: a slow Handler.Closed may hold recvMu
 // then and must not stall the loop, and no packet reaches the handler any more, so the
 // reader goes on without the lock.
 func (s *Session) lockForRead() (ok bool, free <-chan struct{}) {
-	if s.recv.TryLock() {
+	if s.recvMu.TryLock() {
 		return true, nil
 	}
 	s.mu.Lock()
@@ -43,15 +43,15 @@ func (s *Session) lockForRead() (ok bool, free <-chan struct{}) {
 		s.recvFree = make(chan struct{})
 	}
 	// unlockForRead may have been called before it could see the channel.
-	if s.recv.TryLock() {
+	if s.recvMu.TryLock() {
 		return true, nil
 	}
 	return false, s.recvFree
 }
 
-// unlockForRead gives recv back and wakes the reader of a WebSocket that waits for it.
+// unlockForRead gives recvMu back and wakes the reader of a WebSocket that waits for it.
 func (s *Session) unlockForRead() {
-	s.recv.Unlock()
+	s.recvMu.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.recvFreedLocked()
@@ -68,7 +68,7 @@ func (s *Session) recvFreedLocked() {
 	}
 }
 
-// receive takes one packet from the current transport. The caller holds recv.
+// receive takes one packet from the current transport. The caller holds recvMu.
 // ErrPause and errOver stop the delivery of what follows.
 func (s *Session) receive(p packet) error {
 	if s.state.Load() != stateOpen {

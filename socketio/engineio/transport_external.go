@@ -32,7 +32,7 @@ type OpenFunc func(w http.ResponseWriter, r *http.Request, maxPayload int64) (ne
 // is an upgrade of one (`0{"sid":"…"}`, docs/protocol.md §1.11).
 // Revision 4 is implied. Options.OnHeaders and OnInitialHeaders are not called.
 func (srv *Server) External(name string, open OpenFunc) http.Handler {
-	x := &external{srv: srv, name: name, open: open, format: ws.NewFormat(&ws.Limits{
+	x := &external{srv: srv, name: name, openFunc: open, wsFormat: ws.NewFormat(&ws.Limits{
 		MaxMessage: int(srv.o.MaxPayload), MaxControl: srv.o.controlFrames(), MaxFragments: srv.o.MaxFragments, FromServer: true,
 	})}
 	h := srv.chain(x.serve)
@@ -46,10 +46,10 @@ func (srv *Server) External(name string, open OpenFunc) http.Handler {
 }
 
 type external struct {
-	srv    *Server
-	name   string
-	open   OpenFunc
-	format *ws.Format
+	srv      *Server
+	name     string
+	openFunc OpenFunc
+	wsFormat *ws.Format
 }
 
 var (
@@ -75,7 +75,7 @@ func (x *external) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), srv.o.UpgradeTimeout)
 	defer cancel()
-	conn, err := x.open(w, r.WithContext(ctx), srv.o.MaxPayload)
+	conn, err := x.openFunc(w, r.WithContext(ctx), srv.o.MaxPayload)
 	if err != nil {
 		srv.refuse(w, r, badRequest("TRANSPORT_HANDSHAKE_ERROR", map[string]any{"error": err}))
 		return
@@ -122,7 +122,7 @@ func (x *external) attach(ctx context.Context, conn net.Conn, r *http.Request) *
 	if e := s.accept(r); e != nil {
 		return e
 	}
-	st.start(conn, first.early)
+	st.start(conn, first.earlyPackets)
 	return nil
 }
 
@@ -132,23 +132,23 @@ func (x *external) attachUpgrade(conn net.Conn, first opening) *ConnectionError 
 		return refusal(CodeUnknownSID, map[string]any{"sid": first.sid})
 	}
 	st := x.newTransport(s)
-	st.probing = true
+	st.isProbe = true
 	if !s.beginUpgrade(st) {
 		return badRequest("TRANSPORT_HANDSHAKE_ERROR", map[string]any{"sid": first.sid})
 	}
-	st.start(conn, first.early)
+	st.start(conn, first.earlyPackets)
 	return nil
 }
 
 func (x *external) newTransport(s *Session) *wsTransport {
-	return &wsTransport{s: s, transportName: x.name, corked: true, reader: ws.NewReader(x.format, false)}
+	return &wsTransport{s: s, transportName: x.name, corked: true, frameReader: ws.NewReader(x.wsFormat, false)}
 }
 
 // opening is the first packet of an external connection.
 type opening struct {
-	sid    string
-	hasSID bool
-	early  []byte // what came behind it
+	sid          string
+	hasSID       bool
+	earlyPackets []byte // what came behind it
 }
 
 // readOpening waits for the first packet.
@@ -157,7 +157,7 @@ func (x *external) readOpening(ctx context.Context, conn net.Conn) (opening, err
 	if deadline, ok := ctx.Deadline(); ok {
 		conn.SetReadDeadline(deadline)
 	}
-	reader := ws.NewReader(x.format, false)
+	reader := ws.NewReader(x.wsFormat, false)
 	defer reader.Release()
 	buf := make([]byte, bufferStart)
 	for {
@@ -165,7 +165,7 @@ func (x *external) readOpening(ctx context.Context, conn net.Conn) (opening, err
 		used, stop := reader.Feed(buf[:n], &o)
 		switch {
 		case errors.Is(stop, errOpened):
-			o.early = buf[used:n]
+			o.earlyPackets = buf[used:n]
 			return o, conn.SetReadDeadline(time.Time{})
 		case stop != nil:
 			return o, stop

@@ -28,24 +28,24 @@ type wsTransport struct {
 	loop          *netpoll.Loop // nil: a goroutine reads
 	conn          net.Conn      // nil: a loop reads, or the connection is not there yet
 	fd            int           // of a plain TCP connection; -1: only blocking writes
-	form          wireForm
+	wireFormat    wireForm
 	deflate       *ws.Deflate
 
 	// Owned by the reader:
-	reader         ws.Reader
-	probing        bool            // not the session's transport yet (docs/protocol.md §1.7)
+	frameReader    ws.Reader
+	isProbe        bool            // not the session's transport yet (docs/protocol.md §1.7)
 	wroteAfterRead bool            // the handling of the last read ended in a write
 	heldBytes      *buffer         // the rest of the last read, during a pause; nil: nothing
 	pauseEnd       <-chan struct{} // closed when heldBytes may be handled; nil: at once
 	readSuspended  bool            // the loop reads nothing until Wake, and heldBytes come first
 	closedByLoop   bool            // the descriptor may be another connection's by now
 	upgradeUntold  bool            // the handler is still to be told of the upgrade
-	discarding     bool            // the peer broke the protocol: what comes is dropped; set with mu
+	isDiscarding   bool            // the peer broke the protocol: what comes is dropped; set with mu
 	discardedBytes int             // bytes since then
 
 	// Guarded by Session.mu:
 	sendBuf      *sendBuffer // nil: nothing waits, or the writer goroutine has all of it
-	connected    bool        // the connection is there: before, everything waits in sendBuf
+	isConnected  bool        // the connection is there: before, everything waits in sendBuf
 	corked       bool        // the reader is handling a read: answers leave together, behind it
 	writePending bool        // the rest of a write is the loop's or the writer goroutine's
 	inFlight     int         // bytes that the writer goroutine has taken
@@ -54,7 +54,7 @@ type wsTransport struct {
 	closeSent    bool        // the close frame has been written
 	finSent      bool        // our side of the connection is ended, behind the close frame
 	hasWritten   bool        // set by every write without blocking
-	closed       bool        // the connection is closed, or the reader is about to do it
+	isClosed     bool        // the connection is closed, or the reader is about to do it
 
 	lingerTimer  *time.Timer // closes a connection whose peer does not
 	stallTimer   *time.Timer // ends a write that the loop waits for
@@ -64,16 +64,16 @@ type wsTransport struct {
 // sendBuffer is what waits to be written, in order.
 type sendBuffer struct {
 	segments   []segment
-	size       int
+	totalBytes int
 	afterFlush []func()
 }
 
 // segment is a finished piece of the wire: bytes shared with other sessions, or
 // a pooled buffer of our own (owner set) that may still grow.
 type segment struct {
-	b      []byte
-	owner  *buffer
-	sealed bool // part of it is written
+	b        []byte
+	owner    *buffer
+	isSealed bool // part of it is written
 }
 
 var sendBuffers = sync.Pool{New: func() any { return new(sendBuffer) }}
@@ -97,7 +97,7 @@ func (o *sendBuffer) release() {
 // it to setTail afterwards.
 func (o *sendBuffer) tail() []byte {
 	if n := len(o.segments); n > 0 {
-		if last := &o.segments[n-1]; last.owner != nil && !last.sealed && len(last.b) < bufferKeep/2 {
+		if last := &o.segments[n-1]; last.owner != nil && !last.isSealed && len(last.b) < bufferKeep/2 {
 			return last.b
 		}
 	}
@@ -108,13 +108,13 @@ func (o *sendBuffer) tail() []byte {
 
 func (o *sendBuffer) setTail(b []byte) {
 	last := &o.segments[len(o.segments)-1]
-	o.size += len(b) - len(last.b)
+	o.totalBytes += len(b) - len(last.b)
 	last.b, last.owner.b = b, b
 }
 
 func (o *sendBuffer) share(b []byte) {
 	o.segments = append(o.segments, segment{b: b})
-	o.size += len(b)
+	o.totalBytes += len(b)
 }
 
 const (
@@ -138,7 +138,7 @@ const segmentSize = 64
 func (st *wsTransport) waitingBytes() int {
 	n := st.inFlight
 	if st.sendBuf != nil {
-		n += st.sendBuf.size + segmentSize*len(st.sendBuf.segments)
+		n += st.sendBuf.totalBytes + segmentSize*len(st.sendBuf.segments)
 	}
 	return n
 }
@@ -156,7 +156,7 @@ func (st *wsTransport) after(fn func()) bool {
 
 func (st *wsTransport) sendFrames(frames []*Frame) {
 	if len(frames) == 1 && st.unhindered() {
-		st.sendNow(frames[0].wire(st.form, st.deflate))
+		st.sendNow(frames[0].wire(st.wireFormat, st.deflate))
 		return
 	}
 	st.addFrames(frames)
@@ -165,7 +165,7 @@ func (st *wsTransport) sendFrames(frames []*Frame) {
 
 // unhindered reports whether what is sent may be written at once.
 func (st *wsTransport) unhindered() bool {
-	return st.sendBuf == nil && !st.corked && !st.writePending && st.connected
+	return st.sendBuf == nil && !st.corked && !st.writePending && st.isConnected
 }
 
 // sendNow writes shared bytes without a detour through sendBuf.
@@ -182,7 +182,7 @@ func (st *wsTransport) sendNow(b []byte) {
 func (st *wsTransport) addFrames(frames []*Frame) {
 	o := st.openSendBuffer()
 	for _, f := range frames {
-		b := f.wire(st.form, st.deflate)
+		b := f.wire(st.wireFormat, st.deflate)
 		if st.corked && len(b) <= joinBelow {
 			o.setTail(append(o.tail(), b...))
 		} else {
@@ -194,7 +194,7 @@ func (st *wsTransport) addFrames(frames []*Frame) {
 func (st *wsTransport) addMessages(ms []Message) {
 	o := st.openSendBuffer()
 	for i := range ms {
-		o.setTail(appendWire(o.tail(), st.form, st.deflate, packetMessage, ms[i].Binary, ms[i].Data))
+		o.setTail(appendWire(o.tail(), st.wireFormat, st.deflate, packetMessage, ms[i].Binary, ms[i].Data))
 	}
 }
 
@@ -204,7 +204,7 @@ func (st *wsTransport) sendPacket(t packetType, data []byte) {
 		return
 	}
 	o := st.openSendBuffer()
-	o.setTail(appendWire(o.tail(), st.form, nil, t, false, data))
+	o.setTail(appendWire(o.tail(), st.wireFormat, nil, t, false, data))
 	st.writeWaiting()
 }
 
@@ -217,15 +217,15 @@ func (st *wsTransport) sendQueue(q *queue) {
 		return
 	}
 	o := st.openSendBuffer()
-	for i := range q.items {
-		it := &q.items[i]
+	for i := range q.queuedItems {
+		it := &q.queuedItems[i]
 		if it.frame != nil {
-			o.share(it.frame.wire(st.form, st.deflate))
+			o.share(it.frame.wire(st.wireFormat, st.deflate))
 		} else {
-			o.setTail(appendWire(o.tail(), st.form, st.deflate, it.typ, it.binary, q.bytes(i)))
+			o.setTail(appendWire(o.tail(), st.wireFormat, st.deflate, it.packetType, it.binary, q.bytes(i)))
 		}
 	}
-	o.afterFlush = append(o.afterFlush, q.after...)
+	o.afterFlush = append(o.afterFlush, q.afterFlush...)
 	q.release()
 	st.writeWaiting()
 }
@@ -233,10 +233,10 @@ func (st *wsTransport) sendQueue(q *queue) {
 // writeWaiting writes what waits, unless the loop, the writer goroutine or the reader, which
 // has corked the transport, is going to.
 func (st *wsTransport) writeWaiting() {
-	if st.sendBuf == nil || st.writePending || !st.connected || st.closed {
+	if st.sendBuf == nil || st.writePending || !st.isConnected || st.isClosed {
 		return
 	}
-	if st.corked && st.sendBuf.size < corkLimit {
+	if st.corked && st.sendBuf.totalBytes < corkLimit {
 		return
 	}
 	st.flush()
@@ -246,11 +246,11 @@ func (st *wsTransport) writeWaiting() {
 // possible.
 func (st *wsTransport) flush() {
 	o := st.sendBuf
-	if st.fd < 0 && o.size > 0 {
+	if st.fd < 0 && o.totalBytes > 0 {
 		st.startWriter()
 		return
 	}
-	for o.size > 0 {
+	for o.totalBytes > 0 {
 		b, scratch := o.join(bufferKeep)
 		n, err := st.tryWrite(b)
 		if scratch != nil {
@@ -271,7 +271,7 @@ func (st *wsTransport) flush() {
 
 // drained is called when everything is written.
 func (st *wsTransport) drained() {
-	if o := st.sendBuf; o != nil && o.size == 0 {
+	if o := st.sendBuf; o != nil && o.totalBytes == 0 {
 		st.sendBuf = nil
 		st.s.runAfterFlush(o.afterFlush)
 		o.release()
@@ -304,7 +304,7 @@ func (o *sendBuffer) join(limit int) (b []byte, scratch *buffer) {
 
 // drop forgets the first n bytes.
 func (o *sendBuffer) drop(n int) {
-	o.size -= n
+	o.totalBytes -= n
 	i := 0
 	for ; i < len(o.segments) && n >= len(o.segments[i].b); i++ {
 		n -= len(o.segments[i].b)
@@ -317,14 +317,14 @@ func (o *sendBuffer) drop(n int) {
 	o.segments = o.segments[:rest]
 	if n > 0 {
 		o.segments[0].b = o.segments[0].b[n:]
-		o.segments[0].sealed = true
+		o.segments[0].isSealed = true
 	}
 }
 
 // tryWrite writes without blocking. A short count is no error. The descriptor is
 // valid until closed is set under the same mutex.
 func (st *wsTransport) tryWrite(b []byte) (int, error) {
-	if st.fd < 0 || st.closed {
+	if st.fd < 0 || st.isClosed {
 		return 0, nil
 	}
 	st.hasWritten = true
@@ -356,10 +356,10 @@ func (st *wsTransport) hangUp() {
 		st.lingerTimer.Stop()
 	}
 	st.closing = true
-	if st.closed || !st.connected {
+	if st.isClosed || !st.isConnected {
 		return
 	}
-	st.closed = true
+	st.isClosed = true
 	st.sendBuf.release()
 	st.sendBuf = nil
 	if st.loop != nil {

@@ -30,7 +30,7 @@ func (st *wsTransport) shutdown(reason Reason, description error) {
 		return
 	}
 	st.closing = true
-	if !st.connected {
+	if !st.isConnected {
 		return // start will see it
 	}
 	if errors.Is(description, ErrSlow) {
@@ -60,7 +60,7 @@ func (st *wsTransport) afterCloseFrame() {
 		st.hangUp()
 		return
 	}
-	if st.discarding {
+	if st.isDiscarding {
 		st.sendFIN()
 	}
 	st.startLinger()
@@ -70,7 +70,7 @@ func (st *wsTransport) afterCloseFrame() {
 // stays open until the peer has ended it, or until the end of lingerTime.
 func (st *wsTransport) sendFIN() {
 	switch {
-	case st.closed || st.finSent:
+	case st.isClosed || st.finSent:
 	case st.fd >= 0:
 		netpoll.ShutdownWrite(st.fd)
 	default:
@@ -123,7 +123,7 @@ func closeDrained(conn net.Conn) {
 }
 
 func (st *wsTransport) startLinger() {
-	if st.lingerTimer != nil || st.closed {
+	if st.lingerTimer != nil || st.isClosed {
 		return
 	}
 	st.lingerTimer = time.AfterFunc(lingerTime, func() {

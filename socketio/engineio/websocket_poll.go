@@ -27,7 +27,7 @@ func (st *wsTransport) adopt(conn net.Conn) bool {
 
 // adoptFD is adopt for a descriptor.
 func (st *wsTransport) adoptFD(fd int) bool {
-	l, dup, err := st.s.srv.loops.Duplicate(fd)
+	l, dup, err := st.s.srv.loopGroup.Duplicate(fd)
 	if err != nil {
 		return false
 	}
@@ -48,7 +48,7 @@ func (st *wsTransport) TakeOver(fd int, l *netpoll.Loop, early []byte) netpoll.H
 		st.heldBytes, st.readSuspended = takeBuffer(), true
 		st.heldBytes.b = append(st.heldBytes.b, early...)
 	}
-	if !st.s.srv.loops.Spreads(l) && st.adoptFD(fd) {
+	if !st.s.srv.loopGroup.Spreads(l) && st.adoptFD(fd) {
 		st.begin() // the peer waits for it, and nothing waits for the closing of fd
 		return nil
 	}
@@ -119,7 +119,7 @@ func (st *wsTransport) stopReading(err error) {
 // resumeReading goes on behind a pause that is over.
 func (st *wsTransport) resumeReading() error {
 	st.s.mu.Lock()
-	closed := st.closed
+	closed := st.isClosed
 	st.s.mu.Unlock()
 	switch {
 	case closed:
@@ -145,7 +145,7 @@ func (st *wsTransport) closeFD(err error) {
 	st.fail(err)
 	st.s.mu.Unlock()
 	st.closedByLoop = true
-	st.reader.Release()
+	st.frameReader.Release()
 	if st.heldBytes != nil {
 		st.heldBytes.release()
 	}

@@ -54,7 +54,7 @@ func (st *wsTransport) startUpgraded(w loopResponse) {
 	s.mu.Lock()
 	w.Upgrade(st)
 	early := st.heldBytes != nil
-	if !st.connected { // TakeOver cannot begin before the loop knows st
+	if !st.isConnected { // TakeOver cannot begin before the loop knows st
 		st.begin()
 	}
 	s.mu.Unlock()
@@ -65,7 +65,7 @@ func (st *wsTransport) startUpgraded(w loopResponse) {
 
 // begin writes what waits for the connection.
 func (st *wsTransport) begin() {
-	st.connected = true
+	st.isConnected = true
 	if st.closing {
 		// The session ended before its connection was there. Say so politely.
 		st.closing = false
@@ -79,7 +79,7 @@ func (st *wsTransport) begin() {
 
 func (st *wsTransport) readLoop(raw syscall.RawConn) {
 	defer st.s.srv.done()
-	defer st.reader.Release()
+	defer st.frameReader.Release()
 	err := st.handleHeld()
 	for err == nil || errors.Is(err, errPaused) {
 		switch {
@@ -183,7 +183,7 @@ func (st *wsTransport) handleHeld() error {
 
 // handleBytes handles the bytes of one read.
 func (st *wsTransport) handleBytes(p []byte) error {
-	if st.discarding {
+	if st.isDiscarding {
 		if st.discardedBytes += len(p); st.discardedBytes > lingerBytes {
 			return net.ErrClosed
 		}
@@ -238,8 +238,8 @@ func (st *wsTransport) dismiss(err error) error {
 	s := st.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_, st.discarding = errors.AsType[*ws.Error](err)
-	if st.discarding && st.closeSent {
+	_, st.isDiscarding = errors.AsType[*ws.Error](err)
+	if st.isDiscarding && st.closeSent {
 		st.sendFIN()
 	}
 	switch {
@@ -255,7 +255,7 @@ func (st *wsTransport) dismiss(err error) error {
 		s.probeEnded(st)
 		st.shutdown(ReasonForcedClose, err)
 	}
-	if st.closed {
+	if st.isClosed {
 		return net.ErrClosed
 	}
 	return nil
@@ -265,8 +265,8 @@ func (st *wsTransport) dismiss(err error) error {
 func (st *wsTransport) feed(p []byte) (int, error) {
 	s := st.s
 	st.wroteAfterRead = false
-	if st.probing {
-		return st.reader.Feed(p, st)
+	if st.isProbe {
+		return st.frameReader.Feed(p, st)
 	}
 	ok, free := s.lockForRead()
 	if free != nil {
@@ -274,7 +274,7 @@ func (st *wsTransport) feed(p []byte) (int, error) {
 		return 0, errBusy
 	}
 	if ok {
-		defer s.recv.Unlock()
+		defer s.recvMu.Unlock()
 	}
 	s.mu.Lock()
 	st.corked = !st.closing
@@ -293,7 +293,7 @@ func (st *wsTransport) feedGuarded(p []byte) (int, error) {
 	n, err := len(p), errOver
 	func() {
 		defer st.s.guard()
-		n, err = st.reader.Feed(p, st)
+		n, err = st.frameReader.Feed(p, st)
 	}()
 	return n, err
 }
@@ -301,7 +301,7 @@ func (st *wsTransport) feedGuarded(p []byte) (int, error) {
 // Message implements ws.Handler.
 func (st *wsTransport) Message(op ws.Opcode, payload []byte) error {
 	p, err := st.decode(op, payload)
-	if st.probing {
+	if st.isProbe {
 		return st.probePacket(p, err)
 	}
 	if err != nil {
@@ -326,7 +326,7 @@ func (st *wsTransport) Control(op ws.Opcode, payload []byte) error {
 	s := st.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if op == ws.Pong || st.closed || st.closing && op == ws.Ping {
+	if op == ws.Pong || st.isClosed || st.closing && op == ws.Ping {
 		return nil
 	}
 	if op == ws.Close && st.closing {

@@ -25,7 +25,7 @@ var probeData = []byte("probe")
 // Session.mu.
 type upgrade struct {
 	s            *Session
-	transport    *wsTransport
+	newTransport *wsTransport
 	timeoutTimer *time.Timer
 	noopTimer    *time.Timer // nil before the probe
 	noopsSent    int         // sent without a wait
@@ -36,13 +36,13 @@ func (u *upgrade) stopLocked() {
 	if u.noopTimer != nil {
 		u.noopTimer.Stop()
 	}
-	u.s.up = nil
+	u.s.pendingUpgrade = nil
 }
 
 // abortLocked ends the upgrade, and with it the WebSocket.
 func (u *upgrade) abortLocked() {
 	u.stopLocked()
-	u.transport.shutdown(ReasonForcedClose, nil)
+	u.newTransport.shutdown(ReasonForcedClose, nil)
 }
 
 // sessionEndedLocked ends the upgrade together with its session, which is closed.
@@ -52,7 +52,7 @@ func (u *upgrade) abortLocked() {
 // unless the client asked for the end or a waiting GET tells it.
 func (u *upgrade) sessionEndedLocked(reason Reason) {
 	p := u.s.poll
-	if u.noopTimer == nil || reason == ReasonTransportClose || p.get != nil && p.queue.empty() {
+	if u.noopTimer == nil || reason == ReasonTransportClose || p.waitingGET != nil && p.sendQueue.empty() {
 		u.abortLocked()
 		return
 	}
@@ -64,15 +64,15 @@ func (u *upgrade) sessionEndedLocked(reason Reason) {
 func (s *Session) beginUpgrade(st *wsTransport) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.state.Load() == stateClosed || s.up != nil || s.poll == nil {
+	if s.state.Load() == stateClosed || s.pendingUpgrade != nil || s.poll == nil {
 		return false
 	}
-	u := &upgrade{s: s, transport: st}
-	s.up = u
+	u := &upgrade{s: s, newTransport: st}
+	s.pendingUpgrade = u
 	u.timeoutTimer = time.AfterFunc(s.srv.o.UpgradeTimeout, func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if s.up == u {
+		if s.pendingUpgrade == u {
 			u.abortLocked()
 		}
 	})
@@ -81,8 +81,8 @@ func (s *Session) beginUpgrade(st *wsTransport) bool {
 
 // probeEnded forgets a probing transport that is gone; the session polls on.
 func (s *Session) probeEnded(st *wsTransport) {
-	if s.up != nil && s.up.transport == st {
-		s.up.stopLocked()
+	if s.pendingUpgrade != nil && s.pendingUpgrade.newTransport == st {
+		s.pendingUpgrade.stopLocked()
 	}
 }
 
@@ -95,8 +95,8 @@ func (st *wsTransport) probePacket(p packet, err error) error {
 	case p.typ == packetPing && bytes.Equal(p.data, probeData):
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		u := s.up
-		if u == nil || u.transport != st || st.closing {
+		u := s.pendingUpgrade
+		if u == nil || u.newTransport != st || st.closing {
 			return errProbe
 		}
 		st.sendPacket(packetPong, probeData)
@@ -115,7 +115,7 @@ func (st *wsTransport) probePacket(p packet, err error) error {
 // wait for tick.
 func (u *upgrade) pollWaitsLocked() {
 	p := u.s.poll
-	if u.noopTimer == nil || u.noopsSent == noopsAtOnce || u.s.state.Load() == stateClosed || p.get == nil || !p.queue.empty() {
+	if u.noopTimer == nil || u.noopsSent == noopsAtOnce || u.s.state.Load() == stateClosed || p.waitingGET == nil || !p.sendQueue.empty() {
 		return
 	}
 	u.noopsSent++
@@ -127,10 +127,10 @@ func (u *upgrade) tick() {
 	s := u.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.up != u || s.state.Load() == stateClosed {
+	if s.pendingUpgrade != u || s.state.Load() == stateClosed {
 		return
 	}
-	if p := s.poll; p.get != nil && p.queue.empty() {
+	if p := s.poll; p.waitingGET != nil && p.sendQueue.empty() {
 		p.answer(packetNoop)
 	}
 	u.noopTimer.Reset(noopEvery)
@@ -140,8 +140,8 @@ func (u *upgrade) tick() {
 // behind everything that polling has carried.
 func (s *Session) completeUpgrade(st *wsTransport) bool {
 	s.mu.Lock()
-	u := s.up
-	if u == nil || u.transport != st || st.closing {
+	u := s.pendingUpgrade
+	if u == nil || u.newTransport != st || st.closing {
 		s.mu.Unlock()
 		return false
 	}
@@ -152,20 +152,20 @@ func (s *Session) completeUpgrade(st *wsTransport) bool {
 	}
 	u.stopLocked()
 	p := s.poll
-	q := p.queue
-	p.queue, s.poll = nil, nil
+	q := p.sendQueue
+	p.sendQueue, s.poll = nil, nil
 	p.answer(packetClose)
-	if p.post != nil {
-		p.post.abort()
+	if p.activePOST != nil {
+		p.activePOST.abort()
 	}
-	if s.pause != nil {
+	if s.pauseEnd != nil {
 		// A POST waits for its end; from now on the WebSocket waits.
 		s.unpauseLocked()
-		s.pause = make(chan struct{})
-		st.pauseEnd = s.pause
+		s.pauseEnd = make(chan struct{})
+		st.pauseEnd = s.pauseEnd
 	}
 	s.ws = st
-	st.probing = false
+	st.isProbe = false
 	st.sendQueue(q)
 	s.updateBacklogLocked()
 	s.beat.restart(s)
@@ -189,7 +189,7 @@ func (st *wsTransport) tellUpgraded() (free <-chan struct{}) {
 	if !ok {
 		return nil
 	}
-	defer s.recv.Unlock()
+	defer s.recvMu.Unlock()
 	defer s.guard()
 	if h, ok := s.handler.(UpgradeHandler); ok && s.state.Load() != stateClosed {
 		h.Upgraded(st.transportName)
@@ -199,8 +199,8 @@ func (st *wsTransport) tellUpgraded() (free <-chan struct{}) {
 
 // serveUpgrade handles a WebSocket for an existing session.
 func (srv *Server) serveUpgrade(w http.ResponseWriter, r *http.Request, q *query, s *Session, hs *ws.Handshake) {
-	st := srv.newWebSocket(s, hs, q.b64)
-	st.probing = true
+	st := srv.newWebSocket(s, hs, q.wantsBase64)
+	st.isProbe = true
 	begun := s.beginUpgrade(st)
 	if srv.o.OnHeaders != nil {
 		srv.o.OnHeaders(w.Header(), r)

@@ -34,7 +34,7 @@ func (st *wsTransport) startWriter() {
 
 // proceedWriting is what the loop does when a slow peer has taken something.
 func (st *wsTransport) proceedWriting() {
-	for st.writePending && st.sendBuf.size > 0 {
+	for st.writePending && st.sendBuf.totalBytes > 0 {
 		b, scratch := st.sendBuf.join(bufferKeep)
 		n, err := st.tryWrite(b)
 		if scratch != nil {
@@ -70,7 +70,7 @@ func (st *wsTransport) limitStall() {
 	t = time.AfterFunc(d, func() {
 		st.s.mu.Lock()
 		defer st.s.mu.Unlock()
-		if st.stallTimer == t && st.writePending && !st.closed {
+		if st.stallTimer == t && st.writePending && !st.isClosed {
 			st.stalled(os.ErrDeadlineExceeded)
 		}
 	})
@@ -93,9 +93,9 @@ func (st *wsTransport) writeLoop() {
 	s := st.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for !st.closed && st.sendBuf != nil && st.sendBuf.size > 0 {
+	for !st.isClosed && st.sendBuf != nil && st.sendBuf.totalBytes > 0 {
 		o := st.sendBuf
-		st.sendBuf, st.inFlight = nil, o.size
+		st.sendBuf, st.inFlight = nil, o.totalBytes
 		if err := st.writeAll(o); err != nil {
 			st.writePending = false
 			st.stalled(err)
@@ -107,7 +107,7 @@ func (st *wsTransport) writeLoop() {
 		o.release()
 	}
 	st.writePending = false
-	if !st.closed {
+	if !st.isClosed {
 		st.drained()
 	}
 }
@@ -124,8 +124,8 @@ func (st *wsTransport) stalled(err error) {
 
 // writeAll writes o. It is called with mu, which is not held during the writes.
 func (st *wsTransport) writeAll(o *sendBuffer) error {
-	for o.size > 0 {
-		if st.closed {
+	for o.totalBytes > 0 {
+		if st.isClosed {
 			return net.ErrClosed
 		}
 		if d := st.s.srv.o.WriteTimeout; d > 0 {
@@ -147,7 +147,7 @@ func (st *wsTransport) writeAll(o *sendBuffer) error {
 			return err
 		}
 		o.drop(n)
-		st.inFlight = o.size
+		st.inFlight = o.totalBytes
 		st.weigh()
 	}
 	return nil

@@ -57,10 +57,10 @@ type Server struct {
 	ctx    context.Context // of Serve and everything below it
 	cancel context.CancelFunc
 
-	mu      sync.Mutex // guards what follows
-	running int        // Serve calls, connections and guards
-	closing bool
-	idle    chan struct{} // closed when running reaches 0 while closing
+	mu              sync.Mutex // guards what follows
+	unfinishedCount int        // Serve calls, connections and guards
+	shutdownBegun   bool
+	allFinished     chan struct{} // closed when running reaches 0 while closing
 }
 
 // NewServer returns a server that hands its sessions to e. It starts nothing.
@@ -68,7 +68,7 @@ func NewServer(e Engine, o *Options) *Server {
 	if o == nil {
 		o = &Options{}
 	}
-	s := &Server{log: o.Logger, idle: make(chan struct{})}
+	s := &Server{log: o.Logger, allFinished: make(chan struct{})}
 	if s.log == nil {
 		s.log = slog.Default()
 	}
@@ -146,10 +146,10 @@ func (s *Server) ListenAndServe(addr string) error {
 // is idempotent.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
-	first := !s.closing
-	s.closing = true
-	if first && s.running == 0 {
-		close(s.idle)
+	first := !s.shutdownBegun
+	s.shutdownBegun = true
+	if first && s.unfinishedCount == 0 {
+		close(s.allFinished)
 	}
 	s.mu.Unlock()
 	if first {
@@ -157,7 +157,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		s.cancel()
 	}
 	select {
-	case <-s.idle:
+	case <-s.allFinished:
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("webtransport: shutdown: %w", ctx.Err())
@@ -168,25 +168,25 @@ func (s *Server) Shutdown(ctx context.Context) error {
 func (s *Server) begin() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closing {
+	if s.shutdownBegun {
 		return false
 	}
-	s.running++
+	s.unfinishedCount++
 	return true
 }
 
 func (s *Server) done() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.running--; s.running == 0 && s.closing {
-		close(s.idle)
+	if s.unfinishedCount--; s.unfinishedCount == 0 && s.shutdownBegun {
+		close(s.allFinished)
 	}
 }
 
 // spawn starts a goroutine that Shutdown waits for. The caller is counted itself.
 func (s *Server) spawn(fn func()) {
 	s.mu.Lock()
-	s.running++
+	s.unfinishedCount++
 	s.mu.Unlock()
 	go func() {
 		defer s.done()
