@@ -69,6 +69,18 @@ func (l *Local) socket(id string) *Socket {
 	return nil
 }
 
+// connected counts the sockets that have been let in and have not begun to leave.
+func (l *Local) connected() (count int) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	for _, s := range l.sockets {
+		if s.status.Load() == connected {
+			count++
+		}
+	}
+	return count
+}
+
 // Members returns the ids of the sockets of this node in a room.
 func (l *Local) Members(room string) []string {
 	var ids []string

@@ -169,7 +169,7 @@ func (a *attempt) Run() {
 	a.socket = s
 	a.mu.Unlock()
 	missed, restored := s.restore()
-	if !restored || c.server.opts.Recovery.RunMiddlewares {
+	if !restored || !c.server.opts.Recovery.SkipMiddlewares {
 		err = s.admit(a)
 	}
 	if err == nil {

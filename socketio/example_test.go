@@ -209,3 +209,19 @@ func ExampleNamespace_OnServerSideEmit() {
 	loads, err := io.ServerSideEmitWithAck(context.Background(), "load?")
 	_, _ = loads, err
 }
+
+func ExampleServer_OfPattern() {
+	io := socketio.NewServer(nil)
+	io.OfPattern("/team/{id}").OnConnection(func(s *socketio.Socket) {
+		s.Emit("welcome", s.Namespace().Param("id"))
+	})
+	fmt.Println(io.Of("/team/7").Param("id"), io.Of("/team/7").Len())
+	for _, n := range io.Namespaces() {
+		fmt.Println(n.Name())
+	}
+	io.Shutdown(context.Background())
+	// Output:
+	// 7 0
+	// /
+	// /team/7
+}

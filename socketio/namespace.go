@@ -34,6 +34,8 @@ type sharedHandlers struct {
 	connection    []func(*Socket)
 	events        map[string][]func(*Event)
 	any           []func(*Event)
+	outgoing      []func(s *Socket, event string, args Args)
+	upgrade       []func(s *Socket, transport string)
 	disconnecting []func(*Socket, Reason)
 	disconnect    []func(*Socket, Reason)
 	serverSide    map[string][]func(*ServerSideEvent)
@@ -44,6 +46,8 @@ func (h *sharedHandlers) clone() *sharedHandlers {
 	c.use = slices.Clone(h.use)
 	c.connection = slices.Clone(h.connection)
 	c.any = slices.Clone(h.any)
+	c.outgoing = slices.Clone(h.outgoing)
+	c.upgrade = slices.Clone(h.upgrade)
 	c.disconnecting = slices.Clone(h.disconnecting)
 	c.disconnect = slices.Clone(h.disconnect)
 	c.events = make(map[string][]func(*Event), len(h.events))
@@ -138,6 +142,17 @@ func (n *Namespace) OnAny(fn func(*Event)) {
 	n.update(func(h *sharedHandlers) { h.any = append(h.any, fn) })
 }
 
+// OnAnyOutgoing is Socket.OnAnyOutgoing for all sockets of the namespace: fn is called
+// once for each socket of this node that an event is sent to.
+func (n *Namespace) OnAnyOutgoing(fn func(s *Socket, event string, args Args)) {
+	n.update(func(h *sharedHandlers) { h.outgoing = append(h.outgoing, fn) })
+}
+
+// OnUpgrade is Socket.OnUpgrade for all sockets of the namespace.
+func (n *Namespace) OnUpgrade(fn func(s *Socket, transport string)) {
+	n.update(func(h *sharedHandlers) { h.upgrade = append(h.upgrade, fn) })
+}
+
 // OnDisconnecting is Socket.OnDisconnecting for all sockets of the namespace.
 func (n *Namespace) OnDisconnecting(fn func(*Socket, Reason)) {
 	n.update(func(h *sharedHandlers) { h.disconnecting = append(h.disconnecting, fn) })
@@ -161,6 +176,9 @@ func (n *Namespace) Sockets() iter.Seq[*Socket] {
 		}
 	}
 }
+
+// Len returns the number of connected sockets of this node.
+func (n *Namespace) Len() int { return n.local.connected() }
 
 // Socket returns a connected socket of this node by its id, or nil.
 func (n *Namespace) Socket(id string) *Socket { return n.local.socket(id) }

@@ -12,6 +12,7 @@ import (
 type ParentNamespace struct {
 	server   *Server
 	accept   func(ctx context.Context, name string, auth json.RawMessage) bool
+	pattern  namePattern           // of OfPattern
 	proto    *Namespace            // holds the handlers, has no sockets
 	children map[string]*Namespace // copied on write under Server.mu
 }
@@ -21,7 +22,11 @@ type ParentNamespace struct {
 // creates it. ctx ends when the client goes away. It should be quick to
 // say no; names are at most 255 bytes, and clients choose them.
 func (s *Server) OfFunc(accept func(ctx context.Context, name string, auth json.RawMessage) bool) *ParentNamespace {
-	p := &ParentNamespace{server: s, accept: accept}
+	return s.addParent(&ParentNamespace{accept: accept})
+}
+
+func (s *Server) addParent(p *ParentNamespace) *ParentNamespace {
+	p.server = s
 	p.proto = &Namespace{name: "/_parent", server: s}
 	p.proto.shared.Store(new(sharedHandlers).clone())
 	s.mu.Lock()

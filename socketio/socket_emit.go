@@ -115,7 +115,7 @@ func (s *Socket) emitPacket(event string, args []any, f sendFlags, id *uint64) (
 		return err
 	}
 	p.Data = sc.data
-	if s.hasOutgoing.Load() {
+	if s.hasOutgoing.Load() || len(s.ns.shared.Load().outgoing) > 0 {
 		s.guard(func() { s.callOutgoing(p) })
 	}
 	return s.transmit(sc, f)
@@ -199,6 +199,9 @@ func (s *Socket) call(fn func()) {
 // callOutgoing tells the OnAnyOutgoing listeners of a packet.
 func (s *Socket) callOutgoing(p *parser.Packet) {
 	name, list := parser.SplitEvent(p.Data)
+	for _, fn := range s.ns.shared.Load().outgoing {
+		fn(s, string(name), Args{list, p.Attachments})
+	}
 	for _, o := range s.snapshot().outgoing {
 		o.fn(string(name), Args{list, p.Attachments})
 	}
