@@ -155,22 +155,18 @@ func (a *attempt) Run() {
 		c.ended()
 		return
 	}
-	s := &Socket{ns: ns, conn: c, auth: a.auth}
-	s.box.draining = true // by this goroutine, from here on
-	s.holding.Store(true)
-	s.id = newID()
-	if c.session.Protocol() == 3 {
-		s.id = c.session.ID()
-		if ns.name != "/" {
-			s.id = ns.name + "#" + s.id
-		}
-	}
-	a.mu.Lock()
-	a.socket = s
-	a.mu.Unlock()
+	s := a.newSocket(ns)
 	missed, restored := s.restore()
 	if !restored || !c.server.opts.Recovery.SkipMiddlewares {
 		err = s.admit(a)
+	}
+	if restored && errors.Is(err, ErrNewSession) {
+		former := s
+		if s, err = a.startOver(former); err == nil {
+			missed, err = nil, s.admit(a)
+		} else {
+			s = former
+		}
 	}
 	if err == nil {
 		err = c.join(a, s)
@@ -183,6 +179,42 @@ func (a *attempt) Run() {
 	s.open(missed)
 	s.perform(&Event{task: taskConnect, socket: s}, nil)
 	s.drain()
+}
+
+// newSocket makes the socket of the attempt, or its second one.
+func (a *attempt) newSocket(ns *Namespace) *Socket {
+	s := &Socket{ns: ns, conn: a.conn, auth: a.auth}
+	s.box.draining = true // by this goroutine, from here on
+	s.holding.Store(true)
+	s.id = newID()
+	if session := a.conn.session; session.Protocol() == 3 {
+		s.id = session.ID()
+		if ns.name != "/" {
+			s.id = ns.name + "#" + s.id
+		}
+	}
+	a.mu.Lock()
+	a.socket = s
+	a.mu.Unlock()
+	return s
+}
+
+// startOver replaces a recovered socket that a middleware did not let in with that
+// session by a fresh one. The old session is used up.
+func (a *attempt) startOver(former *Socket) (*Socket, error) {
+	c := a.conn
+	ns, err := c.server.of(former.ns.name, former.ns.parent, true)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	c.live++ // the former socket counts itself out
+	c.mu.Unlock()
+	c.server.live.add()
+	s := a.newSocket(ns)
+	s.resume = &resumption{pid: newID()}
+	former.withdraw(a, ErrNewSession)
+	return s, nil
 }
 
 // admit runs the middlewares of the namespace.

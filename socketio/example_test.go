@@ -225,3 +225,22 @@ func ExampleServer_OfPattern() {
 	// /
 	// /team/7
 }
+
+func ExampleNewPrivateKey() {
+	token := socketio.NewPrivateKey[string]("token") // no other node sees it
+	user := socketio.NewKey[string]("user")
+	io := socketio.NewServer(&socketio.Options{Recovery: &socketio.Recovery{}})
+	io.Use(func(_ context.Context, s *socketio.Socket) error {
+		var auth struct{ Token, User string }
+		if s.Auth(&auth) != nil {
+			return &socketio.ConnectError{Message: "unauthorized"}
+		}
+		if was, ok := user.Of(s); ok && was != auth.User {
+			return socketio.ErrNewSession // another user of the same browser
+		}
+		token.Set(s, auth.Token)
+		user.Set(s, auth.User)
+		return nil
+	})
+	io.Shutdown(context.Background())
+}
