@@ -88,6 +88,16 @@ func TokenOf(s *socketio.Socket) (*Token, bool) {
 	return a.token.Load(), true
 }
 
+// ClaimOf returns a claim of the token of a socket: see Token.Claim. It is what
+// access.Options.Claim wants.
+func ClaimOf(s *socketio.Socket, name string) (value string, ok bool) {
+	token, ok := TokenOf(s)
+	if !ok {
+		return "", false
+	}
+	return token.Claim(name)
+}
+
 // Protect makes the namespace ask for tokens. Call it before clients connect, and
 // before middlewares that use TokenOf.
 func (g *Guard) Protect(n Namespace) {

@@ -39,7 +39,7 @@ type Token struct {
 }
 
 // Claim returns a claim that can stand in the name of a room: a string or a whole
-// number. Its signature is that of access.Claims.
+// number.
 func (t *Token) Claim(name string) (value string, ok bool) {
 	switch v := t.Claims[name].(type) {
 	case string:
