@@ -45,7 +45,7 @@ func BenchmarkClassicDecode(b *testing.B) {
 }
 
 func BenchmarkShardedEncode(b *testing.B) {
-	m := &clusterMessage{typ: clusterBroadcast, uid: "0f3dabe6a557aaa7", nsp: "/", packet: benchPacket(), opts: socketio.BroadcastOptions{Rooms: []string{"room1"}}}
+	m := &clusterMessage{messageType: clusterBroadcast, senderUID: "0f3dabe6a557aaa7", namespace: "/", packet: benchPacket(), options: socketio.BroadcastOptions{Rooms: []string{"room1"}}}
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := m.encodeSharded(); err != nil {
@@ -55,7 +55,7 @@ func BenchmarkShardedEncode(b *testing.B) {
 }
 
 func BenchmarkShardedDecode(b *testing.B) {
-	m := &clusterMessage{typ: clusterBroadcast, uid: "0f3dabe6a557aaa7", nsp: "/", packet: benchPacket(), opts: socketio.BroadcastOptions{Rooms: []string{"room1"}}}
+	m := &clusterMessage{messageType: clusterBroadcast, senderUID: "0f3dabe6a557aaa7", namespace: "/", packet: benchPacket(), options: socketio.BroadcastOptions{Rooms: []string{"room1"}}}
 	msg, err := m.encodeSharded()
 	if err != nil {
 		b.Fatal(err)

@@ -62,7 +62,7 @@ func Redis(rdb redis.UniversalClient, opts *RedisOptions) socketio.NewAdapter {
 		o = *opts
 	}
 	o = o.withDefaults()
-	return func(l *socketio.Local) (socketio.Adapter, error) {
+	return func(l *socketio.LocalAdapter) (socketio.Adapter, error) {
 		nodes, err := newRedisNodes(rdb)
 		if err != nil {
 			return nil, err
@@ -73,48 +73,48 @@ func Redis(rdb redis.UniversalClient, opts *RedisOptions) socketio.NewAdapter {
 
 // Classic is the adapter that Redis makes. Safe for concurrent use.
 type Classic struct {
-	*member
-	link     *link
-	specific bool
+	*node
+	subscription *subscription
+	ownChannels  bool
 
-	broadcasts string // prefix of the channels of broadcasts, and the channel of those to all or several rooms
-	requests   string
-	responses  string // prefix of the channels of responses, and the common one
-	presence   string
+	broadcastPrefix string // prefix of the channels of broadcasts, and the channel of those to all or several rooms
+	requestChannel  string
+	responsePrefix  string // prefix of the channels of responses, and the common one
+	presenceChannel string
 }
 
 var _ socketio.Adapter = (*Classic)(nil)
 
-func newClassic(l *socketio.Local, nodes redisNodes, o RedisOptions) *Classic {
+func newClassic(l *socketio.LocalAdapter, nodes redisNodes, o RedisOptions) *Classic {
 	m := newMember(l, nodes, shortID(), o.RequestsTimeout, o.Logger)
 	a := &Classic{
-		member:     m,
-		specific:   o.PublishOnSpecificResponseChannel,
-		broadcasts: o.Key + "#" + m.nsp + "#",
-		requests:   o.Key + "-request#" + m.nsp + "#",
-		responses:  o.Key + "-response#" + m.nsp + "#",
-		presence:   o.Key + "-nodes#" + m.nsp + "#",
+		node:            m,
+		ownChannels:     o.PublishOnSpecificResponseChannel,
+		broadcastPrefix: o.Key + "#" + m.namespaceName + "#",
+		requestChannel:  o.Key + "-request#" + m.namespaceName + "#",
+		responsePrefix:  o.Key + "-response#" + m.namespaceName + "#",
+		presenceChannel: o.Key + "-nodes#" + m.namespaceName + "#",
 	}
-	m.answerOn(a.requests, func(uid string) string { return a.responses + uid + "#" })
-	m.pub = newPublisher(nodes, a.broadcasts, &m.stats, m.log)
-	m.peers = newPeers(m.uid, o.HeartbeatInterval,
-		func(b []byte) { _ = a.publish(a.presence, b) }, m.pending.gone)
+	m.answerOn(a.requestChannel, func(uid string) string { return a.responsePrefix + uid + "#" })
+	m.publisher = newPublisher(nodes, a.broadcastPrefix, &m.counters, m.log)
+	m.presence = newPeers(m.uid, o.HeartbeatInterval,
+		func(b []byte) { _ = a.publishOn(a.presenceChannel, b) }, m.pendingRequests.nodeLeft)
 
-	server := func(ctx context.Context) (*redis.Client, error) { return nodes.owner(ctx, a.broadcasts) }
-	probe := subscription{o.Key + "-probe#" + m.nsp + "#" + m.uid + "#", toChannel}
-	link := newLink(nodes, server, probe, o.ProbeInterval, &m.stats, m.log, a.receive)
-	link.proofEvery, link.answers = o.ProofInterval, m.answers
-	a.link = link
-	for _, s := range []subscription{
-		{globEscaper.Replace(a.broadcasts) + "*", toPattern},
-		{a.requests, toChannel},
-		{a.responses, toChannel},
+	server := func(ctx context.Context) (*redis.Client, error) { return nodes.ownerOf(ctx, a.broadcastPrefix) }
+	probe := redisChannel{o.Key + "-probe#" + m.namespaceName + "#" + m.uid + "#", toChannel}
+	link := newSubscription(nodes, server, probe, o.ProbeInterval, &m.counters, m.log, a.receive)
+	link.proofEvery, link.answerChannels = o.ProofInterval, m.answerChannels
+	a.subscription = link
+	for _, s := range []redisChannel{
+		{globEscaper.Replace(a.broadcastPrefix) + "*", toPattern},
+		{a.requestChannel, toChannel},
+		{a.responsePrefix, toChannel},
 		{m.answersChannel(m.uid), toChannel},
-		{a.presence, toChannel},
+		{a.presenceChannel, toChannel},
 	} {
 		link.add(s)
 	}
-	m.start(link.run, link.firstTry)
+	m.startGoroutines(link.run, link.firstTry)
 	return a
 }
 
@@ -124,18 +124,18 @@ var globEscaper = strings.NewReplacer(`*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`
 
 // Proved is when the latest message was published that proved, by coming back, that
 // messages of other nodes arrive. See RedisOptions.ProofInterval.
-func (a *Classic) Proved() time.Time { return *a.link.proved.Load() }
+func (a *Classic) Proved() time.Time { return *a.subscription.lastProof.Load() }
 
-func (a *Classic) publish(channel string, payload []byte) error {
-	return a.pub.send(publishCommand("publish", channel, payload))
+func (a *Classic) publishOn(channel string, payload []byte) error {
+	return a.publisher.queueCommand(publishCommand("publish", channel, payload))
 }
 
 func (a *Classic) publishJSON(channel string, v any) error {
-	b, err := marshal(v)
+	b, err := marshalJSON(v)
 	if err != nil {
 		return err
 	}
-	return a.publish(channel, b)
+	return a.publishOn(channel, b)
 }
 
 // Broadcast implements socketio.Adapter. The error, if any, is about the other
@@ -143,40 +143,40 @@ func (a *Classic) publishJSON(channel string, v any) error {
 func (a *Classic) Broadcast(ctx context.Context, p *parser.Packet, o socketio.BroadcastOptions) error {
 	var failure error
 	if !o.Flags.Local {
-		channel := a.broadcasts
+		channel := a.broadcastPrefix
 		if len(o.Rooms) == 1 {
 			channel += o.Rooms[0] + "#"
 		}
 		b, err := appendClassicBroadcast(make([]byte, 0, 128+len(p.Data)), a.uid, p, &o, adapterOrder)
 		if err == nil {
-			err = a.publish(channel, b)
+			err = a.publishOn(channel, b)
 		}
 		failure = err
 	}
-	return errors.Join(a.local.Broadcast(ctx, p, o), failure)
+	return errors.Join(a.localAdapter.Broadcast(ctx, p, o), failure)
 }
 
 // BroadcastWithAck implements socketio.Adapter.
 func (a *Classic) BroadcastWithAck(ctx context.Context, p *parser.Packet, o socketio.BroadcastOptions) ([]socketio.Value, error) {
 	id := shortID()
 	return a.broadcastWithAck(ctx, p, o, id, func(o socketio.BroadcastOptions) error {
-		b, err := (&classicAckRequest{uid: a.uid, requestID: id, packet: p, opts: o}).append(nil)
+		b, err := (&classicAckRequest{uid: a.uid, requestID: id, packet: p, options: o}).appendTo(nil)
 		if err != nil {
 			return err
 		}
-		return a.publish(a.requests, b)
+		return a.publishOn(a.requestChannel, b)
 	})
 }
 
 // FetchSockets implements socketio.Adapter.
 func (a *Classic) FetchSockets(ctx context.Context, o socketio.BroadcastOptions) ([]socketio.SocketDetails, error) {
-	list, err := a.local.FetchSockets(ctx, o)
+	list, err := a.localAdapter.FetchSockets(ctx, o)
 	if err != nil || o.Flags.Local {
 		return list, err
 	}
 	r, id := newRequest(opFetchSockets), shortID()
-	err = a.ask(ctx, r, id, o.Flags.Timeout, func() error {
-		return a.publishJSON(a.requests, classicRequest{UID: a.uid, RequestID: id, Type: classicFetch, Opts: selectionOf(&o)})
+	err = a.askOthers(ctx, r, id, o.Flags.Timeout, func() error {
+		return a.publishJSON(a.requestChannel, classicRequest{UID: a.uid, RequestID: id, Type: classicFetch, Opts: selectionOf(&o)})
 	})
 	return append(list, r.sockets...), err
 }
@@ -185,10 +185,10 @@ func (a *Classic) FetchSockets(ctx context.Context, o socketio.BroadcastOptions)
 // *socketio.PartialError it returns those of the nodes that answered.
 func (a *Classic) AllRooms(ctx context.Context) ([]string, error) {
 	r, id := newRequest(opAllRooms), shortID()
-	err := a.ask(ctx, r, id, 0, func() error {
-		return a.publishJSON(a.requests, classicRequest{UID: a.uid, RequestID: id, Type: classicAllRooms})
+	err := a.askOthers(ctx, r, id, 0, func() error {
+		return a.publishJSON(a.requestChannel, classicRequest{UID: a.uid, RequestID: id, Type: classicAllRooms})
 	})
-	rooms := a.local.Rooms()
+	rooms := a.localAdapter.Rooms()
 	for room := range r.rooms {
 		rooms = append(rooms, room)
 	}
@@ -199,29 +199,29 @@ func (a *Classic) AllRooms(ctx context.Context) ([]string, error) {
 // AddSockets implements socketio.Adapter. The sockets of this node join at once,
 // the others when their nodes hear of it.
 func (a *Classic) AddSockets(ctx context.Context, o socketio.BroadcastOptions, rooms []string) error {
-	return a.move(a.local.AddSockets(ctx, o, rooms), classicJoin, o, rooms)
+	return a.moveSockets(a.localAdapter.AddSockets(ctx, o, rooms), classicJoin, o, rooms)
 }
 
 // DelSockets implements socketio.Adapter.
 func (a *Classic) DelSockets(ctx context.Context, o socketio.BroadcastOptions, rooms []string) error {
-	return a.move(a.local.DelSockets(ctx, o, rooms), classicLeave, o, rooms)
+	return a.moveSockets(a.localAdapter.DelSockets(ctx, o, rooms), classicLeave, o, rooms)
 }
 
-func (a *Classic) move(local error, t classicType, o socketio.BroadcastOptions, rooms []string) error {
+func (a *Classic) moveSockets(local error, t classicType, o socketio.BroadcastOptions, rooms []string) error {
 	if o.Flags.Local {
 		return local
 	}
 	list := notNil(rooms)
-	return errors.Join(local, a.sent(opChange, a.publishJSON(a.requests, classicRequest{UID: a.uid, Type: t, Opts: selectionOf(&o), Rooms: &list})))
+	return errors.Join(local, a.publishResult(opChange, a.publishJSON(a.requestChannel, classicRequest{UID: a.uid, Type: t, Opts: selectionOf(&o), Rooms: &list})))
 }
 
 // DisconnectSockets implements socketio.Adapter.
 func (a *Classic) DisconnectSockets(ctx context.Context, o socketio.BroadcastOptions, closeConn bool) error {
-	local := a.local.DisconnectSockets(ctx, o, closeConn)
+	local := a.localAdapter.DisconnectSockets(ctx, o, closeConn)
 	if o.Flags.Local {
 		return local
 	}
-	return errors.Join(local, a.sent(opChange, a.publishJSON(a.requests, classicRequest{UID: a.uid, Type: classicDisconnect, Opts: selectionOf(&o), Close: &closeConn})))
+	return errors.Join(local, a.publishResult(opChange, a.publishJSON(a.requestChannel, classicRequest{UID: a.uid, Type: classicDisconnect, Opts: selectionOf(&o), Close: &closeConn})))
 }
 
 // RemoteDisconnect disconnects the socket wherever it is, and returns when its
@@ -229,29 +229,29 @@ func (a *Classic) DisconnectSockets(ctx context.Context, o socketio.BroadcastOpt
 // versions 6 and up answer. The error is a *socketio.PartialError when no node
 // answered in time: nobody has the socket.
 func (a *Classic) RemoteDisconnect(ctx context.Context, sid string, closeConn bool) error {
-	if a.local.HasSocket(sid) {
-		return a.local.DisconnectSockets(ctx, socketio.BroadcastOptions{Rooms: []string{sid}}, closeConn)
+	if a.localAdapter.HasSocket(sid) {
+		return a.localAdapter.DisconnectSockets(ctx, socketio.BroadcastOptions{Rooms: []string{sid}}, closeConn)
 	}
-	ctx, cancel := a.deadline(ctx, 0)
+	ctx, cancel := a.withDeadline(ctx, 0)
 	defer cancel()
 	defer context.AfterFunc(a.ctx, cancel)()
 	r, id := newRequest(opRemoteDisconnect), shortID()
-	r.expect(1, nil)
-	if !a.pending.add(id, r) {
+	r.setExpected(1, nil)
+	if !a.pendingRequests.add(id, r) {
 		return ErrClosed
 	}
-	defer a.pending.remove(id)
-	a.stats.requests.Add(1)
+	defer a.pendingRequests.remove(id)
+	a.counters.requests.Add(1)
 	select {
-	case <-a.answers.arrive():
+	case <-a.answerChannels.whenReachable():
 	case <-ctx.Done():
-		return a.lacking(r.wait(ctx))
+		return a.countLost(r.wait(ctx))
 	}
-	err := a.publishJSON(a.requests, classicRequest{RequestID: id, Type: classicDisconnect, SID: sid, Close: &closeConn})
+	err := a.publishJSON(a.requestChannel, classicRequest{RequestID: id, Type: classicDisconnect, SID: sid, Close: &closeConn})
 	if err != nil {
-		return a.lacking(err)
+		return a.countLost(err)
 	}
-	return a.lacking(r.wait(ctx))
+	return a.countLost(r.wait(ctx))
 }
 
 // ServerSideEmit implements socketio.Adapter. Binary arguments arrive as Node
@@ -259,11 +259,11 @@ func (a *Classic) RemoteDisconnect(ctx context.Context, sid string, closeConn bo
 func (a *Classic) ServerSideEmit(ctx context.Context, args socketio.Value, withAck bool) ([]socketio.Value, error) {
 	data := bufferJSON(args)
 	if !withAck {
-		return nil, a.publishJSON(a.requests, classicRequest{UID: a.uid, Type: classicServerSideEmit, Data: data})
+		return nil, a.publishJSON(a.requestChannel, classicRequest{UID: a.uid, Type: classicServerSideEmit, Data: data})
 	}
 	r, id := newRequest(opServerSideEmit), shortID()
-	err := a.ask(ctx, r, id, 0, func() error {
-		return a.publishJSON(a.requests, classicRequest{UID: a.uid, RequestID: id, Type: classicServerSideEmit, Data: data})
+	err := a.askOthers(ctx, r, id, 0, func() error {
+		return a.publishJSON(a.requestChannel, classicRequest{UID: a.uid, RequestID: id, Type: classicServerSideEmit, Data: data})
 	})
 	return r.values, err
 }

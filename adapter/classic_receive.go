@@ -12,21 +12,21 @@ import (
 // receive takes every message of the subscription. What to do is decided by the
 // name of the channel, before anything is decoded.
 func (a *Classic) receive(channel, payload string) {
-	if room, ok := strings.CutPrefix(channel, a.broadcasts); ok {
+	if room, ok := strings.CutPrefix(channel, a.broadcastPrefix); ok {
 		room = strings.TrimSuffix(room, "#")
-		if room == "" || a.local.HasRoom(room) {
+		if room == "" || a.localAdapter.HasRoom(room) {
 			a.receiveBroadcast(channel, []byte(payload))
 		}
 		return
 	}
 	switch {
-	case channel == a.requests:
+	case channel == a.requestChannel:
 		a.receiveRequest(channel, []byte(payload))
-	case strings.HasPrefix(channel, a.responses):
+	case strings.HasPrefix(channel, a.responsePrefix):
 		a.receiveResponse(channel, []byte(payload))
-	case channel == a.presence:
-		if !a.peers.hear([]byte(payload)) {
-			a.malformed(channel, errMalformed)
+	case channel == a.presenceChannel:
+		if !a.presence.receiveMessage([]byte(payload)) {
+			a.countMalformed(channel, errMalformed)
 		}
 	}
 }
@@ -34,21 +34,21 @@ func (a *Classic) receive(channel, payload string) {
 func (a *Classic) receiveBroadcast(channel string, payload []byte) {
 	uid, p, o, err := decodeClassicBroadcast(payload)
 	if err != nil {
-		a.malformed(channel, err)
+		a.countMalformed(channel, err)
 		return
 	}
 	if uid == a.uid {
-		a.stats.own.Add(1)
+		a.counters.ownEntries.Add(1)
 		return
 	}
-	if p.Namespace != a.nsp {
-		a.stats.foreign.Add(1)
+	if p.Namespace != a.namespaceName {
+		a.counters.foreignEntries.Add(1)
 		return
 	}
-	a.stats.received.Add(1)
+	a.counters.received.Add(1)
 	o.Flags.Local = true
-	if err := a.local.Broadcast(a.ctx, p, o); err != nil {
-		a.malformed(channel, err)
+	if err := a.localAdapter.Broadcast(a.ctx, p, o); err != nil {
+		a.countMalformed(channel, err)
 	}
 }
 
@@ -59,49 +59,49 @@ func (a *Classic) receiveRequest(channel string, payload []byte) {
 	}
 	req, err := decodeClassicJSON[classicRequest](payload)
 	if err != nil {
-		a.malformed(channel, err)
+		a.countMalformed(channel, err)
 		return
 	}
-	if req.UID == a.uid || req.RequestID != "" && a.pending.get(req.RequestID) != nil {
-		a.stats.own.Add(1)
+	if req.UID == a.uid || req.RequestID != "" && a.pendingRequests.get(req.RequestID) != nil {
+		a.counters.ownEntries.Add(1)
 		return
 	}
-	a.stats.received.Add(1)
+	a.counters.received.Add(1)
 	switch req.Type {
 	case classicSockets:
-		a.worker.do(func() { a.answerSockets(req) })
+		a.requestWorker.queueTask(func() { a.answerSockets(req) })
 	case classicAllRooms:
-		a.worker.do(func() {
-			rooms := notNil(a.local.Rooms())
-			a.respond(req, classicResponse{Rooms: &rooms})
+		a.requestWorker.queueTask(func() {
+			rooms := notNil(a.localAdapter.Rooms())
+			a.publishResponse(req, classicResponse{Rooms: &rooms})
 		})
 	case classicJoin, classicLeave, classicDisconnect:
-		a.change(req)
+		a.applyChange(req)
 	case classicFetch:
-		a.worker.do(func() { a.answerFetch(req) })
+		a.requestWorker.queueTask(func() { a.answerFetch(req) })
 	case classicServerSideEmit:
 		if len(req.Data) < 3 || req.Data[0] != '[' {
-			a.malformed(channel, errMalformed)
+			a.countMalformed(channel, errMalformed)
 			return
 		}
-		a.worker.do(func() { a.answerServerSideEmit(req) })
+		a.requestWorker.queueTask(func() { a.answerServerSideEmit(req) })
 	default:
 		a.unknownMessage()
 	}
 }
 
-// change makes sockets join, leave or disconnect. The old form names one socket,
+// applyChange makes sockets join, leave or disconnect. The old form names one socket,
 // and wants to know that it was here.
-func (a *Classic) change(req *classicRequest) {
+func (a *Classic) applyChange(req *classicRequest) {
 	var o socketio.BroadcastOptions
 	var rooms []string
 	switch {
 	case req.Opts != nil:
-		o = req.Opts.options()
+		o = req.Opts.broadcastOptions()
 		if req.Rooms != nil {
 			rooms = *req.Rooms
 		}
-	case req.SID != "" && a.local.HasSocket(req.SID):
+	case req.SID != "" && a.localAdapter.HasSocket(req.SID):
 		o.Rooms = []string{req.SID}
 		rooms = []string{req.Room}
 	default:
@@ -111,18 +111,18 @@ func (a *Classic) change(req *classicRequest) {
 	var err error
 	switch req.Type {
 	case classicJoin:
-		err = a.local.AddSockets(a.ctx, o, rooms)
+		err = a.localAdapter.AddSockets(a.ctx, o, rooms)
 	case classicLeave:
-		err = a.local.DelSockets(a.ctx, o, rooms)
+		err = a.localAdapter.DelSockets(a.ctx, o, rooms)
 	default:
-		err = a.local.DisconnectSockets(a.ctx, o, req.Close != nil && *req.Close)
+		err = a.localAdapter.DisconnectSockets(a.ctx, o, req.Close != nil && *req.Close)
 	}
 	if err != nil {
 		a.log.Warn("request of another node failed", "type", int(req.Type), "error", err)
 		return
 	}
 	if req.Opts == nil {
-		a.respond(req, classicResponse{})
+		a.publishResponse(req, classicResponse{})
 	}
 }
 
@@ -131,7 +131,7 @@ func (a *Classic) answerSockets(req *classicRequest) {
 	if req.Rooms != nil {
 		o.Rooms = *req.Rooms
 	}
-	list, err := a.local.FetchSockets(a.ctx, o)
+	list, err := a.localAdapter.FetchSockets(a.ctx, o)
 	if err != nil {
 		return
 	}
@@ -139,23 +139,23 @@ func (a *Classic) answerSockets(req *classicRequest) {
 	for i, s := range list {
 		ids[i] = s.ID
 	}
-	if text, err := marshal(ids); err == nil {
-		a.respond(req, classicResponse{Sockets: text})
+	if text, err := marshalJSON(ids); err == nil {
+		a.publishResponse(req, classicResponse{Sockets: text})
 	}
 }
 
 func (a *Classic) answerFetch(req *classicRequest) {
 	var o socketio.BroadcastOptions
 	if req.Opts != nil {
-		o = req.Opts.options()
+		o = req.Opts.broadcastOptions()
 	}
 	o.Flags.Local = true
-	list, err := a.local.FetchSockets(a.ctx, o)
+	list, err := a.localAdapter.FetchSockets(a.ctx, o)
 	if err != nil {
 		return
 	}
 	if text, err := socketsToJSON(list); err == nil {
-		a.respond(req, classicResponse{Sockets: text})
+		a.publishResponse(req, classicResponse{Sockets: text})
 	}
 }
 
@@ -168,65 +168,65 @@ func (a *Classic) answerServerSideEmit(req *classicRequest) {
 			if len(res.Data) == 0 {
 				res.Data = nil // undefined: Node leaves the key out
 			}
-			a.sign(req, &res)
+			a.signResponse(req, &res)
 			// Always on the common channel (docs/protocol.md §4.1).
-			if err := a.publishJSON(a.responses, res); err != nil {
+			if err := a.publishJSON(a.responsePrefix, res); err != nil {
 				a.log.Debug("answer not published", "error", err)
 			}
 		}
 	}
-	a.local.DispatchServerSideEmit(socketio.Value{JSON: req.Data}, ack)
+	a.localAdapter.DispatchServerSideEmit(socketio.Value{JSON: req.Data}, ack)
 }
 
-// respond answers req.
-func (a *Classic) respond(req *classicRequest, res classicResponse) {
+// publishResponse answers req.
+func (a *Classic) publishResponse(req *classicRequest, res classicResponse) {
 	res.RequestID = req.RequestID
-	a.sign(req, &res)
+	a.signResponse(req, &res)
 	if err := a.publishJSON(a.responseChannel(req.UID), res); err != nil {
 		a.log.Debug("answer not published", "error", err)
 	}
 }
 
-// sign puts our name on an answer to a Go node.
-func (a *Classic) sign(req *classicRequest, res *classicResponse) {
-	if req.UID != "" && a.peers.isGo(req.UID) {
+// signResponse puts our name on an answer to a Go node.
+func (a *Classic) signResponse(req *classicRequest, res *classicResponse) {
+	if req.UID != "" && a.presence.isGo(req.UID) {
 		res.UID = a.uid
 	}
 }
 
 func (a *Classic) responseChannel(uid string) string {
-	if a.specific && uid != "" {
+	if a.ownChannels && uid != "" {
 		return a.answersChannel(uid)
 	}
-	return a.responses
+	return a.responsePrefix
 }
 
 func (a *Classic) receiveAckRequest(channel string, payload []byte) {
 	req, err := decodeClassicAckRequest(payload)
 	switch {
 	case err != nil:
-		a.malformed(channel, err)
+		a.countMalformed(channel, err)
 		return
 	case req == nil:
 		a.unknownMessage()
 		return
-	case req.uid == a.uid || req.packet.Namespace != a.nsp:
+	case req.uid == a.uid || req.packet.Namespace != a.namespaceName:
 		return
 	}
-	a.stats.received.Add(1)
+	a.counters.received.Add(1)
 	answers := a.responseChannel(req.uid)
-	req.opts.Flags.Local = true
-	a.answerBroadcast(req.packet, req.opts, func(clients int) {
+	req.options.Flags.Local = true
+	a.answerBroadcast(req.packet, req.options, func(clients int) {
 		t := classicClientCount
 		res := classicResponse{Type: &t, RequestID: req.requestID, ClientCount: &clients}
-		a.sign(&classicRequest{UID: req.uid}, &res)
+		a.signResponse(&classicRequest{UID: req.uid}, &res)
 		if err := a.publishJSON(answers, res); err != nil {
 			a.log.Debug("answer not published", "error", err)
 		}
 	}, func(v socketio.Value) {
 		b, err := appendClassicAck(nil, req.requestID, v)
 		if err == nil {
-			err = a.publish(answers, b)
+			err = a.publishOn(answers, b)
 		}
 		if err != nil {
 			a.log.Debug("answer not published", "error", err)
@@ -238,25 +238,25 @@ func (a *Classic) receiveResponse(channel string, payload []byte) {
 	if len(payload) > 0 && payload[0] != '{' {
 		id, v, err := decodeClassicAck(payload)
 		if err != nil {
-			a.malformed(channel, err)
-		} else if r := a.pending.get(id); r != nil {
-			a.stats.received.Add(1)
-			r.ack(v)
+			a.countMalformed(channel, err)
+		} else if r := a.pendingRequests.get(id); r != nil {
+			a.counters.received.Add(1)
+			r.takeAck(v)
 		}
 		return
 	}
 	res, err := decodeClassicJSON[classicResponse](payload)
 	if err != nil {
-		a.malformed(channel, err)
+		a.countMalformed(channel, err)
 		return
 	}
-	r := a.pending.get(res.RequestID)
+	r := a.pendingRequests.get(res.RequestID)
 	if r == nil {
 		return // of another node, or late
 	}
-	a.stats.received.Add(1)
-	r.answer(res.UID, func() {
-		switch r.op {
+	a.counters.received.Add(1)
+	r.takeAnswer(res.UID, func() {
+		switch r.operation {
 		case opFetchSockets:
 			keepSockets(r, res.Sockets)()
 		case opAllRooms:
@@ -273,7 +273,7 @@ func (a *Classic) receiveResponse(channel string, payload []byte) {
 			r.values = append(r.values, v)
 		case opEmitWithAck:
 			if res.ClientCount != nil {
-				r.clients += *res.ClientCount
+				r.clientCount += *res.ClientCount
 			}
 		}
 	})

@@ -57,9 +57,9 @@ func decodeClassicBroadcast(b []byte) (uid string, p *parser.Packet, o socketio.
 	}
 	uid = r.text()
 	p = r.packet()
-	o = r.opts()
-	if r.err != nil {
-		return "", nil, o, r.err
+	o = r.broadcastOptions()
+	if r.firstError != nil {
+		return "", nil, o, r.firstError
 	}
 	return uid, p, o, nil
 }
@@ -68,10 +68,10 @@ func decodeClassicBroadcast(b []byte) (uid string, p *parser.Packet, o socketio.
 type classicAckRequest struct {
 	uid, requestID string
 	packet         *parser.Packet
-	opts           socketio.BroadcastOptions
+	options        socketio.BroadcastOptions
 }
 
-func (m *classicAckRequest) append(dst []byte) ([]byte, error) {
+func (m *classicAckRequest) appendTo(dst []byte) ([]byte, error) {
 	dst = msgpack.AppendMapHeader(dst, 5)
 	dst = msgpack.AppendString(msgpack.AppendString(dst, "uid"), m.uid)
 	dst = msgpack.AppendString(msgpack.AppendString(dst, "requestId"), m.requestID)
@@ -82,7 +82,7 @@ func (m *classicAckRequest) append(dst []byte) ([]byte, error) {
 		return nil, err
 	}
 	dst = msgpack.AppendString(dst, "opts")
-	return appendOpts(dst, &m.opts, adapterOrder), nil
+	return appendOpts(dst, &m.options, adapterOrder), nil
 }
 
 // decodeClassicAckRequest returns nil and no error for a message of another type.
@@ -101,17 +101,17 @@ func decodeClassicAckRequest(b []byte) (*classicAckRequest, error) {
 		case "packet":
 			m.packet = r.packet()
 		case "opts":
-			m.opts = r.opts()
+			m.options = r.broadcastOptions()
 		default:
 			r.skip()
 		}
-		if r.err != nil {
-			return nil, r.err
+		if r.firstError != nil {
+			return nil, r.firstError
 		}
 	}
 	switch {
-	case r.err != nil:
-		return nil, r.err
+	case r.firstError != nil:
+		return nil, r.firstError
 	case typ != uint64(classicBroadcast):
 		return nil, nil
 	case m.packet == nil || m.requestID == "":
@@ -141,11 +141,11 @@ func decodeClassicAck(b []byte) (requestID string, v socketio.Value, err error) 
 		default:
 			r.skip()
 		}
-		if r.err != nil {
-			return "", v, r.err
+		if r.firstError != nil {
+			return "", v, r.firstError
 		}
 	}
-	if r.err != nil || typ != uint64(classicAck) || requestID == "" {
+	if r.firstError != nil || typ != uint64(classicAck) || requestID == "" {
 		return "", v, errMalformed
 	}
 	if v.JSON == nil {
@@ -164,7 +164,7 @@ func selectionOf(o *socketio.BroadcastOptions) *selection {
 	return &selection{Rooms: notNil(o.Rooms), Except: notNil(o.Except)}
 }
 
-func (t *selection) options() socketio.BroadcastOptions {
+func (t *selection) broadcastOptions() socketio.BroadcastOptions {
 	return socketio.BroadcastOptions{Rooms: t.Rooms, Except: t.Except}
 }
 
@@ -204,8 +204,8 @@ func decodeClassicJSON[T classicRequest | classicResponse](b []byte) (*T, error)
 	return m, nil
 }
 
-// marshal is JSON as JSON.stringify writes it.
-func marshal(v any) ([]byte, error) {
+// marshalJSON is JSON as JSON.stringify writes it.
+func marshalJSON(v any) ([]byte, error) {
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf)
 	enc.SetEscapeHTML(false)

@@ -10,115 +10,115 @@ import (
 // clusterNode speaks the cluster message model; the sharded and the streams
 // adapter give it their ways to send.
 type clusterNode struct {
-	*member
-	// send publishes a message to all nodes, reply one to a single node. Neither waits.
-	send  func(m *clusterMessage) error
-	reply func(uid string, m *clusterMessage) error
+	*node
+	// sendMessage publishes a message to all nodes, reply one to a single node. Neither waits.
+	sendMessage func(m *clusterMessage) error
+	replyTo     func(uid string, m *clusterMessage) error
 }
 
-func (c *clusterNode) message(t clusterType) *clusterMessage {
-	return &clusterMessage{typ: t, uid: c.uid, nsp: c.nsp}
+func (c *clusterNode) newMessage(t clusterType) *clusterMessage {
+	return &clusterMessage{messageType: t, senderUID: c.uid, namespace: c.namespaceName}
 }
 
 // FetchSockets implements socketio.Adapter.
 func (c *clusterNode) FetchSockets(ctx context.Context, o socketio.BroadcastOptions) ([]socketio.SocketDetails, error) {
-	list, err := c.local.FetchSockets(ctx, o)
+	list, err := c.localAdapter.FetchSockets(ctx, o)
 	if err != nil || o.Flags.Local {
 		return list, err
 	}
-	r, m := newRequest(opFetchSockets), c.message(clusterFetch)
-	m.requestID, m.opts = hexID(), o
-	err = c.ask(ctx, r, m.requestID, o.Flags.Timeout, func() error { return c.send(m) })
+	r, m := newRequest(opFetchSockets), c.newMessage(clusterFetch)
+	m.requestID, m.options = hexID(), o
+	err = c.askOthers(ctx, r, m.requestID, o.Flags.Timeout, func() error { return c.sendMessage(m) })
 	return append(list, r.sockets...), err
 }
 
 // ServerSideEmit implements socketio.Adapter.
 func (c *clusterNode) ServerSideEmit(ctx context.Context, args socketio.Value, withAck bool) ([]socketio.Value, error) {
-	m := c.message(clusterServerSideEmit)
+	m := c.newMessage(clusterServerSideEmit)
 	m.value = args
 	if !withAck {
-		return nil, c.send(m)
+		return nil, c.sendMessage(m)
 	}
 	r := newRequest(opServerSideEmit)
 	m.requestID = hexID()
-	err := c.ask(ctx, r, m.requestID, 0, func() error { return c.send(m) })
+	err := c.askOthers(ctx, r, m.requestID, 0, func() error { return c.sendMessage(m) })
 	return r.values, err
 }
 
-// change makes sockets join or leave rooms here, if local, and on other nodes.
-func (c *clusterNode) change(local error, t clusterType, o socketio.BroadcastOptions, rooms []string, closeConn bool, send func(*clusterMessage) error) error {
+// changeRooms makes sockets join or leave rooms here, if local, and on other nodes.
+func (c *clusterNode) changeRooms(local error, t clusterType, o socketio.BroadcastOptions, rooms []string, closeConn bool, send func(*clusterMessage) error) error {
 	if o.Flags.Local {
 		return local
 	}
-	m := c.message(t)
-	m.opts, m.rooms, m.closeConn = o, rooms, closeConn
-	return errors.Join(local, c.sent(opChange, send(m)))
+	m := c.newMessage(t)
+	m.options, m.rooms, m.closeConn = o, rooms, closeConn
+	return errors.Join(local, c.publishResult(opChange, send(m)))
 }
 
-// handle acts on a message of another node.
-func (c *clusterNode) handle(m *clusterMessage) {
-	if m.uid == c.uid {
-		c.stats.own.Add(1)
+// handleMessage acts on a message of another node.
+func (c *clusterNode) handleMessage(m *clusterMessage) {
+	if m.senderUID == c.uid {
+		c.counters.ownEntries.Add(1)
 		return
 	}
-	if m.nsp != c.nsp {
-		c.stats.foreign.Add(1)
+	if m.namespace != c.namespaceName {
+		c.counters.foreignEntries.Add(1)
 		return
 	}
-	if m.uid != emitterUID {
-		c.peers.note(m.uid)
+	if m.senderUID != emitterUID {
+		c.presence.rememberForeign(m.senderUID)
 	}
-	o := m.opts
+	o := m.options
 	o.Flags.Local = true
 	var err error
-	switch m.typ {
+	switch m.messageType {
 	case clusterBroadcast:
 		if m.requestID != "" {
 			c.answerBroadcastOf(m, o)
 			break
 		}
-		err = c.local.Broadcast(c.ctx, m.packet, o)
+		err = c.localAdapter.Broadcast(c.ctx, m.packet, o)
 	case clusterJoin:
-		err = c.local.AddSockets(c.ctx, o, m.rooms)
+		err = c.localAdapter.AddSockets(c.ctx, o, m.rooms)
 	case clusterLeave:
-		err = c.local.DelSockets(c.ctx, o, m.rooms)
+		err = c.localAdapter.DelSockets(c.ctx, o, m.rooms)
 	case clusterDisconnect:
-		err = c.local.DisconnectSockets(c.ctx, o, m.closeConn)
+		err = c.localAdapter.DisconnectSockets(c.ctx, o, m.closeConn)
 	case clusterFetch:
-		c.worker.do(func() { c.answerFetch(m, o) })
+		c.requestWorker.queueTask(func() { c.answerFetch(m, o) })
 	case clusterServerSideEmit:
-		c.worker.do(func() { c.answerServerSideEmit(m) })
+		c.requestWorker.queueTask(func() { c.answerServerSideEmit(m) })
 	case clusterFetchResponse, clusterServerSideEmitResponse, clusterClientCount, clusterAck:
 		c.handleAnswer(m)
 	default:
 		c.unknownMessage()
 		return
 	}
-	c.stats.received.Add(1)
+	c.counters.received.Add(1)
 	if err != nil {
-		c.log.Warn("request of another node failed", "type", int(m.typ), "error", err)
+		c.log.Warn("request of another node failed", "type", int(m.messageType), "error", err)
 	}
 }
 
-func (c *clusterNode) answer(to, requestID string, t clusterType, fill func(*clusterMessage)) {
-	m := c.message(t)
+func (c *clusterNode) sendAnswer(to, requestID string, t clusterType, fill func(*clusterMessage)) {
+	m := c.newMessage(t)
 	m.requestID = requestID
 	fill(m)
-	if err := c.reply(to, m); err != nil {
+	if err := c.replyTo(to, m); err != nil {
 		c.log.Debug("answer not published", "error", err)
 	}
 }
 
 func (c *clusterNode) answerBroadcastOf(m *clusterMessage, o socketio.BroadcastOptions) {
 	c.answerBroadcast(m.packet, o, func(clients int) {
-		c.answer(m.uid, m.requestID, clusterClientCount, func(a *clusterMessage) { a.clientCount = clients })
+		c.sendAnswer(m.senderUID, m.requestID, clusterClientCount, func(a *clusterMessage) { a.clientCount = clients })
 	}, func(v socketio.Value) {
-		c.answer(m.uid, m.requestID, clusterAck, func(a *clusterMessage) { a.value = v })
+		c.sendAnswer(m.senderUID, m.requestID, clusterAck, func(a *clusterMessage) { a.value = v })
 	})
 }
 
 func (c *clusterNode) answerFetch(m *clusterMessage, o socketio.BroadcastOptions) {
-	list, err := c.local.FetchSockets(c.ctx, o)
+	list, err := c.localAdapter.FetchSockets(c.ctx, o)
 	if err != nil {
 		return
 	}
@@ -127,32 +127,32 @@ func (c *clusterNode) answerFetch(m *clusterMessage, o socketio.BroadcastOptions
 		c.log.Warn("sockets cannot be described", "error", err)
 		return
 	}
-	c.answer(m.uid, m.requestID, clusterFetchResponse, func(a *clusterMessage) { a.sockets = text })
+	c.sendAnswer(m.senderUID, m.requestID, clusterFetchResponse, func(a *clusterMessage) { a.socketsJSON = text })
 }
 
 func (c *clusterNode) answerServerSideEmit(m *clusterMessage) {
 	var ack func(socketio.Value)
 	if m.requestID != "" {
 		ack = func(v socketio.Value) {
-			c.answer(m.uid, m.requestID, clusterServerSideEmitResponse, func(a *clusterMessage) { a.value = v })
+			c.sendAnswer(m.senderUID, m.requestID, clusterServerSideEmitResponse, func(a *clusterMessage) { a.value = v })
 		}
 	}
-	c.local.DispatchServerSideEmit(m.value, ack)
+	c.localAdapter.DispatchServerSideEmit(m.value, ack)
 }
 
 func (c *clusterNode) handleAnswer(m *clusterMessage) {
-	r := c.pending.get(m.requestID)
+	r := c.pendingRequests.get(m.requestID)
 	if r == nil {
 		return // late
 	}
-	switch m.typ {
+	switch m.messageType {
 	case clusterAck:
-		r.ack(m.value)
+		r.takeAck(m.value)
 	case clusterFetchResponse:
-		r.answer(m.uid, keepSockets(r, m.sockets))
+		r.takeAnswer(m.senderUID, keepSockets(r, m.socketsJSON))
 	case clusterServerSideEmitResponse:
-		r.answer(m.uid, func() { r.values = append(r.values, m.value) })
+		r.takeAnswer(m.senderUID, func() { r.values = append(r.values, m.value) })
 	case clusterClientCount:
-		r.answer(m.uid, func() { r.clients += m.clientCount })
+		r.takeAnswer(m.senderUID, func() { r.clientCount += m.clientCount })
 	}
 }

@@ -35,16 +35,16 @@ const (
 // clusterMessage is any message of the model; its type tells which fields mean
 // something.
 type clusterMessage struct {
-	typ clusterType
-	uid string
-	nsp string
+	messageType clusterType
+	senderUID   string
+	namespace   string
 
 	requestID   string
 	packet      *parser.Packet            // broadcast
-	opts        socketio.BroadcastOptions // broadcast, join, leave, disconnect, fetch
+	options     socketio.BroadcastOptions // broadcast, join, leave, disconnect, fetch
 	rooms       []string                  // join, leave
 	closeConn   bool                      // disconnect
-	sockets     json.RawMessage           // fetch response
+	socketsJSON json.RawMessage           // fetch response
 	value       socketio.Value            // server-side emit and its response, ack
 	clientCount int
 }
@@ -65,7 +65,7 @@ func (m *clusterMessage) appendData(dst []byte) []byte {
 		dst = append(dst, `"requestId":`...)
 		dst = appendQuoted(dst, m.requestID)
 	}
-	switch m.typ {
+	switch m.messageType {
 	case clusterBroadcast:
 		dst = append(dst, `{"packet":{"type":2,"data":`...)
 		dst = append(dst, m.packet.Data...)
@@ -78,25 +78,25 @@ func (m *clusterMessage) appendData(dst []byte) []byte {
 			requestID(",")
 		}
 		dst = append(dst, `,"opts":`...)
-		dst = appendOptsJSON(dst, &m.opts)
+		dst = appendOptsJSON(dst, &m.options)
 	case clusterJoin, clusterLeave:
 		dst = append(dst, `{"opts":`...)
-		dst = appendOptsJSON(dst, &m.opts)
+		dst = appendOptsJSON(dst, &m.options)
 		dst = append(dst, `,"rooms":`...)
 		dst = appendNamesJSON(dst, m.rooms)
 	case clusterDisconnect:
 		dst = append(dst, `{"opts":`...)
-		dst = appendOptsJSON(dst, &m.opts)
+		dst = appendOptsJSON(dst, &m.options)
 		dst = append(dst, `,"close":`...)
 		dst = strconv.AppendBool(dst, m.closeConn)
 	case clusterFetch:
 		dst = append(dst, `{"opts":`...)
-		dst = appendOptsJSON(dst, &m.opts)
+		dst = appendOptsJSON(dst, &m.options)
 		requestID(",")
 	case clusterFetchResponse:
 		requestID("{")
 		dst = append(dst, `,"sockets":`...)
-		dst = append(dst, m.sockets...)
+		dst = append(dst, m.socketsJSON...)
 	case clusterClientCount:
 		requestID("{")
 		dst = append(dst, `,"clientCount":`...)
@@ -116,13 +116,13 @@ func (m *clusterMessage) appendData(dst []byte) []byte {
 // appendJSON appends the whole message as canonical JSON.
 func (m *clusterMessage) appendJSON(dst []byte) []byte {
 	dst = append(dst, `{"type":`...)
-	dst = strconv.AppendInt(dst, int64(m.typ), 10)
+	dst = strconv.AppendInt(dst, int64(m.messageType), 10)
 	dst = append(dst, `,"data":`...)
 	dst = m.appendData(dst)
 	dst = append(dst, `,"uid":`...)
-	dst = appendQuoted(dst, m.uid)
+	dst = appendQuoted(dst, m.senderUID)
 	dst = append(dst, `,"nsp":`...)
-	dst = appendQuoted(dst, m.nsp)
+	dst = appendQuoted(dst, m.namespace)
 	return append(dst, '}')
 }
 
@@ -139,7 +139,7 @@ func (m *clusterMessage) encodeSharded() ([]byte, error) {
 // carriesValue tells the types that may be MessagePack because they carry what
 // people send (docs/protocol.md §4.3).
 func (m *clusterMessage) carriesValue() bool {
-	switch m.typ {
+	switch m.messageType {
 	case clusterBroadcast, clusterFetchResponse, clusterServerSideEmit, clusterServerSideEmitResponse, clusterAck:
 		return true
 	}
@@ -153,7 +153,7 @@ func (m *clusterMessage) encodeEphemeral() ([]byte, error) {
 }
 
 func (m *clusterMessage) sizeHint() int {
-	n := 256 + len(m.value.JSON) + len(m.sockets)
+	n := 256 + len(m.value.JSON) + len(m.socketsJSON)
 	if m.packet != nil {
 		n += len(m.packet.Data)
 	}
@@ -168,27 +168,27 @@ func decodeCluster(b []byte) (*clusterMessage, error) {
 		return nil, errMalformed
 	case b[0] != '{':
 		u := newUnpacker(b)
-		if v = u.value(); u.err != nil {
-			return nil, u.err
+		if v = u.value(); u.firstError != nil {
+			return nil, u.firstError
 		}
 	case !json.Valid(b):
 		return nil, errMalformed
 	}
 	m := new(clusterMessage)
 	var data []byte
-	members(v.JSON, func(key, value []byte) {
+	eachMember(v.JSON, func(key, value []byte) {
 		switch string(key) {
 		case "type":
-			m.typ = clusterType(jsonInt(value))
+			m.messageType = clusterType(jsonInt(value))
 		case "data":
 			data = value
 		case "uid":
-			m.uid = jsonText(value)
+			m.senderUID = jsonText(value)
 		case "nsp":
-			m.nsp = jsonText(value)
+			m.namespace = jsonText(value)
 		}
 	})
-	if m.uid == "" || m.nsp == "" {
+	if m.senderUID == "" || m.namespace == "" {
 		return nil, errMalformed
 	}
 	return m, m.decodeData(data, v.Attachments)
@@ -198,40 +198,40 @@ func decodeCluster(b []byte) (*clusterMessage, error) {
 // are set.
 func (m *clusterMessage) decodeData(data json.RawMessage, attachments [][]byte) error {
 	if len(data) == 0 {
-		if m.typ >= clusterBroadcast && m.typ < clusterClose {
+		if m.messageType >= clusterBroadcast && m.messageType < clusterClose {
 			return errMalformed
 		}
 		return nil // heartbeats of other adapters
 	}
 	var packet []byte
-	members(data, func(key, value []byte) {
+	eachMember(data, func(key, value []byte) {
 		switch string(key) {
 		case "packet":
 			packet = value
 		case "requestId":
 			m.requestID = jsonText(value)
 		case "opts":
-			m.opts = jsonOpts(value)
+			m.options = jsonOpts(value)
 		case "rooms":
 			m.rooms = jsonNames(value)
 		case "close":
 			m.closeConn = isTrue(value)
 		case "sockets":
-			m.sockets = value
+			m.socketsJSON = value
 		case "clientCount":
 			m.clientCount = jsonInt(value)
 		}
 	})
-	if m.typ != clusterBroadcast {
+	if m.messageType != clusterBroadcast {
 		m.value = socketio.Value{JSON: packet, Attachments: attachments}
 		if packet == nil {
 			m.value = socketio.Value{JSON: json.RawMessage("null")} // acknowledged without argument
 		}
 		return nil
 	}
-	m.packet = &parser.Packet{Type: parser.Event, Namespace: m.nsp, Attachments: attachments}
+	m.packet = &parser.Packet{Type: parser.Event, Namespace: m.namespace, Attachments: attachments}
 	var typ uint64
-	members(packet, func(key, value []byte) {
+	eachMember(packet, func(key, value []byte) {
 		switch string(key) {
 		case "type":
 			typ, _ = jsonCount(value)

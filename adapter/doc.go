@@ -13,15 +13,15 @@
 //
 // NewShardedEmitter is the emitter for ShardedRedis.
 //
-// Adapters carry events between replicas; a Router carries the requests of one
+// Adapters carry events between replicas; a Relay carries the requests of one
 // session to the replica that holds it, so that balancers need no sticky sessions.
 //
 // # What is trusted
 //
 // Messages between nodes are Node's and carry no signature: a writer of Redis can
 // broadcast to clients and move their sockets. Give the servers a Redis user of their
-// own. A Router asks more, because it sends requests: the entries that name owners are
-// signed with RouterOptions.Secrets, which Redis does not know, and an owner proves
+// own. A Relay asks more, because it sends requests: the entries that name owners are
+// signed with RelayOptions.Secrets, which Redis does not know, and an owner proves
 // that it is the replica before it gets a request (docs/reliability.md §4 row 41).
 //
 // # What it adds
@@ -46,7 +46,7 @@
 // The adapter of a namespace owns one publisher, one subscriber per Redis server
 // it listens to, one that keeps the presence and one that answers requests of
 // other nodes. RedisStreams shares one reader per stream among the namespaces.
-// Close ends and waits for all of them. An Emitter has none; those of a Router are
+// Close ends and waits for all of them. An Emitter has none; those of a Relay are
 // its Run and Drain, which the caller owns, and a second one for each WebSocket that it
 // relays, which the request's goroutine waits for.
 package adapter

@@ -26,18 +26,18 @@ type EmitterOptions struct {
 // so that messages of one caller arrive in order. It has no goroutines, nothing
 // to close, and is safe for concurrent use.
 type Emitter struct {
-	wire *emitterWire
-	nsp  string
-	opts socketio.BroadcastOptions
+	wire      *emitterWire
+	namespace string
+	options   socketio.BroadcastOptions
 }
 
 // emitterWire puts messages into the words of one kind of adapter.
 type emitterWire struct {
-	nodes redisNodes
-	err   error // from the constructor: given to the first call that sends
-	// emit makes the command of a broadcast, change that of everything else.
-	emit   func(p *parser.Packet, o *socketio.BroadcastOptions) (command, error)
-	change func(m *clusterMessage) (command, error)
+	nodes            redisNodes
+	constructorError error // from the constructor: given to the first call that sends
+	// emitCommand makes the command of a broadcast, change that of everything else.
+	emitCommand   func(p *parser.Packet, o *socketio.BroadcastOptions) (redisCommand, error)
+	changeCommand func(m *clusterMessage) (redisCommand, error)
 }
 
 // NewEmitter talks to the nodes that use Redis, as @socket.io/redis-emitter does.
@@ -48,7 +48,7 @@ func NewEmitter(rdb redis.UniversalClient, opts *EmitterOptions) *Emitter {
 		key = opts.Key
 	}
 	w := newEmitterWire(rdb)
-	w.emit = func(p *parser.Packet, o *socketio.BroadcastOptions) (command, error) {
+	w.emitCommand = func(p *parser.Packet, o *socketio.BroadcastOptions) (redisCommand, error) {
 		b, err := appendClassicBroadcast(nil, emitterUID, p, o, emitterOrder)
 		channel := key + "#" + p.Namespace + "#"
 		if len(o.Rooms) == 1 {
@@ -58,10 +58,10 @@ func NewEmitter(rdb redis.UniversalClient, opts *EmitterOptions) *Emitter {
 		c.key = key + "#" + p.Namespace + "#" // where the namespace's adapters publish
 		return c, err
 	}
-	w.change = func(m *clusterMessage) (command, error) {
-		req := classicRequest{Opts: selectionOf(&m.opts)}
+	w.changeCommand = func(m *clusterMessage) (redisCommand, error) {
+		req := classicRequest{Opts: selectionOf(&m.options)}
 		rooms := notNil(m.rooms)
-		switch m.typ {
+		switch m.messageType {
 		case clusterJoin:
 			req.Type, req.Rooms = classicJoin, &rooms
 		case clusterLeave:
@@ -71,12 +71,12 @@ func NewEmitter(rdb redis.UniversalClient, opts *EmitterOptions) *Emitter {
 		default:
 			req = classicRequest{UID: emitterUID, Type: classicServerSideEmit, Data: bufferJSON(m.value)}
 		}
-		b, err := marshal(req)
-		c := publishCommand("publish", key+"-request#"+m.nsp+"#", b)
-		c.key = key + "#" + m.nsp + "#"
+		b, err := marshalJSON(req)
+		c := publishCommand("publish", key+"-request#"+m.namespace+"#", b)
+		c.key = key + "#" + m.namespace + "#"
 		return c, err
 	}
-	return &Emitter{wire: w, nsp: "/"}
+	return &Emitter{wire: w, namespace: "/"}
 }
 
 // NewShardedEmitter talks to the nodes that use ShardedRedis; of the options it
@@ -88,16 +88,16 @@ func NewShardedEmitter(rdb redis.UniversalClient, opts *ShardedOptions) *Emitter
 	}
 	o = o.withDefaults()
 	w := newEmitterWire(rdb)
-	w.emit = func(p *parser.Packet, b *socketio.BroadcastOptions) (command, error) {
-		m := &clusterMessage{typ: clusterBroadcast, uid: emitterUID, nsp: p.Namespace, packet: p, opts: *b}
+	w.emitCommand = func(p *parser.Packet, b *socketio.BroadcastOptions) (redisCommand, error) {
+		m := &clusterMessage{messageType: clusterBroadcast, senderUID: emitterUID, namespace: p.Namespace, packet: p, options: *b}
 		text, err := m.encodeSharded()
 		return publishCommand("spublish", o.SubscriptionMode.channelOf(o.ChannelPrefix+"#"+p.Namespace+"#", b), text), err
 	}
-	w.change = func(m *clusterMessage) (command, error) {
+	w.changeCommand = func(m *clusterMessage) (redisCommand, error) {
 		text, err := m.encodeSharded()
-		return publishCommand("spublish", o.ChannelPrefix+"#"+m.nsp+"#", text), err
+		return publishCommand("spublish", o.ChannelPrefix+"#"+m.namespace+"#", text), err
 	}
-	return &Emitter{wire: w, nsp: "/"}
+	return &Emitter{wire: w, namespace: "/"}
 }
 
 // NewStreamsEmitter talks to the nodes that use RedisStreams, as
@@ -110,26 +110,26 @@ func NewStreamsEmitter(rdb redis.UniversalClient, opts *StreamsOptions) *Emitter
 	}
 	o = o.withDefaults()
 	w := newEmitterWire(rdb)
-	add := func(m *clusterMessage) (command, error) {
-		stream := streamOf(o.StreamName, o.StreamCount, m.nsp, o.SafeStreamNames)
+	add := func(m *clusterMessage) (redisCommand, error) {
+		stream := streamOf(o.StreamName, o.StreamCount, m.namespace, o.SafeStreamNames)
 		args, err := m.entryArgs(stream, int64(o.MaxLen))
-		return command{key: stream, args: args}, err
+		return redisCommand{key: stream, args: args}, err
 	}
-	w.emit = func(p *parser.Packet, b *socketio.BroadcastOptions) (command, error) {
-		return add(&clusterMessage{typ: clusterBroadcast, uid: emitterUID, nsp: p.Namespace, packet: p, opts: *b})
+	w.emitCommand = func(p *parser.Packet, b *socketio.BroadcastOptions) (redisCommand, error) {
+		return add(&clusterMessage{messageType: clusterBroadcast, senderUID: emitterUID, namespace: p.Namespace, packet: p, options: *b})
 	}
-	w.change = add
-	return &Emitter{wire: w, nsp: "/"}
+	w.changeCommand = add
+	return &Emitter{wire: w, namespace: "/"}
 }
 
 func newEmitterWire(rdb redis.UniversalClient) *emitterWire {
 	w := &emitterWire{}
-	w.nodes, w.err = newRedisNodes(rdb)
+	w.nodes, w.constructorError = newRedisNodes(rdb)
 	return w
 }
 
-func (w *emitterWire) send(ctx context.Context, c command, err error) error {
-	if err = errors.Join(w.err, err); err != nil {
+func (w *emitterWire) sendCommand(ctx context.Context, c redisCommand, err error) error {
+	if err = errors.Join(w.constructorError, err); err != nil {
 		return err
 	}
 	if _, ok := ctx.Deadline(); !ok {
@@ -138,20 +138,20 @@ func (w *emitterWire) send(ctx context.Context, c command, err error) error {
 		defer cancel()
 	}
 	cmd := redis.NewCmd(ctx, c.args...)
-	if w.nodes.cluster != nil && c.args[0] != "publish" {
+	if w.nodes.clusterClient != nil && c.args[0] != "publish" {
 		cmd.SetFirstKeyPos(1)
-		return w.nodes.cluster.Process(ctx, once{cmd})
+		return w.nodes.clusterClient.Process(ctx, once{cmd})
 	}
-	node, err := w.nodes.owner(ctx, c.key)
+	node, err := w.nodes.ownerOf(ctx, c.key)
 	if err != nil {
 		return err
 	}
 	return node.Process(ctx, once{cmd})
 }
 
-func (e *Emitter) with(change func(*Emitter)) *Emitter {
+func (e *Emitter) changed(change func(*Emitter)) *Emitter {
 	c := *e
-	c.opts.Rooms, c.opts.Except = slices.Clone(e.opts.Rooms), slices.Clone(e.opts.Except)
+	c.options.Rooms, c.options.Except = slices.Clone(e.options.Rooms), slices.Clone(e.options.Except)
 	change(&c)
 	return &c
 }
@@ -162,13 +162,13 @@ func (e *Emitter) Of(namespace string) *Emitter {
 	if !strings.HasPrefix(namespace, "/") {
 		namespace = "/" + namespace
 	}
-	return &Emitter{wire: e.wire, nsp: namespace}
+	return &Emitter{wire: e.wire, namespace: namespace}
 }
 
 // To adds rooms: the sockets in any of them are selected. Without rooms all
 // sockets of the namespace are. The id of a socket is a room.
 func (e *Emitter) To(rooms ...string) *Emitter {
-	return e.with(func(c *Emitter) { c.opts.Rooms = appendNew(c.opts.Rooms, rooms) })
+	return e.changed(func(c *Emitter) { c.options.Rooms = appendNew(c.options.Rooms, rooms) })
 }
 
 // In is To.
@@ -176,7 +176,7 @@ func (e *Emitter) In(rooms ...string) *Emitter { return e.To(rooms...) }
 
 // Except excludes the sockets in any of the rooms.
 func (e *Emitter) Except(rooms ...string) *Emitter {
-	return e.with(func(c *Emitter) { c.opts.Except = appendNew(c.opts.Except, rooms) })
+	return e.changed(func(c *Emitter) { c.options.Except = appendNew(c.options.Except, rooms) })
 }
 
 func appendNew(list, add []string) []string {
@@ -190,12 +190,12 @@ func appendNew(list, add []string) []string {
 
 // Volatile lets events be dropped for clients that cannot take them right now.
 func (e *Emitter) Volatile() *Emitter {
-	return e.with(func(c *Emitter) { c.opts.Flags.Volatile = true })
+	return e.changed(func(c *Emitter) { c.options.Flags.Volatile = true })
 }
 
 // Compress asks for compression of the events or not. The default is true.
 func (e *Emitter) Compress(on bool) *Emitter {
-	return e.with(func(c *Emitter) { c.opts.Flags.NoCompress = !on })
+	return e.changed(func(c *Emitter) { c.options.Flags.NoCompress = !on })
 }
 
 // Emit sends an event to the selected sockets. It returns socketio.ErrReserved
@@ -208,9 +208,9 @@ func (e *Emitter) Emit(ctx context.Context, event string, args ...any) error {
 	if err != nil {
 		return err
 	}
-	p := &parser.Packet{Type: parser.Event, Namespace: e.nsp, Data: v.JSON, Attachments: v.Attachments}
-	c, err := e.wire.emit(p, &e.opts)
-	return e.wire.send(ctx, c, err)
+	p := &parser.Packet{Type: parser.Event, Namespace: e.namespace, Data: v.JSON, Attachments: v.Attachments}
+	c, err := e.wire.emitCommand(p, &e.options)
+	return e.wire.sendCommand(ctx, c, err)
 }
 
 func eventValue(event string, args []any) (v socketio.Value, err error) {
@@ -220,18 +220,18 @@ func eventValue(event string, args []any) (v socketio.Value, err error) {
 
 // SocketsJoin makes the selected sockets join rooms.
 func (e *Emitter) SocketsJoin(ctx context.Context, rooms ...string) error {
-	return e.change(ctx, &clusterMessage{typ: clusterJoin, rooms: rooms})
+	return e.sendChange(ctx, &clusterMessage{messageType: clusterJoin, rooms: rooms})
 }
 
 // SocketsLeave makes the selected sockets leave rooms.
 func (e *Emitter) SocketsLeave(ctx context.Context, rooms ...string) error {
-	return e.change(ctx, &clusterMessage{typ: clusterLeave, rooms: rooms})
+	return e.sendChange(ctx, &clusterMessage{messageType: clusterLeave, rooms: rooms})
 }
 
 // DisconnectSockets disconnects the selected sockets; closeConn also closes
 // their connections.
 func (e *Emitter) DisconnectSockets(ctx context.Context, closeConn bool) error {
-	return e.change(ctx, &clusterMessage{typ: clusterDisconnect, closeConn: closeConn})
+	return e.sendChange(ctx, &clusterMessage{messageType: clusterDisconnect, closeConn: closeConn})
 }
 
 // ServerSideEmit sends an event to the namespace of all servers. There are no
@@ -241,11 +241,11 @@ func (e *Emitter) ServerSideEmit(ctx context.Context, event string, args ...any)
 	if err != nil {
 		return err
 	}
-	return e.change(ctx, &clusterMessage{typ: clusterServerSideEmit, value: v})
+	return e.sendChange(ctx, &clusterMessage{messageType: clusterServerSideEmit, value: v})
 }
 
-func (e *Emitter) change(ctx context.Context, m *clusterMessage) error {
-	m.uid, m.nsp, m.opts = emitterUID, e.nsp, e.opts
-	c, err := e.wire.change(m)
-	return e.wire.send(ctx, c, err)
+func (e *Emitter) sendChange(ctx context.Context, m *clusterMessage) error {
+	m.senderUID, m.namespace, m.options = emitterUID, e.namespace, e.options
+	c, err := e.wire.changeCommand(m)
+	return e.wire.sendCommand(ctx, c, err)
 }

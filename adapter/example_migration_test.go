@@ -108,7 +108,7 @@ func Example_serverFromZishang520() {
 		r.Disconnect(ctx, true)
 		log.Print(r.ID(), r.Rooms(), r.Handshake().Address)
 	}
-	log.Print(loads, err, io.Rooms().HasRoom("a"))
+	log.Print(loads, err, io.LocalAdapter().HasRoom("a"))
 	// The layer below:
 	log.Print(io.Engine().ClientsCount())
 }

@@ -50,7 +50,7 @@ func FuzzClassicRequest(f *testing.F) {
 	seed(f, "old", "publish")
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if req, err := decodeClassicAckRequest(b); err == nil && req != nil {
-			first, err := req.append(nil)
+			first, err := req.appendTo(nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -58,12 +58,12 @@ func FuzzClassicRequest(f *testing.F) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if second, err := again.append(nil); err != nil || !bytes.Equal(first, second) {
+			if second, err := again.appendTo(nil); err != nil || !bytes.Equal(first, second) {
 				t.Fatalf("%q\n%q\n%v", first, second, err)
 			}
 		}
 		if req, err := decodeClassicJSON[classicRequest](b); err == nil {
-			if _, err := marshal(req); err != nil {
+			if _, err := marshalJSON(req); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -83,7 +83,7 @@ func FuzzClassicResponse(f *testing.F) {
 		}
 		_, _ = decodeSession(string(b))
 		p := newPeers("x", 1, func([]byte) {}, func(string) {})
-		p.hear(b)
+		p.receiveMessage(b)
 	})
 }
 
@@ -116,7 +116,7 @@ func FuzzEntry(f *testing.F) {
 
 func checkCluster(t *testing.T, m *clusterMessage) {
 	t.Helper()
-	if m.typ < clusterBroadcast || m.typ >= clusterClose || m.typ == clusterFetchResponse && len(m.sockets) == 0 {
+	if m.messageType < clusterBroadcast || m.messageType >= clusterClose || m.messageType == clusterFetchResponse && len(m.socketsJSON) == 0 {
 		return // heartbeats of other adapters
 	}
 	first, err := m.encodeSharded()

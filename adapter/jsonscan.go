@@ -12,9 +12,9 @@ import (
 // them are passed on as they are, so there is no reason to decode them. All of
 // these functions want JSON that json.Valid has seen.
 
-// members calls fn for each member of an object; of anything else it has none.
+// eachMember calls fn for each member of an object; of anything else it has none.
 // Keys come without quotes, but as they are spelled.
-func members(b []byte, fn func(key, value []byte)) {
+func eachMember(b []byte, fn func(key, value []byte)) {
 	i := skipSpace(b, 0)
 	if i >= len(b) || b[i] != '{' {
 		return
@@ -33,8 +33,8 @@ func members(b []byte, fn func(key, value []byte)) {
 	}
 }
 
-// elements calls fn for each element of an array; of anything else it has none.
-func elements(b []byte, fn func(value []byte)) {
+// eachElement calls fn for each element of an array; of anything else it has none.
+func eachElement(b []byte, fn func(value []byte)) {
 	i := skipSpace(b, 0)
 	if i >= len(b) || b[i] != '[' {
 		return
@@ -115,7 +115,7 @@ func jsonName(b []byte) string {
 }
 
 func jsonNames(b []byte) (list []string) {
-	elements(b, func(v []byte) { list = append(list, jsonName(v)) })
+	eachElement(b, func(v []byte) { list = append(list, jsonName(v)) })
 	return list
 }
 
@@ -136,7 +136,7 @@ func jsonInt(b []byte) int {
 func isTrue(b []byte) bool { return string(b) == "true" }
 
 func jsonOpts(b []byte) (o socketio.BroadcastOptions) {
-	members(b, func(key, value []byte) {
+	eachMember(b, func(key, value []byte) {
 		switch string(key) {
 		case "rooms":
 			o.Rooms = jsonNames(value)
@@ -150,7 +150,7 @@ func jsonOpts(b []byte) (o socketio.BroadcastOptions) {
 }
 
 func jsonFlags(b []byte) (f socketio.BroadcastFlags) {
-	members(b, func(key, value []byte) {
+	eachMember(b, func(key, value []byte) {
 		switch string(key) {
 		case "volatile":
 			f.Volatile = isTrue(value)
@@ -160,7 +160,7 @@ func jsonFlags(b []byte) (f socketio.BroadcastFlags) {
 			f.ExpectSingleResponse = isTrue(value)
 		case "timeout":
 			if ms, err := strconv.ParseFloat(string(value), 64); err == nil {
-				f.Timeout = milliseconds(ms)
+				f.Timeout = fromMillis(ms)
 			}
 		}
 	})

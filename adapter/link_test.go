@@ -16,10 +16,10 @@ func TestLink_AddAndRemoveWhileRunning_UseTheSubscriptionsKind(t *testing.T) {
 	addr, _ := rig.Redis(t)
 	rdb := redis.NewClient(&redis.Options{Addr: addr, DisableIdentity: true})
 	defer rdb.Close()
-	nodes := redisNodes{single: rdb}
+	nodes := redisNodes{singleClient: rdb}
 	got := make(chan string, 8)
-	l := newLink(nodes, func(context.Context) (*redis.Client, error) { return rdb, nil }, subscription{"probe", toChannel}, time.Minute,
-		&stats{}, slog.New(slog.DiscardHandler), func(channel, payload string) { got <- channel + " " + payload })
+	l := newSubscription(nodes, func(context.Context) (*redis.Client, error) { return rdb, nil }, redisChannel{"probe", toChannel}, time.Minute,
+		&counters{}, slog.New(slog.DiscardHandler), func(channel, payload string) { got <- channel + " " + payload })
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { // ends with ctx
@@ -29,13 +29,13 @@ func TestLink_AddAndRemoveWhileRunning_UseTheSubscriptionsKind(t *testing.T) {
 	defer func() { cancel(); <-done }()
 	<-l.firstTry
 	for _, c := range []struct {
-		s       subscription
+		s       redisChannel
 		channel string
 		publish func(ctx context.Context, channel string, message any) *redis.IntCmd
 	}{
-		{subscription{"one", toChannel}, "one", rdb.Publish},
-		{subscription{"pat*", toPattern}, "pattern", rdb.Publish},
-		{subscription{"shard", toShardChannel}, "shard", rdb.SPublish},
+		{redisChannel{"one", toChannel}, "one", rdb.Publish},
+		{redisChannel{"pat*", toPattern}, "pattern", rdb.Publish},
+		{redisChannel{"shard", toShardChannel}, "shard", rdb.SPublish},
 	} {
 		l.add(c.s)
 		rig.Until(t, 5*time.Second, "a subscriber of "+c.channel, func() bool { return c.publish(ctx, c.channel, "x").Val() == 1 })

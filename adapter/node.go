@@ -26,21 +26,21 @@ const (
 	firstSubscription = 500 * time.Millisecond
 )
 
-// member is what the adapter of a namespace needs to take part in a cluster,
+// node is what the adapter of a namespace needs to take part in a cluster,
 // whatever the messages look like.
-type member struct {
-	local   *socketio.Local
-	nsp     string
-	uid     string
-	nodes   redisNodes
-	stats   stats
-	log     *slog.Logger
-	pub     *publisher
-	peers   *peers
-	pending *pending
-	answers *answers
-	worker  *worker
-	timeout time.Duration // of requests
+type node struct {
+	localAdapter    *socketio.LocalAdapter
+	namespaceName   string
+	uid             string
+	redisNodes      redisNodes
+	counters        counters
+	log             *slog.Logger
+	publisher       *publisher
+	presence        *presence
+	pendingRequests *pendingRequests
+	answerChannels  *answerChannels
+	requestWorker   *requestWorker
+	requestTimeout  time.Duration // of requests
 	// Where nodes are counted, and the channel of the answers to one node, which
 	// tells whether that node is subscribed.
 	countChannel   string
@@ -48,32 +48,33 @@ type member struct {
 	sharded        bool
 	malformedLog   loglimit.Limiter
 
-	ctx    context.Context // the lifetime of the adapter
-	cancel context.CancelFunc
-	wg     sync.WaitGroup
-	closed sync.Once
+	ctx       context.Context // the lifetime of the adapter
+	cancel    context.CancelFunc
+	wg        sync.WaitGroup
+	closeOnce sync.Once
 }
 
-func newMember(l *socketio.Local, nodes redisNodes, uid string, timeout time.Duration, log *slog.Logger) *member {
-	m := &member{local: l, nsp: l.Namespace(), uid: uid, nodes: nodes, pending: newPending(), answers: newAnswers(), timeout: timeout}
-	if m.timeout <= 0 {
-		m.timeout = defaultRequestsTimeout
+func newMember(l *socketio.LocalAdapter, nodes redisNodes, uid string, timeout time.Duration, log *slog.Logger) *node {
+	m := &node{localAdapter: l, namespaceName: l.Namespace(), uid: uid, redisNodes: nodes, pendingRequests: newPending(), answerChannels: newAnswers(), requestTimeout: timeout}
+	if m.requestTimeout <= 0 {
+		m.requestTimeout = defaultRequestsTimeout
 	}
 	if log == nil {
 		log = slog.Default()
 	}
-	m.log = log.With("namespace", m.nsp)
-	m.worker = newWorker(&m.stats, m.log)
+	m.log = log.With("namespace", m.namespaceName)
+	m.requestWorker = newWorker(&m.counters, m.log)
 	m.ctx, m.cancel = context.WithCancel(context.Background()) // ended by Close
 	return m
 }
 
-// start runs the goroutines of the adapter: publisher, subscriber, presence and
+// startGoroutines runs the goroutines of the adapter: publisher, subscriber, presence and
 // worker, and waits a moment for the first subscription.
-func (m *member) start(subscriber func(ctx context.Context), firstTries ...<-chan struct{}) {
-	m.wg.Go(func() { m.pub.run(m.ctx) })
+func (m *node) startGoroutines(subscriber func(ctx context.Context), firstTries ...<-chan struct{}) {
+	m.presence.canHear = m.answerChannels.canArrive
+	m.wg.Go(func() { m.publisher.run(m.ctx) })
 	m.wg.Go(func() { subscriber(m.ctx) })
-	m.wg.Go(func() { m.worker.run(m.ctx) })
+	m.wg.Go(func() { m.requestWorker.run(m.ctx) })
 	t := time.NewTimer(firstSubscription)
 	defer t.Stop()
 	await := func(firstTry <-chan struct{}) {
@@ -86,21 +87,21 @@ func (m *member) start(subscriber func(ctx context.Context), firstTries ...<-cha
 	for _, firstTry := range firstTries {
 		await(firstTry)
 	}
-	m.wg.Go(func() { m.peers.run(m.ctx) })
-	await(m.pub.firstTry) // of its hello: whether Redis takes messages is known then
+	m.wg.Go(func() { m.presence.run(m.ctx) })
+	await(m.publisher.firstTry) // of its hello: whether Redis takes messages is known then
 }
 
 // Close says goodbye to the other nodes, gives Redis a second to take what still
 // waits to be published, and waits for the adapter's goroutines.
-func (m *member) Close() error {
-	m.closed.Do(func() {
-		m.peers.tell(presenceBye)
-		m.pending.close()
-		m.pub.close()
+func (m *node) Close() error {
+	m.closeOnce.Do(func() {
+		m.presence.sendPresence(presenceBye)
+		m.pendingRequests.close()
+		m.publisher.close()
 		t := time.NewTimer(closeFlush)
 		defer t.Stop()
 		select {
-		case <-m.pub.ended:
+		case <-m.publisher.runReturned:
 		case <-t.C:
 		}
 		m.cancel()
@@ -110,41 +111,41 @@ func (m *member) Close() error {
 }
 
 // Stats returns what happened so far.
-func (m *member) Stats() Stats {
-	s := m.stats.snapshot()
-	s.Nodes = m.peers.count()
+func (m *node) Stats() Stats {
+	s := m.counters.snapshot()
+	s.Nodes = m.presence.countAlive()
 	return s
 }
 
 // ServerCount asks Redis how many nodes have this namespace. With an error it
 // returns how many are known to live.
-func (m *member) ServerCount(ctx context.Context) (int, error) {
-	ctx, cancel := m.deadline(ctx, 0)
+func (m *node) ServerCount(ctx context.Context) (int, error) {
+	ctx, cancel := m.withDeadline(ctx, 0)
 	defer cancel()
-	counts, err := m.nodes.subscribers(ctx, m.sharded, m.countChannel)
+	counts, err := m.redisNodes.countSubscribers(ctx, m.sharded, m.countChannel)
 	if err != nil {
-		return m.peers.count() + 1, notReached(opServerCount, err)
+		return m.presence.countAlive() + 1, notReached(opServerCount, err)
 	}
 	return max(counts[m.countChannel], 1), nil
 }
 
-// deadline bounds ctx: by d if positive, else by its own deadline, else by the
+// withDeadline bounds ctx: by d if positive, else by its own deadline, else by the
 // adapter's timeout.
-func (m *member) deadline(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+func (m *node) withDeadline(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
 	if d <= 0 {
 		if _, ok := ctx.Deadline(); ok {
 			return context.WithCancel(ctx)
 		}
-		d = m.timeout
+		d = m.requestTimeout
 	}
 	return context.WithTimeout(ctx, d)
 }
 
-// expect finds out how many answers r gets, and from whom. Nodes that are
+// countAnswers finds out how many answers r gets, and from whom. Nodes that are
 // silent are not among them, even while Redis still counts them. The error means that
 // Redis was not reached: then there may be more nodes than are known.
-func (m *member) expect(ctx context.Context, r *request) error {
-	alive, silent := m.peers.names()
+func (m *node) countAnswers(ctx context.Context, r *clusterRequest) error {
+	alive, silent := m.presence.nodeNames()
 	self := m.answersChannel(m.uid)
 	channels := []string{m.countChannel, self}
 	for _, uid := range alive {
@@ -153,15 +154,15 @@ func (m *member) expect(ctx context.Context, r *request) error {
 	for _, uid := range silent {
 		channels = append(channels, m.answersChannel(uid))
 	}
-	counts, err := m.nodes.subscribers(ctx, m.sharded, channels...)
+	counts, err := m.redisNodes.countSubscribers(ctx, m.sharded, channels...)
 	if err != nil {
 		m.log.Debug("redis does not count the nodes", "error", err)
-		r.expect(len(alive), alive)
+		r.setExpected(len(alive), alive)
 		var refused redis.Error
 		if errors.As(err, &refused) {
 			return nil // it was reached: not every user may ask
 		}
-		return notReached(r.op, err)
+		return notReached(r.operation, err)
 	}
 	n := counts[m.countChannel]
 	if counts[self] > 0 {
@@ -172,57 +173,57 @@ func (m *member) expect(ctx context.Context, r *request) error {
 		if counts[m.answersChannel(uid)] > 0 {
 			waiting = append(waiting, uid)
 		} else {
-			m.peers.forgetNode(uid)
+			m.presence.forgetNode(uid)
 		}
 	}
 	for _, uid := range silent {
 		if counts[m.answersChannel(uid)] > 0 {
 			n--
 		} else {
-			m.peers.forget(uid)
+			m.presence.forgetSilent(uid)
 		}
 	}
-	r.expect(max(n, 0), waiting)
+	r.setExpected(max(n, 0), waiting)
 	return nil
 }
 
-// ask sends a question to the other nodes and waits for their answers. It is not
+// askOthers sends a question to the other nodes and waits for their answers. It is not
 // sent when there is nobody to answer.
-func (m *member) ask(ctx context.Context, r *request, id string, timeout time.Duration, send func() error) error {
-	ctx, cancel := m.deadline(ctx, timeout)
+func (m *node) askOthers(ctx context.Context, r *clusterRequest, id string, timeout time.Duration, send func() error) error {
+	ctx, cancel := m.withDeadline(ctx, timeout)
 	defer cancel()
 	defer context.AfterFunc(m.ctx, cancel)()
-	if !m.pending.add(id, r) {
+	if !m.pendingRequests.add(id, r) {
 		return ErrClosed
 	}
-	defer m.pending.remove(id)
-	m.stats.requests.Add(1)
-	unknown := m.expectAnswers(ctx, r)
+	defer m.pendingRequests.remove(id)
+	m.counters.requests.Add(1)
+	unknown := m.countWhenReachable(ctx, r)
 	select {
-	case <-r.done:
-		return m.lacking(unknown)
+	case <-r.allArrived:
+		return m.countLost(unknown)
 	case <-ctx.Done():
-		return m.lacking(errors.Join(r.wait(ctx), unknown))
+		return m.countLost(errors.Join(r.wait(ctx), unknown))
 	default:
 	}
 	if err := send(); err != nil {
-		return m.lacking(err)
+		return m.countLost(err)
 	}
-	return m.lacking(errors.Join(r.wait(ctx), unknown))
+	return m.countLost(errors.Join(r.wait(ctx), unknown))
 }
 
-// lacking counts a request that ends with err.
-func (m *member) lacking(err error) error {
+// countLost counts a request that ends with err.
+func (m *node) countLost(err error) error {
 	if err != nil {
-		m.stats.requestsFailed.Add(1)
+		m.counters.requestsFailed.Add(1)
 	}
 	return err
 }
 
-// sent is the result of a change that was given to the publisher with err: while
+// publishResult is the result of a change that was given to the publisher with err: while
 // Redis takes nothing, the other nodes do not hear of it in time, or at all.
-func (m *member) sent(op string, err error) error {
-	if err == nil && m.pub.isDown() {
+func (m *node) publishResult(op string, err error) error {
+	if err == nil && m.publisher.isDown() {
 		return notReached(op, nil)
 	}
 	return err
@@ -230,11 +231,11 @@ func (m *member) sent(op string, err error) error {
 
 // broadcastWithAck runs a broadcast with acks: send publishes it for the other
 // nodes, with the time they have.
-func (m *member) broadcastWithAck(ctx context.Context, p *parser.Packet, o socketio.BroadcastOptions, id string, send func(o socketio.BroadcastOptions) error) ([]socketio.Value, error) {
+func (m *node) broadcastWithAck(ctx context.Context, p *parser.Packet, o socketio.BroadcastOptions, id string, send func(o socketio.BroadcastOptions) error) ([]socketio.Value, error) {
 	if o.Flags.Local {
-		return m.local.BroadcastWithAck(ctx, p, o)
+		return m.localAdapter.BroadcastWithAck(ctx, p, o)
 	}
-	ctx, cancel := m.deadline(ctx, o.Flags.Timeout)
+	ctx, cancel := m.withDeadline(ctx, o.Flags.Timeout)
 	defer cancel()
 	defer context.AfterFunc(m.ctx, cancel)()
 	if o.Flags.Timeout <= 0 {
@@ -242,40 +243,40 @@ func (m *member) broadcastWithAck(ctx context.Context, p *parser.Packet, o socke
 		o.Flags.Timeout = max(time.Until(end), time.Millisecond)
 	}
 	r := newRequest(opEmitWithAck)
-	r.single = o.Flags.ExpectSingleResponse
-	if !m.pending.add(id, r) {
+	r.firstAckEnds = o.Flags.ExpectSingleResponse
+	if !m.pendingRequests.add(id, r) {
 		return nil, ErrClosed
 	}
-	defer m.pending.remove(id)
-	m.stats.requests.Add(1)
+	defer m.pendingRequests.remove(id)
+	m.counters.requests.Add(1)
 	var published error
-	able := m.answers.can()
+	able := m.answerChannels.canArrive()
 	if able {
 		published = send(o)
 	}
-	clients, stop := m.local.BroadcastAcks(ctx, p, o, r.ack)
+	clients, stop := m.localAdapter.BroadcastAcks(ctx, p, o, r.takeAck)
 	defer stop()
 	r.mu.Lock()
-	r.clients += clients
+	r.clientCount += clients
 	r.mu.Unlock()
 	var unknown error
 	if !able { // the local clients did not wait for that
-		unknown = m.expectAnswers(ctx, r)
-		if m.answers.can() && !r.isDone() {
+		unknown = m.countWhenReachable(ctx, r)
+		if m.answerChannels.canArrive() && !r.isDone() {
 			published = send(o)
 		}
 	}
 	switch {
 	case published != nil:
-		r.expect(0, nil)
+		r.setExpected(0, nil)
 	case able:
-		unknown = m.expect(ctx, r)
+		unknown = m.countAnswers(ctx, r)
 	}
 	err := errors.Join(r.wait(ctx), unknown)
 	if published != nil {
 		err = published
 	}
-	err = m.lacking(err)
+	err = m.countLost(err)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.values, err
@@ -283,16 +284,16 @@ func (m *member) broadcastWithAck(ctx context.Context, p *parser.Packet, o socke
 
 // answerBroadcast is the other side: it delivers a broadcast with acks of another
 // node, tells it the number of clients and then each acknowledgement.
-func (m *member) answerBroadcast(p *parser.Packet, o socketio.BroadcastOptions, count func(clients int), ack func(socketio.Value)) {
+func (m *node) answerBroadcast(p *parser.Packet, o socketio.BroadcastOptions, count func(clients int), ack func(socketio.Value)) {
 	timeout := o.Flags.Timeout
 	if timeout <= 0 {
-		timeout = m.timeout
+		timeout = m.requestTimeout
 	}
 	ctx, cancel := context.WithTimeout(m.ctx, timeout)
 	var mu sync.Mutex
 	var early []socketio.Value // arrived before the number was told: Node tells that first
 	got, clients := 0, -1
-	n, stop := m.local.BroadcastAcks(ctx, p, o, func(v socketio.Value) {
+	n, stop := m.localAdapter.BroadcastAcks(ctx, p, o, func(v socketio.Value) {
 		mu.Lock()
 		if clients < 0 {
 			early = append(early, v)
@@ -333,19 +334,19 @@ func (m *member) answerBroadcast(p *parser.Packet, o socketio.BroadcastOptions, 
 	})
 }
 
-// malformed counts a message that made no sense.
-func (m *member) malformed(channel string, err error) {
-	m.stats.malformed.Add(1)
+// countMalformed counts a message that made no sense.
+func (m *node) countMalformed(channel string, err error) {
+	m.counters.malformed.Add(1)
 	if _, ok := m.malformedLog.Allow(); ok {
 		m.log.Warn("malformed message from redis ignored", "channel", channel, "error", err)
 	}
 }
 
 // unknownMessage counts a well-formed message of an unknown kind.
-func (m *member) unknownMessage() { m.stats.unknown.Add(1) }
+func (m *node) unknownMessage() { m.counters.unknownRequests.Add(1) }
 
 // keepSockets stores what an answer to fetchSockets brings.
-func keepSockets(r *request, raw json.RawMessage) func() {
+func keepSockets(r *clusterRequest, raw json.RawMessage) func() {
 	return func() {
 		if list, err := socketsFromJSON(raw); err == nil {
 			r.sockets = append(r.sockets, list...)

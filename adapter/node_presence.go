@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// presence is what Go nodes tell each other on their own channel.
-type presence struct {
+// presenceMessage is what Go nodes tell each other on their own channel.
+type presenceMessage struct {
 	UID  string       `json:"uid"`
 	Type presenceType `json:"type"`
 }
@@ -26,150 +26,156 @@ const (
 // maxPeers bounds what a flood of invented names can make us remember.
 const maxPeers = 4096
 
-// peers knows the other Go nodes of a namespace.
-type peers struct {
-	uid      string
-	interval time.Duration
-	timeout  time.Duration
-	say      func(payload []byte) // publishes on the channel of the nodes
-	left     func(uid string)     // called when a node said goodbye or fell silent
-	now      func() time.Time     // for tests
+// presence knows the other Go nodes of a namespace.
+type presence struct {
+	ownUID         string
+	beatInterval   time.Duration
+	silenceTimeout time.Duration
+	publishMessage func(payload []byte) // publishes on the channel of the nodes
+	onNodeLeft     func(uid string)     // called when a node said goodbye or fell silent
+	now            func() time.Time     // for tests
+	canHear          func() bool          // whether beats can arrive; nil means always
 
-	mu     sync.Mutex
-	alive  map[string]time.Time // when a node was last heard of
-	silent map[string]struct{}  // nodes that missed their beats
-	others map[string]struct{}  // nodes that are not ours, known by name only
+	mu           sync.Mutex
+	lastHeard    map[string]time.Time // when a node was last heard of
+	silentNodes  map[string]struct{}  // nodes that missed their beats
+	foreignNodes map[string]struct{}  // nodes that are not ours, known by name only
 }
 
-func newPeers(uid string, interval time.Duration, say func([]byte), left func(string)) *peers {
-	return &peers{
-		uid: uid, interval: interval, timeout: heartbeatsMissed * interval, say: say, left: left, now: time.Now,
-		alive: make(map[string]time.Time), silent: make(map[string]struct{}),
-		others: make(map[string]struct{}),
+func newPeers(uid string, interval time.Duration, say func([]byte), left func(string)) *presence {
+	return &presence{
+		ownUID: uid, beatInterval: interval, silenceTimeout: heartbeatsMissed * interval, publishMessage: say, onNodeLeft: left, now: time.Now,
+		lastHeard: make(map[string]time.Time), silentNodes: make(map[string]struct{}),
+		foreignNodes: make(map[string]struct{}),
 	}
 }
 
-func (p *peers) tell(t presenceType) {
-	b, err := json.Marshal(presence{p.uid, t})
+func (p *presence) sendPresence(t presenceType) {
+	b, err := json.Marshal(presenceMessage{p.ownUID, t})
 	if err == nil {
-		p.say(b)
+		p.publishMessage(b)
 	}
 }
 
 // run says hello and then beats until ctx ends.
-func (p *peers) run(ctx context.Context) {
-	p.tell(presenceHello)
-	ticker := time.NewTicker(p.interval)
+func (p *presence) run(ctx context.Context) {
+	p.sendPresence(presenceHello)
+	ticker := time.NewTicker(p.beatInterval)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			p.tell(presenceBeat)
-			p.sweep()
+			p.sendPresence(presenceBeat)
+			p.dropSilent()
 		}
 	}
 }
 
-// hear takes a message of the channel of the nodes. It reports whether it made sense.
-func (p *peers) hear(payload []byte) bool {
-	var m presence
+// receiveMessage takes a message of the channel of the nodes. It reports whether it made sense.
+func (p *presence) receiveMessage(payload []byte) bool {
+	var m presenceMessage
 	if json.Unmarshal(payload, &m) != nil || m.UID == "" || len(m.UID) > 64 {
 		return false
 	}
-	if m.UID == p.uid {
+	if m.UID == p.ownUID {
 		return true
 	}
 	switch m.Type {
 	case presenceHello, presenceBeat:
 		p.mu.Lock()
-		_, known := p.alive[m.UID]
-		if known || len(p.alive) < maxPeers {
-			p.alive[m.UID] = p.now()
+		_, known := p.lastHeard[m.UID]
+		if known || len(p.lastHeard) < maxPeers {
+			p.lastHeard[m.UID] = p.now()
 		}
-		delete(p.silent, m.UID)
-		delete(p.others, m.UID)
+		delete(p.silentNodes, m.UID)
+		delete(p.foreignNodes, m.UID)
 		p.mu.Unlock()
 		if m.Type == presenceHello || !known {
-			p.tell(presenceBeat)
+			p.sendPresence(presenceBeat)
 		}
 	case presenceBye:
 		p.mu.Lock()
-		delete(p.alive, m.UID)
-		delete(p.silent, m.UID)
-		delete(p.others, m.UID)
+		delete(p.lastHeard, m.UID)
+		delete(p.silentNodes, m.UID)
+		delete(p.foreignNodes, m.UID)
 		p.mu.Unlock()
-		p.left(m.UID)
+		p.onNodeLeft(m.UID)
 	default:
 		return false
 	}
 	return true
 }
 
-// sweep looks for nodes that missed their beats.
-func (p *peers) sweep() {
+// dropSilent looks for nodes that missed their beats.
+func (p *presence) dropSilent() {
 	var gone []string
+	deaf := p.canHear != nil && !p.canHear()
 	p.mu.Lock()
-	for uid, seen := range p.alive {
-		if p.now().Sub(seen) > p.timeout {
-			delete(p.alive, uid)
-			if len(p.silent) < maxPeers {
-				p.silent[uid] = struct{}{}
+	for uid, seen := range p.lastHeard {
+		if deaf { // this node missed the beats: requests would leave out nodes that live
+			p.lastHeard[uid] = p.now()
+			continue
+		}
+		if p.now().Sub(seen) > p.silenceTimeout {
+			delete(p.lastHeard, uid)
+			if len(p.silentNodes) < maxPeers {
+				p.silentNodes[uid] = struct{}{}
 			}
 			gone = append(gone, uid)
 		}
 	}
 	p.mu.Unlock()
 	for _, uid := range gone {
-		p.left(uid)
+		p.onNodeLeft(uid)
 	}
 }
 
 // isGo reports whether uid is a Go node that lives.
-func (p *peers) isGo(uid string) bool {
+func (p *presence) isGo(uid string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	_, ok := p.alive[uid]
+	_, ok := p.lastHeard[uid]
 	return ok
 }
 
-// count returns how many other Go nodes live.
-func (p *peers) count() int {
+// countAlive returns how many other Go nodes live.
+func (p *presence) countAlive() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return len(p.alive)
+	return len(p.lastHeard)
 }
 
-// names returns the nodes that live, and those that fell silent.
-func (p *peers) names() (alive, silent []string) {
+// nodeNames returns the nodes that live, and those that fell silent.
+func (p *presence) nodeNames() (alive, silent []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	alive = slices.AppendSeq(slices.Collect(maps.Keys(p.alive)), maps.Keys(p.others))
-	return alive, slices.Collect(maps.Keys(p.silent))
+	alive = slices.AppendSeq(slices.Collect(maps.Keys(p.lastHeard)), maps.Keys(p.foreignNodes))
+	return alive, slices.Collect(maps.Keys(p.silentNodes))
 }
 
-// note remembers the name of a node that sent something, for telling who did
+// rememberForeign remembers the name of a node that sent something, for telling who did
 // not answer.
-func (p *peers) note(uid string) {
+func (p *presence) rememberForeign(uid string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if _, ok := p.alive[uid]; ok || uid == p.uid || len(p.others) >= maxPeers || len(uid) > 64 {
+	if _, ok := p.lastHeard[uid]; ok || uid == p.ownUID || len(p.foreignNodes) >= maxPeers || len(uid) > 64 {
 		return
 	}
-	p.others[uid] = struct{}{}
+	p.foreignNodes[uid] = struct{}{}
 }
 
 // forgetNode drops a node that is not ours and that Redis no longer counts.
-func (p *peers) forgetNode(uid string) {
+func (p *presence) forgetNode(uid string) {
 	p.mu.Lock()
-	delete(p.others, uid)
+	delete(p.foreignNodes, uid)
 	p.mu.Unlock()
 }
 
-// forget drops a silent node that Redis no longer counts either.
-func (p *peers) forget(uid string) {
+// forgetSilent drops a silent node that Redis no longer counts either.
+func (p *presence) forgetSilent(uid string) {
 	p.mu.Lock()
-	delete(p.silent, uid)
+	delete(p.silentNodes, uid)
 	p.mu.Unlock()
 }

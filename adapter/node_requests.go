@@ -20,54 +20,54 @@ const (
 	opChange           = "changing sockets"
 )
 
-// request is a question to the other nodes while it waits for their answers.
-type request struct {
-	op   string
-	done chan struct{} // closed when everything arrived
+// clusterRequest is a question to the other nodes while it waits for their answers.
+type clusterRequest struct {
+	operation  string
+	allArrived chan struct{} // closed when everything arrived
 
-	mu       sync.Mutex
-	counted  bool // expected is known
-	expected int  // answers of other nodes
-	received int
-	waiting  map[string]struct{} // names of nodes that have not answered, as far as known
-	answered map[string]struct{} // names of nodes that have
-	finished bool
-	single   bool // the first acknowledgement ends it
+	mu           sync.Mutex
+	isCounted    bool // expected is known
+	expected     int  // answers of other nodes
+	received     int
+	waitingFor   map[string]struct{} // names of nodes that have not answered, as far as known
+	answered     map[string]struct{} // names of nodes that have
+	isFinished   bool
+	firstAckEnds bool // the first acknowledgement ends it
 
 	// What came. A broadcast with acks has clients acknowledgements to come in all.
-	clients int
-	values  []socketio.Value
-	sockets []socketio.SocketDetails
-	rooms   map[string]struct{}
+	clientCount int
+	values      []socketio.Value
+	sockets     []socketio.SocketDetails
+	rooms       map[string]struct{}
 }
 
-func newRequest(op string) *request {
-	return &request{
-		op: op, done: make(chan struct{}),
-		waiting: make(map[string]struct{}), answered: make(map[string]struct{}),
+func newRequest(op string) *clusterRequest {
+	return &clusterRequest{
+		operation: op, allArrived: make(chan struct{}),
+		waitingFor: make(map[string]struct{}), answered: make(map[string]struct{}),
 		rooms: make(map[string]struct{}),
 	}
 }
 
-// expect tells how many other nodes answer, and the names of those known.
-func (r *request) expect(n int, names []string) {
+// setExpected tells how many other nodes answer, and the names of those known.
+func (r *clusterRequest) setExpected(n int, names []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.counted, r.expected = true, n
+	r.isCounted, r.expected = true, n
 	for _, name := range names {
 		if _, ok := r.answered[name]; !ok {
-			r.waiting[name] = struct{}{}
+			r.waitingFor[name] = struct{}{}
 		}
 	}
-	r.check()
+	r.finishIfComplete()
 }
 
-// answer takes the answer of one node; from may be unknown. keep stores what it
+// takeAnswer takes the answer of one node; from may be unknown. keep stores what it
 // brought, with the request locked.
-func (r *request) answer(from string, keep func()) {
+func (r *clusterRequest) takeAnswer(from string, keep func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.finished {
+	if r.isFinished {
 		return
 	}
 	if from != "" {
@@ -75,52 +75,52 @@ func (r *request) answer(from string, keep func()) {
 			return
 		}
 		r.answered[from] = struct{}{}
-		delete(r.waiting, from)
+		delete(r.waitingFor, from)
 	}
 	r.received++
 	keep()
-	r.check()
+	r.finishIfComplete()
 }
 
-// ack takes the acknowledgement of one client.
-func (r *request) ack(v socketio.Value) {
+// takeAck takes the acknowledgement of one client.
+func (r *clusterRequest) takeAck(v socketio.Value) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.finished {
+	if r.isFinished {
 		return
 	}
 	r.values = append(r.values, v)
-	r.check()
+	r.finishIfComplete()
 }
 
-// gone stops waiting for a node that left.
-func (r *request) gone(name string) {
+// nodeLeft stops waiting for a node that left.
+func (r *clusterRequest) nodeLeft(name string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if _, ok := r.waiting[name]; !ok {
+	if _, ok := r.waitingFor[name]; !ok {
 		return
 	}
-	delete(r.waiting, name)
+	delete(r.waitingFor, name)
 	r.expected--
-	r.check()
+	r.finishIfComplete()
 }
 
-// check ends the request when nothing is missing. Locked.
-func (r *request) check() {
-	if r.finished {
+// finishIfComplete ends the request when nothing is missing. Locked.
+func (r *clusterRequest) finishIfComplete() {
+	if r.isFinished {
 		return
 	}
-	all := r.counted && r.received >= r.expected && len(r.values) >= r.clients
-	if all || r.single && len(r.values) > 0 {
-		r.finished = true
-		close(r.done)
+	all := r.isCounted && r.received >= r.expected && len(r.values) >= r.clientCount
+	if all || r.firstAckEnds && len(r.values) > 0 {
+		r.isFinished = true
+		close(r.allArrived)
 	}
 }
 
 // isDone reports whether nothing is missing.
-func (r *request) isDone() bool {
+func (r *clusterRequest) isDone() bool {
 	select {
-	case <-r.done:
+	case <-r.allArrived:
 		return true
 	default:
 		return false
@@ -129,38 +129,38 @@ func (r *request) isDone() bool {
 
 // wait returns nil when everything arrived, else what is missing when ctx ended.
 // Nothing is added to the request once it returned.
-func (r *request) wait(ctx context.Context) error {
+func (r *clusterRequest) wait(ctx context.Context) error {
 	select {
-	case <-r.done:
+	case <-r.allArrived:
 		return nil
 	case <-ctx.Done():
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.finished {
+	if r.isFinished {
 		return nil
 	}
-	r.finished = true
-	missing := slices.Sorted(maps.Keys(r.waiting))
-	if r.op == opEmitWithAck {
+	r.isFinished = true
+	missing := slices.Sorted(maps.Keys(r.waitingFor))
+	if r.operation == opEmitWithAck {
 		// A node that has not told its number of clients stands for one.
 		silent := max(r.expected-r.received, 0)
-		return &socketio.PartialError{Op: r.op, Expected: r.clients + silent, Received: len(r.values), Missing: missing}
+		return &socketio.PartialError{Op: r.operation, Expected: r.clientCount + silent, Received: len(r.values), Missing: missing}
 	}
-	return &socketio.PartialError{Op: r.op, Expected: r.expected, Received: r.received, Missing: missing}
+	return &socketio.PartialError{Op: r.operation, Expected: r.expected, Received: r.received, Missing: missing}
 }
 
-// pending is the table of requests that wait for answers.
-type pending struct {
+// pendingRequests is the table of requests that wait for answers.
+type pendingRequests struct {
 	mu     sync.Mutex
-	byID   map[string]*request
+	byID   map[string]*clusterRequest
 	closed bool
 }
 
-func newPending() *pending { return &pending{byID: make(map[string]*request)} }
+func newPending() *pendingRequests { return &pendingRequests{byID: make(map[string]*clusterRequest)} }
 
 // add registers r. It reports false after close.
-func (p *pending) add(id string, r *request) bool {
+func (p *pendingRequests) add(id string, r *clusterRequest) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
@@ -170,30 +170,30 @@ func (p *pending) add(id string, r *request) bool {
 	return true
 }
 
-func (p *pending) remove(id string) {
+func (p *pendingRequests) remove(id string) {
 	p.mu.Lock()
 	delete(p.byID, id)
 	p.mu.Unlock()
 }
 
 // get returns nil for unknown ids: late answers, and those to other nodes.
-func (p *pending) get(id string) *request {
+func (p *pendingRequests) get(id string) *clusterRequest {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.byID[id]
 }
 
-// gone tells all requests that a node left.
-func (p *pending) gone(name string) {
+// nodeLeft tells all requests that a node left.
+func (p *pendingRequests) nodeLeft(name string) {
 	p.mu.Lock()
 	all := slices.Collect(maps.Values(p.byID))
 	p.mu.Unlock()
 	for _, r := range all {
-		r.gone(name)
+		r.nodeLeft(name)
 	}
 }
 
-func (p *pending) close() {
+func (p *pendingRequests) close() {
 	p.mu.Lock()
 	p.closed = true
 	p.mu.Unlock()

@@ -8,20 +8,20 @@ import (
 // maxWaitingRequests bounds the requests of other nodes that wait to be answered.
 const maxWaitingRequests = 1024
 
-// worker answers requests of other nodes, in order, so that a long answer or a
+// requestWorker answers requests of other nodes, in order, so that a long answer or a
 // slow listener does not hold up the broadcasts that arrive behind it.
-type worker struct {
+type requestWorker struct {
 	tasks chan func()
-	stats *stats
+	stats *counters
 	log   *slog.Logger
 }
 
-func newWorker(st *stats, log *slog.Logger) *worker {
-	return &worker{tasks: make(chan func(), maxWaitingRequests), stats: st, log: log}
+func newWorker(st *counters, log *slog.Logger) *requestWorker {
+	return &requestWorker{tasks: make(chan func(), maxWaitingRequests), stats: st, log: log}
 }
 
-// do queues task, or drops it when too many wait: whoever asked will time out.
-func (w *worker) do(task func()) {
+// queueTask queues task, or drops it when too many wait: whoever asked will time out.
+func (w *requestWorker) queueTask(task func()) {
 	select {
 	case w.tasks <- task:
 	default:
@@ -29,18 +29,18 @@ func (w *worker) do(task func()) {
 	}
 }
 
-func (w *worker) run(ctx context.Context) {
+func (w *requestWorker) run(ctx context.Context) {
 	for {
 		select {
 		case task := <-w.tasks:
-			w.perform(task)
+			w.performTask(task)
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-func (w *worker) perform(task func()) {
+func (w *requestWorker) performTask(task func()) {
 	defer recoverMessage(w.stats, w.log, "request")
 	task()
 }

@@ -56,6 +56,31 @@ func TestProved_SilentSubscription_StopsAndGoesOn(t *testing.T) {
 	}
 }
 
+// Redis may see a probe before the subscription, which take different connections: a
+// probe that is sent too early is no reason to give a good subscription up.
+func TestProved_SubscriptionIsConfirmedLate_TheFirstProbeWaits(t *testing.T) {
+	t.Parallel()
+	for name, make := range map[string]func(redis.UniversalClient) socketio.NewAdapter{
+		"classic": func(rdb redis.UniversalClient) socketio.NewAdapter { return adapter.Redis(rdb, nil) },
+		"sharded": func(rdb redis.UniversalClient) socketio.NewAdapter { return adapter.ShardedRedis(rdb, nil) },
+		"streams": func(rdb redis.UniversalClient) socketio.NewAdapter { return adapter.RedisStreams(rdb, nil) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			rdb, _ := newRedis(t)
+			proxy, through := proxied(t, rdb)
+			release := proxy.delay("subscribe")
+			defer release()
+			a := newGoReplica(t, make(through), nil) // does not wait long for its subscription
+			release()
+			rig.Until(t, 20*time.Second, "a proof", func() bool { return !proved(a).IsZero() })
+			if s := statsOf(a); s.Silent != 0 || s.Resubscribed != 0 {
+				t.Errorf("%d subscriptions were taken for silent", s.Silent)
+			}
+		})
+	}
+}
+
 // In a cluster the proof is that of the server which carries the questions of nodes.
 func TestProved_ShardedOnACluster_GoesOn(t *testing.T) {
 	t.Parallel()

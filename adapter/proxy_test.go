@@ -18,6 +18,8 @@ type faultProxy struct {
 	mu       sync.Mutex
 	conns    map[*proxiedConn]struct{}
 	refuse   string // connections that send this word are cut
+	hold     string // what connections say from this word on waits for release
+	release  chan struct{}
 }
 
 type proxiedConn struct {
@@ -78,7 +80,14 @@ func (p *faultProxy) serve(c net.Conn) {
 				pc.sent += string(bytes.ToLower(buf[:n]))
 			}
 			refused := p.refuse != "" && strings.Contains(pc.sent, p.refuse)
+			var release chan struct{}
+			if p.hold != "" && strings.Contains(pc.sent, p.hold) {
+				release = p.release
+			}
 			p.mu.Unlock()
+			if release != nil {
+				<-release
+			}
 			if refused {
 				return
 			}
@@ -139,6 +148,20 @@ func (p *faultProxy) cut(word string) {
 		c.client.Close()
 		c.server.Close()
 	}
+}
+
+// delay holds back what clients say on connections that send word, until release.
+func (p *faultProxy) delay(word string) (release func()) {
+	held := make(chan struct{})
+	p.mu.Lock()
+	p.hold, p.release = word, held
+	p.mu.Unlock()
+	return sync.OnceFunc(func() {
+		p.mu.Lock()
+		p.hold = ""
+		p.mu.Unlock()
+		close(held)
+	})
 }
 
 // refuseConns cuts every connection that sends word, until it is called with "".

@@ -106,13 +106,13 @@ func rewriteClassic(key, channel string, payload []byte, emitter bool) ([]byte, 
 		if err != nil {
 			return nil, err
 		}
-		return marshal(req)
+		return marshalJSON(req)
 	case strings.HasPrefix(channel, key+"-request#"):
 		req, err := decodeClassicAckRequest(payload)
 		if err != nil {
 			return nil, err
 		}
-		return req.append(nil)
+		return req.appendTo(nil)
 	case payload[0] == '{':
 		res, err := decodeClassicJSON[classicResponse](payload)
 		if err != nil {
@@ -127,7 +127,7 @@ func rewriteClassic(key, channel string, payload []byte, emitter bool) ([]byte, 
 				return nil, err
 			}
 		}
-		return marshal(res)
+		return marshalJSON(res)
 	default:
 		id, v, err := decodeClassicAck(payload)
 		if err != nil {

@@ -9,7 +9,7 @@ import (
 // recoverMessage is deferred around the work on one message from Redis. What Redis
 // holds is input like any other: a message that makes this code panic is logged and
 // counted as malformed (st may be nil: not counted), and does not end the process.
-func recoverMessage(st *stats, log *slog.Logger, what string) {
+func recoverMessage(st *counters, log *slog.Logger, what string) {
 	if v := recover(); v != nil {
 		if st != nil {
 			st.malformed.Add(1)

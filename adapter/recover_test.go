@@ -10,13 +10,13 @@ import (
 // A message that makes its reader panic costs itself: the next one is handled.
 func TestMessages_PanicInOne_CostsOnlyItself(t *testing.T) {
 	var text strings.Builder
-	log, st := slog.New(slog.NewTextHandler(&text, nil)), &stats{}
+	log, st := slog.New(slog.NewTextHandler(&text, nil)), &counters{}
 
 	w := newWorker(st, log)
 	ctx, cancel := context.WithCancel(t.Context())
 	handled := false
-	w.do(func() { panic("a broken request") })
-	w.do(func() {
+	w.queueTask(func() { panic("a broken request") })
+	w.queueTask(func() {
 		handled = true
 		cancel()
 	})
@@ -26,20 +26,20 @@ func TestMessages_PanicInOne_CostsOnlyItself(t *testing.T) {
 	}
 
 	var got []string
-	l := &link{stats: st, log: log, deliver: func(_, payload string) {
+	l := &subscription{counters: st, log: log, onMessage: func(_, payload string) {
 		if payload == "broken" {
 			panic("a broken message")
 		}
 		got = append(got, payload)
 	}}
-	l.hand("channel", "broken")
-	l.hand("channel", "good")
+	l.handOver("channel", "broken")
+	l.handOver("channel", "good")
 	if len(got) != 1 {
 		t.Errorf("delivered %q", got)
 	}
 
 	r := &streamReader{log: log}
-	r.hand(brokenListener{}, entryID{}, nil)
+	r.handOver(brokenListener{}, entryID{}, nil)
 
 	if n := st.snapshot().Malformed; n != 2 {
 		t.Errorf("%d messages were counted", n)

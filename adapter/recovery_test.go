@@ -91,7 +91,7 @@ func TestRecovery_ClientRecoversOnAnotherReplica(t *testing.T) {
 
 	// The session was used up: after a goodbye nothing comes back.
 	back.Disconnect()
-	rig.Until(t, 5*time.Second, "the socket's end", func() bool { return !b.Rooms().HasSocket(c.ID) })
+	rig.Until(t, 5*time.Second, "the socket's end", func() bool { return !b.LocalAdapter().HasSocket(c.ID) })
 	c2 := a.Connect("/", map[string]any{"pid": c.PID, "offset": offset})
 	if c2.ID == c.ID {
 		t.Error("recovered after the client had left")

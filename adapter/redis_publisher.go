@@ -41,17 +41,17 @@ const (
 	closeFlush = time.Second
 )
 
-// command is one Redis command that waits to be sent. It goes to the server
+// redisCommand is one Redis command that waits to be sent. It goes to the server
 // that owns key.
-type command struct {
-	key  string
-	args []any
-	size int
-	done func(reply any, err error) // may be nil; must not block
+type redisCommand struct {
+	key      string
+	args     []any
+	byteSize int
+	onReply  func(reply any, err error) // may be nil; must not block
 }
 
-func publishCommand(name, channel string, payload []byte) command {
-	return command{key: channel, args: []any{name, channel, payload}, size: len(channel) + len(payload) + 64}
+func publishCommand(name, channel string, payload []byte) redisCommand {
+	return redisCommand{key: channel, args: []any{name, channel, payload}, byteSize: len(channel) + len(payload) + 64}
 }
 
 // once is a command that is not sent again after an error, when nobody can know
@@ -64,53 +64,53 @@ func (once) NoRetry() bool { return true }
 // own: what arrives while a write is under way goes out together in the next one.
 // Every namespace has its own, so namespaces never wait for each other.
 type publisher struct {
-	nodes redisNodes
+	redisNodes redisNodes
 	// fixedKey, if set, decides the server of all commands: with PUBLISH any
 	// server of a cluster will do, but only one keeps the order.
-	fixedKey string
-	stats    *stats
-	log      *slog.Logger
-	wake     chan struct{} // capacity 1
-	refused  loglimit.Limiter
+	fixedKey     string
+	counters     *counters
+	log          *slog.Logger
+	wakeSignal   chan struct{} // capacity 1
+	refusedLines loglimit.Limiter
 
-	closing chan struct{} // closed by close
-	ended   chan struct{} // closed when run returned
+	closeCalled chan struct{} // closed by close
+	runReturned chan struct{} // closed when run returned
 
-	firstTry chan struct{} // closed when Redis has taken something, or has not
-	tried    sync.Once
+	firstTry     chan struct{} // closed when Redis has taken something, or has not
+	firstTryOnce sync.Once
 
-	mu     sync.Mutex
-	queue  []command
-	bytes  int
-	closed bool
-	down   bool // the last attempt failed
-	taken  bool // one has succeeded
+	mu            sync.Mutex
+	queue         []redisCommand
+	queuedBytes   int
+	isClosed      bool
+	lastFailed    bool // the last attempt failed
+	everSucceeded bool // one has succeeded
 }
 
-func newPublisher(nodes redisNodes, fixedKey string, st *stats, log *slog.Logger) *publisher {
+func newPublisher(nodes redisNodes, fixedKey string, st *counters, log *slog.Logger) *publisher {
 	return &publisher{
-		nodes: nodes, fixedKey: fixedKey, stats: st, log: log,
-		wake: make(chan struct{}, 1), closing: make(chan struct{}), ended: make(chan struct{}), firstTry: make(chan struct{}),
+		redisNodes: nodes, fixedKey: fixedKey, counters: st, log: log,
+		wakeSignal: make(chan struct{}, 1), closeCalled: make(chan struct{}), runReturned: make(chan struct{}), firstTry: make(chan struct{}),
 	}
 }
 
-// send queues c. It never waits.
-func (p *publisher) send(c command) error {
+// queueCommand queues c. It never waits.
+func (p *publisher) queueCommand(c redisCommand) error {
 	p.mu.Lock()
-	if p.closed {
+	if p.isClosed {
 		p.mu.Unlock()
 		return ErrClosed
 	}
-	if len(p.queue) >= queueItems || p.bytes+c.size > queueBytes {
+	if len(p.queue) >= queueItems || p.queuedBytes+c.byteSize > queueBytes {
 		p.mu.Unlock()
-		p.stats.publishRefused.Add(1)
+		p.counters.publishRefused.Add(1)
 		return ErrQueueFull
 	}
 	p.queue = append(p.queue, c)
-	p.bytes += c.size
+	p.queuedBytes += c.byteSize
 	p.mu.Unlock()
 	select {
-	case p.wake <- struct{}{}:
+	case p.wakeSignal <- struct{}{}:
 	default:
 	}
 	return nil
@@ -119,36 +119,36 @@ func (p *publisher) send(c command) error {
 // close refuses further commands; run sends what waits and returns. It is called once.
 func (p *publisher) close() {
 	p.mu.Lock()
-	p.closed = true
+	p.isClosed = true
 	p.mu.Unlock()
-	close(p.closing)
+	close(p.closeCalled)
 	select {
-	case p.wake <- struct{}{}:
+	case p.wakeSignal <- struct{}{}:
 	default:
 	}
 }
 
 // run sends until close was called and the queue is empty, or ctx ends.
 func (p *publisher) run(ctx context.Context) {
-	defer close(p.ended)
+	defer close(p.runReturned)
 	var retry backoff
-	var batch []command
+	var batch []redisCommand
 	for {
 		var closed bool
-		batch, closed = p.take(batch[:0])
+		batch, closed = p.takeBatch(batch[:0])
 		if len(batch) == 0 {
 			if closed {
 				return
 			}
 			select {
-			case <-p.wake:
+			case <-p.wakeSignal:
 				continue
 			case <-ctx.Done():
-				p.fail(ctx.Err())
+				p.failQueued(ctx.Err())
 				return
 			}
 		}
-		err := p.exec(ctx, batch)
+		err := p.sendBatch(ctx, batch)
 		clear(batch)
 		switch {
 		case err == nil:
@@ -157,19 +157,19 @@ func (p *publisher) run(ctx context.Context) {
 			}
 			retry.reset()
 		case ctx.Err() != nil:
-			p.fail(ctx.Err())
+			p.failQueued(ctx.Err())
 			return
 		default:
 			if !p.setDown(true) {
 				p.log.Warn("redis takes no messages", "error", err)
 			}
-			p.nodes.refresh(ctx)
+			p.redisNodes.refreshTopology(ctx)
 			if closed {
-				p.fail(err) // nobody waits for Redis to come back
+				p.failQueued(err) // nobody waits for Redis to come back
 				return
 			}
-			if !retry.waitOr(ctx, p.closing) {
-				p.fail(ctx.Err())
+			if !retry.waitOr(ctx, p.closeCalled) {
+				p.failQueued(ctx.Err())
 				return
 			}
 		}
@@ -179,9 +179,9 @@ func (p *publisher) run(ctx context.Context) {
 func (p *publisher) setDown(down bool) (before bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	before, p.down = p.down, down
-	p.taken = p.taken || !down
-	p.tried.Do(func() { close(p.firstTry) })
+	before, p.lastFailed = p.lastFailed, down
+	p.everSucceeded = p.everSucceeded || !down
+	p.firstTryOnce.Do(func() { close(p.firstTry) })
 	return before
 }
 
@@ -189,16 +189,16 @@ func (p *publisher) setDown(down bool) (before bool) {
 func (p *publisher) isDown() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.down || !p.taken
+	return p.lastFailed || !p.everSucceeded
 }
 
-// take moves what waits, up to the size of a batch, to dst.
-func (p *publisher) take(dst []command) (batch []command, closed bool) {
+// takeBatch moves what waits, up to the size of a batch, to dst.
+func (p *publisher) takeBatch(dst []redisCommand) (batch []redisCommand, closed bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	n, size := 0, 0
-	for n < len(p.queue) && n < batchItems && (n == 0 || size+p.queue[n].size <= batchBytes) {
-		size += p.queue[n].size
+	for n < len(p.queue) && n < batchItems && (n == 0 || size+p.queue[n].byteSize <= batchBytes) {
+		size += p.queue[n].byteSize
 		n++
 	}
 	dst = append(dst, p.queue[:n]...)
@@ -209,48 +209,48 @@ func (p *publisher) take(dst []command) (batch []command, closed bool) {
 		clear(p.queue[:n])
 		p.queue = p.queue[n:]
 	}
-	p.bytes -= size
-	return dst, p.closed
+	p.queuedBytes -= size
+	return dst, p.isClosed
 }
 
-// fail gives up on everything that waits.
-func (p *publisher) fail(err error) {
+// failQueued gives up on everything that waits.
+func (p *publisher) failQueued(err error) {
 	p.mu.Lock()
 	queue := p.queue
-	p.queue, p.bytes, p.closed = nil, 0, true
+	p.queue, p.queuedBytes, p.isClosed = nil, 0, true
 	p.mu.Unlock()
 	for _, c := range queue {
-		p.finish(c, nil, err)
+		p.finishCommand(c, nil, err)
 	}
 }
 
-func (p *publisher) finish(c command, reply any, err error) {
+func (p *publisher) finishCommand(c redisCommand, reply any, err error) {
 	if err != nil {
-		p.stats.publishFailed.Add(1)
+		p.counters.publishFailed.Add(1)
 	} else {
-		p.stats.published.Add(1)
+		p.counters.published.Add(1)
 	}
-	if c.done != nil {
-		c.done(reply, err)
+	if c.onReply != nil {
+		c.onReply(reply, err)
 	}
 }
 
-// exec sends batch, one pipeline per server, and waits for the replies. The order
+// sendBatch sends batch, one pipeline per server, and waits for the replies. The order
 // is kept per server, and so per channel.
-func (p *publisher) exec(ctx context.Context, batch []command) error {
-	if p.fixedKey != "" || p.nodes.single != nil {
-		node, err := p.nodes.owner(ctx, p.fixedKey)
-		return p.pipeline(ctx, node, err, batch)
+func (p *publisher) sendBatch(ctx context.Context, batch []redisCommand) error {
+	if p.fixedKey != "" || p.redisNodes.singleClient != nil {
+		node, err := p.redisNodes.ownerOf(ctx, p.fixedKey)
+		return p.pipelineTo(ctx, node, err, batch)
 	}
 	type group struct {
 		node  *redis.Client
 		err   error
-		batch []command
+		batch []redisCommand
 	}
 	var groups []*group
 	byNode := make(map[*redis.Client]*group)
 	for _, c := range batch {
-		node, err := p.nodes.owner(ctx, c.key)
+		node, err := p.redisNodes.ownerOf(ctx, c.key)
 		g := byNode[node]
 		if g == nil {
 			g = &group{node: node, err: err}
@@ -262,18 +262,18 @@ func (p *publisher) exec(ctx context.Context, batch []command) error {
 	var wg sync.WaitGroup
 	errs := make([]error, len(groups))
 	for i, g := range groups {
-		wg.Go(func() { errs[i] = p.pipeline(ctx, g.node, g.err, g.batch) })
+		wg.Go(func() { errs[i] = p.pipelineTo(ctx, g.node, g.err, g.batch) })
 	}
 	wg.Wait()
 	return errors.Join(errs...)
 }
 
-// pipeline sends batch to node. The error is for the batch as a whole; a
+// pipelineTo sends batch to node. The error is for the batch as a whole; a
 // command's own error is told to its done.
-func (p *publisher) pipeline(ctx context.Context, node *redis.Client, err error, batch []command) error {
+func (p *publisher) pipelineTo(ctx context.Context, node *redis.Client, err error, batch []redisCommand) error {
 	if err != nil {
 		for _, c := range batch {
-			p.finish(c, nil, err)
+			p.finishCommand(c, nil, err)
 		}
 		return err
 	}
@@ -289,7 +289,7 @@ func (p *publisher) pipeline(ctx context.Context, node *redis.Client, err error,
 		}
 		_, _ = pipe.Exec(ctx) // each command has its own error
 	}
-	var moved []command
+	var moved []redisCommand
 	var failure error
 	for i, c := range batch {
 		reply, err := cmds[i].Result()
@@ -302,31 +302,31 @@ func (p *publisher) pipeline(ctx context.Context, node *redis.Client, err error,
 		if err != nil && !errors.As(err, &refused) {
 			failure = err
 		} else if err != nil {
-			if held, ok := p.refused.Allow(); ok {
+			if held, ok := p.refusedLines.Allow(); ok {
 				p.log.Warn("redis refused a message", "error", err, "not_logged", held)
 			}
 		}
-		p.finish(c, reply, err)
+		p.finishCommand(c, reply, err)
 	}
 	if len(moved) > 0 {
-		return errors.Join(failure, p.redirect(ctx, moved))
+		return errors.Join(failure, p.sendRedirected(ctx, moved))
 	}
 	return failure
 }
 
-// redirect sends commands again that were answered with MOVED.
-func (p *publisher) redirect(ctx context.Context, batch []command) error {
+// sendRedirected sends commands again that were answered with MOVED.
+func (p *publisher) sendRedirected(ctx context.Context, batch []redisCommand) error {
 	for _, c := range batch {
 		// The cluster client follows redirections and learns from them.
 		cmd := redis.NewCmd(ctx, c.args...)
-		if p.nodes.cluster == nil {
-			p.finish(c, nil, errClient)
+		if p.redisNodes.clusterClient == nil {
+			p.finishCommand(c, nil, errClient)
 			continue
 		}
 		cmd.SetFirstKeyPos(1)
-		_ = p.nodes.cluster.Process(ctx, once{cmd})
+		_ = p.redisNodes.clusterClient.Process(ctx, once{cmd})
 		reply, err := cmd.Result()
-		p.finish(c, reply, err)
+		p.finishCommand(c, reply, err)
 	}
 	return nil
 }

@@ -13,22 +13,22 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// subscription is what a link asks Redis for.
-type subscription struct {
+// redisChannel is what a subscription asks Redis for.
+type redisChannel struct {
 	name string
-	kind subscriptionKind
+	kind channelKind
 }
 
-type subscriptionKind byte
+type channelKind byte
 
 const (
-	toChannel      subscriptionKind = iota // SUBSCRIBE
-	toPattern                              // PSUBSCRIBE
-	toShardChannel                         // SSUBSCRIBE
+	toChannel      channelKind = iota // SUBSCRIBE
+	toPattern                         // PSUBSCRIBE
+	toShardChannel                    // SSUBSCRIBE
 )
 
 // subscribe and unsubscribe send the commands of the subscription's kind.
-func (s subscription) subscribe(ctx context.Context, ps *redis.PubSub) error {
+func (s redisChannel) subscribe(ctx context.Context, ps *redis.PubSub) error {
 	switch s.kind {
 	case toPattern:
 		return ps.PSubscribe(ctx, s.name)
@@ -39,7 +39,7 @@ func (s subscription) subscribe(ctx context.Context, ps *redis.PubSub) error {
 	}
 }
 
-func (s subscription) unsubscribe(ctx context.Context, ps *redis.PubSub) error {
+func (s redisChannel) unsubscribe(ctx context.Context, ps *redis.PubSub) error {
 	switch s.kind {
 	case toPattern:
 		return ps.PUnsubscribe(ctx, s.name)
@@ -55,78 +55,78 @@ var (
 	errMoved  = errors.New("channel moved to another server")
 )
 
-// link is one subscribed connection to one Redis server. It comes back by itself
+// subscription is one subscribed connection to one Redis server. It comes back by itself
 // and proves that messages arrive by publishing probes to itself.
-type link struct {
-	nodes   redisNodes
-	server  func(context.Context) (*redis.Client, error) // where to subscribe
-	probe   subscription
-	every   time.Duration // between probes; also how long one may take
-	stats   *stats
-	log     *slog.Logger
-	deliver func(channel, payload string) // called by run only
-	lost    func()                        // called by run when a connection ended; may be nil
-	answers *answers                      // is told which of its channels are subscribed; may be nil
-	wake    chan struct{}                 // capacity 1: want changed
+type subscription struct {
+	redisNodes     redisNodes
+	pickServer     func(context.Context) (*redis.Client, error) // where to subscribe
+	probeChannel   redisChannel
+	probeInterval  time.Duration // between probes; also how long one may take
+	counters       *counters
+	log            *slog.Logger
+	onMessage      func(channel, payload string) // called by run only
+	onLost         func()                        // called by run when a connection ended; may be nil
+	answerChannels *answerChannels               // is told which of its channels are subscribed; may be nil
+	wakeSignal     chan struct{}                 // capacity 1: want changed
 
 	proofEvery time.Duration             // between proofs for proved; 0: none but the probes
-	proved     atomic.Pointer[time.Time] // when the last probe that came back was sent
+	lastProof  atomic.Pointer[time.Time] // when the last probe that came back was sent
 
-	firstTry chan struct{} // closed when the first attempt is subscribed or has failed
-	tried    sync.Once
+	firstTry     chan struct{} // closed when the first attempt is subscribed or has failed
+	firstTryOnce sync.Once
 
-	mu      sync.Mutex
-	want    map[subscription]struct{}
-	changed []subscription
+	mu              sync.Mutex
+	wantedChannels  map[redisChannel]struct{}
+	changedChannels []redisChannel
 }
 
-func newLink(nodes redisNodes, server func(context.Context) (*redis.Client, error), probe subscription, every time.Duration, st *stats, log *slog.Logger, deliver func(channel, payload string)) *link {
-	l := &link{
-		nodes: nodes, server: server, probe: probe, every: every, stats: st, log: log, deliver: deliver,
-		wake:     make(chan struct{}, 1),
-		firstTry: make(chan struct{}),
-		want:     map[subscription]struct{}{probe: {}},
+func newSubscription(nodes redisNodes, server func(context.Context) (*redis.Client, error), probe redisChannel, every time.Duration, st *counters, log *slog.Logger, deliver func(channel, payload string)) *subscription {
+	l := &subscription{
+		redisNodes: nodes, pickServer: server, probeChannel: probe, probeInterval: every, counters: st, log: log, onMessage: deliver,
+		wakeSignal:     make(chan struct{}, 1),
+		firstTry:       make(chan struct{}),
+		wantedChannels: map[redisChannel]struct{}{probe: {}},
 	}
-	l.proved.Store(&time.Time{})
+	l.lastProof.Store(&time.Time{})
 	return l
 }
 
-// add and remove change what the link is subscribed to. They never wait: the
-// change is made by the link's own goroutine, and one that is undone before it
+// add and remove change what the subscription is subscribed to. They never wait: the
+// change is made by the subscription's own goroutine, and one that is undone before it
 // was made costs nothing.
-func (l *link) add(s subscription) {
+func (l *subscription) add(s redisChannel) {
 	l.mu.Lock()
-	l.want[s] = struct{}{}
-	l.changed = append(l.changed, s)
+	l.wantedChannels[s] = struct{}{}
+	l.changedChannels = append(l.changedChannels, s)
 	l.mu.Unlock()
 	l.wakeUp()
 }
 
-func (l *link) remove(s subscription) {
+func (l *subscription) remove(s redisChannel) {
 	l.mu.Lock()
-	delete(l.want, s)
-	l.changed = append(l.changed, s)
+	delete(l.wantedChannels, s)
+	l.changedChannels = append(l.changedChannels, s)
 	l.mu.Unlock()
 	l.wakeUp()
 }
 
-func (l *link) wakeUp() {
+func (l *subscription) wakeUp() {
 	select {
-	case l.wake <- struct{}{}:
+	case l.wakeSignal <- struct{}{}:
 	default:
 	}
 }
 
-// run keeps the link alive until ctx ends.
-func (l *link) run(ctx context.Context) {
+// run keeps the subscription alive until ctx ends.
+func (l *subscription) run(ctx context.Context) {
 	var retry backoff
 	down := false
 	for ctx.Err() == nil {
 		began := time.Now()
-		err := l.session(ctx)
-		l.tried.Do(func() { close(l.firstTry) })
-		if l.lost != nil {
-			l.lost()
+		err := l.runConn(ctx)
+		l.firstTryOnce.Do(func() { close(l.firstTry) })
+		if l.onLost != nil {
+			l.onLost()
 		}
 		if ctx.Err() != nil {
 			return
@@ -139,17 +139,17 @@ func (l *link) run(ctx context.Context) {
 			l.log.Warn("redis subscription lost", "error", err)
 		}
 		down = true
-		l.stats.resubscribed.Add(1)
-		l.nodes.refresh(ctx)
+		l.counters.resubscribed.Add(1)
+		l.redisNodes.refreshTopology(ctx)
 		if !retry.wait(ctx) {
 			return
 		}
 	}
 }
 
-// session subscribes on a fresh connection and delivers until it fails.
-func (l *link) session(ctx context.Context) error {
-	node, err := l.server(ctx)
+// runConn subscribes on a fresh connection and delivers until it fails.
+func (l *subscription) runConn(ctx context.Context) error {
+	node, err := l.pickServer(ctx)
 	if err != nil {
 		return err
 	}
@@ -162,15 +162,16 @@ func (l *link) session(ctx context.Context) error {
 	defer unhook()
 
 	l.mu.Lock()
-	l.changed = nil
-	have := make(map[subscription]struct{}, len(l.want))
-	for s := range l.want {
+	l.changedChannels = nil
+	have := make(map[redisChannel]struct{}, len(l.wantedChannels))
+	for s := range l.wantedChannels {
 		have[s] = struct{}{}
 	}
 	l.mu.Unlock()
 	// pending counts the confirmations still to come of the first subscriptions.
 	pending := len(have)
-	probed := &probeState{}
+	confirmed := make(chan struct{}) // closed when pending is 0
+	probed := &probeState{dueNext: 1}
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel(nil) // before Wait
@@ -179,9 +180,9 @@ func (l *link) session(ctx context.Context) error {
 			cancel(err)
 			return
 		}
-		cancel(l.tend(ctx, ps, have, probed))
+		cancel(l.applyAndProbe(ctx, ps, have, probed, confirmed))
 	})
-	defer l.answers.lost(l) // before Wait
+	defer l.answerChannels.connectionLost(l) // before Wait
 
 	for {
 		v, err := ps.Receive(ctx)
@@ -193,29 +194,31 @@ func (l *link) session(ctx context.Context) error {
 		}
 		switch v := v.(type) {
 		case *redis.Message:
-			if v.Channel == l.probe.name {
+			if v.Channel == l.probeChannel.name {
 				if n, err := strconv.ParseUint(v.Payload, 10, 64); err == nil {
-					probed.back.Store(n)
-					if p := probed.latest.Load(); p != nil && p.number == n {
-						l.proved.Store(&p.at)
+					probed.lastReturned.Store(n)
+					if p := probed.latestProbe.Load(); p != nil && p.number == n {
+						l.lastProof.Store(&p.sentAt)
 					}
-					l.stats.lag.Store(int64(time.Since(began)) - probed.sentAt.Load())
+					l.counters.streamLag.Store(int64(time.Since(began)) - probed.sentAt.Load())
 				}
 				continue
 			}
-			probed.traffic.Store(true)
-			l.hand(v.Channel, v.Payload)
+			probed.sawTraffic.Store(true)
+			l.handOver(v.Channel, v.Payload)
 		case *redis.Subscription:
 			switch v.Kind {
 			case "subscribe", "psubscribe", "ssubscribe":
-				l.answers.subscribed(l, v.Channel)
+				probed.sawTraffic.Store(true) // very many take their time
+				l.answerChannels.channelSubscribed(l, v.Channel)
 				if pending--; pending == 0 {
-					l.tried.Do(func() { close(l.firstTry) })
+					close(confirmed)
+					l.firstTryOnce.Do(func() { close(l.firstTry) })
 				}
 			case "sunsubscribe":
-				l.answers.unsubscribed(l, v.Channel)
+				l.answerChannels.channelUnsubscribed(l, v.Channel)
 				// Redis says this on its own when the slot moved to another server.
-				if l.wants(subscription{v.Channel, toShardChannel}) {
+				if l.wants(redisChannel{v.Channel, toShardChannel}) {
 					return errMoved
 				}
 			}
@@ -223,22 +226,22 @@ func (l *link) session(ctx context.Context) error {
 	}
 }
 
-// hand delivers one message. One that makes the reader panic costs itself only.
-func (l *link) hand(channel, payload string) {
-	defer recoverMessage(l.stats, l.log, "message")
-	l.deliver(channel, payload)
+// handOver delivers one message. One that makes the reader panic costs itself only.
+func (l *subscription) handOver(channel, payload string) {
+	defer recoverMessage(l.counters, l.log, "message")
+	l.onMessage(channel, payload)
 }
 
-func (l *link) wants(s subscription) bool {
+func (l *subscription) wants(s redisChannel) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	_, ok := l.want[s]
+	_, ok := l.wantedChannels[s]
 	return ok
 }
 
 // subscribeAll asks for everything in have. Channels of a cluster go one by one:
 // a command may not name channels of several slots.
-func (l *link) subscribeAll(ctx context.Context, ps *redis.PubSub, have map[subscription]struct{}) error {
+func (l *subscription) subscribeAll(ctx context.Context, ps *redis.PubSub, have map[redisChannel]struct{}) error {
 	var channels, patterns []string
 	for s := range have {
 		switch s.kind {
@@ -263,46 +266,10 @@ func (l *link) subscribeAll(ctx context.Context, ps *redis.PubSub, have map[subs
 	return nil
 }
 
-// probeState is what one connection knows of its probes.
-type probeState struct {
-	back    atomic.Uint64 // the last probe that came back
-	traffic atomic.Bool   // something else arrived since the last look
-	sent    uint64        // the last probe that Redis took
-	due     uint64        // the probe that has to be back at the next look
-	sentAt  atomic.Int64  // when the last one was given to Redis, since began
-	missed  int           // looks in a row at which it was not back
-	latest  atomic.Pointer[sentProbe]
-}
-
-// sentProbe is a probe on its way.
-type sentProbe struct {
-	number uint64
-	at     time.Time
-}
-
-// began is the zero of the times of probes: the wall clock may jump.
-var began = time.Now()
-
-// busyProbes is how often a probe may be late while other messages arrive: a
-// burst may hold it up, but messages may also come from a server that those who
-// publish have left (after a failover).
-const busyProbes = 3
-
-// silent reports whether the connection must be taken for dead.
-func (p *probeState) silent() bool {
-	busy := p.traffic.Swap(false)
-	if p.back.Load() >= p.due {
-		p.missed = 0
-		return false
-	}
-	p.missed++
-	return !busy || p.missed >= busyProbes
-}
-
-// tend applies changes of what is wanted, and probes. It returns why the
+// applyAndProbe applies changes of what is wanted, and probes. It returns why the
 // connection must be given up.
-func (l *link) tend(ctx context.Context, ps *redis.PubSub, have map[subscription]struct{}, probed *probeState) error {
-	ticker := time.NewTicker(l.every)
+func (l *subscription) applyAndProbe(ctx context.Context, ps *redis.PubSub, have map[redisChannel]struct{}, probed *probeState, confirmed <-chan struct{}) error {
+	ticker := time.NewTicker(l.probeInterval)
 	defer ticker.Stop()
 	var proofs <-chan time.Time // nil without them
 	if l.proofEvery > 0 {
@@ -310,47 +277,45 @@ func (l *link) tend(ctx context.Context, ps *redis.PubSub, have map[subscription
 		defer often.Stop()
 		proofs = often.C
 	}
-	// At once: a subscription that was confirmed need not be where messages go.
-	if err := l.sendProbe(ctx, probed); err != nil && ctx.Err() == nil {
-		l.log.Debug("probe was not published", "error", err)
-	}
-	probed.due = probed.sent
 	for {
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		case <-l.wake:
-			if err := l.reconcile(ctx, ps, have); err != nil {
+		case <-confirmed:
+			// At once: a subscription that was confirmed need not be where messages go.
+			// Not before: the probe takes another connection, and may overtake it.
+			confirmed = nil
+			probed.missedInRow = 0
+			l.tryProbe(ctx, probed)
+			probed.dueNext = probed.lastSent
+		case <-l.wakeSignal:
+			if err := l.applyChanges(ctx, ps, have); err != nil {
 				return err
 			}
 		case <-proofs:
-			if probed.back.Load() < probed.sent {
+			if confirmed != nil || probed.lastReturned.Load() < probed.lastSent {
 				continue // one at a time
 			}
-			if err := l.sendProbe(ctx, probed); err != nil && ctx.Err() == nil {
-				l.log.Debug("probe was not published", "error", err)
-			}
+			l.tryProbe(ctx, probed)
 		case <-ticker.C:
-			if probed.silent() {
-				l.stats.silent.Add(1)
+			if probed.isSilent() {
+				l.counters.silent.Add(1)
 				return errSilent
 			}
-			if probed.missed > 0 {
+			if probed.missedInRow > 0 {
 				continue // one probe at a time
 			}
-			if err := l.sendProbe(ctx, probed); err != nil && ctx.Err() == nil {
-				l.log.Debug("probe was not published", "error", err)
-			}
-			probed.due = probed.sent
+			l.tryProbe(ctx, probed)
+			probed.dueNext = probed.lastSent
 		}
 	}
 }
 
-func (l *link) reconcile(ctx context.Context, ps *redis.PubSub, have map[subscription]struct{}) error {
+func (l *subscription) applyChanges(ctx context.Context, ps *redis.PubSub, have map[redisChannel]struct{}) error {
 	for {
 		l.mu.Lock()
-		changed := l.changed
-		l.changed = nil
+		changed := l.changedChannels
+		l.changedChannels = nil
 		l.mu.Unlock()
 		if len(changed) == 0 {
 			return nil
@@ -371,27 +336,4 @@ func (l *link) reconcile(ctx context.Context, ps *redis.PubSub, have map[subscri
 			}
 		}
 	}
-}
-
-// sendProbe publishes the next number to ourselves, along the way that messages
-// take: to the server that owns the channel now, whoever that was before.
-func (l *link) sendProbe(ctx context.Context, probed *probeState) error {
-	ctx, cancel := context.WithTimeout(ctx, l.every)
-	defer cancel()
-	node, err := l.nodes.owner(ctx, l.probe.name)
-	if err != nil {
-		return err
-	}
-	next := strconv.FormatUint(probed.sent+1, 10)
-	probed.latest.Store(&sentProbe{probed.sent + 1, time.Now()}) // it may be back before Publish returns
-	probed.sentAt.Store(int64(time.Since(began)))
-	if l.probe.kind == toShardChannel {
-		err = node.SPublish(ctx, l.probe.name, next).Err()
-	} else {
-		err = node.Publish(ctx, l.probe.name, next).Err()
-	}
-	if err == nil {
-		probed.sent++
-	}
-	return err
 }

@@ -15,96 +15,96 @@ import (
 // slots that moved without a word.
 const topologyCheck = 10 * time.Second
 
-// shardLinks keeps sharded channels subscribed, each at the server that owns its
-// slot: one link per server.
-type shardLinks struct {
-	nodes       redisNodes
-	probePrefix string
-	every       time.Duration
-	stats       *stats
-	log         *slog.Logger
-	deliver     func(channel, payload string) // called by several links at once
-	answers     *answers                      // is told which of its channels are subscribed
-	wake        chan struct{}                 // capacity 1
+// shardedSubscription keeps sharded channels subscribed, each at the server that owns its
+// slot: one subscription per server.
+type shardedSubscription struct {
+	redisNodes     redisNodes
+	probePrefix    string
+	probeInterval  time.Duration
+	counters       *counters
+	log            *slog.Logger
+	onMessage      func(channel, payload string) // called by several subscriptions at once
+	answerChannels *answerChannels               // is told which of its channels are subscribed
+	wakeSignal     chan struct{}                 // capacity 1
 
-	proofEvery time.Duration             // of the links
-	proofOf    string                    // the channel that proved is about
-	proof      atomic.Pointer[shardLink] // the link that has it; nil while none does
+	proofEvery time.Duration                     // of the subscriptions
+	proofOf    string                            // the channel that proved is about
+	proofShard atomic.Pointer[shardSubscription] // the subscription that has it; nil while none does
 
-	firstTry chan struct{} // closed when the first channels are subscribed, or it failed
-	tried    sync.Once
+	firstTry     chan struct{} // closed when the first channels are subscribed, or it failed
+	firstTryOnce sync.Once
 
-	mu       sync.Mutex
-	want     map[string]struct{}
-	changed  []string
-	reassign bool // look all owners up again
+	mu              sync.Mutex
+	wantedChannels  map[string]struct{}
+	changedChannels []string
+	reassignAll     bool // look all owners up again
 }
 
-// shardLink is a running link; only shardLinks.run touches it.
-type shardLink struct {
-	*link
-	server   *redis.Client
-	channels int
-	cancel   context.CancelFunc
+// shardSubscription is a running subscription; only shardedSubscription.run touches it.
+type shardSubscription struct {
+	*subscription
+	server       *redis.Client
+	channelCount int
+	cancel       context.CancelFunc
 }
 
-func newShardLinks(nodes redisNodes, probePrefix string, every time.Duration, st *stats, log *slog.Logger, deliver func(channel, payload string)) *shardLinks {
-	return &shardLinks{
-		nodes: nodes, probePrefix: probePrefix, every: every, stats: st, log: log, deliver: deliver,
-		wake:     make(chan struct{}, 1),
-		firstTry: make(chan struct{}),
-		want:     make(map[string]struct{}),
+func newShardLinks(nodes redisNodes, probePrefix string, every time.Duration, st *counters, log *slog.Logger, deliver func(channel, payload string)) *shardedSubscription {
+	return &shardedSubscription{
+		redisNodes: nodes, probePrefix: probePrefix, probeInterval: every, counters: st, log: log, onMessage: deliver,
+		wakeSignal:     make(chan struct{}, 1),
+		firstTry:       make(chan struct{}),
+		wantedChannels: make(map[string]struct{}),
 	}
 }
 
-// proveOn asks for proofs, which proved then tells of the link with the channel.
+// proveOn asks for proofs, which proved then tells of the subscription with the channel.
 // It is called before run.
-func (s *shardLinks) proveOn(channel string, every time.Duration) {
+func (s *shardedSubscription) proveOn(channel string, every time.Duration) {
 	s.proofOf, s.proofEvery = channel, every
 }
 
-// proved is when the latest probe was published that came back by the link that has
+// lastProof is when the latest probe was published that came back by the subscription that has
 // the channel of proveOn.
-func (s *shardLinks) proved() time.Time {
-	if l := s.proof.Load(); l != nil {
-		return *l.link.proved.Load()
+func (s *shardedSubscription) lastProof() time.Time {
+	if l := s.proofShard.Load(); l != nil {
+		return *l.subscription.lastProof.Load()
 	}
 	return time.Time{}
 }
 
-func (s *shardLinks) add(channel string) {
+func (s *shardedSubscription) add(channel string) {
 	s.mu.Lock()
-	s.want[channel] = struct{}{}
-	s.changed = append(s.changed, channel)
+	s.wantedChannels[channel] = struct{}{}
+	s.changedChannels = append(s.changedChannels, channel)
 	s.mu.Unlock()
 	s.wakeUp()
 }
 
-func (s *shardLinks) remove(channel string) {
+func (s *shardedSubscription) remove(channel string) {
 	s.mu.Lock()
-	delete(s.want, channel)
-	s.changed = append(s.changed, channel)
+	delete(s.wantedChannels, channel)
+	s.changedChannels = append(s.changedChannels, channel)
 	s.mu.Unlock()
 	s.wakeUp()
 }
 
-func (s *shardLinks) wakeUp() {
+func (s *shardedSubscription) wakeUp() {
 	select {
-	case s.wake <- struct{}{}:
+	case s.wakeSignal <- struct{}{}:
 	default:
 	}
 }
 
-// linkLost makes run look at the topology again. Called by the links.
-func (s *shardLinks) linkLost() {
+// subscriptionLost makes run look at the topology again. Called by the subscriptions.
+func (s *shardedSubscription) subscriptionLost() {
 	s.mu.Lock()
-	s.reassign = true
+	s.reassignAll = true
 	s.mu.Unlock()
 	s.wakeUp()
 }
 
-// run keeps everything subscribed until ctx ends, and waits for the links.
-func (s *shardLinks) run(ctx context.Context) {
+// run keeps everything subscribed until ctx ends, and waits for the subscriptions.
+func (s *shardedSubscription) run(ctx context.Context) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	ctx, cancel := context.WithCancel(ctx)
@@ -113,18 +113,18 @@ func (s *shardLinks) run(ctx context.Context) {
 	ticker := time.NewTicker(topologyCheck)
 	defer ticker.Stop()
 	var retry backoff
-	state := shardState{where: map[string]*shardLink{}, links: map[*redis.Client]*shardLink{}}
-	start := func(l *shardLink) {
+	state := shardOwners{shardOfChannel: map[string]*shardSubscription{}, shardsByServer: map[*redis.Client]*shardSubscription{}}
+	start := func(l *shardSubscription) {
 		linkCtx, cancel := context.WithCancel(ctx)
 		l.cancel = cancel
 		wg.Go(func() { l.run(linkCtx) })
 	}
 	for {
-		err := s.route(ctx, &state, start)
+		err := s.routeChannels(ctx, &state, start)
 		s.awaitFirst(ctx, &state, err, &wg)
 		if err != nil {
 			s.log.Warn("redis cluster does not say who owns the channels", "error", err)
-			s.linkLost()
+			s.subscriptionLost()
 			if !retry.wait(ctx) {
 				return
 			}
@@ -132,10 +132,10 @@ func (s *shardLinks) run(ctx context.Context) {
 		}
 		retry.reset()
 		select {
-		case <-s.wake:
+		case <-s.wakeSignal:
 		case <-ticker.C:
-			if s.nodes.cluster != nil {
-				s.linkLost()
+			if s.redisNodes.clusterClient != nil {
+				s.subscriptionLost()
 			}
 		case <-ctx.Done():
 			return
@@ -143,15 +143,15 @@ func (s *shardLinks) run(ctx context.Context) {
 	}
 }
 
-// awaitFirst closes firstTry once the links of the first channels have tried.
-func (s *shardLinks) awaitFirst(ctx context.Context, state *shardState, err error, wg *sync.WaitGroup) {
-	s.tried.Do(func() {
+// awaitFirst closes firstTry once the subscriptions of the first channels have tried.
+func (s *shardedSubscription) awaitFirst(ctx context.Context, state *shardOwners, err error, wg *sync.WaitGroup) {
+	s.firstTryOnce.Do(func() {
 		if err != nil {
 			close(s.firstTry)
 			return
 		}
-		var links []*shardLink
-		for _, l := range state.links {
+		var links []*shardSubscription
+		for _, l := range state.shardsByServer {
 			links = append(links, l)
 		}
 		wg.Go(func() {
@@ -166,25 +166,25 @@ func (s *shardLinks) awaitFirst(ctx context.Context, state *shardState, err erro
 	})
 }
 
-// shardState is where run put each channel.
-type shardState struct {
-	where map[string]*shardLink
-	links map[*redis.Client]*shardLink
+// shardOwners is where run put each channel.
+type shardOwners struct {
+	shardOfChannel map[string]*shardSubscription
+	shardsByServer map[*redis.Client]*shardSubscription
 }
 
-// route moves every channel that changed, or all of them, to the link of its
+// routeChannels moves every channel that changed, or all of them, to the subscription of its
 // owner.
-func (s *shardLinks) route(ctx context.Context, state *shardState, start func(*shardLink)) error {
+func (s *shardedSubscription) routeChannels(ctx context.Context, state *shardOwners, start func(*shardSubscription)) error {
 	s.mu.Lock()
-	changed, all := s.changed, s.reassign
-	s.changed, s.reassign = nil, false
+	changed, all := s.changedChannels, s.reassignAll
+	s.changedChannels, s.reassignAll = nil, false
 	if all {
 		changed = changed[:0:0]
-		for channel := range s.want {
+		for channel := range s.wantedChannels {
 			changed = append(changed, channel)
 		}
-		for channel := range state.where {
-			if _, ok := s.want[channel]; !ok {
+		for channel := range state.shardOfChannel {
+			if _, ok := s.wantedChannels[channel]; !ok {
 				changed = append(changed, channel)
 			}
 		}
@@ -196,11 +196,11 @@ func (s *shardLinks) route(ctx context.Context, state *shardState, start func(*s
 			return err
 		}
 	}
-	defer func() { s.proof.Store(state.where[s.proofOf]) }()
-	var fresh []*shardLink
+	defer func() { s.proofShard.Store(state.shardOfChannel[s.proofOf]) }()
+	var fresh []*shardSubscription
 	var failure error
 	for _, channel := range changed {
-		now, isNew, err := s.linkFor(ctx, state, channel)
+		now, isNew, err := s.subscriptionFor(ctx, state, channel)
 		if err != nil {
 			failure = err
 			break
@@ -208,59 +208,59 @@ func (s *shardLinks) route(ctx context.Context, state *shardState, start func(*s
 		if isNew {
 			fresh = append(fresh, now)
 		}
-		old := state.where[channel]
+		old := state.shardOfChannel[channel]
 		if now == old {
 			continue
 		}
 		if old != nil {
-			old.remove(subscription{channel, toShardChannel})
-			old.channels--
-			delete(state.where, channel)
+			old.remove(redisChannel{channel, toShardChannel})
+			old.channelCount--
+			delete(state.shardOfChannel, channel)
 		}
 		if now != nil {
-			now.add(subscription{channel, toShardChannel})
-			now.channels++
-			state.where[channel] = now
+			now.add(redisChannel{channel, toShardChannel})
+			now.channelCount++
+			state.shardOfChannel[channel] = now
 		}
 	}
 	for _, l := range fresh { // only now, so that they begin with all their channels
 		start(l)
 	}
-	for server, l := range state.links {
-		if l.channels == 0 {
+	for server, l := range state.shardsByServer {
+		if l.channelCount == 0 {
 			l.cancel()
-			delete(state.links, server)
+			delete(state.shardsByServer, server)
 		}
 	}
 	return failure
 }
 
-// linkFor returns the link that channel belongs to, nil if nobody wants it.
-func (s *shardLinks) linkFor(ctx context.Context, state *shardState, channel string) (l *shardLink, isNew bool, err error) {
+// subscriptionFor returns the subscription that channel belongs to, nil if nobody wants it.
+func (s *shardedSubscription) subscriptionFor(ctx context.Context, state *shardOwners, channel string) (l *shardSubscription, isNew bool, err error) {
 	s.mu.Lock()
-	_, wanted := s.want[channel]
+	_, wanted := s.wantedChannels[channel]
 	s.mu.Unlock()
 	if !wanted {
 		return nil, false, nil
 	}
-	server, err := s.nodes.owner(ctx, channel)
+	server, err := s.redisNodes.ownerOf(ctx, channel)
 	if err != nil {
 		return nil, false, err
 	}
-	if l := state.links[server]; l != nil {
+	if l := state.shardsByServer[server]; l != nil {
 		return l, false, nil
 	}
-	if l, err = s.newLink(ctx, server); err != nil {
+	if l, err = s.newSubscription(ctx, server); err != nil {
 		return nil, false, err
 	}
-	state.links[server] = l
+	state.shardsByServer[server] = l
 	return l, true, nil
 }
 
-// dropStale ends the links whose probe is no longer owned by their server.
-func (s *shardLinks) dropStale(ctx context.Context, state *shardState) error {
-	for server, l := range state.links {
-		owner, err := s.nodes.owner(ctx, l.probe.name)
+// dropStale ends the subscriptions whose probe is no longer owned by their server.
+func (s *shardedSubscription) dropStale(ctx context.Context, state *shardOwners) error {
+	for server, l := range state.shardsByServer {
+		owner, err := s.redisNodes.ownerOf(ctx, l.probeChannel.name)
 		if err != nil {
 			return err
 		}
@@ -268,21 +268,21 @@ func (s *shardLinks) dropStale(ctx context.Context, state *shardState) error {
 			continue
 		}
 		l.cancel()
-		delete(state.links, server)
-		for channel, at := range state.where {
+		delete(state.shardsByServer, server)
+		for channel, at := range state.shardOfChannel {
 			if at == l {
-				delete(state.where, channel)
+				delete(state.shardOfChannel, channel)
 			}
 		}
 	}
 	return nil
 }
 
-// newLink makes a link to server, with a probe channel that server owns.
-func (s *shardLinks) newLink(ctx context.Context, server *redis.Client) (*shardLink, error) {
+// newSubscription makes a subscription to server, with a probe channel that server owns.
+func (s *shardedSubscription) newSubscription(ctx context.Context, server *redis.Client) (*shardSubscription, error) {
 	for i := range 4096 {
 		name := fmt.Sprintf("%s%d#", s.probePrefix, i)
-		owner, err := s.nodes.owner(ctx, name)
+		owner, err := s.redisNodes.ownerOf(ctx, name)
 		if err != nil {
 			return nil, err
 		}
@@ -290,9 +290,9 @@ func (s *shardLinks) newLink(ctx context.Context, server *redis.Client) (*shardL
 			continue
 		}
 		here := func(context.Context) (*redis.Client, error) { return server, nil }
-		l := newLink(s.nodes, here, subscription{name, toShardChannel}, s.every, s.stats, s.log, s.deliver)
-		l.lost, l.answers, l.proofEvery = s.linkLost, s.answers, s.proofEvery
-		return &shardLink{link: l, server: server}, nil
+		l := newSubscription(s.redisNodes, here, redisChannel{name, toShardChannel}, s.probeInterval, s.counters, s.log, s.onMessage)
+		l.onLost, l.answerChannels, l.proofEvery = s.subscriptionLost, s.answerChannels, s.proofEvery
+		return &shardSubscription{subscription: l, server: server}, nil
 	}
 	return nil, fmt.Errorf("adapter: no slot found on %s", server.Options().Addr)
 }

@@ -16,41 +16,41 @@ var errClient = errors.New("adapter: need a *redis.Client (single server or Sent
 // sent to the servers directly, so that order is kept and each subscription is
 // known to be where messages go.
 type redisNodes struct {
-	single  *redis.Client
-	cluster *redis.ClusterClient
+	singleClient  *redis.Client
+	clusterClient *redis.ClusterClient
 }
 
 func newRedisNodes(rdb redis.UniversalClient) (redisNodes, error) {
 	switch c := rdb.(type) {
 	case *redis.Client:
 		if c != nil {
-			return redisNodes{single: c}, nil
+			return redisNodes{singleClient: c}, nil
 		}
 	case *redis.ClusterClient:
 		if c != nil {
-			return redisNodes{cluster: c}, nil
+			return redisNodes{clusterClient: c}, nil
 		}
 	}
 	return redisNodes{}, fmt.Errorf("%w, not %T", errClient, rdb)
 }
 
-// owner returns the client of the server that owns key.
-func (n redisNodes) owner(ctx context.Context, key string) (*redis.Client, error) {
-	if n.single != nil {
-		return n.single, nil
+// ownerOf returns the client of the server that owns key.
+func (n redisNodes) ownerOf(ctx context.Context, key string) (*redis.Client, error) {
+	if n.singleClient != nil {
+		return n.singleClient, nil
 	}
-	return n.cluster.MasterForKey(ctx, key)
+	return n.clusterClient.MasterForKey(ctx, key)
 }
 
-// refresh asks for a new look at the topology after an error. It does not wait.
-func (n redisNodes) refresh(ctx context.Context) {
-	if n.cluster != nil {
-		n.cluster.ReloadState(ctx)
+// refreshTopology asks for a new look at the topology after an error. It does not wait.
+func (n redisNodes) refreshTopology(ctx context.Context) {
+	if n.clusterClient != nil {
+		n.clusterClient.ReloadState(ctx)
 	}
 }
 
-// subscribers counts the subscribers of each channel, over all masters.
-func (n redisNodes) subscribers(ctx context.Context, sharded bool, channels ...string) (map[string]int, error) {
+// countSubscribers counts the subscribers of each channel, over all masters.
+func (n redisNodes) countSubscribers(ctx context.Context, sharded bool, channels ...string) (map[string]int, error) {
 	count := func(ctx context.Context, c *redis.Client) (map[string]int64, error) {
 		if sharded {
 			return c.PubSubShardNumSub(ctx, channels...).Result()
@@ -58,15 +58,15 @@ func (n redisNodes) subscribers(ctx context.Context, sharded bool, channels ...s
 		return c.PubSubNumSub(ctx, channels...).Result()
 	}
 	sum := make(map[string]int, len(channels))
-	if n.single != nil {
-		counts, err := count(ctx, n.single)
+	if n.singleClient != nil {
+		counts, err := count(ctx, n.singleClient)
 		for channel, c := range counts {
 			sum[channel] += int(c)
 		}
 		return sum, err
 	}
 	var mu sync.Mutex
-	err := n.cluster.ForEachMaster(ctx, func(ctx context.Context, c *redis.Client) error {
+	err := n.clusterClient.ForEachMaster(ctx, func(ctx context.Context, c *redis.Client) error {
 		counts, err := count(ctx, c)
 		mu.Lock()
 		defer mu.Unlock()

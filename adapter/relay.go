@@ -2,249 +2,281 @@ package adapter
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/base64"
 	"errors"
+	"fmt"
 	"io"
-	"mime"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"posthouse/internal/loglimit"
+	"posthouse/socketio/engineio"
 )
 
-// relay carries requests and WebSockets of sessions to the replicas that hold them.
-type relay struct {
-	r         *Router
-	transport *http.Transport
-	request   []string // headers that go to the owner
-	answer    []string // headers that come back
+// RelayOptions configure a Relay. Tag and Advertise are needed, and Secrets
+// wherever replicas live on several machines.
+type RelayOptions struct {
+	// Tag names this replica in the session ids it gives out: 2 to 16 characters
+	// of [A-Za-z0-9], unique in the cluster. It is opaque to clients; a balancer
+	// may route by it (nginx: `map $arg_sid`).
+	Tag string
+	// Advertise is the host:port at which the other replicas reach this one.
+	Advertise string
+	// Secrets are known to the replicas alone: not to Redis, whose
+	// writers could have requests sent to any host otherwise. Each has 16 bytes at
+	// least. Replicas that share one of them trust each other, so that one can be
+	// replaced while another stays. Without any, Advertise must be a loopback
+	// address, and only such addresses are relayed to.
+	Secrets [][]byte
+	// Path is the engine's: Engine.Path of socketio.Options; "" means "/socket.io/".
+	Path string
+	// Headers names further headers that relayed requests and their answers may
+	// carry, beside those of HTTP, CORS, WebSocket and proxies that the protocol needs.
+	Headers []string
+	// Key is the prefix of the keys in Redis; "" means "socket.io".
+	Key string
+	// Heartbeat is how often this replica says that it lives; its word counts
+	// three times as long. Default 3 s.
+	Heartbeat time.Duration
+	// DialTimeout bounds connecting to an owner whose machine does not answer at
+	// all; a process that is gone refuses at once. Default 1 s: a busy owner is not
+	// a dead one.
+	DialTimeout time.Duration
+	// Logger defaults to slog.Default.
+	Logger *slog.Logger
+}
 
-	mu       sync.Mutex
-	polls    map[*relayedPoll]struct{}   // GETs that wait at their owners
-	sockets  map[*relayedSocket]struct{} // upgraded connections
-	draining bool
-	idle     chan struct{} // while draining: closed when nothing is left
+// Relay lets any replica serve any request, so that no sticky sessions are
+// needed: a polling request or an upgrade that lands on a replica which does not
+// hold the session is relayed, over HTTP, to the one that does. The session id
+// says which one that is; Redis says where it lives, and whether. The session of a
+// dead owner is answered as the protocol answers unknown ones (400, code 1), so
+// that clients start over at once.
+//
+// Give NewID to the engine's GenerateID, put Middleware around the server, and Run
+// it beside; Drain it together with the server. All methods are safe for
+// concurrent use.
+type Relay struct {
+	options     RelayOptions
+	redisClient redis.UniversalClient
+	relayKeys   relayKeys
+	sessionID   *regexp.Regexp
+	forwarder   *forwarder
+	log         *slog.Logger
+	counters    relayCounters
+
+	// ownTags are the names of this replica, the current one last. Run may add one.
+	ownTags atomic.Pointer[[]string]
+
+	untrustedLines, heartbeatLines, replacedLines loglimit.Limiter
+
+	mu          sync.Mutex
+	ownersByTag map[string]ownerAddress // by tag; bounded by maxOwners
+	heldPolls   map[string]*heldPoll    // of this replica's sessions, relayed here
+}
+
+// ownerAddress is what is known of another replica.
+type ownerAddress struct {
+	address    string // "" when it is dead
+	validUntil time.Time
 }
 
 const (
-	// relayWrite is how long a client may take none of what is relayed to it.
-	relayWrite = 10 * time.Second
-	// maxAnswerHead bounds the head of an owner's answer.
-	maxAnswerHead = 64 << 10
+	// ownerCached is how long an answer of Redis is believed; a failed connection
+	// makes an owner dead for as long.
+	ownerCached = time.Second
+	// lookup bounds asking Redis where an owner lives: a session is lost if that
+	// fails, so a busy Redis gets its time; one that is away refuses at once.
+	lookup    = time.Second
+	maxOwners = 1024
+	idLength  = 20 // of a session id without its tag: 120 random bits
 )
 
-// requestHeaders are what the protocol, CORS, proxies and the owner's judgement of
-// origins and addresses need of a request; answerHeaders likewise of an answer.
-var (
-	requestHeaders = []string{
-		"Accept", "Accept-Encoding", "Accept-Language", "Authorization", "Content-Type", "Cookie", "Origin", "Referer", "User-Agent",
-		"Access-Control-Request-Headers", "Access-Control-Request-Method",
-		"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Proto", "X-Real-Ip", "X-Request-Id",
-		"Traceparent", "Tracestate",
+// NewRelay returns a relay. It starts nothing; see Run.
+func NewRelay(rdb redis.UniversalClient, o RelayOptions) (*Relay, error) {
+	if !regexp.MustCompile(`^[A-Za-z0-9]{2,16}$`).MatchString(o.Tag) {
+		return nil, fmt.Errorf("adapter: relay tag %q is not 2 to 16 letters and digits", o.Tag)
 	}
-	upgradeHeaders = []string{"Sec-Websocket-Extensions", "Sec-Websocket-Key", "Sec-Websocket-Protocol", "Sec-Websocket-Version"}
-	answerHeaders  = []string{
-		"Cache-Control", "Content-Encoding", "Content-Type", "Date", "Retry-After", "Vary", "X-Content-Type-Options", "X-Xss-Protection",
-		"Access-Control-Allow-Credentials", "Access-Control-Allow-Headers", "Access-Control-Allow-Methods", "Access-Control-Allow-Origin",
-		"Access-Control-Expose-Headers", "Access-Control-Max-Age", "Access-Control-Allow-Private-Network",
+	if _, _, err := net.SplitHostPort(o.Advertise); err != nil || strings.ContainsAny(o.Advertise, " \t\r\n/?#@") {
+		return nil, fmt.Errorf("adapter: relay address %q is not host:port", o.Advertise)
 	}
-	switchHeaders = []string{"Sec-Websocket-Accept", "Sec-Websocket-Extensions", "Sec-Websocket-Protocol"}
-	// answerStatus are what an engine and the limits before it answer.
-	answerStatus = []int{
-		http.StatusOK, http.StatusNoContent, http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden,
-		http.StatusRequestTimeout, http.StatusRequestEntityTooLarge, http.StatusTooManyRequests, http.StatusInternalServerError,
-		http.StatusServiceUnavailable,
-	}
-	// answerTypes are those of the protocol; a page is none of them.
-	answerTypes = []string{"text/plain", "application/octet-stream", "application/json", "text/javascript"}
-)
-
-func newRelay(r *Router) *relay {
-	l := &relay{
-		r:       r,
-		request: slices.Clone(requestHeaders), answer: slices.Clone(answerHeaders),
-		polls: map[*relayedPoll]struct{}{}, sockets: map[*relayedSocket]struct{}{}, idle: make(chan struct{}),
-	}
-	for _, name := range r.o.Headers {
-		l.request = append(l.request, http.CanonicalHeaderKey(name))
-		l.answer = append(l.answer, http.CanonicalHeaderKey(name))
-	}
-	l.transport = &http.Transport{
-		// The host of a request's URL is the owner's tag, so that a connection only
-		// carries what is for the replica that proved itself on it.
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			d, _ := ctx.Value(destinationKey{}).(destination)
-			return r.dial(ctx, d)
-		},
-		MaxIdleConnsPerHost:    256,
-		IdleConnTimeout:        30 * time.Second,
-		MaxResponseHeaderBytes: maxAnswerHead,
-		DisableCompression:     true,
-	}
-	return l
-}
-
-type destinationKey struct{}
-
-// outgoing makes the request to the owner: nothing of the original goes along but
-// its query, its body and the headers that are known.
-func (l *relay) outgoing(req *http.Request, d destination, sid, kind string) *http.Request {
-	ctx := context.WithValue(req.Context(), destinationKey{}, d)
-	out := (&http.Request{
-		Method: req.Method,
-		URL:    &url.URL{Scheme: "http", Host: d.tag, Path: l.r.o.Path, RawQuery: req.URL.RawQuery},
-		// The owner judges origins and addresses as if the balancer had come to it.
-		Host: req.Host, Header: http.Header{}, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-	}).WithContext(ctx)
-	if req.Method == http.MethodPost {
-		out.Body, out.ContentLength = req.Body, req.ContentLength
-	}
-	copyHeaders(out.Header, req.Header, l.request)
-	if _, ok := out.Header["User-Agent"]; !ok {
-		out.Header["User-Agent"] = []string{""} // none of net/http's own
-	}
-	out.Header.Set(relayHeader, l.r.keys.mark(kind, l.r.tag(), d.tag, sid))
-	return out
-}
-
-func copyHeaders(to, from http.Header, names []string) {
-	for _, name := range names {
-		if values := from[name]; len(values) > 0 {
-			to[name] = values
-		}
-	}
-}
-
-// serve relays one request.
-func (l *relay) serve(w http.ResponseWriter, req *http.Request, d destination, sid string) {
-	if isWebSocket(req) {
-		l.serveUpgrade(w, req, d, sid)
-		return
-	}
-	kind := markRelay
-	if req.Method == http.MethodGet {
-		p := &relayedPoll{destination: d, sid: sid}
-		if l.addPoll(p) {
-			defer l.removePoll(p)
-		} else {
-			kind = markBrief
-		}
-	}
-	rc := http.NewResponseController(w)
-	_ = rc.SetWriteDeadline(time.Time{}) // the owner decides how long a poll lasts
-	resp, err := l.transport.RoundTrip(l.outgoing(req, d, sid, kind))
+	keys, err := newRelayKeys(o.Secrets)
 	if err != nil {
-		l.failed(w, req, d, err)
-		return
+		return nil, err
 	}
-	defer resp.Body.Close()
-	if l.isDraining() {
-		w.Header().Set("Connection", "close") // the next request is better off elsewhere
+	if keys.loopbackOnly && !isLoopback(o.Advertise) {
+		return nil, fmt.Errorf("adapter: relay address %q needs RelayOptions.Secrets: without a secret that Redis does not know replicas relay to loopback addresses only", o.Advertise)
 	}
-	l.pass(w, req, rc, resp)
+	if o.Key == "" {
+		o.Key = "socket.io"
+	}
+	if o.Path == "" {
+		o.Path = "/socket.io/"
+	}
+	if u, err := url.ParseRequestURI(o.Path); err != nil || u.Path != o.Path || u.RawQuery != "" {
+		return nil, fmt.Errorf("adapter: relay path %q is not the path of a server", o.Path)
+	}
+	if o.Heartbeat <= 0 {
+		o.Heartbeat = 3 * time.Second
+	}
+	if o.DialTimeout <= 0 {
+		o.DialTimeout = time.Second
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	r := &Relay{
+		options: o, redisClient: rdb, relayKeys: keys, log: o.Logger,
+		sessionID:   regexp.MustCompile(`^[A-Za-z0-9_-]{` + strconv.Itoa(idLength) + `}([A-Za-z0-9]{2,16})$`),
+		ownersByTag: map[string]ownerAddress{}, heldPolls: map[string]*heldPoll{},
+	}
+	r.ownTags.Store(&[]string{o.Tag})
+	r.forwarder = newForwarder(r)
+	return r, nil
 }
 
-// pass hands the owner's answer on, if it is one that an engine gives.
-func (l *relay) pass(w http.ResponseWriter, req *http.Request, rc *http.ResponseController, resp *http.Response) {
-	if !passable(resp) {
-		l.r.stats.failed.Add(1)
-		if _, ok := l.r.untrusted.Allow(); ok {
-			l.r.log.Warn("adapter: an owner's answer is not of the protocol, and not passed on", "status", resp.StatusCode)
-		}
-		unknownSession(w)
-		return
-	}
-	l.r.stats.relayed.Add(1)
-	copyHeaders(w.Header(), resp.Header, l.answer)
-	if length := resp.Header.Get("Content-Length"); length != "" {
-		w.Header().Set("Content-Length", length)
-	}
-	w.WriteHeader(resp.StatusCode)
-	_ = rc.SetWriteDeadline(time.Now().Add(relayWrite))
-	defer rc.SetWriteDeadline(time.Time{}) //nolint:errcheck // some writers have none
-	if _, err := io.Copy(w, resp.Body); err != nil {
-		panic(http.ErrAbortHandler) // half an answer must not look like a whole one
-	}
-	_ = rc.Flush()
+// currentTag is the name that new sessions get.
+func (r *Relay) currentTag() string {
+	tags := *r.ownTags.Load()
+	return tags[len(tags)-1]
 }
 
-// passable tells the answers of the protocol from everything else.
-func passable(resp *http.Response) bool {
-	if !slices.Contains(answerStatus, resp.StatusCode) {
-		return false
+// ownsTag reports whether sessions with that tag are this replica's.
+func (r *Relay) ownsTag(tag string) bool { return slices.Contains(*r.ownTags.Load(), tag) }
+
+// NewID returns a session id that names this replica: 20 random characters (120
+// bits) and the tag. It fits the engine's GenerateID.
+func (r *Relay) NewID(*http.Request) (string, error) {
+	var b [15]byte
+	if _, err := rand.Read(b[:]); err != nil {
+		return "", err
 	}
-	text := resp.Header.Get("Content-Type")
-	if text == "" {
-		return resp.ContentLength == 0 || resp.StatusCode == http.StatusNoContent
-	}
-	kind, _, err := mime.ParseMediaType(text)
-	if err == nil && kind == "text/html" {
-		return resp.ContentLength == int64(len("ok")) // of a POST
-	}
-	return err == nil && slices.Contains(answerTypes, kind)
+	return base64.RawURLEncoding.EncodeToString(b[:]) + r.currentTag(), nil
 }
 
-// failed answers for an owner that could not be reached.
-func (l *relay) failed(w http.ResponseWriter, req *http.Request, d destination, err error) {
-	var op *net.OpError
-	switch {
-	case errors.Is(err, errUntrusted):
-		l.r.learn(d.tag, "")
-		l.r.distrust(err.Error(), d.tag, d.addr)
-	case errors.As(err, &op) && op.Op == "dial" && !op.Timeout():
-		l.r.learn(d.tag, "")
-		l.r.log.Warn("adapter: owner of a session does not answer", "owner", d.tag)
-	}
-	if req.Context().Err() != nil {
-		return // the client left
-	}
-	l.r.stats.failed.Add(1)
-	l.r.log.Debug("adapter: request not relayed", "owner", d.tag, "error", err)
-	unknownSession(w)
-}
-
-func isWebSocket(req *http.Request) bool {
-	return hasToken(req.Header["Connection"], "upgrade") && hasToken(req.Header["Upgrade"], "websocket")
-}
-
-func hasToken(values []string, token string) bool {
-	for _, v := range values {
-		for t := range strings.SplitSeq(v, ",") {
-			if strings.EqualFold(strings.TrimSpace(t), token) {
-				return true
+// Middleware relays the requests of sessions that other replicas hold, and
+// passes everything else on to next.
+func (r *Relay) Middleware(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		mark := req.Header.Get(relayHeader)
+		if mark != "" {
+			req.Header.Del(relayHeader) // it is for this place only
+			if nonce, ok := strings.CutPrefix(mark, markHello+" "); ok && isNonce(nonce) {
+				r.answerHello(w, nonce)
+				return
 			}
 		}
+		sid := engineio.SessionID(req)
+		match := r.sessionID.FindStringSubmatch(sid)
+		if match == nil {
+			next.ServeHTTP(w, req) // the engine answers
+			return
+		}
+		tag := match[1]
+		if r.ownsTag(tag) {
+			if mark != "" {
+				r.serveRelayed(w, req, next, sid, r.relayKeys.readMark(mark, tag, sid))
+				return
+			}
+			next.ServeHTTP(w, req)
+			return
+		}
+		// A mark for another replica is a client's invention, or comes from a replica
+		// that took this one for another: it is no reason to trust the request. A
+		// session id that is not spelled plainly is no client's.
+		if !r.isRelayable(req) || !strings.Contains(req.URL.RawQuery, "sid="+sid) {
+			next.ServeHTTP(w, req)
+			return
+		}
+		addr := r.findOwner(req.Context(), tag)
+		if addr == "" {
+			r.counters.unknown.Add(1)
+			unknownSession(w)
+			return
+		}
+		r.forwarder.serveRelayed(w, req, destination{tag, addr}, sid)
+	})
+}
+
+// isRelayable reports whether req is one that clients send: the path is the engine's
+// own, whose spelling is left no choice, and so is that of the method.
+func (r *Relay) isRelayable(req *http.Request) bool {
+	switch req.Method {
+	case http.MethodGet, http.MethodPost, http.MethodOptions:
+	default:
+		return false
 	}
-	return false
+	return strings.TrimSuffix(req.URL.EscapedPath(), "/") == strings.TrimSuffix(r.options.Path, "/")
 }
 
-// RouterStats counts what a Router did since it was made; Polls and Sockets are now.
-type RouterStats struct {
-	Relayed   uint64 // requests answered by their owner, upgrades included
-	Unknown   uint64 // requests for owners that are not known to live
-	Failed    uint64 // requests that their owner did not answer, or not as an engine does
-	Untrusted uint64 // owners that did not prove to be a replica, or whose entry is forged
-	TakenBack uint64 // times this replica's entry in Redis had been replaced
-	Polls     int    // polls that wait at their owners
-	Sockets   int    // WebSockets that are relayed
+// destination is where a request is relayed to.
+type destination struct{ tag, addr string }
+
+// unknownSession is the protocol's answer to a session that does not exist
+// (Engine.IO, code 1): the client opens a new one.
+func unknownSession(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusBadRequest)
+	_, _ = io.WriteString(w, `{"code":1,"message":"Session ID unknown"}`)
 }
 
-// routerStats is RouterStats while it grows.
-type routerStats struct {
-	relayed, unknown, failed, untrusted, takenBack atomic.Uint64
-}
-
-// Stats returns what happened so far.
-func (r *Router) Stats() RouterStats {
-	s := RouterStats{
-		Relayed: r.stats.relayed.Load(), Unknown: r.stats.unknown.Load(), Failed: r.stats.failed.Load(),
-		Untrusted: r.stats.untrusted.Load(), TakenBack: r.stats.takenBack.Load(),
+// findOwner returns the address of a replica, "" when it is not known to live.
+func (r *Relay) findOwner(ctx context.Context, tag string) string {
+	r.mu.Lock()
+	known, ok := r.ownersByTag[tag]
+	r.mu.Unlock()
+	if ok && time.Now().Before(known.validUntil) {
+		return known.address
 	}
-	r.relay.mu.Lock()
-	defer r.relay.mu.Unlock()
-	s.Polls, s.Sockets = len(r.relay.polls), len(r.relay.sockets)
-	return s
+	ctx, cancel := context.WithTimeout(ctx, lookup)
+	defer cancel()
+	text, err := r.redisClient.Get(ctx, r.entryKey(tag)).Result()
+	if errors.Is(err, redis.Nil) {
+		r.rememberOwner(tag, "")
+		return ""
+	}
+	if err != nil {
+		// Redis is away: what was true a moment ago is the best that is known.
+		return known.address
+	}
+	addr, ok := r.relayKeys.readEntry(tag, text)
+	if !ok {
+		// Likewise; the owner takes its entry back with its next heartbeat.
+		r.reportDistrust("an owner's entry in Redis is not signed by a replica", tag, "")
+		addr = known.address
+	}
+	r.rememberOwner(tag, addr)
+	return addr
 }
+
+// reportDistrust counts and tells that Redis names a place that is no replica.
+func (r *Relay) reportDistrust(why, tag, addr string) {
+	r.counters.untrusted.Add(1)
+	if _, ok := r.untrustedLines.Allow(); ok {
+		r.log.Warn("adapter: not relayed: "+why, "owner", tag, "address", addr,
+			"fix", "give all replicas the same RelayOptions.Secrets, and nobody else write access to the keys in Redis", "key", r.entryKey(tag))
+	}
+}
+
+func (r *Relay) rememberOwner(tag, addr string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.ownersByTag) >= maxOwners {
+		clear(r.ownersByTag) // tags that clients made up
+	}
+	r.ownersByTag[tag] = ownerAddress{addr, time.Now().Add(ownerCached)}
+}
+
+func (r *Relay) entryKey(tag string) string { return r.options.Key + "-owner#" + tag }

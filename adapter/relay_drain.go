@@ -20,8 +20,8 @@ import (
 // 503; WebSockets are closed one after the other, in random order and evenly over
 // the given time, with code 1012. It returns when nothing is relayed any more, or
 // when ctx ends. Run goes on meanwhile; the server's own Drain may run beside it.
-func (r *Router) Drain(ctx context.Context, over time.Duration) error {
-	return r.relay.drain(ctx, over)
+func (r *Relay) Drain(ctx context.Context, over time.Duration) error {
+	return r.forwarder.drainOver(ctx, over)
 }
 
 const (
@@ -37,69 +37,69 @@ const (
 // relayedPoll is a GET that waits at the owner of its session.
 type relayedPoll struct {
 	destination
-	sid string
+	sessionID string
 }
 
 // addPoll reports false when the poll has to be a brief one, which ends by itself
 // and is not waited for: there may always be another one.
-func (l *relay) addPoll(p *relayedPoll) bool {
+func (l *forwarder) addPoll(p *relayedPoll) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.draining {
 		return false
 	}
-	l.polls[p] = struct{}{}
+	l.relayedPolls[p] = struct{}{}
 	return true
 }
 
-func (l *relay) removePoll(p *relayedPoll) {
+func (l *forwarder) removePoll(p *relayedPoll) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(l.polls, p)
-	l.settle()
+	delete(l.relayedPolls, p)
+	l.closeIfDrained()
 }
 
 // addSocket reports false when the connection came too late.
-func (l *relay) addSocket(s *relayedSocket) bool {
+func (l *forwarder) addSocket(s *relayedSocket) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.draining {
 		return false
 	}
-	l.sockets[s] = struct{}{}
+	l.relayedSockets[s] = struct{}{}
 	return true
 }
 
-func (l *relay) removeSocket(s *relayedSocket) {
+func (l *forwarder) removeSocket(s *relayedSocket) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(l.sockets, s)
-	l.settle()
+	delete(l.relayedSockets, s)
+	l.closeIfDrained()
 }
 
-func (l *relay) isDraining() bool {
+func (l *forwarder) isDraining() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.draining
 }
 
-// settle closes idle when nothing is left. Locked.
-func (l *relay) settle() {
-	if !l.draining || len(l.polls) > 0 || len(l.sockets) > 0 {
+// closeIfDrained closes idle when nothing is left. Locked.
+func (l *forwarder) closeIfDrained() {
+	if !l.draining || len(l.relayedPolls) > 0 || len(l.relayedSockets) > 0 {
 		return
 	}
 	select {
-	case <-l.idle:
+	case <-l.drained:
 	default:
-		close(l.idle)
+		close(l.drained)
 	}
 }
 
-func (l *relay) drain(ctx context.Context, over time.Duration) error {
+func (l *forwarder) drainOver(ctx context.Context, over time.Duration) error {
 	l.mu.Lock()
 	l.draining = true
-	l.settle()
-	sockets := slices.Collect(maps.Keys(l.sockets))
+	l.closeIfDrained()
+	sockets := slices.Collect(maps.Keys(l.relayedSockets))
 	l.mu.Unlock()
 	var giving sync.WaitGroup
 	defer giving.Wait()
@@ -116,51 +116,51 @@ func (l *relay) drain(ctx context.Context, over time.Duration) error {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
-		s.end()
+		s.startClose()
 	}
 	select {
-	case <-l.idle:
+	case <-l.drained:
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
 }
 
-// close cuts what is left.
-func (l *relay) close() {
+// closeAll cuts what is left.
+func (l *forwarder) closeAll() {
 	l.mu.Lock()
 	l.draining = true
-	l.settle()
-	sockets := slices.Collect(maps.Keys(l.sockets))
+	l.closeIfDrained()
+	sockets := slices.Collect(maps.Keys(l.relayedSockets))
 	l.mu.Unlock()
 	for _, s := range sockets {
-		s.client.Close()
-		s.owner.Close()
+		s.clientConn.Close()
+		s.ownerConn.Close()
 	}
 	l.transport.CloseIdleConnections()
 }
 
 // releasePolls asks the owners to answer the polls that wait, until none is left.
-func (l *relay) releasePolls(ctx context.Context) {
+func (l *forwarder) releasePolls(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
 		select {
 		case <-timer.C:
-		case <-l.idle:
+		case <-l.drained:
 			return
 		case <-ctx.Done():
 			return
 		}
 		l.mu.Lock()
-		polls := slices.Collect(maps.Keys(l.polls))
+		polls := slices.Collect(maps.Keys(l.relayedPolls))
 		l.mu.Unlock()
 		var asking sync.WaitGroup
 		next := make(chan *relayedPoll)
 		for range min(releases, len(polls)) {
 			asking.Go(func() {
 				for p := range next {
-					l.release(ctx, p)
+					l.releasePoll(ctx, p)
 				}
 			})
 		}
@@ -173,12 +173,12 @@ func (l *relay) releasePolls(ctx context.Context) {
 	}
 }
 
-// release asks the owner of a session to answer its poll.
-func (l *relay) release(ctx context.Context, p *relayedPoll) {
+// releasePoll asks the owner of a session to answer its poll.
+func (l *forwarder) releasePoll(ctx context.Context, p *relayedPoll) {
 	ctx, cancel := context.WithTimeout(ctx, relayLinger)
 	defer cancel()
-	req := (&http.Request{Method: http.MethodGet, URL: &url.URL{RawQuery: "sid=" + p.sid}}).WithContext(ctx)
-	resp, err := l.transport.RoundTrip(l.outgoing(req, p.destination, p.sid, markRelease))
+	req := (&http.Request{Method: http.MethodGet, URL: &url.URL{RawQuery: "sid=" + p.sessionID}}).WithContext(ctx)
+	resp, err := l.transport.RoundTrip(l.outgoingRequest(req, p.destination, p.sessionID, markRelease))
 	if err != nil {
 		return // a poll at a dead owner ends by itself
 	}
@@ -188,21 +188,21 @@ func (l *relay) release(ctx context.Context, p *relayedPoll) {
 
 // heldPoll is a poll of a session of this replica that another one relays.
 type heldPoll struct {
-	release chan struct{} // closed when the poll is to be answered
-	once    sync.Once
+	answerNow chan struct{} // closed when the poll is to be answered
+	closeOnce sync.Once
 }
 
-func (p *heldPoll) end() { p.once.Do(func() { close(p.release) }) }
+func (p *heldPoll) answerPoll() { p.closeOnce.Do(func() { close(p.answerNow) }) }
 
 // serveRelayed serves a request for a session of this replica that carries a mark.
 // kind is "" when no replica made the mark: then the request is a client's.
-func (r *Router) serveRelayed(w http.ResponseWriter, req *http.Request, next http.Handler, sid, kind string) {
+func (r *Relay) serveRelayed(w http.ResponseWriter, req *http.Request, next http.Handler, sid, kind string) {
 	if kind == markRelease {
 		r.mu.Lock()
-		p := r.polls[sid]
+		p := r.heldPolls[sid]
 		r.mu.Unlock()
 		if p != nil {
-			p.end()
+			p.answerPoll()
 		}
 		w.WriteHeader(http.StatusNoContent)
 		return
@@ -211,20 +211,20 @@ func (r *Router) serveRelayed(w http.ResponseWriter, req *http.Request, next htt
 		next.ServeHTTP(w, req)
 		return
 	}
-	p := &heldPoll{release: make(chan struct{})}
+	p := &heldPoll{answerNow: make(chan struct{})}
 	if kind == markBrief {
-		timer := time.AfterFunc(briefPoll, p.end)
+		timer := time.AfterFunc(briefPoll, p.answerPoll)
 		defer timer.Stop()
 	}
 	r.mu.Lock()
-	r.polls[sid] = p
+	r.heldPolls[sid] = p
 	r.mu.Unlock()
 	defer func() {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		if r.polls[sid] == p {
-			delete(r.polls, sid)
+		if r.heldPolls[sid] == p {
+			delete(r.heldPolls, sid)
 		}
 	}()
-	next.ServeHTTP(w, req.WithContext(engineio.WithPollRelease(req.Context(), p.release)))
+	next.ServeHTTP(w, req.WithContext(engineio.WithPollRelease(req.Context(), p.answerNow)))
 }

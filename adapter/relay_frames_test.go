@@ -42,8 +42,8 @@ func TestFrameScanner_FindsEndsWhateverTheSegments(t *testing.T) {
 	for range 200 {
 		var f frameScanner
 		for at := 0; at < len(all); {
-			if f.between() != ends[at] {
-				t.Fatalf("between frames at %d: %v", at, f.between())
+			if f.betweenFrames() != ends[at] {
+				t.Fatalf("between frames at %d: %v", at, f.betweenFrames())
 			}
 			n := 1 + rand.N(1+rand.N(8000))
 			part := all[at:min(at+n, len(all))]
@@ -52,13 +52,13 @@ func TestFrameScanner_FindsEndsWhateverTheSegments(t *testing.T) {
 				at += len(part)
 				continue
 			}
-			used := f.next(part)
+			used := f.frameBytes(part)
 			if used < len(part) && !ends[at+used] {
 				t.Fatalf("a frame ended at %d", at+used)
 			}
 			at += used
 		}
-		if !f.between() {
+		if !f.betweenFrames() {
 			t.Fatal("the last frame did not end")
 		}
 	}

@@ -16,12 +16,12 @@ import (
 // relayedSocket is a WebSocket between a client and the owner of its session. The
 // request's goroutine carries what the owner says, another one what the client says.
 type relayedSocket struct {
-	client net.Conn
-	owner  net.Conn
-	early  io.Reader // what the owner sent behind its answer
+	clientConn net.Conn
+	ownerConn  net.Conn
+	earlyBytes io.Reader // what the owner sent behind its answer
 
-	mu     sync.Mutex // guards what follows
-	ending bool       // a close frame is to be sent at the end of the current frame
+	mu          sync.Mutex // guards what follows
+	closeWanted bool       // a close frame is to be sent at the end of the current frame
 }
 
 const (
@@ -37,7 +37,7 @@ var restarting = []byte{0x88, 2, 1012 >> 8, 1012 & 0xff}
 var relayBuffers = sync.Pool{New: func() any { return new([relayBuffer]byte) }}
 
 // serveUpgrade relays an upgrade and, if the owner agrees, the connection.
-func (l *relay) serveUpgrade(w http.ResponseWriter, req *http.Request, d destination, sid string) {
+func (l *forwarder) serveUpgrade(w http.ResponseWriter, req *http.Request, d destination, sid string) {
 	if l.isDraining() {
 		w.Header().Set("Retry-After", "1")
 		w.Header().Set("Connection", "close")
@@ -45,65 +45,65 @@ func (l *relay) serveUpgrade(w http.ResponseWriter, req *http.Request, d destina
 		return
 	}
 	ctx := req.Context()
-	owner, err := l.r.dial(ctx, d)
+	owner, err := l.relay.dialReplica(ctx, d)
 	if err != nil {
-		l.failed(w, req, d, err)
+		l.answerFailure(w, req, d, err)
 		return
 	}
 	defer owner.Close()
 	stop := context.AfterFunc(ctx, func() { owner.SetDeadline(longAgo) })
-	out := l.outgoing(req, d, sid, markRelay)
+	out := l.outgoingRequest(req, d, sid, markRelay)
 	copyHeaders(out.Header, req.Header, upgradeHeaders)
 	out.Header["Connection"], out.Header["Upgrade"] = []string{"Upgrade"}, []string{"websocket"}
 	head := &io.LimitedReader{R: owner, N: maxAnswerHead}
 	br := bufio.NewReaderSize(head, relayBuffer)
 	owner.SetDeadline(time.Now().Add(proofTimeout))
 	if err = out.Write(owner); err != nil {
-		l.failed(w, req, d, err)
+		l.answerFailure(w, req, d, err)
 		return
 	}
 	resp, err := http.ReadResponse(br, out)
 	if err != nil {
-		l.failed(w, req, d, err)
+		l.answerFailure(w, req, d, err)
 		return
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusSwitchingProtocols {
-		l.pass(w, req, http.NewResponseController(w), resp)
+		l.passAnswer(w, req, http.NewResponseController(w), resp)
 		return
 	}
 	if !stop() {
 		return // the client left
 	}
 	early, _ := br.Peek(br.Buffered())
-	l.carry(w, owner, early, l.switched(resp))
+	l.relayUpgraded(w, owner, early, l.switchedHeader(resp))
 }
 
-// switched is the head of the answer that makes the client's connection a WebSocket.
-func (l *relay) switched(resp *http.Response) http.Header {
+// switchedHeader is the head of the answer that makes the client's connection a WebSocket.
+func (l *forwarder) switchedHeader(resp *http.Response) http.Header {
 	h := http.Header{}
-	copyHeaders(h, resp.Header, l.answer)
+	copyHeaders(h, resp.Header, l.answerHeaders)
 	copyHeaders(h, resp.Header, switchHeaders)
 	h["Connection"], h["Upgrade"] = []string{"Upgrade"}, []string{"websocket"}
 	return h
 }
 
-// carry takes the client's connection and relays it until both sides have ended.
-func (l *relay) carry(w http.ResponseWriter, owner net.Conn, early []byte, head http.Header) {
+// relayUpgraded takes the client's connection and relays it until both sides have ended.
+func (l *forwarder) relayUpgraded(w http.ResponseWriter, owner net.Conn, early []byte, head http.Header) {
 	client, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		l.r.log.Debug("adapter: upgrade not relayed", "error", err)
+		l.relay.log.Debug("adapter: upgrade not relayed", "error", err)
 		unknownSession(w)
 		return
 	}
 	defer client.Close()
 	sent, _ := buffered.Reader.Peek(buffered.Reader.Buffered())
-	s := &relayedSocket{client: client, owner: owner, early: newPrefix(early, owner)}
+	s := &relayedSocket{clientConn: client, ownerConn: owner, earlyBytes: newPrefix(early, owner)}
 	if !l.addSocket(s) {
 		return // too late: the process ends
 	}
 	defer l.removeSocket(s)
-	l.r.stats.relayed.Add(1)
+	l.relay.counters.relayed.Add(1)
 	client.SetDeadline(time.Time{})
 	owner.SetDeadline(time.Time{})
 	client.SetWriteDeadline(time.Now().Add(relayWrite))
@@ -137,8 +137,8 @@ func newPrefix(early []byte, rest net.Conn) io.Reader {
 
 // toOwner carries what the client says until it ends.
 func (s *relayedSocket) toOwner(from io.Reader) {
-	_, err := io.Copy(s.owner, from)
-	s.over(s.owner, err)
+	_, err := io.Copy(s.ownerConn, from)
+	s.propagateEnd(s.ownerConn, err)
 }
 
 // toClient carries what the owner says until it ends, or until end was called and
@@ -149,85 +149,85 @@ func (s *relayedSocket) toClient() {
 	var frames frameScanner
 	last := false // the current frame is the last one
 	for {
-		n, err := s.early.Read(buf[:])
+		n, err := s.earlyBytes.Read(buf[:])
 		data := buf[:n]
 		if last {
-			data = data[:frames.next(data)]
+			data = data[:frames.frameBytes(data)]
 		} else {
 			frames.scan(data)
 		}
 		if len(data) > 0 {
-			s.client.SetWriteDeadline(time.Now().Add(relayWrite))
-			if _, err := s.client.Write(data); err != nil {
-				s.over(s.client, err)
+			s.clientConn.SetWriteDeadline(time.Now().Add(relayWrite))
+			if _, err := s.clientConn.Write(data); err != nil {
+				s.propagateEnd(s.clientConn, err)
 				return
 			}
 		}
 		ending := s.isEnding()
-		if ending && frames.between() {
-			s.farewell()
+		if ending && frames.betweenFrames() {
+			s.sendCloseFrame()
 			return
 		}
 		if ending && !last && (err == nil || errors.Is(err, os.ErrDeadlineExceeded)) {
 			last = true
-			s.owner.SetReadDeadline(time.Now().Add(relayLinger))
+			s.ownerConn.SetReadDeadline(time.Now().Add(relayLinger))
 			continue
 		}
 		if err != nil {
-			s.over(s.client, err)
+			s.propagateEnd(s.clientConn, err)
 			return
 		}
 	}
 }
 
-// over tells one side that the other has ended, and ends all of it soon.
-func (s *relayedSocket) over(to net.Conn, err error) {
+// propagateEnd tells one side that the other has ended, and ends all of it soon.
+func (s *relayedSocket) propagateEnd(to net.Conn, err error) {
 	if half, ok := to.(interface{ CloseWrite() error }); ok && (err == nil || errors.Is(err, io.EOF)) {
 		_ = half.CloseWrite()
-		s.limit()
+		s.limitRest()
 		return
 	}
-	s.client.Close()
-	s.owner.Close()
+	s.clientConn.Close()
+	s.ownerConn.Close()
 }
 
-// limit bounds what is left of the connection.
-func (s *relayedSocket) limit() {
+// limitRest bounds what is left of the connection.
+func (s *relayedSocket) limitRest() {
 	deadline := time.Now().Add(relayLinger)
-	s.client.SetDeadline(deadline)
-	s.owner.SetDeadline(deadline)
+	s.clientConn.SetDeadline(deadline)
+	s.ownerConn.SetDeadline(deadline)
 }
 
 func (s *relayedSocket) isEnding() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.ending
+	return s.closeWanted
 }
 
-// end closes the WebSocket as its protocol wants it, once the current frame is
+// startClose closes the WebSocket as its protocol wants it, once the current frame is
 // through. It does not wait.
-func (s *relayedSocket) end() {
+func (s *relayedSocket) startClose() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.ending {
-		s.ending = true
-		s.owner.SetReadDeadline(longAgo) // wakes toClient
+	if !s.closeWanted {
+		s.closeWanted = true
+		s.ownerConn.SetReadDeadline(longAgo) // wakes toClient
 	}
 }
 
-// farewell sends the close frame. The client answers it, and that answer goes to
+// sendCloseFrame sends the close frame. The client answers it, and that answer goes to
 // the owner, as if the owner's end and the client's had spoken to each other.
-func (s *relayedSocket) farewell() {
-	s.limit()
-	if _, err := s.client.Write(restarting); err != nil {
-		s.over(s.client, err)
+func (s *relayedSocket) sendCloseFrame() {
+	s.limitRest()
+	if _, err := s.clientConn.Write(restarting); err != nil {
+		s.propagateEnd(s.clientConn, err)
 		return
 	}
-	_, err := io.Copy(io.Discard, s.owner)
+	_, err := io.Copy(io.Discard, s.ownerConn)
 	if err != nil {
-		s.client.Close()
-		s.owner.Close()
+		s.clientConn.Close()
+		s.ownerConn.Close()
 		return
 	}
-	s.over(s.client, nil)
+	s.propagateEnd(s.clientConn, nil)
 }

@@ -70,7 +70,7 @@ func ShardedRedis(rdb redis.UniversalClient, opts *ShardedOptions) socketio.NewA
 		o = *opts
 	}
 	o = o.withDefaults()
-	return func(l *socketio.Local) (socketio.Adapter, error) {
+	return func(l *socketio.LocalAdapter) (socketio.Adapter, error) {
 		switch o.SubscriptionMode {
 		case Dynamic, Static, DynamicPrivate:
 		default:
@@ -87,10 +87,10 @@ func ShardedRedis(rdb redis.UniversalClient, opts *ShardedOptions) socketio.NewA
 // Sharded is the adapter that ShardedRedis makes. Safe for concurrent use.
 type Sharded struct {
 	*clusterNode
-	mode     SubscriptionMode
-	main     string // channel of all nodes, and prefix of the others
-	presence string
-	links    *shardLinks
+	subscriptionMode SubscriptionMode
+	mainChannel      string // channel of all nodes, and prefix of the others
+	presenceChannel  string
+	subscriptions    *shardedSubscription
 }
 
 var (
@@ -98,63 +98,63 @@ var (
 	_ socketio.RoomWatcher = (*Sharded)(nil)
 )
 
-func newSharded(l *socketio.Local, nodes redisNodes, o ShardedOptions) *Sharded {
+func newSharded(l *socketio.LocalAdapter, nodes redisNodes, o ShardedOptions) *Sharded {
 	m := newMember(l, nodes, hexID(), o.RequestsTimeout, o.Logger)
 	m.sharded = true
 	a := &Sharded{
-		clusterNode: &clusterNode{member: m},
-		mode:        o.SubscriptionMode,
-		main:        o.ChannelPrefix + "#" + m.nsp + "#",
-		presence:    o.ChannelPrefix + "-nodes#" + m.nsp + "#",
+		clusterNode:      &clusterNode{node: m},
+		subscriptionMode: o.SubscriptionMode,
+		mainChannel:      o.ChannelPrefix + "#" + m.namespaceName + "#",
+		presenceChannel:  o.ChannelPrefix + "-nodes#" + m.namespaceName + "#",
 	}
-	m.answerOn(a.main, func(uid string) string { return a.main + uid + "#" })
-	a.send = func(msg *clusterMessage) error { return a.publish(a.main, msg) }
-	a.reply = func(uid string, msg *clusterMessage) error { return a.publish(m.answersChannel(uid), msg) }
-	m.pub = newPublisher(nodes, "", &m.stats, m.log)
-	m.peers = newPeers(m.uid, o.HeartbeatInterval,
-		func(b []byte) { _ = m.pub.send(publishCommand("spublish", a.presence, b)) }, m.pending.gone)
-	probePrefix := o.ChannelPrefix + "-probe#" + m.nsp + "#" + m.uid + "#"
-	a.links = newShardLinks(nodes, probePrefix, o.ProbeInterval, &m.stats, m.log, a.receive)
-	a.links.proveOn(a.main, o.ProofInterval)
-	a.links.answers = m.answers
-	for _, channel := range []string{a.main, m.answersChannel(m.uid), a.presence} {
-		a.links.add(channel)
+	m.answerOn(a.mainChannel, func(uid string) string { return a.mainChannel + uid + "#" })
+	a.sendMessage = func(msg *clusterMessage) error { return a.publish(a.mainChannel, msg) }
+	a.replyTo = func(uid string, msg *clusterMessage) error { return a.publish(m.answersChannel(uid), msg) }
+	m.publisher = newPublisher(nodes, "", &m.counters, m.log)
+	m.presence = newPeers(m.uid, o.HeartbeatInterval,
+		func(b []byte) { _ = m.publisher.queueCommand(publishCommand("spublish", a.presenceChannel, b)) }, m.pendingRequests.nodeLeft)
+	probePrefix := o.ChannelPrefix + "-probe#" + m.namespaceName + "#" + m.uid + "#"
+	a.subscriptions = newShardLinks(nodes, probePrefix, o.ProbeInterval, &m.counters, m.log, a.receive)
+	a.subscriptions.proveOn(a.mainChannel, o.ProofInterval)
+	a.subscriptions.answerChannels = m.answerChannels
+	for _, channel := range []string{a.mainChannel, m.answersChannel(m.uid), a.presenceChannel} {
+		a.subscriptions.add(channel)
 	}
 	for _, room := range l.Rooms() {
 		a.RoomCreated(room, l.HasSocket(room))
 	}
-	m.start(a.links.run, a.links.firstTry)
+	m.startGoroutines(a.subscriptions.run, a.subscriptions.firstTry)
 	return a
 }
 
 // Proved is Classic's, for the channel on which nodes ask and tell each other: a
 // broadcast to one room may go through another server of a cluster.
-func (a *Sharded) Proved() time.Time { return a.links.proved() }
+func (a *Sharded) Proved() time.Time { return a.subscriptions.lastProof() }
 
 func (a *Sharded) publish(channel string, msg *clusterMessage) error {
 	b, err := msg.encodeSharded()
 	if err != nil {
 		return err
 	}
-	return a.pub.send(publishCommand("spublish", channel, b))
+	return a.publisher.queueCommand(publishCommand("spublish", channel, b))
 }
 
 // RoomCreated implements socketio.RoomWatcher: the room may get a channel.
 func (a *Sharded) RoomCreated(room string, private bool) {
 	if a.hasChannel(private) {
-		a.links.add(a.main + room + "#")
+		a.subscriptions.add(a.mainChannel + room + "#")
 	}
 }
 
 // RoomDeleted implements socketio.RoomWatcher.
 func (a *Sharded) RoomDeleted(room string, private bool) {
 	if a.hasChannel(private) {
-		a.links.remove(a.main + room + "#")
+		a.subscriptions.remove(a.mainChannel + room + "#")
 	}
 }
 
 func (a *Sharded) hasChannel(private bool) bool {
-	return a.mode == DynamicPrivate || a.mode == Dynamic && !private
+	return a.subscriptionMode == DynamicPrivate || a.subscriptionMode == Dynamic && !private
 }
 
 // channelOf gives the channel of a broadcast. A sender cannot know which rooms are
@@ -179,18 +179,18 @@ func looksPrivate(room string) bool {
 }
 
 func (a *Sharded) receive(channel, payload string) {
-	if channel == a.presence {
-		if !a.peers.hear([]byte(payload)) {
-			a.malformed(channel, errMalformed)
+	if channel == a.presenceChannel {
+		if !a.presence.receiveMessage([]byte(payload)) {
+			a.countMalformed(channel, errMalformed)
 		}
 		return
 	}
 	m, err := decodeCluster([]byte(payload))
 	if err != nil {
-		a.malformed(channel, err)
+		a.countMalformed(channel, err)
 		return
 	}
-	a.handle(m)
+	a.handleMessage(m)
 }
 
 // Broadcast implements socketio.Adapter. The error, if any, is about the other
@@ -198,34 +198,34 @@ func (a *Sharded) receive(channel, payload string) {
 func (a *Sharded) Broadcast(ctx context.Context, p *parser.Packet, o socketio.BroadcastOptions) error {
 	var failure error
 	if !o.Flags.Local {
-		m := a.message(clusterBroadcast)
-		m.packet, m.opts = p, o
-		failure = a.publish(a.mode.channelOf(a.main, &o), m)
+		m := a.newMessage(clusterBroadcast)
+		m.packet, m.options = p, o
+		failure = a.publish(a.subscriptionMode.channelOf(a.mainChannel, &o), m)
 	}
-	return errors.Join(a.local.Broadcast(ctx, p, o), failure)
+	return errors.Join(a.localAdapter.Broadcast(ctx, p, o), failure)
 }
 
 // BroadcastWithAck implements socketio.Adapter.
 func (a *Sharded) BroadcastWithAck(ctx context.Context, p *parser.Packet, o socketio.BroadcastOptions) ([]socketio.Value, error) {
-	m := a.message(clusterBroadcast)
+	m := a.newMessage(clusterBroadcast)
 	m.packet, m.requestID = p, hexID()
 	return a.broadcastWithAck(ctx, p, o, m.requestID, func(o socketio.BroadcastOptions) error {
-		m.opts = o
-		return a.send(m)
+		m.options = o
+		return a.sendMessage(m)
 	})
 }
 
 // AddSockets implements socketio.Adapter.
 func (a *Sharded) AddSockets(ctx context.Context, o socketio.BroadcastOptions, rooms []string) error {
-	return a.change(a.local.AddSockets(ctx, o, rooms), clusterJoin, o, rooms, false, a.send)
+	return a.changeRooms(a.localAdapter.AddSockets(ctx, o, rooms), clusterJoin, o, rooms, false, a.sendMessage)
 }
 
 // DelSockets implements socketio.Adapter.
 func (a *Sharded) DelSockets(ctx context.Context, o socketio.BroadcastOptions, rooms []string) error {
-	return a.change(a.local.DelSockets(ctx, o, rooms), clusterLeave, o, rooms, false, a.send)
+	return a.changeRooms(a.localAdapter.DelSockets(ctx, o, rooms), clusterLeave, o, rooms, false, a.sendMessage)
 }
 
 // DisconnectSockets implements socketio.Adapter.
 func (a *Sharded) DisconnectSockets(ctx context.Context, o socketio.BroadcastOptions, closeConn bool) error {
-	return a.change(a.local.DisconnectSockets(ctx, o, closeConn), clusterDisconnect, o, nil, closeConn, a.send)
+	return a.changeRooms(a.localAdapter.DisconnectSockets(ctx, o, closeConn), clusterDisconnect, o, nil, closeConn, a.sendMessage)
 }

@@ -28,33 +28,33 @@ type Stats struct {
 	Lag   time.Duration
 }
 
-// stats is Stats while it grows.
-type stats struct {
+// counters is Stats while it grows.
+type counters struct {
 	published, publishFailed, publishRefused atomic.Uint64
-	received, malformed, unknown             atomic.Uint64
+	received, malformed, unknownRequests     atomic.Uint64
 	requestsLost, resubscribed, silent       atomic.Uint64
-	streamGaps, own, foreign                 atomic.Uint64
+	streamGaps, ownEntries, foreignEntries   atomic.Uint64
 	requests, requestsFailed                 atomic.Uint64
-	lag                                      atomic.Int64 // nanoseconds
+	streamLag                                atomic.Int64 // nanoseconds
 }
 
-func (s *stats) snapshot() Stats {
+func (s *counters) snapshot() Stats {
 	return Stats{
 		Published:      s.published.Load(),
 		PublishFailed:  s.publishFailed.Load(),
 		PublishRefused: s.publishRefused.Load(),
 		Received:       s.received.Load(),
 		Malformed:      s.malformed.Load(),
-		Unknown:        s.unknown.Load(),
+		Unknown:        s.unknownRequests.Load(),
 		RequestsLost:   s.requestsLost.Load(),
 		Resubscribed:   s.resubscribed.Load(),
 		Silent:         s.silent.Load(),
 		StreamGaps:     s.streamGaps.Load(),
-		Own:            s.own.Load(),
-		Foreign:        s.foreign.Load(),
+		Own:            s.ownEntries.Load(),
+		Foreign:        s.foreignEntries.Load(),
 		Requests:       s.requests.Load(),
 		RequestsFailed: s.requestsFailed.Load(),
-		Lag:            time.Duration(s.lag.Load()),
+		Lag:            time.Duration(s.streamLag.Load()),
 	}
 }
 

@@ -92,8 +92,8 @@ func RedisStreams(rdb redis.UniversalClient, opts *StreamsOptions) socketio.NewA
 		o = *opts
 	}
 	o = o.withDefaults()
-	readers := &streamReaders{readers: make(map[string]*streamReader)}
-	return func(l *socketio.Local) (socketio.Adapter, error) {
+	readers := &streamReaders{byStream: make(map[string]*streamReader)}
+	return func(l *socketio.LocalAdapter) (socketio.Adapter, error) {
 		nodes, err := newRedisNodes(rdb)
 		if err != nil {
 			return nil, err
@@ -105,22 +105,22 @@ func RedisStreams(rdb redis.UniversalClient, opts *StreamsOptions) socketio.NewA
 // Streams is the adapter that RedisStreams makes. Safe for concurrent use.
 type Streams struct {
 	*clusterNode
-	o        StreamsOptions
-	stream   string
-	main     string
-	presence string
-	readers  *streamReaders
-	reader   *streamReader
-	left     sync.Once
-	recovery time.Duration // how long sessions are kept; 0 without recovery
-	proved   func() time.Time
+	options         StreamsOptions
+	streamKey       string
+	mainChannel     string
+	presenceChannel string
+	readers         *streamReaders
+	reader          *streamReader
+	leaveOnce       sync.Once
+	keepSessions    time.Duration // how long sessions are kept; 0 without recovery
+	lastProof       func() time.Time
 
 	takeovers takeovers
 
-	mu      sync.Mutex
-	waiting map[entryID]*ownBroadcast // broadcasts that the reader will deliver
-	tainted map[string]struct{}       // sockets that missed something they cannot recover
-	admit   map[string]func()         // called when the socket of a restored session is there
+	mu             sync.Mutex
+	ownBroadcasts  map[entryID]*ownBroadcast // broadcasts that the reader will deliver
+	taintedSockets map[string]struct{}       // sockets that missed something they cannot recover
+	holdUntilThere map[string]func()         // called when the socket of a restored session is there
 }
 
 var (
@@ -129,65 +129,65 @@ var (
 	_ socketio.RoomWatcher  = (*Streams)(nil)
 )
 
-func newStreams(l *socketio.Local, nodes redisNodes, o StreamsOptions, readers *streamReaders) *Streams {
+func newStreams(l *socketio.LocalAdapter, nodes redisNodes, o StreamsOptions, readers *streamReaders) *Streams {
 	m := newMember(l, nodes, hexID(), o.RequestsTimeout, o.Logger)
 	m.sharded = o.UseShardedPubSub
 	a := &Streams{
-		clusterNode: &clusterNode{member: m},
-		o:           o,
-		stream:      streamOf(o.StreamName, o.StreamCount, m.nsp, o.SafeStreamNames),
-		main:        o.ChannelPrefix + "#" + m.nsp + "#",
-		presence:    o.ChannelPrefix + "-nodes#" + m.nsp + "#",
-		readers:     readers,
-		waiting:     make(map[entryID]*ownBroadcast),
-		tainted:     make(map[string]struct{}),
-		admit:       make(map[string]func()),
+		clusterNode:     &clusterNode{node: m},
+		options:         o,
+		streamKey:       streamOf(o.StreamName, o.StreamCount, m.namespaceName, o.SafeStreamNames),
+		mainChannel:     o.ChannelPrefix + "#" + m.namespaceName + "#",
+		presenceChannel: o.ChannelPrefix + "-nodes#" + m.namespaceName + "#",
+		readers:         readers,
+		ownBroadcasts:   make(map[entryID]*ownBroadcast),
+		taintedSockets:  make(map[string]struct{}),
+		holdUntilThere:  make(map[string]func()),
 	}
 	if keep, ok := l.RecoveryEnabled(); ok {
-		a.recovery = keep
+		a.keepSessions = keep
 	}
-	m.answerOn(a.main, func(uid string) string { return a.main + uid + "#" })
-	a.send = func(msg *clusterMessage) error { return a.publish(a.main, msg) }
-	a.reply = func(uid string, msg *clusterMessage) error { return a.publish(m.answersChannel(uid), msg) }
-	m.pub = newPublisher(nodes, "", &m.stats, m.log)
-	m.peers = newPeers(m.uid, o.HeartbeatInterval,
-		func(b []byte) { _ = m.pub.send(publishCommand(a.publishName(), a.presence, b)) }, m.pending.gone)
+	m.answerOn(a.mainChannel, func(uid string) string { return a.mainChannel + uid + "#" })
+	a.sendMessage = func(msg *clusterMessage) error { return a.publish(a.mainChannel, msg) }
+	a.replyTo = func(uid string, msg *clusterMessage) error { return a.publish(m.answersChannel(uid), msg) }
+	m.publisher = newPublisher(nodes, "", &m.counters, m.log)
+	m.presence = newPeers(m.uid, o.HeartbeatInterval,
+		func(b []byte) { _ = m.publisher.queueCommand(publishCommand(a.publishName(), a.presenceChannel, b)) }, m.pendingRequests.nodeLeft)
 
-	channels := []string{a.main, m.answersChannel(m.uid), a.presence}
-	probe := o.ChannelPrefix + "-probe#" + m.nsp + "#" + m.uid + "#"
-	a.reader = readers.join(a.stream, m.nsp, a, func() *streamReader {
-		return newStreamReader(nodes, a.stream, &o, o.Logger)
+	channels := []string{a.mainChannel, m.answersChannel(m.uid), a.presenceChannel}
+	probe := o.ChannelPrefix + "-probe#" + m.namespaceName + "#" + m.uid + "#"
+	a.reader = readers.join(a.streamKey, m.namespaceName, a, func() *streamReader {
+		return newStreamReader(nodes, a.streamKey, &o, o.Logger)
 	})
 	if o.UseShardedPubSub {
-		links := newShardLinks(nodes, probe, o.ProbeInterval, &m.stats, m.log, a.receive)
-		links.proveOn(a.main, o.ProofInterval)
-		links.answers, a.proved = m.answers, links.proved
+		links := newShardLinks(nodes, probe, o.ProbeInterval, &m.counters, m.log, a.receive)
+		links.proveOn(a.mainChannel, o.ProofInterval)
+		links.answerChannels, a.lastProof = m.answerChannels, links.lastProof
 		for _, channel := range channels {
 			links.add(channel)
 		}
-		m.start(links.run, links.firstTry, a.reader.positions)
+		m.startGoroutines(links.run, links.firstTry, a.reader.positionKnown)
 		return a
 	}
-	server := func(ctx context.Context) (*redis.Client, error) { return nodes.owner(ctx, a.main) }
-	link := newLink(nodes, server, subscription{probe, toChannel}, o.ProbeInterval, &m.stats, m.log, a.receive)
-	link.proofEvery, link.answers = o.ProofInterval, m.answers
-	a.proved = func() time.Time { return *link.proved.Load() }
+	server := func(ctx context.Context) (*redis.Client, error) { return nodes.ownerOf(ctx, a.mainChannel) }
+	link := newSubscription(nodes, server, redisChannel{probe, toChannel}, o.ProbeInterval, &m.counters, m.log, a.receive)
+	link.proofEvery, link.answerChannels = o.ProofInterval, m.answerChannels
+	a.lastProof = func() time.Time { return *link.lastProof.Load() }
 	for _, channel := range channels {
-		link.add(subscription{channel, toChannel})
+		link.add(redisChannel{channel, toChannel})
 	}
-	m.start(link.run, link.firstTry, a.reader.positions)
+	m.startGoroutines(link.run, link.firstTry, a.reader.positionKnown)
 	return a
 }
 
-// Close is that of member, and ends the reader with its last namespace.
+// Close is that of node, and ends the reader with its last namespace.
 func (a *Streams) Close() error {
-	err := a.member.Close()
-	a.left.Do(func() { a.readers.leave(a.reader, a.nsp, a) })
+	err := a.node.Close()
+	a.leaveOnce.Do(func() { a.readers.leave(a.reader, a.namespaceName, a) })
 	return err
 }
 
 // Proved is Classic's, for questions and answers: broadcasts go through the stream.
-func (a *Streams) Proved() time.Time { return a.proved() }
+func (a *Streams) Proved() time.Time { return a.lastProof() }
 
 func (a *Streams) publishName() string {
 	if a.sharded {
@@ -201,103 +201,103 @@ func (a *Streams) publish(channel string, msg *clusterMessage) error {
 	if err != nil {
 		return err
 	}
-	return a.pub.send(publishCommand(a.publishName(), channel, b))
+	return a.publisher.queueCommand(publishCommand(a.publishName(), channel, b))
 }
 
-// append adds a durable message to the stream. done, if not nil, is told the
+// appendEntry adds a durable message to the stream. done, if not nil, is told the
 // entry's id; it must not block.
-func (a *Streams) append(msg *clusterMessage, done func(id string, err error)) error {
-	args, err := msg.entryArgs(a.stream, int64(a.o.MaxLen))
+func (a *Streams) appendEntry(msg *clusterMessage, done func(id string, err error)) error {
+	args, err := msg.entryArgs(a.streamKey, int64(a.options.MaxLen))
 	if err != nil {
 		return err
 	}
-	c := command{key: a.stream, args: args, size: 256 + msg.sizeHint()}
+	c := redisCommand{key: a.streamKey, args: args, byteSize: 256 + msg.sizeHint()}
 	if done != nil {
-		c.done = func(reply any, err error) {
+		c.onReply = func(reply any, err error) {
 			id, _ := reply.(string)
 			done(id, err)
 		}
 	}
-	return a.pub.send(c)
+	return a.publisher.queueCommand(c)
 }
 
 func (a *Streams) receive(channel, payload string) {
-	if channel == a.presence {
-		if !a.hearSession([]byte(payload)) && !a.peers.hear([]byte(payload)) {
-			a.malformed(channel, errMalformed)
+	if channel == a.presenceChannel {
+		if !a.hearSession([]byte(payload)) && !a.presence.receiveMessage([]byte(payload)) {
+			a.countMalformed(channel, errMalformed)
 		}
 		return
 	}
 	m, err := decodeCluster([]byte(payload))
 	if err != nil {
-		a.malformed(channel, err)
+		a.countMalformed(channel, err)
 		return
 	}
-	a.handle(m)
+	a.handleMessage(m)
 }
 
-// entry implements streamListener.
-func (a *Streams) entry(id entryID, m *clusterMessage, err error) {
+// receiveEntry implements streamListener.
+func (a *Streams) receiveEntry(id entryID, m *clusterMessage, err error) {
 	if err != nil || m == nil {
-		a.malformed(a.stream, err)
+		a.countMalformed(a.streamKey, err)
 		return
 	}
-	if m.uid == a.uid {
-		a.stats.own.Add(1)
-		if a.recovery > 0 && m.typ == clusterBroadcast && a.takeOwn(id) {
-			a.deliver(id, m)
+	if m.senderUID == a.uid {
+		a.counters.ownEntries.Add(1)
+		if a.keepSessions > 0 && m.messageType == clusterBroadcast && a.takeOwn(id) {
+			a.broadcastEntry(id, m)
 		}
 		return
 	}
-	if m.typ == clusterBroadcast && m.requestID == "" && a.recovery > 0 {
-		if m.uid != emitterUID {
-			a.peers.note(m.uid)
+	if m.messageType == clusterBroadcast && m.requestID == "" && a.keepSessions > 0 {
+		if m.senderUID != emitterUID {
+			a.presence.rememberForeign(m.senderUID)
 		}
-		a.stats.received.Add(1)
-		a.deliver(id, m)
+		a.counters.received.Add(1)
+		a.broadcastEntry(id, m)
 		return
 	}
-	a.handle(m)
+	a.handleMessage(m)
 }
 
-// deliver broadcasts an entry here, with its id as the offset.
-func (a *Streams) deliver(id entryID, m *clusterMessage) {
-	o := m.opts
+// broadcastEntry broadcasts an entry here, with its id as the offset.
+func (a *Streams) broadcastEntry(id entryID, m *clusterMessage) {
+	o := m.options
 	o.Flags.Local = true
 	p := *m.packet
-	if recoverable(&p, &o) {
+	if isRecoverable(&p, &o) {
 		p.Data = withOffset(p.Data, id)
 	}
-	p.Namespace = a.nsp
-	if err := a.local.Broadcast(a.ctx, &p, o); err != nil {
-		a.malformed(a.stream, err)
+	p.Namespace = a.namespaceName
+	if err := a.localAdapter.Broadcast(a.ctx, &p, o); err != nil {
+		a.countMalformed(a.streamKey, err)
 	}
 }
 
 // AddSockets implements socketio.Adapter.
 func (a *Streams) AddSockets(ctx context.Context, o socketio.BroadcastOptions, rooms []string) error {
-	return a.change(a.local.AddSockets(ctx, o, rooms), clusterJoin, o, rooms, false, a.add)
+	return a.changeRooms(a.localAdapter.AddSockets(ctx, o, rooms), clusterJoin, o, rooms, false, a.appendMessage)
 }
 
 // DelSockets implements socketio.Adapter.
 func (a *Streams) DelSockets(ctx context.Context, o socketio.BroadcastOptions, rooms []string) error {
-	return a.change(a.local.DelSockets(ctx, o, rooms), clusterLeave, o, rooms, false, a.add)
+	return a.changeRooms(a.localAdapter.DelSockets(ctx, o, rooms), clusterLeave, o, rooms, false, a.appendMessage)
 }
 
 // DisconnectSockets implements socketio.Adapter.
 func (a *Streams) DisconnectSockets(ctx context.Context, o socketio.BroadcastOptions, closeConn bool) error {
-	return a.change(a.local.DisconnectSockets(ctx, o, closeConn), clusterDisconnect, o, nil, closeConn, a.add)
+	return a.changeRooms(a.localAdapter.DisconnectSockets(ctx, o, closeConn), clusterDisconnect, o, nil, closeConn, a.appendMessage)
 }
 
-func (a *Streams) add(m *clusterMessage) error { return a.append(m, nil) }
+func (a *Streams) appendMessage(m *clusterMessage) error { return a.appendEntry(m, nil) }
 
 // BroadcastWithAck implements socketio.Adapter. It does not go through the stream.
 func (a *Streams) BroadcastWithAck(ctx context.Context, p *parser.Packet, o socketio.BroadcastOptions) ([]socketio.Value, error) {
-	m := a.message(clusterBroadcast)
+	m := a.newMessage(clusterBroadcast)
 	m.packet, m.requestID = p, hexID()
 	return a.broadcastWithAck(ctx, p, o, m.requestID, func(o socketio.BroadcastOptions) error {
-		m.opts = o
-		return a.send(m)
+		m.options = o
+		return a.sendMessage(m)
 	})
 }
 
@@ -305,13 +305,13 @@ func (a *Streams) BroadcastWithAck(ctx context.Context, p *parser.Packet, o sock
 // nodes: ErrQueueFull or ErrClosed.
 func (a *Streams) Broadcast(ctx context.Context, p *parser.Packet, o socketio.BroadcastOptions) error {
 	if o.Flags.Local {
-		return a.local.Broadcast(ctx, p, o)
+		return a.localAdapter.Broadcast(ctx, p, o)
 	}
-	m := a.message(clusterBroadcast)
-	m.packet, m.opts = p, o
-	if a.recovery > 0 {
+	m := a.newMessage(clusterBroadcast)
+	m.packet, m.options = p, o
+	if a.keepSessions > 0 {
 		return a.broadcastInOrder(ctx, m)
 	}
-	failure := a.append(m, nil)
-	return errors.Join(a.local.Broadcast(ctx, p, o), failure)
+	failure := a.appendEntry(m, nil)
+	return errors.Join(a.localAdapter.Broadcast(ctx, p, o), failure)
 }

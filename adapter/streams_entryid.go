@@ -9,7 +9,7 @@ import (
 
 // entryID is the id of a stream entry. Only Redis makes them: its clock may jump,
 // so they say nothing about time.
-type entryID struct{ ms, seq uint64 }
+type entryID struct{ millis, sequence uint64 }
 
 // parseEntryID takes exactly <digits>-<digits>.
 func parseEntryID(s string) (entryID, bool) {
@@ -32,17 +32,17 @@ func allDigits(s string) bool {
 }
 
 func (id entryID) String() string {
-	return strconv.FormatUint(id.ms, 10) + "-" + strconv.FormatUint(id.seq, 10)
+	return strconv.FormatUint(id.millis, 10) + "-" + strconv.FormatUint(id.sequence, 10)
 }
 
 func (id entryID) compare(other entryID) int {
-	return cmp.Or(cmp.Compare(id.ms, other.ms), cmp.Compare(id.seq, other.seq))
+	return cmp.Or(cmp.Compare(id.millis, other.millis), cmp.Compare(id.sequence, other.sequence))
 }
 
 // next is the smallest id after id.
 func (id entryID) next() entryID {
-	if id.seq == math.MaxUint64 {
-		return entryID{id.ms + 1, 0}
+	if id.sequence == math.MaxUint64 {
+		return entryID{id.millis + 1, 0}
 	}
-	return entryID{id.ms, id.seq + 1}
+	return entryID{id.millis, id.sequence + 1}
 }

@@ -19,85 +19,85 @@ const orderPatience = time.Second
 
 // ownBroadcast is a broadcast of this node on its way through the stream.
 type ownBroadcast struct {
-	done chan struct{} // closed when it is delivered, or cannot be
+	settled chan struct{} // closed when it is delivered, or cannot be
 	// Guarded by Streams.mu:
-	id        entryID
-	ended     bool // done is closed
-	delivered bool // by the reader
+	entryID   entryID
+	isSettled bool // done is closed
+	byReader  bool // by the reader
 	abandoned bool // delivered by Broadcast itself, after a failure or too long a wait
 }
 
-func (b *ownBroadcast) end() {
-	if !b.ended {
-		b.ended = true
-		close(b.done)
+func (b *ownBroadcast) settle() {
+	if !b.isSettled {
+		b.isSettled = true
+		close(b.settled)
 	}
 }
 
 func (a *Streams) broadcastInOrder(ctx context.Context, m *clusterMessage) error {
-	b := &ownBroadcast{done: make(chan struct{})}
-	failure := a.append(m, func(id string, err error) { a.added(b, id, err) })
-	if failure == nil && !a.pub.isDown() {
+	b := &ownBroadcast{settled: make(chan struct{})}
+	failure := a.appendEntry(m, func(id string, err error) { a.entryAdded(b, id, err) })
+	if failure == nil && !a.publisher.isDown() {
 		t := time.NewTimer(orderPatience)
 		defer t.Stop()
 		select {
-		case <-b.done:
+		case <-b.settled:
 		case <-t.C:
 		case <-ctx.Done():
 		case <-a.ctx.Done():
 		}
 	}
 	a.mu.Lock()
-	b.abandoned = !b.delivered
+	b.abandoned = !b.byReader
 	abandoned := b.abandoned
 	a.mu.Unlock()
 	if !abandoned {
 		return nil
 	}
-	if err := a.local.Broadcast(ctx, m.packet, m.opts); err != nil {
+	if err := a.localAdapter.Broadcast(ctx, m.packet, m.options); err != nil {
 		return err
 	}
 	return failure
 }
 
-// added is told the fate of the XADD of b.
-func (a *Streams) added(b *ownBroadcast, text string, err error) {
+// entryAdded is told the fate of the XADD of b.
+func (a *Streams) entryAdded(b *ownBroadcast, text string, err error) {
 	id, ok := parseEntryID(text)
 	if err != nil || !ok {
 		a.mu.Lock()
-		b.end()
+		b.settle()
 		a.mu.Unlock()
 		return
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if at, known := a.waiting[id]; known && at == nil { // the reader was faster
-		delete(a.waiting, id)
-		b.delivered = true
-		b.end()
+	if at, known := a.ownBroadcasts[id]; known && at == nil { // the reader was faster
+		delete(a.ownBroadcasts, id)
+		b.byReader = true
+		b.settle()
 		return
 	}
-	b.id = id
-	a.waiting[id] = b
+	b.entryID = id
+	a.ownBroadcasts[id] = b
 }
 
 // takeOwn is asked by the reader about an entry of ours: must it be delivered?
 func (a *Streams) takeOwn(id entryID) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	b := a.waiting[id]
+	b := a.ownBroadcasts[id]
 	a.sweepWaiting(id)
 	if b == nil {
 		// Its reply is still on the way; leave word that it is delivered.
-		a.waiting[id] = nil
+		a.ownBroadcasts[id] = nil
 		return true
 	}
-	delete(a.waiting, id)
+	delete(a.ownBroadcasts, id)
 	if b.abandoned {
 		return false
 	}
-	b.delivered = true
-	defer b.end()
+	b.byReader = true
+	defer b.settle()
 	return true
 }
 
@@ -105,18 +105,18 @@ func (a *Streams) takeOwn(id entryID) bool {
 // came, and broadcasts that were trimmed before they were read. Locked.
 func (a *Streams) sweepWaiting(now entryID) {
 	const enough = 4096
-	if len(a.waiting) < enough {
+	if len(a.ownBroadcasts) < enough {
 		return
 	}
-	for id := range a.waiting {
+	for id := range a.ownBroadcasts {
 		if id.compare(now) < 0 {
-			delete(a.waiting, id)
+			delete(a.ownBroadcasts, id)
 		}
 	}
 }
 
-// recoverable reports whether a broadcast gets an offset (docs/protocol.md §4.4).
-func recoverable(p *parser.Packet, o *socketio.BroadcastOptions) bool {
+// isRecoverable reports whether a broadcast gets an offset (docs/protocol.md §4.4).
+func isRecoverable(p *parser.Packet, o *socketio.BroadcastOptions) bool {
 	return p.ID == nil && !o.Flags.Volatile
 }
 

@@ -30,12 +30,12 @@ const (
 // PersistSession implements socketio.SessionStore. A socket that missed events
 // through a gap in the stream is not kept: it could only come back with the gap.
 func (a *Streams) PersistSession(ctx context.Context, s socketio.RecoverableSession) error {
-	if a.recovery <= 0 {
+	if a.keepSessions <= 0 {
 		return nil
 	}
 	a.mu.Lock()
-	_, tainted := a.tainted[s.SID]
-	delete(a.tainted, s.SID)
+	_, tainted := a.taintedSockets[s.SID]
+	delete(a.taintedSockets, s.SID)
 	a.mu.Unlock()
 	if tainted {
 		return nil
@@ -46,7 +46,7 @@ func (a *Streams) PersistSession(ctx context.Context, s socketio.RecoverableSess
 	if len(s.Data) == 0 {
 		s.Data = json.RawMessage("{}")
 	}
-	text, err := marshal(s)
+	text, err := marshalJSON(s)
 	if err != nil {
 		return err
 	}
@@ -54,17 +54,17 @@ func (a *Streams) PersistSession(ctx context.Context, s socketio.RecoverableSess
 	if err != nil {
 		return err
 	}
-	key := a.o.SessionKeyPrefix + s.PID
-	node, err := a.nodes.owner(ctx, key)
+	key := a.options.SessionKeyPrefix + s.PID
+	node, err := a.redisNodes.ownerOf(ctx, key)
 	if err != nil {
 		return err
 	}
-	return node.Set(ctx, key, base64.StdEncoding.EncodeToString(packed), a.recovery).Err()
+	return node.Set(ctx, key, base64.StdEncoding.EncodeToString(packed), a.keepSessions).Err()
 }
 
 // SessionPosition implements socketio.SessionStore.
 func (a *Streams) SessionPosition() string {
-	if id := a.reader.seen.Load(); id != nil {
+	if id := a.reader.lastSeen.Load(); id != nil {
 		return id.String()
 	}
 	return ""
@@ -73,12 +73,12 @@ func (a *Streams) SessionPosition() string {
 // RestoreSession implements socketio.SessionStore. The session is consumed, also
 // when it cannot be recovered.
 func (a *Streams) RestoreSession(ctx context.Context, pid, offset string) (*socketio.RestoredSession, error) {
-	if _, ok := parseEntryID(offset); !ok && offset != "" || a.recovery <= 0 {
+	if _, ok := parseEntryID(offset); !ok && offset != "" || a.keepSessions <= 0 {
 		return nil, nil
 	}
-	ctx, cancel := a.deadline(ctx, a.timeout)
+	ctx, cancel := a.withDeadline(ctx, a.requestTimeout)
 	defer cancel()
-	key := a.o.SessionKeyPrefix + pid
+	key := a.options.SessionKeyPrefix + pid
 	session, err := a.takeSession(ctx, key)
 	if err == nil && session == nil && isPrivateID(pid) {
 		a.callForSession(ctx, pid)
@@ -94,11 +94,11 @@ func (a *Streams) RestoreSession(ctx context.Context, pid, offset string) (*sock
 	if !ok {
 		return nil, nil
 	}
-	node, err := a.nodes.owner(ctx, a.stream)
+	node, err := a.redisNodes.ownerOf(ctx, a.streamKey)
 	if err != nil {
 		return nil, err
 	}
-	missed, ok, err := a.missed(ctx, node, from, session)
+	missed, ok, err := a.readMissed(ctx, node, from, session)
 	if err != nil || !ok {
 		return nil, err
 	}
@@ -106,7 +106,7 @@ func (a *Streams) RestoreSession(ctx context.Context, pid, offset string) (*sock
 }
 
 func (a *Streams) takeSession(ctx context.Context, key string) (*socketio.RecoverableSession, error) {
-	node, err := a.nodes.owner(ctx, key)
+	node, err := a.redisNodes.ownerOf(ctx, key)
 	if err != nil {
 		return nil, err
 	}
@@ -133,18 +133,18 @@ func decodeSession(text string) (*socketio.RecoverableSession, error) {
 	u := newUnpacker(packed)
 	v := u.value()
 	session := new(socketio.RecoverableSession)
-	if u.err == nil {
+	if u.firstError == nil {
 		u.fail(json.Unmarshal(v.JSON, session))
 	}
-	if u.err != nil || session.SID == "" {
+	if u.firstError != nil || session.SID == "" {
 		return nil, fmt.Errorf("adapter: kept session: %w", errMalformed)
 	}
 	return session, nil
 }
 
-// missed reads what the session missed, exactly up to what the reader has
+// readMissed reads what the session missed, exactly up to what the reader has
 // delivered, and holds delivery until the socket is there to get the rest.
-func (a *Streams) missed(ctx context.Context, node *redis.Client, from entryID, s *socketio.RecoverableSession) ([]*parser.Packet, bool, error) {
+func (a *Streams) readMissed(ctx context.Context, node *redis.Client, from entryID, s *socketio.RecoverableSession) ([]*parser.Packet, bool, error) {
 	type found struct {
 		id entryID
 		p  *parser.Packet
@@ -152,7 +152,7 @@ func (a *Streams) missed(ctx context.Context, node *redis.Client, from entryID, 
 	var list []found
 	last := from
 	for range restoreRounds {
-		entries, err := node.XRangeN(ctx, a.stream, last.next().String(), "+", restoreCount).Result()
+		entries, err := node.XRangeN(ctx, a.streamKey, last.next().String(), "+", restoreCount).Result()
 		if err != nil {
 			return nil, false, err
 		}
@@ -171,26 +171,26 @@ func (a *Streams) missed(ctx context.Context, node *redis.Client, from entryID, 
 		}
 		// A stream is trimmed from its beginning: if the entry of the offset is still
 		// there, so was all that we have read.
-		at, err := node.XRange(ctx, a.stream, from.String(), from.String()).Result()
+		at, err := node.XRange(ctx, a.streamKey, from.String(), from.String()).Result()
 		if err != nil {
 			return nil, false, err
 		}
 		if len(at) == 0 {
 			// The session may have begun before the first entry: nothing is missing if
 			// the stream has never lost one.
-			info, err := streamInfo(ctx, node, a.stream)
-			if err != nil || from != (entryID{}) || info.added != info.length {
+			info, err := streamInfo(ctx, node, a.streamKey)
+			if err != nil || from != (entryID{}) || info.entriesAdded != info.length {
 				return nil, false, err
 			}
 		}
-		a.reader.gate.Lock()
-		if a.reader.last.compare(last) > 0 {
-			a.reader.gate.Unlock() // more was delivered meanwhile
+		a.reader.deliveryMu.Lock()
+		if a.reader.lastDelivered.compare(last) > 0 {
+			a.reader.deliveryMu.Unlock() // more was delivered meanwhile
 			continue
 		}
 		packets := make([]*parser.Packet, 0, len(list))
 		for _, f := range list {
-			if f.id.compare(a.reader.last) <= 0 {
+			if f.id.compare(a.reader.lastDelivered) <= 0 {
 				packets = append(packets, f.p)
 			}
 		}
@@ -203,11 +203,11 @@ func (a *Streams) missed(ctx context.Context, node *redis.Client, from entryID, 
 // missedPacket returns the packet of an entry if the session was meant to get it.
 func (a *Streams) missedPacket(id entryID, fields map[string]any, s *socketio.RecoverableSession) *parser.Packet {
 	m, err := decodeEntry(fields)
-	if err != nil || m == nil || m.nsp != a.nsp || m.typ != clusterBroadcast || m.packet == nil || m.opts.Flags.Volatile {
+	if err != nil || m == nil || m.namespace != a.namespaceName || m.messageType != clusterBroadcast || m.packet == nil || m.options.Flags.Volatile {
 		return nil
 	}
 	in := func(room string) bool { return room == s.SID || slices.Contains(s.Rooms, room) }
-	if len(m.opts.Rooms) > 0 && !slices.ContainsFunc(m.opts.Rooms, in) || slices.ContainsFunc(m.opts.Except, in) {
+	if len(m.options.Rooms) > 0 && !slices.ContainsFunc(m.options.Rooms, in) || slices.ContainsFunc(m.options.Except, in) {
 		return nil
 	}
 	p := *m.packet
@@ -219,15 +219,15 @@ func (a *Streams) missedPacket(id entryID, fields map[string]any, s *socketio.Re
 // holdUntilAdmitted keeps the reader's gate, which the caller has locked, until
 // the socket is in its rooms (RoomCreated says so), or for a moment.
 func (a *Streams) holdUntilAdmitted(sid string) {
-	release := sync.OnceFunc(a.reader.gate.Unlock)
+	release := sync.OnceFunc(a.reader.deliveryMu.Unlock)
 	timer := time.AfterFunc(admission, func() {
 		a.mu.Lock()
-		delete(a.admit, sid)
+		delete(a.holdUntilThere, sid)
 		a.mu.Unlock()
 		release()
 	})
 	a.mu.Lock()
-	a.admit[sid] = func() {
+	a.holdUntilThere[sid] = func() {
 		timer.Stop()
 		release()
 	}
@@ -241,8 +241,8 @@ func (a *Streams) RoomCreated(room string, private bool) {
 		return
 	}
 	a.mu.Lock()
-	admit := a.admit[room]
-	delete(a.admit, room)
+	admit := a.holdUntilThere[room]
+	delete(a.holdUntilThere, room)
 	a.mu.Unlock()
 	if admit != nil {
 		admit()
@@ -252,20 +252,20 @@ func (a *Streams) RoomCreated(room string, private bool) {
 // RoomDeleted implements socketio.RoomWatcher.
 func (a *Streams) RoomDeleted(room string, private bool) {}
 
-// gap implements streamListener: the sockets that are here now missed something.
-func (a *Streams) gap() {
-	a.stats.streamGaps.Add(1)
-	if a.recovery <= 0 {
+// streamGap implements streamListener: the sockets that are here now missed something.
+func (a *Streams) streamGap() {
+	a.counters.streamGaps.Add(1)
+	if a.keepSessions <= 0 {
 		return
 	}
-	list, err := a.local.FetchSockets(a.ctx, socketio.BroadcastOptions{Flags: socketio.BroadcastFlags{Local: true}})
+	list, err := a.localAdapter.FetchSockets(a.ctx, socketio.BroadcastOptions{Flags: socketio.BroadcastFlags{Local: true}})
 	if err != nil {
 		return
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	clear(a.tainted)
+	clear(a.taintedSockets)
 	for _, s := range list {
-		a.tainted[s.ID] = struct{}{}
+		a.taintedSockets[s.ID] = struct{}{}
 	}
 }

@@ -41,50 +41,50 @@ const (
 
 // takeovers are the open questions of this node.
 type takeovers struct {
-	mu   sync.Mutex
-	open map[string]*takeover
+	mu            sync.Mutex
+	openTakeovers map[string]*takeover
 }
 
 type takeover struct {
-	missing map[string]struct{} // nodes that have not answered
-	done    chan struct{}       // closed by the answer that settles it
+	unanswered map[string]struct{} // nodes that have not answered
+	settled    chan struct{}       // closed by the answer that settles it
 }
 
 // add opens a question to nodes; nil when there are none, or too many questions.
 func (t *takeovers) add(request string, nodes []string) *takeover {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(nodes) == 0 || len(t.open) >= maxTakeovers {
+	if len(nodes) == 0 || len(t.openTakeovers) >= maxTakeovers {
 		return nil
 	}
-	q := &takeover{missing: make(map[string]struct{}, len(nodes)), done: make(chan struct{})}
+	q := &takeover{unanswered: make(map[string]struct{}, len(nodes)), settled: make(chan struct{})}
 	for _, uid := range nodes {
-		q.missing[uid] = struct{}{}
+		q.unanswered[uid] = struct{}{}
 	}
-	if t.open == nil {
-		t.open = make(map[string]*takeover)
+	if t.openTakeovers == nil {
+		t.openTakeovers = make(map[string]*takeover)
 	}
-	t.open[request] = q
+	t.openTakeovers[request] = q
 	return q
 }
 
-// answer takes the answer of a node.
-func (t *takeovers) answer(request, uid string, kept bool) {
+// takeAnswer takes the answer of a node.
+func (t *takeovers) takeAnswer(request, uid string, kept bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	q := t.open[request]
+	q := t.openTakeovers[request]
 	if q == nil {
 		return
 	}
-	if delete(q.missing, uid); kept || len(q.missing) == 0 {
-		delete(t.open, request)
-		close(q.done)
+	if delete(q.unanswered, uid); kept || len(q.unanswered) == 0 {
+		delete(t.openTakeovers, request)
+		close(q.settled)
 	}
 }
 
-func (t *takeovers) forget(request string) {
+func (t *takeovers) forgetRequest(request string) {
 	t.mu.Lock()
-	delete(t.open, request)
+	delete(t.openTakeovers, request)
 	t.mu.Unlock()
 }
 
@@ -92,17 +92,17 @@ func (t *takeovers) forget(request string) {
 // for it, shortly.
 func (a *Streams) callForSession(ctx context.Context, pid string) {
 	request := hexID()
-	q := a.takeovers.add(request, a.peers.goNodes())
+	q := a.takeovers.add(request, a.presence.goNodes())
 	if q == nil {
 		return
 	}
-	defer a.takeovers.forget(request)
+	defer a.takeovers.forgetRequest(request)
 	digest := sha256.Sum256([]byte(pid))
 	a.tellSession(sessionCall{a.uid, sessionWanted, request, hex.EncodeToString(digest[:])})
 	timer := time.NewTimer(takeoverPatience)
 	defer timer.Stop()
 	select {
-	case <-q.done:
+	case <-q.settled:
 	case <-timer.C:
 	case <-ctx.Done():
 	case <-a.ctx.Done():
@@ -111,7 +111,7 @@ func (a *Streams) callForSession(ctx context.Context, pid string) {
 
 func (a *Streams) tellSession(c sessionCall) {
 	if b, err := json.Marshal(c); err == nil {
-		_ = a.pub.send(publishCommand(a.publishName(), a.presence, b)) // a lost question ends by takeoverPatience
+		_ = a.publisher.queueCommand(publishCommand(a.publishName(), a.presenceChannel, b)) // a lost question ends by takeoverPatience
 	}
 }
 
@@ -127,7 +127,7 @@ func (a *Streams) hearSession(payload []byte) bool {
 			a.answerSession(c)
 		}
 	case sessionKept, sessionNone:
-		a.takeovers.answer(c.Request, c.UID, c.Type == sessionKept)
+		a.takeovers.takeAnswer(c.Request, c.UID, c.Type == sessionKept)
 	default:
 		return false
 	}
@@ -140,14 +140,14 @@ func (a *Streams) answerSession(c sessionCall) {
 	var digest [sha256.Size]byte
 	b, err := hex.DecodeString(c.Digest)
 	answer := sessionCall{UID: a.uid, Type: sessionNone, Request: c.Request}
-	if err != nil || copy(digest[:], b) != len(digest) || !a.local.HoldsSession(digest) {
+	if err != nil || copy(digest[:], b) != len(digest) || !a.localAdapter.HoldsSession(digest) {
 		a.tellSession(answer)
 		return
 	}
 	a.wg.Go(func() {
-		ctx, cancel := context.WithTimeout(a.ctx, a.timeout)
+		ctx, cancel := context.WithTimeout(a.ctx, a.requestTimeout)
 		defer cancel()
-		found, err := a.local.KeepSession(ctx, digest)
+		found, err := a.localAdapter.KeepSession(ctx, digest)
 		if err != nil {
 			a.log.Warn("the session of a client that came back to another node was not kept", "error", err)
 		}
@@ -159,11 +159,11 @@ func (a *Streams) answerSession(c sessionCall) {
 }
 
 // goNodes returns the uids of the other Go nodes that live.
-func (p *peers) goNodes() []string {
+func (p *presence) goNodes() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	uids := make([]string, 0, len(p.alive))
-	for uid := range p.alive {
+	uids := make([]string, 0, len(p.lastHeard))
+	for uid := range p.lastHeard {
 		uids = append(uids, uid)
 	}
 	return uids

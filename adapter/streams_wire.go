@@ -22,7 +22,7 @@ func (m *clusterMessage) entryArgs(stream string, maxLen int64) ([]any, error) {
 		data = base64.StdEncoding.AppendEncode(nil, packed)
 	}
 	return []any{"xadd", stream, "MAXLEN", "~", strconv.FormatInt(maxLen, 10), "*",
-		"uid", m.uid, "nsp", m.nsp, "type", strconv.Itoa(int(m.typ)), "data", data}, nil
+		"uid", m.senderUID, "nsp", m.namespace, "type", strconv.Itoa(int(m.messageType)), "data", data}, nil
 }
 
 // decodeEntry reads the fields of a stream entry. It returns nil and no error for
@@ -32,15 +32,15 @@ func decodeEntry(fields map[string]any) (*clusterMessage, error) {
 		s, _ := fields[name].(string)
 		return s
 	}
-	m := &clusterMessage{uid: field("uid"), nsp: field("nsp")}
-	if m.nsp == "" {
+	m := &clusterMessage{senderUID: field("uid"), namespace: field("nsp")}
+	if m.namespace == "" {
 		return nil, nil
 	}
 	typ, err := strconv.Atoi(field("type"))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errMalformed, err)
 	}
-	m.typ = clusterType(typ)
+	m.messageType = clusterType(typ)
 	data := []byte(field("data"))
 	if len(data) == 0 || data[0] == '{' {
 		if len(data) > 0 && !json.Valid(data) {
@@ -54,8 +54,8 @@ func decodeEntry(fields map[string]any) (*clusterMessage, error) {
 	}
 	u := newUnpacker(packed)
 	v := u.value()
-	if u.err != nil {
-		return nil, u.err
+	if u.firstError != nil {
+		return nil, u.firstError
 	}
 	return m, m.decodeData(v.JSON, v.Attachments)
 }

@@ -184,6 +184,8 @@ type mutePeer struct {
 	rdb redis.UniversalClient
 	uid string
 	sub *redis.PubSub
+
+	heard uint64 // requests
 }
 
 func newMutePeer(t *testing.T, rdb redis.UniversalClient, uid string) *mutePeer {
@@ -197,6 +199,21 @@ func newMutePeer(t *testing.T, rdb redis.UniversalClient, uid string) *mutePeer 
 	}
 	t.Cleanup(func() { p.sub.Close() })
 	return p
+}
+
+// hears waits until n requests arrived in all: nodes are counted before a request is
+// published, and a goodbye from before the count is no part of it.
+func (p *mutePeer) hears(n uint64) {
+	p.t.Helper()
+	for p.heard < n {
+		m, err := p.sub.ReceiveMessage(p.t.Context())
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		if m.Channel == "socket.io-request#/#" {
+			p.heard++
+		}
+	}
 }
 
 func (p *mutePeer) say(what string) {
@@ -238,12 +255,14 @@ func TestAdapters_RequestsTellWhichNodesDidNotAnswer(t *testing.T) {
 	}
 
 	// A goodbye ends the wait.
+	asked := statsOf(a).Requests
 	done := make(chan *socketio.PartialError, 1)
 	began := time.Now()
 	go func() {
 		_, partial := fetch(5 * time.Second)
 		done <- partial
 	}()
+	mute.hears(asked + 1)
 	rig.Until(t, 5*time.Second, "goodbye to help", func() bool {
 		mute.say("bye")
 		select {

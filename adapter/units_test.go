@@ -46,25 +46,25 @@ func TestPeersFallSilentAndComeBack(t *testing.T) {
 		if said := heard(); !slices.Equal(said, []string{`{"uid":"me","type":"hello"}`}) {
 			t.Errorf("said %q", said)
 		}
-		p.hear([]byte(`{"uid":"a","type":"hello"}`))
-		p.hear([]byte(`{"uid":"b","type":"beat"}`))
-		if alive, _ := p.names(); len(alive) != 2 || !p.isGo("a") {
+		p.receiveMessage([]byte(`{"uid":"a","type":"hello"}`))
+		p.receiveMessage([]byte(`{"uid":"b","type":"beat"}`))
+		if alive, _ := p.nodeNames(); len(alive) != 2 || !p.isGo("a") {
 			t.Errorf("alive: %q", alive)
 		}
 		if said := heard(); len(said) != 3 { // both were new: they get a beat
 			t.Errorf("said %q", said)
 		}
 		time.Sleep(8 * time.Second)
-		p.hear([]byte(`{"uid":"a","type":"beat"}`))
+		p.receiveMessage([]byte(`{"uid":"a","type":"beat"}`))
 		time.Sleep(8 * time.Second)
 		synctest.Wait()
-		alive, silent := p.names()
+		alive, silent := p.nodeNames()
 		if !slices.Equal(alive, []string{"a"}) || !slices.Equal(silent, []string{"b"}) || !slices.Equal(gone(), []string{"b"}) {
 			t.Errorf("alive %q, silent %q, left %q", alive, silent, gone())
 		}
-		p.hear([]byte(`{"uid":"b","type":"beat"}`))
-		p.hear([]byte(`{"uid":"a","type":"bye"}`))
-		alive, silent = p.names()
+		p.receiveMessage([]byte(`{"uid":"b","type":"beat"}`))
+		p.receiveMessage([]byte(`{"uid":"a","type":"bye"}`))
+		alive, silent = p.nodeNames()
 		if !slices.Equal(alive, []string{"b"}) || len(silent) != 0 || !slices.Equal(gone(), []string{"b", "a"}) {
 			t.Errorf("alive %q, silent %q, left %q", alive, silent, gone())
 		}
@@ -103,14 +103,14 @@ func TestPublisher_FullQueueRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var st stats
+	var st counters
 	p := newPublisher(nodes, "x", &st, slog.New(slog.DiscardHandler))
 	ctx, cancel := context.WithCancel(t.Context())
 	go p.run(ctx)
 	payload := make([]byte, 1<<20)
 	refused := 0
 	for range 200 {
-		if err := p.send(publishCommand("publish", "x", payload)); errors.Is(err, ErrQueueFull) {
+		if err := p.queueCommand(publishCommand("publish", "x", payload)); errors.Is(err, ErrQueueFull) {
 			refused++
 		} else if err != nil {
 			t.Fatal(err)
@@ -123,8 +123,8 @@ func TestPublisher_FullQueueRefuses(t *testing.T) {
 		t.Errorf("counted %d", n)
 	}
 	cancel()
-	<-p.ended
-	if err := p.send(publishCommand("publish", "x", nil)); !errors.Is(err, ErrClosed) {
+	<-p.runReturned
+	if err := p.queueCommand(publishCommand("publish", "x", nil)); !errors.Is(err, ErrClosed) {
 		t.Errorf("after the end: %v", err)
 	}
 	if n := st.publishFailed.Load(); n != uint64(200-refused) {
@@ -135,72 +135,72 @@ func TestPublisher_FullQueueRefuses(t *testing.T) {
 func TestAProbeThatIsLateWhileMessagesArriveIsForgivenForATime(t *testing.T) {
 	t.Parallel()
 	var p probeState
-	if p.silent() {
+	if p.isSilent() {
 		t.Error("before the first probe")
 	}
-	p.sent, p.due = 1, 1
-	p.back.Store(1)
-	if p.silent() {
+	p.lastSent, p.dueNext = 1, 1
+	p.lastReturned.Store(1)
+	if p.isSilent() {
 		t.Error("although it came back")
 	}
-	p.sent, p.due = 2, 2
+	p.lastSent, p.dueNext = 2, 2
 	for i := range busyProbes {
-		p.traffic.Store(true)
-		if got, want := p.silent(), i == busyProbes-1; got != want {
+		p.sawTraffic.Store(true)
+		if got, want := p.isSilent(), i == busyProbes-1; got != want {
 			t.Errorf("busy look %d: %v", i, got)
 		}
 	}
-	p = probeState{sent: 1, due: 1}
-	if !p.silent() {
+	p = probeState{lastSent: 1, dueNext: 1}
+	if !p.isSilent() {
 		t.Error("neither probe nor message came")
 	}
-	p = probeState{sent: 2, due: 1}
-	p.back.Store(1)
-	if p.silent() {
+	p = probeState{lastSent: 2, dueNext: 1}
+	p.lastReturned.Store(1)
+	if p.isSilent() {
 		t.Error("a proof that was sent just now is not overdue")
 	}
 }
 
 func TestARequestEndsWhenAllAnsweredOrLeft(t *testing.T) {
 	t.Parallel()
-	ended := func(r *request) bool {
+	ended := func(r *clusterRequest) bool {
 		select {
-		case <-r.done:
+		case <-r.allArrived:
 			return true
 		default:
 			return false
 		}
 	}
 	r := newRequest(opFetchSockets)
-	r.answer("early", func() {})
-	r.expect(3, []string{"early", "a", "b"})
-	r.gone("b")
-	r.gone("b")
-	r.gone("stranger")
+	r.takeAnswer("early", func() {})
+	r.setExpected(3, []string{"early", "a", "b"})
+	r.nodeLeft("b")
+	r.nodeLeft("b")
+	r.nodeLeft("stranger")
 	if ended(r) {
 		t.Fatal("a is missing")
 	}
-	r.answer("a", func() {})
+	r.takeAnswer("a", func() {})
 	if !ended(r) {
 		t.Error("all have answered or left")
 	}
 
 	r = newRequest(opEmitWithAck)
-	r.expect(1, nil)
-	r.answer("a", func() { r.clients += 2 })
-	r.answer("a", func() { t.Error("twice") })
-	r.ack(socketio.Value{})
+	r.setExpected(1, nil)
+	r.takeAnswer("a", func() { r.clientCount += 2 })
+	r.takeAnswer("a", func() { t.Error("twice") })
+	r.takeAck(socketio.Value{})
 	if ended(r) {
 		t.Fatal("a client is missing")
 	}
-	r.ack(socketio.Value{})
+	r.takeAck(socketio.Value{})
 	if !ended(r) {
 		t.Error("all clients have answered")
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	r = newRequest(opServerSideEmit)
-	r.expect(2, []string{"b", "a"})
+	r.setExpected(2, []string{"b", "a"})
 	var partial *socketio.PartialError
 	if err := r.wait(ctx); !errors.As(err, &partial) || !slices.Equal(partial.Missing, []string{"a", "b"}) || partial.Expected != 2 {
 		t.Errorf("%+v", err)
@@ -240,7 +240,7 @@ func TestEntryIDs(t *testing.T) {
 func TestMembersReadAsJSONDoes(t *testing.T) {
 	t.Parallel()
 	var got []string
-	members([]byte(`{ "a" : [1,{"b":"}]"}] ,"c\"":"x\\\"y", "d":-1.5e3,"e":{},"f":null}`), func(k, v []byte) {
+	eachMember([]byte(`{ "a" : [1,{"b":"}]"}] ,"c\"":"x\\\"y", "d":-1.5e3,"e":{},"f":null}`), func(k, v []byte) {
 		got = append(got, string(k)+"="+string(v))
 	})
 	want := []string{`a=[1,{"b":"}]"}]`, `c\"="x\\\"y"`, `d=-1.5e3`, `e={}`, `f=null`}

@@ -88,6 +88,7 @@ func TestStreamsAdapter_StreamBeganAnew_IsAGap(t *testing.T) {
 			for i := range 5 {
 				must(t, e, command{Cmd: "emit", Args: []any{"lost", i}})
 			}
+			laterThanLast(t, rdb, "socket.io")
 			rdb.Del(t.Context(), "socket.io")
 			for i := range after {
 				must(t, e, command{Cmd: "emit", Args: []any{"new", i}})
@@ -148,4 +149,23 @@ func TestStreamsAdapter_RedisRestartedEmpty_IsAGap(t *testing.T) {
 			}
 		})
 	}
+}
+
+// laterThanLast waits until Redis, whose ids are milliseconds, cannot give out again
+// an id that the stream has: what is read up to there would look as if it were the same.
+func laterThanLast(t *testing.T, rdb redis.UniversalClient, stream string) {
+	t.Helper()
+	info, err := rdb.XInfoStream(t.Context(), stream).Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, _, _ := strings.Cut(info.LastGeneratedID, "-")
+	last, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rig.Until(t, 5*time.Second, "the clock of Redis to go on", func() bool {
+		now, err := rdb.Time(t.Context()).Result()
+		return err == nil && now.UnixMilli() > last
+	})
 }

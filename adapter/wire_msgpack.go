@@ -16,68 +16,68 @@ const maxNesting = 512
 // every read after it gives a zero value, so that callers look once, at the end
 // of a loop's turn.
 type unpacker struct {
-	r   msgpack.Reader
-	err error
+	reader     msgpack.Reader
+	firstError error
 }
 
 func newUnpacker(b []byte) *unpacker {
 	u := &unpacker{}
-	u.r.Reset(b)
-	u.r.MaxDepth = maxNesting
+	u.reader.Reset(b)
+	u.reader.MaxDepth = maxNesting
 	return u
 }
 
 func (u *unpacker) fail(err error) {
-	if u.err == nil && err != nil {
-		u.err = fmt.Errorf("%w: %w", errMalformed, err)
+	if u.firstError == nil && err != nil {
+		u.firstError = fmt.Errorf("%w: %w", errMalformed, err)
 	}
 }
 
 func (u *unpacker) arrayLen() int {
-	if u.err != nil {
+	if u.firstError != nil {
 		return 0
 	}
-	n, err := u.r.ArrayHeader()
+	n, err := u.reader.ArrayHeader()
 	u.fail(err)
 	return n
 }
 
 func (u *unpacker) mapLen() int {
-	if u.err != nil {
+	if u.firstError != nil {
 		return 0
 	}
-	n, err := u.r.MapHeader()
+	n, err := u.reader.MapHeader()
 	u.fail(err)
 	return n
 }
 
 func (u *unpacker) text() string {
-	if u.err != nil {
+	if u.firstError != nil {
 		return ""
 	}
-	b, err := u.r.Text()
+	b, err := u.reader.Text()
 	u.fail(err)
 	return string(b)
 }
 
-func (u *unpacker) isNil() bool { return u.err == nil && u.r.Nil() }
+func (u *unpacker) isNil() bool { return u.firstError == nil && u.reader.Nil() }
 
 // truth reads a boolean; nil is false.
 func (u *unpacker) truth() bool {
-	if u.err != nil || u.r.Nil() {
+	if u.firstError != nil || u.reader.Nil() {
 		return false
 	}
-	v, err := u.r.Bool()
+	v, err := u.reader.Bool()
 	u.fail(err)
 	return v
 }
 
 // number reads any number; nil is 0.
 func (u *unpacker) number() float64 {
-	if u.err != nil || u.r.Nil() {
+	if u.firstError != nil || u.reader.Nil() {
 		return 0
 	}
-	f, err := u.r.Number()
+	f, err := u.reader.Number()
 	u.fail(err)
 	return f
 }
@@ -100,12 +100,12 @@ func (u *unpacker) names() []string {
 	}
 	out := make([]string, 0, min(n, 1024))
 	for range n {
-		if u.r.Kind() == msgpack.String {
+		if u.reader.Kind() == msgpack.String {
 			out = append(out, u.text())
 		} else {
 			out = append(out, strconv.FormatFloat(u.number(), 'f', -1, 64))
 		}
-		if u.err != nil {
+		if u.firstError != nil {
 			return nil
 		}
 	}
@@ -113,18 +113,18 @@ func (u *unpacker) names() []string {
 }
 
 func (u *unpacker) skip() {
-	if u.err == nil {
-		_, err := u.r.Skip()
+	if u.firstError == nil {
+		_, err := u.reader.Skip()
 		u.fail(err)
 	}
 }
 
 // value reads a value of a user. Its attachments alias the message.
 func (u *unpacker) value() (v socketio.Value) {
-	if u.err != nil {
+	if u.firstError != nil {
 		return v
 	}
-	text, attachments, err := u.r.AppendJSON(nil, nil)
+	text, attachments, err := u.reader.AppendJSON(nil, nil)
 	u.fail(err)
 	if err != nil {
 		return v

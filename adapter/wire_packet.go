@@ -64,7 +64,7 @@ func (r *unpacker) packet() *parser.Packet {
 		default:
 			r.skip()
 		}
-		if r.err != nil {
+		if r.firstError != nil {
 			return nil
 		}
 	}
@@ -128,7 +128,7 @@ func appendFlags(dst []byte, f socketio.BroadcastFlags) []byte {
 	return dst
 }
 
-func (r *unpacker) opts() (o socketio.BroadcastOptions) {
+func (r *unpacker) broadcastOptions() (o socketio.BroadcastOptions) {
 	for range r.mapLen() {
 		switch r.text() {
 		case "rooms":
@@ -136,18 +136,18 @@ func (r *unpacker) opts() (o socketio.BroadcastOptions) {
 		case "except":
 			o.Except = r.names()
 		case "flags":
-			o.Flags = r.flags()
+			o.Flags = r.broadcastFlags()
 		default:
 			r.skip()
 		}
-		if r.err != nil {
+		if r.firstError != nil {
 			return o
 		}
 	}
 	return o
 }
 
-func (r *unpacker) flags() (f socketio.BroadcastFlags) {
+func (r *unpacker) broadcastFlags() (f socketio.BroadcastFlags) {
 	for range r.mapLen() {
 		switch r.text() {
 		case "volatile":
@@ -157,11 +157,11 @@ func (r *unpacker) flags() (f socketio.BroadcastFlags) {
 		case "expectSingleResponse":
 			f.ExpectSingleResponse = r.truth()
 		case "timeout":
-			f.Timeout = milliseconds(r.number())
+			f.Timeout = fromMillis(r.number())
 		default:
 			r.skip()
 		}
-		if r.err != nil {
+		if r.firstError != nil {
 			return f
 		}
 	}
@@ -171,7 +171,7 @@ func (r *unpacker) flags() (f socketio.BroadcastFlags) {
 // maxTimeout bounds how long another node can make us remember an ack.
 const maxTimeout = time.Hour
 
-func milliseconds(ms float64) time.Duration {
+func fromMillis(ms float64) time.Duration {
 	if !(ms > 0) {
 		return 0
 	}
@@ -192,7 +192,7 @@ type socketJSON struct {
 func socketsToJSON(list []socketio.SocketDetails) (json.RawMessage, error) {
 	out := make([]socketJSON, len(list))
 	for i, s := range list {
-		handshake, err := marshal(s.Handshake)
+		handshake, err := marshalJSON(s.Handshake)
 		if err != nil {
 			return nil, err
 		}
@@ -202,7 +202,7 @@ func socketsToJSON(list []socketio.SocketDetails) (json.RawMessage, error) {
 		}
 		out[i] = socketJSON{ID: s.ID, Handshake: handshake, Rooms: notNil(s.Rooms), Data: data}
 	}
-	return marshal(out)
+	return marshalJSON(out)
 }
 
 func socketsFromJSON(b json.RawMessage) ([]socketio.SocketDetails, error) {

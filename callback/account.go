@@ -74,12 +74,12 @@ const (
 // account is an Account ready to serve.
 type account struct {
 	Account
-	h        *Handler
-	receiver *wechat.Receiver
-	phrases  map[Phrase]string
-	upstream *upstream     // nil: none
-	logKey   wechat.Secret // of pseudonyms; the Token, which all replicas have
-	notices  notices
+	handler     *Handler
+	receiver    *wechat.Receiver
+	phrases     map[Phrase]string
+	upstreamBot *upstream     // nil: none
+	logKey      wechat.Secret // of pseudonyms; the Token, which all replicas have
+	notices     notices
 }
 
 func newAccount(h *Handler, cfg Account) (*account, error) {
@@ -97,7 +97,7 @@ func newAccount(h *Handler, cfg Account) (*account, error) {
 	if err != nil {
 		return nil, err
 	}
-	phrases, err := phrasebook(cfg)
+	phrases, err := newPhrasebook(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -126,13 +126,13 @@ func newAccount(h *Handler, cfg Account) (*account, error) {
 	if cfg.IPPolicy != IPOff && cfg.IPs == nil {
 		return nil, errors.New("an IP policy needs an IP list")
 	}
-	a := &account{Account: cfg, h: h, receiver: receiver, phrases: phrases, logKey: cfg.Token}
+	a := &account{Account: cfg, handler: h, receiver: receiver, phrases: phrases, logKey: cfg.Token}
 	if cfg.Upstream != "" {
 		u, err := url.Parse(cfg.Upstream)
 		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 			return nil, errors.New("the upstream is no http(s) URL") // not echoed: it may hold a key
 		}
-		a.upstream = newUpstream(u, h.o.Limits)
+		a.upstreamBot = newUpstream(u, h.options.Limits)
 	}
 	return a, nil
 }
@@ -143,7 +143,7 @@ func (a *account) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case http.MethodGet:
 		a.verifyURL(w, r)
 	case http.MethodPost:
-		a.push(w, r)
+		a.servePush(w, r)
 	default:
 		w.Header().Set("Allow", "GET, POST")
 		w.WriteHeader(http.StatusMethodNotAllowed)

@@ -3,4 +3,4 @@ package callback
 import "net/http"
 
 // SetUpstreamTransport replaces the way to upstreams, for tests in fake time.
-func (h *Handler) SetUpstreamTransport(t http.RoundTripper) { h.http.Transport = t }
+func (h *Handler) SetUpstreamTransport(t http.RoundTripper) { h.httpClient.Transport = t }

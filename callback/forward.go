@@ -28,15 +28,15 @@ var (
 // or broken the bot is, WeChat gets a good answer in time, for enough bad ones
 // stop all pushes, logins included, for a minute.
 type upstream struct {
-	url   url.URL
-	slots chan struct{}
+	targetURL url.URL
+	slots     chan struct{}
 }
 
 func newUpstream(u *url.URL, l Limits) *upstream {
 	if l.Upstream <= 0 {
 		l.Upstream = 32
 	}
-	return &upstream{url: *u, slots: make(chan struct{}, l.Upstream)}
+	return &upstream{targetURL: *u, slots: make(chan struct{}, l.Upstream)}
 }
 
 func newUpstreamClient() *http.Client {
@@ -53,26 +53,26 @@ func newUpstreamClient() *http.Client {
 	}
 }
 
-// pass hands a push on and takes the bot's reply for ours, if it is one that WeChat
+// passOn hands a push on and takes the bot's reply for ours, if it is one that WeChat
 // takes.
-func (a *account) pass(ctx context.Context, d *delivery) verdict {
-	if a.upstream == nil {
+func (a *account) passOn(ctx context.Context, d *delivery) verdict {
+	if a.upstreamBot == nil {
 		return verdict{}
 	}
-	if !enter(a.upstream.slots) {
-		a.h.o.Metrics.Fault(a.Name, "upstream_busy")
+	if !takeSlot(a.upstreamBot.slots) {
+		a.handler.options.Metrics.Fault(a.Name, "upstream_busy")
 		return verdict{}
 	}
-	defer leave(a.upstream.slots)
-	req, err := a.forwarded(d)
+	defer giveSlotBack(a.upstreamBot.slots)
+	req, err := a.forwardRequest(d)
 	var v verdict
 	if err == nil {
 		// Time is left to answer and to mark the push as done.
-		until := d.arrived.Add(answerTime - storeTime/2)
-		v, err = a.send(ctx, req, earlier(until, time.Now().Add(upstreamTime)))
+		until := d.arrivedAt.Add(answerTime - storeTime/2)
+		v, err = a.sendUpstream(ctx, req, earlierOf(until, time.Now().Add(upstreamTime)))
 	}
 	if err == nil {
-		v.raw, err = d.push.Passive(v.raw, a.h.o.Now())
+		v.rawReply, err = d.push.Passive(v.rawReply, a.handler.options.Now())
 	}
 	if err != nil {
 		a.upstreamFault(err)
@@ -84,24 +84,24 @@ func (a *account) pass(ctx context.Context, d *delivery) verdict {
 // copyLogin hands a push on beside the answer to WeChat. Nothing waits for the bot
 // and its answer is ignored.
 func (a *account) copyLogin(d *delivery) {
-	if !enter(a.upstream.slots) {
-		a.h.o.Metrics.Fault(a.Name, "upstream_busy")
+	if !takeSlot(a.upstreamBot.slots) {
+		a.handler.options.Metrics.Fault(a.Name, "upstream_busy")
 		return
 	}
-	req, err := a.forwarded(d) // here: the request is its server's again after the answer
+	req, err := a.forwardRequest(d) // here: the request is its server's again after the answer
 	if err != nil {
-		leave(a.upstream.slots)
+		giveSlotBack(a.upstreamBot.slots)
 		a.upstreamFault(err)
 		return
 	}
-	a.h.copies.Go(func() { // ends within upstreamTime; Close waits for it
-		defer leave(a.upstream.slots)
+	a.handler.loginCopies.Go(func() { // ends within upstreamTime; Close waits for it
+		defer giveSlotBack(a.upstreamBot.slots)
 		defer func() {
 			if v := recover(); v != nil {
 				a.reportPanic(v)
 			}
 		}()
-		if _, err := a.send(context.Background(), req, time.Now().Add(upstreamTime)); err != nil {
+		if _, err := a.sendUpstream(context.Background(), req, time.Now().Add(upstreamTime)); err != nil {
 			a.upstreamFault(err)
 		}
 	})
@@ -111,14 +111,14 @@ func (a *account) copyLogin(d *delivery) {
 // the log: it may speak of persons.
 func (a *account) upstreamFault(err error) {
 	if bad, ok := errors.AsType[*wechat.ReplyError](err); ok {
-		a.h.o.Metrics.Fault(a.Name, "upstream_reply")
-		a.notice("upstream_reply "+string(bad.Fault), string(bad.Fault), advice{
-			means:   "the forward target answered what WeChat would not take, and WeChat got success; it may answer nothing, success or a passive reply in XML",
+		a.handler.options.Metrics.Fault(a.Name, "upstream_reply")
+		a.logNotice("upstream_reply "+string(bad.Fault), string(bad.Fault), advice{
+			meaning: "the forward target answered what WeChat would not take, and WeChat got success; it may answer nothing, success or a passive reply in XML",
 			setting: "forward",
 		})
 		return
 	}
-	a.h.o.Metrics.Fault(a.Name, "upstream")
+	a.handler.options.Metrics.Fault(a.Name, "upstream")
 	reason := "unreachable"
 	switch {
 	case errors.Is(err, errUpstreamStatus):
@@ -128,13 +128,13 @@ func (a *account) upstreamFault(err error) {
 	case errors.Is(err, context.DeadlineExceeded):
 		reason = "timeout"
 	}
-	a.notice("upstream "+reason, reason, advice{means: "the forward target gave no usable answer", setting: "forward"})
+	a.logNotice("upstream "+reason, reason, advice{meaning: "the forward target gave no usable answer", setting: "forward"})
 }
 
-// forwarded is the push as WeChat sent it, with all its query parameters and its
+// forwardRequest is the push as WeChat sent it, with all its query parameters and its
 // body. The bot checks the signatures itself, as if WeChat had called it.
-func (a *account) forwarded(d *delivery) (*http.Request, error) {
-	u := a.upstream.url
+func (a *account) forwardRequest(d *delivery) (*http.Request, error) {
+	u := a.upstreamBot.targetURL
 	if u.RawQuery != "" {
 		u.RawQuery += "&"
 	}
@@ -151,11 +151,11 @@ func (a *account) forwarded(d *delivery) (*http.Request, error) {
 	return req, nil
 }
 
-// send asks the bot and returns what it answers, unchecked.
-func (a *account) send(ctx context.Context, req *http.Request, until time.Time) (verdict, error) {
+// sendUpstream asks the bot and returns what it answers, unchecked.
+func (a *account) sendUpstream(ctx context.Context, req *http.Request, until time.Time) (verdict, error) {
 	ctx, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
-	res, err := a.h.http.Do(req.WithContext(ctx))
+	res, err := a.handler.httpClient.Do(req.WithContext(ctx))
 	if err != nil {
 		return verdict{}, err
 	}
@@ -169,10 +169,10 @@ func (a *account) send(ctx context.Context, req *http.Request, until time.Time) 
 	case len(body) > maxReply:
 		return verdict{}, errUpstreamLength
 	}
-	return verdict{raw: body, rawType: res.Header.Get("Content-Type")}, nil
+	return verdict{rawReply: body, rawType: res.Header.Get("Content-Type")}, nil
 }
 
-func earlier(a, b time.Time) time.Time {
+func earlierOf(a, b time.Time) time.Time {
 	if a.Before(b) {
 		return a
 	}

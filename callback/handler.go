@@ -84,13 +84,13 @@ type Options struct {
 // Handler answers WeChat's calls for all configured accounts. It is safe for
 // concurrent use.
 type Handler struct {
-	o        Options
-	accounts map[string]*account
-	first    *account // who is meant by a path without a name
-	gate     *gate
-	http     *http.Client // to upstreams
-	panics   loglimit.Limiter
-	copies   sync.WaitGroup // of logins on their way to upstreams; Close waits for them
+	options        Options
+	accountsByName map[string]*account
+	firstAccount   *account // who is meant by a path without a name
+	limiter        *limiter
+	httpClient     *http.Client // to upstreams
+	panicLines     loglimit.Limiter
+	loginCopies    sync.WaitGroup // of logins on their way to upstreams; Close waits for them
 }
 
 // New checks the options and makes a Handler. It starts nothing.
@@ -111,23 +111,23 @@ func New(o Options) (*Handler, error) {
 		o.Metrics = noMetrics{}
 	}
 	if o.ClientIP == nil {
-		o.ClientIP = peer
+		o.ClientIP = peerAddr
 	}
 	if o.SettingName == nil {
 		o.SettingName = func(account, setting string) string { return "accounts." + account + "." + setting }
 	}
-	h := &Handler{o: o, accounts: map[string]*account{}, gate: newGate(o.Limits), http: newUpstreamClient()}
+	h := &Handler{options: o, accountsByName: map[string]*account{}, limiter: newLimiter(o.Limits), httpClient: newUpstreamClient()}
 	for _, cfg := range o.Accounts {
 		a, err := newAccount(h, cfg)
 		if err != nil {
 			return nil, fmt.Errorf("callback: account %q: %w", cfg.Name, err)
 		}
-		if h.accounts[a.Name] != nil {
+		if h.accountsByName[a.Name] != nil {
 			return nil, fmt.Errorf("callback: account %q stands twice", a.Name)
 		}
-		h.accounts[a.Name] = a
-		if h.first == nil || a.Name == DefaultAccount {
-			h.first = a
+		h.accountsByName[a.Name] = a
+		if h.firstAccount == nil || a.Name == DefaultAccount {
+			h.firstAccount = a
 		}
 	}
 	return h, nil
@@ -151,13 +151,13 @@ func (h *Handler) Register(g *echo.Group) {
 // Account is the webhook of one account, "" meaning the default. An unknown name
 // gives a handler that answers 404 without a body.
 func (h *Handler) Account(name string) http.Handler {
-	a := h.first
+	a := h.firstAccount
 	if name != "" {
-		a = h.accounts[name]
+		a = h.accountsByName[name]
 	}
 	if a == nil {
 		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			h.o.Metrics.Refused("unknown", "account")
+			h.options.Metrics.Refused("unknown", "account")
 			w.WriteHeader(http.StatusNotFound)
 		})
 	}
@@ -168,11 +168,11 @@ func (h *Handler) Account(name string) http.Handler {
 // seconds at most, and returns idle connections. Requests under way are their
 // server's to wait for, before Close.
 func (h *Handler) Close() {
-	h.copies.Wait()
-	h.http.CloseIdleConnections()
+	h.loginCopies.Wait()
+	h.httpClient.CloseIdleConnections()
 }
 
-func peer(r *http.Request) netip.Addr {
+func peerAddr(r *http.Request) netip.Addr {
 	ap, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return netip.Addr{}

@@ -40,28 +40,28 @@ type IPListOptions struct {
 // IPList is WeChat's list of callback addresses, kept fresh. It is safe for
 // concurrent use.
 type IPList struct {
-	source IPSource
-	o      IPListOptions
-	list   atomic.Pointer[[]netip.Prefix]
+	ipSource    IPSource
+	options     IPListOptions
+	currentList atomic.Pointer[[]netip.Prefix]
 }
 
 // NewIPList makes a list and reads the file, if there is one. It asks nobody
 // yet: see Refresh and Run.
 func NewIPList(source IPSource, o *IPListOptions) *IPList {
-	l := &IPList{source: source}
+	l := &IPList{ipSource: source}
 	if o != nil {
-		l.o = *o
+		l.options = *o
 	}
-	if l.o.Every <= 0 {
-		l.o.Every = 24 * time.Hour
+	if l.options.Every <= 0 {
+		l.options.Every = 24 * time.Hour
 	}
-	if l.o.Logger == nil {
-		l.o.Logger = slog.Default()
+	if l.options.Logger == nil {
+		l.options.Logger = slog.Default()
 	}
-	if l.o.File != "" {
+	if l.options.File != "" {
 		var kept []netip.Prefix
-		if raw, err := os.ReadFile(l.o.File); err == nil && json.Unmarshal(raw, &kept) == nil && len(kept) > 0 {
-			l.list.Store(&kept)
+		if raw, err := os.ReadFile(l.options.File); err == nil && json.Unmarshal(raw, &kept) == nil && len(kept) > 0 {
+			l.currentList.Store(&kept)
 		}
 	}
 	return l
@@ -69,15 +69,15 @@ func NewIPList(source IPSource, o *IPListOptions) *IPList {
 
 // Refresh asks the source once. An empty or failed answer keeps what is known.
 func (l *IPList) Refresh(ctx context.Context) error {
-	fresh, err := l.source.CallbackIPs(ctx)
+	fresh, err := l.ipSource.CallbackIPs(ctx)
 	if err != nil || len(fresh) == 0 {
 		return err
 	}
-	l.list.Store(&fresh)
-	if l.o.File == "" {
+	l.currentList.Store(&fresh)
+	if l.options.File == "" {
 		return nil
 	}
-	return writeFile(l.o.File, fresh)
+	return writeFile(l.options.File, fresh)
 }
 
 // writeFile replaces the file as a whole, so that a crash leaves the old list.
@@ -106,9 +106,9 @@ func writeFile(name string, list []netip.Prefix) error {
 // Run keeps the list fresh until ctx ends.
 func (l *IPList) Run(ctx context.Context) {
 	for {
-		next := l.o.Every
+		next := l.options.Every
 		if err := l.Refresh(ctx); err != nil && ctx.Err() == nil {
-			l.o.Logger.Warn("WeChat's list of callback addresses could not be refreshed")
+			l.options.Logger.Warn("WeChat's list of callback addresses could not be refreshed")
 			next /= 20
 		}
 		t := time.NewTimer(next)
@@ -121,9 +121,9 @@ func (l *IPList) Run(ctx context.Context) {
 	}
 }
 
-// lists reports whether addr is on the list; known is false while there is none.
-func (l *IPList) lists(addr netip.Addr) (listed, known bool) {
-	p := l.list.Load()
+// listsAddr reports whether addr is on the list; known is false while there is none.
+func (l *IPList) listsAddr(addr netip.Addr) (listed, known bool) {
+	p := l.currentList.Load()
 	if p == nil {
 		return false, false
 	}
@@ -135,13 +135,13 @@ func (a *account) fromWeChat(r *http.Request) bool {
 	if a.IPPolicy == IPOff {
 		return true
 	}
-	addr := a.h.o.ClientIP(r)
-	listed, known := a.IPs.lists(addr.Unmap())
+	addr := a.handler.options.ClientIP(r)
+	listed, known := a.IPs.listsAddr(addr.Unmap())
 	if listed {
 		return true
 	}
-	a.h.o.Metrics.Fault(a.Name, "ip_unlisted")
-	a.h.o.Logger.Warn("push from an address that WeChat does not list",
+	a.handler.options.Metrics.Fault(a.Name, "ip_unlisted")
+	a.handler.options.Logger.Warn("push from an address that WeChat does not list",
 		slog.String("account", a.Name), slog.String("addr", addr.String()), slog.Bool("list_known", known))
 	return a.IPPolicy == IPLog || !known
 }

@@ -23,15 +23,15 @@ type Limits struct {
 	Upstream int
 }
 
-// gate is the bulkhead around the webhook.
-type gate struct {
-	slots    chan struct{}
-	silent   chan struct{} // pushes left without an answer, still open
-	signed   *rate.Limiter
-	unsigned *rate.Limiter
+// limiter is the bulkhead around the webhook.
+type limiter struct {
+	workSlots    chan struct{}
+	silentSlots  chan struct{} // pushes left without an answer, still open
+	signedRate   *rate.Limiter
+	unsignedRate *rate.Limiter
 }
 
-func newGate(l Limits) *gate {
+func newLimiter(l Limits) *limiter {
 	if l.InFlight <= 0 {
 		l.InFlight = 256
 	}
@@ -39,11 +39,11 @@ func newGate(l Limits) *gate {
 		l.PerSecond = 200
 	}
 	per := rate.Limit(l.PerSecond)
-	return &gate{
-		slots:    make(chan struct{}, l.InFlight),
-		silent:   make(chan struct{}, 4*l.InFlight),
-		signed:   rate.NewLimiter(per, 2*l.PerSecond),
-		unsigned: rate.NewLimiter(per, 2*l.PerSecond),
+	return &limiter{
+		workSlots:    make(chan struct{}, l.InFlight),
+		silentSlots:  make(chan struct{}, 4*l.InFlight),
+		signedRate:   rate.NewLimiter(per, 2*l.PerSecond),
+		unsignedRate: rate.NewLimiter(per, 2*l.PerSecond),
 	}
 }
 
@@ -51,9 +51,9 @@ func newGate(l Limits) *gate {
 // counts against us, being late a little does not.
 const queueTime = 500 * time.Millisecond
 
-// turn waits until a signed push may go on; false when that takes too long.
-func (g *gate) turn(ctx context.Context) bool {
-	r := g.signed.Reserve()
+// waitForSlot waits until a signed push may go on; false when that takes too long.
+func (g *limiter) waitForSlot(ctx context.Context) bool {
+	r := g.signedRate.Reserve()
 	d := r.Delay()
 	if d == 0 {
 		return true
@@ -72,8 +72,8 @@ func (g *gate) turn(ctx context.Context) bool {
 	}
 }
 
-// enter takes a slot without waiting; leave gives it back.
-func enter(slots chan struct{}) bool {
+// takeSlot takes a slot without waiting; leave gives it back.
+func takeSlot(slots chan struct{}) bool {
 	select {
 	case slots <- struct{}{}:
 		return true
@@ -82,4 +82,4 @@ func enter(slots chan struct{}) bool {
 	}
 }
 
-func leave(slots chan struct{}) { <-slots }
+func giveSlotBack(slots chan struct{}) { <-slots }

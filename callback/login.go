@@ -19,85 +19,85 @@ const notifyTime = time.Second
 
 // delivery is one push on its way through.
 type delivery struct {
-	push    *wechat.Push
-	query   wechat.Query
-	request *http.Request
-	body    []byte
-	arrived time.Time
+	push      *wechat.Push
+	query     wechat.Query
+	request   *http.Request
+	body      []byte
+	arrivedAt time.Time
 
 	// Set by once, for a panic in the work:
-	kind, key string
-	effect    bool // it has an effect that could be lost
-	again     bool // an earlier delivery of the push panicked
+	kind, key  string
+	hasEffect  bool // it has an effect that could be lost
+	afterPanic bool // an earlier delivery of the push panicked
 }
 
-// handle sends an opened push where it belongs.
-func (a *account) handle(ctx context.Context, d *delivery) answer {
+// handlePush sends an opened push where it belongs.
+func (a *account) handlePush(ctx context.Context, d *delivery) answer {
 	m := &d.push.Message
-	switch a.bind(ctx, d.query, string(d.body)) {
+	switch a.bindPlain(ctx, d.query, string(d.body)) {
 	case bindOther:
-		return replay("other")
+		return answerReplay("other")
 	case bindUnknown:
-		return silence("other")
+		return answerSilence("other")
 	}
 	scene, scanned := m.Scene()
 	switch {
 	case scanned && login.IsScene(scene) && wechat.ValidOpenID(m.From):
-		return a.once(ctx, d, "login", loginTTL, func(ctx context.Context) verdict {
-			v := a.claim(ctx, d, func(ctx context.Context, c login.Claim) (login.Ticket, login.Outcome, error) {
+		return a.onceOnly(ctx, d, "login", loginTTL, func(ctx context.Context) verdict {
+			v := a.claimTicket(ctx, d, func(ctx context.Context, c login.Claim) (login.Ticket, login.Outcome, error) {
 				c.Scene, c.WeChat = scene, m.Ticket
-				return a.h.o.Claims.Claim(ctx, c)
+				return a.handler.options.Claims.Claim(ctx, c)
 			})
 			return a.forwardLogin(ctx, d, v)
 		})
 	case m.IsText() && wechat.ValidOpenID(m.From):
-		if do, kind := a.typed(d); do != nil {
-			return a.once(ctx, d, kind, loginTTL, func(ctx context.Context) verdict {
+		if do, kind := a.readTyped(d); do != nil {
+			return a.onceOnly(ctx, d, kind, loginTTL, func(ctx context.Context) verdict {
 				v := do(ctx)
 				if !v.notOurs {
 					return v
 				}
-				bot := a.pass(ctx, d)
-				if bot.raw == nil {
+				bot := a.passOn(ctx, d)
+				if bot.rawReply == nil {
 					bot.phrase = v.phrase
 				}
 				return bot
 			})
 		}
 	case m.Is(wechat.EventUnsubscribe), m.Is(wechat.EventAuthorizationRevoke), m.Is(wechat.EventAuthorizationCancel):
-		return a.once(ctx, d, "forget", otherTTL, func(ctx context.Context) verdict { return a.forget(ctx, d) })
+		return a.onceOnly(ctx, d, "forget", otherTTL, func(ctx context.Context) verdict { return a.forgetPerson(ctx, d) })
 	}
-	if a.upstream == nil {
-		return success("other") // nothing happens, so nothing needs to be told from its repeats
+	if a.upstreamBot == nil {
+		return answerSuccess("other") // nothing happens, so nothing needs to be told from its repeats
 	}
-	return a.once(ctx, d, "forward", otherTTL, func(ctx context.Context) verdict { return a.pass(ctx, d) })
+	return a.onceOnly(ctx, d, "forward", otherTTL, func(ctx context.Context) verdict { return a.passOn(ctx, d) })
 }
 
-// claim runs one claim and says what became of it.
-func (a *account) claim(ctx context.Context, d *delivery, do func(context.Context, login.Claim) (login.Ticket, login.Outcome, error)) verdict {
+// claimTicket runs one claim and says what became of it.
+func (a *account) claimTicket(ctx context.Context, d *delivery, do func(context.Context, login.Claim) (login.Ticket, login.Outcome, error)) verdict {
 	t, outcome, err := do(ctx, login.Claim{
-		AppID: a.AppID, OpenID: d.push.Message.From, At: d.arrived, EventAt: d.push.Message.Created,
+		AppID: a.AppID, OpenID: d.push.Message.From, At: d.arrivedAt, EventAt: d.push.Message.Created,
 		Confirm: a.Confirm == ConfirmAlways, Risk: a.Confirm == ConfirmRisk,
 	})
-	return a.judged(ctx, d, t, outcome, err)
+	return a.verdictFor(ctx, d, t, outcome, err)
 }
 
-// judged turns what the login service said into an answer, and tells the holder
+// verdictFor turns what the login service said into an answer, and tells the holder
 // of the socket when there is news for it.
-func (a *account) judged(ctx context.Context, d *delivery, t login.Ticket, outcome login.Outcome, err error) verdict {
-	log := a.h.o.Logger.With(slog.String("account", a.Name), slog.String("person", a.person(d.push.Message.From)))
+func (a *account) verdictFor(ctx context.Context, d *delivery, t login.Ticket, outcome login.Outcome, err error) verdict {
+	log := a.handler.options.Logger.With(slog.String("account", a.Name), slog.String("person", a.pseudonym(d.push.Message.From)))
 	if err != nil {
 		// The error's text may name the store's address.
-		a.h.o.Metrics.Claimed(a.Name, "error")
+		a.handler.options.Metrics.Claimed(a.Name, "error")
 		log.Error("claim is stored nowhere; staying silent so that it comes again", slog.String("class", classOf(err)))
-		return verdict{undone: true}
+		return verdict{notStored: true}
 	}
-	a.h.o.Metrics.Claimed(a.Name, string(outcome))
+	a.handler.options.Metrics.Claimed(a.Name, string(outcome))
 	log.Info("claim", slog.String("outcome", string(outcome)))
 	if outcome == login.OutcomeClaimed || outcome == login.OutcomeSame {
-		a.notify(ctx, t)
+		a.notifyHolder(ctx, t)
 	}
-	return verdict{phrase: phraseFor(outcome, t), page: page{t.Agent, t.Network}}
+	return verdict{phrase: phraseFor(outcome, t), aboutPage: page{t.Agent, t.Network}}
 }
 
 // classOf says for the log what kept a claim from being stored.
@@ -121,41 +121,41 @@ func classOf(err error) string {
 // it, and its answer is used only where the webhook has no words of its own.
 func (a *account) forwardLogin(ctx context.Context, d *delivery, v verdict) verdict {
 	switch {
-	case v.undone || a.ForwardLogins == LoginsKept:
-	case a.ForwardLogins == LoginsCopied, a.words(v.phrase, v.page, d.push.Message.Created) != "":
+	case v.notStored || a.ForwardLogins == LoginsKept:
+	case a.ForwardLogins == LoginsCopied, a.wordsFor(v.phrase, v.aboutPage, d.push.Message.Created) != "":
 		a.copyLogin(d)
 	default:
-		bot := a.pass(ctx, d)
-		v.raw, v.rawType = bot.raw, bot.rawType
+		bot := a.passOn(ctx, d)
+		v.rawReply, v.rawType = bot.rawReply, bot.rawType
 	}
 	return v
 }
 
-func (a *account) notify(ctx context.Context, t login.Ticket) {
-	if a.h.o.Notifier == nil {
+func (a *account) notifyHolder(ctx context.Context, t login.Ticket) {
+	if a.handler.options.Notifier == nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, notifyTime)
 	defer cancel()
-	if err := a.h.o.Notifier.Notify(ctx, t); err != nil {
-		a.h.o.Metrics.Fault(a.Name, "notify")
-		a.h.o.Logger.Warn("the socket's node could not be notified; it will find the result itself",
+	if err := a.handler.options.Notifier.Notify(ctx, t); err != nil {
+		a.handler.options.Metrics.Fault(a.Name, "notify")
+		a.handler.options.Logger.Warn("the socket's node could not be notified; it will find the result itself",
 			slog.String("account", a.Name))
 	}
 }
 
-// typed says what a text could mean to a login: nothing (nil), an answer to the
+// readTyped says what a text could mean to a login: nothing (nil), an answer to the
 // confirm step, or a code.
-func (a *account) typed(d *delivery) (do func(context.Context) verdict, kind string) {
+func (a *account) readTyped(d *delivery) (do func(context.Context) verdict, kind string) {
 	said, openID := login.ReadTyped(d.push.Message.Content), d.push.Message.From
-	confirms, codes := a.h.o.Confirms, a.h.o.Codes
+	confirms, codes := a.handler.options.Confirms, a.handler.options.Codes
 	// A number or a "no" that changed nothing was meant for somebody else: people
 	// also write to the account.
 	judge := func(ctx context.Context, t login.Ticket, o login.Outcome, err error) verdict {
 		if err == nil && (o == login.OutcomeUnknown || !t.Moved && !t.Revoked) {
 			return verdict{notOurs: true}
 		}
-		return a.judged(ctx, d, t, o, err)
+		return a.verdictFor(ctx, d, t, o, err)
 	}
 	switch {
 	case confirms != nil && isNo(said.Answer):
@@ -175,7 +175,7 @@ func (a *account) typed(d *delivery) (do func(context.Context) verdict, kind str
 	case codes != nil && !a.NoTypedCodes && (len(said.Codes) > 0 || said.Near):
 		return func(ctx context.Context) verdict {
 			t, o, err := codes.ClaimCode(ctx, login.Claim{
-				AppID: a.AppID, OpenID: openID, At: d.arrived, EventAt: d.push.Message.Created,
+				AppID: a.AppID, OpenID: openID, At: d.arrivedAt, EventAt: d.push.Message.Created,
 				Confirm: a.Confirm == ConfirmAlways, Risk: a.Confirm == ConfirmRisk,
 			}, d.push.Message.Content)
 			if err == nil && o == login.OutcomeUnknown {
@@ -185,31 +185,31 @@ func (a *account) typed(d *delivery) (do func(context.Context) verdict, kind str
 				}
 				return v
 			}
-			return a.judged(ctx, d, t, o, err)
+			return a.verdictFor(ctx, d, t, o, err)
 		}, "code"
 	}
 	return nil, ""
 }
 
-// forget is what unfollowing and revoking an authorization demand. The bot is
+// forgetPerson is what unfollowing and revoking an authorization demand. The bot is
 // told as well.
-func (a *account) forget(ctx context.Context, d *delivery) verdict {
+func (a *account) forgetPerson(ctx context.Context, d *delivery) verdict {
 	openID := d.push.Message.Person()
-	if a.h.o.People != nil && wechat.ValidOpenID(openID) {
-		if err := a.h.o.People.Forget(ctx, a.AppID, openID, d.push.Message.Created); err != nil {
-			a.h.o.Metrics.Fault(a.Name, "forget")
-			a.h.o.Logger.Error("a person's data could not be deleted; staying silent so that the event comes again",
-				slog.String("account", a.Name), slog.String("person", a.person(openID)))
-			return verdict{undone: true}
+	if a.handler.options.People != nil && wechat.ValidOpenID(openID) {
+		if err := a.handler.options.People.Forget(ctx, a.AppID, openID, d.push.Message.Created); err != nil {
+			a.handler.options.Metrics.Fault(a.Name, "forget")
+			a.handler.options.Logger.Error("a person's data could not be deleted; staying silent so that the event comes again",
+				slog.String("account", a.Name), slog.String("person", a.pseudonym(openID)))
+			return verdict{notStored: true}
 		}
 	}
-	if a.upstream == nil {
+	if a.upstreamBot == nil {
 		return verdict{}
 	}
-	return a.pass(ctx, d)
+	return a.passOn(ctx, d)
 }
 
-func (a *account) person(openID string) string { return wechat.Pseudonym(a.logKey, openID) }
+func (a *account) pseudonym(openID string) string { return wechat.Pseudonym(a.logKey, openID) }
 
 func isNo(answer string) bool {
 	return answer == "不是我" || answer == "notme" || answer == "n" || answer == "no"

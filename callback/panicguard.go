@@ -15,12 +15,12 @@ import (
 // come within 15 s.
 const panicTTL = time.Minute
 
-// guarded runs the work on a push; a panic in it becomes an answer. An error page would
+// runGuarded runs the work on a push; a panic in it becomes an answer. An error page would
 // count against the account and be repeated in vain (docs/wechat.md §2.5). A push whose
 // effect could be lost stays unanswered, so that WeChat sends it again; when it panics
 // again, and where there is no such effect, the answer is "success". ok says that ans is
 // to be written; a refusal has been.
-func (a *account) guarded(ctx context.Context, d *delivery, do func() (answer, bool)) (ans answer, ok bool) {
+func (a *account) runGuarded(ctx context.Context, d *delivery, do func() (answer, bool)) (ans answer, ok bool) {
 	defer func() {
 		v := recover()
 		if v == nil {
@@ -28,8 +28,8 @@ func (a *account) guarded(ctx context.Context, d *delivery, do func() (answer, b
 		}
 		a.reportPanic(v)
 		ok = true
-		if !d.effect {
-			ans = success("other")
+		if !d.hasEffect {
+			ans = answerSuccess("other")
 			return
 		}
 		// The store may be what panics.
@@ -38,13 +38,13 @@ func (a *account) guarded(ctx context.Context, d *delivery, do func() (answer, b
 				a.reportPanic(v)
 			}
 		}()
-		r := remembered{Delivery: a.deliveryKey(d.query), Panicked: !d.again}
-		ans = silence(d.kind)
-		if d.again {
-			ans = success(d.kind)
+		r := remembered{Delivery: a.deliveryKey(d.query), Panicked: !d.afterPanic}
+		ans = answerSilence(d.kind)
+		if d.afterPanic {
+			ans = answerSuccess(d.kind)
 		}
 		if blob, err := json.Marshal(r); err == nil {
-			a.finish(ctx, d.key, blob, panicTTL)
+			a.markDone(ctx, d.key, blob, panicTTL)
 		}
 	}()
 	return do()
@@ -56,13 +56,13 @@ func (a *account) reportPanic(v any) {
 	if v == http.ErrAbortHandler { //nolint:errorlint // net/http compares the very value
 		panic(v)
 	}
-	if more, ok := a.h.panics.Allow(); ok {
+	if more, ok := a.handler.panicLines.Allow(); ok {
 		text := fmt.Sprintf("%T", v)
 		if e, ok := v.(runtime.Error); ok {
 			text = e.Error()
 		}
-		a.h.o.Logger.Error("webhook: panic in the work on a push", slog.String("account", a.Name),
+		a.handler.options.Logger.Error("webhook: panic in the work on a push", slog.String("account", a.Name),
 			slog.String("panic", text), slog.String("stack", string(debug.Stack())), slog.Int64("not_logged", more))
 	}
-	a.h.o.Metrics.Fault(a.Name, "panic")
+	a.handler.options.Metrics.Fault(a.Name, "panic")
 }

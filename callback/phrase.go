@@ -58,8 +58,8 @@ var english = map[Phrase]string{
 	NoSuchCode:  "There is no such code, or it has expired. Please compare it with the one on the page and send it again.",
 }
 
-// phrasebook joins the language's phrases with the account's own.
-func phrasebook(cfg Account) (map[Phrase]string, error) {
+// newPhrasebook joins the language's phrases with the account's own.
+func newPhrasebook(cfg Account) (map[Phrase]string, error) {
 	book, site := chinese, cfg.Site
 	switch cfg.Language {
 	case "", "zh", "zh-CN":
@@ -104,8 +104,8 @@ type page struct {
 // chinaTime is what WeChat's users read on their clocks.
 var chinaTime = time.FixedZone("UTC+8", 8*60*60)
 
-// words are a phrase about a page; the time is the event's, the same in a repeat.
-func (a *account) words(p Phrase, about page, at time.Time) string {
+// wordsFor are a phrase about a page; the time is the event's, the same in a repeat.
+func (a *account) wordsFor(p Phrase, about page, at time.Time) string {
 	unknown, clock := "未知", "15:04"
 	if a.Language == "en" {
 		unknown, clock = "unknown", "15:04 MST"

@@ -22,20 +22,24 @@ const (
 
 // answer is what WeChat is told, and what the counters are.
 type answer struct {
-	kind, how   string
-	body        []byte
-	contentType string
-	silent      bool
+	kind, outcome string
+	body          []byte
+	contentType   string
+	silent        bool
 }
 
-func success(kind string) answer { return answer{kind: kind, how: "success", body: []byte("success")} }
+func answerSuccess(kind string) answer {
+	return answer{kind: kind, outcome: "success", body: []byte("success")}
+}
 
-// replay answers a delivery that was seen before: no effect, and nothing learnt.
-func replay(kind string) answer { return answer{kind: kind, how: "replay", body: []byte("success")} }
+// answerReplay answers a delivery that was seen before: no effect, and nothing learnt.
+func answerReplay(kind string) answer {
+	return answer{kind: kind, outcome: "replay", body: []byte("success")}
+}
 
-// silence leaves a push unanswered so that WeChat sends it again: the last
+// answerSilence leaves a push unanswered so that WeChat sends it again: the last
 // resort when its effect is stored nowhere, for silence counts against us.
-func silence(kind string) answer { return answer{kind: kind, how: "silence", silent: true} }
+func answerSilence(kind string) answer { return answer{kind: kind, outcome: "silence", silent: true} }
 
 // verifyURL answers the check that WeChat makes when the URL is saved.
 func (a *account) verifyURL(w http.ResponseWriter, r *http.Request) {
@@ -46,84 +50,84 @@ func (a *account) verifyURL(w http.ResponseWriter, r *http.Request) {
 		echo, err = a.receiver.Echo(q)
 	}
 	if err != nil {
-		a.refuse(w, callVerify, err)
+		a.refuseRequest(w, callVerify, err)
 		return
 	}
-	a.bind(r.Context(), q, "echo") // nobody shall post a body with this query
-	write(w, []byte(echo), "text/plain; charset=utf-8")
-	a.h.o.Metrics.Answered(a.Name, "verify", "echo", time.Since(start))
+	a.bindPlain(r.Context(), q, "echo") // nobody shall post a body with this query
+	writeAnswer(w, []byte(echo), "text/plain; charset=utf-8")
+	a.handler.options.Metrics.Answered(a.Name, "verify", "echo", time.Since(start))
 }
 
-// push takes one pushed message. The order of checks goes from cheap to dear:
+// servePush takes one pushed message. The order of checks goes from cheap to dear:
 // nothing that needs the body, the store or the network happens before the
 // query's signature and time were found good.
-func (a *account) push(w http.ResponseWriter, r *http.Request) {
+func (a *account) servePush(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
-	arrived := a.h.o.Now()
+	arrived := a.handler.options.Now()
 	if r.ContentLength > maxBody {
-		drain(w, r)
+		drainBody(w, r)
 		a.turnAway(w, http.StatusRequestEntityTooLarge, callPush, "too_large", "")
 		return
 	}
-	if !enter(a.h.gate.slots) {
+	if !takeSlot(a.handler.limiter.workSlots) {
 		w.Header().Set("Retry-After", "1")
 		a.turnAway(w, http.StatusServiceUnavailable, callPush, "busy", "")
 		return
 	}
 	ans, ok := func() (answer, bool) {
-		defer leave(a.h.gate.slots)
+		defer giveSlotBack(a.handler.limiter.workSlots)
 		// A WeChat that hangs up early must not undo half a claim.
 		ctx, cancel := context.WithDeadline(context.WithoutCancel(r.Context()), start.Add(answerTime))
 		defer cancel()
-		d := &delivery{request: r, arrived: start}
-		return a.guarded(ctx, d, func() (answer, bool) {
+		d := &delivery{request: r, arrivedAt: start}
+		return a.runGuarded(ctx, d, func() (answer, bool) {
 			var ok bool
-			if d.push, d.query, d.body, ok = a.open(w, r, arrived); !ok {
+			if d.push, d.query, d.body, ok = a.openPush(w, r, arrived); !ok {
 				return answer{}, false
 			}
 			if d.push == nil {
-				return success("other"), true
+				return answerSuccess("other"), true
 			}
-			return a.handle(ctx, d), true
+			return a.handlePush(ctx, d), true
 		})
 	}()
 	if !ok {
 		return
 	}
-	a.h.o.Metrics.Answered(a.Name, ans.kind, ans.how, time.Since(start))
+	a.handler.options.Metrics.Answered(a.Name, ans.kind, ans.outcome, time.Since(start))
 	if ans.silent {
-		a.h.hold(r.Context(), time.Until(start.Add(silenceTime)))
+		a.handler.holdUntilGone(r.Context(), time.Until(start.Add(silenceTime)))
 		panic(http.ErrAbortHandler) // net/http's way to close without an answer
 	}
-	write(w, ans.body, ans.contentType)
+	writeAnswer(w, ans.body, ans.contentType)
 }
 
-// unreadable notes a push that WeChat signed and that cannot be read. The answer is
+// noteUnreadable notes a push that WeChat signed and that cannot be read. The answer is
 // "success" all the same: an error would make WeChat stop the account's pushes, and
 // with them the logins of others (docs/wechat.md §2.5).
-func (a *account) unreadable(err error) {
-	a.h.o.Metrics.Fault(a.Name, "unreadable")
-	a.notice("unreadable", "unreadable", advice{means: "a signed push cannot be read and is answered success"},
+func (a *account) noteUnreadable(err error) {
+	a.handler.options.Metrics.Fault(a.Name, "unreadable")
+	a.logNotice("unreadable", "unreadable", advice{meaning: "a signed push cannot be read and is answered success"},
 		slog.String("detail", err.Error())) // a fixed text, nothing of the body
 }
 
-// open verifies and opens a push, or writes the refusal. The push is nil when it was
+// openPush verifies and opens a push, or writes the refusal. The push is nil when it was
 // signed and its envelope cannot be read.
-func (a *account) open(w http.ResponseWriter, r *http.Request, now time.Time) (*wechat.Push, wechat.Query, []byte, bool) {
+func (a *account) openPush(w http.ResponseWriter, r *http.Request, now time.Time) (*wechat.Push, wechat.Query, []byte, bool) {
 	q, err := wechat.ParseQuery(r.URL.RawQuery)
 	if err == nil {
 		err = a.receiver.Check(q, now)
 	}
 	if err != nil {
-		if !a.h.gate.unsigned.Allow() {
-			a.flood(w)
+		if !a.handler.limiter.unsignedRate.Allow() {
+			a.refuseFlood(w)
 		} else {
-			a.refuse(w, callPush, err)
+			a.refuseRequest(w, callPush, err)
 		}
 		return nil, q, nil, false
 	}
-	if !a.h.gate.turn(r.Context()) {
-		a.flood(w)
+	if !a.handler.limiter.waitForSlot(r.Context()) {
+		a.refuseFlood(w)
 		return nil, q, nil, false
 	}
 	if !a.fromWeChat(r) {
@@ -147,17 +151,17 @@ func (a *account) open(w http.ResponseWriter, r *http.Request, now time.Time) (*
 	p, err := a.receiver.Open(q, body)
 	switch {
 	case errors.Is(err, wechat.ErrMalformed) && !errors.Is(err, wechat.ErrDoctype):
-		a.unreadable(err)
+		a.noteUnreadable(err)
 	case err != nil:
-		a.refuse(w, callPush, err)
+		a.refuseRequest(w, callPush, err)
 		return nil, q, nil, false
 	}
 	return p, q, body, true
 }
 
-// drain takes some of a body that nobody wants, so that its sender gets to read
+// drainBody takes some of a body that nobody wants, so that its sender gets to read
 // the answer instead of a reset.
-func drain(w http.ResponseWriter, r *http.Request) {
+func drainBody(w http.ResponseWriter, r *http.Request) {
 	c := http.NewResponseController(w)
 	_ = c.SetReadDeadline(time.Now().Add(drainTime))
 	if _, err := io.CopyN(io.Discard, r.Body, maxDrain); errors.Is(err, io.EOF) {
@@ -183,7 +187,7 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	return body, err
 }
 
-func write(w http.ResponseWriter, body []byte, contentType string) {
+func writeAnswer(w http.ResponseWriter, body []byte, contentType string) {
 	if contentType == "" {
 		contentType = "text/plain; charset=utf-8"
 	}
@@ -193,12 +197,12 @@ func write(w http.ResponseWriter, body []byte, contentType string) {
 	_, _ = w.Write(body)
 }
 
-// hold waits until WeChat has hung up, or surely will have.
-func (h *Handler) hold(ctx context.Context, d time.Duration) {
-	if !enter(h.gate.silent) {
+// holdUntilGone waits until WeChat has hung up, or surely will have.
+func (h *Handler) holdUntilGone(ctx context.Context, d time.Duration) {
+	if !takeSlot(h.limiter.silentSlots) {
 		return // too many are silent already; closing at once is the lesser evil
 	}
-	defer leave(h.gate.silent)
+	defer giveSlotBack(h.limiter.silentSlots)
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {

@@ -13,7 +13,7 @@ import (
 
 // advice is what an operator reads of a refusal: what it means, and the account's
 // setting that mends it ("" when no setting does).
-type advice struct{ means, setting string }
+type advice struct{ meaning, setting string }
 
 // advices has an entry for every reason there is.
 var advices = map[string]advice{
@@ -35,10 +35,10 @@ var advices = map[string]advice{
 	"flood":     {"more pushes a second than are let in", ""},
 }
 
-// refuse answers whatever is not WeChat's: 403 for every reason there is, 400 for
+// refuseRequest answers whatever is not WeChat's: 403 for every reason there is, 400 for
 // a DOCTYPE, never a body. The peer learns nothing else; the operator reads the
 // reason.
-func (a *account) refuse(w http.ResponseWriter, call string, err error) {
+func (a *account) refuseRequest(w http.ResponseWriter, call string, err error) {
 	var refused *wechat.RefusedError
 	if !errors.As(err, &refused) {
 		a.turnAway(w, http.StatusBadRequest, call, "doctype", "")
@@ -47,7 +47,7 @@ func (a *account) refuse(w http.ResponseWriter, call string, err error) {
 	a.turnAway(w, http.StatusForbidden, call, string(refused.Reason), refused.Seen)
 }
 
-func (a *account) flood(w http.ResponseWriter) {
+func (a *account) refuseFlood(w http.ResponseWriter) {
 	w.Header().Set("Retry-After", strconv.Itoa(1))
 	a.turnAway(w, http.StatusTooManyRequests, callPush, "flood", "")
 }
@@ -59,30 +59,30 @@ const (
 )
 
 func (a *account) turnAway(w http.ResponseWriter, status int, call, reason, seen string) {
-	a.h.o.Metrics.Refused(a.Name, reason)
+	a.handler.options.Metrics.Refused(a.Name, reason)
 	w.WriteHeader(status)
 	attrs := []any{slog.String("call", call)}
 	if seen != "" {
 		attrs = append(attrs, slog.String("seen", seen))
 	}
-	a.notice(call+" "+reason, reason, advices[reason], attrs...)
+	a.logNotice(call+" "+reason, reason, advices[reason], attrs...)
 }
 
-// notice logs a line for the operator, at most one a minute for each account and
+// logNotice logs a line for the operator, at most one a minute for each account and
 // key. The line says how many more there were since the last one.
-func (a *account) notice(key, reason string, about advice, attrs ...any) {
-	more, ok := a.notices.take(key, time.Now())
+func (a *account) logNotice(key, reason string, about advice, attrs ...any) {
+	more, ok := a.notices.mayLog(key, time.Now())
 	if !ok {
 		return
 	}
 	attrs = append([]any{slog.String("account", a.Name), slog.String("reason", reason)}, attrs...)
 	if about.setting != "" {
-		attrs = append(attrs, slog.String("setting", a.h.o.SettingName(a.Name, about.setting)))
+		attrs = append(attrs, slog.String("setting", a.handler.options.SettingName(a.Name, about.setting)))
 	}
 	if more > 0 {
 		attrs = append(attrs, slog.Int("more", more))
 	}
-	a.h.o.Logger.Warn("webhook: "+about.means, attrs...)
+	a.handler.options.Logger.Warn("webhook: "+about.meaning, attrs...)
 }
 
 // noticeTime is how long one line stands for all of its kind.
@@ -90,31 +90,31 @@ const noticeTime = time.Minute
 
 // notices remembers when a line was last logged. Keys come from a closed set.
 type notices struct {
-	mu   sync.Mutex // guards what follows
-	last map[string]*noticed
+	mu        sync.Mutex // guards what follows
+	lastByKey map[string]*noticed
 }
 
 type noticed struct {
-	at   time.Time
-	more int // not logged since
+	loggedAt  time.Time
+	notLogged int // not logged since
 }
 
-// take reports whether a line may be logged now, and how many were not since the
+// mayLog reports whether a line may be logged now, and how many were not since the
 // one before.
-func (n *notices) take(key string, now time.Time) (more int, ok bool) {
+func (n *notices) mayLog(key string, now time.Time) (more int, ok bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	seen := n.last[key]
-	if seen != nil && now.Sub(seen.at) < noticeTime {
-		seen.more++
+	seen := n.lastByKey[key]
+	if seen != nil && now.Sub(seen.loggedAt) < noticeTime {
+		seen.notLogged++
 		return 0, false
 	}
-	if n.last == nil {
-		n.last = map[string]*noticed{}
+	if n.lastByKey == nil {
+		n.lastByKey = map[string]*noticed{}
 	}
-	n.last[key] = &noticed{at: now}
+	n.lastByKey[key] = &noticed{loggedAt: now}
 	if seen == nil {
 		return 0, true
 	}
-	return seen.more, true
+	return seen.notLogged, true
 }

@@ -36,7 +36,7 @@ func TestLogin_ExchangeFromAForeignOriginIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.accounts, p.origins = map[string]pageAccount{"": {title: "Shop"}}, &origins{}
+	p.accounts, p.originPolicy = map[string]pageAccount{"": {title: "Shop"}}, &originPolicy{}
 	e := echo.New()
 	p.register(e)
 	w := httptest.NewRecorder()
@@ -44,7 +44,7 @@ func TestLogin_ExchangeFromAForeignOriginIsRefused(t *testing.T) {
 	if w.Code != 200 || strings.Contains(w.Body.String(), "attackers") {
 		t.Errorf("%d: the page takes an attempt from its URL", w.Code)
 	}
-	for name, a := range p.assets {
+	for name, a := range p.assetsByName {
 		for _, source := range []string{"location.search", "location.hash"} {
 			if strings.HasSuffix(name, ".js") && strings.Contains(string(a.body), source) {
 				t.Errorf("%s reads %s", name, source)

@@ -18,19 +18,19 @@ import (
 // accounts are the Official Accounts of this gateway; the first is the one meant
 // when none is named.
 type accounts struct {
-	list   []*account
-	byName map[string]*account
+	inOrder []*account
+	byName  map[string]*account
 }
 
 // account is one Official Account with its API client and its budget of codes.
 type account struct {
 	Account
-	client *wechat.Client
-	minute *keyedRate[struct{}]
-	day    *dailyBudget
-	people chan struct{} // questions about persons under way; see maxUserCalls
+	apiClient   *wechat.Client
+	perMinute   *keyedRate[struct{}]
+	dailyBudget *dailyBudget
+	personCalls chan struct{} // questions about persons under way; see maxUserCalls
 
-	senders *callback.IPList // WeChat's addresses; nil when they are not checked
+	senderIPs *callback.IPList // WeChat's addresses; nil when they are not checked
 }
 
 var (
@@ -54,15 +54,15 @@ func newAccounts(cfg *Config, rdb redis.UniversalClient, m *metrics, log *slog.L
 			return nil, err
 		}
 		a := &account{
-			Account: settings, client: client,
-			minute: newKeyedRate[struct{}](cfg.LimitQRCodesAccount, 0),
-			day:    &dailyBudget{rdb: rdb, appID: settings.AppID, limit: cfg.QRCodesPerDay},
-			people: make(chan struct{}, maxUserCalls),
+			Account: settings, apiClient: client,
+			perMinute:   newKeyedRate[struct{}](cfg.LimitQRCodesAccount, 0),
+			dailyBudget: &dailyBudget{redisClient: rdb, appID: settings.AppID, dayLimit: cfg.QRCodesPerDay},
+			personCalls: make(chan struct{}, maxUserCalls),
 		}
-		as.list = append(as.list, a)
+		as.inOrder = append(as.inOrder, a)
 		as.byName[a.Name] = a
 	}
-	as.byName[""] = as.list[0]
+	as.byName[""] = as.inOrder[0]
 	return as, nil
 }
 
@@ -70,20 +70,20 @@ func newAccounts(cfg *Config, rdb redis.UniversalClient, m *metrics, log *slog.L
 // none.
 func (as *accounts) find(name string) *account { return as.byName[name] }
 
-// names are those of all accounts.
-func (as *accounts) names() (names []string) {
-	for _, a := range as.list {
+// accountNames are those of all accounts.
+func (as *accounts) accountNames() (names []string) {
+	for _, a := range as.inOrder {
 		names = append(names, a.Name)
 	}
 	return names
 }
 
-// problems says what an operator has to mend at WeChat, for /readyz. It names no
+// listProblems says what an operator has to mend at WeChat, for /readyz. It names no
 // secret: an address is the gateway's own.
-func (as *accounts) problems() []string {
+func (as *accounts) listProblems() []string {
 	var all []string
-	for _, a := range as.list {
-		for _, e := range a.client.Problems() {
+	for _, a := range as.inOrder {
+		for _, e := range a.apiClient.Problems() {
 			reason := "wechat account " + a.Name + ": " + e.Meaning()
 			if fix := e.Fix(); fix != "" {
 				reason += ": " + fix
@@ -98,21 +98,21 @@ func (as *accounts) problems() []string {
 func (as *accounts) Create(ctx context.Context, name, scene string, life time.Duration) (login.QRCode, error) {
 	a := as.find(name)
 	if a == nil {
-		return login.QRCode{}, fail("unknown_account", 0)
+		return login.QRCode{}, newFailure("unknown_account", 0)
 	}
 	typed := login.QRCode{AppID: a.AppID, Life: life, Typed: true}
 	if a.TypedCode == "always" {
 		return typed, nil
 	}
-	if ok, wait := a.minute.allow(struct{}{}); !ok {
-		return login.QRCode{}, fail("rate_limited", wait)
+	if ok, wait := a.perMinute.allow(struct{}{}); !ok {
+		return login.QRCode{}, newFailure("rate_limited", wait)
 	}
-	if !a.day.spend(ctx) {
-		return a.orTyped(typed, fail("quota_exhausted", int(time.Until(nextDay(time.Now())).Seconds())))
+	if !a.dailyBudget.spendOne(ctx) {
+		return a.orTyped(typed, newFailure("quota_exhausted", int(time.Until(nextDay(time.Now())).Seconds())))
 	}
-	code, err := a.client.CreateQRCode(ctx, scene, life)
+	code, err := a.apiClient.CreateQRCode(ctx, scene, life)
 	if err != nil {
-		a.day.giveBack(ctx) // the day's budget counts codes, not calls; the minute's counts calls
+		a.dailyBudget.giveBack(ctx) // the day's budget counts codes, not calls; the minute's counts calls
 	}
 	if err != nil && needsTypedCode(err) {
 		return a.orTyped(typed, err)
@@ -121,7 +121,7 @@ func (as *accounts) Create(ctx context.Context, name, scene string, life time.Du
 		return login.QRCode{}, err
 	}
 	return login.QRCode{
-		AppID: a.AppID, Ticket: code.Ticket, URL: code.URL, ImageURL: a.client.ImageURL(code.Ticket), Life: code.Life,
+		AppID: a.AppID, Ticket: code.Ticket, URL: code.URL, ImageURL: a.apiClient.ImageURL(code.Ticket), Life: code.Life,
 	}, nil
 }
 
@@ -167,20 +167,20 @@ func (as *accounts) Wanted(name string) bool {
 func (as *accounts) UnionID(ctx context.Context, name, openID string) (string, error) {
 	a := as.find(name)
 	if a == nil {
-		return "", fail("unknown_account", 0)
+		return "", newFailure("unknown_account", 0)
 	}
 	select {
-	case a.people <- struct{}{}:
-		defer func() { <-a.people }()
+	case a.personCalls <- struct{}{}:
+		defer func() { <-a.personCalls }()
 	case <-ctx.Done():
 		return "", ctx.Err()
 	}
-	u, err := a.client.User(ctx, openID)
+	u, err := a.apiClient.User(ctx, openID)
 	return u.UnionID, err
 }
 
-// title is the account's name as people read it.
-func (a *Account) title() string {
+// displayTitle is the account's name as people read it.
+func (a *Account) displayTitle() string {
 	if a.Title != "" {
 		return a.Title
 	}
@@ -206,62 +206,62 @@ func nextDay(now time.Time) time.Time {
 // dailyBudget counts the codes of one account and day, over all replicas when
 // there is Redis. It fails open: WeChat's own limit stands behind it.
 type dailyBudget struct {
-	rdb   redis.UniversalClient
-	appID string
-	limit Count
+	redisClient redis.UniversalClient
+	appID       string
+	dayLimit    Count
 
-	mu   sync.Mutex
-	day  time.Time // the counted day ends here
-	used int
+	mu          sync.Mutex
+	dayEnd      time.Time // the counted day ends here
+	usedLocally int
 }
 
 // giveBack undoes a spend for a code that was not made.
 func (b *dailyBudget) giveBack(ctx context.Context) {
-	if b.limit.Off {
+	if b.dayLimit.Off {
 		return
 	}
 	end := nextDay(time.Now())
-	if b.rdb != nil {
+	if b.redisClient != nil {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
-		b.rdb.Decr(ctx, b.key(end)) // that fails is one code less today
+		b.redisClient.Decr(ctx, b.counterKey(end)) // that fails is one code less today
 		return
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.day.Equal(end) && b.used > 0 {
-		b.used--
+	if b.dayEnd.Equal(end) && b.usedLocally > 0 {
+		b.usedLocally--
 	}
 }
 
-// key is the counter of the day that ends at end.
-func (b *dailyBudget) key(end time.Time) string {
+// counterKey is the counter of the day that ends at end.
+func (b *dailyBudget) counterKey(end time.Time) string {
 	return "posthouse:qr:{" + b.appID + "}:" + strconv.FormatInt(end.Unix(), 10)
 }
 
-func (b *dailyBudget) spend(ctx context.Context) bool {
-	if b.limit.Off {
+func (b *dailyBudget) spendOne(ctx context.Context) bool {
+	if b.dayLimit.Off {
 		return true
 	}
 	end := nextDay(time.Now())
-	if b.rdb != nil {
+	if b.redisClient != nil {
 		ctx, cancel := context.WithTimeout(ctx, time.Second)
 		defer cancel()
-		key := b.key(end)
-		n, err := b.rdb.Incr(ctx, key).Result()
+		key := b.counterKey(end)
+		n, err := b.redisClient.Incr(ctx, key).Result()
 		if err != nil {
 			return true
 		}
 		if n == 1 {
-			b.rdb.ExpireAt(ctx, key, end.Add(time.Hour))
+			b.redisClient.ExpireAt(ctx, key, end.Add(time.Hour))
 		}
-		return n <= int64(b.limit.N)
+		return n <= int64(b.dayLimit.N)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.day.Equal(end) {
-		b.day, b.used = end, 0
+	if !b.dayEnd.Equal(end) {
+		b.dayEnd, b.usedLocally = end, 0
 	}
-	b.used++
-	return b.used <= b.limit.N
+	b.usedLocally++
+	return b.usedLocally <= b.dayLimit.N
 }

@@ -17,20 +17,20 @@ import (
 // admission decides which connections are opened, before any work is done for them:
 // limits per address and for this replica (docs/reliability.md §4 rows 1 and 2).
 type admission struct {
-	proxies     []netip.Prefix
-	origins     *origins
-	handshakes  *keyedRate[netip.Addr]
-	comebacks   *comebacks[netip.Addr]
-	node        *rate.Limiter // handshakes of this replica, nil: no limit
-	perIP       *keyedCount[netip.Addr]
-	tcp         *keyedCount[netip.Addr] // TCP connections that are no WebSocket
-	max         int64                   // connections of this replica, 0: no limit
-	open        atomic.Int64
-	descriptors *descriptors
-	crowded     atomic.Bool // descriptors were scarce when last looked at
-	draining    atomic.Bool
-	cookies     bool // browsers are told apart; see knowBrowser
-	metrics     *metrics
+	trustedProxies    []netip.Prefix
+	origins           *originPolicy
+	handshakes        *keyedRate[netip.Addr]
+	comebacks         *comebacks[netip.Addr]
+	nodeHandshakes    *rate.Limiter // handshakes of this replica, nil: no limit
+	perIP             *keyedCount[netip.Addr]
+	tcpConns          *keyedCount[netip.Addr] // TCP connections that are no WebSocket
+	maxConns          int64                   // connections of this replica, 0: no limit
+	openConns         atomic.Int64
+	descriptors       *descriptors
+	descriptorsScarce atomic.Bool // descriptors were scarce when last looked at
+	draining          atomic.Bool
+	browserCookies    bool // browsers are told apart; see knowBrowser
+	metrics           *metrics
 }
 
 var _ engineio.ConnLimiter = (*admission)(nil)
@@ -42,73 +42,73 @@ const tcpPerConnection = 4
 
 func newAdmission(cfg *Config, m *metrics) *admission {
 	a := &admission{
-		proxies: cfg.TrustedProxies,
-		origins: &origins{allowed: cfg.Origins, opaque: cfg.AllowNull, require: cfg.RequireOrigin, proxies: cfg.TrustedProxies},
+		trustedProxies: cfg.TrustedProxies,
+		origins:        &originPolicy{allowedOrigins: cfg.Origins, allowOpaque: cfg.AllowNull, requireOrigin: cfg.RequireOrigin, trustedProxies: cfg.TrustedProxies},
 		// Three seconds' worth at once: a page with a few tabs reconnects at once.
-		handshakes:  newKeyedRate[netip.Addr](cfg.LimitHandshakes, 3*cfg.LimitHandshakes.N),
-		comebacks:   newComebacks[netip.Addr](),
-		perIP:       newKeyedCount[netip.Addr](cfg.LimitConnections),
-		tcp:         newKeyedCount[netip.Addr](Count{N: tcpPerConnection * cfg.LimitConnections.N, Off: cfg.LimitConnections.Off}),
-		descriptors: newDescriptors(),
-		metrics:     m,
-		cookies:     !cfg.LimitQRCodesBrowser.Off || cfg.Confirm == "risk",
+		handshakes:     newKeyedRate[netip.Addr](cfg.LimitHandshakes, 3*cfg.LimitHandshakes.N),
+		comebacks:      newComebacks[netip.Addr](),
+		perIP:          newKeyedCount[netip.Addr](cfg.LimitConnections),
+		tcpConns:       newKeyedCount[netip.Addr](Count{N: tcpPerConnection * cfg.LimitConnections.N, Off: cfg.LimitConnections.Off}),
+		descriptors:    newDescriptors(),
+		metrics:        m,
+		browserCookies: !cfg.LimitQRCodesBrowser.Off || cfg.Confirm == "risk",
 	}
 	if r := cfg.LimitHandshakesNode; !r.Off && r.N > 0 {
-		a.node = rate.NewLimiter(rate.Limit(float64(r.N)/r.Per.Seconds()), r.N)
+		a.nodeHandshakes = rate.NewLimiter(rate.Limit(float64(r.N)/r.Per.Seconds()), r.N)
 	}
 	refused := &refusedOrigins{log: slog.Default()}
-	a.origins.refused = func(r *http.Request) {
-		m.refused.note("origin") // refusedOrigins has the line
-		refused.report(r)
+	a.origins.onRefused = func(r *http.Request) {
+		m.refusals.countRefusal("origin") // refusedOrigins has the line
+		refused.logRefusal(r)
 	}
 	if !cfg.LimitConnectionsNode.Off {
-		a.max = int64(cfg.LimitConnectionsNode.N)
+		a.maxConns = int64(cfg.LimitConnectionsNode.N)
 	}
 	return a
 }
 
-// drain refuses new connections from now on; open ones are not touched.
-func (a *admission) drain() { a.draining.Store(true) }
+// startDrain refuses new connections from now on; open ones are not touched.
+func (a *admission) startDrain() { a.draining.Store(true) }
 
 // clientIP is the address that limits count by and that logs may show.
-func (a *admission) clientIP(r *http.Request) netip.Addr { return clientIP(r, a.proxies) }
+func (a *admission) clientIP(r *http.Request) netip.Addr { return clientIP(r, a.trustedProxies) }
 
-// seat is one counted connection. Whoever takes it over calls leave once, later.
-type seat struct {
-	a       *admission
-	key     netip.Addr
-	browser string // see knowBrowser
-	since   time.Time
-	taken   bool
+// connSlot is one counted connection. Whoever takes it over calls giveBack once, later.
+type connSlot struct {
+	admission   *admission
+	clientIP    netip.Addr
+	browserHash string // see knowBrowser
+	since       time.Time
+	isTaken     bool
 }
 
-type seatKey struct{}
+type connSlotKey struct{}
 
-// takeSeat makes the connection that r opens the owner of its seat: it is given
-// back by leave. nil when r was not counted.
-func takeSeat(r *http.Request) *seat {
-	s, _ := r.Context().Value(seatKey{}).(*seat)
+// takeConnSlot makes the connection that r opens the owner of its slot: it is given
+// back by giveBack. nil when r was not counted.
+func takeConnSlot(r *http.Request) *connSlot {
+	s, _ := r.Context().Value(connSlotKey{}).(*connSlot)
 	if s != nil {
-		s.taken = true
+		s.isTaken = true
 	}
 	return s
 }
 
 // browserIn is what stands for the browser of a connection whose context ctx is.
 func browserIn(ctx context.Context) string {
-	if s, _ := ctx.Value(seatKey{}).(*seat); s != nil {
-		return s.browser
+	if s, _ := ctx.Value(connSlotKey{}).(*connSlot); s != nil {
+		return s.browserHash
 	}
 	return ""
 }
 
-func (s *seat) leave() {
+func (s *connSlot) giveBack() {
 	if s == nil {
 		return
 	}
-	s.a.open.Add(-1)
-	s.a.perIP.release(s.key)
-	s.a.comebacks.earn(s.key, s.since)
+	s.admission.openConns.Add(-1)
+	s.admission.perIP.release(s.clientIP)
+	s.admission.comebacks.earnCredit(s.clientIP, s.since)
 }
 
 // middleware applies the origin policy to every request and the limits to those
@@ -119,9 +119,9 @@ func (a *admission) middleware(next http.Handler, opens func(*http.Request) bool
 			next.ServeHTTP(w, r)
 			return
 		}
-		s, limit, status, retryAfter := a.enter(r)
+		s, limit, status, retryAfter := a.admitConn(r)
 		if s == nil {
-			a.metrics.refused.note(limit, "address", a.clientIP(r), "peer", r.RemoteAddr)
+			a.metrics.refusals.countRefusal(limit, "address", a.clientIP(r), "peer", r.RemoteAddr)
 			w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
 			if status == http.StatusServiceUnavailable {
 				w.Header().Set("Connection", "close")
@@ -129,63 +129,63 @@ func (a *admission) middleware(next http.Handler, opens func(*http.Request) bool
 			http.Error(w, http.StatusText(status), status)
 			return
 		}
-		s.browser = a.knowBrowser(w, r)
+		s.browserHash = a.knowBrowser(w, r)
 		defer func() {
-			if !s.taken { // the handshake failed
-				s.leave()
+			if !s.isTaken { // the handshake failed
+				s.giveBack()
 			}
 		}()
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), seatKey{}, s)))
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), connSlotKey{}, s)))
 	}))
 }
 
-// enter counts a new connection, or names the limit it met. Limits of one address
+// admitConn counts a new connection, or names the limit it met. Limits of one address
 // come before those of the replica, so that one address cannot use them up.
-func (a *admission) enter(r *http.Request) (s *seat, limit string, status, retryAfter int) {
+func (a *admission) admitConn(r *http.Request) (s *connSlot, limit string, status, retryAfter int) {
 	if a.draining.Load() {
 		return nil, "draining", http.StatusServiceUnavailable, 1
 	}
 	key := limitKey(a.clientIP(r))
-	returns := a.comebacks.spend(key)
+	returns := a.comebacks.spendCredit(key)
 	if !returns {
 		if ok, wait := a.handshakes.allow(key); !ok {
 			return nil, "handshakes_per_ip", http.StatusTooManyRequests, wait
 		}
 	}
-	limit, status, retryAfter = a.occupy(key)
+	limit, status, retryAfter = a.takeSlots(key)
 	if limit == "" {
-		return &seat{a: a, key: key, since: time.Now()}, "", 0, 0
+		return &connSlot{admission: a, clientIP: key, since: time.Now()}, "", 0, 0
 	}
 	if returns {
-		a.comebacks.refund(key)
+		a.comebacks.refundCredit(key)
 	}
 	return nil, limit, status, retryAfter
 }
 
-// occupy takes a place of the replica and one of the address.
-func (a *admission) occupy(key netip.Addr) (limit string, status, retryAfter int) {
-	if a.node != nil && !a.node.Allow() {
+// takeSlots takes a place of the replica and one of the address.
+func (a *admission) takeSlots(key netip.Addr) (limit string, status, retryAfter int) {
+	if a.nodeHandshakes != nil && !a.nodeHandshakes.Allow() {
 		return "handshakes_per_node", http.StatusServiceUnavailable, 1
 	}
-	if a.scarce(socketsBelow) {
+	if a.noteScarcity(socketsBelow) {
 		return "descriptors", http.StatusServiceUnavailable, 5
 	}
-	if n := a.open.Add(1); a.max > 0 && n > a.max {
-		a.open.Add(-1)
+	if n := a.openConns.Add(1); a.maxConns > 0 && n > a.maxConns {
+		a.openConns.Add(-1)
 		return "connections", http.StatusServiceUnavailable, 5
 	}
 	if !a.perIP.acquire(key) {
-		a.open.Add(-1)
+		a.openConns.Add(-1)
 		return "connections_per_ip", http.StatusTooManyRequests, 5
 	}
 	return "", 0, 0
 }
 
-// scarce reports whether percent of the descriptors are in use, and remembers whether
+// noteScarcity reports whether percent of the descriptors are in use, and remembers whether
 // connections should end with their answers.
-func (a *admission) scarce(percent int) bool {
-	a.crowded.Store(a.descriptors.reached(socketsBelow))
-	return a.crowded.Load() && (percent == socketsBelow || a.descriptors.reached(percent))
+func (a *admission) noteScarcity(percent int) bool {
+	a.descriptorsScarce.Store(a.descriptors.limitReached(socketsBelow))
+	return a.descriptorsScarce.Load() && (percent == socketsBelow || a.descriptors.limitReached(percent))
 }
 
 // AdmitConn implements engineio.ConnLimiter. Connections of trusted proxies are not
@@ -193,21 +193,21 @@ func (a *admission) scarce(percent int) bool {
 func (a *admission) AdmitConn(remote netip.AddrPort) (status, retryAfter int) {
 	var limit string
 	switch key := limitKey(remote.Addr()); {
-	case a.scarce(connectionsBelow):
+	case a.noteScarcity(connectionsBelow):
 		limit, status = "descriptors", http.StatusServiceUnavailable
-	case !contains(a.proxies, remote.Addr()) && !a.tcp.acquire(key):
+	case !containsAddr(a.trustedProxies, remote.Addr()) && !a.tcpConns.acquire(key):
 		limit, status = "tcp_connections_per_ip", http.StatusTooManyRequests
 	default:
 		return 0, 0
 	}
-	a.metrics.refused.note(limit, "peer", remote)
+	a.metrics.refusals.countRefusal(limit, "peer", remote)
 	return status, 5
 }
 
 // ReleaseConn implements engineio.ConnLimiter.
 func (a *admission) ReleaseConn(remote netip.AddrPort) {
-	if !contains(a.proxies, remote.Addr()) {
-		a.tcp.release(limitKey(remote.Addr()))
+	if !containsAddr(a.trustedProxies, remote.Addr()) {
+		a.tcpConns.release(limitKey(remote.Addr()))
 	}
 }
 
@@ -215,7 +215,7 @@ func (a *admission) ReleaseConn(remote netip.AddrPort) {
 // scarce: idle ones would keep them from the requests that matter.
 func (a *admission) endWhenCrowded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if a.crowded.Load() && r.Header.Get("Upgrade") == "" {
+		if a.descriptorsScarce.Load() && r.Header.Get("Upgrade") == "" {
 			w.Header().Set("Connection", "close")
 		}
 		next.ServeHTTP(w, r)

@@ -25,10 +25,10 @@ const (
 // knowBrowser returns what stands for r's browser, "" when nobody needs to know.
 // One that is new is given its cookie with the answer.
 func (a *admission) knowBrowser(w http.ResponseWriter, r *http.Request) string {
-	if a == nil || !a.cookies {
+	if a == nil || !a.browserCookies {
 		return ""
 	}
-	name, secure := browserCookie, a.secure(r)
+	name, secure := browserCookie, a.isSecure(r)
 	if secure {
 		name = browserCookieHost
 	}
@@ -53,26 +53,26 @@ func browserOf(value string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:16])
 }
 
-// secure reports whether the browser's connection is encrypted, as far as it is
+// isSecure reports whether the browser's connection is encrypted, as far as it is
 // known: by this server's own TLS or in a trusted proxy's words.
-func (a *admission) secure(r *http.Request) bool {
+func (a *admission) isSecure(r *http.Request) bool {
 	if r.TLS != nil {
 		return true
 	}
 	proto := strings.ToLower(lastValue(r.Header, "X-Forwarded-Proto"))
-	return (proto == "https" || proto == "wss") && trusts(a.proxies, r.RemoteAddr)
+	return (proto == "https" || proto == "wss") && trustsProxy(a.trustedProxies, r.RemoteAddr)
 }
 
-// visit is where a connection comes from, as far as logins care.
-type visit struct {
-	ip      netip.Addr // that limits count by
-	browser string     // see knowBrowser
-	agent   string     // "Chrome, Windows"; "" when unknown
-	network string     // "203.0.113.*"; "" when unknown
+// clientInfo is where a connection comes from, as far as logins care.
+type clientInfo struct {
+	clientIP    netip.Addr // that limits count by
+	browserHash string     // see knowBrowser
+	agentName   string     // "Chrome, Windows"; "" when unknown
+	networkName string     // "203.0.113.*"; "" when unknown
 }
 
-func newVisit(address netip.Addr, browser, userAgent string) visit {
-	return visit{ip: limitKey(address), browser: browser, agent: agentName(userAgent), network: networkName(address)}
+func newVisit(address netip.Addr, browser, userAgent string) clientInfo {
+	return clientInfo{clientIP: limitKey(address), browserHash: browser, agentName: agentName(userAgent), networkName: networkName(address)}
 }
 
 // networkName names the network of an address, a /24 or a /48: near enough for a

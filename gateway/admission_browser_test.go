@@ -130,7 +130,7 @@ func (s *site) firstTicket(t *testing.T) string {
 	t.Helper()
 	s.attempts.mu.Lock()
 	defer s.attempts.mu.Unlock()
-	for id := range s.attempts.open {
+	for id := range s.attempts.openAttempts {
 		return id
 	}
 	t.Fatal("no attempt is open")
@@ -170,11 +170,11 @@ func TestRiskModeKnowsTheBrowser(t *testing.T) {
 		r, p := rs[0], rs[0].page(t)
 		q := p.qrcode()
 		claim := login.Claim{AppID: "wx-default", WeChat: q.Ticket, OpenID: "ana", Risk: true}
-		if _, _, err := r.service.Claim(t.Context(), claim); err != nil {
+		if _, _, err := r.loginService.Claim(t.Context(), claim); err != nil {
 			t.Fatal(err)
 		}
 		s := p.expectState(login.Claimed) // no cookie: never seen
-		if _, _, err := r.service.Confirm(t.Context(), "wx-default", "ana", s.Number, time.Time{}); err != nil {
+		if _, _, err := r.loginService.Confirm(t.Context(), "wx-default", "ana", s.Number, time.Time{}); err != nil {
 			t.Fatal(err)
 		}
 		p.expectState(login.Done)

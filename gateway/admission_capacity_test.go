@@ -34,10 +34,10 @@ func newDoor(t *testing.T, change func(*Config)) door {
 }
 
 // open opens a connection from an address, or returns the limit it met.
-func (d door) open(address string) (*seat, string) {
+func (d door) open(address string) (*connSlot, string) {
 	r := httptest.NewRequest(http.MethodGet, "/socket.io/?EIO=4&transport=polling", nil)
 	r.RemoteAddr = netip.AddrPortFrom(netip.MustParseAddr(address), 4000).String()
-	s, limit, status, wait := d.enter(r)
+	s, limit, status, wait := d.admitConn(r)
 	if (s == nil) != (limit != "") || s == nil && (status < 400 || wait < 1) {
 		d.t.Fatalf("seat %v, limit %q, status %d, Retry-After %d", s, limit, status, wait)
 	}
@@ -45,7 +45,7 @@ func (d door) open(address string) (*seat, string) {
 }
 
 // openAll opens n connections and returns those that were not refused.
-func (d door) openAll(address string, n int) (seats []*seat) {
+func (d door) openAll(address string, n int) (seats []*connSlot) {
 	for range n {
 		if s, _ := d.open(address); s != nil {
 			seats = append(seats, s)
@@ -54,9 +54,9 @@ func (d door) openAll(address string, n int) (seats []*seat) {
 	return seats
 }
 
-func leaveAll(seats []*seat) {
+func leaveAll(seats []*connSlot) {
 	for _, s := range seats {
-		s.leave()
+		s.giveBack()
 	}
 }
 
@@ -64,7 +64,7 @@ func leaveAll(seats []*seat) {
 func TestAdmission_ConnectionsCutTogether_ReturnAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDoor(t, nil)
-		var tabs []*seat
+		var tabs []*connSlot
 		for len(tabs) < 64 {
 			tabs = append(tabs, d.openAll("192.0.2.1", 64-len(tabs))...)
 			time.Sleep(time.Second)
@@ -92,14 +92,14 @@ func TestAdmission_FlappingClient_MeetsTheRate(t *testing.T) {
 		for range seconds * 100 {
 			for _, s := range d.openAll("192.0.2.1", 1) {
 				opened++
-				s.leave()
+				s.giveBack()
 			}
 			time.Sleep(10 * time.Millisecond)
 		}
 		if most := 10*seconds + 30; opened > most {
 			t.Errorf("%d connections in %d s, want at most %d", opened, seconds, most)
 		}
-		if n := len(d.comebacks.credits); n != 0 {
+		if n := len(d.comebacks.creditsByKey); n != 0 {
 			t.Errorf("connections that lived for a moment left %d credits", n)
 		}
 	})
@@ -188,7 +188,7 @@ func (d door) refusal(change func(*http.Request)) *httptest.ResponseRecorder {
 	if change != nil {
 		change(r)
 	}
-	d.middleware(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { takeSeat(r) }),
+	d.middleware(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { takeConnSlot(r) }),
 		func(r *http.Request) bool { return r.URL.Query().Get("sid") == "" }).ServeHTTP(w, r)
 	return w
 }
@@ -197,7 +197,7 @@ func TestAdmission_FewDescriptors_OnlyNewSocketsAreRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDoor(t, nil)
 		next := 0
-		d.descriptors = &descriptors{limit: 256, next: func() (int, bool) { return next, next < 256 }}
+		d.descriptors = &descriptors{processLimit: 256, lowestFree: func() (int, bool) { return next, next < 256 }}
 		for _, c := range []struct {
 			next               int
 			socket, connection int // status, 200 and 0: let in
@@ -227,13 +227,13 @@ func TestAdmission_FewDescriptors_OnlyNewSocketsAreRefused(t *testing.T) {
 
 func TestDescriptors_NextIsTheLowestFreeNumber(t *testing.T) {
 	d := newDescriptors()
-	if d.limit == 0 {
+	if d.processLimit == 0 {
 		t.Skip("the system has no limit")
 	}
-	if n, ok := d.next(); !ok || n < 3 || n >= d.limit {
-		t.Errorf("next %d %v of %d", n, ok, d.limit)
+	if n, ok := d.lowestFree(); !ok || n < 3 || n >= d.processLimit {
+		t.Errorf("next %d %v of %d", n, ok, d.processLimit)
 	}
-	if (&descriptors{}).reached(1) || (*descriptors)(nil).reached(1) {
+	if (&descriptors{}).limitReached(1) || (*descriptors)(nil).limitReached(1) {
 		t.Error("no limit was reached")
 	}
 }
@@ -272,7 +272,7 @@ func TestAdmission_TCPConnectionsPerAddress(t *testing.T) {
 				d.ReleaseConn(netip.AddrPortFrom(c.from(i), 1))
 			}
 		}
-		if n := len(d.tcp.open); n != 0 {
+		if n := len(d.tcpConns.openPerKey); n != 0 {
 			t.Errorf("%d addresses are left", n)
 		}
 	})

@@ -12,8 +12,8 @@ import (
 // proxy itself. Anything an untrusted peer claims is ignored; an entry that is
 // not an address ends the walk at the proxy that passed it on.
 func clientIP(r *http.Request, proxies []netip.Prefix) netip.Addr {
-	addr := peer(r.RemoteAddr)
-	if !contains(proxies, addr) {
+	addr := peerAddr(r.RemoteAddr)
+	if !containsAddr(proxies, addr) {
 		return addr
 	}
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
@@ -23,7 +23,7 @@ func clientIP(r *http.Request, proxies []netip.Prefix) netip.Addr {
 			return addr
 		}
 		addr = hop
-		if !contains(proxies, addr) {
+		if !containsAddr(proxies, addr) {
 			return addr
 		}
 	}
@@ -40,7 +40,7 @@ func limitKey(a netip.Addr) netip.Addr {
 	return a
 }
 
-func peer(remoteAddr string) netip.Addr {
+func peerAddr(remoteAddr string) netip.Addr {
 	ap, err := netip.ParseAddrPort(remoteAddr)
 	if err != nil {
 		return netip.Addr{}
@@ -48,11 +48,11 @@ func peer(remoteAddr string) netip.Addr {
 	return ap.Addr().Unmap()
 }
 
-func trusts(proxies []netip.Prefix, remoteAddr string) bool {
-	return contains(proxies, peer(remoteAddr))
+func trustsProxy(proxies []netip.Prefix, remoteAddr string) bool {
+	return containsAddr(proxies, peerAddr(remoteAddr))
 }
 
-func contains(prefixes []netip.Prefix, a netip.Addr) bool {
+func containsAddr(prefixes []netip.Prefix, a netip.Addr) bool {
 	for _, p := range prefixes {
 		if p.Contains(a) {
 			return true

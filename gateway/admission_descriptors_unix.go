@@ -11,10 +11,10 @@ import (
 
 // newDescriptors reads the limit of the process, which Go has raised to the hard one.
 func newDescriptors() *descriptors {
-	d := &descriptors{next: nextDescriptor}
+	d := &descriptors{lowestFree: nextDescriptor}
 	var l unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &l) == nil && l.Cur < math.MaxInt32 {
-		d.limit = int(l.Cur)
+		d.processLimit = int(l.Cur)
 	}
 	return d
 }

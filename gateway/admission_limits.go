@@ -15,13 +15,13 @@ const maxLimitKeys = 100_000
 // keyedRate is one token bucket per key (an address, a socket, an account).
 // Buckets that are full again are forgotten. Safe for concurrent use.
 type keyedRate[K comparable] struct {
-	limit rate.Limit // 0 = off
-	burst int
+	perSecond rate.Limit // 0 = off
+	burst     int
 
 	mu      sync.Mutex
 	buckets map[K]*rate.Limiter
 	sweepAt int       // size of buckets at which idle ones are looked for
-	swept   time.Time // at most once a second, so that a flood does not pay for sweeps
+	sweptAt time.Time // at most once a second, so that a flood does not pay for sweeps
 }
 
 // newKeyedRate allows r.N events per r.Per, burst at once (0: r.N).
@@ -33,17 +33,17 @@ func newKeyedRate[K comparable](r Rate, burst int) *keyedRate[K] {
 		burst = r.N
 	}
 	return &keyedRate[K]{
-		limit:   rate.Limit(float64(r.N) / r.Per.Seconds()),
-		burst:   burst,
-		buckets: map[K]*rate.Limiter{},
-		sweepAt: 1024,
+		perSecond: rate.Limit(float64(r.N) / r.Per.Seconds()),
+		burst:     burst,
+		buckets:   map[K]*rate.Limiter{},
+		sweepAt:   1024,
 	}
 }
 
 // allow takes one token of key; when there is none it says after how many whole
 // seconds the next one comes.
 func (l *keyedRate[K]) allow(key K) (ok bool, retryAfter int) {
-	if l.limit == 0 {
+	if l.perSecond == 0 {
 		return true, 0
 	}
 	now := time.Now()
@@ -52,24 +52,24 @@ func (l *keyedRate[K]) allow(key K) (ok bool, retryAfter int) {
 	b := l.buckets[key]
 	if b == nil {
 		if len(l.buckets) >= l.sweepAt {
-			l.sweep(now)
+			l.sweepFull(now)
 		}
 		if len(l.buckets) >= maxLimitKeys {
 			return false, 1
 		}
-		b = rate.NewLimiter(l.limit, l.burst)
+		b = rate.NewLimiter(l.perSecond, l.burst)
 		l.buckets[key] = b
 	}
 	if b.AllowN(now, 1) {
 		return true, 0
 	}
 	missing := 1 - b.TokensAt(now)
-	return false, int(math.Ceil(missing / float64(l.limit)))
+	return false, int(math.Ceil(missing / float64(l.perSecond)))
 }
 
-// ready reports whether allow would, without taking a token.
-func (l *keyedRate[K]) ready(key K) (ok bool, retryAfter int) {
-	if l.limit == 0 {
+// wouldAllow reports whether allow would, without taking a token.
+func (l *keyedRate[K]) wouldAllow(key K) (ok bool, retryAfter int) {
+	if l.perSecond == 0 {
 		return true, 0
 	}
 	l.mu.Lock()
@@ -79,12 +79,12 @@ func (l *keyedRate[K]) ready(key K) (ok bool, retryAfter int) {
 		return true, 0
 	}
 	missing := 1 - b.Tokens()
-	return missing <= 0, int(math.Ceil(missing / float64(l.limit)))
+	return missing <= 0, int(math.Ceil(missing / float64(l.perSecond)))
 }
 
 // giveBack returns a token of key that allow took for something that did not happen.
 func (l *keyedRate[K]) giveBack(key K) {
-	if l.limit == 0 {
+	if l.perSecond == 0 {
 		return
 	}
 	l.mu.Lock()
@@ -94,12 +94,12 @@ func (l *keyedRate[K]) giveBack(key K) {
 	}
 }
 
-// sweep forgets full buckets.
-func (l *keyedRate[K]) sweep(now time.Time) {
-	if now.Sub(l.swept) < time.Second {
+// sweepFull forgets full buckets.
+func (l *keyedRate[K]) sweepFull(now time.Time) {
+	if now.Sub(l.sweptAt) < time.Second {
 		return
 	}
-	l.swept = now
+	l.sweptAt = now
 	for k, b := range l.buckets {
 		if b.TokensAt(now) >= float64(l.burst) {
 			delete(l.buckets, k)
@@ -110,43 +110,43 @@ func (l *keyedRate[K]) sweep(now time.Time) {
 
 // keyedCount counts what is open per key.
 type keyedCount[K comparable] struct {
-	max int // 0 = off
+	maxPerKey int // 0 = off
 
-	mu   sync.Mutex
-	open map[K]int
+	mu         sync.Mutex
+	openPerKey map[K]int
 }
 
 func newKeyedCount[K comparable](c Count) *keyedCount[K] {
 	if c.Off {
 		return &keyedCount[K]{}
 	}
-	return &keyedCount[K]{max: c.N, open: map[K]int{}}
+	return &keyedCount[K]{maxPerKey: c.N, openPerKey: map[K]int{}}
 }
 
 // acquire opens one more for key unless the limit is reached. Every true needs
 // one release.
 func (c *keyedCount[K]) acquire(key K) bool {
-	if c.max == 0 {
+	if c.maxPerKey == 0 {
 		return true
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	n := c.open[key]
-	if n >= c.max || n == 0 && len(c.open) >= maxLimitKeys {
+	n := c.openPerKey[key]
+	if n >= c.maxPerKey || n == 0 && len(c.openPerKey) >= maxLimitKeys {
 		return false
 	}
-	c.open[key] = n + 1
+	c.openPerKey[key] = n + 1
 	return true
 }
 
 func (c *keyedCount[K]) release(key K) {
-	if c.max == 0 {
+	if c.maxPerKey == 0 {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.open[key]--; c.open[key] <= 0 {
-		delete(c.open, key)
+	if c.openPerKey[key]--; c.openPerKey[key] <= 0 {
+		delete(c.openPerKey, key)
 	}
 }
 
@@ -165,75 +165,75 @@ const (
 // before it costs a token of a rate. So open connections and credits together are
 // never more than were open at once. Safe for concurrent use.
 type comebacks[K comparable] struct {
-	mu      sync.Mutex // guards what follows; a leaf
-	credits map[K]credit
-	sweepAt int       // size of credits at which expired ones are looked for
-	swept   time.Time // at most once a second
+	mu           sync.Mutex // guards what follows; a leaf
+	creditsByKey map[K]credit
+	sweepAt      int       // size of credits at which expired ones are looked for
+	sweptAt      time.Time // at most once a second
 }
 
 // credit is the right to open n connections until its time is over.
 type credit struct {
-	n     int
-	until time.Time
+	connCount  int
+	validUntil time.Time
 }
 
 func newComebacks[K comparable]() *comebacks[K] {
-	return &comebacks[K]{credits: map[K]credit{}, sweepAt: 1024}
+	return &comebacks[K]{creditsByKey: map[K]credit{}, sweepAt: 1024}
 }
 
-// earn gives key a credit for a connection that lived since then. A full table gives
+// earnCredit gives key a credit for a connection that lived since then. A full table gives
 // none: its clients meet their rate.
-func (c *comebacks[K]) earn(key K, since time.Time) {
+func (c *comebacks[K]) earnCredit(key K, since time.Time) {
 	now := time.Now()
 	if now.Sub(since) < comebackAge {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	had, known := c.credits[key]
-	if !known && len(c.credits) >= c.sweepAt {
+	had, known := c.creditsByKey[key]
+	if !known && len(c.creditsByKey) >= c.sweepAt {
 		c.sweepLocked(now)
 	}
-	if !known && len(c.credits) >= maxLimitKeys {
+	if !known && len(c.creditsByKey) >= maxLimitKeys {
 		return
 	}
-	if now.After(had.until) {
-		had.n = 0
+	if now.After(had.validUntil) {
+		had.connCount = 0
 	}
-	c.credits[key] = credit{had.n + 1, now.Add(comebackLife)}
+	c.creditsByKey[key] = credit{had.connCount + 1, now.Add(comebackLife)}
 }
 
-// spend takes a credit of key and reports whether there was one.
-func (c *comebacks[K]) spend(key K) bool {
+// spendCredit takes a credit of key and reports whether there was one.
+func (c *comebacks[K]) spendCredit(key K) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	had, known := c.credits[key]
+	had, known := c.creditsByKey[key]
 	if !known {
 		return false
 	}
-	valid := !time.Now().After(had.until)
-	if !valid || had.n == 1 {
-		delete(c.credits, key)
+	valid := !time.Now().After(had.validUntil)
+	if !valid || had.connCount == 1 {
+		delete(c.creditsByKey, key)
 	} else {
-		c.credits[key] = credit{had.n - 1, had.until}
+		c.creditsByKey[key] = credit{had.connCount - 1, had.validUntil}
 	}
 	return valid
 }
 
-// refund gives a spent credit back: another limit refused the connection.
-func (c *comebacks[K]) refund(key K) {
-	c.earn(key, time.Time{})
+// refundCredit gives a spent credit back: another limit refused the connection.
+func (c *comebacks[K]) refundCredit(key K) {
+	c.earnCredit(key, time.Time{})
 }
 
 func (c *comebacks[K]) sweepLocked(now time.Time) {
-	if now.Sub(c.swept) < time.Second {
+	if now.Sub(c.sweptAt) < time.Second {
 		return
 	}
-	c.swept = now
-	for k, had := range c.credits {
-		if now.After(had.until) {
-			delete(c.credits, k)
+	c.sweptAt = now
+	for k, had := range c.creditsByKey {
+		if now.After(had.validUntil) {
+			delete(c.creditsByKey, k)
 		}
 	}
-	c.sweepAt = min(maxLimitKeys, max(1024, 2*len(c.credits)))
+	c.sweepAt = min(maxLimitKeys, max(1024, 2*len(c.creditsByKey)))
 }

@@ -74,7 +74,7 @@ func TestCountLimit(t *testing.T) {
 	}
 	c.release("a")
 	c.release("a")
-	if len(c.open) != 0 {
-		t.Fatalf("%d keys left", len(c.open))
+	if len(c.openPerKey) != 0 {
+		t.Fatalf("%d keys left", len(c.openPerKey))
 	}
 }

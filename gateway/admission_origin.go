@@ -16,16 +16,16 @@ import (
 // errOrigin is the answer to every request from a page that is not ours.
 var errOrigin = errors.New("gateway: origin not allowed")
 
-// origins decides which pages may talk to the gateway: the same origin and an
+// originPolicy decides which pages may talk to the gateway: the same origin and an
 // exact list, on every transport and every request (docs/login.md §5). Browsers do
 // not apply CORS to WebSockets, so the server itself must refuse.
-type origins struct {
-	allowed []string // in the form that cleanOrigin returns
-	opaque  bool     // "null" and file:// are allowed: every site can send "null"
-	require bool     // a missing Origin is refused on upgrades and POSTs
-	proxies []netip.Prefix
-	files   map[string]bool // paths of scripts: served to every page
-	refused func(r *http.Request)
+type originPolicy struct {
+	allowedOrigins []string // in the form that cleanOrigin returns
+	allowOpaque    bool     // "null" and file:// are allowed: every site can send "null"
+	requireOrigin  bool     // a missing Origin is refused on upgrades and POSTs
+	trustedProxies []netip.Prefix
+	publicPaths    map[string]bool // paths of scripts: served to every page
+	onRefused      func(r *http.Request)
 }
 
 // cleanOrigin brings an origin into the form in which browsers send it.
@@ -37,20 +37,20 @@ func cleanOrigin(s string) (string, error) {
 	return o.String(), nil
 }
 
-// check returns errOrigin unless r may be served; cross is the foreign but
+// checkRequest returns errOrigin unless r may be served; cross is the foreign but
 // allowed origin that CORS headers must name, else "".
-func (o *origins) check(r *http.Request) (cross string, err error) {
+func (o *originPolicy) checkRequest(r *http.Request) (cross string, err error) {
 	text, given, err := origin.Header(r.Header)
 	switch {
 	case err != nil:
 		return "", errOrigin
 	case !given:
-		if o.require && (r.Method == http.MethodPost || r.Header.Get("Upgrade") != "") {
+		if o.requireOrigin && (r.Method == http.MethodPost || r.Header.Get("Upgrade") != "") {
 			return "", errOrigin
 		}
 		return "", nil
 	case origin.Opaque(text):
-		if !o.opaque {
+		if !o.allowOpaque {
 			return "", errOrigin
 		}
 		return text, nil
@@ -59,23 +59,23 @@ func (o *origins) check(r *http.Request) (cross string, err error) {
 	if err != nil {
 		return "", errOrigin
 	}
-	if page.Same(o.requested(r)) {
+	if page.Same(o.requestedHost(r)) {
 		return "", nil
 	}
-	if slices.Contains(o.allowed, page.String()) {
+	if slices.Contains(o.allowedOrigins, page.String()) {
 		return text, nil
 	}
 	return "", errOrigin
 }
 
-// requested returns the host that r was sent to, and its scheme, which is known on a
+// requestedHost returns the host that r was sent to, and its scheme, which is known on a
 // direct TLS connection or when a trusted proxy tells it, and "" otherwise.
-func (o *origins) requested(r *http.Request) (host, scheme string) {
+func (o *originPolicy) requestedHost(r *http.Request) (host, scheme string) {
 	host = r.Host
 	if r.TLS != nil {
 		scheme = "https"
 	}
-	if trusts(o.proxies, r.RemoteAddr) {
+	if trustsProxy(o.trustedProxies, r.RemoteAddr) {
 		if h := lastValue(r.Header, "X-Forwarded-Host"); h != "" {
 			host = h
 		}
@@ -88,27 +88,27 @@ func (o *origins) requested(r *http.Request) (host, scheme string) {
 
 // middleware refuses foreign pages with 403 before any work and gives the
 // allowed ones their CORS headers.
-func (o *origins) middleware(next http.Handler) http.Handler {
-	return o.wrap(next, func(r *http.Request) bool { return o.files[r.URL.Path] })
+func (o *originPolicy) middleware(next http.Handler) http.Handler {
+	return o.wrapHandler(next, func(r *http.Request) bool { return o.publicPaths[r.URL.Path] })
 }
 
 // publicFiles is middleware for files that every page may load: only the allowed
 // origins can read them, by their CORS headers, but no page of our own stands without
 // its script because a proxy has changed the Host.
-func (o *origins) publicFiles(next http.Handler) http.Handler {
-	return o.wrap(next, func(*http.Request) bool { return true })
+func (o *originPolicy) publicFiles(next http.Handler) http.Handler {
+	return o.wrapHandler(next, func(*http.Request) bool { return true })
 }
 
-func (o *origins) wrap(next http.Handler, public func(*http.Request) bool) http.Handler {
+func (o *originPolicy) wrapHandler(next http.Handler, public func(*http.Request) bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		cross, err := o.check(r)
+		cross, err := o.checkRequest(r)
 		switch {
 		case err == nil:
 		case (r.Method == http.MethodGet || r.Method == http.MethodHead) && public(r):
 			w.Header().Add("Vary", "Origin")
 		default:
-			if o.refused != nil {
-				o.refused(r)
+			if o.onRefused != nil {
+				o.onRefused(r)
 			}
 			w.Header().Set("Vary", "Origin")
 			http.Error(w, "Forbidden", http.StatusForbidden)
@@ -141,38 +141,38 @@ func (o *origins) wrap(next http.Handler, public func(*http.Request) bool) http.
 type refusedOrigins struct {
 	log *slog.Logger
 
-	mu    sync.Mutex // guards what follows
-	since time.Time
-	seen  map[[2]string]bool
-	more  int // refusals without a line
+	mu            sync.Mutex // guards what follows
+	intervalStart time.Time
+	loggedPairs   map[[2]string]bool
+	notLogged     int // refusals without a line
 }
 
 const maxRefusedOrigins = 8
 
-func (o *refusedOrigins) report(r *http.Request) {
+func (o *refusedOrigins) logRefusal(r *http.Request) {
 	page := strings.Join(r.Header.Values("Origin"), ", ")
-	key := [2]string{shortened(page), shortened(r.Host)}
+	key := [2]string{shortenText(page), shortenText(r.Host)}
 	o.mu.Lock()
-	if now := time.Now(); o.seen == nil || now.Sub(o.since) >= time.Minute {
-		o.since, o.seen = now, map[[2]string]bool{}
+	if now := time.Now(); o.loggedPairs == nil || now.Sub(o.intervalStart) >= time.Minute {
+		o.intervalStart, o.loggedPairs = now, map[[2]string]bool{}
 	}
-	if o.seen[key] || len(o.seen) >= maxRefusedOrigins {
-		o.more++
+	if o.loggedPairs[key] || len(o.loggedPairs) >= maxRefusedOrigins {
+		o.notLogged++
 		o.mu.Unlock()
 		return
 	}
-	o.seen[key] = true
-	more := o.more
-	o.more = 0
+	o.loggedPairs[key] = true
+	more := o.notLogged
+	o.notLogged = 0
 	o.mu.Unlock()
 	forwarded := lastValue(r.Header, "X-Forwarded-Host")
-	o.log.Warn("gateway: request of another origin refused", "origin", key[0], "host", key[1], "forwardedHost", shortened(forwarded),
-		"peer", peer(r.RemoteAddr), "unreported", more,
+	o.log.Warn("gateway: request of another origin refused", "origin", key[0], "host", key[1], "forwardedHost", shortenText(forwarded),
+		"peer", peerAddr(r.RemoteAddr), "unreported", more,
 		"fix", "forward Host (nginx: proxy_set_header Host $http_host) or set POSTHOUSE_ORIGINS or POSTHOUSE_TRUSTED_PROXIES")
 }
 
-// shortened keeps a refused request from filling a table or a log line.
-func shortened(s string) string {
+// shortenText keeps a refused request from filling a table or a log line.
+func shortenText(s string) string {
 	const limit = 80 // of three values: the line stays below 512 bytes
 	if len(s) > limit {
 		s = strings.ToValidUTF8(s[:limit], "") + "…"

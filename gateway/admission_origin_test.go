@@ -16,7 +16,7 @@ import (
 
 func TestOrigins(t *testing.T) {
 	t.Parallel()
-	o := &origins{allowed: []string{"https://app.example.com", "capacitor://localhost", "chrome-extension://abcdef"}, proxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}
+	o := &originPolicy{allowedOrigins: []string{"https://app.example.com", "capacitor://localhost", "chrome-extension://abcdef"}, trustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}
 	for _, c := range []struct {
 		name, origin, host, peer string
 		tls                      bool
@@ -76,7 +76,7 @@ func TestOrigins(t *testing.T) {
 			for k, v := range c.header {
 				r.Header.Set(k, v)
 			}
-			if _, err := o.check(r); (err == nil) != c.ok {
+			if _, err := o.checkRequest(r); (err == nil) != c.ok {
 				t.Errorf("error %v, want ok %v", err, c.ok)
 			}
 		})
@@ -85,24 +85,24 @@ func TestOrigins(t *testing.T) {
 
 func TestOriginsRequired(t *testing.T) {
 	t.Parallel()
-	o := &origins{require: true}
+	o := &originPolicy{requireOrigin: true}
 	get := httptest.NewRequest(http.MethodGet, "/", nil)
-	if _, err := o.check(get); err != nil {
+	if _, err := o.checkRequest(get); err != nil {
 		t.Error("a plain GET needs no Origin: browsers omit it on same-origin ones")
 	}
 	post := httptest.NewRequest(http.MethodPost, "/", nil)
-	if _, err := o.check(post); err == nil {
+	if _, err := o.checkRequest(post); err == nil {
 		t.Error("a POST without Origin was accepted")
 	}
 	get.Header.Set("Upgrade", "websocket")
-	if _, err := o.check(get); err == nil {
+	if _, err := o.checkRequest(get); err == nil {
 		t.Error("an upgrade without Origin was accepted")
 	}
 }
 
 func TestAllowedCrossOriginGetsItsHeaders(t *testing.T) {
 	t.Parallel()
-	o := &origins{allowed: []string{"https://app.example.com"}}
+	o := &originPolicy{allowedOrigins: []string{"https://app.example.com"}}
 	served := false
 	h := o.middleware(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { served = true }))
 
@@ -160,7 +160,7 @@ func TestOrigin_Settings_TakeApplicationsAndKeepOpaqueOriginsApart(t *testing.T)
 func TestOrigin_Null_IsAllowedBySettingAloneAndWithoutCredentials(t *testing.T) {
 	t.Parallel()
 	for _, allowed := range []bool{false, true} {
-		o := &origins{opaque: allowed, allowed: []string{"https://app.example.com"}}
+		o := &originPolicy{allowOpaque: allowed, allowedOrigins: []string{"https://app.example.com"}}
 		h := o.middleware(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }))
 		for _, origin := range []string{"null", "file://", "FILE://"} {
 			r := httptest.NewRequest(http.MethodGet, "http://a.com/socket.io/", nil)
@@ -188,13 +188,13 @@ func TestOrigin_Foreign_IsServedPublicFilesOnly(t *testing.T) {
 		r := httptest.NewRequest(http.MethodGet, target, nil)
 		r.Header.Set("Origin", "https://evil.example")
 		w := httptest.NewRecorder()
-		f.app.handler.ServeHTTP(w, r)
+		f.app.httpHandler.ServeHTTP(w, r)
 		if w.Code != want || w.Header().Get("Access-Control-Allow-Origin") != "" {
 			t.Errorf("%s: %d %v", target, w.Code, w.Header())
 		}
 		if r.Method = http.MethodPost; true {
 			w := httptest.NewRecorder()
-			if f.app.handler.ServeHTTP(w, r); w.Code < 400 {
+			if f.app.httpHandler.ServeHTTP(w, r); w.Code < 400 {
 				t.Errorf("POST %s: %d", target, w.Code)
 			}
 		}
@@ -211,7 +211,7 @@ func TestOrigin_Refused_IsLoggedOnceAMinuteWithTheFix(t *testing.T) {
 			r.Host = host
 			r.Header.Set("Origin", origin)
 			log.Reset()
-			o.report(r)
+			o.logRefusal(r)
 			return log.String()
 		}
 		line := send("https://shop.example", "127.0.0.1:3000")

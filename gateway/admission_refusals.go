@@ -11,14 +11,14 @@ import (
 // refusals counts what was refused and tells the operator: one line per reason and
 // interval, with what was seen and the setting to change. Safe for concurrent use.
 type refusals struct {
-	counter *prometheus.CounterVec // by limit
-	lines   map[string]*refusalLine
+	counter      *prometheus.CounterVec // by limit
+	linesByLimit map[string]*refusalLine
 }
 
 // refusalLine is the line of one reason.
 type refusalLine struct {
 	loglimit.Limiter
-	fix string
+	fixAdvice string
 }
 
 // refusalFixes has the reasons that are worth a line. The others are counted only.
@@ -38,21 +38,21 @@ var refusalFixes = map[string]string{
 }
 
 func newRefusals(counter *prometheus.CounterVec) *refusals {
-	r := &refusals{counter: counter, lines: map[string]*refusalLine{}}
+	r := &refusals{counter: counter, linesByLimit: map[string]*refusalLine{}}
 	for limit, fix := range refusalFixes {
-		r.lines[limit] = &refusalLine{fix: fix}
+		r.linesByLimit[limit] = &refusalLine{fixAdvice: fix}
 	}
 	return r
 }
 
-// note counts a refusal; seen are attributes of its line.
-func (r *refusals) note(limit string, seen ...any) {
+// countRefusal counts a refusal; seen are attributes of its line.
+func (r *refusals) countRefusal(limit string, seen ...any) {
 	r.counter.WithLabelValues(limit).Inc()
-	line := r.lines[limit]
+	line := r.linesByLimit[limit]
 	if line == nil {
 		return
 	}
 	if held, ok := line.Allow(); ok {
-		slog.Warn("gateway: refused", append([]any{"reason", limit, "fix", line.fix, "not_logged", held}, seen...)...)
+		slog.Warn("gateway: refused", append([]any{"reason", limit, "fix", line.fixAdvice, "not_logged", held}, seen...)...)
 	}
 }

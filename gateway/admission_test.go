@@ -39,12 +39,12 @@ func newFront(t testing.TB, args ...string) *front {
 		t.Fatal(err)
 	}
 	f := &front{app, map[string]string{"event loop": app.Addr().String(), "net/http": plain.Addr().String()}}
-	fast, slow := app.newServer(app.handler), app.newServer(app.handler)
+	fast, slow := app.newServer(app.httpHandler), app.newServer(app.httpHandler)
 	ended := make(chan error, 2)
-	go func() { ended <- app.io.Serve(app.listener, fast) }()
+	go func() { ended <- app.ioServer.Serve(app.listener, fast) }()
 	go func() { ended <- slow.Serve(plain) }()
 	t.Cleanup(func() {
-		_ = app.io.Shutdown(t.Context()) // ends what is still open, or is cut short below
+		_ = app.ioServer.Shutdown(t.Context()) // ends what is still open, or is cut short below
 		fast.Close()
 		slow.Close()
 		for range 2 {
@@ -52,7 +52,7 @@ func newFront(t testing.TB, args ...string) *front {
 				t.Error(err)
 			}
 		}
-		app.release()
+		app.releaseBound()
 	})
 	return f
 }
@@ -60,9 +60,9 @@ func newFront(t testing.TB, args ...string) *front {
 // open is how many connections there are, and counted how many of them admission
 // knows of.
 func (f *front) open() (open, counted int) {
-	f.app.login.raw.mu.Lock()
-	defer f.app.login.raw.mu.Unlock()
-	return f.app.io.Engine().ClientsCount() + len(f.app.login.raw.open), int(f.app.admit.open.Load())
+	f.app.loginNamespace.rawSockets.mu.Lock()
+	defer f.app.loginNamespace.rawSockets.mu.Unlock()
+	return f.app.ioServer.Engine().ClientsCount() + len(f.app.loginNamespace.rawSockets.openSockets), int(f.app.admission.openConns.Load())
 }
 
 // settle waits until ok accepts what is open and what is counted.
@@ -117,8 +117,8 @@ func (f *front) send(t testing.TB, addr, raw string) string {
 func (f *front) closeSession(sid string) {
 	for _, end := range []string{"EIO=4 1", "EIO=3 1:1"} {
 		revision, body, _ := strings.Cut(end, " ")
-		r := httptest.NewRequest(http.MethodPost, f.app.cfg.SocketIOPath+"/?transport=polling&"+revision+"&sid="+sid, strings.NewReader(body))
-		f.app.handler.ServeHTTP(httptest.NewRecorder(), r)
+		r := httptest.NewRequest(http.MethodPost, f.app.config.SocketIOPath+"/?transport=polling&"+revision+"&sid="+sid, strings.NewReader(body))
+		f.app.httpHandler.ServeHTTP(httptest.NewRecorder(), r)
 	}
 }
 

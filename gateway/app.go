@@ -24,26 +24,26 @@ import (
 // App is one replica of the gateway. New builds the whole graph, top to bottom,
 // and binds the listen address; Run serves.
 type App struct {
-	cfg      Config
-	log      *slog.Logger
-	listener net.Listener
-	replica  string // an opaque name, made anew at each start unless configured
+	config      Config
+	log         *slog.Logger
+	listener    net.Listener
+	replicaName string // an opaque name, made anew at each start unless configured
 
-	redis    redis.UniversalClient // nil without Redis
-	router   *adapter.Router       // nil without Redis
-	io       *socketio.Server
-	accounts *accounts
-	issuer   *login.Issuer
-	keyShelf login.KeyShelf // of the development key; nil without Redis or with a key of its own
-	service  *login.Service
-	login    *loginNamespace
-	webhook  *callback.Handler
-	sim      *wxsim.Sim // nil unless the local WeChat runs in this process
-	admit    *admission
-	health   *health
-	metrics  *metrics
-	handler  http.Handler
-	warnings []string // for the banner
+	redisClient    redis.UniversalClient // nil without Redis
+	relay          *adapter.Relay        // nil without Redis
+	ioServer       *socketio.Server
+	accounts       *accounts
+	issuer         *login.Issuer
+	keyShelf       login.KeyShelf // of the development key; nil without Redis or with a key of its own
+	loginService   *login.Service
+	loginNamespace *loginNamespace
+	webhookHandler *callback.Handler
+	simulator      *wxsim.Sim // nil unless the local WeChat runs in this process
+	admission      *admission
+	health         *healthChecks
+	metrics        *metrics
+	httpHandler    http.Handler
+	bannerWarnings []string // for the banner
 }
 
 // New checks the configuration, binds its address and builds everything. It
@@ -53,43 +53,43 @@ func New(cfg Config) (*App, error) {
 	if err := cfg.Normalize(); err != nil {
 		return nil, err
 	}
-	a := &App{cfg: cfg, log: slog.Default(), replica: cmp.Or(cfg.Replica, newReplicaName())}
-	if err := a.build(); err != nil {
-		a.release()
+	a := &App{config: cfg, log: slog.Default(), replicaName: cmp.Or(cfg.Replica, newReplicaName())}
+	if err := a.buildParts(); err != nil {
+		a.releaseBound()
 		return nil, err
 	}
 	return a, nil
 }
 
-func (a *App) build() (err error) {
-	if a.listener, err = net.Listen("tcp", a.cfg.Addr); err != nil {
+func (a *App) buildParts() (err error) {
+	if a.listener, err = net.Listen("tcp", a.config.Addr); err != nil {
 		return fmt.Errorf("gateway: listen: %w", err)
 	}
-	if len(a.cfg.RedisURL) > 0 {
-		if a.redis, err = newRedis(a.cfg.RedisURL, a.log); err != nil {
+	if len(a.config.RedisURL) > 0 {
+		if a.redisClient, err = newRedis(a.config.RedisURL, a.log); err != nil {
 			return err
 		}
-		if a.router, err = a.newRouter(); err != nil {
+		if a.relay, err = a.newRelay(); err != nil {
 			return err
 		}
 	}
 	a.metrics = newMetrics(func() float64 {
-		if a.io == nil {
+		if a.ioServer == nil {
 			return 0
 		}
-		return float64(a.io.Engine().ClientsCount())
+		return float64(a.ioServer.Engine().ClientsCount())
 	})
-	if a.router != nil {
+	if a.relay != nil {
 		a.metrics.registry.MustRegister(&clusterCollector{app: a})
 	}
-	a.health = &health{redis: a.redis, replica: a.replica}
-	a.admit = newAdmission(&a.cfg, a.metrics)
-	if a.cfg.AllowNull {
+	a.health = &healthChecks{redisClient: a.redisClient, replicaName: a.replicaName}
+	a.admission = newAdmission(&a.config, a.metrics)
+	if a.config.AllowNull {
 		const danger = "POSTHOUSE_ALLOW_NULL_ORIGIN is set: every site can use this gateway from a sandboxed frame"
-		a.warnings = append(a.warnings, danger)
+		a.bannerWarnings = append(a.bannerWarnings, danger)
 		a.log.Warn("gateway: " + danger)
 	}
-	if a.io, err = newSocketIO(&a.cfg, a.redis, a.router, a.admit, a.log); err != nil {
+	if a.ioServer, err = newSocketIO(&a.config, a.redisClient, a.relay, a.admission, a.log); err != nil {
 		return err
 	}
 	if err := a.buildLogin(); err != nil {
@@ -102,19 +102,19 @@ func (a *App) buildLogin() (err error) {
 	if err := a.useSimulator(); err != nil {
 		return err
 	}
-	if a.accounts, err = newAccounts(&a.cfg, a.redis, a.metrics, a.log); err != nil {
+	if a.accounts, err = newAccounts(&a.config, a.redisClient, a.metrics, a.log); err != nil {
 		return err
 	}
-	a.metrics.knowAccounts(a.accounts.list)
-	a.health.problems = a.accounts.problems
+	a.metrics.knowAccounts(a.accounts.inOrder)
+	a.health.accountProblems = a.accounts.listProblems
 	if a.issuer, err = a.newIssuer(); err != nil {
 		return err
 	}
 	var store login.Store = login.NewMemory()
 	var spool *login.Spool
-	if a.redis != nil {
-		o := &login.RedisOptions{Accounts: a.accounts.names(), Counter: a.metrics, Logger: a.log}
-		if store, err = login.NewRedis(a.redis, o); err != nil {
+	if a.redisClient != nil {
+		o := &login.RedisOptions{Accounts: a.accounts.accountNames(), Counter: a.metrics, Logger: a.log}
+		if store, err = login.NewRedis(a.redisClient, o); err != nil {
 			return err
 		}
 		if spool, err = login.OpenSpool(a.spoolPath()); err != nil {
@@ -124,25 +124,25 @@ func (a *App) buildLogin() (err error) {
 			a.log.Warn("gateway: some claims of the spool could not be read", "file", a.spoolPath(), "lines", n)
 		}
 	}
-	a.health.key = a.issuer.Ready
-	a.login, err = newLoginNamespace(loginDeps{
-		io: a.io, cfg: &a.cfg, accounts: a.accounts, admit: a.admit, metrics: a.metrics, log: a.log,
+	a.health.checkKey = a.issuer.Ready
+	a.loginNamespace, err = newLoginNamespace(loginDeps{
+		ioServer: a.ioServer, config: &a.config, accounts: a.accounts, admission: a.admission, metrics: a.metrics, log: a.log,
 	}, login.ServiceOptions{
 		Store: store, Issuer: a.issuer, QRCodes: a.accounts, UnionIDs: a.accounts, Spool: spool,
-		Life: time.Duration(a.cfg.TicketTTL), TokenTTL: time.Duration(a.cfg.JWTTTL),
+		Life: time.Duration(a.config.TicketTTL), TokenTTL: time.Duration(a.config.JWTTTL),
 		Counter: a.metrics, Logger: a.log,
 	})
 	if err != nil {
 		return err
 	}
-	a.service = a.login.service
-	a.webhook, err = newWebhook(&a.cfg, a.accounts, a.service, store, a.admit, a.metrics, a.log)
+	a.loginService = a.loginNamespace.loginService
+	a.webhookHandler, err = newWebhook(&a.config, a.accounts, a.loginService, store, a.admission, a.metrics, a.log)
 	return err
 }
 
 func (a *App) spoolPath() string {
-	if a.cfg.Spool != "" {
-		return a.cfg.Spool
+	if a.config.Spool != "" {
+		return a.config.Spool
 	}
 	_, port, _ := net.SplitHostPort(a.listener.Addr().String())
 	return filepath.Join(os.TempDir(), "posthouse-"+port+".spool")
@@ -154,21 +154,21 @@ func (a *App) localURL() string {
 }
 
 // Handler returns the whole application, for tests and for embedding.
-func (a *App) Handler() http.Handler { return a.handler }
+func (a *App) Handler() http.Handler { return a.httpHandler }
 
 // Addr is the bound listen address.
 func (a *App) Addr() net.Addr { return a.listener.Addr() }
 
-// release frees what New bound, for apps that never ran.
-func (a *App) release() {
+// releaseBound frees what New bound, for apps that never ran.
+func (a *App) releaseBound() {
 	if a.listener != nil {
 		a.listener.Close()
 	}
-	if a.sim != nil {
-		a.sim.Close()
+	if a.simulator != nil {
+		a.simulator.Close()
 	}
-	if a.redis != nil {
-		if err := a.redis.Close(); err != nil && !errors.Is(err, redis.ErrClosed) {
+	if a.redisClient != nil {
+		if err := a.redisClient.Close(); err != nil && !errors.Is(err, redis.ErrClosed) {
 			a.log.Warn("gateway: close redis", "error", err)
 		}
 	}

@@ -18,24 +18,24 @@ func (a *App) Banner(w io.Writer) {
 	line := func(name, format string, args ...any) {
 		fmt.Fprintf(&b, "  %-10s %s\n", name, fmt.Sprintf(format, args...))
 	}
-	fmt.Fprintf(&b, "\n  %s驿站 Posthouse%s  replica %s\n\n", bold, reset, a.replica)
+	fmt.Fprintf(&b, "\n  %s驿站 Posthouse%s  replica %s\n\n", bold, reset, a.replicaName)
 	line("start", "%s/", base)
 	line("login", "%s/login", base)
 	if phone := a.phoneURL(); phone != "" {
 		line("phone", "%s  (the local WeChat: scan and follow here; on this machine only, through no proxy)", phone)
 	}
-	line("socket.io", "%s%s/  namespace /login", base, a.cfg.SocketIOPath)
-	if a.redis == nil {
+	line("socket.io", "%s%s/  namespace /login", base, a.config.SocketIOPath)
+	if a.redisClient == nil {
 		line("adapter", "in memory, this process alone")
 		line("tickets", "in memory")
 	} else {
-		line("adapter", "%s (Redis), prefix %s", a.cfg.Adapter, a.cfg.AdapterKey)
+		line("adapter", "%s (Redis), prefix %s", a.config.Adapter, a.config.AdapterKey)
 		line("tickets", "Redis")
 	}
-	for _, account := range a.accounts.list {
+	for _, account := range a.accounts.inOrder {
 		line("wechat", "%s: %s, %s mode, callback %s/callback/wechat%s", account.Name, account.AppID, account.Mode, base, account.pathSuffix())
 	}
-	for _, warning := range a.warnings {
+	for _, warning := range a.bannerWarnings {
 		fmt.Fprintf(&b, "  %s%-10s %s%s\n", warn, "warning", warning, reset)
 	}
 	fmt.Fprintln(w, b.String())

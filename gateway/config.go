@@ -221,17 +221,17 @@ func (c *Config) Normalize() error {
 		errs.add(keyError("POSTHOUSE_ADVERTISE", c.Advertise,
 			"replicas on several machines prove themselves with a secret: set POSTHOUSE_JWT_KEY_FILE, the same on all of them"))
 	}
-	return errs.join()
+	return errs.joinErrors()
 }
 
 const alphanumeric = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 func (c *Config) normalizeRedis() error {
 	for i := range c.RedisURL {
-		clean(&c.RedisURL[i])
+		cleanValues(&c.RedisURL[i])
 	}
 	c.RedisURL = slices.DeleteFunc(c.RedisURL, func(s string) bool { return s == "" })
-	clean(&c.Advertise, &c.Replica)
+	cleanValues(&c.Advertise, &c.Replica)
 	var errs configErrors
 	if len(c.RedisURL) > 0 {
 		_, err := redisOptions(c.RedisURL)
@@ -245,7 +245,7 @@ func (c *Config) normalizeRedis() error {
 	if n := len(c.Replica); c.Replica != "" && (n < 2 || n > 16 || strings.Trim(c.Replica, alphanumeric) != "") {
 		errs.add(keyError("POSTHOUSE_REPLICA", c.Replica, "use 2 to 16 letters and digits"))
 	}
-	return errs.join()
+	return errs.joinErrors()
 }
 
 func (c *Config) normalizeWeb() error {
@@ -254,7 +254,7 @@ func (c *Config) normalizeWeb() error {
 	if c.SocketIOPath == "/" {
 		errs.add(keyError("POSTHOUSE_SOCKETIO_PATH", "/", "name a path, such as /socket.io"))
 	}
-	clean(&c.MetricsAddr)
+	cleanValues(&c.MetricsAddr)
 	for i, o := range c.Origins {
 		if origin.Opaque(strings.TrimSpace(o)) {
 			errs.add(keyError("POSTHOUSE_ORIGINS", o, "sandboxed frames of every site send this origin; if you accept all of them, set POSTHOUSE_ALLOW_NULL_ORIGIN=true instead"))
@@ -273,15 +273,15 @@ func (c *Config) normalizeWeb() error {
 		}
 		c.ReturnTo[i] = clean
 	}
-	return errs.join()
+	return errs.joinErrors()
 }
 
 func (c *Config) normalizeTokens() error {
 	var errs configErrors
 	unread := readSecret(&c.JWTKey, c.JWTKeyFile, "POSTHOUSE_JWT_KEY_FILE")
 	errs.add(unread)
-	clean(&c.JWTKey)
-	clean(&c.JWTIssuer, &c.JWTAudience, &c.Cookie)
+	cleanValues(&c.JWTKey)
+	cleanValues(&c.JWTIssuer, &c.JWTAudience, &c.Cookie)
 	switch {
 	case c.JWTKey != "":
 		_, err := parseKeys(c.JWTKey, c.JWTPreviousKey)
@@ -293,19 +293,19 @@ func (c *Config) normalizeTokens() error {
 	if c.JWTTTL <= 0 {
 		errs.add(keyError("POSTHOUSE_JWT_TTL", c.JWTTTL.String(), "give a time above 0, such as 15m"))
 	}
-	return errs.join()
+	return errs.joinErrors()
 }
 
 func (c *Config) normalizeAccounts() error {
 	var errs configErrors
-	clean(&c.WeChatSimulator)
+	cleanValues(&c.WeChatSimulator)
 	if c.WeChatSimulator != "" {
 		c.WeChatSimulator = strings.TrimRight(c.WeChatSimulator, "/")
 		if u, err := url.Parse(c.WeChatSimulator); err != nil || u.Host == "" {
 			errs.add(keyError("POSTHOUSE_WECHAT_SIMULATOR", c.WeChatSimulator, "write the simulator's address, such as http://127.0.0.1:3900"))
 		}
 	}
-	clean(&c.WeChat.AppID)
+	cleanValues(&c.WeChat.AppID)
 	switch {
 	case c.WeChat.AppID != "":
 		c.WeChat.Name = "default"
@@ -324,7 +324,7 @@ func (c *Config) normalizeAccounts() error {
 		}
 		seen[a.Name] = true
 	}
-	return errs.join()
+	return errs.joinErrors()
 }
 
 func (a *Account) normalize() error {
@@ -340,8 +340,8 @@ func (a *Account) normalize() error {
 	}{{&a.Secret, a.SecretFile, "secret"}, {&a.Token, a.TokenFile, "token"}, {&a.AESKey, a.AESKeyFile, "aes-key"}} {
 		errs.add(readSecret(s.value, s.file, key(s.name+"-file")))
 	}
-	if errs.add(a.cleanAccount(key)); len(errs.list) > 0 {
-		return errs.join() // what follows would say the same once more
+	if errs.add(a.cleanAccount(key)); len(errs.problems) > 0 {
+		return errs.joinErrors() // what follows would say the same once more
 	}
 	a.setTagDefaults()
 	a.APIBase, a.MPBase = strings.TrimRight(a.APIBase, "/"), strings.TrimRight(a.MPBase, "/")
@@ -351,9 +351,9 @@ func (a *Account) normalize() error {
 	}{
 		{a.AppID == "", "appid", "", "set the account's AppID"},
 		{a.Secret == "", "secret", "", "set it or " + key("secret-file")},
-		{len(a.Token) < 3 || len(a.Token) > 32, "token", concealed(a.Token), "it has 3 to 32 letters and digits, as entered on WeChat's page"},
+		{len(a.Token) < 3 || len(a.Token) > 32, "token", concealSecret(a.Token), "it has 3 to 32 letters and digits, as entered on WeChat's page"},
 		{!slices.Contains([]string{"plain", "compat", "secure"}, a.Mode), "mode", a.Mode, "use plain, compat or secure"},
-		{a.Mode != "plain" && len(a.AESKey) != 43, "aes-key", concealed(a.AESKey), "mode " + a.Mode + " needs the EncodingAESKey of 43 characters"},
+		{a.Mode != "plain" && len(a.AESKey) != 43, "aes-key", concealSecret(a.AESKey), "mode " + a.Mode + " needs the EncodingAESKey of 43 characters"},
 		{!slices.Contains([]string{"off", "copy", "answer"}, a.ForwardLogins), "forward-logins", a.ForwardLogins, "use off, copy or answer"},
 		{a.ForwardLogins != "off" && a.Forward == "", "forward", "", "set it beside " + key("forward-logins") + ": that is where logins go as well"},
 		{!slices.Contains([]string{"off", "log", "enforce"}, a.IPAllowList), "ip-allow-list", a.IPAllowList, "use off, log or enforce"},
@@ -367,11 +367,11 @@ func (a *Account) normalize() error {
 			errs.add(keyError(key(check.name), check.value, check.fix))
 		}
 	}
-	return errs.join()
+	return errs.joinErrors()
 }
 
-// concealed stands for a secret in an error.
-func concealed(s Secret) string {
+// concealSecret stands for a secret in an error.
+func concealSecret(s Secret) string {
 	if s == "" {
 		return ""
 	}

@@ -15,29 +15,29 @@ func cleanText(s string) string {
 	return strings.TrimFunc(s, func(r rune) bool { return r == '\ufeff' || r == '\u200b' || r <= ' ' || r == '\u00a0' || r == '\u3000' })
 }
 
-// clean replaces values by their cleaned forms.
-func clean[T ~string](values ...*T) {
+// cleanValues replaces values by their cleaned forms.
+func cleanValues[T ~string](values ...*T) {
 	for _, v := range values {
 		*v = T(cleanText(string(*v)))
 	}
 }
 
-// plain reports whether a value can be what a platform shows on its page: visible
+// isPlain reports whether a value can be what a platform shows on its page: visible
 // ASCII without quotes, which a shell or an env file may have left in it.
-func plain(s string) bool {
+func isPlain(s string) bool {
 	return strings.IndexFunc(s, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("\"'`\\", r) }) < 0
 }
 
 // cleanAccount cleans what is copied from WeChat's pages and refuses what cannot be
 // such a value. It prints no secret.
 func (a *Account) cleanAccount(key func(string) string) error {
-	clean(&a.AppID, &a.OriginalID, &a.Mode, &a.APIBase, &a.MPBase, &a.Forward)
-	clean(&a.Secret, &a.Token, &a.AESKey, &a.PreviousToken, &a.PreviousAESKey)
+	cleanValues(&a.AppID, &a.OriginalID, &a.Mode, &a.APIBase, &a.MPBase, &a.Forward)
+	cleanValues(&a.Secret, &a.Token, &a.AESKey, &a.PreviousToken, &a.PreviousAESKey)
 	for _, v := range []struct{ name, value string }{
 		{"appid", a.AppID}, {"secret", string(a.Secret)}, {"token", string(a.Token)}, {"aes-key", string(a.AESKey)},
 		{"previous-token", string(a.PreviousToken)}, {"previous-aes-key", string(a.PreviousAESKey)}, {"original-id", a.OriginalID},
 	} {
-		if !plain(v.value) {
+		if !isPlain(v.value) {
 			return keyError(key(v.name), "…", "it holds a space, a quote or a character that is not ASCII: write the value alone, without quotes")
 		}
 	}

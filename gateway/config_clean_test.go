@@ -115,8 +115,8 @@ func TestQRImage_IsDrawnOnceAndLimitedByAddress(t *testing.T) {
 		c.put(strings.Repeat("x", i+1), []byte{1})
 		c.put(strings.Repeat("x", i+1), []byte{2})
 	}
-	if len(c.images) != maxImages || len(c.order) != maxImages {
-		t.Errorf("%d pictures, %d in order", len(c.images), len(c.order))
+	if len(c.images) != maxImages || len(c.namesByAge) != maxImages {
+		t.Errorf("%d pictures, %d in order", len(c.images), len(c.namesByAge))
 	}
 	if _, ok := c.get("x"); ok {
 		t.Error("the oldest is still there")
@@ -129,8 +129,8 @@ func TestQRImage_IsDrawnOnceAndLimitedByAddress(t *testing.T) {
 func TestQRImage_ManyDrawings_MeetTheLimitOfTheAddress(t *testing.T) {
 	t.Parallel()
 	m := newMetrics(func() float64 { return 0 })
-	p := &pages{qrPrefixes: []string{"http://weixin.qq.com/"}, admit: &admission{metrics: m}}
-	p.drawings = newKeyedRate[netip.Addr](Rate{N: 3, Per: time.Hour}, 0)
+	p := &pages{qrPrefixes: []string{"http://weixin.qq.com/"}, admission: &admission{metrics: m}}
+	p.drawingRate = newKeyedRate[netip.Addr](Rate{N: 3, Per: time.Hour}, 0)
 	get := func(code string) int {
 		r := httptest.NewRequest(http.MethodGet, "/login/qr.png?u=http://weixin.qq.com/q/"+code, nil)
 		w := httptest.NewRecorder()

@@ -7,17 +7,17 @@ import (
 
 // configError is a setting that cannot be used.
 type configError struct {
-	key  string // as the operator calls it: POSTHOUSE_X, or accounts.shop.token in the file
-	what string // is wrong, such as `"x" is not usable`
-	fix  string
+	settingName string // as the operator calls it: POSTHOUSE_X, or accounts.shop.token in the file
+	problem     string // is wrong, such as `"x" is not usable`
+	fixAdvice   string
 }
 
 func (e *configError) Error() string {
 	colon := ": "
-	if e.what == unknown {
+	if e.problem == unknown {
 		colon = "; "
 	}
-	return "config: " + e.key + " " + e.what + colon + e.fix
+	return "config: " + e.settingName + " " + e.problem + colon + e.fixAdvice
 }
 
 // unknown is what is wrong with a name that no setting has.
@@ -34,7 +34,7 @@ func keyError(key, value, fix string) error {
 }
 
 // configErrors are all things that are wrong, so that they can be mended in one go.
-type configErrors struct{ list []error }
+type configErrors struct{ problems []error }
 
 // add notes errors that are not nil, each of a joined one by itself.
 func (e *configErrors) add(errs ...error) {
@@ -45,10 +45,10 @@ func (e *configErrors) add(errs ...error) {
 		case errors.As(err, &joined):
 			e.add(joined.Unwrap()...)
 		default:
-			e.list = append(e.list, err)
+			e.problems = append(e.problems, err)
 		}
 	}
 }
 
-// join returns nil when nothing is wrong.
-func (e *configErrors) join() error { return errors.Join(e.list...) }
+// joinErrors returns nil when nothing is wrong.
+func (e *configErrors) joinErrors() error { return errors.Join(e.problems...) }

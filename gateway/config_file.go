@@ -50,15 +50,15 @@ func (f ConfigFile) BeforeResolve(ctx *kong.Context, trace *kong.Path) error {
 				return nil, nil
 			}
 		}
-		return values[flag.Name].text, nil
+		return values[flag.Name].rawText, nil
 	}))
 	return nil
 }
 
 // fileValue is a setting of the file.
 type fileValue struct {
-	text any // what a flag would have been given; nil: nothing
-	line int
+	rawText    any // what a flag would have been given; nil: nothing
+	lineNumber int
 }
 
 // flagText turns a YAML value into what a flag would have been given.
@@ -88,18 +88,18 @@ func readConfigFile(path string) (map[string]fileValue, *fileAccounts, error) {
 	if err != nil {
 		return nil, nil, errors.New(yaml.FormatError(err, false, false))
 	}
-	values, accounts := map[string]fileValue{}, &fileAccounts{path: path}
+	values, accounts := map[string]fileValue{}, &fileAccounts{filePath: path}
 	for _, doc := range file.Docs {
 		if doc.Body == nil || doc.Body.Type() == ast.NullType {
 			continue
 		}
-		pairs, err := mapping(doc.Body)
+		pairs, err := mappingPairs(doc.Body)
 		if err != nil {
 			return nil, nil, err
 		}
 		for _, pair := range pairs {
 			if pair.key == "accounts" {
-				if err := accounts.read(pair.value); err != nil {
+				if err := accounts.readNode(pair.value); err != nil {
 					return nil, nil, err
 				}
 				continue
@@ -108,73 +108,73 @@ func readConfigFile(path string) (map[string]fileValue, *fileAccounts, error) {
 			if err := yaml.NodeToValue(pair.value, &v); err != nil {
 				return nil, nil, err
 			}
-			values[pair.key] = fileValue{flagText(v), pair.line}
+			values[pair.key] = fileValue{flagText(v), pair.lineNumber}
 		}
 	}
 	return values, accounts, nil
 }
 
-// pair is one key of a YAML mapping.
-type pair struct {
-	key   string
-	value ast.Node
-	line  int
+// yamlPair is one key of a YAML mapping.
+type yamlPair struct {
+	key        string
+	value      ast.Node
+	lineNumber int
 }
 
-func mapping(node ast.Node) ([]pair, error) {
+func mappingPairs(node ast.Node) ([]yamlPair, error) {
 	m, ok := node.(ast.MapNode)
 	if !ok {
 		return nil, fmt.Errorf("line %d: write keys and values, such as addr: \":3000\"", node.GetToken().Position.Line)
 	}
-	var pairs []pair
+	var pairs []yamlPair
 	for i := m.MapRange(); i.Next(); {
 		token := i.Key().GetToken()
-		pairs = append(pairs, pair{token.Value, i.Value(), token.Position.Line})
+		pairs = append(pairs, yamlPair{token.Value, i.Value(), token.Position.Line})
 	}
 	return pairs, nil
 }
 
 // fileAccounts are the accounts of a file, with the line of each of their keys.
 type fileAccounts struct {
-	path string
-	list []fileAccount
+	filePath string
+	list     []fileAccount
 }
 
 type fileAccount struct {
-	name  string
-	node  ast.Node
-	line  int
-	lines map[string]int
+	name       string
+	yamlNode   ast.Node
+	lineNumber int
+	linesByKey map[string]int
 }
 
-func (f *fileAccounts) read(node ast.Node) error {
+func (f *fileAccounts) readNode(node ast.Node) error {
 	list, ok := node.(*ast.SequenceNode)
 	if !ok {
 		return fmt.Errorf("line %d: accounts is a list: write a - before each account", node.GetToken().Position.Line)
 	}
 	for _, node := range list.Values {
-		pairs, err := mapping(node)
+		pairs, err := mappingPairs(node)
 		if err != nil {
 			return err
 		}
-		a := fileAccount{node: node, line: node.GetToken().Position.Line, lines: map[string]int{}}
+		a := fileAccount{yamlNode: node, lineNumber: node.GetToken().Position.Line, linesByKey: map[string]int{}}
 		for i, pair := range pairs {
 			if i == 0 {
-				a.line = pair.line
+				a.lineNumber = pair.lineNumber
 			}
 			if pair.key == "name" {
 				a.name = pair.value.GetToken().Value
 			}
-			a.lines[pair.key] = pair.line
+			a.linesByKey[pair.key] = pair.lineNumber
 		}
 		f.list = append(f.list, a)
 	}
 	return nil
 }
 
-func (f *fileAccounts) has(account, key string) bool {
+func (f *fileAccounts) hasKey(account, key string) bool {
 	for _, a := range f.list {
-		if a.name == account && a.lines[key] > 0 {
+		if a.name == account && a.linesByKey[key] > 0 {
 			return true
 		}
 	}
@@ -184,22 +184,22 @@ func (f *fileAccounts) has(account, key string) bool {
 // ofAccount are the keys of errors about accounts: accounts.shop.token, accounts[1].name.
 var ofAccount = regexp.MustCompile(`^accounts(?:\.([a-z0-9_-]+)|\[(\d+)\])\.(\S+)$`)
 
-// place returns FILE:LINE: for the key of an error; "" when it is not of the file.
-func (f *fileAccounts) place(key string) string {
+// placeOf returns FILE:LINE: for the key of an error; "" when it is not of the file.
+func (f *fileAccounts) placeOf(key string) string {
 	m := ofAccount.FindStringSubmatch(key)
 	if f == nil || m == nil {
 		return ""
 	}
 	for i, a := range f.list {
 		if m[1] == a.name && a.name != "" || m[2] == strconv.Itoa(i) {
-			line := a.line
-			if l := a.lines[m[3]]; l > 0 {
+			line := a.lineNumber
+			if l := a.linesByKey[m[3]]; l > 0 {
 				line = l
 			}
-			return fmt.Sprintf("%s:%d: ", f.path, line)
+			return fmt.Sprintf("%s:%d: ", f.filePath, line)
 		}
 	}
-	return f.path + ": "
+	return f.filePath + ": "
 }
 
 func (f ConfigFile) accounts() ([]Account, error) {
@@ -211,17 +211,17 @@ func (f ConfigFile) accounts() ([]Account, error) {
 	accounts := make([]Account, len(file.list))
 	for i, a := range file.list {
 		known := true
-		for key := range a.lines {
+		for key := range a.linesByKey {
 			if fix := unknownName(key, accountKeys); fix != "" {
 				errs.add(&configError{fmt.Sprintf("accounts[%d].%s", i, key), unknown, fix})
 				known = false
 			}
 		}
-		if err := yaml.NodeToValue(a.node, &accounts[i]); err != nil && known {
+		if err := yaml.NodeToValue(a.yamlNode, &accounts[i]); err != nil && known {
 			errs.add(&configError{fmt.Sprintf("accounts[%d]", i), "is not usable", err.Error()})
 		}
 	}
-	return accounts, errs.join()
+	return accounts, errs.joinErrors()
 }
 
 // CheckEnvironment refuses POSTHOUSE_ variables that no setting reads: a
@@ -234,7 +234,7 @@ func CheckEnvironment(environ, known []string) error {
 			errs.add(&configError{"environment variable " + strconv.Quote(name), unknown, fix})
 		}
 	}
-	return errs.join()
+	return errs.joinErrors()
 }
 
 func unknownVariable(name string, known []string) (fix string) {

@@ -19,17 +19,17 @@ import (
 type Settings struct {
 	Config Config // normalized as far as it can be
 
-	list     []*setting
-	accounts *fileAccounts
-	problems []string
+	settings     []*setting
+	accounts     *fileAccounts
+	problemTexts []string
 }
 
 // setting is one flag of Config and what it was given.
 type setting struct {
-	flag   *kong.Flag
-	text   string
-	source string // flag, env, file or default
-	place  string // --x, POSTHOUSE_X or FILE:LINE
+	flag       *kong.Flag
+	valueText  string
+	sourceKind string // flag, env, file or default
+	place      string // --x, POSTHOUSE_X or FILE:LINE
 }
 
 // ReadSettings reads flags (as in os.Args[1:]), the environment (as of os.Environ) and
@@ -42,23 +42,23 @@ func ReadSettings(args, environ, known []string) *Settings {
 	if err != nil {
 		panic(err) // the tags of Config are wrong
 	}
-	r := settingsReader{Settings: s, env: map[string]string{}, flags: map[string]string{}}
+	r := settingsReader{Settings: s, environment: map[string]string{}, flags: map[string]string{}}
 	for _, f := range app.Model.Flags {
 		if len(f.Envs) > 0 {
-			s.list = append(s.list, &setting{flag: f, text: f.Default, source: "default"})
+			s.settings = append(s.settings, &setting{flag: f, valueText: f.Default, sourceKind: "default"})
 			known = append(known, f.Envs...)
 		}
 	}
 	r.readEnvironment(environ, known)
 	r.readFlags(args)
 	r.readFile()
-	for _, set := range s.list {
-		r.apply(set)
+	for _, set := range s.settings {
+		r.applySetting(set)
 	}
 	var joined interface{ Unwrap() []error }
 	if err := s.Config.Normalize(); errors.As(err, &joined) {
 		for _, err := range joined.Unwrap() {
-			r.refuse(err)
+			r.noteRefusal(err)
 		}
 	}
 	return s
@@ -66,21 +66,21 @@ func ReadSettings(args, environ, known []string) *Settings {
 
 // Problems are all things that are wrong, one line each: where it stands (FILE:LINE,
 // POSTHOUSE_X or --x), what is wrong, and the fix.
-func (s *Settings) Problems() []string { return s.problems }
+func (s *Settings) Problems() []string { return s.problemTexts }
 
 // settingsReader collects what ReadSettings finds.
 type settingsReader struct {
 	*Settings
-	env, flags map[string]string
+	environment, flags map[string]string
 }
 
-func (r *settingsReader) problem(place, what, fix string) {
+func (r *settingsReader) addProblem(place, what, fix string) {
 	line := place + ": " + what
 	if fix != "" {
 		line += "; " + fix
 	}
-	if !slices.Contains(r.problems, line) {
-		r.problems = append(r.problems, line)
+	if !slices.Contains(r.problemTexts, line) {
+		r.problemTexts = append(r.problemTexts, line)
 	}
 }
 
@@ -88,10 +88,10 @@ func (r *settingsReader) readEnvironment(environ, known []string) {
 	for _, kv := range environ {
 		name, value, _ := strings.Cut(kv, "=")
 		if value != "" { // compose files pass what is not set as empty
-			r.env[name] = value
+			r.environment[name] = value
 		}
 		if fix := unknownVariable(name, known); fix != "" {
-			r.problem(name, unknown, fix)
+			r.addProblem(name, unknown, fix)
 		}
 	}
 }
@@ -100,12 +100,12 @@ func (r *settingsReader) readFlags(args []string) {
 	for i := 0; i < len(args); i++ {
 		name, value, given := strings.Cut(strings.TrimPrefix(args[i], "--"), "=")
 		if !strings.HasPrefix(args[i], "--") {
-			r.problem(args[i], "is not a flag", "write --name=value")
+			r.addProblem(args[i], "is not a flag", "write --name=value")
 			continue
 		}
-		set := r.named(name)
+		set := r.settingNamed(name)
 		if set == nil {
-			r.problem("--"+name, unknown, unknownName(name, r.names()))
+			r.addProblem("--"+name, unknown, unknownName(name, r.settingNames()))
 			continue
 		}
 		switch {
@@ -116,15 +116,15 @@ func (r *settingsReader) readFlags(args []string) {
 			i++
 			value = args[i]
 		default:
-			r.problem("--"+name, "has no value", "write --"+name+"="+set.flag.FormatPlaceHolder())
+			r.addProblem("--"+name, "has no value", "write --"+name+"="+set.flag.FormatPlaceHolder())
 			continue
 		}
 		r.flags[name] = value
 	}
 }
 
-func (s *Settings) named(name string) *setting {
-	for _, set := range s.list {
+func (s *Settings) settingNamed(name string) *setting {
+	for _, set := range s.settings {
 		if set.flag.Name == name {
 			return set
 		}
@@ -132,9 +132,9 @@ func (s *Settings) named(name string) *setting {
 	return nil
 }
 
-func (s *Settings) names() []string {
-	names := make([]string, len(s.list))
-	for i, set := range s.list {
+func (s *Settings) settingNames() []string {
+	names := make([]string, len(s.settings))
+	for i, set := range s.settings {
 		names[i] = set.flag.Name
 	}
 	return names
@@ -143,58 +143,58 @@ func (s *Settings) names() []string {
 // readFile reads the file that flag or environment name, and gives every setting its
 // text and its source.
 func (r *settingsReader) readFile() {
-	file := r.named("config")
-	r.choose(file, nil, "")
+	file := r.settingNamed("config")
+	r.chooseSource(file, nil, "")
 	values := map[string]fileValue{}
-	if file.text != "" {
+	if file.valueText != "" {
 		var err error
-		if values, r.accounts, err = readConfigFile(file.text); err != nil {
-			r.problem(file.place, err.Error(), "")
+		if values, r.accounts, err = readConfigFile(file.valueText); err != nil {
+			r.addProblem(file.place, err.Error(), "")
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(values)) {
-		if r.named(key) == nil {
-			r.problem(fmt.Sprintf("%s:%d: %s", file.text, values[key].line, key), unknown, unknownName(key, append(r.names(), "accounts")))
+		if r.settingNamed(key) == nil {
+			r.addProblem(fmt.Sprintf("%s:%d: %s", file.valueText, values[key].lineNumber, key), unknown, unknownName(key, append(r.settingNames(), "accounts")))
 		}
 	}
-	for _, set := range r.list {
+	for _, set := range r.settings {
 		if set != file {
-			r.choose(set, values, file.text)
+			r.chooseSource(set, values, file.valueText)
 		}
 	}
 }
 
-// choose takes the first source that gives a setting: flag, environment, file.
-func (r *settingsReader) choose(set *setting, values map[string]fileValue, file string) {
+// chooseSource takes the first source that gives a setting: flag, environment, file.
+func (r *settingsReader) chooseSource(set *setting, values map[string]fileValue, file string) {
 	name := set.flag.Name
 	if text, ok := r.flags[name]; ok {
-		set.text, set.source, set.place = text, "flag", "--"+name
+		set.valueText, set.sourceKind, set.place = text, "flag", "--"+name
 		return
 	}
 	for _, variable := range set.flag.Envs {
-		if text, ok := r.env[variable]; ok {
-			set.text, set.source, set.place = text, "env", variable
+		if text, ok := r.environment[variable]; ok {
+			set.valueText, set.sourceKind, set.place = text, "env", variable
 			return
 		}
 	}
-	if v, ok := values[name]; ok && v.text != nil {
-		set.text, set.source, set.place = fmt.Sprint(v.text), "file", fmt.Sprintf("%s:%d: %s", file, v.line, name)
+	if v, ok := values[name]; ok && v.rawText != nil {
+		set.valueText, set.sourceKind, set.place = fmt.Sprint(v.rawText), "file", fmt.Sprintf("%s:%d: %s", file, v.lineNumber, name)
 		return
 	}
 	set.place = set.flag.Envs[0]
 }
 
-// apply gives Config the value of a setting, or its default where it cannot be read.
-func (r *settingsReader) apply(set *setting) {
+// applySetting gives Config the value of a setting, or its default where it cannot be read.
+func (r *settingsReader) applySetting(set *setting) {
 	f := set.flag
-	err := parseFlag(f, set.text)
-	if err == nil && f.Enum != "" && !slices.Contains(f.EnumSlice(), set.text) {
-		err = fmt.Errorf("%q is not usable; use %s", set.text, strings.Join(f.EnumSlice(), ", "))
+	err := parseFlag(f, set.valueText)
+	if err == nil && f.Enum != "" && !slices.Contains(f.EnumSlice(), set.valueText) {
+		err = fmt.Errorf("%q is not usable; use %s", set.valueText, strings.Join(f.EnumSlice(), ", "))
 	}
 	if err == nil {
 		return
 	}
-	r.problem(set.place, err.Error(), "")
+	r.addProblem(set.place, err.Error(), "")
 	f.Target.SetZero()
 	_ = parseFlag(f, f.Default) // a default can be read
 }
@@ -210,26 +210,26 @@ func parseFlag(f *kong.Flag, text string) error {
 	return nil
 }
 
-// refuse notes an error of Normalize at the place where the setting was given.
-func (r *settingsReader) refuse(err error) {
+// noteRefusal notes an error of Normalize at the place where the setting was given.
+func (r *settingsReader) noteRefusal(err error) {
 	var wrong *configError
 	if !errors.As(err, &wrong) {
-		r.problem("config", strings.TrimPrefix(err.Error(), "config: "), "")
+		r.addProblem("config", strings.TrimPrefix(err.Error(), "config: "), "")
 		return
 	}
-	what := strings.TrimPrefix(wrong.what, "= ")
-	for _, set := range r.list {
-		if slices.Contains(set.flag.Envs, wrong.key) {
+	what := strings.TrimPrefix(wrong.problem, "= ")
+	for _, set := range r.settings {
+		if slices.Contains(set.flag.Envs, wrong.settingName) {
 			place := set.place
 			// The file that holds a secret is what was given.
-			if file := r.named(set.flag.Name + "-file"); file != nil && set.source == "default" && file.source != "default" {
+			if file := r.settingNamed(set.flag.Name + "-file"); file != nil && set.sourceKind == "default" && file.sourceKind != "default" {
 				place = file.place
 			}
-			r.problem(place, what, wrong.fix)
+			r.addProblem(place, what, wrong.fixAdvice)
 			return
 		}
 	}
-	r.problem(r.accounts.place(wrong.key)+wrong.key, what, wrong.fix)
+	r.addProblem(r.accounts.placeOf(wrong.settingName)+wrong.settingName, what, wrong.fixAdvice)
 }
 
 // passwords are those inside of URLs.
@@ -247,12 +247,12 @@ func (s *Settings) Show(w io.Writer) error {
 		}
 		_, _ = fmt.Fprintf(t, "%s\t%s\t%s\n", name, maskPasswords(value), source) // Flush has the error
 	}
-	for _, set := range s.list {
-		value := set.text
+	for _, set := range s.settings {
+		value := set.valueText
 		if set.flag.Target.Type() == reflect.TypeFor[Secret]() && value != "" {
 			value = "***"
 		}
-		line(set.flag.Name, value, set.source)
+		line(set.flag.Name, value, set.sourceKind)
 	}
 	for _, a := range s.Config.Accounts {
 		if a.Name == "default" {
@@ -263,7 +263,7 @@ func (s *Settings) Show(w io.Writer) error {
 			name, field := v.Type().Field(i).Tag.Get("yaml"), v.Field(i)
 			if !field.IsZero() && name != "name" {
 				source := "file"
-				if !s.accounts.has(a.Name, name) {
+				if !s.accounts.hasKey(a.Name, name) {
 					source = "default"
 				}
 				line("accounts."+a.Name+"."+name, fmt.Sprint(field.Interface()), source)

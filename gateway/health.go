@@ -10,15 +10,15 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// health answers /healthz (the process works) and /readyz (send people here).
+// healthChecks answers /healthz (the process works) and /readyz (send people here).
 // Redis being away makes a replica degraded but keeps it ready: were all replicas
 // to leave at once, every socket would drop and nothing would be gained.
-type health struct {
-	draining atomic.Bool
-	redis    redis.UniversalClient // nil without Redis
-	replica  string
-	key      func() error    // nil once tokens can be signed
-	problems func() []string // of the accounts at WeChat; nil: none are known
+type healthChecks struct {
+	draining        atomic.Bool
+	redisClient     redis.UniversalClient // nil without Redis
+	replicaName     string
+	checkKey        func() error    // nil once tokens can be signed
+	accountProblems func() []string // of the accounts at WeChat; nil: none are known
 }
 
 type readiness struct {
@@ -28,13 +28,13 @@ type readiness struct {
 	Replica string   `json:"replica"`
 }
 
-func (h *health) register(e *echo.Echo) {
+func (h *healthChecks) register(e *echo.Echo) {
 	e.GET("/healthz", func(c echo.Context) error {
 		c.Response().Header().Set("Cache-Control", "no-store")
 		return c.String(http.StatusOK, "ok\n")
 	})
 	e.GET("/readyz", func(c echo.Context) error {
-		r := h.check(c.Request().Context())
+		r := h.checkAll(c.Request().Context())
 		status := http.StatusOK
 		if !r.Ready {
 			status = http.StatusServiceUnavailable
@@ -44,22 +44,22 @@ func (h *health) register(e *echo.Echo) {
 	})
 }
 
-func (h *health) check(ctx context.Context) readiness {
-	r := readiness{Ready: true, Status: "ok", Reasons: []string{}, Replica: h.replica}
-	if h.redis != nil {
+func (h *healthChecks) checkAll(ctx context.Context) readiness {
+	r := readiness{Ready: true, Status: "ok", Reasons: []string{}, Replica: h.replicaName}
+	if h.redisClient != nil {
 		ctx, cancel := context.WithTimeout(ctx, time.Second)
 		defer cancel()
-		if h.redis.Ping(ctx).Err() != nil {
+		if h.redisClient.Ping(ctx).Err() != nil {
 			r.Status = "degraded"
 			r.Reasons = append(r.Reasons, "redis does not answer")
 		}
 	}
-	if h.key != nil && h.key() != nil {
+	if h.checkKey != nil && h.checkKey() != nil {
 		r.Status = "degraded"
 		r.Reasons = append(r.Reasons, "the signing key is not there yet: it is kept in redis; set POSTHOUSE_JWT_KEY_FILE to need none of it")
 	}
-	if h.problems != nil {
-		if all := h.problems(); len(all) > 0 {
+	if h.accountProblems != nil {
+		if all := h.accountProblems(); len(all) > 0 {
 			r.Status = "degraded" // still ready: another replica would say the same
 			r.Reasons = append(r.Reasons, all...)
 		}

@@ -17,23 +17,23 @@ const jwksAge = 5 * time.Minute
 // only: shared through Redis when there is Redis, so that replicas agree.
 func (a *App) newIssuer() (*login.Issuer, error) {
 	o := login.IssuerOptions{
-		Issuer: a.cfg.JWTIssuer, Audience: a.cfg.JWTAudience, Life: time.Duration(a.cfg.JWTTTL),
+		Issuer: a.config.JWTIssuer, Audience: a.config.JWTAudience, Life: time.Duration(a.config.JWTTTL),
 	}
 	var err error
-	if a.cfg.JWTKey != "" {
-		if o.Keys, err = parseKeys(a.cfg.JWTKey, a.cfg.JWTPreviousKey); err != nil {
+	if a.config.JWTKey != "" {
+		if o.Keys, err = parseKeys(a.config.JWTKey, a.config.JWTPreviousKey); err != nil {
 			return nil, err
 		}
 		return login.NewIssuer(o)
 	}
-	a.warn("tokens are signed with a throw-away key: set POSTHOUSE_JWT_KEY_FILE")
-	if a.redis != nil {
-		password := redisPassword(a.cfg.RedisURL)
-		if a.keyShelf, err = login.RedisShelf(a.redis, password); err != nil {
+	a.warnOperator("tokens are signed with a throw-away key: set POSTHOUSE_JWT_KEY_FILE")
+	if a.redisClient != nil {
+		password := redisPassword(a.config.RedisURL)
+		if a.keyShelf, err = login.RedisShelf(a.redisClient, password); err != nil {
 			return nil, err
 		}
 		if password == "" {
-			a.warn("the throw-away key lies in Redis in the clear, for everybody who can read it: " +
+			a.warnOperator("the throw-away key lies in Redis in the clear, for everybody who can read it: " +
 				"set POSTHOUSE_JWT_KEY_FILE, or a password in POSTHOUSE_REDIS_URL")
 		}
 	}
@@ -50,9 +50,9 @@ func (a *App) newIssuer() (*login.Issuer, error) {
 	return login.NewIssuer(o)
 }
 
-// warn says something in the log and in the banner.
-func (a *App) warn(text string) {
-	a.warnings = append(a.warnings, text)
+// warnOperator says something in the log and in the banner.
+func (a *App) warnOperator(text string) {
+	a.bannerWarnings = append(a.bannerWarnings, text)
 	a.log.Warn("gateway: " + text)
 }
 
@@ -114,7 +114,7 @@ func parseKeys(text Secret, previous []string) ([]login.Key, error) {
 // over. So keys rotate without a restart.
 func (a *App) watchKeys(ctx context.Context) {
 	var now Secret
-	if file := a.cfg.JWTKeyFile; file == "" || readSecret(&now, file, "POSTHOUSE_JWT_KEY_FILE") != nil || now != a.cfg.JWTKey {
+	if file := a.config.JWTKeyFile; file == "" || readSecret(&now, file, "POSTHOUSE_JWT_KEY_FILE") != nil || now != a.config.JWTKey {
 		return // the key comes from elsewhere
 	}
 	tick := time.NewTicker(30 * time.Second)
@@ -124,22 +124,22 @@ func (a *App) watchKeys(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			now = a.rotate(now)
+			now = a.rotateKeys(now)
 		}
 	}
 }
 
-// rotate takes the key file over if it is no longer as known, and returns what it
+// rotateKeys takes the key file over if it is no longer as known, and returns what it
 // holds. A file that cannot be used changes nothing.
-func (a *App) rotate(known Secret) Secret {
+func (a *App) rotateKeys(known Secret) Secret {
 	var text Secret
-	err := readSecret(&text, a.cfg.JWTKeyFile, "POSTHOUSE_JWT_KEY_FILE")
+	err := readSecret(&text, a.config.JWTKeyFile, "POSTHOUSE_JWT_KEY_FILE")
 	if err == nil && text == known {
 		return known
 	}
 	if err == nil {
 		var keys []login.Key
-		if keys, err = parseKeys(text, a.cfg.JWTPreviousKey); err == nil {
+		if keys, err = parseKeys(text, a.config.JWTPreviousKey); err == nil {
 			err = a.issuer.Rotate(keys, jwksAge)
 		}
 	}

@@ -32,8 +32,8 @@ func TestApp_RedisAwayAtTheStart_WaitsForTheDevelopmentKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(strings.Join(app.warnings, "\n"), "in the clear") {
-		t.Errorf("a URL without a password is not named: %q", app.warnings)
+	if !strings.Contains(strings.Join(app.bannerWarnings, "\n"), "in the clear") {
+		t.Errorf("a URL without a password is not named: %q", app.bannerWarnings)
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
@@ -59,7 +59,7 @@ func TestApp_RedisAwayAtTheStart_WaitsForTheDevelopmentKey(t *testing.T) {
 	if r := ready(); !r.Ready || r.Status != "degraded" || !strings.Contains(strings.Join(r.Reasons, "\n"), "signing key") {
 		t.Errorf("while Redis is away: %+v", r)
 	}
-	_, err = app.service.Start(t.Context(), login.StartRequest{Account: "default"})
+	_, err = app.loginService.Start(t.Context(), login.StartRequest{Account: "default"})
 	if f := failureOf(err); f.Code != "store_unavailable" {
 		t.Errorf("a login while Redis is away: %+v", f)
 	}

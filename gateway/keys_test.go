@@ -29,22 +29,22 @@ func TestKeysRotateWithTheirFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	keep(firstText)
-	a := &App{cfg: Config{JWTKeyFile: file}, log: slog.New(slog.DiscardHandler)}
-	if err := readSecret(&a.cfg.JWTKey, file, "POSTHOUSE_JWT_KEY_FILE"); err != nil {
+	a := &App{config: Config{JWTKeyFile: file}, log: slog.New(slog.DiscardHandler)}
+	if err := readSecret(&a.config.JWTKey, file, "POSTHOUSE_JWT_KEY_FILE"); err != nil {
 		t.Fatal(err)
 	}
 	if a.issuer, err = a.newIssuer(); err != nil {
 		t.Fatal(err)
 	}
-	known := a.rotate(a.cfg.JWTKey)
+	known := a.rotateKeys(a.config.JWTKey)
 	for _, broken := range []string{"", "junk", firstText[:40]} {
 		keep(broken)
-		if got := a.rotate(known); got != known || strings.Count(string(a.issuer.JWKS()), `"kid"`) != 1 {
+		if got := a.rotateKeys(known); got != known || strings.Count(string(a.issuer.JWKS()), `"kid"`) != 1 {
 			t.Errorf("%q was taken over: %s", broken, a.issuer.JWKS())
 		}
 	}
 	keep(secondText + firstText)
-	if got := a.rotate(known); got == known {
+	if got := a.rotateKeys(known); got == known {
 		t.Error("the new file was not taken over")
 	}
 	for _, k := range []login.Key{first, second} {

@@ -48,7 +48,7 @@ func TestLogin_WorkPerAccountIsBounded(t *testing.T) {
 			for range 4 {
 				wg.Go(func() {
 					for range 20 {
-						if b.spend(context.WithoutCancel(t.Context())) {
+						if b.spendOne(context.WithoutCancel(t.Context())) {
 							spent.Add(1)
 						}
 					}
@@ -61,23 +61,25 @@ func TestLogin_WorkPerAccountIsBounded(t *testing.T) {
 		}
 	}
 	limit := Count{N: 50}
-	t.Run("memory", func(t *testing.T) { spendAll(t, 50, &dailyBudget{appID: "wx1", limit: limit}) })
+	t.Run("memory", func(t *testing.T) { spendAll(t, 50, &dailyBudget{appID: "wx1", dayLimit: limit}) })
 	t.Run("redis", func(t *testing.T) {
 		rdb, err := newRedis([]string{"redis://" + startRedis(t).addr()}, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { rdb.Close() })
-		budget := func(c redis.UniversalClient) *dailyBudget { return &dailyBudget{rdb: c, appID: "wx1", limit: limit} }
+		budget := func(c redis.UniversalClient) *dailyBudget {
+			return &dailyBudget{redisClient: c, appID: "wx1", dayLimit: limit}
+		}
 		spendAll(t, 50, budget(rdb), budget(rdb), budget(rdb))
-		spendAll(t, 50, &dailyBudget{rdb: rdb, appID: "wx2", limit: limit}) // another account's own
+		spendAll(t, 50, &dailyBudget{redisClient: rdb, appID: "wx2", dayLimit: limit}) // another account's own
 	})
 	t.Run("minute", func(t *testing.T) {
 		as := &accounts{byName: map[string]*account{"": {
-			Account: Account{AppID: "wx1"}, minute: newKeyedRate[struct{}](Rate{N: 1, Per: time.Minute}, 0),
-			day: &dailyBudget{limit: Count{N: 1}}, // spent by the first
+			Account: Account{AppID: "wx1"}, perMinute: newKeyedRate[struct{}](Rate{N: 1, Per: time.Minute}, 0),
+			dailyBudget: &dailyBudget{dayLimit: Count{N: 1}}, // spent by the first
 		}}}
-		as.byName[""].day.spend(t.Context())
+		as.byName[""].dailyBudget.spendOne(t.Context())
 		if _, err := as.Create(t.Context(), "", "L1.x", time.Minute); failureOf(err).Code != "quota_exhausted" {
 			t.Errorf("the day: %v", err)
 		}

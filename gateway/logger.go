@@ -11,7 +11,7 @@ import (
 func NewLogger(w io.Writer, level, format string) *slog.Logger {
 	var l slog.Level
 	_ = l.UnmarshalText([]byte(level)) // checked by the configuration; info otherwise
-	o := &slog.HandlerOptions{Level: l, ReplaceAttr: shorten}
+	o := &slog.HandlerOptions{Level: l, ReplaceAttr: shortenAttr}
 	if format == "text" || format == "auto" && isTerminal(w) {
 		return slog.New(slog.NewTextHandler(w, o))
 	}
@@ -20,7 +20,7 @@ func NewLogger(w io.Writer, level, format string) *slog.Logger {
 
 const maxLogValue = 256 // bytes: clients must not fill the disk
 
-func shorten(_ []string, a slog.Attr) slog.Attr {
+func shortenAttr(_ []string, a slog.Attr) slog.Attr {
 	if a.Value.Kind() == slog.KindString && len(a.Value.String()) > maxLogValue && a.Key != "stack" {
 		a.Value = slog.StringValue(a.Value.String()[:maxLogValue] + "…")
 	}

@@ -16,12 +16,12 @@ import (
 
 // loginDeps is what the login namespace is made of.
 type loginDeps struct {
-	io       *socketio.Server
-	cfg      *Config
-	accounts *accounts
-	admit    *admission
-	metrics  *metrics
-	log      *slog.Logger
+	ioServer  *socketio.Server
+	config    *Config
+	accounts  *accounts
+	admission *admission
+	metrics   *metrics
+	log       *slog.Logger
 }
 
 // loginNamespace is the /login namespace, the raw /ws/signup and the exchange of
@@ -29,16 +29,16 @@ type loginDeps struct {
 // truth: this replica keeps only which of its sockets waits for which ticket.
 type loginNamespace struct {
 	loginDeps
-	guard       *panicGuard
-	service     *login.Service
-	namespace   *socketio.Namespace
-	attempts    attempts
-	tasks       taskGroup // deliveries and looks at single tickets
-	raw         rawSockets
-	revocations revocations
+	panicGuard   *panicGuard
+	loginService *login.Service
+	namespace    *socketio.Namespace
+	attempts     loginAttempts
+	tasks        taskGroup // deliveries and looks at single tickets
+	rawSockets   rawSockets
+	revocations  revocations
 
-	limits    codeLimits
-	exchanges *keyedRate[netip.Addr]
+	codeLimits   codeLimits
+	exchangeRate *keyedRate[netip.Addr]
 }
 
 var _ login.Notifier = (*loginNamespace)(nil)
@@ -53,27 +53,27 @@ const ticketEvent = "login ticket"
 func newLoginNamespace(deps loginDeps, o login.ServiceOptions) (*loginNamespace, error) {
 	guard := newPanicGuard(deps.metrics, deps.log)
 	n := &loginNamespace{
-		loginDeps: deps,
-		guard:     guard,
-		attempts:  newAttempts(),
-		tasks:     taskGroup{guard: guard},
-		raw:       rawSockets{open: map[*rawSocket]struct{}{}},
-		limits:    newCodeLimits(deps.cfg),
+		loginDeps:  deps,
+		panicGuard: guard,
+		attempts:   newAttempts(),
+		tasks:      taskGroup{panicGuard: guard},
+		rawSockets: rawSockets{openSockets: map[*rawSocket]struct{}{}},
+		codeLimits: newCodeLimits(deps.config),
 		// Every exchange follows a connection.
-		exchanges: newKeyedRate[netip.Addr](deps.cfg.LimitHandshakes, 3*deps.cfg.LimitHandshakes.N),
+		exchangeRate: newKeyedRate[netip.Addr](deps.config.LimitHandshakes, 3*deps.config.LimitHandshakes.N),
 	}
 	o.Notifier = n
 	var err error
-	if n.service, err = login.NewService(o); err != nil {
+	if n.loginService, err = login.NewService(o); err != nil {
 		return nil, err
 	}
-	n.namespace = n.io.Of("/login")
+	n.namespace = n.ioServer.Of("/login")
 	n.namespace.LimitEvents(eventsPerSecond, eventsBurst)
-	n.namespace.OnConnection(n.welcome)
+	n.namespace.OnConnection(n.onConnection)
 	n.namespace.OnServerSideEmit(ticketEvent, func(e *socketio.ServerSideEvent) {
 		var id string
 		if e.Bind(&id) == nil {
-			n.look(n.attempts.find(id))
+			n.refresh(n.attempts.find(id))
 		}
 	})
 	return n, nil
@@ -81,17 +81,17 @@ func newLoginNamespace(deps loginDeps, o login.ServiceOptions) (*loginNamespace,
 
 // register adds POST /login/exchange, GET /login/revoked and /ws/signup.
 func (n *loginNamespace) register(e *echo.Echo) {
-	e.Any("/login/exchange", mount(n.admit.origins.middleware(http.HandlerFunc(n.exchange))))
-	e.GET("/login/revoked", mount(http.HandlerFunc(n.revoked)))
-	e.Any("/ws/signup", mount(n.admit.middleware(http.HandlerFunc(n.signup), engineio.IsUpgrade)))
+	e.Any("/login/exchange", mountHandler(n.admission.origins.middleware(http.HandlerFunc(n.exchangeCode))))
+	e.GET("/login/revoked", mountHandler(http.HandlerFunc(n.serveRevoked)))
+	e.Any("/ws/signup", mountHandler(n.admission.middleware(http.HandlerFunc(n.serveSignup), engineio.IsUpgrade)))
 }
 
 // Notify implements login.Notifier: the replica that holds the ticket's socket
 // looks at the ticket. It does not wait. A message that gets lost costs a moment:
 // every replica looks at its open tickets itself.
 func (n *loginNamespace) Notify(_ context.Context, t login.Ticket) error {
-	if a := n.attempts.find(t.ID); a != nil && a.browser.id() == t.SocketID {
-		n.look(a)
+	if a := n.attempts.find(t.ID); a != nil && a.recipient.id() == t.SocketID {
+		n.refresh(a)
 		return nil
 	}
 	if t.SocketID == "" {
@@ -100,15 +100,15 @@ func (n *loginNamespace) Notify(_ context.Context, t login.Ticket) error {
 	return n.namespace.ServerSideEmit(ticketEvent, t.ID)
 }
 
-// hint makes the other replicas look at a ticket whose socket has changed.
-func (n *loginNamespace) hint(id string) {
+// publishHint makes the other replicas look at a ticket whose socket has changed.
+func (n *loginNamespace) publishHint(id string) {
 	if err := n.namespace.ServerSideEmit(ticketEvent, id); err != nil {
 		n.log.Debug("gateway: hint", "error", err) // the replica's own poll finds it
 	}
 }
 
-// run looks at this replica's open tickets until ctx ends, as often as pollPlan says.
-func (n *loginNamespace) run(ctx context.Context) {
+// runPolls looks at this replica's open tickets until ctx ends, as often as pollPlan says.
+func (n *loginNamespace) runPolls(ctx context.Context) {
 	plan := n.pollPlan()
 	tick := time.NewTicker(pollTick)
 	defer tick.Stop()
@@ -119,17 +119,17 @@ func (n *loginNamespace) run(ctx context.Context) {
 			n.tasks.wait(context.Background()) // each of them ends by itself, in seconds
 			return
 		case <-tick.C:
-			if plan.due(n.attempts.unread()) {
-				n.guard.run("poll", func() { n.poll(ctx) })
+			if plan.readDue(n.attempts.roundUnfinished()) {
+				n.panicGuard.runTask("poll", func() { n.pollTickets(ctx) })
 			}
 		}
 	}
 }
 
-// finish lets results that are on their way arrive before sockets are closed, as
+// finishLogins lets results that are on their way arrive before sockets are closed, as
 // long as ctx allows, and says goodbye to the raw sockets, which the Socket.IO
 // server does not know.
-func (n *loginNamespace) finish(ctx context.Context) {
+func (n *loginNamespace) finishLogins(ctx context.Context) {
 	n.tasks.wait(ctx)
-	n.raw.close(ctx, n.guard)
+	n.rawSockets.closeAll(ctx, n.panicGuard)
 }

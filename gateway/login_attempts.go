@@ -12,251 +12,251 @@ import (
 	"posthouse/internal/login"
 )
 
-// browser is the other end of an attempt: a socket of /login or a raw WebSocket.
-type browser interface {
+// recipient is the other end of an attempt: a socket of /login or a raw WebSocket.
+type recipient interface {
 	id() string
-	// tell sends a state. It does not wait.
-	tell(s stateAnswer)
-	// hand sends the result and reports whether it arrived. It waits until that is
+	// sendState sends a state. It does not wait.
+	sendState(s stateAnswer)
+	// sendResult sends the result and reports whether it arrived. It waits until that is
 	// known, the browser is gone or ctx ends.
-	hand(ctx context.Context, r login.Result) bool
-	// leave ends the connection after its result has arrived.
-	leave()
+	sendResult(ctx context.Context, r login.Result) bool
+	// disconnect ends the connection after its result has arrived.
+	disconnect()
 }
 
-// attempt is one ticket bound to one browser of this replica.
-type attempt struct {
-	ticket  login.Ticket // as it was when bound; what never changes of it is used
-	answer  qrcodeAnswer // for qrcode again; zero after a resume
-	browser browser
-	ctx     context.Context // ends when the ticket is bound elsewhere or is over
-	end     context.CancelFunc
+// loginAttempt is one ticket bound to one browser of this replica.
+type loginAttempt struct {
+	ticket       login.Ticket // as it was when bound; what never changes of it is used
+	qrcodeAnswer qrcodeAnswer // for qrcode again; zero after a resume
+	recipient    recipient
+	ctx          context.Context // ends when the ticket is bound elsewhere or is over
+	cancel       context.CancelFunc
 
-	delivering atomic.Bool
-	looks      atomic.Int64  // asked for and not yet answered; see look
-	reads      atomic.Uint64 // counts the reads of the ticket, in the order they began
+	delivering       atomic.Bool
+	pendingRefreshes atomic.Int64  // asked for and not yet answered; see refresh
+	readCount        atomic.Uint64 // counts the reads of the ticket, in the order they began
 
-	// telling orders what the page is told. It is held while browser.tell queues a
+	// informMu orders what the page is told. It is held while recipient.sendState queues a
 	// message, which never waits.
-	telling sync.Mutex
-	latest  uint64 // the read that was reacted to last, guarded by telling
+	informMu       sync.Mutex
+	latestInformed uint64 // the read that was reacted to last, guarded by informMu
 
-	mu    sync.Mutex  // guards what follows
-	told  login.State // what the page was told last
-	ends  time.Time   // on this replica's clock
-	timer *time.Timer
+	mu          sync.Mutex  // guards what follows
+	toldState   login.State // what the page was told last
+	expiresAt   time.Time   // on this replica's clock
+	expiryTimer *time.Timer
 }
 
 // stateMoved is what a page is told when another socket has resumed its ticket
 // (docs/login.md §2). It is no state of the ticket, which lives on.
 const stateMoved login.State = "moved"
 
-// shown is the state a page is told: a login that was taken back reads denied.
-func shown(t login.Ticket) login.State {
+// shownState is the state a page is told: a login that was taken back reads denied.
+func shownState(t login.Ticket) login.State {
 	if t.Revoked {
 		return login.Denied
 	}
 	return t.Visible()
 }
 
-// news reports whether the page does not know yet, and remembers that it does now.
-func (a *attempt) news(s login.State) bool {
+// markTold reports whether the page does not know yet, and remembers that it does now.
+func (a *loginAttempt) markTold(s login.State) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.told == s {
+	if a.toldState == s {
 		return false
 	}
-	a.told = s
+	a.toldState = s
 	return true
 }
 
-func (a *attempt) state() login.State {
+func (a *loginAttempt) currentState() login.State {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.told
+	return a.toldState
 }
 
-// left is how long the ticket still lives, by this replica's clock.
-func (a *attempt) left() time.Duration {
+// timeLeft is how long the ticket still lives, by this replica's clock.
+func (a *loginAttempt) timeLeft() time.Duration {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return time.Until(a.ends)
+	return time.Until(a.expiresAt)
 }
 
 // inform tells the page what is new in t, which was read in the given order. A read
 // that began before one that was told already is stale: false.
-func (a *attempt) inform(t login.Ticket, read uint64) bool {
-	a.telling.Lock()
-	defer a.telling.Unlock()
-	if read < a.latest || a.owned() == nil {
+func (a *loginAttempt) inform(t login.Ticket, read uint64) bool {
+	a.informMu.Lock()
+	defer a.informMu.Unlock()
+	if read < a.latestInformed || a.ownedOrNil() == nil {
 		return false
 	}
-	a.latest = read
-	if a.news(shown(t)) {
-		a.browser.tell(stateOf(t))
+	a.latestInformed = read
+	if a.markTold(shownState(t)) {
+		a.recipient.sendState(stateOf(t))
 	}
 	return true
 }
 
-// move ends the attempt because its ticket is bound to another socket, and tells its
+// moveAway ends the attempt because its ticket is bound to another socket, and tells its
 // page so. What is read of the ticket from now on is not this page's.
-func (a *attempt) move() {
-	a.over()
-	a.telling.Lock()
-	defer a.telling.Unlock()
-	if a.news(stateMoved) {
-		a.browser.tell(stateAnswer{State: stateMoved})
+func (a *loginAttempt) moveAway() {
+	a.stopAll()
+	a.informMu.Lock()
+	defer a.informMu.Unlock()
+	if a.markTold(stateMoved) {
+		a.recipient.sendState(stateAnswer{State: stateMoved})
 	}
 }
 
-// owned is nil for an attempt whose ticket is another socket's by now.
-func (a *attempt) owned() *attempt {
-	if a == nil || a.state() == stateMoved {
+// ownedOrNil is nil for an attempt whose ticket is another socket's by now.
+func (a *loginAttempt) ownedOrNil() *loginAttempt {
+	if a == nil || a.currentState() == stateMoved {
 		return nil
 	}
 	return a
 }
 
-// extend takes over that the ticket lives for left from now on.
-func (a *attempt) extend(left time.Duration) {
+// extendBy takes over that the ticket lives for left from now on.
+func (a *loginAttempt) extendBy(left time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	ends := time.Now().Add(left)
-	if a.timer != nil && ends.Sub(a.ends) > time.Second && a.ctx.Err() == nil {
-		a.timer.Reset(left)
+	if a.expiryTimer != nil && ends.Sub(a.expiresAt) > time.Second && a.ctx.Err() == nil {
+		a.expiryTimer.Reset(left)
 	}
-	a.ends = ends
+	a.expiresAt = ends
 }
 
-// over ends everything that is under way for the attempt.
-func (a *attempt) over() {
-	a.end()
+// stopAll ends everything that is under way for the attempt.
+func (a *loginAttempt) stopAll() {
+	a.cancel()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.timer != nil {
-		a.timer.Stop()
+	if a.expiryTimer != nil {
+		a.expiryTimer.Stop()
 	}
 }
 
-// attempts are those of this replica by ticket.
-type attempts struct {
-	mu     sync.Mutex
-	open   map[string]*attempt
-	queue  []string             // still to be polled in this round
-	orphan map[string]time.Time // tickets whose browser left: when their end is to be counted
+// loginAttempts are those of this replica by ticket.
+type loginAttempts struct {
+	mu            sync.Mutex
+	openAttempts  map[string]*loginAttempt
+	pollQueue     []string             // still to be polled in this round
+	orphanTickets map[string]time.Time // tickets whose browser left: when their end is to be counted
 }
 
 // maxOrphans bounds what is remembered only to count why attempts end.
 const maxOrphans = 20_000
 
-func newAttempts() attempts {
-	return attempts{open: map[string]*attempt{}, orphan: map[string]time.Time{}}
+func newAttempts() loginAttempts {
+	return loginAttempts{openAttempts: map[string]*loginAttempt{}, orphanTickets: map[string]time.Time{}}
 }
 
-func (as *attempts) find(id string) *attempt {
+func (as *loginAttempts) find(id string) *loginAttempt {
 	as.mu.Lock()
 	defer as.mu.Unlock()
-	return as.open[id]
+	return as.openAttempts[id]
 }
 
 // add makes a the attempt of its ticket, and returns the one it takes the place of.
-func (as *attempts) add(a *attempt) (old *attempt) {
+func (as *loginAttempts) add(a *loginAttempt) (old *loginAttempt) {
 	as.mu.Lock()
 	defer as.mu.Unlock()
-	old = as.open[a.ticket.ID]
-	as.open[a.ticket.ID] = a
-	delete(as.orphan, a.ticket.ID)
+	old = as.openAttempts[a.ticket.ID]
+	as.openAttempts[a.ticket.ID] = a
+	delete(as.orphanTickets, a.ticket.ID)
 	return old
 }
 
 // drop forgets a; false when it was not (any more) the attempt of its ticket.
-func (as *attempts) drop(a *attempt) bool {
+func (as *loginAttempts) drop(a *loginAttempt) bool {
 	as.mu.Lock()
 	defer as.mu.Unlock()
-	if as.open[a.ticket.ID] != a {
+	if as.openAttempts[a.ticket.ID] != a {
 		return false
 	}
-	delete(as.open, a.ticket.ID)
+	delete(as.openAttempts, a.ticket.ID)
 	return true
 }
 
-// abandon remembers that nobody watches over a's ticket any more.
-func (as *attempts) abandon(a *attempt) {
+// addOrphan remembers that nobody watches over a's ticket any more.
+func (as *loginAttempts) addOrphan(a *loginAttempt) {
 	as.mu.Lock()
 	defer as.mu.Unlock()
-	if len(as.orphan) < maxOrphans {
-		as.orphan[a.ticket.ID] = time.Now().Add(a.left() + login.Grace + time.Second)
+	if len(as.orphanTickets) < maxOrphans {
+		as.orphanTickets[a.ticket.ID] = time.Now().Add(a.timeLeft() + login.Grace + time.Second)
 	}
 }
 
-// next returns the attempts to poll now: all of them, or the next part of very many.
-func (as *attempts) next(n int) []*attempt {
+// nextToPoll returns the attempts to poll now: all of them, or the next part of very many.
+func (as *loginAttempts) nextToPoll(n int) []*loginAttempt {
 	as.mu.Lock()
 	defer as.mu.Unlock()
-	if len(as.queue) == 0 {
-		as.queue = slices.AppendSeq(as.queue[:0], maps.Keys(as.open))
+	if len(as.pollQueue) == 0 {
+		as.pollQueue = slices.AppendSeq(as.pollQueue[:0], maps.Keys(as.openAttempts))
 	}
-	n = min(n, len(as.queue))
-	some := make([]*attempt, 0, n)
-	for _, id := range as.queue[:n] {
-		if a := as.open[id]; a != nil {
+	n = min(n, len(as.pollQueue))
+	some := make([]*loginAttempt, 0, n)
+	for _, id := range as.pollQueue[:n] {
+		if a := as.openAttempts[id]; a != nil {
 			some = append(some, a)
 		}
 	}
-	as.queue = as.queue[n:]
+	as.pollQueue = as.pollQueue[n:]
 	return some
 }
 
-// unread reports whether a round of polls is not through.
-func (as *attempts) unread() bool {
+// roundUnfinished reports whether a round of polls is not through.
+func (as *loginAttempts) roundUnfinished() bool {
 	as.mu.Lock()
 	defer as.mu.Unlock()
-	return len(as.queue) > 0
+	return len(as.pollQueue) > 0
 }
 
-// due returns orphans whose time is over, and forgets them.
-func (as *attempts) due(now time.Time) (ids []string) {
+// dueOrphans returns orphans whose time is over, and forgets them.
+func (as *loginAttempts) dueOrphans(now time.Time) (ids []string) {
 	as.mu.Lock()
 	defer as.mu.Unlock()
-	for id, at := range as.orphan {
+	for id, at := range as.orphanTickets {
 		if now.After(at) && len(ids) < 256 {
 			ids = append(ids, id)
-			delete(as.orphan, id)
+			delete(as.orphanTickets, id)
 		}
 	}
 	return ids
 }
 
-// bind makes b the browser of t's ticket on this replica.
-func (n *loginNamespace) bind(ctx context.Context, t login.Ticket, b browser, answer qrcodeAnswer) *attempt {
-	a := &attempt{ticket: t, answer: answer, browser: b, told: shown(t), ends: time.Now().Add(t.ExpiresIn())}
+// bindTicket makes b the recipient of t's ticket on this replica.
+func (n *loginNamespace) bindTicket(ctx context.Context, t login.Ticket, b recipient, answer qrcodeAnswer) *loginAttempt {
+	a := &loginAttempt{ticket: t, qrcodeAnswer: answer, recipient: b, toldState: shownState(t), expiresAt: time.Now().Add(t.ExpiresIn())}
 	// Not the socket's own end: an acknowledgement may still be read after it.
-	a.ctx, a.end = context.WithCancel(context.WithoutCancel(ctx))
+	a.ctx, a.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	switch old := n.attempts.add(a); {
 	case old == nil:
-	case old.browser.id() == b.id():
-		old.over()
+	case old.recipient.id() == b.id():
+		old.stopAll()
 	default:
-		old.move()
+		old.moveAway()
 	}
 	if left := t.ExpiresIn(); left > 0 {
 		a.mu.Lock()
-		a.timer = time.AfterFunc(left, func() { n.guard.run("end", func() { n.look(a) }) })
+		a.expiryTimer = time.AfterFunc(left, func() { n.panicGuard.runTask("end", func() { n.refresh(a) }) })
 		a.mu.Unlock()
 	}
 	return a
 }
 
-// release forgets an attempt whose browser left or took another ticket.
-func (n *loginNamespace) release(ctx context.Context, a *attempt) {
-	a.over()
+// releaseAttempt forgets an attempt whose browser left or took another ticket.
+func (n *loginNamespace) releaseAttempt(ctx context.Context, a *loginAttempt) {
+	a.stopAll()
 	if !n.attempts.drop(a) {
 		return
 	}
-	if !a.state().Terminal() {
-		n.attempts.abandon(a)
+	if !a.currentState().Terminal() {
+		n.attempts.addOrphan(a)
 	}
-	if err := n.service.Unbind(context.WithoutCancel(ctx), a.ticket.ID, a.browser.id()); err != nil {
+	if err := n.loginService.Unbind(context.WithoutCancel(ctx), a.ticket.ID, a.recipient.id()); err != nil {
 		n.log.Debug("gateway: unbind", "error", err)
 	}
 }
@@ -265,13 +265,13 @@ func (n *loginNamespace) release(ctx context.Context, a *attempt) {
 // looked at every few seconds.
 const pollAtMost = 2000
 
-func (n *loginNamespace) poll(ctx context.Context) {
-	some := n.attempts.next(pollAtMost)
+func (n *loginNamespace) pollTickets(ctx context.Context) {
+	some := n.attempts.nextToPoll(pollAtMost)
 	ids, reads := make([]string, len(some)), make([]uint64, len(some))
 	for i, a := range some {
-		ids[i], reads[i] = a.ticket.ID, a.reads.Add(1)
+		ids[i], reads[i] = a.ticket.ID, a.readCount.Add(1)
 	}
-	tickets, err := n.service.Tickets(ctx, ids)
+	tickets, err := n.loginService.Tickets(ctx, ids)
 	if err != nil {
 		n.tellTheTime(some)
 		return
@@ -282,65 +282,65 @@ func (n *loginNamespace) poll(ctx context.Context) {
 	}
 	for i, a := range some {
 		t, ok := byID[a.ticket.ID]
-		n.guard.run("react", func() { n.react(ctx, a, t, ok, reads[i]) }) // the others have their turn
+		n.panicGuard.runTask("react", func() { n.apply(ctx, a, t, ok, reads[i]) }) // the others have their turn
 	}
-	for _, id := range n.attempts.due(time.Now()) {
-		if _, err := n.service.Expire(ctx, id); err != nil {
+	for _, id := range n.attempts.dueOrphans(time.Now()) {
+		if _, err := n.loginService.Expire(ctx, id); err != nil {
 			n.log.Debug("gateway: expire", "error", err)
 		}
 	}
 }
 
 // tellTheTime is what can be said while the store is away: that a ticket is over.
-func (n *loginNamespace) tellTheTime(some []*attempt) {
+func (n *loginNamespace) tellTheTime(some []*loginAttempt) {
 	for _, a := range some {
-		if a.state() != login.Done && a.left() < 0 && a.news(login.Expired) {
-			a.browser.tell(stateAnswer{State: login.Expired})
+		if a.currentState() != login.Done && a.timeLeft() < 0 && a.markTold(login.Expired) {
+			a.recipient.sendState(stateAnswer{State: login.Expired})
 		}
 	}
 }
 
-// look reads one ticket and does what is due. Whoever asks while a look is under
+// refresh reads one ticket and does what is due. Whoever asks while a look is under
 // way gets one more after it, so that at most one is. nil is nobody's attempt.
-func (n *loginNamespace) look(a *attempt) {
-	if a == nil || a.looks.Add(1) > 1 {
+func (n *loginNamespace) refresh(a *loginAttempt) {
+	if a == nil || a.pendingRefreshes.Add(1) > 1 {
 		return
 	}
 	started := n.tasks.start(func() {
 		for {
-			asked := a.looks.Load()
-			n.guard.run("look", func() { n.lookOnce(a) })
-			if a.looks.CompareAndSwap(asked, 0) {
+			asked := a.pendingRefreshes.Load()
+			n.panicGuard.runTask("look", func() { n.lookOnce(a) })
+			if a.pendingRefreshes.CompareAndSwap(asked, 0) {
 				return
 			}
 		}
 	})
 	if !started {
-		a.looks.Store(0)
+		a.pendingRefreshes.Store(0)
 	}
 }
 
-func (n *loginNamespace) lookOnce(a *attempt) {
-	read := a.reads.Add(1)
-	t, err := n.service.Ticket(a.ctx, a.ticket.ID)
+func (n *loginNamespace) lookOnce(a *loginAttempt) {
+	read := a.readCount.Add(1)
+	t, err := n.loginService.Ticket(a.ctx, a.ticket.ID)
 	if err != nil && !errors.Is(err, login.ErrUnauthorized) {
-		n.tellTheTime([]*attempt{a})
+		n.tellTheTime([]*loginAttempt{a})
 		return
 	}
-	n.react(a.ctx, a, t, err == nil, read)
+	n.apply(a.ctx, a, t, err == nil, read)
 }
 
-// react tells the browser what is new about its ticket, sends the result that is
+// apply tells the browser what is new about its ticket, sends the result that is
 // there, and forgets what is over. known is false when the store lost the ticket;
 // read is the order of the read that gave t.
-func (n *loginNamespace) react(ctx context.Context, a *attempt, t login.Ticket, known bool, read uint64) {
+func (n *loginNamespace) apply(ctx context.Context, a *loginAttempt, t login.Ticket, known bool, read uint64) {
 	if a.ctx.Err() != nil {
 		return
 	}
 	if !known { // a Redis without persistence was restarted (docs/reliability.md §3 row F2)
 		t = login.Ticket{State: login.Expired}
-	} else if t.SocketID != a.browser.id() { // resumed on another replica
-		a.move()
+	} else if t.SocketID != a.recipient.id() { // resumed on another replica
+		a.moveAway()
 		n.attempts.drop(a)
 		return
 	}
@@ -349,25 +349,25 @@ func (n *loginNamespace) react(ctx context.Context, a *attempt, t login.Ticket, 
 	}
 	switch {
 	case t.Pending():
-		n.deliver(a, t)
+		n.deliverResult(a, t)
 	case t.State.Terminal():
 		if !a.delivering.Load() {
-			a.over()
+			a.stopAll()
 			n.attempts.drop(a)
 		}
 	case t.Visible() == login.Expired && t.Now.After(t.ExpiresAt.Add(login.Grace)):
-		if _, err := n.service.Expire(ctx, t.ID); err != nil {
+		if _, err := n.loginService.Expire(ctx, t.ID); err != nil {
 			n.log.Debug("gateway: expire", "error", err)
 		}
 	default:
 		// A confirm step gives the ticket more time than it had.
-		a.extend(t.ExpiresIn())
+		a.extendBy(t.ExpiresIn())
 	}
 }
 
-// deliver makes the result and hands it over, once at a time. What does not arrive
+// deliverResult makes the result and hands it over, once at a time. What does not arrive
 // stays pending in the store, for a resume.
-func (n *loginNamespace) deliver(a *attempt, t login.Ticket) {
+func (n *loginNamespace) deliverResult(a *loginAttempt, t login.Ticket) {
 	if !a.delivering.CompareAndSwap(false, true) {
 		return
 	}
@@ -381,22 +381,22 @@ func (n *loginNamespace) deliver(a *attempt, t login.Ticket) {
 	}
 }
 
-func (n *loginNamespace) handOver(a *attempt, t login.Ticket) bool {
-	r, err := n.service.Result(a.ctx, t)
+func (n *loginNamespace) handOver(a *loginAttempt, t login.Ticket) bool {
+	r, err := n.loginService.Result(a.ctx, t)
 	if err != nil {
 		n.log.Warn("gateway: result not made; trying again", "account", t.Account, "error", err)
 		return false
 	}
-	if !a.browser.hand(a.ctx, r) {
+	if !a.recipient.sendResult(a.ctx, r) {
 		n.metrics.Count("delivery", t.Account, r.Event+":lost")
 		return false
 	}
 	n.metrics.Count("delivery", t.Account, r.Event+":arrived")
-	if err := n.service.Delivered(context.WithoutCancel(a.ctx), t.ID); err != nil {
+	if err := n.loginService.Delivered(context.WithoutCancel(a.ctx), t.ID); err != nil {
 		n.log.Warn("gateway: delivery not noted", "account", t.Account, "error", err)
 	}
-	a.over()
+	a.stopAll()
 	n.attempts.drop(a)
-	a.browser.leave()
+	a.recipient.disconnect()
 	return true
 }

@@ -33,14 +33,14 @@ func TestLoginOfAPageThatDoesNotAcknowledge(t *testing.T) {
 		flushed := time.Now()
 		time.Sleep(1900 * time.Millisecond)
 		synctest.Wait()
-		if got, _ := r.service.Ticket(t.Context(), ticket.ID); got.Delivered {
+		if got, _ := r.loginService.Ticket(t.Context(), ticket.ID); got.Delivered {
 			t.Error("delivered before its time")
 		}
 		p.Disconnected()
 		if took := time.Since(flushed); took != 2*time.Second {
 			t.Errorf("disconnected after %v", took)
 		}
-		if got, _ := r.service.Ticket(t.Context(), ticket.ID); !got.Delivered {
+		if got, _ := r.loginService.Ticket(t.Context(), ticket.ID); !got.Delivered {
 			t.Error("not delivered")
 		}
 	})
@@ -58,7 +58,7 @@ func TestLoginOfAPageThatAcknowledges(t *testing.T) {
 		if took := time.Since(began); took != 0 {
 			t.Errorf("disconnected %v after the acknowledgement", took)
 		}
-		if got, _ := r.service.Ticket(t.Context(), ticket.ID); !got.Delivered {
+		if got, _ := r.loginService.Ticket(t.Context(), ticket.ID); !got.Delivered {
 			t.Error("not delivered")
 		}
 	})
@@ -74,7 +74,7 @@ func TestTokenOfALostSocketIsSentAgain(t *testing.T) {
 		time.Sleep(1900 * time.Millisecond)
 		p.Close()                           // before the two seconds: not delivered
 		time.Sleep(5300 * time.Millisecond) // between two polls
-		if got, _ := r.service.Ticket(t.Context(), ticket.ID); got.Delivered {
+		if got, _ := r.loginService.Ticket(t.Context(), ticket.ID); got.Delivered {
 			t.Fatal("delivered to a lost socket")
 		}
 		p = r.page(t)
@@ -114,7 +114,7 @@ func TestHalfOpenSocketDoesNotCountOnceResumed(t *testing.T) {
 		expect[string](p, "token")
 		time.Sleep(1500 * time.Millisecond) // the old one's two seconds are over, not the new one's
 		synctest.Wait()
-		if got, _ := r.service.Ticket(t.Context(), ticket.ID); got.Delivered {
+		if got, _ := r.loginService.Ticket(t.Context(), ticket.ID); got.Delivered {
 			t.Error("the old socket counted")
 		}
 		p.Disconnected()
@@ -173,10 +173,10 @@ func TestCodeInsteadOfToken(t *testing.T) {
 			t.Errorf("resumed %+v", s)
 		}
 		second, m := expect[codeMessage](p, "code")
-		if _, err := r.service.Exchange(t.Context(), first.Code, testVerifier); !errors.Is(err, login.ErrUnauthorized) {
+		if _, err := r.loginService.Exchange(t.Context(), first.Code, testVerifier); !errors.Is(err, login.ErrUnauthorized) {
 			t.Errorf("the killed code: %v", err)
 		}
-		token, err := r.service.Exchange(t.Context(), second.Code, testVerifier)
+		token, err := r.loginService.Exchange(t.Context(), second.Code, testVerifier)
 		if err != nil || token.JTI != ticket.JTI {
 			t.Errorf("exchange: %v, %v", token.JTI, err)
 		}
@@ -194,7 +194,7 @@ func TestDrainWaitsForResultsOnTheirWay(t *testing.T) {
 		began := time.Now()
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
-		r.finish(ctx)
+		r.finishLogins(ctx)
 		if took := time.Since(began); took != 2*time.Second {
 			t.Errorf("waited %v", took)
 		}
@@ -222,8 +222,8 @@ func TestManyLoginsOverThreeReplicas(t *testing.T) {
 		for _, r := range rs {
 			synctest.Wait()
 			r.attempts.mu.Lock()
-			if len(r.attempts.open) != 0 {
-				t.Errorf("%d attempts stayed", len(r.attempts.open))
+			if len(r.attempts.openAttempts) != 0 {
+				t.Errorf("%d attempts stayed", len(r.attempts.openAttempts))
 			}
 			r.attempts.mu.Unlock()
 		}

@@ -76,8 +76,8 @@ func TestExpiredTicketIsEndedAndCounted(t *testing.T) {
 		}
 		r.attempts.mu.Lock()
 		defer r.attempts.mu.Unlock()
-		if len(r.attempts.open)+len(r.attempts.orphan) != 0 {
-			t.Errorf("%d attempts and %d orphans are kept", len(r.attempts.open), len(r.attempts.orphan))
+		if len(r.attempts.openAttempts)+len(r.attempts.orphanTickets) != 0 {
+			t.Errorf("%d attempts and %d orphans are kept", len(r.attempts.openAttempts), len(r.attempts.orphanTickets))
 		}
 	})
 }
@@ -118,7 +118,7 @@ func TestConfirmShowsTheNumber(t *testing.T) {
 	inLogin(t, 2, nil, func(t *testing.T, rs []*replica) {
 		p := rs[0].page(t)
 		q := p.qrcode()
-		webhook := rs[1].service
+		webhook := rs[1].loginService
 		if _, _, err := webhook.Claim(t.Context(), login.Claim{AppID: "wx-default", WeChat: q.Ticket, OpenID: "ana", Confirm: true}); err != nil {
 			t.Fatal(err)
 		}
@@ -138,9 +138,9 @@ func TestNotMeIsTold(t *testing.T) {
 	inLogin(t, 1, nil, func(t *testing.T, rs []*replica) {
 		r, p := rs[0], rs[0].page(t)
 		q := p.qrcode()
-		r.service.Claim(t.Context(), login.Claim{AppID: "wx-default", WeChat: q.Ticket, OpenID: "ana", Confirm: true})
+		r.loginService.Claim(t.Context(), login.Claim{AppID: "wx-default", WeChat: q.Ticket, OpenID: "ana", Confirm: true})
 		p.expectState(login.Claimed)
-		if _, _, err := r.service.Deny(t.Context(), "wx-default", "ana", time.Time{}); err != nil {
+		if _, _, err := r.loginService.Deny(t.Context(), "wx-default", "ana", time.Time{}); err != nil {
 			t.Fatal(err)
 		}
 		p.expectState(login.Denied)

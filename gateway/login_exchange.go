@@ -26,19 +26,19 @@ type (
 	}
 )
 
-// exchange is POST /login/exchange (docs/login.md §5): the token for a one-time code
+// exchangeCode is POST /login/exchange (docs/login.md §5): the token for a one-time code
 // and its PKCE verifier. The origin was checked before.
-func (n *loginNamespace) exchange(w http.ResponseWriter, r *http.Request) {
+func (n *loginNamespace) exchangeCode(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
 		answerJSON(w, http.StatusMethodNotAllowed, failureAnswer{&failure{Code: "method_not_allowed", Message: "Use POST."}})
 		return
 	}
-	if ok, wait := n.exchanges.allow(limitKey(n.admit.clientIP(r))); !ok {
-		n.metrics.refused.note("exchanges_per_ip", "address", n.admit.clientIP(r))
+	if ok, wait := n.exchangeRate.allow(limitKey(n.admission.clientIP(r))); !ok {
+		n.metrics.refusals.countRefusal("exchanges_per_ip", "address", n.admission.clientIP(r))
 		w.Header().Set("Retry-After", strconv.Itoa(wait))
-		answerJSON(w, http.StatusTooManyRequests, failureAnswer{fail("rate_limited", wait)})
+		answerJSON(w, http.StatusTooManyRequests, failureAnswer{newFailure("rate_limited", wait)})
 		return
 	}
 	var q exchangeRequest
@@ -48,22 +48,22 @@ func (n *loginNamespace) exchange(w http.ResponseWriter, r *http.Request) {
 		if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
 			status = http.StatusRequestEntityTooLarge
 		}
-		answerJSON(w, status, failureAnswer{fail("bad_request", 0)})
+		answerJSON(w, status, failureAnswer{newFailure("bad_request", 0)})
 		return
 	}
-	token, err := n.service.Exchange(r.Context(), q.Code, q.Verifier)
+	token, err := n.loginService.Exchange(r.Context(), q.Code, q.Verifier)
 	if err != nil {
 		n.refuseExchange(w, err)
 		return
 	}
 	life := max(0, time.Until(token.ExpiresAt))
-	if n.cfg.Cookie != "" {
+	if n.config.Cookie != "" {
 		http.SetCookie(w, &http.Cookie{
-			Name: n.cfg.Cookie, Value: token.JWT, Path: "/", MaxAge: seconds(life),
-			HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: n.admit.secure(r),
+			Name: n.config.Cookie, Value: token.JWT, Path: "/", MaxAge: wholeSeconds(life),
+			HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: n.admission.isSecure(r),
 		})
 	}
-	answerJSON(w, http.StatusOK, exchangeAnswer{token.JWT, "Bearer", seconds(life)})
+	answerJSON(w, http.StatusOK, exchangeAnswer{token.JWT, "Bearer", wholeSeconds(life)})
 }
 
 func (n *loginNamespace) refuseExchange(w http.ResponseWriter, err error) {
@@ -74,7 +74,7 @@ func (n *loginNamespace) refuseExchange(w http.ResponseWriter, err error) {
 		status = http.StatusBadRequest
 	case !errors.Is(err, login.ErrUnauthorized):
 		n.log.Warn("gateway: exchange failed", "code", f.Code, "error", err)
-		status, f = http.StatusServiceUnavailable, fail("store_unavailable", 2)
+		status, f = http.StatusServiceUnavailable, newFailure("store_unavailable", 2)
 		w.Header().Set("Retry-After", strconv.Itoa(f.RetryAfter))
 	}
 	answerJSON(w, status, failureAnswer{f})

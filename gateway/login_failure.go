@@ -29,7 +29,7 @@ var sentences = map[string]string{
 	"unauthorized":       "The ticket or its secret is wrong.",
 }
 
-func fail(code string, retryAfter int) *failure {
+func newFailure(code string, retryAfter int) *failure {
 	return &failure{Code: code, Message: sentences[code], RetryAfter: retryAfter}
 }
 
@@ -41,11 +41,11 @@ func failureOf(err error) *failure {
 	}
 	switch {
 	case errors.Is(err, login.ErrStoreUnavailable):
-		return fail("store_unavailable", 2)
+		return newFailure("store_unavailable", 2)
 	case errors.Is(err, login.ErrBadRequest):
-		return fail("bad_request", 0)
+		return newFailure("bad_request", 0)
 	case errors.Is(err, login.ErrUnauthorized):
-		return fail("unauthorized", 0)
+		return newFailure("unauthorized", 0)
 	}
 	var we *wechat.Error
 	if errors.As(err, &we) {
@@ -55,11 +55,11 @@ func failureOf(err error) *failure {
 		}
 		switch we.Class {
 		case wechat.ClassQuota:
-			return fail("quota_exhausted", wait)
+			return newFailure("quota_exhausted", wait)
 		case wechat.ClassRate:
-			return fail("rate_limited", max(wait, 1))
+			return newFailure("rate_limited", max(wait, 1))
 		}
-		return fail("wechat_unavailable", wait)
+		return newFailure("wechat_unavailable", wait)
 	}
-	return fail("wechat_unavailable", 0)
+	return newFailure("wechat_unavailable", 0)
 }

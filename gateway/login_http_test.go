@@ -49,8 +49,8 @@ func newSite(t *testing.T, change func(*Config)) *site {
 	def := &account{Account: Account{Name: "default"}}
 	s := &site{issuer: issuer, store: login.NewMemory(), codes: &codeMaker{}}
 	s.loginNamespace, err = newLoginNamespace(loginDeps{
-		io: io, cfg: cfg, admit: newAdmission(cfg, m), metrics: m, log: log,
-		accounts: &accounts{list: []*account{def}, byName: map[string]*account{"": def, "default": def}},
+		ioServer: io, config: cfg, admission: newAdmission(cfg, m), metrics: m, log: log,
+		accounts: &accounts{inOrder: []*account{def}, byName: map[string]*account{"": def, "default": def}},
 	}, login.ServiceOptions{Store: s.store, Issuer: issuer, QRCodes: s.codes})
 	if err != nil {
 		t.Fatal(err)
@@ -62,7 +62,7 @@ func newSite(t *testing.T, change func(*Config)) *site {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
-		s.finish(ctx)
+		s.finishLogins(ctx)
 		server.Close()
 		http.DefaultClient.CloseIdleConnections()
 		if err := io.Shutdown(ctx); err != nil {
@@ -75,15 +75,15 @@ func newSite(t *testing.T, change func(*Config)) *site {
 // code is a login up to its one-time code.
 func (s *site) code(t *testing.T) string {
 	t.Helper()
-	started, err := s.service.Start(t.Context(), login.StartRequest{Account: "default", Challenge: testChallenge})
+	started, err := s.loginService.Start(t.Context(), login.StartRequest{Account: "default", Challenge: testChallenge})
 	if err != nil {
 		t.Fatal(err)
 	}
-	ticket, _, err := s.service.Claim(t.Context(), login.Claim{AppID: "wx-default", Scene: started.Ticket.ID, OpenID: "ana"})
+	ticket, _, err := s.loginService.Claim(t.Context(), login.Claim{AppID: "wx-default", Scene: started.Ticket.ID, OpenID: "ana"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := s.service.Result(t.Context(), ticket)
+	r, err := s.loginService.Result(t.Context(), ticket)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -238,7 +238,7 @@ func TestSignup(t *testing.T) {
 		t.Errorf("asked again: %+v", again)
 	}
 	_, scene, _ := strings.Cut(q.Message, "ticket=")
-	if _, o, err := s.service.Claim(t.Context(), login.Claim{AppID: "wx-default", Scene: scene, OpenID: "ana"}); err != nil || o != login.OutcomeClaimed {
+	if _, o, err := s.loginService.Claim(t.Context(), login.Claim{AppID: "wx-default", Scene: scene, OpenID: "ana"}); err != nil || o != login.OutcomeClaimed {
 		t.Fatalf("%s, %v", o, err)
 	}
 	if m := read(t, c); m.Type != "token" || strings.Count(m.Message, ".") != 2 {
@@ -298,7 +298,7 @@ func TestSignupSaysGoodbyeAtShutdown(t *testing.T) {
 	go func() { // ends when the closing handshake is done, below
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
-		s.finish(ctx)
+		s.finishLogins(ctx)
 	}()
 	_, _, err := c.Read(t.Context())
 	if websocket.CloseStatus(err) != websocket.StatusGoingAway {

@@ -35,11 +35,11 @@ func newCodeLimits(cfg *Config) codeLimits {
 	}
 }
 
-// spend counts one code for a socket and its visit. The error is the failure of the limit
+// spendCode counts one code for a socket and its client. The error is the failure of the limit
 // that is reached; nothing counts then. giveBack undoes it for an attempt that failed,
 // and counts that instead.
-func (n *loginNamespace) spend(socketID string, from visit) (giveBack func(), err error) {
-	l := &n.limits
+func (n *loginNamespace) spendCode(socketID string, from clientInfo) (giveBack func(), err error) {
+	l := &n.codeLimits
 	var undo []func()
 	back := func() {
 		for _, do := range undo {
@@ -51,31 +51,31 @@ func (n *loginNamespace) spend(socketID string, from visit) (giveBack func(), er
 		allow func() (bool, int)
 		undo  func()
 	}{
-		{"failures_per_socket", func() (bool, int) { return l.failedPerSocket.ready(socketID) }, func() {}},
-		{"failures_per_ip", func() (bool, int) { return l.failedPerIP.ready(from.ip) }, func() {}},
+		{"failures_per_socket", func() (bool, int) { return l.failedPerSocket.wouldAllow(socketID) }, func() {}},
+		{"failures_per_ip", func() (bool, int) { return l.failedPerIP.wouldAllow(from.clientIP) }, func() {}},
 		{"qrcodes_per_socket", func() (bool, int) { return l.perSocket.allow(socketID) }, func() { l.perSocket.giveBack(socketID) }},
 		{"qrcodes_per_browser", func() (bool, int) {
-			if from.browser == "" {
+			if from.browserHash == "" {
 				return true, 0
 			}
-			return l.perBrowser.allow(from.browser)
+			return l.perBrowser.allow(from.browserHash)
 		}, func() {
-			if from.browser != "" {
-				l.perBrowser.giveBack(from.browser)
+			if from.browserHash != "" {
+				l.perBrowser.giveBack(from.browserHash)
 			}
 		}},
-		{"qrcodes_per_ip", func() (bool, int) { return l.perIP.allow(from.ip) }, func() { l.perIP.giveBack(from.ip) }},
+		{"qrcodes_per_ip", func() (bool, int) { return l.perIP.allow(from.clientIP) }, func() { l.perIP.giveBack(from.clientIP) }},
 	} {
 		if ok, wait := limit.allow(); !ok {
 			back()
-			n.metrics.refused.note(limit.name, "address", from.ip)
-			return nil, fail("rate_limited", wait)
+			n.metrics.refusals.countRefusal(limit.name, "address", from.clientIP)
+			return nil, newFailure("rate_limited", wait)
 		}
 		undo = append(undo, limit.undo)
 	}
 	return func() {
 		back()
 		l.failedPerSocket.allow(socketID)
-		l.failedPerIP.allow(from.ip)
+		l.failedPerIP.allow(from.clientIP)
 	}, nil
 }

@@ -22,51 +22,51 @@ const (
 // pollPlan decides when the tickets are read. It belongs to one goroutine.
 type pollPlan struct {
 	now func() time.Time
-	// proved is when a message last proved that messages arrive; nil where that is not
+	// lastProof is when a message last proved that messages arrive; nil where that is not
 	// known: another adapter, or no Redis, where reading costs nothing.
-	proved func() time.Time
+	lastProof func() time.Time
 
-	// remade counts how often a subscription was made again; nil as for proved.
-	remade func() uint64
+	// subscriptionsMade counts how often a subscription was made again; nil as for lastProof.
+	subscriptionsMade func() uint64
 
-	began   time.Time // the latest round of reads
-	read    time.Time // the latest read; a round of very many tickets has several
-	suspect bool      // at the last look
-	owed    bool      // suspect has changed since the latest round began
-	cuts    uint64    // what remade said at the last look
-	cut     time.Time // the look that saw it change: older proofs are another subscription's
+	roundBegan time.Time // the latest round of reads
+	lastRead   time.Time // the latest read; a round of very many tickets has several
+	wasSuspect bool      // at the last look
+	roundOwed  bool      // wasSuspect has changed since the latest round began
+	seenRemade uint64    // what subscriptionsMade said at the last look
+	cutAt      time.Time // the look that saw it change: older proofs are another subscription's
 }
 
-// due reports whether to read now. unread says that the latest round is not through.
-func (p *pollPlan) due(unread bool) bool {
+// readDue reports whether to read now. unread says that the latest round is not through.
+func (p *pollPlan) readDue(unread bool) bool {
 	now, suspect := p.now(), true
-	if p.proved != nil {
-		if p.remade != nil {
-			if cuts := p.remade(); cuts != p.cuts {
-				p.cuts, p.cut = cuts, now
+	if p.lastProof != nil {
+		if p.subscriptionsMade != nil {
+			if cuts := p.subscriptionsMade(); cuts != p.seenRemade {
+				p.seenRemade, p.cutAt = cuts, now
 			}
 		}
-		proved := p.proved()
-		suspect = now.Sub(proved) > proofLate || !proved.After(p.cut)
+		proved := p.lastProof()
+		suspect = now.Sub(proved) > proofLate || !proved.After(p.cutAt)
 	}
-	p.owed = p.owed || suspect != p.suspect
-	p.suspect = suspect
-	every, since := pollTrusted, p.began
+	p.roundOwed = p.roundOwed || suspect != p.wasSuspect
+	p.wasSuspect = suspect
+	every, since := pollTrusted, p.roundBegan
 	if suspect {
 		every = pollSuspect
 	}
 	if unread {
-		every, since = pollSuspect, p.read
+		every, since = pollSuspect, p.lastRead
 	}
 	// A change is a reason of its own: what was said before messages arrived again is
 	// found by no other. It waits for its time after the read before, for a subscription
 	// that comes and goes must not make the reads frequent.
-	if now.Sub(since) < every && !(p.owed && !unread && now.Sub(p.read) >= pollSuspect/2) {
+	if now.Sub(since) < every && !(p.roundOwed && !unread && now.Sub(p.lastRead) >= pollSuspect/2) {
 		return false
 	}
-	p.read = now
+	p.lastRead = now
 	if !unread {
-		p.began, p.owed = now, false
+		p.roundBegan, p.roundOwed = now, false
 	}
 	return true
 }
@@ -79,7 +79,7 @@ func (n *loginNamespace) pollPlan() *pollPlan {
 		Stats() adapter.Stats
 	}
 	if a, ok := n.namespace.Adapter().(proving); ok {
-		p.proved, p.remade = a.Proved, func() uint64 { return a.Stats().Resubscribed }
+		p.lastProof, p.subscriptionsMade = a.Proved, func() uint64 { return a.Stats().Resubscribed }
 	}
 	return p
 }

@@ -30,7 +30,7 @@ func TestPollPlan_ReadsAreRareWhileMessagesArriveAndFrequentWhileTheyMayNot(t *t
 			now, reads := start, 0
 			p := pollPlan{now: func() time.Time { return now }}
 			if c.proof != nil {
-				p.proved = func() time.Time {
+				p.lastProof = func() time.Time {
 					if name == "stopped" && now.Before(start.Add(30*time.Second)) {
 						return now
 					}
@@ -38,7 +38,7 @@ func TestPollPlan_ReadsAreRareWhileMessagesArriveAndFrequentWhileTheyMayNot(t *t
 				}
 			}
 			for ; now.Before(start.Add(time.Minute)); now = now.Add(pollTick) {
-				if p.due(false) {
+				if p.readDue(false) {
 					reads++
 				}
 			}
@@ -53,15 +53,15 @@ func TestPollPlan_ReadsAreRareWhileMessagesArriveAndFrequentWhileTheyMayNot(t *t
 func TestPollPlan_ProofIsLate_ReadsAtOnce(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
 	last := now
-	p := pollPlan{now: func() time.Time { return now }, proved: func() time.Time { return last }}
-	p.due(false)
+	p := pollPlan{now: func() time.Time { return now }, lastProof: func() time.Time { return last }}
+	p.readDue(false)
 	for range 3 {
 		now = now.Add(pollTick)
 		last = now
-		p.due(false)
+		p.readDue(false)
 	}
 	for range 4 {
-		if now = now.Add(pollTick); p.due(false) {
+		if now = now.Add(pollTick); p.readDue(false) {
 			if since := now.Sub(last); since > time.Second {
 				t.Errorf("read after %v", since)
 			}
@@ -77,14 +77,14 @@ func TestPollPlan_TrustComesBackRightAfterARead_ReadsOnceMore(t *testing.T) {
 	for after := range 4 {
 		now := time.Unix(1_700_000_000, 0)
 		last := now
-		p := pollPlan{now: func() time.Time { return now }, proved: func() time.Time { return last }}
+		p := pollPlan{now: func() time.Time { return now }, lastProof: func() time.Time { return last }}
 		var back time.Time
 		for n, left := 0, 4+after; n < 80; n++ {
 			now = now.Add(pollTick)
 			if n < 20 || !back.IsZero() {
 				last = now
 			}
-			read := p.due(false)
+			read := p.readDue(false)
 			if !back.IsZero() && read {
 				if now.Sub(back) > time.Second {
 					t.Errorf("read %v after the subscription was back", now.Sub(back))
@@ -108,10 +108,10 @@ func TestPollPlan_TrustComesBackRightAfterARead_ReadsOnceMore(t *testing.T) {
 func TestPollPlan_SubscriptionIsCutShortly_ReadsWhenItIsProvedAgain(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
 	cuts, last := uint64(0), now
-	p := pollPlan{now: func() time.Time { return now }, proved: func() time.Time { return last }, remade: func() uint64 { return cuts }}
+	p := pollPlan{now: func() time.Time { return now }, lastProof: func() time.Time { return last }, subscriptionsMade: func() uint64 { return cuts }}
 	for n := range 20 { // in the middle between two reads
 		now = now.Add(pollTick)
-		if p.due(false) && n > 1 {
+		if p.readDue(false) && n > 1 {
 			t.Fatal("a read without a reason")
 		}
 		last = now
@@ -124,7 +124,7 @@ func TestPollPlan_SubscriptionIsCutShortly_ReadsWhenItIsProvedAgain(t *testing.T
 		if n%2 == 1 {
 			last = now // proved again, in time for the plan to notice no silence
 		}
-		if p.due(false) {
+		if p.readDue(false) {
 			reads = append(reads, now.Sub(cut))
 		}
 	}
@@ -136,10 +136,10 @@ func TestPollPlan_SubscriptionIsCutShortly_ReadsWhenItIsProvedAgain(t *testing.T
 // nobody is the browser of a test that hears nothing.
 type nobody string
 
-func (n nobody) id() string                            { return string(n) }
-func (nobody) tell(stateAnswer)                        {}
-func (nobody) hand(context.Context, login.Result) bool { return false }
-func (nobody) leave()                                  {}
+func (n nobody) id() string                                  { return string(n) }
+func (nobody) sendState(stateAnswer)                         {}
+func (nobody) sendResult(context.Context, login.Result) bool { return false }
+func (nobody) disconnect()                                   {}
 
 // commands are all that the server has counted, those inside of scripts included.
 func (s *redisServer) commands(t *testing.T) (calls int) {
@@ -169,15 +169,15 @@ func TestPoll_ManyWaitingTickets_OneCommandEach(t *testing.T) {
 	r := redisReplica(t, server.addr(), nil)
 	for n := range waiting {
 		b := nobody(fmt.Sprint("socket-", n))
-		s, err := r.service.Start(t.Context(), login.StartRequest{Account: "default", SocketID: b.id()})
+		s, err := r.loginService.Start(t.Context(), login.StartRequest{Account: "default", SocketID: b.id()})
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.bind(t.Context(), s.Ticket, b, qrcodeAnswer{})
+		r.bindTicket(t.Context(), s.Ticket, b, qrcodeAnswer{})
 	}
 	before := server.commands(t)
 	for range rounds {
-		r.poll(t.Context())
+		r.pollTickets(t.Context())
 	}
 	each := float64(server.commands(t)-before) / waiting / rounds
 	if each < 0.99 || each > 1.3 { // the replica's own round may fall among these
@@ -195,7 +195,7 @@ func TestPollPlan_EveryAdapter_TrustsItsMessages(t *testing.T) {
 			t.Parallel()
 			r := redisReplicaOf(t, kind, server.addr(), nil)
 			p := r.pollPlan()
-			if p.proved == nil {
+			if p.lastProof == nil {
 				t.Fatal("the adapter gives no proof")
 			}
 			tick := time.NewTicker(proofEvery / 10)
@@ -203,9 +203,9 @@ func TestPollPlan_EveryAdapter_TrustsItsMessages(t *testing.T) {
 			proofs := map[time.Time]struct{}{}
 			trusted := false
 			for range 80 { // fewer than the probes that every adapter has are apart
-				p.due(false)
-				proofs[p.proved()] = struct{}{}
-				if trusted = trusted || !p.suspect; trusted && len(proofs) > 3 {
+				p.readDue(false)
+				proofs[p.lastProof()] = struct{}{}
+				if trusted = trusted || !p.wasSuspect; trusted && len(proofs) > 3 {
 					return
 				}
 				<-tick.C

@@ -23,7 +23,7 @@ func (r *replica) wants(t *testing.T, id, what string, is func(login.Ticket) boo
 	var got login.Ticket
 	for range 200 {
 		var err error
-		if got, err = r.service.Ticket(t.Context(), id); err != nil {
+		if got, err = r.loginService.Ticket(t.Context(), id); err != nil {
 			t.Fatal(err)
 		}
 		if is(got) {
@@ -69,7 +69,7 @@ func TestLogin_SocketIsDownAtTheCallback(t *testing.T) {
 		}
 		code, m := expect[codeMessage](p, "code")
 		m.Ack()
-		token, err := rs[0].service.Exchange(t.Context(), code.Code, testVerifier)
+		token, err := rs[0].loginService.Exchange(t.Context(), code.Code, testVerifier)
 		if err != nil || token.JTI != ticket.JTI {
 			t.Errorf("exchanged %q, %v", token.JTI, err)
 		}
@@ -115,7 +115,7 @@ func TestLogin_ScanBeforeTheSocketIsBound(t *testing.T) {
 	eachLogin(t, 2, nil, func(t *testing.T, rs []*replica) {
 		rs[0].store.created = func(ticket login.Ticket) {
 			claim := login.Claim{AppID: ticket.AppID, Scene: ticket.ID, OpenID: "ana"}
-			if _, o, err := rs[1].service.Claim(context.WithoutCancel(t.Context()), claim); err != nil || o != login.OutcomeClaimed {
+			if _, o, err := rs[1].loginService.Claim(context.WithoutCancel(t.Context()), claim); err != nil || o != login.OutcomeClaimed {
 				t.Errorf("%s, %v", o, err)
 			}
 		}
@@ -166,10 +166,10 @@ func TestLogin_PageReloadKeepsTheAttempt(t *testing.T) {
 		p.resume(q)
 		code, m := expect[codeMessage](p, "code")
 		m.Ack()
-		if _, err := rs[0].service.Exchange(t.Context(), lost.Code, testVerifier); err == nil {
+		if _, err := rs[0].loginService.Exchange(t.Context(), lost.Code, testVerifier); err == nil {
 			t.Error("the code before the reload is still good")
 		}
-		if token, err := rs[0].service.Exchange(t.Context(), code.Code, testVerifier); err != nil || token.JTI != ticket.JTI {
+		if token, err := rs[0].loginService.Exchange(t.Context(), code.Code, testVerifier); err != nil || token.JTI != ticket.JTI {
 			t.Errorf("exchanged %q, %v", token.JTI, err)
 		}
 		if n := rs[0].codes.calls.Load() + rs[1].codes.calls.Load(); n != 1 {
@@ -217,7 +217,7 @@ func TestLogin_UnsubscribeRightAfterLogsOut(t *testing.T) {
 		q := p.qrcode()
 		p.Close() // its result is pending
 		pending, _ := rs[1].scan(t, q, "ana")
-		if err := rs[1].service.Forget(t.Context(), "wx-default", "ana", time.Time{}); err != nil {
+		if err := rs[1].loginService.Forget(t.Context(), "wx-default", "ana", time.Time{}); err != nil {
 			t.Fatal(err)
 		}
 		p = rs[0].page(t)
@@ -231,11 +231,11 @@ func TestLogin_UnsubscribeRightAfterLogsOut(t *testing.T) {
 		ticket, _ := rs[1].scan(t, p.qrcode(), "bob")
 		p.expectState(login.Done)
 		expect[string](p, "token")
-		if err := rs[1].service.Forget(t.Context(), "wx-default", "bob", time.Time{}); err != nil {
+		if err := rs[1].loginService.Forget(t.Context(), "wx-default", "bob", time.Time{}); err != nil {
 			t.Fatal(err)
 		}
 		p.expectState(login.Denied)
-		revoked, err := rs[0].service.Revoked(t.Context(), 10)
+		revoked, err := rs[0].loginService.Revoked(t.Context(), 10)
 		if err != nil || !slices.Contains(revoked, ticket.JTI) || !slices.Contains(revoked, pending.JTI) {
 			t.Errorf("revoked %v, %v", revoked, err)
 		}
@@ -258,7 +258,7 @@ func TestLogin_RolledReplicaLosesNobody(t *testing.T) {
 		finished := make(chan struct{})
 		go func() { // ends when the result was acknowledged
 			defer close(finished)
-			rs[0].finish(ctx)
+			rs[0].finishLogins(ctx)
 		}()
 		m.Ack()
 		arriving.Disconnected()
@@ -286,7 +286,7 @@ func TestLogin_DisconnectNeverOvertakesTheToken(t *testing.T) {
 			ticket, _ := rs[1].scan(t, p.qrcode(), fmt.Sprint("person-", n))
 			p.expectState(login.Done)
 			_, m := expect[string](p, "token")
-			if got, err := rs[0].service.Ticket(t.Context(), ticket.ID); err != nil || got.Delivered {
+			if got, err := rs[0].loginService.Ticket(t.Context(), ticket.ID); err != nil || got.Delivered {
 				t.Fatalf("delivered before it was acknowledged: %v, %v", got.Delivered, err)
 			}
 			m.Ack()

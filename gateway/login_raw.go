@@ -33,17 +33,17 @@ type signupMessage struct {
 
 // rawSocket is one connection of /ws/signup.
 type rawSocket struct {
-	n    *loginNamespace
-	conn *websocket.Conn
-	name string // what the store knows it by
-	from visit
+	login      *loginNamespace
+	conn       *websocket.Conn
+	socketID   string // what the store knows it by
+	clientInfo clientInfo
 }
 
 // rawSockets are the open ones, for the shutdown.
 type rawSockets struct {
-	mu     sync.Mutex
-	open   map[*rawSocket]struct{}
-	closed bool
+	mu          sync.Mutex
+	openSockets map[*rawSocket]struct{}
+	closed      bool
 }
 
 func (rs *rawSockets) add(r *rawSocket) bool {
@@ -52,32 +52,32 @@ func (rs *rawSockets) add(r *rawSocket) bool {
 	if rs.closed {
 		return false
 	}
-	rs.open[r] = struct{}{}
+	rs.openSockets[r] = struct{}{}
 	return true
 }
 
 func (rs *rawSockets) remove(r *rawSocket) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
-	delete(rs.open, r)
+	delete(rs.openSockets, r)
 }
 
-// close says goodbye to all of them, side by side, until ctx ends.
-func (rs *rawSockets) close(ctx context.Context, guard *panicGuard) {
+// closeAll says goodbye to all of them, side by side, until ctx ends.
+func (rs *rawSockets) closeAll(ctx context.Context, guard *panicGuard) {
 	rs.mu.Lock()
 	rs.closed = true
-	leaving := taskGroup{guard: guard}
-	for r := range rs.open {
+	leaving := taskGroup{panicGuard: guard}
+	for r := range rs.openSockets {
 		leaving.start(func() { _ = r.conn.Close(websocket.StatusGoingAway, "server is restarting") })
 	}
 	rs.mu.Unlock()
 	leaving.wait(ctx)
 }
 
-// signup serves one connection until it ends. Origin and limits were checked
-// before, and this request holds the connection's seat.
-func (n *loginNamespace) signup(w http.ResponseWriter, r *http.Request) {
-	if !engineio.IsUpgrade(r) { // it has no seat
+// serveSignup serves one connection until it ends. Origin and limits were checked
+// before, and this request holds the connection's slot.
+func (n *loginNamespace) serveSignup(w http.ResponseWriter, r *http.Request) {
+	if !engineio.IsUpgrade(r) { // it has no slot
 		w.Header().Set("Connection", "Upgrade")
 		w.Header().Set("Upgrade", "websocket")
 		http.Error(w, http.StatusText(http.StatusUpgradeRequired), http.StatusUpgradeRequired)
@@ -89,26 +89,26 @@ func (n *loginNamespace) signup(w http.ResponseWriter, r *http.Request) {
 	}
 	defer conn.CloseNow()
 	conn.SetReadLimit(maxSignupMessage)
-	s := &rawSocket{n: n, conn: conn, name: "raw-" + rand.Text(),
-		from: newVisit(n.admit.clientIP(r), browserIn(r.Context()), r.UserAgent())}
-	if !n.raw.add(s) {
+	s := &rawSocket{login: n, conn: conn, socketID: "raw-" + rand.Text(),
+		clientInfo: newVisit(n.admission.clientIP(r), browserIn(r.Context()), r.UserAgent())}
+	if !n.rawSockets.add(s) {
 		return
 	}
-	defer n.raw.remove(s)
+	defer n.rawSockets.remove(s)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
 	var pings sync.WaitGroup
-	pings.Go(func() { n.guard.run("signup ping", func() { s.keepAlive(ctx) }) })
-	s.serve(ctx)
+	pings.Go(func() { n.panicGuard.runTask("signup ping", func() { s.keepAlive(ctx) }) })
+	s.readAll(ctx)
 	cancel()
 	pings.Wait()
 }
 
-// serve reads until the connection ends.
-func (s *rawSocket) serve(ctx context.Context) {
-	var a *attempt
+// readAll reads until the connection ends.
+func (s *rawSocket) readAll(ctx context.Context) {
+	var a *loginAttempt
 	defer func() {
 		if a != nil {
-			s.n.release(ctx, a)
+			s.login.releaseAttempt(ctx, a)
 		}
 	}()
 	messages := rate.NewLimiter(eventsPerSecond, eventsBurst)
@@ -118,7 +118,7 @@ func (s *rawSocket) serve(ctx context.Context) {
 			return
 		}
 		if !messages.Allow() {
-			s.n.metrics.refused.note("signup_messages")
+			s.login.metrics.refusals.countRefusal("signup_messages")
 			_ = s.conn.Close(websocket.StatusPolicyViolation, "too many messages")
 			return
 		}
@@ -126,17 +126,17 @@ func (s *rawSocket) serve(ctx context.Context) {
 		if kind != websocket.MessageText || json.Unmarshal(data, &m) != nil || m.Type != "qrcode" {
 			continue // junk is ignored
 		}
-		answer, ok := s.n.again(a, qrcodeRequest{})
+		answer, ok := s.login.answerAgain(a, qrcodeRequest{})
 		if !ok {
-			fresh, err := s.n.begin(ctx, a, qrcodeRequest{}, s, s.from, true)
+			fresh, err := s.login.beginAttempt(ctx, a, qrcodeRequest{}, s, s.clientInfo, true)
 			if err != nil {
 				f := failureOf(err)
-				s.write(ctx, "failure", f.Code)
+				s.writeMessage(ctx, "failure", f.Code)
 				continue
 			}
-			a, answer = fresh, fresh.answer
+			a, answer = fresh, fresh.qrcodeAnswer
 		}
-		s.write(ctx, "qrcode", answer.ImageURL)
+		s.writeMessage(ctx, "qrcode", answer.ImageURL)
 	}
 }
 
@@ -161,7 +161,7 @@ func (s *rawSocket) keepAlive(ctx context.Context) {
 	}
 }
 
-func (s *rawSocket) write(ctx context.Context, kind, message string) bool {
+func (s *rawSocket) writeMessage(ctx context.Context, kind, message string) bool {
 	text, err := json.Marshal(signupMessage{kind, message})
 	if err != nil {
 		return false
@@ -171,16 +171,16 @@ func (s *rawSocket) write(ctx context.Context, kind, message string) bool {
 	return s.conn.Write(ctx, websocket.MessageText, text) == nil
 }
 
-func (s *rawSocket) id() string { return s.name }
+func (s *rawSocket) id() string { return s.socketID }
 
-// tell says nothing: these front ends know no states.
-func (s *rawSocket) tell(stateAnswer) {}
+// sendState says nothing: these front ends know no states.
+func (s *rawSocket) sendState(stateAnswer) {}
 
-// hand implements browser: the closing handshake that follows the token shows that
+// sendResult implements recipient: the closing handshake that follows the token shows that
 // it was read.
-func (s *rawSocket) hand(ctx context.Context, r login.Result) bool {
-	return s.write(ctx, r.Event, r.Value) && s.conn.Close(websocket.StatusNormalClosure, signupEnd) == nil
+func (s *rawSocket) sendResult(ctx context.Context, r login.Result) bool {
+	return s.writeMessage(ctx, r.Event, r.Value) && s.conn.Close(websocket.StatusNormalClosure, signupEnd) == nil
 }
 
-// leave has nothing left to do: hand has closed.
-func (s *rawSocket) leave() {}
+// disconnect has nothing left to do: sendResult has closed.
+func (s *rawSocket) disconnect() {}

@@ -113,7 +113,7 @@ func redisReplicaOf(t *testing.T, kind, addr string, change func(*Config, *login
 	r.build(t, cfg, o)
 	ctx, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
-	running.Go(func() { r.service.Run(ctx) })
+	running.Go(func() { r.loginService.Run(ctx) })
 	t.Cleanup(func() {
 		stop()
 		running.Wait()

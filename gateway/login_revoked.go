@@ -30,32 +30,32 @@ type revokedAnswer struct {
 
 // revocations keeps the latest list, so that a flood of questions is one to the store.
 type revocations struct {
-	mu    sync.Mutex // held while the store is asked: the others want that answer, too
-	asked time.Time
-	list  revokedAnswer
-	err   error
+	mu         sync.Mutex // held while the store is asked: the others want that answer, too
+	askedAt    time.Time
+	lastAnswer revokedAnswer
+	err        error
 }
 
-func (rs *revocations) get(ctx context.Context, s *login.Service) (revokedAnswer, error) {
+func (rs *revocations) fetchList(ctx context.Context, s *login.Service) (revokedAnswer, error) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
-	if now := time.Now(); now.Sub(rs.asked) >= revokedAge {
+	if now := time.Now(); now.Sub(rs.askedAt) >= revokedAge {
 		var ids []string
 		// Not the first asker's to give up: the others wait for it as well.
 		ids, rs.err = s.Revoked(context.WithoutCancel(ctx), maxRevoked+1)
-		rs.list = revokedAnswer{Revoked: ids[:min(len(ids), maxRevoked)], Complete: len(ids) <= maxRevoked}
-		if rs.list.Revoked == nil {
-			rs.list.Revoked = []string{}
+		rs.lastAnswer = revokedAnswer{Revoked: ids[:min(len(ids), maxRevoked)], Complete: len(ids) <= maxRevoked}
+		if rs.lastAnswer.Revoked == nil {
+			rs.lastAnswer.Revoked = []string{}
 		}
-		rs.asked = time.Now()
+		rs.askedAt = time.Now()
 	}
-	return rs.list, rs.err
+	return rs.lastAnswer, rs.err
 }
 
-func (n *loginNamespace) revoked(w http.ResponseWriter, r *http.Request) {
-	list, err := n.revocations.get(r.Context(), n.service)
+func (n *loginNamespace) serveRevoked(w http.ResponseWriter, r *http.Request) {
+	list, err := n.revocations.fetchList(r.Context(), n.loginService)
 	if err != nil {
-		f := fail("store_unavailable", 2)
+		f := newFailure("store_unavailable", 2)
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("Retry-After", strconv.Itoa(f.RetryAfter))
 		answerJSON(w, http.StatusServiceUnavailable, failureAnswer{f})

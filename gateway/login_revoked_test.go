@@ -36,7 +36,7 @@ func TestLogin_RevokedTokenIsKnownWithinTwoSeconds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.service = service
+	s.loginService = service
 	list := func() (int, revokedAnswer) {
 		t.Helper()
 		answer, err := http.Get(s.url + "/login/revoked")
@@ -59,7 +59,7 @@ func TestLogin_RevokedTokenIsKnownWithinTwoSeconds(t *testing.T) {
 	if status, got := list(); status != 200 || got.Revoked == nil || len(got.Revoked) != 0 || !got.Complete {
 		t.Errorf("before: %d %+v", status, got)
 	}
-	if _, o, err := s.service.Deny(t.Context(), "wx-default", "ana", time.Time{}); err != nil || o != login.OutcomeDenied {
+	if _, o, err := s.loginService.Deny(t.Context(), "wx-default", "ana", time.Time{}); err != nil || o != login.OutcomeDenied {
 		t.Fatalf("%s, %v", o, err)
 	}
 	said := time.Now()
@@ -78,7 +78,7 @@ func TestLogin_RevokedTokenIsKnownWithinTwoSeconds(t *testing.T) {
 		t.Errorf("the next login: %d", answer.StatusCode)
 	}
 	store.away.Store(true)
-	s.revocations.asked = time.Time{}
+	s.revocations.askedAt = time.Time{}
 	if status, _ := list(); status != http.StatusServiceUnavailable {
 		t.Errorf("while the store is away: %d", status)
 	}

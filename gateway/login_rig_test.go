@@ -121,8 +121,8 @@ func newReplica(t *testing.T, store *faulty, all []*replica, change func(*Config
 	r := &replica{store: store, codes: &codeMaker{}}
 	r.server = sockettest.NewServer(t, &socketio.Options{
 		Logger: slog.New(slog.DiscardHandler),
-		NewAdapter: func(l *socketio.Local) (socketio.Adapter, error) {
-			return &bus{Local: l, self: r, all: all}, nil
+		NewAdapter: func(l *socketio.LocalAdapter) (socketio.Adapter, error) {
+			return &bus{LocalAdapter: l, self: r, all: all}, nil
 		},
 	})
 	cfg, o := loginConfig(), login.ServiceOptions{}
@@ -147,11 +147,11 @@ func (r *replica) build(t *testing.T, cfg *Config, o login.ServiceOptions) {
 	r.verify = issuer.Verify
 	m := newMetrics(func() float64 { return 0 })
 	def := &account{Account: Account{Name: "default"}}
-	as := &accounts{list: []*account{def}, byName: map[string]*account{"": def, "default": def}}
-	m.knowAccounts(as.list)
+	as := &accounts{inOrder: []*account{def}, byName: map[string]*account{"": def, "default": def}}
+	m.knowAccounts(as.inOrder)
 	o.Store, o.Issuer, o.QRCodes, o.Counter = r.store, issuer, r.codes, m
 	r.loginNamespace, err = newLoginNamespace(loginDeps{
-		io: r.server.Server, cfg: cfg, accounts: as, admit: newAdmission(cfg, m), metrics: m, log: slog.New(slog.DiscardHandler),
+		ioServer: r.server.Server, config: cfg, accounts: as, admission: newAdmission(cfg, m), metrics: m, log: slog.New(slog.DiscardHandler),
 	}, o)
 	if err != nil {
 		t.Fatal(err)
@@ -160,7 +160,7 @@ func (r *replica) build(t *testing.T, cfg *Config, o login.ServiceOptions) {
 	ended := make(chan struct{})
 	go func() { // ends with stop
 		defer close(ended)
-		r.run(ctx)
+		r.runPolls(ctx)
 	}()
 	t.Cleanup(func() {
 		stop()
@@ -170,7 +170,7 @@ func (r *replica) build(t *testing.T, cfg *Config, o login.ServiceOptions) {
 
 // bus carries server-side events from one replica to the others, as Redis does.
 type bus struct {
-	*socketio.Local
+	*socketio.LocalAdapter
 	self *replica
 	all  []*replica
 }
@@ -178,7 +178,7 @@ type bus struct {
 func (b *bus) ServerSideEmit(_ context.Context, args socketio.Value, _ bool) ([]socketio.Value, error) {
 	for _, r := range b.all {
 		if r != nil && r != b.self && !r.drop.Load() {
-			r.namespace.Rooms().DispatchServerSideEmit(args, nil)
+			r.namespace.LocalAdapter().DispatchServerSideEmit(args, nil)
 		}
 	}
 	return nil, nil
@@ -244,7 +244,7 @@ func (p page) expectState(want login.State) stateAnswer {
 // scan is what the webhook does on some replica.
 func (r *replica) scan(t *testing.T, q qrcodeAnswer, openID string) (login.Ticket, login.Outcome) {
 	t.Helper()
-	ticket, outcome, err := r.service.Claim(t.Context(), login.Claim{AppID: "wx-default", WeChat: q.Ticket, OpenID: openID})
+	ticket, outcome, err := r.loginService.Claim(t.Context(), login.Claim{AppID: "wx-default", WeChat: q.Ticket, OpenID: openID})
 	if err != nil {
 		t.Fatal(err)
 	}

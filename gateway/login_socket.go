@@ -51,9 +51,9 @@ type (
 )
 
 func stateOf(t login.Ticket) stateAnswer {
-	s := stateAnswer{State: shown(t)}
+	s := stateAnswer{State: shownState(t)}
 	if !s.State.Terminal() {
-		s.ExpiresIn = seconds(t.ExpiresIn())
+		s.ExpiresIn = wholeSeconds(t.ExpiresIn())
 	}
 	if s.State == login.Claimed {
 		s.Number = t.Number
@@ -61,7 +61,7 @@ func stateOf(t login.Ticket) stateAnswer {
 	return s
 }
 
-func seconds(d time.Duration) int { return int(math.Ceil(d.Seconds())) }
+func wholeSeconds(d time.Duration) int { return int(math.Ceil(d.Seconds())) }
 
 // reuseAbove is how much life a ticket must have left to be answered again.
 const reuseAbove = time.Minute
@@ -73,55 +73,55 @@ const (
 	eventsBurst     = 10
 )
 
-// visitor is one socket of /login. Its methods run in the socket's own order, one
+// loginSocket is one socket of /login. Its methods run in the socket's own order, one
 // at a time, so what they share needs no lock.
-type visitor struct {
-	n       *loginNamespace
-	s       *socketio.Socket
-	from    visit
-	attempt *attempt
+type loginSocket struct {
+	login      *loginNamespace
+	socket     *socketio.Socket
+	clientInfo clientInfo
+	attempt    *loginAttempt
 }
 
-// welcome is the namespace's OnConnection.
-func (n *loginNamespace) welcome(s *socketio.Socket) {
+// onConnection is the namespace's OnConnection.
+func (n *loginNamespace) onConnection(s *socketio.Socket) {
 	address, _ := netip.ParseAddr(s.Handshake().Address)
-	v := &visitor{
-		n: n, s: s, from: newVisit(address, browserIn(s.Context()), s.Header("User-Agent")),
+	v := &loginSocket{
+		login: n, socket: s, clientInfo: newVisit(address, browserIn(s.Context()), s.Header("User-Agent")),
 	}
-	s.OnError(v.limited)
-	s.On("qrcode", v.on(v.qrcode))
-	s.On("resume", v.on(v.resume))
-	s.On("cancel", v.on(v.cancel))
+	s.OnError(v.countLimited)
+	s.On("qrcode", v.handlerOf(v.onQRCode))
+	s.On("resume", v.handlerOf(v.onResume))
+	s.On("cancel", v.handlerOf(v.onCancel))
 	s.OnDisconnect(func(socketio.Reason) {
 		if v.attempt != nil {
-			n.release(s.Context(), v.attempt)
+			n.releaseAttempt(s.Context(), v.attempt)
 		}
 	})
 }
 
-// limited counts an event that came too fast. A page that asked for no
+// countLimited counts an event that came too fast. A page that asked for no
 // acknowledgement is told by the event of failures.
-func (v *visitor) limited(err error) {
+func (v *loginSocket) countLimited(err error) {
 	early, ok := errors.AsType[*socketio.RateError](err)
 	if !ok {
 		return
 	}
-	v.n.metrics.refused.note("login_events")
+	v.login.metrics.refusals.countRefusal("login_events")
 	if !early.Answered {
-		_ = v.s.Emit("failure", failureAnswer{fail("rate_limited", seconds(early.RetryAfter))}) // the client may have gone
+		_ = v.socket.Emit("failure", failureAnswer{newFailure("rate_limited", wholeSeconds(early.RetryAfter))}) // the client may have gone
 	}
 }
 
-// on makes a handler of one event: what it returns is the acknowledgement, and an
+// handlerOf makes a handler of one event: what it returns is the acknowledgement, and an
 // error is the failure of docs/login.md §2.
-func (v *visitor) on(do func(context.Context, *socketio.Event) (any, error)) func(*socketio.Event) {
+func (v *loginSocket) handlerOf(do func(context.Context, *socketio.Event) (any, error)) func(*socketio.Event) {
 	return func(e *socketio.Event) {
 		// A browser that leaves does not stop a step halfway.
 		answer, err := do(context.WithoutCancel(e.Context()), e)
 		if err != nil {
 			f := failureOf(err)
-			v.n.log.Debug("gateway: login event failed", "event", e.Name(), "code", f.Code)
-			v.refuse(e, f)
+			v.login.log.Debug("gateway: login event failed", "event", e.Name(), "code", f.Code)
+			v.sendFailure(e, f)
 			return
 		}
 		if answer != nil && e.WantsAck() {
@@ -130,112 +130,112 @@ func (v *visitor) on(do func(context.Context, *socketio.Event) (any, error)) fun
 	}
 }
 
-func (v *visitor) refuse(e *socketio.Event, f *failure) {
+func (v *loginSocket) sendFailure(e *socketio.Event, f *failure) {
 	if e.WantsAck() {
 		_ = e.Ack(failureAnswer{f})
 		return
 	}
-	_ = v.s.Emit("failure", failureAnswer{f})
+	_ = v.socket.Emit("failure", failureAnswer{f})
 }
 
-// qrcode answers a ticket: the present one while it lives, or a new one.
-func (v *visitor) qrcode(ctx context.Context, e *socketio.Event) (any, error) {
+// onQRCode answers a ticket: the present one while it lives, or a new one.
+func (v *loginSocket) onQRCode(ctx context.Context, e *socketio.Event) (any, error) {
 	var q *qrcodeRequest // stays nil without an argument
 	if err := e.Bind(&q); err != nil {
-		return nil, fail("bad_request", 0)
+		return nil, newFailure("bad_request", 0)
 	}
 	if q == nil {
 		q = &qrcodeRequest{}
 	}
-	answer, ok := v.n.again(v.attempt, *q)
+	answer, ok := v.login.answerAgain(v.attempt, *q)
 	if !ok {
-		a, err := v.n.begin(ctx, v.attempt, *q, &socketBrowser{v}, v.from, false)
+		a, err := v.login.beginAttempt(ctx, v.attempt, *q, &socketRecipient{v}, v.clientInfo, false)
 		if err != nil {
 			return nil, err
 		}
-		v.attempt, answer = a, a.answer
+		v.attempt, answer = a, a.qrcodeAnswer
 	}
 	if e.WantsAck() {
 		_ = e.Ack(answer) // first: a client that acks may ignore the event
 	}
-	_ = v.s.Emit("qrcode", answer)
+	_ = v.socket.Emit("qrcode", answer)
 	return nil, nil
 }
 
-// again is the answer for the ticket that a has, if it may be answered again.
-func (n *loginNamespace) again(a *attempt, q qrcodeRequest) (qrcodeAnswer, bool) {
-	if a == nil || q.Refresh || a.answer.Ticket == "" || a.state() != login.Waiting ||
+// answerAgain is the answer for the ticket that a has, if it may be answered again.
+func (n *loginNamespace) answerAgain(a *loginAttempt, q qrcodeRequest) (qrcodeAnswer, bool) {
+	if a == nil || q.Refresh || a.qrcodeAnswer.Ticket == "" || a.currentState() != login.Waiting ||
 		q.Challenge != a.ticket.Challenge || q.Account != "" && q.Account != a.ticket.Account {
 		return qrcodeAnswer{}, false
 	}
-	left := a.left()
+	left := a.timeLeft()
 	if left <= reuseAbove {
 		return qrcodeAnswer{}, false
 	}
-	answer := a.answer
-	answer.ExpiresIn = seconds(left)
+	answer := a.qrcodeAnswer
+	answer.ExpiresIn = wholeSeconds(left)
 	return answer, true
 }
 
-// begin makes a new ticket for b, in the place of the one old has.
-func (n *loginNamespace) begin(ctx context.Context, old *attempt, q qrcodeRequest, b browser, from visit, raw bool) (*attempt, error) {
+// beginAttempt makes a new ticket for b, in the place of the one old has.
+func (n *loginNamespace) beginAttempt(ctx context.Context, old *loginAttempt, q qrcodeRequest, b recipient, from clientInfo, raw bool) (*loginAttempt, error) {
 	account := n.accounts.find(q.Account)
 	if account == nil {
-		return nil, fail("unknown_account", 0)
+		return nil, newFailure("unknown_account", 0)
 	}
 	if q.Challenge != "" && !login.ValidChallenge(q.Challenge) {
-		return nil, fail("bad_request", 0)
+		return nil, newFailure("bad_request", 0)
 	}
-	giveBack, err := n.spend(b.id(), from)
+	giveBack, err := n.spendCode(b.id(), from)
 	if err != nil {
 		return nil, err
 	}
 	request := login.StartRequest{
 		Account: account.Name, SocketID: b.id(), Raw: raw, Challenge: q.Challenge,
 		Typed: q.Typed, PreferTyped: q.Prefer == "typed",
-		Browser: from.browser, Agent: from.agent, Network: from.network,
+		Browser: from.browserHash, Agent: from.agentName, Network: from.networkName,
 	}
-	if old = old.owned(); old != nil {
+	if old = old.ownedOrNil(); old != nil {
 		request.Replaces = old.ticket.ID // the store leaves it alone when it has moved meanwhile
 	}
-	started, err := n.service.Start(ctx, request)
+	started, err := n.loginService.Start(ctx, request)
 	if err != nil {
 		giveBack()
 		return nil, err
 	}
 	if old != nil {
-		old.over()
+		old.stopAll()
 		n.attempts.drop(old)
 	}
-	return n.bind(ctx, started.Ticket, b, qrcodeAnswer{
+	return n.bindTicket(ctx, started.Ticket, b, qrcodeAnswer{
 		Ticket: started.Ticket.WeChat, URL: started.URL, ImageURL: started.ImageURL,
-		ExpiresIn: seconds(started.Ticket.ExpiresIn()), Resume: started.Resume,
+		ExpiresIn: wholeSeconds(started.Ticket.ExpiresIn()), Resume: started.Resume,
 		Account: account.Name, Code: started.Code,
 	}), nil
 }
 
-// resume binds this socket to the ticket that the browser proves to own.
-func (v *visitor) resume(ctx context.Context, e *socketio.Event) (any, error) {
+// onResume binds this socket to the ticket that the browser proves to own.
+func (v *loginSocket) onResume(ctx context.Context, e *socketio.Event) (any, error) {
 	var q resumeRequest
 	if e.Bind(&q) != nil || q.Ticket == "" || q.Resume == "" {
-		return nil, fail("bad_request", 0)
+		return nil, newFailure("bad_request", 0)
 	}
-	t, err := v.n.service.Resume(ctx, q.Ticket, q.Resume, v.s.ID(), false)
+	t, err := v.login.loginService.Resume(ctx, q.Ticket, q.Resume, v.socket.ID(), false)
 	if err != nil {
 		return nil, err
 	}
 	if old := v.attempt; old != nil && old.ticket.ID != t.ID {
-		v.n.release(ctx, old)
+		v.login.releaseAttempt(ctx, old)
 	}
-	lost := v.n.attempts.find(t.ID)
-	v.attempt = v.n.bind(ctx, t, &socketBrowser{v}, resumedAnswer(t, q.Resume))
-	if t.Before != "" && t.Before != v.s.ID() && lost == nil {
-		v.n.hint(t.ID) // the socket that had it is elsewhere, and is told
+	lost := v.login.attempts.find(t.ID)
+	v.attempt = v.login.bindTicket(ctx, t, &socketRecipient{v}, resumedAnswer(t, q.Resume))
+	if t.Before != "" && t.Before != v.socket.ID() && lost == nil {
+		v.login.publishHint(t.ID) // the socket that had it is elsewhere, and is told
 	}
 	if e.WantsAck() {
 		_ = e.Ack(stateOf(t))
 	}
-	v.n.react(ctx, v.attempt, t, true, 0)
+	v.login.apply(ctx, v.attempt, t, true, 0)
 	return nil, nil
 }
 
@@ -247,48 +247,48 @@ func resumedAnswer(t login.Ticket, secret string) qrcodeAnswer {
 		return qrcodeAnswer{}
 	}
 	return qrcodeAnswer{
-		Ticket: t.WeChat, URL: t.URL, ImageURL: t.ImageURL, ExpiresIn: seconds(t.ExpiresIn()),
+		Ticket: t.WeChat, URL: t.URL, ImageURL: t.ImageURL, ExpiresIn: wholeSeconds(t.ExpiresIn()),
 		Resume: secret, Account: t.Account, Code: code,
 	}
 }
 
-// cancel ends the ticket: the page gave up.
-func (v *visitor) cancel(ctx context.Context, _ *socketio.Event) (any, error) {
-	if v.attempt.owned() == nil {
-		return nil, fail("bad_request", 0)
+// onCancel ends the ticket: the page gave up.
+func (v *loginSocket) onCancel(ctx context.Context, _ *socketio.Event) (any, error) {
+	if v.attempt.ownedOrNil() == nil {
+		return nil, newFailure("bad_request", 0)
 	}
-	read := v.attempt.reads.Add(1)
-	t, err := v.n.service.Cancel(ctx, v.attempt.ticket.ID, v.s.ID())
+	read := v.attempt.readCount.Add(1)
+	t, err := v.login.loginService.Cancel(ctx, v.attempt.ticket.ID, v.socket.ID())
 	if err != nil {
 		return nil, err
 	}
-	v.n.react(ctx, v.attempt, t, true, read)
-	if v.attempt.owned() == nil { // another socket has it: it was not touched
-		return nil, fail("bad_request", 0)
+	v.login.apply(ctx, v.attempt, t, true, read)
+	if v.attempt.ownedOrNil() == nil { // another socket has it: it was not touched
+		return nil, newFailure("bad_request", 0)
 	}
-	return cancelAnswer{shown(t)}, nil
+	return cancelAnswer{shownState(t)}, nil
 }
 
-// socketBrowser is a visitor as the other end of an attempt.
-type socketBrowser struct{ v *visitor }
+// socketRecipient is a socket of /login as the recipient of an attempt.
+type socketRecipient struct{ loginSocket *loginSocket }
 
-func (b *socketBrowser) id() string         { return b.v.s.ID() }
-func (b *socketBrowser) leave()             { b.v.s.Disconnect(false) }
-func (b *socketBrowser) tell(s stateAnswer) { _ = b.v.s.Emit("state", s) }
+func (b *socketRecipient) id() string              { return b.loginSocket.socket.ID() }
+func (b *socketRecipient) disconnect()             { b.loginSocket.socket.Disconnect(false) }
+func (b *socketRecipient) sendState(s stateAnswer) { _ = b.loginSocket.socket.Emit("state", s) }
 
 // ackWait is longer than any client needs; who has not acknowledged by then does
 // not, but its connection may still live.
 const ackWait = 5 * time.Minute
 
-// hand implements browser by docs/login.md §3: an acknowledgement is delivery, and so is
+// sendResult implements recipient by docs/login.md §3: an acknowledgement is delivery, and so is
 // a connection that still stands a while after everything was written to it.
-func (b *socketBrowser) hand(ctx context.Context, r login.Result) bool {
+func (b *socketRecipient) sendResult(ctx context.Context, r login.Result) bool {
 	var value any = r.Value
 	if r.Event == "code" {
-		value = codeMessage{r.Value, seconds(r.ExpiresIn)}
+		value = codeMessage{r.Value, wholeSeconds(r.ExpiresIn)}
 	}
 	acked, flushed := make(chan struct{}), make(chan struct{})
-	err := b.v.s.Timeout(ackWait).EmitAck(r.Event, func(_ socketio.Args, err error) {
+	err := b.loginSocket.socket.Timeout(ackWait).EmitAck(r.Event, func(_ socketio.Args, err error) {
 		if err == nil {
 			close(acked)
 		}
@@ -296,7 +296,7 @@ func (b *socketBrowser) hand(ctx context.Context, r login.Result) bool {
 	if err != nil {
 		return false
 	}
-	b.v.s.AfterFlush(func() { close(flushed) })
+	b.loginSocket.socket.AfterFlush(func() { close(flushed) })
 	var stood <-chan time.Time
 	for {
 		select {
@@ -304,11 +304,11 @@ func (b *socketBrowser) hand(ctx context.Context, r login.Result) bool {
 			return true
 		case <-flushed:
 			flushed = nil
-			timer := time.NewTimer(time.Duration(b.v.n.cfg.TokenAckTimeout))
+			timer := time.NewTimer(time.Duration(b.loginSocket.login.config.TokenAckTimeout))
 			defer timer.Stop()
 			stood = timer.C
 		case <-stood:
-			return b.v.s.Connected()
+			return b.loginSocket.socket.Connected()
 		case <-ctx.Done(): // the socket is gone, or the ticket is bound to another one
 			select {
 			case <-acked: // its last word

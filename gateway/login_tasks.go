@@ -8,7 +8,7 @@ import (
 // taskGroup counts goroutines that come and go, so that their owner can wait for them.
 // The zero value is ready.
 type taskGroup struct {
-	guard *panicGuard // nil logs to slog.Default
+	panicGuard *panicGuard // nil logs to slog.Default
 
 	mu     sync.Mutex // guards what follows
 	count  int
@@ -26,7 +26,7 @@ func (g *taskGroup) start(do func()) bool {
 	g.count++
 	go func() { // ends with do; wait waits for it
 		defer g.done()
-		g.guard.run("login", do)
+		g.panicGuard.runTask("login", do)
 	}()
 	return true
 }

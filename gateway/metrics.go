@@ -15,15 +15,15 @@ import (
 type metrics struct {
 	registry *prometheus.Registry
 
-	refused *refusals
-	login   *prometheus.CounterVec // by metric, account and reason
-	answers *prometheus.HistogramVec
-	webhook *prometheus.CounterVec // by account, what and reason
-	api     *prometheus.CounterVec // by account, api and class of the error
-	panics  *prometheus.CounterVec // by task
+	refusals      *refusals
+	loginEvents   *prometheus.CounterVec // by metric, account and reason
+	answerTimes   *prometheus.HistogramVec
+	webhookEvents *prometheus.CounterVec // by account, what and reason
+	apiErrors     *prometheus.CounterVec // by account, api and class of the error
+	panics        *prometheus.CounterVec // by task
 
-	accounts map[string]bool // the names that may become labels; nil: any name
-	reasons  reasonLabels    // of logins
+	knownAccounts map[string]bool // the names that may become labels; nil: any name
+	reasonLabels  reasonLabels    // of logins
 }
 
 func newMetrics(connections func() float64) *metrics {
@@ -32,18 +32,18 @@ func newMetrics(connections func() float64) *metrics {
 	}
 	refused := counter("refused_total", "Requests and events refused, by the limit they met.", "limit")
 	m := &metrics{
-		registry: prometheus.NewRegistry(),
-		refused:  newRefusals(refused),
-		login:    counter("login_total", "What happened to logins: attempts that ended, claims, exchanges, spooled claims.", "what", "account", "reason"),
-		answers: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		registry:    prometheus.NewRegistry(),
+		refusals:    newRefusals(refused),
+		loginEvents: counter("login_total", "What happened to logins: attempts that ended, claims, exchanges, spooled claims.", "what", "account", "reason"),
+		answerTimes: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Namespace: "posthouse", Name: "webhook_seconds", Help: "Answers to pushes from WeChat, by account, kind and answer.",
 			Buckets: []float64{.001, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 4.5},
 		}, []string{"account", "kind", "answer"}),
-		webhook: counter("webhook_events_total", "Pushes refused, claims and faults of the webhook.", "what", "account", "reason"),
-		api:     counter("wechat_api_total", "Calls of WeChat's API, by account, API and outcome.", "account", "api", "outcome"),
-		panics:  counter("panics_total", "Panics of tasks of the gateway that were recovered, by task.", "task"),
+		webhookEvents: counter("webhook_events_total", "Pushes refused, claims and faults of the webhook.", "what", "account", "reason"),
+		apiErrors:     counter("wechat_api_total", "Calls of WeChat's API, by account, API and outcome.", "account", "api", "outcome"),
+		panics:        counter("panics_total", "Panics of tasks of the gateway that were recovered, by task.", "task"),
 	}
-	m.registry.MustRegister(refused, m.login, m.answers, m.webhook, m.api, m.panics,
+	m.registry.MustRegister(refused, m.loginEvents, m.answerTimes, m.webhookEvents, m.apiErrors, m.panics,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "posthouse", Name: "connections", Help: "Open Engine.IO connections."}, connections),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
@@ -61,8 +61,8 @@ func (m *metrics) handler(everywhere bool) http.Handler {
 	profiles.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	profiles.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	mux.HandleFunc("/debug/pprof/", func(w http.ResponseWriter, r *http.Request) {
-		if !everywhere && !peer(r.RemoteAddr).IsLoopback() {
-			m.refused.note("pprof", "peer", r.RemoteAddr)
+		if !everywhere && !peerAddr(r.RemoteAddr).IsLoopback() {
+			m.refusals.countRefusal("pprof", "peer", r.RemoteAddr)
 			http.Error(w, http.StatusText(http.StatusForbidden), http.StatusForbidden)
 			return
 		}
@@ -75,34 +75,34 @@ func (m *metrics) handler(everywhere bool) http.Handler {
 // Redis, where anybody may have written them: an account that is not configured, and
 // a reason that has not the shape of one, become "other".
 func (m *metrics) Count(metric, account, reason string) {
-	m.login.WithLabelValues(metric, m.accountLabel(account), m.reasons.label(reason)).Inc()
+	m.loginEvents.WithLabelValues(metric, m.accountLabel(account), m.reasonLabels.labelOf(reason)).Inc()
 }
 
 // apiCounter counts one account's calls of WeChat's API.
 type apiCounter struct {
-	m       *metrics
+	metrics *metrics
 	account string
 }
 
 func (c apiCounter) APICall(api, outcome string, _ int) {
-	c.m.api.WithLabelValues(c.account, api, outcome).Inc()
+	c.metrics.apiErrors.WithLabelValues(c.account, api, outcome).Inc()
 }
 
 // webhookCounter implements callback.Metrics.
-type webhookCounter struct{ m *metrics }
+type webhookCounter struct{ metrics *metrics }
 
 func (c webhookCounter) Answered(account, kind, answer string, took time.Duration) {
-	c.m.answers.WithLabelValues(c.m.accountLabel(account), kind, answer).Observe(took.Seconds())
+	c.metrics.answerTimes.WithLabelValues(c.metrics.accountLabel(account), kind, answer).Observe(took.Seconds())
 }
 
 func (c webhookCounter) Refused(account, reason string) {
-	c.m.webhook.WithLabelValues("refused", c.m.accountLabel(account), label(reason)).Inc()
+	c.metrics.webhookEvents.WithLabelValues("refused", c.metrics.accountLabel(account), labelText(reason)).Inc()
 }
 
 func (c webhookCounter) Claimed(account, outcome string) {
-	c.m.webhook.WithLabelValues("claim", c.m.accountLabel(account), label(outcome)).Inc()
+	c.metrics.webhookEvents.WithLabelValues("claim", c.metrics.accountLabel(account), labelText(outcome)).Inc()
 }
 
 func (c webhookCounter) Fault(account, what string) {
-	c.m.webhook.WithLabelValues("fault", c.m.accountLabel(account), what).Inc()
+	c.metrics.webhookEvents.WithLabelValues("fault", c.metrics.accountLabel(account), what).Inc()
 }

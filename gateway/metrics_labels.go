@@ -19,21 +19,21 @@ const noAccount = "unknown"
 
 // knowAccounts closes the set of accounts. It is called before anything is counted.
 func (m *metrics) knowAccounts(list []*account) {
-	m.accounts = map[string]bool{"": true, noAccount: true}
+	m.knownAccounts = map[string]bool{"": true, noAccount: true}
 	for _, a := range list {
-		m.accounts[a.Name] = true
+		m.knownAccounts[a.Name] = true
 	}
 }
 
 func (m *metrics) accountLabel(name string) string {
-	if m.accounts != nil && !m.accounts[name] {
+	if m.knownAccounts != nil && !m.knownAccounts[name] {
 		return otherLabel
 	}
-	return label(name)
+	return labelText(name)
 }
 
-// label is text, or otherLabel when it is no short visible text.
-func label(text string) string {
+// labelText is text, or otherLabel when it is no short visible text.
+func labelText(text string) string {
 	if len(text) > maxLabel {
 		return otherLabel
 	}
@@ -51,26 +51,26 @@ const maxReasons = 128
 
 // reasonLabels are the reasons that became labels of the login counter.
 type reasonLabels struct {
-	mu    sync.Mutex // guards known
-	known map[string]bool
+	mu           sync.Mutex // guards known
+	knownReasons map[string]bool
 }
 
-// label is the reason itself, if it has the characters of a reason and is among the
+// labelOf is the reason itself, if it has the characters of a reason and is among the
 // first maxReasons. A reason may have been read from Redis.
-func (r *reasonLabels) label(text string) string {
+func (r *reasonLabels) labelOf(text string) string {
 	if len(text) > maxLabel || strings.Trim(text, "abcdefghijklmnopqrstuvwxyz_:- ") != "" {
 		return otherLabel
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.known[text] {
-		if len(r.known) >= maxReasons {
+	if !r.knownReasons[text] {
+		if len(r.knownReasons) >= maxReasons {
 			return otherLabel
 		}
-		if r.known == nil {
-			r.known = map[string]bool{}
+		if r.knownReasons == nil {
+			r.knownReasons = map[string]bool{}
 		}
-		r.known[text] = true
+		r.knownReasons[text] = true
 	}
 	return text
 }

@@ -26,31 +26,31 @@ var web embed.FS
 // pages serves what people see: the start page, the login page and their assets,
 // all embedded. Assets carry a fingerprint in their URL and never change under it.
 type pages struct {
-	templates *template.Template
-	words     map[language.Tag]map[string]string
-	tags      []language.Tag // the first is the default
-	matcher   language.Matcher
-	assets    map[string]asset
-	prints    map[string]string // name → URL
+	templates     *template.Template
+	wordsByTag    map[language.Tag]map[string]string
+	languageTags  []language.Tag // the first is the default
+	matcher       language.Matcher
+	assetsByName  map[string]asset
+	fingerprinted map[string]string // name → URL
 
-	client       string // URL of the socket.io client's module
+	clientURL    string // URL of the socket.io client's module
 	socketIOPath string
-	simulator    string                   // URL of the phone page, "" when there is none
-	simulates    func(*http.Request) bool // whether there is one for that request; nil: for all
-	replica      string
+	simulatorURL string                   // URL of the phone page, "" when there is none
+	hasSimulator func(*http.Request) bool // whether there is one for that request; nil: for all
+	replicaName  string
 	accounts     map[string]pageAccount // by name
 	returnTo     []string               // allowed URLs, and what lies below them
-	origins      *origins               // pages that may embed the login
+	originPolicy *originPolicy          // pages that may embed the login
 	qrPrefixes   []string               // what may be drawn as a QR code
-	admit        *admission
-	images       imageCache
-	drawings     *keyedRate[netip.Addr] // pictures drawn anew per address; nil: no limit
+	admission    *admission
+	imageCache   imageCache
+	drawingRate  *keyedRate[netip.Addr] // pictures drawn anew per address; nil: no limit
 }
 
 // pageAccount is what the pages know of an account.
 type pageAccount struct {
-	title string
-	typed bool // people may ask for a code to type
+	title         string
+	hasTypedCodes bool // people may ask for a code to type
 }
 
 type asset struct {
@@ -59,7 +59,7 @@ type asset struct {
 }
 
 func newPages() (*pages, error) {
-	p := &pages{words: map[language.Tag]map[string]string{}, assets: map[string]asset{}, prints: map[string]string{}}
+	p := &pages{wordsByTag: map[language.Tag]map[string]string{}, assetsByName: map[string]asset{}, fingerprinted: map[string]string{}}
 	var err error
 	if p.templates, err = template.ParseFS(web, "web/*.html"); err != nil {
 		return nil, err
@@ -74,10 +74,10 @@ func newPages() (*pages, error) {
 			return nil, fmt.Errorf("gateway: words of %s: %w", name, err)
 		}
 		tag := language.MustParse(name)
-		p.tags = append(p.tags, tag)
-		p.words[tag] = words
+		p.languageTags = append(p.languageTags, tag)
+		p.wordsByTag[tag] = words
 	}
-	p.matcher = language.NewMatcher(p.tags)
+	p.matcher = language.NewMatcher(p.languageTags)
 	return p, p.loadAssets()
 }
 
@@ -93,21 +93,21 @@ func (p *pages) loadAssets() error {
 		}
 		base := path.Base(name)
 		if path.Ext(base) == ".js" {
-			body = bare(body)
+			body = stripComments(body)
 		}
 		sum := sha256.Sum256(body)
 		print := hex.EncodeToString(sum[:6])
-		p.assets[print+"/"+base] = asset{body, types[path.Ext(base)]}
-		p.prints[base] = "/assets/" + print + "/" + base
+		p.assetsByName[print+"/"+base] = asset{body, types[path.Ext(base)]}
+		p.fingerprinted[base] = "/assets/" + print + "/" + base
 		return nil
 	})
 }
 
 var comment = regexp.MustCompile("(^|\\s+)// [^\"'`]*$")
 
-// bare is a script without its comments and indentation: they are for those who
+// stripComments is a script without its comments and indentation: they are for those who
 // read it here. A comment with a quote in it might be part of a string, and stays.
-func bare(script []byte) []byte {
+func stripComments(script []byte) []byte {
 	var b bytes.Buffer
 	for line := range bytes.Lines(script) {
 		if line = comment.ReplaceAll(bytes.TrimSpace(line), nil); len(line) > 0 {
@@ -128,56 +128,56 @@ type pageData struct {
 	Remote                          bool // the simulator does not answer there
 }
 
-func (d pageData) Asset(name string) string { return d.prints[name] }
-func (d pageData) Client() string           { return d.client }
+func (d pageData) Asset(name string) string { return d.fingerprinted[name] }
+func (d pageData) Client() string           { return d.clientURL }
 func (d pageData) SocketIOPath() string     { return d.socketIOPath }
 func (d pageData) Simulator() string {
 	if d.Remote {
 		return ""
 	}
-	return d.simulator
+	return d.simulatorURL
 }
 func (d pageData) ServedBy() string {
-	return strings.ReplaceAll(d.Words["servedBy"], "{replica}", d.replica)
+	return strings.ReplaceAll(d.Words["servedBy"], "{replica}", d.replicaName)
 }
 func (d pageData) NoScript() string {
 	return strings.ReplaceAll(d.Words["noscript"], "{account}", d.AccountTitle)
 }
 
 func (p *pages) register(e *echo.Echo) {
-	e.GET("/", p.start)
-	e.GET("/login", p.login)
+	e.GET("/", p.showStart)
+	e.GET("/login", p.showLogin)
 	// What <posthouse-login> needs in pages of other origins: stable addresses, and
 	// CORS for the allowed ones.
-	cors := echo.WrapMiddleware(p.origins.publicFiles)
+	cors := echo.WrapMiddleware(p.originPolicy.publicFiles)
 	e.GET("/login/qr.svg", p.qrSVG, cors)
 	e.GET("/login/qr.png", p.qrPNG, cors)
 	e.GET("/login/element.js", p.elementScript("element.js"), cors)
 	e.GET("/login/attempt.js", p.elementScript("attempt.js"), cors)
 	e.GET("/login/element.json", p.elementWords, cors)
-	e.GET("/assets/:print/:name", p.asset)
-	e.GET("/favicon.ico", func(c echo.Context) error { return c.Redirect(http.StatusFound, p.prints["icon.svg"]) })
+	e.GET("/assets/:print/:name", p.serveAsset)
+	e.GET("/favicon.ico", func(c echo.Context) error { return c.Redirect(http.StatusFound, p.fingerprinted["icon.svg"]) })
 }
 
-func (p *pages) start(c echo.Context) error { return p.render(c, "index.html", pageData{}) }
+func (p *pages) showStart(c echo.Context) error { return p.renderPage(c, "index.html", pageData{}) }
 
-func (p *pages) login(c echo.Context) error {
+func (p *pages) showLogin(c echo.Context) error {
 	account := c.QueryParam("account")
 	known, ok := p.accounts[account]
 	if !ok {
 		return echo.NewHTTPError(http.StatusNotFound)
 	}
-	p.admit.knowBrowser(c.Response(), c.Request()) // the sockets that follow are one browser's
-	return p.render(c, "login.html", pageData{
+	p.admission.knowBrowser(c.Response(), c.Request()) // the sockets that follow are one browser's
+	return p.renderPage(c, "login.html", pageData{
 		Account: account, AccountTitle: known.title, ReturnTo: p.safeReturn(c.QueryParam("returnTo")),
-		Typed: known.typed, InWeChat: strings.Contains(c.Request().UserAgent(), "MicroMessenger"),
+		Typed: known.hasTypedCodes, InWeChat: strings.Contains(c.Request().UserAgent(), "MicroMessenger"),
 	})
 }
 
-func (p *pages) render(c echo.Context, name string, d pageData) error {
+func (p *pages) renderPage(c echo.Context, name string, d pageData) error {
 	_, i, _ := p.matcher.Match(acceptLanguages(c.Request())...)
-	d.pages, d.Words = p, p.words[p.tags[i]]
-	d.Remote = p.simulates != nil && !p.simulates(c.Request())
+	d.pages, d.Words = p, p.wordsByTag[p.languageTags[i]]
+	d.Remote = p.hasSimulator != nil && !p.hasSimulator(c.Request())
 	var page bytes.Buffer
 	if err := p.templates.ExecuteTemplate(&page, name, d); err != nil {
 		return err
@@ -202,9 +202,9 @@ func acceptLanguages(r *http.Request) []language.Tag {
 	return tags
 }
 
-func (p *pages) asset(c echo.Context) error {
+func (p *pages) serveAsset(c echo.Context) error {
 	name := c.Param("print") + "/" + c.Param("name")
-	a, ok := p.assets[name]
+	a, ok := p.assetsByName[name]
 	if !ok {
 		return echo.NewHTTPError(http.StatusNotFound)
 	}
@@ -218,8 +218,8 @@ func (p *pages) asset(c echo.Context) error {
 
 // elementScript serves a module of <posthouse-login> under an address that stays.
 func (p *pages) elementScript(name string) echo.HandlerFunc {
-	print := p.prints[name]
-	a := p.assets[strings.TrimPrefix(print, "/assets/")]
+	print := p.fingerprinted[name]
+	a := p.assetsByName[strings.TrimPrefix(print, "/assets/")]
 	return func(c echo.Context) error {
 		h := c.Response().Header()
 		h.Set("Content-Type", a.contentType)
@@ -241,7 +241,7 @@ func (p *pages) elementWords(c echo.Context) error {
 	c.Response().Header().Set("Cache-Control", "no-cache")
 	c.Response().Header().Set("X-Content-Type-Options", "nosniff")
 	return c.JSON(http.StatusOK, map[string]any{
-		"words": p.words[p.tags[i]], "title": known.title, "typed": known.typed, "path": p.socketIOPath,
-		"style": string(p.assets[strings.TrimPrefix(p.prints["element.css"], "/assets/")].body),
+		"words": p.wordsByTag[p.languageTags[i]], "title": known.title, "typed": known.hasTypedCodes, "path": p.socketIOPath,
+		"style": string(p.assetsByName[strings.TrimPrefix(p.fingerprinted["element.css"], "/assets/")].body),
 	})
 }

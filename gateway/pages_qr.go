@@ -79,7 +79,7 @@ func (p *pages) qrPNG(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	png, ok := p.images.get(text)
+	png, ok := p.imageCache.get(text)
 	if !ok {
 		code, err := qr.Encode(text, qr.M)
 		if err != nil {
@@ -91,7 +91,7 @@ func (p *pages) qrPNG(c echo.Context) error {
 		}
 		code.Scale = 10
 		png = code.PNG()
-		p.images.put(text, png)
+		p.imageCache.put(text, png)
 	}
 	c.Response().Header().Set("Cache-Control", "private, max-age=300")
 	c.Response().Header().Set("X-Content-Type-Options", "nosniff")
@@ -100,13 +100,13 @@ func (p *pages) qrPNG(c echo.Context) error {
 
 // mayDraw counts a picture that is to be drawn for the address of r.
 func (p *pages) mayDraw(r *http.Request) bool {
-	if p.drawings == nil {
+	if p.drawingRate == nil {
 		return true
 	}
-	key := limitKey(p.admit.clientIP(r))
-	ok, _ := p.drawings.allow(key)
+	key := limitKey(p.admission.clientIP(r))
+	ok, _ := p.drawingRate.allow(key)
 	if !ok {
-		p.admit.metrics.refused.note("qr_images_per_ip", "address", key)
+		p.admission.metrics.refusals.countRefusal("qr_images_per_ip", "address", key)
 	}
 	return ok
 }
@@ -117,9 +117,9 @@ const maxImages = 512
 // imageCache keeps the latest pictures by the text that they show. Its zero value is
 // ready. Safe for concurrent use.
 type imageCache struct {
-	mu     sync.Mutex // guards what follows
-	images map[string][]byte
-	order  []string // by age; the oldest goes first
+	mu         sync.Mutex // guards what follows
+	images     map[string][]byte
+	namesByAge []string // by age; the oldest goes first
 }
 
 func (c *imageCache) get(text string) ([]byte, bool) {
@@ -138,10 +138,10 @@ func (c *imageCache) put(text string, png []byte) {
 	if _, ok := c.images[text]; ok {
 		return
 	}
-	if len(c.order) >= maxImages {
-		delete(c.images, c.order[0])
-		c.order = append(c.order[:0], c.order[1:]...)
+	if len(c.namesByAge) >= maxImages {
+		delete(c.images, c.namesByAge[0])
+		c.namesByAge = append(c.namesByAge[:0], c.namesByAge[1:]...)
 	}
 	c.images[text] = png
-	c.order = append(c.order, text)
+	c.namesByAge = append(c.namesByAge, text)
 }

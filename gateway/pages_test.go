@@ -21,10 +21,10 @@ func TestEveryWordExistsInEveryLanguage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := slices.Sorted(maps.Keys(p.words[p.tags[0]]))
-	for tag, words := range p.words {
+	want := slices.Sorted(maps.Keys(p.wordsByTag[p.languageTags[0]]))
+	for tag, words := range p.wordsByTag {
 		if got := slices.Sorted(maps.Keys(words)); !slices.Equal(got, want) {
-			t.Errorf("%v has other words than %v", tag, p.tags[0])
+			t.Errorf("%v has other words than %v", tag, p.languageTags[0])
 		}
 	}
 }
@@ -153,10 +153,10 @@ func somePages(t *testing.T) (p *pages, get func(url, language string) *httptest
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.client, p.socketIOPath = "/ws/socket.io.esm.min.js", "/ws"
+	p.clientURL, p.socketIOPath = "/ws/socket.io.esm.min.js", "/ws"
 	p.accounts = map[string]pageAccount{"": {title: "Shop <1>"}, "shop": {title: "Shop <1>"}}
 	p.qrPrefixes = []string{"http://weixin.qq.com/"}
-	p.origins = &origins{allowed: []string{"https://app.example.com"}}
+	p.originPolicy = &originPolicy{allowedOrigins: []string{"https://app.example.com"}}
 	e := echo.New()
 	p.register(e)
 	return p, func(url, language string) *httptest.ResponseRecorder {
@@ -184,7 +184,7 @@ func TestPages(t *testing.T) {
 	if w := get("/login?account=nobody", "en"); w.Code != http.StatusNotFound {
 		t.Errorf("an unknown account: %d", w.Code)
 	}
-	asset := get(p.prints["login.js"], "en")
+	asset := get(p.fingerprinted["login.js"], "en")
 	if asset.Code != http.StatusOK || !strings.Contains(asset.Header().Get("Cache-Control"), "immutable") {
 		t.Errorf("asset: %d %v", asset.Code, asset.Header())
 	}
@@ -202,7 +202,7 @@ func TestPages(t *testing.T) {
 	} {
 		total := 0
 		for _, name := range names {
-			total += len(p.assets[strings.TrimPrefix(p.prints[name], "/assets/")].body)
+			total += len(p.assetsByName[strings.TrimPrefix(p.fingerprinted[name], "/assets/")].body)
 		}
 		t.Logf("%s: %d bytes of script", face, total)
 		if total > 15<<10 {
@@ -227,9 +227,9 @@ func TestHeadersOfPagesAndAssets(t *testing.T) {
 	for _, c := range []struct{ url, contentType, cache string }{
 		{"/", "text/html; charset=UTF-8", "no-cache"},
 		{"/login", "text/html; charset=UTF-8", "no-cache"},
-		{p.prints["login.js"], "text/javascript; charset=utf-8", "public, max-age=31536000, immutable"},
-		{p.prints["login.css"], "text/css; charset=utf-8", "public, max-age=31536000, immutable"},
-		{p.prints["icon.svg"], "image/svg+xml", "public, max-age=31536000, immutable"},
+		{p.fingerprinted["login.js"], "text/javascript; charset=utf-8", "public, max-age=31536000, immutable"},
+		{p.fingerprinted["login.css"], "text/css; charset=utf-8", "public, max-age=31536000, immutable"},
+		{p.fingerprinted["icon.svg"], "image/svg+xml", "public, max-age=31536000, immutable"},
 		{"/login/element.js", "text/javascript; charset=utf-8", "no-cache"},
 		{"/login/attempt.js", "text/javascript; charset=utf-8", "no-cache"},
 		{"/login/element.json", "application/json", "no-cache"},

@@ -16,31 +16,31 @@ import (
 type panicGuard struct {
 	log     *slog.Logger
 	metrics *metrics
-	line    rate.Sometimes // of the log: a task may panic once a second
+	logLine rate.Sometimes // of the log: a task may panic once a second
 }
 
 func newPanicGuard(m *metrics, log *slog.Logger) *panicGuard {
-	return &panicGuard{log: log, metrics: m, line: rate.Sometimes{First: 10, Interval: 10 * time.Second}}
+	return &panicGuard{log: log, metrics: m, logLine: rate.Sometimes{First: 10, Interval: 10 * time.Second}}
 }
 
-// run calls do; false when do panicked. task is a constant of the caller.
-func (g *panicGuard) run(task string, do func()) (ok bool) {
+// runTask calls do; false when do panicked. task is a constant of the caller.
+func (g *panicGuard) runTask(task string, do func()) (ok bool) {
 	defer func() {
 		if v := recover(); v != nil {
-			g.report(task, v, debug.Stack())
+			g.reportPanic(task, v, debug.Stack())
 		}
 	}()
 	do()
 	return true
 }
 
-func (g *panicGuard) report(task string, v any, stack []byte) {
+func (g *panicGuard) reportPanic(task string, v any, stack []byte) {
 	if g == nil {
 		slog.Default().Error("gateway: panic in a task", "task", task, "panic", fmt.Sprint(v), "stack", string(stack))
 		return
 	}
 	g.metrics.panics.WithLabelValues(task).Inc()
-	g.line.Do(func() {
+	g.logLine.Do(func() {
 		g.log.Error("gateway: panic in a task", "task", task, "panic", fmt.Sprint(v), "stack", string(stack))
 	})
 }
@@ -48,9 +48,9 @@ func (g *panicGuard) report(task string, v any, stack []byte) {
 // restartPause lies between a panic of a background task and its next start.
 const restartPause = time.Second
 
-// keep runs a background task that ends with ctx, and starts it again after a panic.
-func (g *panicGuard) keep(ctx context.Context, task string, do func(context.Context)) {
-	for !g.run(task, func() { do(ctx) }) {
+// keepRunning runs a background task that ends with ctx, and starts it again after a panic.
+func (g *panicGuard) keepRunning(ctx context.Context, task string, do func(context.Context)) {
+	for !g.runTask(task, func() { do(ctx) }) {
 		pause := time.NewTimer(restartPause)
 		select {
 		case <-pause.C:

@@ -64,7 +64,7 @@ func TestPanicGuard_BackgroundTask_StartsAgainAndEndsWithItsContext(t *testing.T
 		g := newPanicGuard(m, slog.New(slog.NewTextHandler(&text, nil)))
 		ctx, cancel := context.WithCancel(t.Context())
 		starts := 0
-		g.keep(ctx, "test", func(ctx context.Context) {
+		g.keepRunning(ctx, "test", func(ctx context.Context) {
 			if starts++; starts < 100 {
 				panic("again")
 			}

@@ -10,25 +10,25 @@ import (
 	"posthouse/adapter"
 )
 
-// newRouter makes what relays requests between replicas.
-func (a *App) newRouter() (*adapter.Router, error) {
-	secrets := relaySecrets(&a.cfg)
-	router, err := adapter.NewRouter(a.redis, adapter.RouterOptions{
-		Tag: a.replica, Advertise: a.advertised(len(secrets) == 0), Secrets: secrets,
-		Path: a.cfg.SocketIOPath + "/", Key: a.cfg.AdapterKey, Logger: a.log,
+// newRelay makes what relays requests between replicas.
+func (a *App) newRelay() (*adapter.Relay, error) {
+	secrets := relaySecrets(&a.config)
+	relay, err := adapter.NewRelay(a.redisClient, adapter.RelayOptions{
+		Tag: a.replicaName, Advertise: a.advertisedAddr(len(secrets) == 0), Secrets: secrets,
+		Path: a.config.SocketIOPath + "/", Key: a.config.AdapterKey, Logger: a.log,
 	})
 	if err != nil {
-		return nil, keyError("POSTHOUSE_REPLICA", a.replica, err.Error())
+		return nil, keyError("POSTHOUSE_REPLICA", a.replicaName, err.Error())
 	}
-	return router, nil
+	return relay, nil
 }
 
-// advertised is where other replicas reach this one: as configured, or the listen
+// advertisedAddr is where other replicas reach this one: as configured, or the listen
 // address, or for a wildcard the first address of this machine that others may see;
 // its loopback address when there are no others, for want of a secret.
-func (a *App) advertised(alone bool) string {
-	if a.cfg.Advertise != "" {
-		return a.cfg.Advertise
+func (a *App) advertisedAddr(alone bool) string {
+	if a.config.Advertise != "" {
+		return a.config.Advertise
 	}
 	addr := a.listener.Addr().(*net.TCPAddr)
 	if !addr.IP.IsUnspecified() && (addr.IP.IsLoopback() || !alone) {

@@ -35,7 +35,7 @@ func TestRelaySecrets_AreWhatRedisDoesNotKnow(t *testing.T) {
 }
 
 // With Redis every family of the cluster is there from the start.
-func TestMetrics_ShowTheAdaptersAndTheRouter(t *testing.T) {
+func TestMetrics_ShowTheAdaptersAndTheRelay(t *testing.T) {
 	t.Parallel()
 	app, err := New(Config{
 		Addr: "127.0.0.1:0", SocketIOPath: "/socket.io", RedisURL: []string{"redis://127.0.0.1:1"}, Adapter: "redis",
@@ -44,8 +44,8 @@ func TestMetrics_ShowTheAdaptersAndTheRouter(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(app.release)
-	t.Cleanup(func() { _ = app.io.Shutdown(t.Context()) })
+	t.Cleanup(app.releaseBound)
+	t.Cleanup(func() { _ = app.ioServer.Shutdown(t.Context()) })
 	w := httptest.NewRecorder()
 	app.metrics.handler(false).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	for _, line := range []string{

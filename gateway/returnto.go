@@ -16,12 +16,12 @@ func (p *pages) safeReturn(want string) string {
 	if !ok {
 		return ""
 	}
-	if !target.whole {
-		return target.path + target.rest
+	if !target.hasOrigin {
+		return target.cleanPath + target.queryAndFragment
 	}
 	for _, allowed := range p.returnTo {
-		if prefix, ok := parseReturn(allowed); ok && prefix.whole && target.page == prefix.page && below(target.path, prefix.path) {
-			return target.page.String() + target.path + target.rest
+		if prefix, ok := parseReturn(allowed); ok && prefix.hasOrigin && target.pageOrigin == prefix.pageOrigin && isBelow(target.cleanPath, prefix.cleanPath) {
+			return target.pageOrigin.String() + target.cleanPath + target.queryAndFragment
 		}
 	}
 	return ""
@@ -31,18 +31,18 @@ func (p *pages) safeReturn(want string) string {
 func cleanReturnPrefix(s string) (string, bool) {
 	s = strings.TrimSpace(s)
 	target, ok := parseReturn(s)
-	if !ok || !target.whole || target.rest != "" || strings.Contains(s, "/.") || strings.Contains(s, "%") {
+	if !ok || !target.hasOrigin || target.queryAndFragment != "" || strings.Contains(s, "/.") || strings.Contains(s, "%") {
 		return "", false
 	}
-	return target.page.String() + target.path, true
+	return target.pageOrigin.String() + target.cleanPath, true
 }
 
 // returnTarget is where a login may lead.
 type returnTarget struct {
-	whole bool // it has an origin; otherwise it is a path of ours
-	page  origin.Origin
-	path  string // clean and escaped, begins with one slash
-	rest  string // query and fragment, with their marks
+	hasOrigin        bool // it has an origin; otherwise it is a path of ours
+	pageOrigin       origin.Origin
+	cleanPath        string // clean and escaped, begins with one slash
+	queryAndFragment string // query and fragment, with their marks
 }
 
 // parseReturn reads an http or https URL, or a path, as browsers do. It refuses what
@@ -61,10 +61,10 @@ func parseReturn(s string) (t returnTarget, ok bool) {
 			end = len(after)
 		}
 		var err error
-		if t.page, err = origin.Parse(scheme + "://" + after[:end]); err != nil {
+		if t.pageOrigin, err = origin.Parse(scheme + "://" + after[:end]); err != nil {
 			return t, false
 		}
-		t.whole, rest = true, after[end:]
+		t.hasOrigin, rest = true, after[end:]
 		if rest == "" || rest[0] != '/' {
 			rest = "/" + rest
 		}
@@ -73,8 +73,8 @@ func parseReturn(s string) (t returnTarget, ok bool) {
 	if end < 0 {
 		end = len(rest)
 	}
-	t.rest = rest[end:]
-	t.path, ok = cleanPath(rest[:end])
+	t.queryAndFragment = rest[end:]
+	t.cleanPath, ok = cleanPath(rest[:end])
 	return t, ok
 }
 
@@ -106,9 +106,9 @@ func cleanPath(escaped string) (clean string, ok bool) {
 	return clean, !strings.HasPrefix(clean, "//")
 }
 
-// below reports whether a clean path is that of prefix or lies below it, also for a
+// isBelow reports whether a clean path is that of prefix or lies below it, also for a
 // server that decodes escaped slashes and dots, once or twice, before it looks.
-func below(clean, prefix string) bool {
+func isBelow(clean, prefix string) bool {
 	prefix = strings.TrimSuffix(prefix, "/")
 	for range 3 {
 		if clean != prefix && !strings.HasPrefix(clean, prefix+"/") {

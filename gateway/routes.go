@@ -21,7 +21,7 @@ func (a *App) buildRoutes() error {
 	e.HideBanner, e.HidePort = true, true
 	e.Logger.SetOutput(io.Discard)
 	e.HTTPErrorHandler = a.answerError
-	e.IPExtractor = func(r *http.Request) string { return a.admit.clientIP(r).String() }
+	e.IPExtractor = func(r *http.Request) string { return a.admission.clientIP(r).String() }
 	e.Use(a.recoverPanics)
 
 	a.health.register(e)
@@ -33,33 +33,33 @@ func (a *App) buildRoutes() error {
 		c.Response().Header().Set("Access-Control-Allow-Origin", "*") // public keys
 		return c.Blob(http.StatusOK, "application/json", a.issuer.JWKS())
 	})
-	a.webhook.Register(e.Group(""))
-	a.login.register(e)
+	a.webhookHandler.Register(e.Group(""))
+	a.loginNamespace.register(e)
 	if sim := a.simulatorHandler(); sim != nil {
-		e.Any("/sim", mount(sim))
-		e.Any("/sim/*", mount(sim))
+		e.Any("/sim", mountHandler(sim))
+		e.Any("/sim/*", mountHandler(sim))
 	}
 	// Last and least: /ws/signup wins where the path is /ws.
-	var server http.Handler = a.io
-	if a.router != nil {
-		server = a.router.Middleware(server)
+	var server http.Handler = a.ioServer
+	if a.relay != nil {
+		server = a.relay.Middleware(server)
 	}
-	a.admit.origins.files = map[string]bool{}
+	a.admission.origins.publicPaths = map[string]bool{}
 	for _, name := range socketio.BundleNames {
-		a.admit.origins.files[a.cfg.SocketIOPath+"/"+name] = true
+		a.admission.origins.publicPaths[a.config.SocketIOPath+"/"+name] = true
 	}
-	e.Any(a.cfg.SocketIOPath+"/*", mount(a.admit.middleware(server, engineio.OpensSession)))
-	a.handler = engineio.BodyDeadline(a.admit.endWhenCrowded(a.forgive(e)))
+	e.Any(a.config.SocketIOPath+"/*", mountHandler(a.admission.middleware(server, engineio.OpensSession)))
+	a.httpHandler = engineio.BodyDeadline(a.admission.endWhenCrowded(a.forgiveSlashes(e)))
 	return nil
 }
 
-// forgive serves a path with a slash at its end as the one without, for URLs that
+// forgiveSlashes serves a path with a slash at its end as the one without, for URLs that
 // people type into consoles, and HEAD as GET (net/http leaves the body out).
 // Socket.IO and the local WeChat have their own rules.
-func (a *App) forgive(next http.Handler) http.Handler {
+func (a *App) forgiveSlashes(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path := r.URL.Path
-		if !under(path, a.cfg.SocketIOPath) && !under(path, "/sim") {
+		if !isUnder(path, a.config.SocketIOPath) && !isUnder(path, "/sim") {
 			if r.Method == http.MethodHead {
 				r = r.WithContext(r.Context()) // a copy
 				r.Method = http.MethodGet
@@ -73,11 +73,11 @@ func (a *App) forgive(next http.Handler) http.Handler {
 	})
 }
 
-func under(path, prefix string) bool { return strings.HasPrefix(path+"/", prefix+"/") }
+func isUnder(path, prefix string) bool { return strings.HasPrefix(path+"/", prefix+"/") }
 
-// mount gives h the bare response writer: hijacking and one-write answers need
+// mountHandler gives h the bare response writer: hijacking and one-write answers need
 // nothing of Echo's.
-func mount(h http.Handler) echo.HandlerFunc {
+func mountHandler(h http.Handler) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		h.ServeHTTP(c.Response().Writer, c.Request())
 		return nil
@@ -89,25 +89,25 @@ func (a *App) registerPages(e *echo.Echo) error {
 	if err != nil {
 		return err
 	}
-	p.client = a.cfg.SocketIOPath + "/socket.io.esm.min.js"
-	p.socketIOPath = a.cfg.SocketIOPath
-	p.simulator = a.phoneURL()
-	if a.sim != nil {
-		p.simulator, p.simulates = "/sim", a.sim.Answers
+	p.clientURL = a.config.SocketIOPath + "/socket.io.esm.min.js"
+	p.socketIOPath = a.config.SocketIOPath
+	p.simulatorURL = a.phoneURL()
+	if a.simulator != nil {
+		p.simulatorURL, p.hasSimulator = "/sim", a.simulator.Answers
 	}
-	p.replica = a.replica
-	p.admit, p.origins = a.admit, a.admit.origins
-	images := a.cfg.LimitQRCodesIP // two pictures for each code: the page's and one to save
+	p.replicaName = a.replicaName
+	p.admission, p.originPolicy = a.admission, a.admission.origins
+	images := a.config.LimitQRCodesIP // two pictures for each code: the page's and one to save
 	images.N *= 2
-	p.drawings = newKeyedRate[netip.Addr](images, 0)
-	p.returnTo = a.cfg.ReturnTo
+	p.drawingRate = newKeyedRate[netip.Addr](images, 0)
+	p.returnTo = a.config.ReturnTo
 	p.accounts = map[string]pageAccount{}
 	p.qrPrefixes = []string{"http://weixin.qq.com/", "https://weixin.qq.com/"}
-	for _, account := range a.accounts.list {
-		p.accounts[account.Name] = pageAccount{account.title(), account.TypedCode != "off"}
+	for _, account := range a.accounts.inOrder {
+		p.accounts[account.Name] = pageAccount{account.displayTitle(), account.TypedCode != "off"}
 		p.qrPrefixes = append(p.qrPrefixes, account.MPBase+"/q/")
 	}
-	p.accounts[""] = p.accounts[a.accounts.list[0].Name]
+	p.accounts[""] = p.accounts[a.accounts.inOrder[0].Name]
 	p.register(e)
 	return nil
 }

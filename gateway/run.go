@@ -16,39 +16,39 @@ import (
 // Run serves until ctx ends and then drains: not ready, no new handshakes,
 // sockets closed, webhooks answered to the last. It returns nil after a clean end.
 func (a *App) Run(ctx context.Context) error {
-	defer a.release()
+	defer a.releaseBound()
 	background, end := context.WithCancel(context.Background())
 	defer end()
-	server := a.newServer(a.handler)
+	server := a.newServer(a.httpHandler)
 	var tasks sync.WaitGroup
 	failed := make(chan error, 4)
 	keep := func(task string, do func(context.Context)) {
-		tasks.Go(func() { a.login.guard.keep(background, task, do) })
+		tasks.Go(func() { a.loginNamespace.panicGuard.keepRunning(background, task, do) })
 	}
 	tasks.Go(func() {
-		if err := a.io.Serve(a.listener, server); !errors.Is(err, http.ErrServerClosed) {
+		if err := a.ioServer.Serve(a.listener, server); !errors.Is(err, http.ErrServerClosed) {
 			failed <- fmt.Errorf("gateway: serve: %w", err)
 		}
 	})
 	keep("spool", func(ctx context.Context) {
-		if err := a.service.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
+		if err := a.loginService.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
 			failed <- err
 		}
 	})
-	for _, account := range a.accounts.list {
-		if account.senders != nil {
-			keep("senders", account.senders.Run)
+	for _, account := range a.accounts.inOrder {
+		if account.senderIPs != nil {
+			keep("senders", account.senderIPs.Run)
 		}
 	}
-	keep("login", a.login.run)
+	keep("login", a.loginNamespace.runPolls)
 	keep("keys", a.watchKeys)
 	keep("development key", a.awaitKey)
-	if a.redis != nil {
-		keep("eviction", func(ctx context.Context) { warnAboutEviction(ctx, a.redis, a.log) })
+	if a.redisClient != nil {
+		keep("eviction", func(ctx context.Context) { warnAboutEviction(ctx, a.redisClient, a.log) })
 	}
-	if a.router != nil {
-		keep("router", func(ctx context.Context) {
-			if err := a.router.Run(ctx); err != nil {
+	if a.relay != nil {
+		keep("relay", func(ctx context.Context) {
+			if err := a.relay.Run(ctx); err != nil {
 				failed <- err
 			}
 		})
@@ -62,26 +62,26 @@ func (a *App) Run(ctx context.Context) error {
 	select {
 	case err = <-failed:
 	case <-ctx.Done():
-		err = a.drain(server)
+		err = a.drainAll(server)
 	}
 	end()
 	stopMetrics()
 	return errors.Join(err, server.Close(), waitFor(&tasks, 5*time.Second))
 }
 
-// drain ends in the order of docs/reliability.md §7: readiness first, the webhook last.
-func (a *App) drain(server *http.Server) error {
-	a.log.Info("gateway: draining", "connections", a.io.Engine().ClientsCount())
+// drainAll ends in the order of docs/reliability.md §7: readiness first, the webhook last.
+func (a *App) drainAll(server *http.Server) error {
+	a.log.Info("gateway: draining", "connections", a.ioServer.Engine().ClientsCount())
 	a.health.draining.Store(true)
-	if d := time.Duration(a.cfg.DrainDelay); d > 0 {
+	if d := time.Duration(a.config.DrainDelay); d > 0 {
 		delay := time.NewTimer(d)
 		<-delay.C
 	}
-	a.admit.drain()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(a.cfg.Drain))
+	a.admission.startDrain()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(a.config.Drain))
 	defer cancel()
-	a.login.finish(ctx)
-	if err := errors.Join(a.drainSockets(ctx), a.io.Shutdown(ctx)); err != nil {
+	a.loginNamespace.finishLogins(ctx)
+	if err := errors.Join(a.drainSockets(ctx), a.ioServer.Shutdown(ctx)); err != nil {
 		a.log.Warn("gateway: sockets did not close in time", "error", err)
 	}
 	// What is left are webhooks and pages: short requests.
@@ -97,14 +97,14 @@ func (a *App) drain(server *http.Server) error {
 // drainSockets ends own connections and those relayed for others, both spread over
 // the same time. Sessions that other replicas hold live on.
 func (a *App) drainSockets(ctx context.Context) error {
-	n := a.io.Engine().ClientsCount()
-	if a.router == nil {
-		return a.io.Drain(ctx, drainTime(n, time.Duration(a.cfg.Drain)))
+	n := a.ioServer.Engine().ClientsCount()
+	if a.relay == nil {
+		return a.ioServer.Drain(ctx, drainTime(n, time.Duration(a.config.Drain)))
 	}
-	over := drainTime(n+a.router.Stats().Sockets, time.Duration(a.cfg.Drain))
+	over := drainTime(n+a.relay.Stats().Sockets, time.Duration(a.config.Drain))
 	relayed := make(chan error, 1)
-	go func() { relayed <- a.router.Drain(ctx, over) }() // ends with ctx; waited for below
-	own := a.io.Drain(ctx, over)
+	go func() { relayed <- a.relay.Drain(ctx, over) }() // ends with ctx; waited for below
+	own := a.ioServer.Drain(ctx, over)
 	return errors.Join(own, <-relayed)
 }
 
@@ -126,18 +126,18 @@ func (a *App) newServer(h http.Handler) *http.Server {
 
 // serveMetrics serves /metrics and pprof on an address of their own.
 func (a *App) serveMetrics(tasks *sync.WaitGroup, failed chan<- error) (stop func(), err error) {
-	if a.cfg.MetricsAddr == "" {
+	if a.config.MetricsAddr == "" {
 		return func() {}, nil
 	}
-	l, err := net.Listen("tcp", a.cfg.MetricsAddr)
+	l, err := net.Listen("tcp", a.config.MetricsAddr)
 	if err != nil {
 		return nil, fmt.Errorf("gateway: POSTHOUSE_METRICS_ADDR: %w", err)
 	}
-	if !isLoopback(a.cfg.MetricsAddr) {
-		a.log.Warn("gateway: metrics are served beyond this machine", "addr", a.cfg.MetricsAddr,
+	if !isLoopback(a.config.MetricsAddr) {
+		a.log.Warn("gateway: metrics are served beyond this machine", "addr", a.config.MetricsAddr,
 			"fix", "set POSTHOUSE_METRICS_ADDR=127.0.0.1:9100, or keep strangers off the port; /debug/pprof answers loopback only unless POSTHOUSE_PPROF is set")
 	}
-	server := a.newServer(a.metrics.handler(a.cfg.Pprof))
+	server := a.newServer(a.metrics.handler(a.config.Pprof))
 	tasks.Go(func() {
 		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 			failed <- fmt.Errorf("gateway: serve metrics: %w", err)

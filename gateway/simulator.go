@@ -12,8 +12,8 @@ import (
 // gateway's own port below /sim; the gateway talks to it over HTTP exactly as to
 // the real platform.
 func (a *App) useSimulator() error {
-	external := a.cfg.WeChatSimulator
-	if len(a.cfg.Accounts) > 0 && external == "" {
+	external := a.config.WeChatSimulator
+	if len(a.config.Accounts) > 0 && external == "" {
 		return nil
 	}
 	base := external + "/sim"
@@ -23,24 +23,24 @@ func (a *App) useSimulator() error {
 		if err != nil {
 			return err
 		}
-		a.sim = sim
+		a.simulator = sim
 		if err := sim.SetCallbacks(a.localURL() + "/callback/wechat"); err != nil {
 			return err
 		}
 	}
-	if len(a.cfg.Accounts) == 0 {
+	if len(a.config.Accounts) == 0 {
 		dev := wxsim.DevAccount()
-		a.cfg.Accounts = []Account{{
+		a.config.Accounts = []Account{{
 			Name: "default", AppID: dev.AppID, Secret: wechat.Secret(dev.Secret), Token: wechat.Secret(dev.Token),
 			AESKey: wechat.Secret(dev.AESKey), OriginalID: dev.OriginalID, Mode: string(dev.Mode), Title: dev.Name,
-			UnionID: a.cfg.WeChat.UnionID,
+			UnionID: a.config.WeChat.UnionID,
 		}}
-		if err := a.cfg.Accounts[0].normalize(); err != nil {
+		if err := a.config.Accounts[0].normalize(); err != nil {
 			return err
 		}
 	}
-	for i := range a.cfg.Accounts {
-		a.cfg.Accounts[i].APIBase, a.cfg.Accounts[i].MPBase = base, base
+	for i := range a.config.Accounts {
+		a.config.Accounts[i].APIBase, a.config.Accounts[i].MPBase = base, base
 	}
 	return nil
 }
@@ -48,22 +48,22 @@ func (a *App) useSimulator() error {
 // phoneURL is the page of the local WeChat's phone, "" when there is none.
 func (a *App) phoneURL() string {
 	switch {
-	case a.sim != nil:
+	case a.simulator != nil:
 		return a.publicURL() + "/sim"
-	case a.cfg.WeChatSimulator != "":
-		return a.cfg.WeChatSimulator + "/sim"
+	case a.config.WeChatSimulator != "":
+		return a.config.WeChatSimulator + "/sim"
 	}
 	return ""
 }
 
 // simulatorHandler serves the local WeChat; nil when there is none.
 func (a *App) simulatorHandler() http.Handler {
-	if a.sim == nil {
+	if a.simulator == nil {
 		return nil
 	}
-	sim := a.sim.Handler()
+	sim := a.simulator.Handler()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !a.sim.Answers(r) { // it could sign anybody in
+		if !a.simulator.Answers(r) { // it could sign anybody in
 			http.NotFound(w, r)
 			return
 		}

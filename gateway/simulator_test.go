@@ -33,7 +33,7 @@ func TestSimulator_ThroughAProxy_IsNotThere(t *testing.T) {
 				r.Header.Set(c.header, "127.0.0.1")
 			}
 			w := httptest.NewRecorder()
-			f.app.handler.ServeHTTP(w, r)
+			f.app.httpHandler.ServeHTTP(w, r)
 			there := w.Code != http.StatusNotFound
 			if path == "/" {
 				there = strings.Contains(w.Body.String(), `href="/sim"`)

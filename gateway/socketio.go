@@ -20,7 +20,7 @@ import (
 const maxLoginPayload = 16 << 10
 
 // newSocketIO makes the Socket.IO server with the adapter the configuration names.
-func newSocketIO(cfg *Config, rdb redis.UniversalClient, router *adapter.Router, admit *admission, log *slog.Logger) (*socketio.Server, error) {
+func newSocketIO(cfg *Config, rdb redis.UniversalClient, relay *adapter.Relay, admit *admission, log *slog.Logger) (*socketio.Server, error) {
 	o := &socketio.Options{
 		Engine: engineio.Options{
 			Path:       cfg.SocketIOPath + "/",
@@ -35,18 +35,18 @@ func newSocketIO(cfg *Config, rdb redis.UniversalClient, router *adapter.Router,
 		Bundles:        clientdist.FS(),
 		ClientAddress:  func(r *http.Request) string { return admit.clientIP(r).String() },
 		ConnContext: func(ctx context.Context, r *http.Request) context.Context {
-			return context.WithValue(ctx, seatKey{}, takeSeat(r))
+			return context.WithValue(ctx, connSlotKey{}, takeConnSlot(r))
 		},
 		ConnClosed: func(ctx context.Context) {
-			s, _ := ctx.Value(seatKey{}).(*seat)
-			s.leave()
+			s, _ := ctx.Value(connSlotKey{}).(*connSlot)
+			s.giveBack()
 		},
 		// docs/reliability.md §4 row 17; /login has a rate of its own.
 		Limits: socketio.Limits{EventsPerSecond: 50, EventsBurst: 100},
 		Logger: log,
 	}
-	if router != nil {
-		o.Engine.GenerateID = router.NewID
+	if relay != nil {
+		o.Engine.GenerateID = relay.NewID
 	}
 	if rdb != nil {
 		o.NewAdapter = newAdapter(rdb, cfg.Adapter, cfg.AdapterKey, log)
@@ -57,7 +57,7 @@ func newSocketIO(cfg *Config, rdb redis.UniversalClient, router *adapter.Router,
 		s.On("rtt", func(e *socketio.Event) { _ = e.Ack() })
 		s.OnError(func(err error) {
 			if errors.Is(err, socketio.ErrRate) {
-				admit.metrics.refused.note("events")
+				admit.metrics.refusals.countRefusal("events")
 			}
 		})
 	})

@@ -20,7 +20,7 @@ func newWebhook(cfg *Config, as *accounts, service *login.Service, store login.S
 		Limits:   callback.Limits{PerSecond: perSecond},
 		ClientIP: admit.clientIP, Metrics: webhookCounter{m}, Logger: log, SettingName: accountKey,
 	}
-	for _, a := range as.list {
+	for _, a := range as.inOrder {
 		hook := callback.Account{
 			Name: a.Name, AppID: a.AppID, OriginalID: a.OriginalID, Mode: wechat.Mode(a.Mode),
 			Token: a.Token, PreviousToken: a.PreviousToken, AESKey: a.AESKey, PreviousAESKey: a.PreviousAESKey,
@@ -32,8 +32,8 @@ func newWebhook(cfg *Config, as *accounts, service *login.Service, store login.S
 			hook.Phrases[callback.Phrase(phrase)] = text
 		}
 		if hook.IPPolicy != callback.IPOff {
-			a.senders = callback.NewIPList(a.client, &callback.IPListOptions{Logger: log})
-			hook.IPs = a.senders
+			a.senderIPs = callback.NewIPList(a.apiClient, &callback.IPListOptions{Logger: log})
+			hook.IPs = a.senderIPs
 		}
 		o.Accounts = append(o.Accounts, hook)
 	}

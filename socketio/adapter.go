@@ -64,7 +64,7 @@ type PartialError struct {
 }
 
 // Adapter is how a namespace reaches its sockets, on this node and on others.
-// Rooms live in the Local adapter that every other adapter wraps. All methods
+// Rooms live in the LocalAdapter that every other adapter wraps. All methods
 // are safe for concurrent use; none calls user code while holding a lock.
 type Adapter interface {
 	// Broadcast sends an EVENT packet without id to the selected sockets of all
@@ -97,13 +97,13 @@ type Adapter interface {
 	Close() error
 }
 
-// NewAdapter makes the adapter of one namespace around its Local, which is ready
+// NewAdapter makes the adapter of one namespace around its LocalAdapter, which is ready
 // for use. With an error the namespace is not made: New and TryOf return the
 // error, NewServer and Of panic with it, and clients that ask for it are refused.
-type NewAdapter func(l *Local) (Adapter, error)
+type NewAdapter func(l *LocalAdapter) (Adapter, error)
 
 // RoomWatcher is implemented by adapters that subscribe per room (sharded).
-// The calls come in order per room, outside of Local's locks being visible to
+// The calls come in order per room, outside of the locks of LocalAdapter being visible to
 // user code, and must not block.
 type RoomWatcher interface {
 	RoomCreated(room string, private bool) // private: the room is a socket's own id

@@ -9,11 +9,11 @@ import (
 	"posthouse/socketio/parser"
 )
 
-// frames encodes a packet once for all its receivers.
-func (l *Local) frames(p *parser.Packet, id *uint64, f BroadcastFlags) ([]*engineio.Frame, error) {
+// encodeFrames encodes a packet once for all its receivers.
+func (l *LocalAdapter) encodeFrames(p *parser.Packet, id *uint64, f BroadcastFlags) ([]*engineio.Frame, error) {
 	own := *p
 	own.Namespace, own.ID = l.ns.name, id
-	messages, err := l.ns.server.opts.Codec.Encode(nil, &own)
+	messages, err := l.ns.server.options.Codec.Encode(nil, &own)
 	if err != nil {
 		return nil, err
 	}
@@ -29,7 +29,7 @@ func (l *Local) frames(p *parser.Packet, id *uint64, f BroadcastFlags) ([]*engin
 // one write.
 func sendAll(targets []*Socket, frames []*engineio.Frame, f BroadcastFlags) {
 	for _, s := range targets {
-		_ = s.deliver(frames, f.Volatile, true) // a socket that has just gone gets nothing
+		_ = s.sendFrames(frames, f.Volatile, true) // a socket that has just gone gets nothing
 	}
 }
 
@@ -38,10 +38,10 @@ func tellOutgoing(targets []*Socket, p *parser.Packet) {
 	if len(targets) == 0 {
 		return
 	}
-	shared := len(targets[0].ns.shared.Load().outgoing) > 0
+	shared := len(targets[0].ns.sharedHandlers.Load().onAnyOutgoing) > 0
 	for _, s := range targets {
 		if shared || s.hasOutgoing.Load() {
-			s.guard(func() { s.callOutgoing(p) })
+			s.runGuarded(func() { s.callOutgoing(p) })
 		}
 	}
 }
@@ -50,29 +50,29 @@ func tellOutgoing(targets []*Socket, p *parser.Packet) {
 // asked for: it sends p under a fresh ack id, returns the number of receiving
 // sockets, and calls onAck once for each acknowledgement until stop is called
 // or ctx ends. onAck must not block.
-func (l *Local) BroadcastAcks(ctx context.Context, p *parser.Packet, o BroadcastOptions, onAck func(Value)) (clients int, stop func()) {
-	targets := l.targets(o)
+func (l *LocalAdapter) BroadcastAcks(ctx context.Context, p *parser.Packet, o BroadcastOptions, onAck func(Value)) (clients int, stop func()) {
+	targets := l.collectTargets(o)
 	if len(targets) == 0 {
 		return 0, func() {}
 	}
 	id := l.ns.lastAck.Add(1) - 1
-	frames, err := l.frames(p, &id, o.Flags)
+	frames, err := l.encodeFrames(p, &id, o.Flags)
 	if err != nil {
 		l.ns.server.log.Warn("socketio: broadcast cannot be encoded", "namespace", l.ns.name, "error", err)
 		return 0, func() {}
 	}
 	answer := func(a Args, err error) {
 		if err == nil {
-			onAck(a.first())
+			onAck(a.firstValue())
 		}
 	}
 	clients = len(targets) // those that go now are counted: who is asked has been decided
-	targets = slices.DeleteFunc(targets, func(s *Socket) bool { return s.expect(id, answer) != nil })
+	targets = slices.DeleteFunc(targets, func(s *Socket) bool { return s.addAck(id, answer) != nil })
 	var once sync.Once
 	forget := func() {
 		once.Do(func() {
 			for _, s := range targets {
-				s.take(id)
+				s.removeAck(id)
 			}
 		})
 	}
@@ -84,7 +84,7 @@ func (l *Local) BroadcastAcks(ctx context.Context, p *parser.Packet, o Broadcast
 
 // BroadcastWithAck sends p to the selected sockets of this node and gathers
 // their acknowledgements.
-func (l *Local) BroadcastWithAck(ctx context.Context, p *parser.Packet, o BroadcastOptions) ([]Value, error) {
+func (l *LocalAdapter) BroadcastWithAck(ctx context.Context, p *parser.Packet, o BroadcastOptions) ([]Value, error) {
 	ctx, cancel := l.ns.server.withDeadline(ctx, o.Flags.Timeout)
 	defer cancel()
 	var mu sync.Mutex

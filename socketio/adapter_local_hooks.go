@@ -1,19 +1,19 @@
 package socketio
 
-// noticeKind is what happened to a room.
-type noticeKind uint8
+// roomEventKind is what happened to a room.
+type roomEventKind uint8
 
 const (
-	roomCreated noticeKind = iota
+	roomCreated roomEventKind = iota
 	roomDeleted
 	roomJoined
 	roomLeft
 )
 
-type notice struct {
-	kind     noticeKind
-	room, id string
-	private  bool
+type roomEvent struct {
+	eventKind          roomEventKind
+	roomName, socketID string
+	isPrivate          bool
 }
 
 // RoomHooks are called when rooms of this node change. They come in order, after the change, on the
@@ -26,69 +26,69 @@ type RoomHooks struct {
 	Leave  func(room, id string)
 }
 
-// notices is the queue of changes nobody was told of yet: it exists so that
-// hooks run in order and yet outside of the lock. Guarded by Local.mu. It holds
+// roomEventQueue is the queue of changes nobody was told of yet: it exists so that
+// hooks run in order and yet outside of the lock. Guarded by LocalAdapter.mu. It holds
 // no more than what concurrent callers added while one of them delivers.
-type notices struct {
+type roomEventQueue struct {
 	hooks      []RoomHooks
-	queue      []notice
+	queue      []roomEvent
 	delivering bool
 }
 
 // OnRooms adds hooks for the rooms of this node. Add them before clients connect.
-func (l *Local) OnRooms(h RoomHooks) {
+func (l *LocalAdapter) OnRooms(h RoomHooks) {
 	l.mu.Lock()
-	l.notices.hooks = append(l.notices.hooks[:len(l.notices.hooks):len(l.notices.hooks)], h)
+	l.roomEvents.hooks = append(l.roomEvents.hooks[:len(l.roomEvents.hooks):len(l.roomEvents.hooks)], h)
 	l.mu.Unlock()
 }
 
-// notice queues a change; the caller holds l.mu and calls deliverNotices later.
-func (l *Local) notice(kind noticeKind, room, id string, private bool) {
-	if len(l.notices.hooks) == 0 && (l.watcher == nil || kind > roomDeleted) {
+// queueRoomEvent queues a change; the caller holds l.mu and calls callRoomHooks later.
+func (l *LocalAdapter) queueRoomEvent(kind roomEventKind, room, id string, private bool) {
+	if len(l.roomEvents.hooks) == 0 && (l.roomWatcher == nil || kind > roomDeleted) {
 		return
 	}
-	l.notices.queue = append(l.notices.queue, notice{kind, room, id, private})
+	l.roomEvents.queue = append(l.roomEvents.queue, roomEvent{kind, room, id, private})
 }
 
-func (l *Local) deliverNotices() {
+func (l *LocalAdapter) callRoomHooks() {
 	l.mu.Lock()
-	if l.notices.delivering || len(l.notices.queue) == 0 {
+	if l.roomEvents.delivering || len(l.roomEvents.queue) == 0 {
 		l.mu.Unlock()
 		return
 	}
-	l.notices.delivering = true
-	for len(l.notices.queue) > 0 {
-		queue, hooks := l.notices.queue, l.notices.hooks
-		l.notices.queue = nil
+	l.roomEvents.delivering = true
+	for len(l.roomEvents.queue) > 0 {
+		queue, hooks := l.roomEvents.queue, l.roomEvents.hooks
+		l.roomEvents.queue = nil
 		l.mu.Unlock()
 		for _, n := range queue {
-			l.guard(func() { l.tell(n, hooks) }) // a panic must not stop the next ones
+			l.runGuarded(func() { l.callRoomHook(n, hooks) }) // a panic must not stop the next ones
 		}
 		l.mu.Lock()
 	}
-	l.notices.delivering = false
+	l.roomEvents.delivering = false
 	l.mu.Unlock()
 }
 
-func (l *Local) tell(n notice, hooks []RoomHooks) {
-	if l.watcher != nil {
-		switch n.kind {
+func (l *LocalAdapter) callRoomHook(n roomEvent, hooks []RoomHooks) {
+	if l.roomWatcher != nil {
+		switch n.eventKind {
 		case roomCreated:
-			l.watcher.RoomCreated(n.room, n.private)
+			l.roomWatcher.RoomCreated(n.roomName, n.isPrivate)
 		case roomDeleted:
-			l.watcher.RoomDeleted(n.room, n.private)
+			l.roomWatcher.RoomDeleted(n.roomName, n.isPrivate)
 		}
 	}
 	for _, h := range hooks {
 		switch {
-		case n.kind == roomCreated && h.Create != nil:
-			h.Create(n.room)
-		case n.kind == roomDeleted && h.Delete != nil:
-			h.Delete(n.room)
-		case n.kind == roomJoined && h.Join != nil:
-			h.Join(n.room, n.id)
-		case n.kind == roomLeft && h.Leave != nil:
-			h.Leave(n.room, n.id)
+		case n.eventKind == roomCreated && h.Create != nil:
+			h.Create(n.roomName)
+		case n.eventKind == roomDeleted && h.Delete != nil:
+			h.Delete(n.roomName)
+		case n.eventKind == roomJoined && h.Join != nil:
+			h.Join(n.roomName, n.socketID)
+		case n.eventKind == roomLeft && h.Leave != nil:
+			h.Leave(n.roomName, n.socketID)
 		}
 	}
 }

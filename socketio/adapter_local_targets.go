@@ -2,16 +2,16 @@ package socketio
 
 import "slices"
 
-// targets collects the selected sockets, each once: the union of the rooms (or
+// collectTargets collects the selected sockets, each once: the union of the rooms (or
 // all) without the members of the excepted rooms. Sockets that are still in
 // their middlewares, or already leaving, are not selected (docs/protocol.md §4.0).
-func (l *Local) targets(o BroadcastOptions) []*Socket {
+func (l *LocalAdapter) collectTargets(o BroadcastOptions) []*Socket {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	var except map[*Socket]struct{}
 	var only *Socket // the usual exception is one socket: the sender
 	for _, name := range o.Except {
-		l.walk(name, func(s *Socket) {
+		l.forEachInRoom(name, func(s *Socket) {
 			if only == nil && except == nil {
 				only = s
 				return
@@ -37,22 +37,22 @@ func (l *Local) targets(o BroadcastOptions) []*Socket {
 	}
 	switch len(o.Rooms) {
 	case 0:
-		found = make([]*Socket, 0, len(l.sockets))
-		for _, s := range l.sockets {
+		found = make([]*Socket, 0, len(l.socketsByID))
+		for _, s := range l.socketsByID {
 			take(s)
 		}
 	case 1:
-		if r := l.rooms[o.Rooms[0]]; r != nil {
+		if r := l.roomsByName[o.Rooms[0]]; r != nil {
 			found = make([]*Socket, 0, len(r.members)+1)
 		}
-		l.walk(o.Rooms[0], take)
+		l.forEachInRoom(o.Rooms[0], take)
 	default:
 		seen := map[*Socket]struct{}{}
 		for i, name := range o.Rooms {
 			if slices.Contains(o.Rooms[:i], name) {
 				continue
 			}
-			l.walk(name, func(s *Socket) {
+			l.forEachInRoom(name, func(s *Socket) {
 				if _, dup := seen[s]; !dup {
 					seen[s] = struct{}{}
 					take(s)
@@ -63,12 +63,12 @@ func (l *Local) targets(o BroadcastOptions) []*Socket {
 	return found
 }
 
-// walk visits the members of a room, the owner of a private one included.
-func (l *Local) walk(name string, visit func(*Socket)) {
-	if s := l.sockets[name]; s != nil && s.ownRoom {
+// forEachInRoom visits the members of a room, the owner of a private one included.
+func (l *LocalAdapter) forEachInRoom(name string, visit func(*Socket)) {
+	if s := l.socketsByID[name]; s != nil && s.ownRoom {
 		visit(s)
 	}
-	if r := l.rooms[name]; r != nil {
+	if r := l.roomsByName[name]; r != nil {
 		for _, m := range r.members {
 			visit(m.socket)
 		}

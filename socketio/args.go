@@ -14,14 +14,14 @@ import (
 // Passed to Emit or Ack they are spliced in as they are. The zero value is no
 // arguments.
 type Args struct {
-	list        []byte // compact JSON values, comma separated
+	valuesJSON  []byte // compact JSON values, comma separated
 	attachments [][]byte
 }
 
 // Len returns the number of arguments.
 func (a Args) Len() int {
 	n := 0
-	for range parser.Elements(a.list) {
+	for range parser.Elements(a.valuesJSON) {
 		n++
 	}
 	return n
@@ -31,7 +31,7 @@ func (a Args) Len() int {
 func (a Args) All() iter.Seq2[int, Value] {
 	return func(yield func(int, Value) bool) {
 		i := 0
-		for e := range parser.Elements(a.list) {
+		for e := range parser.Elements(a.valuesJSON) {
 			if !yield(i, Value{e, a.attachments}) {
 				return
 			}
@@ -47,7 +47,7 @@ var ErrArgs = errors.New("socketio: arguments do not fit")
 // Bind decodes the arguments into dst: see Event.Bind. A destination of type
 // *Args takes all arguments that are left, a *Value one of them undecoded.
 func (a Args) Bind(dst ...any) error {
-	rest := a.list
+	rest := a.valuesJSON
 	for i, d := range dst {
 		if d, ok := d.(*Args); ok {
 			*d = Args{rest, a.attachments}
@@ -56,7 +56,7 @@ func (a Args) Bind(dst ...any) error {
 		var element json.RawMessage
 		var ok bool
 		if element, rest, ok = parser.NextElement(rest); !ok {
-			if optional(d) {
+			if isOptional(d) {
 				continue
 			}
 			return fmt.Errorf("%w: %d given, %d wanted", ErrArgs, i, len(dst))
@@ -72,8 +72,8 @@ func (a Args) Bind(dst ...any) error {
 	return nil
 }
 
-// optional reports whether dst is a pointer to a pointer.
-func optional(dst any) bool {
+// isOptional reports whether dst is a pointer to a pointer.
+func isOptional(dst any) bool {
 	t := reflect.TypeOf(dst)
 	return t != nil && t.Kind() == reflect.Pointer && t.Elem().Kind() == reflect.Pointer
 }
@@ -91,7 +91,7 @@ func (a Args) JSON(i int) json.RawMessage {
 
 // Slice returns the arguments from the i-th on.
 func (a Args) Slice(i int) Args {
-	rest := a.list
+	rest := a.valuesJSON
 	for ; i > 0; i-- {
 		_, rest, _ = parser.NextElement(rest)
 	}
@@ -99,24 +99,24 @@ func (a Args) Slice(i int) Args {
 }
 
 // String returns the arguments as a JSON array, for logs and tests.
-func (a Args) String() string { return "[" + string(a.list) + "]" }
+func (a Args) String() string { return "[" + string(a.valuesJSON) + "]" }
 
 // Clone returns a copy that shares no memory with a.
 func (a Args) Clone() Args {
-	c := Args{list: append([]byte(nil), a.list...)}
+	c := Args{valuesJSON: append([]byte(nil), a.valuesJSON...)}
 	for _, b := range a.attachments {
 		c.attachments = append(c.attachments, append([]byte(nil), b...))
 	}
 	return c
 }
 
-// first returns the first argument in canonical form, with the attachments
+// firstValue returns the first argument in canonical form, with the attachments
 // that it refers to; null when there is none.
-func (a Args) first() Value {
-	e, _, ok := parser.NextElement(a.list)
+func (a Args) firstValue() Value {
+	e, _, ok := parser.NextElement(a.valuesJSON)
 	if !ok {
 		return Value{JSON: json.RawMessage("null")}
 	}
-	text, attachments := splice(nil, nil, e, a.attachments)
+	text, attachments := spliceAttachments(nil, nil, e, a.attachments)
 	return Value{text, attachments}
 }

@@ -147,7 +147,7 @@ func TestMiddleware_AnswerAfterTheClientLeftLeavesNoRooms(t *testing.T) {
 		close(leave)
 		receive(t, left)
 		noError(t, srv.Shutdown(bg)) // waits for the attempt
-		if rooms := srv.Rooms().Rooms(); len(rooms) != 0 {
+		if rooms := srv.LocalAdapter().Rooms(); len(rooms) != 0 {
 			t.Errorf("rooms left behind: %v", rooms)
 		}
 	}

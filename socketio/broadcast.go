@@ -17,20 +17,20 @@ import (
 //	room.Except("muted").Emit("hello")
 //	room.Volatile().Emit("position", 1, 2)
 type BroadcastOperator struct {
-	ns     *Namespace
-	parent *ParentNamespace // instead of ns: all its children
-	rooms  []string
-	except []string
-	flags  BroadcastFlags
+	ns          *Namespace
+	parent      *ParentNamespace // instead of ns: all its children
+	roomNames   []string
+	exceptRooms []string
+	flags       BroadcastFlags
 }
 
-// with returns a and b without sharing memory that is written later.
-func with(a, b []string) []string { return append(slices.Clip(a), b...) }
+// concatClipped returns a and b without sharing memory that is written later.
+func concatClipped(a, b []string) []string { return append(slices.Clip(a), b...) }
 
 // To adds rooms: the sockets in any of them are selected. Without rooms all
 // sockets of the namespace are.
 func (b BroadcastOperator) To(rooms ...string) BroadcastOperator {
-	b.rooms = with(b.rooms, rooms)
+	b.roomNames = concatClipped(b.roomNames, rooms)
 	return b
 }
 
@@ -39,7 +39,7 @@ func (b BroadcastOperator) In(rooms ...string) BroadcastOperator { return b.To(r
 
 // Except excludes the sockets in any of the rooms. The id of a socket is a room.
 func (b BroadcastOperator) Except(rooms ...string) BroadcastOperator {
-	b.except = with(b.except, rooms)
+	b.exceptRooms = concatClipped(b.exceptRooms, rooms)
 	return b
 }
 
@@ -55,12 +55,12 @@ func (b BroadcastOperator) Compress(on bool) BroadcastOperator { b.flags.NoCompr
 // Timeout bounds the wait for acknowledgements, on all nodes.
 func (b BroadcastOperator) Timeout(d time.Duration) BroadcastOperator { b.flags.Timeout = d; return b }
 
-func (b BroadcastOperator) options() BroadcastOptions {
-	return BroadcastOptions{Rooms: b.rooms, Except: b.except, Flags: b.flags}
+func (b BroadcastOperator) broadcastOptions() BroadcastOptions {
+	return BroadcastOptions{Rooms: b.roomNames, Except: b.exceptRooms, Flags: b.flags}
 }
 
-// each calls fn with the operator of every namespace meant.
-func (b BroadcastOperator) each(fn func(BroadcastOperator) error) (err error) {
+// forEachNamespace calls fn with the operator of every namespace meant.
+func (b BroadcastOperator) forEachNamespace(fn func(BroadcastOperator) error) (err error) {
 	if b.parent == nil {
 		return fn(b)
 	}
@@ -81,9 +81,9 @@ func (b BroadcastOperator) Emit(event string, args ...any) error {
 	if err != nil {
 		return err
 	}
-	return b.each(func(b BroadcastOperator) error {
+	return b.forEachNamespace(func(b BroadcastOperator) error {
 		p := &parser.Packet{Type: parser.Event, Namespace: b.ns.name, Data: data, Attachments: attachments}
-		return b.ns.adapter.Broadcast(b.ns.server.ctx, p, b.options())
+		return b.ns.adapter.Broadcast(b.ns.server.ctx, p, b.broadcastOptions())
 	})
 }
 
@@ -103,13 +103,13 @@ func (b BroadcastOperator) EmitWithAck(ctx context.Context, event string, args .
 		return nil, err
 	}
 	if b.flags.Timeout <= 0 { // other nodes are told how long to wait
-		b.flags.Timeout = b.ns.server.opts.Limits.AckTimeout
+		b.flags.Timeout = b.ns.server.options.Limits.AckTimeout
 		if deadline, ok := ctx.Deadline(); ok {
 			b.flags.Timeout = time.Until(deadline)
 		}
 	}
 	p := &parser.Packet{Type: parser.Event, Namespace: b.ns.name, Data: data, Attachments: attachments}
-	values, err := b.ns.adapter.BroadcastWithAck(ctx, p, b.options())
+	values, err := b.ns.adapter.BroadcastWithAck(ctx, p, b.broadcastOptions())
 	return argsOf(values), err
 }
 
@@ -138,7 +138,7 @@ func (b BroadcastOperator) FetchSockets(ctx context.Context) ([]*RemoteSocket, e
 	if b.parent != nil {
 		return nil, ErrParent
 	}
-	details, err := b.ns.adapter.FetchSockets(ctx, b.options())
+	details, err := b.ns.adapter.FetchSockets(ctx, b.broadcastOptions())
 	sockets := make([]*RemoteSocket, len(details))
 	for i, d := range details {
 		sockets[i] = &RemoteSocket{ns: b.ns, details: d}
@@ -148,25 +148,25 @@ func (b BroadcastOperator) FetchSockets(ctx context.Context) ([]*RemoteSocket, e
 
 // SocketsJoin makes the selected sockets join rooms, wherever they are.
 func (b BroadcastOperator) SocketsJoin(ctx context.Context, rooms ...string) error {
-	return b.each(func(b BroadcastOperator) error { return b.ns.adapter.AddSockets(ctx, b.options(), rooms) })
+	return b.forEachNamespace(func(b BroadcastOperator) error { return b.ns.adapter.AddSockets(ctx, b.broadcastOptions(), rooms) })
 }
 
 // SocketsLeave makes the selected sockets leave rooms, wherever they are.
 func (b BroadcastOperator) SocketsLeave(ctx context.Context, rooms ...string) error {
-	return b.each(func(b BroadcastOperator) error { return b.ns.adapter.DelSockets(ctx, b.options(), rooms) })
+	return b.forEachNamespace(func(b BroadcastOperator) error { return b.ns.adapter.DelSockets(ctx, b.broadcastOptions(), rooms) })
 }
 
 // DisconnectSockets disconnects the selected sockets, wherever they are: see
 // Socket.Disconnect.
 func (b BroadcastOperator) DisconnectSockets(ctx context.Context, closeConn bool) error {
-	return b.each(func(b BroadcastOperator) error {
-		return b.ns.adapter.DisconnectSockets(ctx, b.options(), closeConn)
+	return b.forEachNamespace(func(b BroadcastOperator) error {
+		return b.ns.adapter.DisconnectSockets(ctx, b.broadcastOptions(), closeConn)
 	})
 }
 
 // everyoneElse is what Socket.To and its like start from.
 func (s *Socket) everyoneElse() BroadcastOperator {
-	return BroadcastOperator{ns: s.ns, except: []string{s.id}}
+	return BroadcastOperator{ns: s.ns, exceptRooms: []string{s.id}}
 }
 
 // Broadcast returns an operator for all sockets of the namespace but this one.

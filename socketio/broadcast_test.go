@@ -86,7 +86,7 @@ func TestSendIsTheMessageEvent(t *testing.T) {
 
 // spy records what the library asks of its adapter.
 type spy struct {
-	*socketio.Local
+	*socketio.LocalAdapter
 	mu  sync.Mutex
 	log []string
 }
@@ -99,7 +99,7 @@ func (s *spy) note(format string, args ...any) {
 
 func (s *spy) Broadcast(ctx context.Context, p *parser.Packet, o socketio.BroadcastOptions) error {
 	s.note("broadcast %s %s %v %v %+v", p.Namespace, p.Data, o.Rooms, o.Except, o.Flags)
-	return s.Local.Broadcast(ctx, p, o)
+	return s.LocalAdapter.Broadcast(ctx, p, o)
 }
 
 func (s *spy) ServerSideEmit(_ context.Context, args socketio.Value, withAck bool) ([]socketio.Value, error) {
@@ -114,8 +114,8 @@ func (s *spy) Close() error { s.note("close"); return nil }
 
 func TestAdapterSeesOptionsAsNodeNamesThem(t *testing.T) {
 	var main *spy
-	srv := serve(t, &socketio.Options{NewAdapter: func(l *socketio.Local) (socketio.Adapter, error) {
-		s := &spy{Local: l}
+	srv := serve(t, &socketio.Options{NewAdapter: func(l *socketio.LocalAdapter) (socketio.Adapter, error) {
+		s := &spy{LocalAdapter: l}
 		if l.Namespace() == "/" {
 			main = s
 		}
@@ -159,7 +159,7 @@ func TestServerSideEventsFromOtherNodes(t *testing.T) {
 		}
 	})
 	srv.OnServerSideEmit("boom", func(*socketio.ServerSideEvent) { panic("in a server side handler") })
-	l := srv.Rooms()
+	l := srv.LocalAdapter()
 	l.DispatchServerSideEmit(socketio.Value{JSON: json.RawMessage(`["boom"]`)}, nil)
 	l.DispatchServerSideEmit(socketio.Value{JSON: json.RawMessage(`["nobody listens"]`)}, nil)
 	l.DispatchServerSideEmit(socketio.Value{JSON: json.RawMessage(`["connection"]`)}, nil)
@@ -175,7 +175,7 @@ func TestAdapterThatCannotBeMade(t *testing.T) {
 	broken := errors.New("no redis")
 	calls := 0
 	o := &socketio.Options{Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
-		NewAdapter: func(l *socketio.Local) (socketio.Adapter, error) {
+		NewAdapter: func(l *socketio.LocalAdapter) (socketio.Adapter, error) {
 			if calls++; l.Namespace() == "/x" {
 				return nil, broken
 			}
@@ -224,7 +224,7 @@ func TestUpgradeEngineMessagesAreNotNeeded(t *testing.T) {
 	for range srv.Sockets() {
 		n++
 	}
-	if n != 1 || !srv.Rooms().HasSocket(c.ID) || srv.Rooms().HasSocket("x") {
+	if n != 1 || !srv.LocalAdapter().HasSocket(c.ID) || srv.LocalAdapter().HasSocket("x") {
 		t.Errorf("%d sockets", n)
 	}
 }

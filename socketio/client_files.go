@@ -23,40 +23,40 @@ var BundleNames = []string{
 	"socket.io.esm.min.js", "socket.io.esm.min.js.map",
 }
 
-// bundles serves the client files. Each is read and compressed at most once.
-type bundles struct {
-	files fs.FS
-	kept  map[string]*bundle // one per name, filled on demand
+// clientFiles serves the client files. Each is read and compressed at most once.
+type clientFiles struct {
+	sourceFS    fs.FS
+	loadedFiles map[string]*clientFile // one per name, filled on demand
 }
 
-type bundle struct {
-	name  string
-	once  sync.Once
-	etag  string
-	plain []byte
-	gzip  []byte
-	zlib  []byte
+type clientFile struct {
+	fileName  string
+	loadOnce  sync.Once
+	etag      string
+	plainData []byte
+	gzipData  []byte
+	zlibData  []byte
 }
 
-func newBundles(files fs.FS) *bundles {
+func newBundles(files fs.FS) *clientFiles {
 	if files == nil {
 		return nil
 	}
-	b := &bundles{files, map[string]*bundle{}}
+	b := &clientFiles{files, map[string]*clientFile{}}
 	for _, name := range BundleNames {
-		b.kept[name] = &bundle{name: name}
+		b.loadedFiles[name] = &clientFile{fileName: name}
 	}
 	return b
 }
 
-// serve answers a request for a bundle; false means the name is none, or not there.
-func (b *bundles) serve(w http.ResponseWriter, r *http.Request, name string) bool {
-	f := b.kept[name]
+// serveFile answers a request for a client file; false means the name is none, or not there.
+func (b *clientFiles) serveFile(w http.ResponseWriter, r *http.Request, name string) bool {
+	f := b.loadedFiles[name]
 	if f == nil || (r.Method != http.MethodGet && r.Method != http.MethodHead) {
 		return false
 	}
-	f.once.Do(func() { f.load(b.files) })
-	if f.plain == nil {
+	f.loadOnce.Do(func() { f.loadFrom(b.sourceFS) })
+	if f.plainData == nil {
 		return false
 	}
 	h := w.Header()
@@ -73,13 +73,13 @@ func (b *bundles) serve(w http.ResponseWriter, r *http.Request, name string) boo
 	if strings.HasSuffix(name, ".map") {
 		h.Set("Content-Type", "application/json; charset=utf-8")
 	}
-	body := f.plain
-	switch encoding := preferred(r.Header.Get("Accept-Encoding")); encoding {
+	body := f.plainData
+	switch encoding := preferredEncoding(r.Header.Get("Accept-Encoding")); encoding {
 	case "gzip":
-		body = f.gzip
+		body = f.gzipData
 		h.Set("Content-Encoding", encoding)
 	case "deflate":
-		body = f.zlib
+		body = f.zlibData
 		h.Set("Content-Encoding", encoding)
 	}
 	h.Set("Content-Length", strconv.Itoa(len(body)))
@@ -90,19 +90,19 @@ func (b *bundles) serve(w http.ResponseWriter, r *http.Request, name string) boo
 	return true
 }
 
-func (f *bundle) load(files fs.FS) {
-	data, err := fs.ReadFile(files, f.name)
+func (f *clientFile) loadFrom(files fs.FS) {
+	data, err := fs.ReadFile(files, f.fileName)
 	if err != nil {
 		return
 	}
 	sum := sha256.Sum256(data)
 	f.etag = `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`
-	f.plain = data
-	f.gzip = compressed(data, func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) })
-	f.zlib = compressed(data, func(w io.Writer) io.WriteCloser { return zlib.NewWriter(w) })
+	f.plainData = data
+	f.gzipData = compressWith(data, func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) })
+	f.zlibData = compressWith(data, func(w io.Writer) io.WriteCloser { return zlib.NewWriter(w) })
 }
 
-func compressed(data []byte, writer func(io.Writer) io.WriteCloser) []byte {
+func compressWith(data []byte, writer func(io.Writer) io.WriteCloser) []byte {
 	var b bytes.Buffer
 	w := writer(&b)
 	_, _ = w.Write(data) // a Buffer does not fail
@@ -110,9 +110,9 @@ func compressed(data []byte, writer func(io.Writer) io.WriteCloser) []byte {
 	return b.Bytes()
 }
 
-// preferred picks gzip or deflate from an Accept-Encoding header, the one with
+// preferredEncoding picks gzip or deflate from an Accept-Encoding header, the one with
 // the higher quality, "" when neither is accepted.
-func preferred(accept string) string {
+func preferredEncoding(accept string) string {
 	best, bestQ := "", 0.0
 	for _, part := range strings.Split(accept, ",") {
 		name, params, _ := strings.Cut(strings.TrimSpace(part), ";")

@@ -18,26 +18,26 @@ import (
 // to the sockets, one per namespace. Receive and Closed are called by the
 // session, one at a time.
 type conn struct {
-	server  *Server
-	session *engineio.Session
-	opening *opening
-	ctx     context.Context // values for the sockets; lives as long as the server
+	server        *Server
+	engineSession *engineio.Session
+	handshakeData *handshakeData
+	ctx           context.Context // values for the sockets; lives as long as the server
 
 	// Used by Receive only:
-	decoder parser.Decoder
-	last    *Socket // the one that the last packet was for
-	partial watch   // while attachments are missing
+	decoder         parser.Decoder
+	lastSocket      *Socket   // the one that the last packet was for
+	attachmentTimer lazyTimer // while attachments are missing
 
-	parting atomic.Bool // the server closes the connection: what still comes is ignored
+	disconnectingAll atomic.Bool // the server closes the connection: what still comes is ignored
 
-	mu       sync.Mutex
-	joined   []*Socket        // few: a slice is smaller and faster than a map
-	attempts []*attempt       // CONNECTs under way
-	expelled []string         // namespaces the server disconnected, see route
-	live     int              // attempts and sockets that have not come to their end
-	refusals *tokenBucket     // see Limits.RefusedConnects; nil: none yet
-	timer    *time.Timer      // ConnectTimeout; nil once a namespace was joined
-	closed   *DisconnectError // why the session ended
+	mu                     sync.Mutex
+	joinedSockets          []*Socket         // few: a slice is smaller and faster than a map
+	pendingConnects        []*pendingConnect // CONNECTs under way
+	disconnectedNamespaces []string          // namespaces the server disconnected, see routePacket
+	liveCount              int               // attempts and sockets that have not come to their end
+	refusalBucket          *tokenBucket      // see Limits.RefusedConnects; nil: none yet
+	connectTimer           *time.Timer       // ConnectTimeout; nil once a namespace was joined
+	closeCause             *DisconnectError  // why the session ended
 }
 
 var (
@@ -45,25 +45,25 @@ var (
 	_ engineio.UpgradeHandler = (*conn)(nil)
 )
 
-func (s *Server) accept(session *engineio.Session, r *http.Request) (engineio.Handler, error) {
+func (s *Server) acceptSession(session *engineio.Session, r *http.Request) (engineio.Handler, error) {
 	if s.closing.Load() {
 		return nil, ErrClosed
 	}
 	c := &conn{
-		server:  s,
-		session: session,
-		opening: newOpening(r, s.opts.ClientAddress(r)),
-		ctx:     s.ctx,
-		decoder: s.opts.Codec.NewDecoder(),
+		server:        s,
+		engineSession: session,
+		handshakeData: newOpening(r, s.options.ClientAddress(r)),
+		ctx:           s.ctx,
+		decoder:       s.options.Codec.NewDecoder(),
 	}
-	if s.opts.ConnContext != nil {
-		c.ctx = s.opts.ConnContext(s.ctx, r)
+	if s.options.ConnContext != nil {
+		c.ctx = s.options.ConnContext(s.ctx, r)
 	}
-	if s.opts.ConnectTimeout > 0 {
-		c.timer = time.AfterFunc(s.opts.ConnectTimeout, session.Close)
+	if s.options.ConnectTimeout > 0 {
+		c.connectTimer = time.AfterFunc(s.options.ConnectTimeout, session.Close)
 	}
 	if session.Protocol() == 3 {
-		_ = c.connect("/", nil) // docs/protocol.md §2.2: implied; refused, the client is told
+		_ = c.startConnect("/", nil) // docs/protocol.md §2.2: implied; refused, the client is told
 	}
 	return c, nil
 }
@@ -71,7 +71,7 @@ func (s *Server) accept(session *engineio.Session, r *http.Request) (engineio.Ha
 // Receive takes one message. Its error closes the connection: the protocol
 // knows no error packet (docs/protocol.md §3.2).
 func (c *conn) Receive(m engineio.Message) error {
-	if c.parting.Load() {
+	if c.disconnectingAll.Load() {
 		return nil
 	}
 	p, err := c.decoder.Add(m)
@@ -79,32 +79,32 @@ func (c *conn) Receive(m engineio.Message) error {
 		c.awaitAttachments()
 		return nil
 	}
-	c.partial.end()
+	c.attachmentTimer.end()
 	if err != nil {
-		c.tell(err)
+		c.reportDecodeError(err)
 		return err
 	}
-	return c.route(p)
+	return c.routePacket(p)
 }
 
-// tell gives all sockets of the connection the decoding error that ends it. Of
+// reportDecodeError gives all sockets of the connection the decoding error that ends it. Of
 // packets that only come at the wrong time they learn nothing but the end.
-func (c *conn) tell(err error) {
-	for _, s := range c.sockets() {
-		s.call(func() { s.report(err) })
+func (c *conn) reportDecodeError(err error) {
+	for _, s := range c.listSockets() {
+		s.queueCall(func() { s.reportError(err) })
 	}
 }
 
 // awaitAttachments bounds the time that a binary packet may stay incomplete.
 func (c *conn) awaitAttachments() {
-	if limit := c.server.opts.Limits.AttachmentTimeout; limit >= 0 {
-		c.partial.begin(limit, c.session.Discard)
+	if limit := c.server.options.Limits.AttachmentTimeout; limit >= 0 {
+		c.attachmentTimer.begin(limit, c.engineSession.Discard)
 	}
 }
 
-func (c *conn) route(p *parser.Packet) error {
+func (c *conn) routePacket(p *parser.Packet) error {
 	name := p.Namespace
-	if c.session.Protocol() == 3 {
+	if c.engineSession.Protocol() == 3 {
 		name, _ = cutQuery(name)
 	}
 	switch p.Type {
@@ -113,87 +113,87 @@ func (c *conn) route(p *parser.Packet) error {
 	case parser.ConnectError:
 		return fmt.Errorf("socketio: CONNECT_ERROR from a client")
 	}
-	s := c.last
+	s := c.lastSocket
 	if s == nil || s.ns.name != name || s.status.Load() == gone {
 		var expelled bool
-		if s, expelled = c.find(name); s == nil {
+		if s, expelled = c.findSocket(name); s == nil {
 			if expelled {
 				return nil // it was on its way when the server disconnected the namespace
 			}
 			return fmt.Errorf("socketio: packet type %d for a namespace that is not joined", p.Type)
 		}
-		c.last = s
+		c.lastSocket = s
 	}
 	switch p.Type {
 	case parser.Event:
-		if s.limiter != nil {
-			if admitted, err := s.limit(p); !admitted {
+		if s.eventLimiter != nil {
+			if admitted, err := s.limitEvents(p); !admitted {
 				return err
 			}
 		}
-		return s.post(newEvent(s, p))
+		return s.queueReceived(newEvent(s, p))
 	case parser.Ack:
 		if p.ID != nil {
-			if fn := s.take(*p.ID); fn != nil {
+			if fn := s.removeAck(*p.ID); fn != nil {
 				fn(Args{bytes.Clone(parser.List(p.Data)), p.Attachments}, nil)
 			}
 		}
 	case parser.Disconnect:
-		c.forget(s, false)
-		s.end(ReasonClientNamespace, nil)
+		c.forgetSocket(s, false)
+		s.startClose(ReasonClientNamespace, nil)
 	}
 	return nil
 }
 
-// find returns the socket of a namespace; without one, whether the server has
+// findSocket returns the socket of a namespace; without one, whether the server has
 // disconnected it.
-func (c *conn) find(namespace string) (s *Socket, expelled bool) {
+func (c *conn) findSocket(namespace string) (s *Socket, expelled bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, s := range c.joined {
+	for _, s := range c.joinedSockets {
 		if s.ns.name == namespace {
 			return s, false
 		}
 	}
-	return nil, slices.Contains(c.expelled, namespace)
+	return nil, slices.Contains(c.disconnectedNamespaces, namespace)
 }
 
-// sockets returns the sockets of the connection.
-func (c *conn) sockets() []*Socket {
+// listSockets returns the sockets of the connection.
+func (c *conn) listSockets() []*Socket {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return slices.Clone(c.joined)
+	return slices.Clone(c.joinedSockets)
 }
 
-// forget removes a socket from the routing and reports whether it was there.
-func (c *conn) forget(s *Socket, byServer bool) bool {
+// forgetSocket removes a socket from the routing and reports whether it was there.
+func (c *conn) forgetSocket(s *Socket, byServer bool) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	i := slices.Index(c.joined, s)
+	i := slices.Index(c.joinedSockets, s)
 	if i < 0 {
 		return false
 	}
-	c.joined = slices.Delete(c.joined, i, i+1)
-	if byServer && !slices.Contains(c.expelled, s.ns.name) && len(c.expelled) < maxExpelled {
-		c.expelled = append(c.expelled, s.ns.name)
+	c.joinedSockets = slices.Delete(c.joinedSockets, i, i+1)
+	if byServer && !slices.Contains(c.disconnectedNamespaces, s.ns.name) && len(c.disconnectedNamespaces) < maxDisconnectedNamespaces {
+		c.disconnectedNamespaces = append(c.disconnectedNamespaces, s.ns.name)
 	}
 	return true
 }
 
-// ended counts an attempt or a socket out.
-func (c *conn) ended() {
+// countOut counts an attempt or a socket out.
+func (c *conn) countOut() {
 	c.mu.Lock()
-	c.live--
+	c.liveCount--
 	c.mu.Unlock()
-	c.server.live.done()
+	c.server.liveTasks.done()
 }
 
-// maxExpelled bounds the names remembered per connection.
-const maxExpelled = 64
+// maxDisconnectedNamespaces bounds the names remembered per connection.
+const maxDisconnectedNamespaces = 64
 
 // Upgraded tells the sockets that their connection has another transport.
 func (c *conn) Upgraded(transport string) {
-	for _, s := range c.sockets() {
+	for _, s := range c.listSockets() {
 		s.upgraded(transport)
 	}
 }
@@ -201,47 +201,47 @@ func (c *conn) Upgraded(transport string) {
 // Closed ends all sockets of the connection.
 func (c *conn) Closed(reason engineio.Reason, description error) {
 	c.mu.Lock()
-	c.closed = &DisconnectError{Reason(reason), description}
-	sockets, attempts, timer := c.joined, c.attempts, c.timer
-	c.joined, c.attempts, c.timer = nil, nil, nil
+	c.closeCause = &DisconnectError{Reason(reason), description}
+	sockets, attempts, timer := c.joinedSockets, c.pendingConnects, c.connectTimer
+	c.joinedSockets, c.pendingConnects, c.connectTimer = nil, nil, nil
 	c.mu.Unlock()
 	if timer != nil {
 		timer.Stop()
 	}
-	c.partial.end()
+	c.attachmentTimer.end()
 	for _, a := range attempts {
-		a.abandon(c.closed)
+		a.abandon(c.closeCause)
 	}
 	for _, s := range sockets {
-		s.end(Reason(reason), description)
+		s.startClose(Reason(reason), description)
 	}
-	if fn := c.server.opts.ConnClosed; fn != nil {
+	if fn := c.server.options.ConnClosed; fn != nil {
 		fn(c.ctx)
 	}
 }
 
-// part disconnects s and all other sockets of the connection, and closes it when
+// disconnectAll disconnects s and all other sockets of the connection, and closes it when
 // everything has been written. Farewells and close leave together.
-func (c *conn) part(s *Socket) {
+func (c *conn) disconnectAll(s *Socket) {
 	var messages []engineio.Message
 	expel := func(s *Socket) {
-		if s.expel() {
-			if m, err := c.server.opts.Codec.Encode(messages, s.farewell()); err == nil {
+		if s.disconnect() {
+			if m, err := c.server.options.Codec.Encode(messages, s.disconnectPacket()); err == nil {
 				messages = m
 			}
 		}
 	}
-	for _, other := range c.sockets() {
+	for _, other := range c.listSockets() {
 		expel(other)
 	}
 	expel(s)
-	c.parting.Store(true)
-	c.session.CloseWith(messages...)
+	c.disconnectingAll.Store(true)
+	c.engineSession.CloseWith(messages...)
 }
 
-// send sends a packet of the connection itself.
-func (c *conn) send(p *parser.Packet) {
-	if messages, err := c.server.opts.Codec.Encode(nil, p); err == nil {
-		_ = c.session.SendMessages(messages...) // a closed session needs no answer
+// sendPacket sends a packet of the connection itself.
+func (c *conn) sendPacket(p *parser.Packet) {
+	if messages, err := c.server.options.Codec.Encode(nil, p); err == nil {
+		_ = c.engineSession.SendMessages(messages...) // a closed session needs no answer
 	}
 }

@@ -18,33 +18,33 @@ import (
 // away; rooms joined here count from the connection on.
 type Middleware func(ctx context.Context, s *Socket) error
 
-// attempt is one CONNECT under way. It runs on a goroutine of its own, which
+// pendingConnect is one CONNECT under way. It runs on a goroutine of its own, which
 // becomes the first goroutine of the socket's mailbox.
-type attempt struct {
-	conn *conn
-	name string
-	auth json.RawMessage
+type pendingConnect struct {
+	conn          *conn
+	namespaceName string
+	authData      json.RawMessage
 
-	mu     sync.Mutex
-	cancel func()  // ends the search for the namespace
-	socket *Socket // once there is one
-	cause  error   // why it was abandoned
+	mu           sync.Mutex
+	cancelLookup func()  // ends the search for the namespace
+	socket       *Socket // once there is one
+	abandonCause error   // why it was abandoned
 }
 
 // cancelWith names what to call when the attempt is abandoned before there is a
 // socket; false means that it is.
-func (a *attempt) cancelWith(cancel func()) bool {
+func (a *pendingConnect) cancelWith(cancel func()) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.cancel = cancel
-	return a.cause == nil
+	a.cancelLookup = cancel
+	return a.abandonCause == nil
 }
 
 // abandon makes the attempt end silently: the client left, or tries again.
-func (a *attempt) abandon(cause error) {
+func (a *pendingConnect) abandon(cause error) {
 	a.mu.Lock()
-	a.cause = cause
-	s, cancel := a.socket, a.cancel
+	a.abandonCause = cause
+	s, cancel := a.socket, a.cancelLookup
 	a.mu.Unlock()
 	if cancel != nil {
 		cancel()
@@ -82,7 +82,7 @@ const limitLive = 4
 // may take time is the attempt's.
 func (c *conn) receiveConnect(p *parser.Packet) error {
 	name, auth := p.Namespace, p.Data
-	if c.session.Protocol() == 3 {
+	if c.engineSession.Protocol() == 3 {
 		var query string
 		if name, query = cutQuery(name); name == "/" {
 			return errConnected // implied by the open packet
@@ -90,104 +90,104 @@ func (c *conn) receiveConnect(p *parser.Packet) error {
 		auth, _ = json.Marshal(flatQuery(query)) // a map of strings
 	}
 	switch {
-	case over(len(auth), c.server.opts.Limits.AuthBytes):
-		return c.refuseWithin(name, errAuthSize)
+	case exceeds(len(auth), c.server.options.Limits.AuthBytes):
+		return c.refuseConnect(name, errAuthSize)
 	case len(name) > parser.MaxNamespace:
 		return fmt.Errorf("socketio: name of a namespace too long")
 	}
-	return c.connect(name, auth)
+	return c.startConnect(name, auth)
 }
 
-func (c *conn) connect(name string, auth json.RawMessage) error {
+func (c *conn) startConnect(name string, auth json.RawMessage) error {
 	if len(auth) == 0 {
 		auth = emptyObject
 	} else {
 		auth = slices.Clone(auth)
 	}
-	a := &attempt{conn: c, name: name, auth: auth}
+	a := &pendingConnect{conn: c, namespaceName: name, authData: auth}
 	c.mu.Lock()
-	if c.closed != nil {
+	if c.closeCause != nil {
 		c.mu.Unlock()
 		return nil
 	}
-	for _, s := range c.joined {
+	for _, s := range c.joinedSockets {
 		if s.ns.name == name {
 			c.mu.Unlock()
 			return errConnected
 		}
 	}
-	limit := c.server.opts.Limits.Namespaces
-	if over(len(c.joined)+len(c.attempts)+1, limit) {
+	limit := c.server.options.Limits.Namespaces
+	if exceeds(len(c.joinedSockets)+len(c.pendingConnects)+1, limit) {
 		c.mu.Unlock()
-		return c.refuseWithin(name, errTooMany)
+		return c.refuseConnect(name, errTooMany)
 	}
-	if limit >= 0 && c.live >= limitLive*max(limit, 1) {
+	if limit >= 0 && c.liveCount >= limitLive*max(limit, 1) {
 		c.mu.Unlock()
 		return errChurn
 	}
-	c.live++
-	c.expelled = slices.DeleteFunc(c.expelled, func(n string) bool { return n == name })
+	c.liveCount++
+	c.disconnectedNamespaces = slices.DeleteFunc(c.disconnectedNamespaces, func(n string) bool { return n == name })
 	// A client that calls connect, disconnect, connect within one round trip
 	// sends CONNECT twice: the later one counts.
-	var former *attempt
-	if i := slices.IndexFunc(c.attempts, func(b *attempt) bool { return b.name == name }); i >= 0 {
-		former, c.attempts[i] = c.attempts[i], a
+	var former *pendingConnect
+	if i := slices.IndexFunc(c.pendingConnects, func(b *pendingConnect) bool { return b.namespaceName == name }); i >= 0 {
+		former, c.pendingConnects[i] = c.pendingConnects[i], a
 	} else {
-		c.attempts = append(c.attempts, a)
+		c.pendingConnects = append(c.pendingConnects, a)
 	}
 	c.mu.Unlock()
 	if former != nil {
 		former.abandon(errSuperseded)
 	}
-	c.server.live.add() // before the goroutine starts; done by release or by Run
+	c.server.liveTasks.add() // before the goroutine starts; done by release or by Run
 	c.server.workers.Go(a)
 	return nil
 }
 
 var emptyObject = json.RawMessage("{}")
 
-// Run carries the attempt to its end. It is counted in Server.live.
-func (a *attempt) Run() {
+// Run carries the attempt to its end. It is counted in Server.liveTasks.
+func (a *pendingConnect) Run() {
 	c := a.conn
 	ns, err := c.server.namespaceFor(a)
 	if err != nil {
-		a.refused(err)
-		c.ended()
+		a.refuseWith(err)
+		c.countOut()
 		return
 	}
 	s := a.newSocket(ns)
-	missed, restored := s.restore()
-	if !restored || !c.server.opts.Recovery.SkipMiddlewares {
-		err = s.admit(a)
+	missed, restored := s.restoreSession()
+	if !restored || !c.server.options.Recovery.SkipMiddlewares {
+		err = s.runMiddlewares(a)
 	}
 	if restored && errors.Is(err, ErrNewSession) {
 		former := s
 		if s, err = a.startOver(former); err == nil {
-			missed, err = nil, s.admit(a)
+			missed, err = nil, s.runMiddlewares(a)
 		} else {
 			s = former
 		}
 	}
 	if err == nil {
-		err = c.join(a, s)
+		err = c.addSocket(a, s)
 	}
 	if err != nil {
-		a.refused(err)
-		s.withdraw(a, err)
+		a.refuseWith(err)
+		s.undoConnect(a, err)
 		return
 	}
-	s.open(missed)
-	s.perform(&Event{task: taskConnect, socket: s}, nil)
+	s.announceConnect(missed)
+	s.performTask(&Event{taskKind: taskConnect, socket: s}, nil)
 	s.drain()
 }
 
 // newSocket makes the socket of the attempt, or its second one.
-func (a *attempt) newSocket(ns *Namespace) *Socket {
-	s := &Socket{ns: ns, conn: a.conn, auth: a.auth}
-	s.box.draining = true // by this goroutine, from here on
-	s.holding.Store(true)
+func (a *pendingConnect) newSocket(ns *Namespace) *Socket {
+	s := &Socket{ns: ns, conn: a.conn, authData: a.authData}
+	s.mailbox.draining = true // by this goroutine, from here on
+	s.holdFrames.Store(true)
 	s.id = newID()
-	if session := a.conn.session; session.Protocol() == 3 {
+	if session := a.conn.engineSession; session.Protocol() == 3 {
 		s.id = session.ID()
 		if ns.name != "/" {
 			s.id = ns.name + "#" + s.id
@@ -201,24 +201,24 @@ func (a *attempt) newSocket(ns *Namespace) *Socket {
 
 // startOver replaces a recovered socket that a middleware did not let in with that
 // session by a fresh one. The old session is used up.
-func (a *attempt) startOver(former *Socket) (*Socket, error) {
+func (a *pendingConnect) startOver(former *Socket) (*Socket, error) {
 	c := a.conn
-	ns, err := c.server.of(former.ns.name, former.ns.parent, true)
+	ns, err := c.server.findOrMake(former.ns.name, former.ns.parent, true)
 	if err != nil {
 		return nil, err
 	}
 	c.mu.Lock()
-	c.live++ // the former socket counts itself out
+	c.liveCount++ // the former socket counts itself out
 	c.mu.Unlock()
-	c.server.live.add()
+	c.server.liveTasks.add()
 	s := a.newSocket(ns)
-	s.resume = &resumption{pid: newID()}
-	former.withdraw(a, ErrNewSession)
+	s.resumption = &resumption{pid: newID()}
+	former.undoConnect(a, ErrNewSession)
 	return s, nil
 }
 
-// admit runs the middlewares of the namespace.
-func (s *Socket) admit(a *attempt) (err error) {
+// runMiddlewares runs the middlewares of the namespace.
+func (s *Socket) runMiddlewares(a *pendingConnect) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			s.ns.server.logPanic(s.ns.name, v)
@@ -227,7 +227,7 @@ func (s *Socket) admit(a *attempt) (err error) {
 	}()
 	for _, fn := range s.ns.middlewares() {
 		ctx := s.Context()
-		if err := a.abandoned(); err != nil {
+		if err := a.abandonedBy(); err != nil {
 			s.cancelContext(err)
 			return err
 		}
@@ -238,16 +238,16 @@ func (s *Socket) admit(a *attempt) (err error) {
 	return nil
 }
 
-func (a *attempt) abandoned() error {
+func (a *pendingConnect) abandonedBy() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.cause
+	return a.abandonCause
 }
 
-// join registers the socket with its connection, unless that has ended or the
+// addSocket registers the socket with its connection, unless that has ended or the
 // attempt was superseded. From here on the client's packets are routed to it.
-func (c *conn) join(a *attempt, s *Socket) error {
-	if c.server.closing.Load() || c.parting.Load() {
+func (c *conn) addSocket(a *pendingConnect, s *Socket) error {
+	if c.server.closing.Load() || c.disconnectingAll.Load() {
 		return ErrClosed
 	}
 	if s.status.Load() == gone {
@@ -255,71 +255,71 @@ func (c *conn) join(a *attempt, s *Socket) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	i := slices.Index(c.attempts, a)
+	i := slices.Index(c.pendingConnects, a)
 	if i < 0 {
-		if c.closed != nil {
-			return c.closed
+		if c.closeCause != nil {
+			return c.closeCause
 		}
 		return errSuperseded
 	}
-	c.attempts = slices.Delete(c.attempts, i, i+1)
-	s.limiter = s.ns.newLimiter()
-	c.joined = append(c.joined, s)
-	if c.timer != nil {
-		c.timer.Stop()
-		c.timer = nil
+	c.pendingConnects = slices.Delete(c.pendingConnects, i, i+1)
+	s.eventLimiter = s.ns.newLimiter()
+	c.joinedSockets = append(c.joinedSockets, s)
+	if c.connectTimer != nil {
+		c.connectTimer.Stop()
+		c.connectTimer = nil
 	}
 	return nil
 }
 
-// open makes the socket reachable and tells the client. Broadcasts that come
+// announceConnect makes the socket reachable and tells the client. Broadcasts that come
 // between the two steps are held back until CONNECT is out: nothing is lost and nothing goes first.
-func (s *Socket) open(missed []*parser.Packet) {
+func (s *Socket) announceConnect(missed []*parser.Packet) {
 	s.beginSession()
 	s.status.CompareAndSwap(connecting, connected)
-	s.ns.local.add(s)
+	s.ns.localAdapter.addInOwnRoom(s)
 	for _, p := range missed {
 		p.Namespace = s.ns.name
-		s.conn.send(p)
+		s.conn.sendPacket(p)
 	}
-	s.conn.send(&parser.Packet{Type: parser.Connect, Namespace: s.ns.name, Data: s.connectPayload()})
+	s.conn.sendPacket(&parser.Packet{Type: parser.Connect, Namespace: s.ns.name, Data: s.connectPayload()})
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, frames := range s.held {
-		_ = s.conn.session.Send(frames...)
+	for _, frames := range s.heldFrames {
+		_ = s.conn.engineSession.Send(frames...)
 	}
-	s.held = nil
-	s.holding.Store(false)
+	s.heldFrames = nil
+	s.holdFrames.Store(false)
 }
 
 // beginSession makes a session that is not a recovered one known, before the client
 // learns of it.
 func (s *Socket) beginSession() {
-	if s.resume != nil && !s.resume.recovered && s.ns.store != nil {
-		s.resume.since = s.ns.store.SessionPosition()
-		s.ns.local.live.add(s)
+	if s.resumption != nil && !s.resumption.recovered && s.ns.sessionStore != nil {
+		s.resumption.connectOffset = s.ns.sessionStore.SessionPosition()
+		s.ns.localAdapter.liveSessions.addSession(s)
 	}
 }
 
 func (s *Socket) connectPayload() json.RawMessage {
-	if s.conn.session.Protocol() == 3 {
+	if s.conn.engineSession.Protocol() == 3 {
 		return nil // docs/protocol.md §2.2
 	}
-	if s.resume != nil {
-		return json.RawMessage(`{"sid":"` + s.id + `","pid":"` + s.resume.pid + `"}`)
+	if s.resumption != nil {
+		return json.RawMessage(`{"sid":"` + s.id + `","pid":"` + s.resumption.pid + `"}`)
 	}
 	return json.RawMessage(`{"sid":"` + s.id + `"}`)
 }
 
-// withdraw undoes what the middlewares of a refused socket did.
-func (s *Socket) withdraw(a *attempt, cause error) {
+// undoConnect undoes what the middlewares of a refused socket did.
+func (s *Socket) undoConnect(a *pendingConnect, cause error) {
 	s.mu.Lock()
-	if !s.closing {
-		s.closing, s.keepable = true, a.withdrawal(cause).recoverable()
+	if !s.closeQueued {
+		s.closeQueued, s.keepable = true, a.closeReason(cause).recoverable()
 	}
 	s.status.Store(gone)
-	acks := s.acks
-	s.acks = nil
+	acks := s.pendingAcks
+	s.pendingAcks = nil
 	cancel := s.cancel
 	s.mu.Unlock()
 	if cancel != nil {
@@ -328,17 +328,17 @@ func (s *Socket) withdraw(a *attempt, cause error) {
 	for _, ack := range acks {
 		ack(Args{}, ErrDisconnected)
 	}
-	s.persist(a.withdrawal(cause))
-	s.ns.local.remove(s)
-	s.release()
+	s.persistSession(a.closeReason(cause))
+	s.ns.localAdapter.removeSocket(s)
+	s.releaseOwners()
 }
 
-// withdrawal is the reason of a socket that ends before it was connected. A
+// closeReason is the reason of a socket that ends before it was connected. A
 // recovered one whose client has gone again may come back once more; one that was
 // refused may not.
-func (a *attempt) withdrawal(cause error) Reason {
+func (a *pendingConnect) closeReason(cause error) Reason {
 	var refusal *ConnectError
-	if a.abandoned() != nil && !errors.As(cause, &refusal) {
+	if a.abandonedBy() != nil && !errors.As(cause, &refusal) {
 		return ReasonTransportClose
 	}
 	return ReasonServerNamespace

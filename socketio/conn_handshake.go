@@ -11,29 +11,29 @@ import (
 	"posthouse/socketio/internal/urlquery"
 )
 
-// opening is what is kept of the first request of a connection. Headers are
+// handshakeData is what is kept of the first request of a connection. Headers are
 // packed into one string: ten of them in a map cost more than the rest of a socket.
-type opening struct {
-	headers string // name NUL value NUL …
-	url     string
-	address string
-	issued  int64 // ms
-	xdomain bool
-	secure  bool
+type handshakeData struct {
+	packedHeaders string // name NUL value NUL …
+	url           string
+	remoteAddress string
+	issuedMillis  int64 // ms
+	crossDomain   bool
+	secure        bool
 }
 
-func newOpening(r *http.Request, address string) *opening {
-	o := &opening{
-		url:     strings.Clone(r.RequestURI),
-		address: strings.Clone(address),
-		issued:  time.Now().UnixMilli(),
-		xdomain: r.Header.Get("Origin") != "",
-		secure:  r.TLS != nil,
+func newOpening(r *http.Request, address string) *handshakeData {
+	o := &handshakeData{
+		url:           strings.Clone(r.RequestURI),
+		remoteAddress: strings.Clone(address),
+		issuedMillis:  time.Now().UnixMilli(),
+		crossDomain:   r.Header.Get("Origin") != "",
+		secure:        r.TLS != nil,
 	}
 	if o.url == "" {
 		o.url = r.URL.RequestURI()
 	}
-	o.headers = packHeaders(r)
+	o.packedHeaders = packHeaders(r)
 	return o
 }
 
@@ -74,20 +74,20 @@ func packHeaders(r *http.Request) string {
 	return b.String()
 }
 
-// handshake builds the public form; the connection keeps only the packed one.
-func (o *opening) handshake(auth json.RawMessage) *Handshake {
+// publicForm builds the public form; the connection keeps only the packed one.
+func (o *handshakeData) publicForm(auth json.RawMessage) *Handshake {
 	h := &Handshake{
 		Headers: map[string]string{},
-		Time:    jsDate(time.UnixMilli(o.issued)),
-		Address: o.address,
-		XDomain: o.xdomain,
+		Time:    jsDate(time.UnixMilli(o.issuedMillis)),
+		Address: o.remoteAddress,
+		XDomain: o.crossDomain,
 		Secure:  o.secure,
-		Issued:  o.issued,
+		Issued:  o.issuedMillis,
 		URL:     o.url,
 		Query:   map[string]string{},
 		Auth:    auth,
 	}
-	for name, value := range o.all() {
+	for name, value := range o.eachHeader() {
 		h.Headers[name] = value
 	}
 	if _, query, ok := strings.Cut(o.url, "?"); ok {
@@ -96,10 +96,10 @@ func (o *opening) handshake(auth json.RawMessage) *Handshake {
 	return h
 }
 
-// all walks the packed headers.
-func (o *opening) all() iter.Seq2[string, string] {
+// eachHeader walks the packed headers.
+func (o *handshakeData) eachHeader() iter.Seq2[string, string] {
 	return func(yield func(name, value string) bool) {
-		for rest := o.headers; rest != ""; {
+		for rest := o.packedHeaders; rest != ""; {
 			var name, value string
 			name, rest, _ = strings.Cut(rest, "\x00")
 			value, rest, _ = strings.Cut(rest, "\x00")
@@ -110,8 +110,8 @@ func (o *opening) all() iter.Seq2[string, string] {
 	}
 }
 
-func (o *opening) header(name string) string {
-	for n, value := range o.all() {
+func (o *handshakeData) headerValue(name string) string {
+	for n, value := range o.eachHeader() {
 		if strings.EqualFold(n, name) {
 			return value
 		}

@@ -8,15 +8,15 @@ import (
 	"posthouse/socketio/parser"
 )
 
-// refused answers CONNECT_ERROR, unless the client has gone.
-func (a *attempt) refused(err error) {
+// refuseWith answers CONNECT_ERROR, unless the client has gone.
+func (a *pendingConnect) refuseWith(err error) {
 	c := a.conn
 	c.mu.Lock()
-	i := slices.Index(c.attempts, a)
+	i := slices.Index(c.pendingConnects, a)
 	if i >= 0 {
-		c.attempts = slices.Delete(c.attempts, i, i+1)
+		c.pendingConnects = slices.Delete(c.pendingConnects, i, i+1)
 	}
-	closed := c.closed != nil
+	closed := c.closeCause != nil
 	c.mu.Unlock()
 	if i < 0 || closed || errors.Is(err, ErrClosed) {
 		return // the client has gone
@@ -27,11 +27,11 @@ func (a *attempt) refused(err error) {
 	}
 	var refusal *ConnectError
 	if !errors.As(err, &refusal) {
-		c.server.log.Warn("socketio: connection refused", "namespace", a.name, "error", err)
+		c.server.log.Warn("socketio: connection refused", "namespace", a.namespaceName, "error", err)
 		refusal = &ConnectError{Message: "connection refused"}
 	}
-	if c.refuseWithin(a.name, refusal) != nil {
-		c.session.Close()
+	if c.refuseConnect(a.namespaceName, refusal) != nil {
+		c.engineSession.Close()
 	}
 }
 
@@ -40,15 +40,15 @@ func (a *attempt) refused(err error) {
 // second; a refusal costs no more than an event.
 const refusalsPerSecond = 10
 
-// refuseWithin refuses a CONNECT. Its error says that the connection has collected
+// refuseConnect refuses a CONNECT. Its error says that the connection has collected
 // too many refusals and ends.
-func (c *conn) refuseWithin(name string, e *ConnectError) error {
-	if limit := c.server.opts.Limits.RefusedConnects; limit >= 0 {
+func (c *conn) refuseConnect(name string, e *ConnectError) error {
+	if limit := c.server.options.Limits.RefusedConnects; limit >= 0 {
 		c.mu.Lock()
-		if c.refusals == nil {
-			c.refusals = new(tokenBucket)
+		if c.refusalBucket == nil {
+			c.refusalBucket = new(tokenBucket)
 		}
-		_, ok := c.refusals.take(refusalsPerSecond, limit)
+		_, ok := c.refusalBucket.takeToken(refusalsPerSecond, limit)
 		c.mu.Unlock()
 		if !ok {
 			if suppressed, ok := c.server.refusalFloods.allow(); ok {
@@ -58,22 +58,22 @@ func (c *conn) refuseWithin(name string, e *ConnectError) error {
 			return errRefusals
 		}
 	}
-	c.refuse(name, e)
+	c.sendConnectError(name, e)
 	return nil
 }
 
-// refuse is the one place where an error becomes a CONNECT_ERROR packet.
-func (c *conn) refuse(name string, e *ConnectError) {
-	data, err := c.refusal(e)
+// sendConnectError is the one place where an error becomes a CONNECT_ERROR packet.
+func (c *conn) sendConnectError(name string, e *ConnectError) {
+	data, err := c.encodeConnectError(e)
 	if err != nil {
 		c.server.log.Warn("socketio: data of a ConnectError cannot be encoded", "namespace", name, "error", err)
-		data, _ = c.refusal(&ConnectError{Message: e.Message})
+		data, _ = c.encodeConnectError(&ConnectError{Message: e.Message})
 	}
-	c.send(&parser.Packet{Type: parser.ConnectError, Namespace: name, Data: data})
+	c.sendPacket(&parser.Packet{Type: parser.ConnectError, Namespace: name, Data: data})
 }
 
-func (c *conn) refusal(e *ConnectError) (json.RawMessage, error) {
-	if c.session.Protocol() == 3 && e != errUnknown { // docs/protocol.md §2.2: only the data, or the message
+func (c *conn) encodeConnectError(e *ConnectError) (json.RawMessage, error) {
+	if c.engineSession.Protocol() == 3 && e != errUnknown { // docs/protocol.md §2.2: only the data, or the message
 		if e.Data != nil {
 			return encodeJSON(e.Data)
 		}

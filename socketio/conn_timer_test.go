@@ -8,7 +8,7 @@ import (
 
 func TestWatchCallsWhenWhatBeganDoesNotEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var w watch
+		var w lazyTimer
 		late := make(chan time.Time, 1)
 		begin := func() { w.begin(10*time.Second, func() { late <- time.Now() }) }
 		start := time.Now()

@@ -77,7 +77,7 @@
 //	s.conn.on("upgrade", …)              OnUpgrade(func(transport string) {…})
 //	io.fetchSockets(), io.socketsJoin    FetchSockets(ctx), SocketsJoin(ctx, …)
 //	io.serverSideEmit(…)                 ServerSideEmit, ServerSideEmitWithAck, OnServerSideEmit
-//	nsp.adapter.on("create-room", …)     Rooms().OnRooms(RoomHooks{Create: …})
+//	nsp.adapter.on("create-room", …)     LocalAdapter().OnRooms(RoomHooks{Create: …})
 //	io.on("new_namespace", …)            OnNamespace
 //	connectionStateRecovery: {…}         Options.Recovery; the middlewares run unless SkipMiddlewares
 //	adapter: createAdapter(pub, sub)     Options.NewAdapter: adapter.Redis(rdb, nil)

@@ -10,21 +10,21 @@ import (
 	"posthouse/socketio/parser"
 )
 
-// scratch is what sending one packet needs; pooled, so that a message to one
+// encodeBuffer is what sending one packet needs; pooled, so that a message to one
 // client allocates nothing of its own.
-type scratch struct {
+type encodeBuffer struct {
 	packet   parser.Packet
 	data     []byte
 	text     []byte
 	messages []engineio.Message
 }
 
-var scratches = sync.Pool{New: func() any { return new(scratch) }}
+var scratches = sync.Pool{New: func() any { return new(encodeBuffer) }}
 
-func getScratch() *scratch { return scratches.Get().(*scratch) }
+func getScratch() *encodeBuffer { return scratches.Get().(*encodeBuffer) }
 
-// release gives the buffers back, unless one became too large to keep around.
-func (sc *scratch) release() {
+// backToPool gives the buffers back, unless one became too large to keep around.
+func (sc *encodeBuffer) backToPool() {
 	const keep = 64 << 10
 	if cap(sc.data)+cap(sc.text) > keep {
 		return
@@ -67,9 +67,9 @@ func appendArgs(dst []byte, attachments [][]byte, args []any) ([]byte, [][]byte,
 		value := len(dst)
 		switch v := arg.(type) {
 		case Args:
-			dst, attachments = splice(dst, attachments, v.list, v.attachments)
+			dst, attachments = spliceAttachments(dst, attachments, v.valuesJSON, v.attachments)
 		case Value:
-			dst, attachments = splice(dst, attachments, v.JSON, v.Attachments)
+			dst, attachments = spliceAttachments(dst, attachments, v.JSON, v.Attachments)
 		case nil:
 			dst = append(dst, "null"...)
 		case string:
@@ -101,11 +101,11 @@ func appendPlaceholder(dst []byte, num int) []byte {
 	return append(dst, '}')
 }
 
-// splice appends canonical JSON whose placeholders count from zero after others
+// spliceAttachments appends canonical JSON whose placeholders count from zero after others
 // that did, and takes over only the attachments that it refers to. (In canonical
 // form the text of a placeholder cannot occur inside a string: its quotes would
 // be escaped.)
-func splice(dst []byte, attachments [][]byte, text []byte, own [][]byte) ([]byte, [][]byte) {
+func spliceAttachments(dst []byte, attachments [][]byte, text []byte, own [][]byte) ([]byte, [][]byte) {
 	if len(own) == 0 {
 		return append(dst, text...), attachments
 	}

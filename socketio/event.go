@@ -11,18 +11,18 @@ import (
 // knows their types. An Event may be kept and acknowledged later, from any
 // goroutine.
 type Event struct {
-	socket *Socket
-	next   *Event // in the mailbox
+	socket     *Socket
+	nextQueued *Event // in the mailbox
 
-	name        []byte // aliases what list was
-	list        []byte // in the mailbox ["name",arg,…], then the arguments without brackets
+	eventName   []byte // aliases what list was
+	valuesJSON  []byte // in the mailbox ["name",arg,…], then the arguments without brackets
 	attachments [][]byte
-	id          uint64
-	task        task
+	ackID       uint64
+	taskKind    taskKind
 	wantsAck    bool
-	acked       atomic.Bool
+	ackSent     atomic.Bool
 
-	fn func() // of taskCall and taskClose
+	taskFunc func() // of taskCall and taskClose
 }
 
 // Socket returns the socket that received the event.
@@ -32,11 +32,11 @@ func (e *Event) Socket() *Socket { return e.socket }
 func (e *Event) Context() context.Context { return e.socket.Context() }
 
 // Name returns the event's name. A numeric name is given as its text.
-func (e *Event) Name() string { return string(e.name) }
+func (e *Event) Name() string { return string(e.eventName) }
 
 // Args returns the arguments after the name, still undecoded. They stay valid
 // as long as anyone holds them.
-func (e *Event) Args() Args { return Args{e.list, e.attachments} }
+func (e *Event) Args() Args { return Args{e.valuesJSON, e.attachments} }
 
 // SetArgs replaces the arguments: for a Socket.Use function that alters an event
 // before the handlers see it.
@@ -45,7 +45,7 @@ func (e *Event) SetArgs(args ...any) error {
 	if err != nil {
 		return err
 	}
-	e.list, e.attachments = list, attachments
+	e.valuesJSON, e.attachments = list, attachments
 	return nil
 }
 
@@ -63,15 +63,15 @@ func (e *Event) WantsAck() bool { return e.wantsAck }
 // returns ErrNoAck when the client did not ask, ErrAcked after the first call
 // and ErrDisconnected when the client is gone.
 func (e *Event) Ack(args ...any) error {
-	if err := e.answer(); err != nil {
+	if err := e.sendNullAck(); err != nil {
 		return err
 	}
 	sc := getScratch()
-	defer sc.release()
+	defer sc.backToPool()
 	var err error
 	sc.data = append(sc.data, '[')
 	if sc.data, sc.packet.Attachments, err = appendArgs(sc.data, nil, args); err != nil {
-		e.acked.Store(false) // the client still waits for an answer
+		e.ackSent.Store(false) // the client still waits for an answer
 		return err
 	}
 	return e.sendAck(sc)
@@ -79,30 +79,30 @@ func (e *Event) Ack(args ...any) error {
 
 // AckArgs is Ack(a) without its allocation: nothing is decoded or scanned.
 func (e *Event) AckArgs(a Args) error {
-	if err := e.answer(); err != nil {
+	if err := e.sendNullAck(); err != nil {
 		return err
 	}
 	sc := getScratch()
-	defer sc.release()
-	sc.data = append(append(sc.data, '['), a.list...)
+	defer sc.backToPool()
+	sc.data = append(append(sc.data, '['), a.valuesJSON...)
 	sc.packet.Attachments = a.attachments
 	return e.sendAck(sc)
 }
 
-func (e *Event) answer() error {
+func (e *Event) sendNullAck() error {
 	if !e.wantsAck {
 		return ErrNoAck
 	}
-	if e.acked.Swap(true) {
+	if e.ackSent.Swap(true) {
 		return ErrAcked
 	}
 	return nil
 }
 
-func (e *Event) sendAck(sc *scratch) error {
+func (e *Event) sendAck(sc *encodeBuffer) error {
 	sc.data = append(sc.data, ']')
-	sc.packet.Type, sc.packet.ID, sc.packet.Data = parser.Ack, &e.id, sc.data
-	return e.socket.transmit(sc, sendFlags{})
+	sc.packet.Type, sc.packet.ID, sc.packet.Data = parser.Ack, &e.ackID, sc.data
+	return e.socket.sendEncoded(sc, sendFlags{})
 }
 
 // newEvent copies a packet, whose bytes are the decoder's, into an Event. Event
@@ -145,9 +145,9 @@ func newEvent(s *Socket, p *parser.Packet) *Event {
 		e, raw = new(Event), make([]byte, n)
 	}
 	copy(raw, p.Data)
-	e.socket, e.list, e.attachments = s, raw, p.Attachments
+	e.socket, e.valuesJSON, e.attachments = s, raw, p.Attachments
 	if p.ID != nil {
-		e.id, e.wantsAck = *p.ID, true
+		e.ackID, e.wantsAck = *p.ID, true
 	}
 	return e
 }

@@ -11,21 +11,21 @@ import (
 )
 
 // audited is an adapter that counts broadcasts; like every adapter it wraps the
-// Local, which owns the rooms.
+// LocalAdapter, which owns the rooms.
 type audited struct {
-	*socketio.Local
+	*socketio.LocalAdapter
 	broadcasts int
 }
 
 func (a *audited) Broadcast(ctx context.Context, p *parser.Packet, o socketio.BroadcastOptions) error {
 	a.broadcasts++
-	return a.Local.Broadcast(ctx, p, o)
+	return a.LocalAdapter.Broadcast(ctx, p, o)
 }
 
 func ExampleAdapter() {
 	var audit *audited
-	var make socketio.NewAdapter = func(l *socketio.Local) (socketio.Adapter, error) {
-		audit = &audited{Local: l}
+	var make socketio.NewAdapter = func(l *socketio.LocalAdapter) (socketio.Adapter, error) {
+		audit = &audited{LocalAdapter: l}
 		return audit, nil
 	}
 	io, err := socketio.New(&socketio.Options{NewAdapter: make})
@@ -41,7 +41,7 @@ func ExampleAdapter() {
 
 func ExampleLocal() {
 	io := socketio.NewServer(nil)
-	here := io.Rooms() // the rooms of this node
+	here := io.LocalAdapter() // the rooms of this node
 	everywhere := socketio.BroadcastOptions{
 		Rooms: []string{"a", "b"}, Except: []string{"c"},
 		Flags: socketio.BroadcastFlags{Timeout: time.Second},
@@ -98,7 +98,7 @@ func ExampleSessionStore() {
 }
 
 // channels is a RoomWatcher: an adapter that has one channel for each room.
-type channels struct{ *socketio.Local }
+type channels struct{ *socketio.LocalAdapter }
 
 func (c channels) RoomCreated(room string, private bool) {
 	if !private { // not a socket's own

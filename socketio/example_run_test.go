@@ -301,7 +301,7 @@ func ExampleRemoteSocket() {
 	for _, s := range sockets {
 		fmt.Println(len(s.ID()), s.Handshake().Query["EIO"], s.Join(ctx, "found"))
 	}
-	fmt.Println(len(io.Rooms().Members("found")))
+	fmt.Println(len(io.LocalAdapter().Members("found")))
 	// Output:
 	// 20 4 <nil>
 	// 1

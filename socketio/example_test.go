@@ -197,7 +197,7 @@ func ExampleSocket_AfterFlush() {
 
 func ExampleRoomHooks() {
 	io := socketio.NewServer(nil)
-	io.Rooms().OnRooms(socketio.RoomHooks{
+	io.LocalAdapter().OnRooms(socketio.RoomHooks{
 		Create: func(room string) { log.Print("first one in ", room) },
 		Delete: func(room string) { log.Print("last one left ", room) },
 	})

@@ -36,12 +36,12 @@ func Handle[In, Out any](on Events, event string, fn func(ctx context.Context, i
 			out, err = fn(e.Context(), in)
 		}
 		if err != nil {
-			e.fail(err)
+			e.ackError(err)
 			return
 		}
 		if e.wantsAck {
 			if err := e.Ack(out); err != nil && !errors.Is(err, ErrDisconnected) {
-				e.fail(err)
+				e.ackError(err)
 			}
 		}
 	})
@@ -50,11 +50,11 @@ func Handle[In, Out any](on Events, event string, fn func(ctx context.Context, i
 // AckError acknowledges the event with an error, as Handle does for its function: an
 // *EventError is told, ErrArgs is "bad_request", any other error is "internal" and
 // goes to the log. Without an acknowledgement asked for, the client learns nothing.
-func (e *Event) AckError(err error) { e.fail(err) }
+func (e *Event) AckError(err error) { e.ackError(err) }
 
-// fail acknowledges with an error: the one place where errors of typed handlers
+// ackError acknowledges with an error: the one place where errors of typed handlers
 // become something a client sees.
-func (e *Event) fail(err error) {
+func (e *Event) ackError(err error) {
 	var told *EventError
 	switch {
 	case errors.As(err, &told):

@@ -13,7 +13,7 @@ var defaultPrivateHandshake = []string{"auth.token", "auth.pid", "headers.author
 // others: without the fields of Options.PrivateHandshake.
 func (s *Socket) publicHandshake() *Handshake {
 	h := s.Handshake()
-	for _, field := range s.ns.server.opts.PrivateHandshake {
+	for _, field := range s.ns.server.options.PrivateHandshake {
 		group, name, _ := strings.Cut(field, ".")
 		switch group {
 		case "auth":

@@ -8,10 +8,10 @@ import (
 // logLimit bounds the lines of one kind that clients can cause: logLines within
 // logInterval. The next line that passes tells how many did not.
 type logLimit struct {
-	mu         sync.Mutex // guards the fields below
-	since      time.Time  // when the interval began
-	lines      int        // written within it
-	suppressed int        // since the last line
+	mu            sync.Mutex // guards the fields below
+	intervalStart time.Time  // when the interval began
+	linesWritten  int        // written within it
+	suppressed    int        // since the last line
 }
 
 const (
@@ -24,10 +24,10 @@ const (
 func (l *logLimit) allow() (suppressed int, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if now := time.Now(); now.Sub(l.since) >= logInterval {
-		l.since, l.lines = now, 0
+	if now := time.Now(); now.Sub(l.intervalStart) >= logInterval {
+		l.intervalStart, l.linesWritten = now, 0
 	}
-	if l.lines++; l.lines > logLines {
+	if l.linesWritten++; l.linesWritten > logLines {
 		l.suppressed++
 		return 0, false
 	}

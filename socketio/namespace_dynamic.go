@@ -10,11 +10,11 @@ import (
 // What is registered on it counts for each child made afterwards; operators and
 // Emit reach all children.
 type ParentNamespace struct {
-	server   *Server
-	accept   func(ctx context.Context, name string, auth json.RawMessage) bool
-	pattern  namePattern           // of OfPattern
-	proto    *Namespace            // holds the handlers, has no sockets
-	children map[string]*Namespace // copied on write under Server.mu
+	server     *Server
+	acceptName func(ctx context.Context, name string, auth json.RawMessage) bool
+	pattern    namePattern           // of OfPattern
+	prototype  *Namespace            // holds the handlers, has no sockets
+	children   map[string]*Namespace // copied on write under Server.mu
 }
 
 // OfFunc adds dynamic namespaces: when a client wants one that does not exist,
@@ -22,15 +22,15 @@ type ParentNamespace struct {
 // creates it. ctx ends when the client goes away. It should be quick to
 // say no; names are at most 255 bytes, and clients choose them.
 func (s *Server) OfFunc(accept func(ctx context.Context, name string, auth json.RawMessage) bool) *ParentNamespace {
-	return s.addParent(&ParentNamespace{accept: accept})
+	return s.addParent(&ParentNamespace{acceptName: accept})
 }
 
 func (s *Server) addParent(p *ParentNamespace) *ParentNamespace {
 	p.server = s
-	p.proto = &Namespace{name: "/_parent", server: s}
-	p.proto.shared.Store(new(sharedHandlers).clone())
+	p.prototype = &Namespace{name: "/_parent", server: s}
+	p.prototype.sharedHandlers.Store(new(sharedHandlers).clone())
 	s.mu.Lock()
-	s.parents = append(s.parents, p)
+	s.parentNamespaces = append(s.parentNamespaces, p)
 	s.mu.Unlock()
 	return p
 }
@@ -43,19 +43,19 @@ func (s *Server) OfRegexp(pattern *regexp.Regexp) *ParentNamespace {
 	})
 }
 
-func (p *ParentNamespace) handlers() *sharedHandlers { return p.proto.shared.Load() }
+func (p *ParentNamespace) handlers() *sharedHandlers { return p.prototype.sharedHandlers.Load() }
 
 // Use is as Namespace.Use, for the children made from now on.
-func (p *ParentNamespace) Use(fn Middleware) { p.proto.Use(fn) }
+func (p *ParentNamespace) Use(fn Middleware) { p.prototype.Use(fn) }
 
 // OnConnection is as Namespace.OnConnection, for the children made from now on.
-func (p *ParentNamespace) OnConnection(fn func(*Socket)) { p.proto.OnConnection(fn) }
+func (p *ParentNamespace) OnConnection(fn func(*Socket)) { p.prototype.OnConnection(fn) }
 
 // OnEvent is as Namespace.OnEvent, for the children made from now on.
-func (p *ParentNamespace) OnEvent(event string, fn func(*Event)) { p.proto.OnEvent(event, fn) }
+func (p *ParentNamespace) OnEvent(event string, fn func(*Event)) { p.prototype.OnEvent(event, fn) }
 
 // OnDisconnect is as Namespace.OnDisconnect, for the children made from now on.
-func (p *ParentNamespace) OnDisconnect(fn func(*Socket, Reason)) { p.proto.OnDisconnect(fn) }
+func (p *ParentNamespace) OnDisconnect(fn func(*Socket, Reason)) { p.prototype.OnDisconnect(fn) }
 
 // Namespaces returns the children that exist now.
 func (p *ParentNamespace) Namespaces() []*Namespace {
@@ -69,20 +69,20 @@ func (p *ParentNamespace) Namespaces() []*Namespace {
 	return all
 }
 
-func (p *ParentNamespace) everyone() BroadcastOperator { return BroadcastOperator{parent: p} }
+func (p *ParentNamespace) allSockets() BroadcastOperator { return BroadcastOperator{parent: p} }
 
 // To returns an operator for the sockets of all children in any of the rooms.
-func (p *ParentNamespace) To(rooms ...string) BroadcastOperator { return p.everyone().To(rooms...) }
+func (p *ParentNamespace) To(rooms ...string) BroadcastOperator { return p.allSockets().To(rooms...) }
 
 // In is To.
-func (p *ParentNamespace) In(rooms ...string) BroadcastOperator { return p.everyone().To(rooms...) }
+func (p *ParentNamespace) In(rooms ...string) BroadcastOperator { return p.allSockets().To(rooms...) }
 
 // Except returns an operator for the sockets of all children in none of the rooms.
 func (p *ParentNamespace) Except(rooms ...string) BroadcastOperator {
-	return p.everyone().Except(rooms...)
+	return p.allSockets().Except(rooms...)
 }
 
 // Emit sends an event to the sockets of all children of this node's server, on all nodes.
 func (p *ParentNamespace) Emit(event string, args ...any) error {
-	return p.everyone().Emit(event, args...)
+	return p.allSockets().Emit(event, args...)
 }

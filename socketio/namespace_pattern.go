@@ -27,7 +27,7 @@ func (s *Server) OfPattern(pattern string) *ParentNamespace {
 	if err != nil {
 		panic(err)
 	}
-	return s.addParent(&ParentNamespace{pattern: compiled, accept: func(_ context.Context, name string, _ json.RawMessage) bool {
+	return s.addParent(&ParentNamespace{pattern: compiled, acceptName: func(_ context.Context, name string, _ json.RawMessage) bool {
 		_, ok := compiled.match(name, "")
 		return ok
 	}})

@@ -7,43 +7,43 @@ import (
 	"slices"
 )
 
-// entry is a namespace in the server's table, from the moment somebody begins
+// namespaceEntry is a namespace in the server's table, from the moment somebody begins
 // to make it until its adapter is closed. Adapters are made and closed without a
 // lock held; who comes meanwhile waits.
-type entry struct {
-	ready   chan struct{} // closed when ns or err is set
-	ns      *Namespace
-	err     error
-	made    bool          // ready is closed and err is nil
-	refs    int           // sockets, connecting ones included
-	closing bool          // empty and about to be forgotten
-	gone    chan struct{} // closed when it is no longer in the table
+type namespaceEntry struct {
+	ready       chan struct{} // closed when ns or err is set
+	ns          *Namespace
+	err         error
+	isMade      bool          // ready is closed and err is nil
+	socketCount int           // sockets, connecting ones included
+	closing     bool          // empty and about to be forgotten
+	removed     chan struct{} // closed when it is no longer in the table
 }
 
-// of finds or makes a namespace. hold counts a socket in, so that the namespace is not
+// findOrMake finds or makes a namespace. hold counts a socket in, so that the namespace is not
 // forgotten before release.
-func (s *Server) of(name string, parent *ParentNamespace, hold bool) (*Namespace, error) {
+func (s *Server) findOrMake(name string, parent *ParentNamespace, hold bool) (*Namespace, error) {
 	for {
 		s.mu.Lock()
-		e := s.namespaces[name]
+		e := s.namespacesByName[name]
 		switch {
-		case e == nil && s.shutdown:
+		case e == nil && s.shutdownCalled:
 			s.mu.Unlock()
 			return nil, ErrClosed
 		case e == nil:
-			e = &entry{ready: make(chan struct{}), gone: make(chan struct{})}
-			s.namespaces[name] = e
+			e = &namespaceEntry{ready: make(chan struct{}), removed: make(chan struct{})}
+			s.namespacesByName[name] = e
 			s.mu.Unlock()
-			s.make(e, name, parent)
+			s.makeNamespace(e, name, parent)
 		case e.closing:
 			s.mu.Unlock()
-			<-e.gone
-		case !e.made:
+			<-e.removed
+		case !e.isMade:
 			s.mu.Unlock()
 			<-e.ready
 		default:
 			if hold {
-				e.refs++
+				e.socketCount++
 			}
 			s.mu.Unlock()
 			return e.ns, nil
@@ -54,12 +54,12 @@ func (s *Server) of(name string, parent *ParentNamespace, hold bool) (*Namespace
 	}
 }
 
-func (s *Server) make(e *entry, name string, parent *ParentNamespace) {
-	ns, err := s.announced(name, parent)
+func (s *Server) makeNamespace(e *namespaceEntry, name string, parent *ParentNamespace) {
+	ns, err := s.makeAnnounced(name, parent)
 	s.mu.Lock()
-	e.ns, e.err, e.made = ns, err, err == nil
+	e.ns, e.err, e.isMade = ns, err, err == nil
 	if err != nil {
-		delete(s.namespaces, name)
+		delete(s.namespacesByName, name)
 	} else if parent != nil {
 		parent.children = maps.Clone(parent.children)
 		if parent.children == nil {
@@ -71,10 +71,10 @@ func (s *Server) make(e *entry, name string, parent *ParentNamespace) {
 	close(e.ready)
 }
 
-// announced makes a namespace and tells the functions of OnNamespace. One of them,
+// makeAnnounced makes a namespace and tells the functions of OnNamespace. One of them,
 // or Options.NewAdapter, that panics undoes the namespace: its entry must not stay
 // behind unfinished, where every later CONNECT would wait for it.
-func (s *Server) announced(name string, parent *ParentNamespace) (ns *Namespace, err error) {
+func (s *Server) makeAnnounced(name string, parent *ParentNamespace) (ns *Namespace, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			s.logPanic(name, v)
@@ -96,21 +96,21 @@ func (s *Server) announced(name string, parent *ParentNamespace) (ns *Namespace,
 	return ns, nil
 }
 
-// exists reports whether a namespace is in the table and stays there.
-func (s *Server) exists(name string) bool {
+// hasNamespace reports whether a namespace is in the table and stays there.
+func (s *Server) hasNamespace(name string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e := s.namespaces[name]
+	e := s.namespacesByName[name]
 	return e != nil && !e.closing
 }
 
 // parentFor asks the dynamic namespaces, in their order, for one that accepts name.
 func (s *Server) parentFor(ctx context.Context, name string, auth json.RawMessage) *ParentNamespace {
 	s.mu.Lock()
-	parents := slices.Clone(s.parents)
+	parents := slices.Clone(s.parentNamespaces)
 	s.mu.Unlock()
 	for _, p := range parents {
-		if p.accept(ctx, name, auth) {
+		if p.acceptName(ctx, name, auth) {
 			return p
 		}
 	}
@@ -118,9 +118,9 @@ func (s *Server) parentFor(ctx context.Context, name string, auth json.RawMessag
 }
 
 // namespaceFor finds the namespace that a client asks for and counts its socket in.
-func (s *Server) namespaceFor(a *attempt) (_ *Namespace, err error) {
+func (s *Server) namespaceFor(a *pendingConnect) (_ *Namespace, err error) {
 	var parent *ParentNamespace
-	if !s.exists(a.name) {
+	if !s.hasNamespace(a.namespaceName) {
 		ctx, cancel := context.WithCancel(a.conn.ctx)
 		defer cancel()
 		if !a.cancelWith(cancel) {
@@ -128,24 +128,24 @@ func (s *Server) namespaceFor(a *attempt) (_ *Namespace, err error) {
 		}
 		defer func() {
 			if v := recover(); v != nil {
-				s.logPanic(a.name, v)
+				s.logPanic(a.namespaceName, v)
 				err = errPanic
 			}
 		}()
-		if parent = s.parentFor(ctx, a.name, a.auth); parent == nil {
+		if parent = s.parentFor(ctx, a.namespaceName, a.authData); parent == nil {
 			return nil, errUnknown
 		}
 	}
-	return s.of(a.name, parent, true)
+	return s.findOrMake(a.namespaceName, parent, true)
 }
 
-// release counts a socket out; an empty dynamic namespace is forgotten.
-func (n *Namespace) release() {
+// releaseSocket counts a socket out; an empty dynamic namespace is forgotten.
+func (n *Namespace) releaseSocket() {
 	s := n.server
 	s.mu.Lock()
-	e := s.namespaces[n.name]
-	e.refs--
-	empty := e.refs == 0 && n.parent != nil && !s.opts.KeepEmptyNamespaces && !s.shutdown
+	e := s.namespacesByName[n.name]
+	e.socketCount--
+	empty := e.socketCount == 0 && n.parent != nil && !s.options.KeepEmptyNamespaces && !s.shutdownCalled
 	e.closing = empty
 	s.mu.Unlock()
 	if !empty {
@@ -155,20 +155,20 @@ func (n *Namespace) release() {
 		s.log.Warn("socketio: adapter did not close", "namespace", n.name, "error", err)
 	}
 	s.mu.Lock()
-	delete(s.namespaces, n.name)
+	delete(s.namespacesByName, n.name)
 	n.parent.children = maps.Clone(n.parent.children)
 	delete(n.parent.children, n.name)
 	s.mu.Unlock()
-	close(e.gone)
+	close(e.removed)
 }
 
-// all returns the namespaces that exist now.
-func (s *Server) all() []*Namespace {
+// listNamespaces returns the namespaces that exist now.
+func (s *Server) listNamespaces() []*Namespace {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var all []*Namespace
-	for _, e := range s.namespaces {
-		if e.made {
+	for _, e := range s.namespacesByName {
+		if e.isMade {
 			all = append(all, e.ns)
 		}
 	}

@@ -180,5 +180,5 @@ func orDefault[T int | time.Duration](v *T, d T) {
 	}
 }
 
-// over reports whether n exceeds a limit of which negative means none.
-func over(n, limit int) bool { return limit >= 0 && n > limit }
+// exceeds reports whether n exceeds a limit of which negative means none.
+func exceeds(n, limit int) bool { return limit >= 0 && n > limit }

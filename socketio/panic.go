@@ -18,15 +18,15 @@ var errPanic = errors.New("socketio: a function of the application panicked")
 // logPanic writes the line of a panic. It is called by the deferred function that
 // recovered v, while the stack still shows where it came from.
 func (s *Server) logPanic(namespace string, v any) {
-	if suppressed, ok := s.panics.allow(); ok {
+	if suppressed, ok := s.panicLines.allow(); ok {
 		s.log.Error("socketio: a function of the application panicked",
 			"namespace", namespace, "panic", fmt.Sprint(v), "suppressed", suppressed, "stack", string(debug.Stack()))
 	}
 }
 
-// guard runs a function of the application that belongs to no connection; a panic
+// runGuarded runs a function of the application that belongs to no connection; a panic
 // ends in the log.
-func (l *Local) guard(fn func()) {
+func (l *LocalAdapter) runGuarded(fn func()) {
 	defer func() {
 		if v := recover(); v != nil {
 			l.ns.server.logPanic(l.ns.name, v)
@@ -35,8 +35,8 @@ func (l *Local) guard(fn func()) {
 	fn()
 }
 
-// guard runs a function of the application for s; a panic ends the connection.
-func (s *Socket) guard(fn func()) {
+// runGuarded runs a function of the application for s; a panic ends the connection.
+func (s *Socket) runGuarded(fn func()) {
 	defer s.endOnPanic()
 	fn()
 }
@@ -45,9 +45,9 @@ func (s *Socket) guard(fn func()) {
 func (s *Socket) endOnPanic() {
 	if v := recover(); v != nil {
 		s.ns.server.logPanic(s.ns.name, v)
-		s.panicked.Store(true)
-		s.dropping.Store(true)
-		s.end(ReasonServerClose, errPanic)
+		s.handlerPanicked.Store(true)
+		s.dropQueued.Store(true)
+		s.startClose(ReasonServerClose, errPanic)
 		s.conn.endAfterPanic()
 	}
 }
@@ -55,9 +55,9 @@ func (s *Socket) endOnPanic() {
 // endAfterPanic ends all sockets of the connection and closes it behind what was
 // sent. No packet tells the client of a disconnection: it sees its transport go.
 func (c *conn) endAfterPanic() {
-	c.parting.Store(true)
-	for _, s := range c.sockets() {
-		s.end(ReasonServerClose, errPanic)
+	c.disconnectingAll.Store(true)
+	for _, s := range c.listSockets() {
+		s.startClose(ReasonServerClose, errPanic)
 	}
-	c.session.Close()
+	c.engineSession.Close()
 }

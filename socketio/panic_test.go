@@ -215,7 +215,7 @@ func TestOnNamespace_PanicLeavesNoUnfinishedNamespace(t *testing.T) {
 func TestRoomHooks_PanicEndsInTheLog(t *testing.T) {
 	var log syncBuffer
 	srv := serve(t, &socketio.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
-	srv.Rooms().OnRooms(socketio.RoomHooks{Join: func(string, string) { panic("boom") }})
+	srv.LocalAdapter().OnRooms(socketio.RoomHooks{Join: func(string, string) { panic("boom") }})
 	srv.OnEvent("ping", func(e *socketio.Event) { noError(t, e.Ack()) })
 	srv.Connect("/", nil).Call("ping")
 	if text := log.String(); strings.Count(text, "panic=boom") != 1 || !strings.Contains(text, "stack=") {

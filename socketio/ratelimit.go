@@ -40,21 +40,21 @@ type eventRate struct {
 // behind a slow handler, events that came at an honest pace stand close together.
 // It is used by the goroutine that receives, which is one at a time.
 type eventLimiter struct {
-	rate    *eventRate
-	bucket  tokenBucket
-	dropped int // since the client last kept to its rate
+	rate         *eventRate
+	bucket       tokenBucket
+	droppedCount int // since the client last kept to its rate
 }
 
 // LimitEvents bounds the events that each socket of this namespace may send, in the
 // place of Limits.EventsPerSecond; see there. perSecond 0 takes the bound off. It
 // counts for sockets that connect later.
 func (n *Namespace) LimitEvents(perSecond float64, burst int) {
-	n.update(func(h *sharedHandlers) { h.rate = newEventRate(perSecond, burst) })
+	n.updateHandlers(func(h *sharedHandlers) { h.eventRate = newEventRate(perSecond, burst) })
 }
 
 // LimitEvents is as Namespace.LimitEvents, for the children made from now on.
 func (p *ParentNamespace) LimitEvents(perSecond float64, burst int) {
-	p.proto.LimitEvents(perSecond, burst)
+	p.prototype.LimitEvents(perSecond, burst)
 }
 
 // newEventRate returns a rate; without a bound its perSecond is 0.
@@ -70,9 +70,9 @@ func newEventRate(perSecond float64, burst int) *eventRate {
 
 // newLimiter returns the limiter of a new socket, nil without a bound.
 func (n *Namespace) newLimiter() *eventLimiter {
-	rate := n.shared.Load().rate
+	rate := n.sharedHandlers.Load().eventRate
 	if rate == nil {
-		rate = n.server.rate
+		rate = n.server.eventRate
 	}
 	if rate.perSecond <= 0 {
 		return nil
@@ -80,34 +80,34 @@ func (n *Namespace) newLimiter() *eventLimiter {
 	return &eventLimiter{rate: rate}
 }
 
-// limit admits an event, or drops it: its acknowledgement, if asked for, is the
+// limitEvents admits an event, or drops it: its acknowledgement, if asked for, is the
 // refusal. A client that goes on and has three bursts dropped is disconnected with
 // its connection.
-func (s *Socket) limit(p *parser.Packet) (admitted bool, err error) {
-	l := s.limiter
-	wait, ok := l.bucket.take(l.rate.perSecond, l.rate.burst)
+func (s *Socket) limitEvents(p *parser.Packet) (admitted bool, err error) {
+	l := s.eventLimiter
+	wait, ok := l.bucket.takeToken(l.rate.perSecond, l.rate.burst)
 	if ok {
-		if l.bucket.tokens > float64(l.rate.burst)/2 {
-			l.dropped = 0 // the client has calmed down
+		if l.bucket.tokensLeft > float64(l.rate.burst)/2 {
+			l.droppedCount = 0 // the client has calmed down
 		}
 		return true, nil
 	}
-	if l.dropped++; l.dropped > rateStrikes*l.rate.burst {
+	if l.droppedCount++; l.droppedCount > rateStrikes*l.rate.burst {
 		return false, nil // the end has begun
 	}
-	if l.dropped == rateStrikes*l.rate.burst {
+	if l.droppedCount == rateStrikes*l.rate.burst {
 		if suppressed, ok := s.ns.server.eventFloods.allow(); ok {
 			s.ns.server.log.Warn("socketio: connection closed: too many events", "namespace", s.ns.name,
-				"dropped", l.dropped, "perSecond", l.rate.perSecond, "burst", l.rate.burst,
+				"dropped", l.droppedCount, "perSecond", l.rate.perSecond, "burst", l.rate.burst,
 				"setting", "Limits.EventsPerSecond or Namespace.LimitEvents", "suppressed", suppressed)
 		}
 		s.Disconnect(true)
 		return false, nil
 	}
 	e := newEvent(s, p)
-	name, _ := parser.SplitEvent(e.list)
-	e.fail(&EventError{Code: "rate_limited", Message: "too many events",
+	name, _ := parser.SplitEvent(e.valuesJSON)
+	e.ackError(&EventError{Code: "rate_limited", Message: "too many events",
 		Data: map[string]any{"retryAfter": int(wait/time.Second) + 1}})
 	refused := &RateError{Event: string(name), RetryAfter: wait, Answered: e.wantsAck}
-	return false, s.post(&Event{task: taskCall, socket: s, fn: func() { s.report(refused) }})
+	return false, s.queueReceived(&Event{taskKind: taskCall, socket: s, taskFunc: func() { s.reportError(refused) }})
 }

@@ -24,21 +24,21 @@ type liveSessions struct {
 	byDigest map[[sha256.Size]byte]*resumption
 }
 
-// add makes the session of s known; from here on it can be taken over.
-func (l *liveSessions) add(s *Socket) {
-	r := s.resume
+// addSession makes the session of s known; from here on it can be taken over.
+func (l *liveSessions) addSession(s *Socket) {
+	r := s.resumption
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.byDigest == nil {
 		l.byDigest = make(map[[sha256.Size]byte]*resumption)
 	}
-	r.socket, r.kept = s, make(chan struct{})
+	r.socket, r.keptOrLost = s, make(chan struct{})
 	l.byDigest[sha256.Sum256([]byte(r.pid))] = r
 }
 
-// claim decides which side keeps the session, once: the socket when it ends, or the one that
+// claimSession decides which side keeps the session, once: the socket when it ends, or the one that
 // takes it over.
-func (l *liveSessions) claim(r *resumption) bool {
+func (l *liveSessions) claimSession(r *resumption) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if r.socket == nil || r.claimed {
@@ -48,8 +48,8 @@ func (l *liveSessions) claim(r *resumption) bool {
 	return true
 }
 
-// find returns a session and claims it, unless that was done before.
-func (l *liveSessions) find(digest [sha256.Size]byte) (r *resumption, claimed bool) {
+// findAndClaim returns a session and claims it, unless that was done before.
+func (l *liveSessions) findAndClaim(digest [sha256.Size]byte) (r *resumption, claimed bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if r = l.byDigest[digest]; r == nil || r.claimed {
@@ -59,83 +59,83 @@ func (l *liveSessions) find(digest [sha256.Size]byte) (r *resumption, claimed bo
 	return r, true
 }
 
-// done forgets a claimed session, which is kept by now or never will be.
-func (l *liveSessions) done(r *resumption) {
+// forgetSession forgets a claimed session, which is kept by now or never will be.
+func (l *liveSessions) forgetSession(r *resumption) {
 	digest := sha256.Sum256([]byte(r.pid))
 	l.mu.Lock()
 	if l.byDigest[digest] == r { // a recovered successor has the same id
 		delete(l.byDigest, digest)
 	}
 	l.mu.Unlock()
-	close(r.kept)
+	close(r.keptOrLost)
 }
 
 // HoldsSession reports whether a socket of this node has the session whose private
 // id has this SHA-256, or is just being kept.
-func (l *Local) HoldsSession(digest [sha256.Size]byte) bool {
-	l.live.mu.Lock()
-	defer l.live.mu.Unlock()
-	return l.live.byDigest[digest] != nil
+func (l *LocalAdapter) HoldsSession(digest [sha256.Size]byte) bool {
+	l.liveSessions.mu.Lock()
+	defer l.liveSessions.mu.Unlock()
+	return l.liveSessions.byDigest[digest] != nil
 }
 
 // KeepSession is for adapters that restore a session on another node: it ends the
 // socket of this node whose private session id has this SHA-256, as a lost
 // connection would, and returns when its session is kept. found is false when there
 // is no such socket.
-func (l *Local) KeepSession(ctx context.Context, digest [sha256.Size]byte) (found bool, err error) {
+func (l *LocalAdapter) KeepSession(ctx context.Context, digest [sha256.Size]byte) (found bool, err error) {
 	return l.takeOver(ctx, digest, nil)
 }
 
 // takeOver is KeepSession for a CONNECT that comes on the connection by, whose own
 // earlier attempt must not end it.
-func (l *Local) takeOver(ctx context.Context, digest [sha256.Size]byte, by *conn) (found bool, err error) {
-	r, claimed := l.live.find(digest)
+func (l *LocalAdapter) takeOver(ctx context.Context, digest [sha256.Size]byte, by *conn) (found bool, err error) {
+	r, claimed := l.liveSessions.findAndClaim(digest)
 	switch {
 	case r == nil:
 		return false, nil
 	case !claimed: // its own end has begun, or another CONNECT was faster
 		select {
-		case <-r.kept:
+		case <-r.keptOrLost:
 			return true, nil
 		case <-ctx.Done():
 			return true, context.Cause(ctx)
 		}
 	}
-	defer l.live.done(r)
+	defer l.liveSessions.forgetSession(r)
 	s := r.socket
-	rooms := l.surrender(s)
+	rooms := l.surrenderRooms(s)
 	recoverable := s.endTakenOver()
 	if s.conn != by {
 		// Its other namespaces come back with the client as well.
-		s.conn.parting.Store(true)
-		s.conn.session.Discard()
+		s.conn.disconnectingAll.Store(true)
+		s.conn.engineSession.Discard()
 	}
 	if !recoverable {
 		return false, nil
 	}
-	return true, l.ns.store.PersistSession(ctx, s.session(rooms))
+	return true, l.ns.sessionStore.PersistSession(ctx, s.snapshotSession(rooms))
 }
 
 // endTakenOver ends the socket and reports whether its session may go on: not after
 // the client or the server has left the namespace, or a handler panicked.
 func (s *Socket) endTakenOver() bool {
-	if s.end(ReasonTransportClose, errTakenOver) {
+	if s.startClose(ReasonTransportClose, errTakenOver) {
 		return true
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.keepable && !s.panicked.Load()
+	return s.keepable && !s.handlerPanicked.Load()
 }
 
-// surrender takes s out of its rooms, which the socket that continues it will join,
+// surrenderRooms takes s out of its rooms, which the socket that continues it will join,
 // and returns them. The disconnecting functions of s still see them.
-func (l *Local) surrender(s *Socket) []string {
+func (l *LocalAdapter) surrenderRooms(s *Socket) []string {
 	l.mu.Lock()
 	s.status.Store(gone) // from here on it joins nothing
 	rooms := l.roomNames(s)
 	l.removeLocked(s)
-	s.resume.formerRooms = rooms
+	s.resumption.formerRooms = rooms
 	l.mu.Unlock()
-	l.deliverNotices()
+	l.callRoomHooks()
 	return rooms
 }

@@ -75,9 +75,9 @@ func TestRecovery_TakesOverTheOldConnection(t *testing.T) {
 					noError(t, srv.To("room").Emit("live"))
 					back.Expect("live")
 					back.Quiet()
-					noError(t, srv.Rooms().DisconnectSockets(bg, socketio.BroadcastOptions{}, false))
+					noError(t, srv.LocalAdapter().DisconnectSockets(bg, socketio.BroadcastOptions{}, false))
 					synctest.Wait()
-					if rooms := srv.Rooms().Rooms(); len(rooms) != 0 {
+					if rooms := srv.LocalAdapter().Rooms(); len(rooms) != 0 {
 						t.Errorf("rooms %v are left", rooms)
 					}
 				})
@@ -107,8 +107,8 @@ func TestRecovery_TakesOverASocketThatIsEnding(t *testing.T) {
 		}
 		close(release)
 		synctest.Wait()
-		if ended != 1 || !slices.Equal(srv.Rooms().Members("room"), []string{c.ID}) {
-			t.Errorf("%d ended, members %v", ended, srv.Rooms().Members("room"))
+		if ended != 1 || !slices.Equal(srv.LocalAdapter().Members("room"), []string{c.ID}) {
+			t.Errorf("%d ended, members %v", ended, srv.LocalAdapter().Members("room"))
 		}
 	})
 }

@@ -33,21 +33,21 @@ func (r *RemoteSocket) Timeout(d time.Duration) *RemoteSocket {
 	return &c
 }
 
-func (r *RemoteSocket) operator() BroadcastOperator {
+func (r *RemoteSocket) toThisSocket() BroadcastOperator {
 	f := r.flags
 	f.ExpectSingleResponse = true
-	return BroadcastOperator{ns: r.ns, rooms: []string{r.details.ID}, flags: f}
+	return BroadcastOperator{ns: r.ns, roomNames: []string{r.details.ID}, flags: f}
 }
 
 // Emit sends it an event.
 func (r *RemoteSocket) Emit(event string, args ...any) error {
-	return r.operator().Emit(event, args...)
+	return r.toThisSocket().Emit(event, args...)
 }
 
 // EmitWithAck sends it an event and waits for its acknowledgement, of which it
 // returns the first argument. A socket that has gone meanwhile gives ErrDisconnected.
 func (r *RemoteSocket) EmitWithAck(ctx context.Context, event string, args ...any) (Args, error) {
-	answers, err := r.operator().EmitWithAck(ctx, event, args...)
+	answers, err := r.toThisSocket().EmitWithAck(ctx, event, args...)
 	if len(answers) > 0 {
 		return answers[0], nil
 	}
@@ -59,15 +59,15 @@ func (r *RemoteSocket) EmitWithAck(ctx context.Context, event string, args ...an
 
 // Join makes it join rooms.
 func (r *RemoteSocket) Join(ctx context.Context, rooms ...string) error {
-	return r.operator().SocketsJoin(ctx, rooms...)
+	return r.toThisSocket().SocketsJoin(ctx, rooms...)
 }
 
 // Leave makes it leave a room.
 func (r *RemoteSocket) Leave(ctx context.Context, room string) error {
-	return r.operator().SocketsLeave(ctx, room)
+	return r.toThisSocket().SocketsLeave(ctx, room)
 }
 
 // Disconnect disconnects it: see Socket.Disconnect.
 func (r *RemoteSocket) Disconnect(ctx context.Context, closeConn bool) error {
-	return r.operator().DisconnectSockets(ctx, closeConn)
+	return r.toThisSocket().DisconnectSockets(ctx, closeConn)
 }

@@ -14,7 +14,7 @@ import (
 
 // watched is an adapter that hears of rooms, as the sharded one does.
 type watched struct {
-	*socketio.Local
+	*socketio.LocalAdapter
 	log chan string
 }
 
@@ -27,13 +27,13 @@ func (w watched) RoomDeleted(room string, private bool) {
 
 func TestRoomEvents(t *testing.T) {
 	log := make(chan string, 64)
-	srv := serve(t, &socketio.Options{NewAdapter: func(l *socketio.Local) (socketio.Adapter, error) {
+	srv := serve(t, &socketio.Options{NewAdapter: func(l *socketio.LocalAdapter) (socketio.Adapter, error) {
 		if l.Namespace() != "/" {
 			return l, nil
 		}
 		return watched{l, log}, nil
 	}})
-	srv.Rooms().OnRooms(socketio.RoomHooks{
+	srv.LocalAdapter().OnRooms(socketio.RoomHooks{
 		Create: func(room string) { log <- "create " + room },
 		Delete: func(room string) { log <- "delete " + room },
 		Join:   func(room, id string) { log <- "join " + room + " " + id },
@@ -90,7 +90,7 @@ func TestOwnRoomCanBeLeftAndSharedLikeAnyOther(t *testing.T) {
 	noError(t, srv.To(a.ID).Emit("b only"))
 	b.Expect("b only")
 	a.Quiet()
-	if !srv.Rooms().HasRoom(a.ID) {
+	if !srv.LocalAdapter().HasRoom(a.ID) {
 		t.Error("room is gone while somebody is in it")
 	}
 }
@@ -126,10 +126,10 @@ func TestRoomsAgainstAModel(t *testing.T) {
 					expected = append(expected, id)
 				}
 			}
-			got := srv.Rooms().Members(room)
+			got := srv.LocalAdapter().Members(room)
 			slices.Sort(expected)
 			slices.Sort(got)
-			if !slices.Equal(expected, got) || srv.Rooms().HasRoom(room) != (len(expected) > 0) {
+			if !slices.Equal(expected, got) || srv.LocalAdapter().HasRoom(room) != (len(expected) > 0) {
 				t.Fatalf("step %d: room %s has %v, want %v", step, room, got, expected)
 			}
 		}

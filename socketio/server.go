@@ -19,26 +19,26 @@ import (
 type Server struct {
 	*Namespace // "/"
 
-	opts          Options
-	engine        *engineio.Server
+	options       Options
+	engineServer  *engineio.Server
 	log           *slog.Logger
-	text          textCodec // the codec, if it is one; else nil
+	textCodec     textCodec // the codec, if it is one; else nil
 	ctx           context.Context
 	stop          context.CancelCauseFunc
-	rate          *eventRate // of namespaces without one of their own
-	bundles       *bundles
-	live          tally // sockets and attempts that have not come to their end
+	eventRate     *eventRate // of namespaces without one of their own
+	clientFiles   *clientFiles
+	liveTasks     tally // sockets and attempts that have not come to their end
 	workers       workers.Pool
 	closing       atomic.Bool
-	panics        logLimit // lines of panics
+	panicLines    logLimit // lines of panics
 	refusalFloods logLimit // lines of Limits.RefusedConnects
 	eventFloods   logLimit // lines of Limits.EventsPerSecond
 
-	mu          sync.Mutex
-	namespaces  map[string]*entry
-	parents     []*ParentNamespace
-	onNamespace []func(*Namespace)
-	shutdown    bool
+	mu               sync.Mutex
+	namespacesByName map[string]*namespaceEntry
+	parentNamespaces []*ParentNamespace
+	onNamespace      []func(*Namespace)
+	shutdownCalled   bool
 }
 
 // NewServer returns a server that is ready to serve. It starts nothing. It
@@ -54,23 +54,23 @@ func NewServer(o *Options) *Server {
 
 // New is NewServer with the error of Options.NewAdapter.
 func New(o *Options) (*Server, error) {
-	s := &Server{opts: o.withDefaults(), namespaces: map[string]*entry{}}
-	s.log = s.opts.Logger
-	s.rate = newEventRate(s.opts.Limits.EventsPerSecond, s.opts.Limits.EventsBurst)
-	s.text, _ = s.opts.Codec.(textCodec)
+	s := &Server{options: o.withDefaults(), namespacesByName: map[string]*namespaceEntry{}}
+	s.log = s.options.Logger
+	s.eventRate = newEventRate(s.options.Limits.EventsPerSecond, s.options.Limits.EventsBurst)
+	s.textCodec, _ = s.options.Codec.(textCodec)
 	// The lifetime of the server, which is nobody's request.
 	s.ctx, s.stop = context.WithCancelCause(context.Background())
-	s.opts.Engine.Accept = s.accept
-	ended := s.opts.Engine.OnShutdown
-	s.opts.Engine.OnShutdown = func() {
+	s.options.Engine.Accept = s.acceptSession
+	ended := s.options.Engine.OnShutdown
+	s.options.Engine.OnShutdown = func() {
 		s.endSockets()
 		if ended != nil {
 			ended()
 		}
 	}
-	s.engine = engineio.NewServer(&s.opts.Engine)
-	s.bundles = newBundles(s.opts.Bundles)
-	main, err := s.of("/", nil, false)
+	s.engineServer = engineio.NewServer(&s.options.Engine)
+	s.clientFiles = newBundles(s.options.Bundles)
+	main, err := s.findOrMake("/", nil, false)
 	if err != nil {
 		return nil, err
 	}
@@ -79,23 +79,23 @@ func New(o *Options) (*Server, error) {
 }
 
 // Engine returns the Engine.IO server below.
-func (s *Server) Engine() *engineio.Server { return s.engine }
+func (s *Server) Engine() *engineio.Server { return s.engineServer }
 
 // ServeHTTP serves the engine and, if configured, the client bundles.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if s.bundles != nil {
-		if name, ok := strings.CutPrefix(r.URL.Path, s.opts.Engine.Path); ok && s.bundles.serve(w, r, name) {
+	if s.clientFiles != nil {
+		if name, ok := strings.CutPrefix(r.URL.Path, s.options.Engine.Path); ok && s.clientFiles.serveFile(w, r, name) {
 			return
 		}
 	}
-	s.engine.ServeHTTP(w, r)
+	s.engineServer.ServeHTTP(w, r)
 }
 
 // Serve accepts the connections of ln and serves them with hs, as hs.Serve(ln)
 // does, with a fast path where the system has one. Shutdown of hs disconnects the
 // sockets too; Shutdown of this server, which also closes the adapters, may come
 // before or after it. See engineio.Server.Serve.
-func (s *Server) Serve(ln net.Listener, hs *http.Server) error { return s.engine.Serve(ln, hs) }
+func (s *Server) Serve(ln net.Listener, hs *http.Server) error { return s.engineServer.Serve(ln, hs) }
 
 // Of returns the namespace of that name and creates it when needed; a missing
 // leading slash is added. It panics when the adapter cannot be made: TryOf
@@ -113,15 +113,15 @@ func (s *Server) TryOf(name string) (*Namespace, error) {
 	if !strings.HasPrefix(name, "/") {
 		name = "/" + name
 	}
-	if s.exists(name) {
-		return s.of(name, nil, false)
+	if s.hasNamespace(name) {
+		return s.findOrMake(name, nil, false)
 	}
-	return s.of(name, s.parentFor(s.ctx, name, emptyObject), false)
+	return s.findOrMake(name, s.parentFor(s.ctx, name, emptyObject), false)
 }
 
 // Namespaces returns the namespaces that exist now, sorted by name.
 func (s *Server) Namespaces() []*Namespace {
-	all := s.all()
+	all := s.listNamespaces()
 	slices.SortFunc(all, func(a, b *Namespace) int { return strings.Compare(a.name, b.name) })
 	return all
 }

@@ -14,17 +14,17 @@ import (
 // missing, and everything is closed all the same. It is idempotent; the HTTP server
 // is its owner's to stop, before or afterwards (see Serve).
 func (s *Server) Shutdown(ctx context.Context) error {
-	s.engine.Drain()
+	s.engineServer.Drain()
 	s.closing.Store(true)
 	s.mu.Lock()
-	again := s.shutdown
-	s.shutdown = true
+	again := s.shutdownCalled
+	s.shutdownCalled = true
 	s.mu.Unlock()
 	if again {
-		return s.live.wait(ctx)
+		return s.liveTasks.wait(ctx)
 	}
-	errs := []error{s.engine.Shutdown(ctx), s.live.wait(ctx)} // which calls endSockets
-	for _, n := range s.all() {
+	errs := []error{s.engineServer.Shutdown(ctx), s.liveTasks.wait(ctx)} // which calls endSockets
+	for _, n := range s.listNamespaces() {
 		errs = append(errs, n.adapter.Close())
 	}
 	s.stop(ErrClosed)
@@ -35,11 +35,11 @@ func (s *Server) Shutdown(ctx context.Context) error {
 // endSockets disconnects all sockets. The engine calls it before it ends the
 // sessions, also when the http.Server that Serve serves is shut down.
 func (s *Server) endSockets() {
-	s.engine.Drain()
+	s.engineServer.Drain()
 	s.closing.Store(true)
-	for _, n := range s.all() {
+	for _, n := range s.listNamespaces() {
 		for s := range n.Sockets() {
-			s.end(ReasonServerShutdown, nil)
+			s.startClose(ReasonServerShutdown, nil)
 		}
 	}
 }
@@ -49,11 +49,11 @@ func (s *Server) endSockets() {
 // all come back to another replica at once. It returns early when ctx ends.
 // Shutdown comes afterwards.
 func (s *Server) Drain(ctx context.Context, over time.Duration) error {
-	s.engine.Drain()
+	s.engineServer.Drain()
 	s.closing.Store(true)
 	seen := map[*conn]bool{}
 	var conns []*conn
-	for _, n := range s.all() {
+	for _, n := range s.listNamespaces() {
 		for s := range n.Sockets() {
 			if !seen[s.conn] {
 				seen[s.conn] = true
@@ -75,10 +75,10 @@ func (s *Server) Drain(ctx context.Context, over time.Duration) error {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
-		for _, s := range c.sockets() {
-			s.end(ReasonServerShutdown, nil)
+		for _, s := range c.listSockets() {
+			s.startClose(ReasonServerShutdown, nil)
 		}
-		c.session.Close()
+		c.engineSession.Close()
 	}
 	return nil
 }

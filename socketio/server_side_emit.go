@@ -10,14 +10,14 @@ import (
 
 // ServerSideEvent is an event from another server of the cluster.
 type ServerSideEvent struct {
-	name  string
-	args  Args
-	ack   func(Value)
-	acked atomic.Bool
+	eventName string
+	args      Args
+	sendAck   func(Value)
+	ackSent   atomic.Bool
 }
 
 // Name returns the event's name.
-func (e *ServerSideEvent) Name() string { return e.name }
+func (e *ServerSideEvent) Name() string { return e.eventName }
 
 // Args returns its arguments.
 func (e *ServerSideEvent) Args() Args { return e.args }
@@ -28,18 +28,18 @@ func (e *ServerSideEvent) Bind(dst ...any) error { return e.args.Bind(dst...) }
 // Ack answers with one value. It returns ErrNoAck when the sender did not ask
 // and ErrAcked after the first call.
 func (e *ServerSideEvent) Ack(value any) error {
-	if e.ack == nil {
+	if e.sendAck == nil {
 		return ErrNoAck
 	}
-	if e.acked.Swap(true) {
+	if e.ackSent.Swap(true) {
 		return ErrAcked
 	}
 	list, attachments, err := appendArgs(nil, nil, []any{value})
 	if err != nil {
-		e.acked.Store(false)
+		e.ackSent.Store(false)
 		return err
 	}
-	e.ack(Value{list, attachments})
+	e.sendAck(Value{list, attachments})
 	return nil
 }
 
@@ -79,19 +79,19 @@ func (n *Namespace) serverSideEmit(ctx context.Context, event string, args []any
 // OnServerSideEmit calls fn for an event that another server of the cluster sent with
 // ServerSideEmit. fn runs on the adapter's goroutine: a long task belongs on another one.
 func (n *Namespace) OnServerSideEmit(event string, fn func(*ServerSideEvent)) {
-	n.update(func(h *sharedHandlers) { h.serverSide[event] = append(h.serverSide[event], fn) })
+	n.updateHandlers(func(h *sharedHandlers) { h.serverSide[event] = append(h.serverSide[event], fn) })
 }
 
 // DispatchServerSideEmit hands an event from another node to this namespace's
 // OnServerSideEmit listeners. ack is nil when none was asked for; else it is
 // called at most once with the first argument of the acknowledgement.
-func (l *Local) DispatchServerSideEmit(args Value, ack func(Value)) {
+func (l *LocalAdapter) DispatchServerSideEmit(args Value, ack func(Value)) {
 	name, list := parser.SplitEvent(args.JSON)
 	if name == nil || reservedServerSide(string(name)) {
 		return
 	}
-	e := &ServerSideEvent{name: string(name), args: Args{bytes.Clone(list), args.Attachments}, ack: ack}
-	for _, fn := range l.ns.shared.Load().serverSide[e.name] {
-		l.guard(func() { fn(e) })
+	e := &ServerSideEvent{eventName: string(name), args: Args{bytes.Clone(list), args.Attachments}, sendAck: ack}
+	for _, fn := range l.ns.sharedHandlers.Load().serverSide[e.eventName] {
+		l.runGuarded(func() { fn(e) })
 	}
 }

@@ -12,36 +12,36 @@ import (
 // Socket is one client in one namespace. All methods are safe for concurrent
 // use and may be called from handlers.
 type Socket struct {
-	id   string
-	ns   *Namespace
-	conn *conn
-	auth json.RawMessage
+	id       string
+	ns       *Namespace
+	conn     *conn
+	authData json.RawMessage
 
-	limiter *eventLimiter // nil: none; set before the first packet is routed to the socket
+	eventLimiter *eventLimiter // nil: none; set before the first packet is routed to the socket
 
-	status      atomic.Uint32 // connecting, connected or gone
-	dropping    atomic.Bool   // the server disconnected it: queued events are not handled
-	holding     atomic.Bool   // what is sent waits in held for the CONNECT packet
-	panicked    atomic.Bool   // a handler did: its session is not kept
-	hasOutgoing atomic.Bool   // there are OnAnyOutgoing listeners
-	more        atomic.Bool   // further events wait: answers may share a write
+	status          atomic.Uint32 // connecting, connected or gone
+	dropQueued      atomic.Bool   // the server disconnected it: queued events are not handled
+	holdFrames      atomic.Bool   // what is sent waits in held for the CONNECT packet
+	handlerPanicked atomic.Bool   // a handler did: its session is not kept
+	hasOutgoing     atomic.Bool   // there are OnAnyOutgoing listeners
+	moreQueued      atomic.Bool   // further events wait: answers may share a write
 
-	mu        sync.Mutex // a leaf, except that held frames are sent under it
-	box       mailbox
-	closing   bool // the close task is queued: nothing may be queued after it
-	keepable  bool // closing for a reason after which its session may be recovered
-	listeners *listeners
-	acks      map[uint64]ackFunc
-	held      []heldFrames
-	data      map[string]any
-	ctx       context.Context
-	cancel    context.CancelCauseFunc
-	resume    *resumption
+	mu          sync.Mutex // a leaf, except that held frames are sent under it
+	mailbox     mailbox
+	closeQueued bool // the close task is queued: nothing may be queued after it
+	keepable    bool // closing for a reason after which its session may be recovered
+	listeners   *listeners
+	pendingAcks map[uint64]ackFunc
+	heldFrames  []heldFrames
+	dataValues  map[string]any
+	ctx         context.Context
+	cancel      context.CancelCauseFunc
+	resumption  *resumption
 
-	// Guarded by Local.mu of the namespace:
-	rooms   []membership
-	ownRoom bool // it is in the room named by its id
-	known   bool // Local has it
+	// Guarded by LocalAdapter.mu of the namespace:
+	rooms     []membership
+	ownRoom   bool // it is in the room named by its id
+	inAdapter bool // the LocalAdapter has it
 }
 
 // The life of a socket.
@@ -53,16 +53,16 @@ const (
 
 // resumption is what connection state recovery keeps of a socket.
 type resumption struct {
-	pid       string
-	recovered bool
-	since     string // SessionStore.SessionPosition at the connection
+	pid           string
+	recovered     bool
+	connectOffset string // SessionStore.SessionPosition at the connection
 
-	socket  *Socket       // nil until liveSessions knows it
-	kept    chan struct{} // closed when the session is kept, or is not going to be
-	claimed bool          // guarded by liveSessions.mu
+	socket     *Socket       // nil until liveSessions knows it
+	keptOrLost chan struct{} // closed when the session is kept, or is not going to be
+	claimed    bool          // guarded by liveSessions.mu
 
 	// formerRooms are those of a socket whose session was taken over, until its end;
-	// guarded by Local.mu of the namespace.
+	// guarded by LocalAdapter.mu of the namespace.
 	formerRooms []string
 }
 
@@ -79,22 +79,22 @@ func (s *Socket) Connected() bool { return s.status.Load() == connected }
 
 // Recovered reports whether this socket continues an earlier one: its id, rooms
 // and data are those, and it got what it missed.
-func (s *Socket) Recovered() bool { return s.resume != nil && s.resume.recovered }
+func (s *Socket) Recovered() bool { return s.resumption != nil && s.resumption.recovered }
 
 // Handshake returns what the socket was opened with. It is built for the
 // caller, who may keep and change it.
-func (s *Socket) Handshake() *Handshake { return s.conn.opening.handshake(s.auth) }
+func (s *Socket) Handshake() *Handshake { return s.conn.handshakeData.publicForm(s.authData) }
 
 // Auth decodes the auth object of the CONNECT packet into dst.
-func (s *Socket) Auth(dst any) error { return json.Unmarshal(s.auth, dst) }
+func (s *Socket) Auth(dst any) error { return json.Unmarshal(s.authData, dst) }
 
 // Conn returns the Engine.IO session below, which the sockets of this client
 // share: its id, protocol and current transport. Messages sent on it directly
 // are not Socket.IO packets.
-func (s *Socket) Conn() *engineio.Session { return s.conn.session }
+func (s *Socket) Conn() *engineio.Session { return s.conn.engineSession }
 
 // Header returns a header of the first request of the connection, "" without one.
-func (s *Socket) Header(name string) string { return s.conn.opening.header(name) }
+func (s *Socket) Header(name string) string { return s.conn.handshakeData.headerValue(name) }
 
 // Context returns the context that ends with the socket; its values are those of
 // Options.ConnContext. Its cause is then a *DisconnectError, or plain
@@ -104,7 +104,7 @@ func (s *Socket) Context() context.Context {
 	defer s.mu.Unlock()
 	if s.ctx == nil {
 		s.ctx, s.cancel = context.WithCancelCause(context.WithValue(s.conn.ctx, socketKey{}, s))
-		if s.closing {
+		if s.closeQueued {
 			s.cancel(ErrDisconnected)
 		}
 	}
@@ -122,21 +122,21 @@ func FromContext(ctx context.Context) *Socket {
 
 // Join puts the socket into rooms. After the disconnection it does nothing. It
 // returns ErrRooms, joining none of them, when Limits does not allow it.
-func (s *Socket) Join(rooms ...string) error { return s.ns.local.join(s, rooms) }
+func (s *Socket) Join(rooms ...string) error { return s.ns.localAdapter.joinRooms(s, rooms) }
 
 // Leave takes the socket out of a room.
-func (s *Socket) Leave(room string) { s.ns.local.leaveRoom(s, room) }
+func (s *Socket) Leave(room string) { s.ns.localAdapter.leaveRoom(s, room) }
 
 // Rooms returns the rooms the socket is in, its own id first.
-func (s *Socket) Rooms() []string { return s.ns.local.roomsOf(s) }
+func (s *Socket) Rooms() []string { return s.ns.localAdapter.roomsOf(s) }
 
 // InRoom reports whether the socket is in a room.
-func (s *Socket) InRoom(room string) bool { return s.ns.local.inRoom(s, room) }
+func (s *Socket) InRoom(room string) bool { return s.ns.localAdapter.inRoom(s, room) }
 
 // AfterFlush calls fn once, on another goroutine, when everything sent to this
 // client so far has been written to its connection (for polling: answered to a
 // GET). When the connection ends first, fn is never called. It does not mean
 // that the client has seen it: ask for an acknowledgement for that.
 func (s *Socket) AfterFlush(fn func()) {
-	s.conn.session.AfterFlush(func() { s.guard(fn) })
+	s.conn.engineSession.AfterFlush(func() { s.runGuarded(fn) })
 }

@@ -11,27 +11,27 @@ import (
 // socket, and must not block.
 type ackFunc func(Args, error)
 
-// expect registers an acknowledgement under the next id of the namespace (one
+// addAck registers an acknowledgement under the next id of the namespace (one
 // counter for all sockets, docs/protocol.md §3.5).
-func (s *Socket) expect(id uint64, fn ackFunc) error {
+func (s *Socket) addAck(id uint64, fn ackFunc) error {
 	var evicted ackFunc
 	s.mu.Lock()
-	if s.closing {
+	if s.closeQueued {
 		s.mu.Unlock()
 		return ErrDisconnected
 	}
-	if s.acks == nil {
-		s.acks = make(map[uint64]ackFunc, 1)
+	if s.pendingAcks == nil {
+		s.pendingAcks = make(map[uint64]ackFunc, 1)
 	}
-	if over(len(s.acks)+1, s.ns.server.opts.Limits.Acks) {
+	if exceeds(len(s.pendingAcks)+1, s.ns.server.options.Limits.Acks) {
 		oldest := id
-		for other := range s.acks {
+		for other := range s.pendingAcks {
 			oldest = min(oldest, other) // ids only grow
 		}
-		evicted = s.acks[oldest]
-		delete(s.acks, oldest)
+		evicted = s.pendingAcks[oldest]
+		delete(s.pendingAcks, oldest)
 	}
-	s.acks[id] = fn
+	s.pendingAcks[id] = fn
 	s.mu.Unlock()
 	if evicted != nil {
 		evicted(Args{}, ErrTimeout)
@@ -39,15 +39,15 @@ func (s *Socket) expect(id uint64, fn ackFunc) error {
 	return nil
 }
 
-// take removes and returns a pending acknowledgement, nil when there is none:
+// removeAck removes and returns a pending acknowledgement, nil when there is none:
 // unknown, answered before or too late.
-func (s *Socket) take(id uint64) ackFunc {
+func (s *Socket) removeAck(id uint64) ackFunc {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	fn := s.acks[id]
-	delete(s.acks, id)
-	if len(s.acks) == 0 {
-		s.acks = nil
+	fn := s.pendingAcks[id]
+	delete(s.pendingAcks, id)
+	if len(s.pendingAcks) == 0 {
+		s.pendingAcks = nil
 	}
 	return fn
 }
@@ -56,10 +56,10 @@ func (s *Socket) take(id uint64) ackFunc {
 // default when nothing else does.
 func (s *Server) withDeadline(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
 	if timeout <= 0 {
-		if _, ok := ctx.Deadline(); ok || s.opts.Limits.AckTimeout < 0 {
+		if _, ok := ctx.Deadline(); ok || s.options.Limits.AckTimeout < 0 {
 			return ctx, func() {}
 		}
-		timeout = s.opts.Limits.AckTimeout
+		timeout = s.options.Limits.AckTimeout
 	}
 	return context.WithTimeout(ctx, timeout)
 }

@@ -9,43 +9,43 @@ import "posthouse/socketio/parser"
 // functions run later, in the socket's own order.
 func (s *Socket) Disconnect(closeConn bool) {
 	if closeConn {
-		s.conn.part(s)
-	} else if s.expel() {
-		s.conn.send(s.farewell())
+		s.conn.disconnectAll(s)
+	} else if s.disconnect() {
+		s.conn.sendPacket(s.disconnectPacket())
 	}
 }
 
-// expel ends the socket. It reports whether the client is to be told.
-func (s *Socket) expel() bool {
+// disconnect ends the socket. It reports whether the client is to be told.
+func (s *Socket) disconnect() bool {
 	// One that is not connected yet will have its CONNECT refused.
-	return s.end(ReasonServerNamespace, nil) && s.conn.forget(s, true)
+	return s.startClose(ReasonServerNamespace, nil) && s.conn.forgetSocket(s, true)
 }
 
-// farewell tells the client that the server disconnected the socket.
-func (s *Socket) farewell() *parser.Packet {
+// disconnectPacket tells the client that the server disconnected the socket.
+func (s *Socket) disconnectPacket() *parser.Packet {
 	return &parser.Packet{Type: parser.Disconnect, Namespace: s.ns.name}
 }
 
-// end begins the end: it is decided once, here, and completed by leave when the
+// startClose begins the end: it is decided once, here, and completed by leave when the
 // mailbox gets there. It reports whether this call was the one.
-func (s *Socket) end(reason Reason, err error) bool {
+func (s *Socket) startClose(reason Reason, err error) bool {
 	cause := &DisconnectError{reason, err}
 	s.mu.Lock()
-	if s.closing {
+	if s.closeQueued {
 		s.mu.Unlock()
 		return false
 	}
-	s.closing = true
+	s.closeQueued = true
 	s.keepable = reason.recoverable()
 	if reason == ReasonServerNamespace || reason == ReasonServerShutdown {
-		s.dropping.Store(true)
+		s.dropQueued.Store(true)
 	}
 	s.status.Store(gone)
-	start := s.enqueue(&Event{task: taskClose, socket: s, fn: func() { s.finish(reason) }})
-	acks := s.acks
-	s.acks = nil
+	start := s.enqueueTask(&Event{taskKind: taskClose, socket: s, taskFunc: func() { s.finishClose(reason) }})
+	acks := s.pendingAcks
+	s.pendingAcks = nil
 	cancel := s.cancel
-	s.held = nil
+	s.heldFrames = nil
 	s.mu.Unlock()
 	if cancel != nil {
 		cancel(cause) // releases a handler that waits, so that the mailbox goes on
@@ -59,29 +59,29 @@ func (s *Socket) end(reason Reason, err error) bool {
 	return true
 }
 
-// finish is the last task of the mailbox (docs/protocol.md §3.4: this order).
-func (s *Socket) finish(reason Reason) {
-	l := s.snapshot()
-	shared := s.ns.shared.Load()
-	for _, fn := range shared.disconnecting {
-		s.guard(func() { fn(s, reason) })
+// finishClose is the last task of the mailbox (docs/protocol.md §3.4: this order).
+func (s *Socket) finishClose(reason Reason) {
+	l := s.currentListeners()
+	shared := s.ns.sharedHandlers.Load()
+	for _, fn := range shared.onDisconnecting {
+		s.runGuarded(func() { fn(s, reason) })
 	}
-	for _, fn := range l.disconnecting {
-		s.guard(func() { fn(reason) })
+	for _, fn := range l.onDisconnecting {
+		s.runGuarded(func() { fn(reason) })
 	}
-	s.persist(reason)
-	s.ns.local.remove(s)
-	for _, fn := range shared.disconnect {
-		s.guard(func() { fn(s, reason) })
+	s.persistSession(reason)
+	s.ns.localAdapter.removeSocket(s)
+	for _, fn := range shared.onDisconnect {
+		s.runGuarded(func() { fn(s, reason) })
 	}
-	for _, fn := range s.snapshot().disconnect {
-		s.guard(func() { fn(reason) })
+	for _, fn := range s.currentListeners().onDisconnect {
+		s.runGuarded(func() { fn(reason) })
 	}
-	s.release()
+	s.releaseOwners()
 }
 
-// release lets go of the namespace and the server.
-func (s *Socket) release() {
-	s.ns.release()
-	s.conn.ended()
+// releaseOwners lets go of the namespace and the server.
+func (s *Socket) releaseOwners() {
+	s.ns.releaseSocket()
+	s.conn.countOut()
 }

@@ -33,14 +33,14 @@ type privateValue struct{ value any }
 func (k Key[T]) Set(s *Socket, value T) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.data == nil {
-		s.data = make(map[string]any, 1)
+	if s.dataValues == nil {
+		s.dataValues = make(map[string]any, 1)
 	}
 	if k.private {
-		s.data[k.name] = privateValue{value}
+		s.dataValues[k.name] = privateValue{value}
 		return
 	}
-	s.data[k.name] = value
+	s.dataValues[k.name] = value
 }
 
 // Of returns the value of a socket; ok is false when there is none, or when
@@ -48,7 +48,7 @@ func (k Key[T]) Set(s *Socket, value T) {
 func (k Key[T]) Of(s *Socket) (value T, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch v := s.data[k.name].(type) {
+	switch v := s.dataValues[k.name].(type) {
 	case T:
 		return v, true
 	case privateValue:
@@ -61,7 +61,7 @@ func (k Key[T]) Of(s *Socket) (value T, ok bool) {
 		if json.Unmarshal(v, &value) != nil {
 			return value, false
 		}
-		s.data[k.name] = value
+		s.dataValues[k.name] = value
 		return value, true
 	}
 	return value, false
@@ -71,7 +71,7 @@ func (k Key[T]) Of(s *Socket) (value T, ok bool) {
 func (k Key[T]) Delete(s *Socket) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.data, k.name)
+	delete(s.dataValues, k.name)
 }
 
 // In decodes the value from the Data of a RemoteSocket.
@@ -92,8 +92,8 @@ func (r restored) MarshalJSON() ([]byte, error) { return r, nil }
 // dataJSON is the data as an object; what cannot be encoded is left out.
 func (s *Socket) dataJSON() json.RawMessage {
 	s.mu.Lock()
-	values := make(map[string]any, len(s.data))
-	for k, v := range s.data {
+	values := make(map[string]any, len(s.dataValues))
+	for k, v := range s.dataValues {
 		if _, private := v.(privateValue); !private {
 			values[k] = v
 		}
@@ -119,8 +119,8 @@ func (s *Socket) restoreData(data json.RawMessage) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.data = make(map[string]any, len(fields))
+	s.dataValues = make(map[string]any, len(fields))
 	for k, v := range fields {
-		s.data[k] = restored(v)
+		s.dataValues[k] = restored(v)
 	}
 }

@@ -25,7 +25,7 @@ type heldFrames []*engineio.Frame
 // ErrDisconnected when the socket is gone, which is an engineio.ErrSlow too when the
 // client was too slow, and an error when an argument cannot be encoded.
 func (s *Socket) Emit(event string, args ...any) error {
-	return s.emit(event, args, sendFlags{})
+	return s.emitEvent(event, args, sendFlags{})
 }
 
 // EmitWithAck sends an event and waits for the client to acknowledge it. The
@@ -76,7 +76,9 @@ func (f Sender) Compress(on bool) Sender { f.flags.noCompress = !on; return f }
 func (f Sender) Timeout(d time.Duration) Sender { f.flags.timeout = d; return f }
 
 // Emit is as Socket.Emit.
-func (f Sender) Emit(event string, args ...any) error { return f.socket.emit(event, args, f.flags) }
+func (f Sender) Emit(event string, args ...any) error {
+	return f.socket.emitEvent(event, args, f.flags)
+}
 
 // EmitWithAck is as Socket.EmitWithAck.
 func (f Sender) EmitWithAck(ctx context.Context, event string, args ...any) (Args, error) {
@@ -88,12 +90,12 @@ func (f Sender) EmitAck(event string, fn func(Args, error), args ...any) error {
 	return f.socket.emitCall(event, fn, args, f.flags)
 }
 
-func (s *Socket) emit(event string, args []any, f sendFlags) error {
+func (s *Socket) emitEvent(event string, args []any, f sendFlags) error {
 	status := s.status.Load()
 	if status == gone {
 		return ErrDisconnected
 	}
-	if s.ns.offsets && status == connected {
+	if s.ns.addsOffsets && status == connected {
 		// So that it gets an offset and can be replayed (docs/protocol.md §3.8).
 		return s.asBroadcast(f).Emit(event, args...)
 	}
@@ -101,24 +103,24 @@ func (s *Socket) emit(event string, args []any, f sendFlags) error {
 }
 
 func (s *Socket) asBroadcast(f sendFlags) BroadcastOperator {
-	return BroadcastOperator{ns: s.ns, rooms: []string{s.id}, flags: BroadcastFlags{
+	return BroadcastOperator{ns: s.ns, roomNames: []string{s.id}, flags: BroadcastFlags{
 		Volatile: f.volatile, NoCompress: f.noCompress}}
 }
 
 // emitPacket encodes and sends one EVENT packet.
 func (s *Socket) emitPacket(event string, args []any, f sendFlags, id *uint64) (err error) {
 	sc := getScratch()
-	defer sc.release()
+	defer sc.backToPool()
 	p := &sc.packet
 	p.Type, p.ID = parser.Event, id
 	if sc.data, p.Attachments, err = appendEvent(sc.data, event, args); err != nil {
 		return err
 	}
 	p.Data = sc.data
-	if s.hasOutgoing.Load() || len(s.ns.shared.Load().outgoing) > 0 {
-		s.guard(func() { s.callOutgoing(p) })
+	if s.hasOutgoing.Load() || len(s.ns.sharedHandlers.Load().onAnyOutgoing) > 0 {
+		s.runGuarded(func() { s.callOutgoing(p) })
 	}
-	return s.transmit(sc, f)
+	return s.sendEncoded(sc, f)
 }
 
 func (s *Socket) emitWait(ctx context.Context, event string, args []any, f sendFlags) (Args, error) {
@@ -130,21 +132,21 @@ func (s *Socket) emitWait(ctx context.Context, event string, args []any, f sendF
 	}
 	answered := make(chan answer, 1)
 	id := s.ns.lastAck.Add(1) - 1
-	err := s.expect(id, func(a Args, err error) {
+	err := s.addAck(id, func(a Args, err error) {
 		answered <- answer{a, err}
 	})
 	if err != nil {
 		return Args{}, err
 	}
 	if err := s.emitPacket(event, args, f, &id); err != nil {
-		s.take(id)
+		s.removeAck(id)
 		return Args{}, err
 	}
 	select {
 	case a := <-answered:
 		return a.args, a.err
 	case <-ctx.Done():
-		s.take(id)
+		s.removeAck(id)
 		return Args{}, waitError(ctx)
 	}
 }
@@ -152,14 +154,14 @@ func (s *Socket) emitWait(ctx context.Context, event string, args []any, f sendF
 func (s *Socket) emitCall(event string, fn func(Args, error), args []any, f sendFlags) error {
 	timeout := f.timeout
 	if timeout <= 0 {
-		timeout = s.ns.server.opts.Limits.AckTimeout
+		timeout = s.ns.server.options.Limits.AckTimeout
 	}
 	id := s.ns.lastAck.Add(1) - 1
 	var timer *time.Timer
 	if timeout > 0 {
 		timer = time.AfterFunc(timeout, func() {
-			if s.take(id) != nil {
-				s.call(func() { fn(Args{}, ErrTimeout) })
+			if s.removeAck(id) != nil {
+				s.queueCall(func() { fn(Args{}, ErrTimeout) })
 			}
 		})
 	}
@@ -168,13 +170,13 @@ func (s *Socket) emitCall(event string, fn func(Args, error), args []any, f send
 			timer.Stop()
 		}
 	}
-	err := s.expect(id, func(a Args, err error) {
+	err := s.addAck(id, func(a Args, err error) {
 		stop()
-		s.call(func() { fn(a, err) })
+		s.queueCall(func() { fn(a, err) })
 	})
 	if err == nil {
 		if err = s.emitPacket(event, args, f, &id); err != nil {
-			s.take(id)
+			s.removeAck(id)
 		}
 	}
 	if err != nil {
@@ -183,12 +185,12 @@ func (s *Socket) emitCall(event string, fn func(Args, error), args []any, f send
 	return err
 }
 
-// call queues fn in the mailbox; it is lost when the socket has ended.
-func (s *Socket) call(fn func()) {
+// queueCall queues fn in the mailbox; it is lost when the socket has ended.
+func (s *Socket) queueCall(fn func()) {
 	s.mu.Lock()
 	start := false
-	if !s.closing {
-		start = s.enqueue(&Event{task: taskCall, socket: s, fn: fn})
+	if !s.closeQueued {
+		start = s.enqueueTask(&Event{taskKind: taskCall, socket: s, taskFunc: fn})
 	}
 	s.mu.Unlock()
 	if start {
@@ -199,21 +201,21 @@ func (s *Socket) call(fn func()) {
 // callOutgoing tells the OnAnyOutgoing listeners of a packet.
 func (s *Socket) callOutgoing(p *parser.Packet) {
 	name, list := parser.SplitEvent(p.Data)
-	for _, fn := range s.ns.shared.Load().outgoing {
+	for _, fn := range s.ns.sharedHandlers.Load().onAnyOutgoing {
 		fn(s, string(name), Args{list, p.Attachments})
 	}
-	for _, o := range s.snapshot().outgoing {
+	for _, o := range s.currentListeners().catchAllOutgoing {
 		o.fn(string(name), Args{list, p.Attachments})
 	}
 }
 
-// transmit sends the packet in sc to this client only.
-func (s *Socket) transmit(sc *scratch, f sendFlags) (err error) {
+// sendEncoded sends the packet in sc to this client only.
+func (s *Socket) sendEncoded(sc *encodeBuffer, f sendFlags) (err error) {
 	if s.status.Load() == gone {
 		return ErrDisconnected
 	}
 	sc.packet.Namespace = s.ns.name
-	if text := s.ns.server.text; text != nil {
+	if text := s.ns.server.textCodec; text != nil {
 		if sc.text, err = text.AppendText(sc.text, &sc.packet); err != nil {
 			return err
 		}
@@ -221,32 +223,32 @@ func (s *Socket) transmit(sc *scratch, f sendFlags) (err error) {
 		for _, a := range sc.packet.Attachments {
 			sc.messages = append(sc.messages, engineio.Message{Data: a, Binary: true})
 		}
-	} else if sc.messages, err = s.ns.server.opts.Codec.Encode(sc.messages, &sc.packet); err != nil {
+	} else if sc.messages, err = s.ns.server.options.Codec.Encode(sc.messages, &sc.packet); err != nil {
 		return err
 	}
-	soon := s.more.Load()
-	if !f.volatile && !f.noCompress && !s.holding.Load() {
+	soon := s.moreQueued.Load()
+	if !f.volatile && !f.noCompress && !s.holdFrames.Load() {
 		if soon {
-			return sendError(s.conn.session.SendMessagesSoon(sc.messages...))
+			return sendError(s.conn.engineSession.SendMessagesSoon(sc.messages...))
 		}
-		return sendError(s.conn.session.SendMessages(sc.messages...))
+		return sendError(s.conn.engineSession.SendMessages(sc.messages...))
 	}
 	frames := make([]*engineio.Frame, len(sc.messages))
 	for i, m := range sc.messages {
 		m.Data = append([]byte(nil), m.Data...)
 		frames[i] = engineio.NewFrame(m, !f.noCompress)
 	}
-	return s.deliver(frames, f.volatile, soon)
+	return s.sendFrames(frames, f.volatile, soon)
 }
 
-// deliver sends frames in one piece, or keeps them until CONNECT was sent. With
+// sendFrames sends frames in one piece, or keeps them until CONNECT was sent. With
 // soon they may share a write with what comes next.
-func (s *Socket) deliver(frames []*engineio.Frame, volatile, soon bool) error {
-	if s.holding.Load() {
+func (s *Socket) sendFrames(frames []*engineio.Frame, volatile, soon bool) error {
+	if s.holdFrames.Load() {
 		s.mu.Lock()
-		if s.holding.Load() {
-			if !s.closing && len(s.held) < maxHeld {
-				s.held = append(s.held, frames)
+		if s.holdFrames.Load() {
+			if !s.closeQueued && len(s.heldFrames) < maxHeld {
+				s.heldFrames = append(s.heldFrames, frames)
 			}
 			s.mu.Unlock()
 			return nil
@@ -255,12 +257,12 @@ func (s *Socket) deliver(frames []*engineio.Frame, volatile, soon bool) error {
 	}
 	switch {
 	case volatile:
-		s.conn.session.SendVolatile(frames...)
+		s.conn.engineSession.SendVolatile(frames...)
 		return nil
 	case soon:
-		return sendError(s.conn.session.SendSoon(frames...))
+		return sendError(s.conn.engineSession.SendSoon(frames...))
 	}
-	return sendError(s.conn.session.Send(frames...))
+	return sendError(s.conn.engineSession.Send(frames...))
 }
 
 // maxHeld bounds the packets that wait for a CONNECT packet to go first; the

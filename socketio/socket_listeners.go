@@ -10,25 +10,25 @@ import (
 // and are copied to remove from them, so that a snapshot taken under Socket.mu
 // can be walked without it.
 type listeners struct {
-	events        []listener
-	any           []listener
-	outgoing      []outgoing
-	use           []func(*Event) error
-	errs          []func(error)
-	disconnecting []func(Reason)
-	disconnect    []func(Reason)
-	upgrade       []func(transport string)
-	lastID        uint32
+	byName           []listener
+	catchAll         []listener
+	catchAllOutgoing []outgoingListener
+	eventMiddlewares []func(*Event) error
+	onError          []func(error)
+	onDisconnecting  []func(Reason)
+	onDisconnect     []func(Reason)
+	onUpgrade        []func(transport string)
+	lastID           uint32
 }
 
 type listener struct {
-	name string
-	fn   func(*Event)
-	id   uint32
-	once bool
+	eventName string
+	fn        func(*Event)
+	id        uint32
+	callOnce  bool
 }
 
-type outgoing struct {
+type outgoingListener struct {
 	fn func(event string, args Args)
 	id uint32
 }
@@ -54,23 +54,23 @@ func (s *Socket) removeListener(id uint32) (found bool) {
 	}
 	same := func(l listener) bool { return l.id == id }
 	l := s.listeners
-	for _, list := range []*[]listener{&l.events, &l.any} {
+	for _, list := range []*[]listener{&l.byName, &l.catchAll} {
 		if slices.ContainsFunc(*list, same) {
 			*list = slices.DeleteFunc(slices.Clone(*list), same)
 			return true
 		}
 	}
-	sameOut := func(o outgoing) bool { return o.id == id }
-	if slices.ContainsFunc(l.outgoing, sameOut) {
-		l.outgoing = slices.DeleteFunc(slices.Clone(l.outgoing), sameOut)
-		s.hasOutgoing.Store(len(l.outgoing) > 0)
+	sameOut := func(o outgoingListener) bool { return o.id == id }
+	if slices.ContainsFunc(l.catchAllOutgoing, sameOut) {
+		l.catchAllOutgoing = slices.DeleteFunc(slices.Clone(l.catchAllOutgoing), sameOut)
+		s.hasOutgoing.Store(len(l.catchAllOutgoing) > 0)
 		return true
 	}
 	return false
 }
 
-// listen registers under s.mu.
-func (s *Socket) listen(register func(l *listeners, id uint32)) Listener {
+// addListener registers under s.mu.
+func (s *Socket) addListener(register func(l *listeners, id uint32)) Listener {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.listeners == nil {
@@ -86,15 +86,15 @@ func (s *Socket) listen(register func(l *listeners, id uint32)) Listener {
 // handler that waits makes only this client wait. The names of ErrReserved
 // never occur; other lifecycle events have methods of their own.
 func (s *Socket) On(event string, fn func(*Event)) Listener {
-	return s.listen(func(l *listeners, id uint32) {
-		l.events = append(l.events, listener{name: event, fn: fn, id: id})
+	return s.addListener(func(l *listeners, id uint32) {
+		l.byName = append(l.byName, listener{eventName: event, fn: fn, id: id})
 	})
 }
 
 // Once is On for the next event of that name only.
 func (s *Socket) Once(event string, fn func(*Event)) Listener {
-	return s.listen(func(l *listeners, id uint32) {
-		l.events = append(l.events, listener{name: event, fn: fn, id: id, once: true})
+	return s.addListener(func(l *listeners, id uint32) {
+		l.byName = append(l.byName, listener{eventName: event, fn: fn, id: id, callOnce: true})
 	})
 }
 
@@ -103,21 +103,21 @@ func (s *Socket) Off(event string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.listeners != nil {
-		s.listeners.events = slices.DeleteFunc(slices.Clone(s.listeners.events),
-			func(l listener) bool { return l.name == event })
+		s.listeners.byName = slices.DeleteFunc(slices.Clone(s.listeners.byName),
+			func(l listener) bool { return l.eventName == event })
 	}
 }
 
 // OnAny calls fn for every event, before the middlewares of Use and the
 // listeners of its name.
 func (s *Socket) OnAny(fn func(*Event)) Listener {
-	return s.listen(func(l *listeners, id uint32) { l.any = append(l.any, listener{fn: fn, id: id}) })
+	return s.addListener(func(l *listeners, id uint32) { l.catchAll = append(l.catchAll, listener{fn: fn, id: id}) })
 }
 
 // PrependAny is OnAny ahead of those registered before.
 func (s *Socket) PrependAny(fn func(*Event)) Listener {
-	return s.listen(func(l *listeners, id uint32) {
-		l.any = append([]listener{{fn: fn, id: id}}, l.any...)
+	return s.addListener(func(l *listeners, id uint32) {
+		l.catchAll = append([]listener{{fn: fn, id: id}}, l.catchAll...)
 	})
 }
 
@@ -125,16 +125,16 @@ func (s *Socket) PrependAny(fn func(*Event)) Listener {
 // included; not for acknowledgements. It runs on the sender's goroutine and must
 // not block. The arguments are valid only during the call unless cloned.
 func (s *Socket) OnAnyOutgoing(fn func(event string, args Args)) Listener {
-	return s.listen(func(l *listeners, id uint32) {
-		l.outgoing = append(l.outgoing, outgoing{fn, id})
+	return s.addListener(func(l *listeners, id uint32) {
+		l.catchAllOutgoing = append(l.catchAllOutgoing, outgoingListener{fn, id})
 		s.hasOutgoing.Store(true)
 	})
 }
 
 // PrependAnyOutgoing is OnAnyOutgoing ahead of those registered before.
 func (s *Socket) PrependAnyOutgoing(fn func(event string, args Args)) Listener {
-	return s.listen(func(l *listeners, id uint32) {
-		l.outgoing = append([]outgoing{{fn, id}}, l.outgoing...)
+	return s.addListener(func(l *listeners, id uint32) {
+		l.catchAllOutgoing = append([]outgoingListener{{fn, id}}, l.catchAllOutgoing...)
 		s.hasOutgoing.Store(true)
 	})
 }
@@ -142,29 +142,29 @@ func (s *Socket) PrependAnyOutgoing(fn func(event string, args Args)) Listener {
 // Use adds a middleware for the events of this socket. It may alter the event
 // (SetArgs); an error drops the event and goes to the OnError functions.
 func (s *Socket) Use(fn func(*Event) error) {
-	s.listen(func(l *listeners, _ uint32) { l.use = append(l.use, fn) })
+	s.addListener(func(l *listeners, _ uint32) { l.eventMiddlewares = append(l.eventMiddlewares, fn) })
 }
 
 // OnError calls fn with the errors of the middlewares of Use, and with the
 // decoding error that ends the connection.
 func (s *Socket) OnError(fn func(error)) {
-	s.listen(func(l *listeners, _ uint32) { l.errs = append(l.errs, fn) })
+	s.addListener(func(l *listeners, _ uint32) { l.onError = append(l.onError, fn) })
 }
 
 // OnUpgrade calls fn when the connection below has changed its transport, to
 // "websocket" or "webtransport": Node's socket.conn.on("upgrade"). It runs like a
 // handler of the socket.
 func (s *Socket) OnUpgrade(fn func(transport string)) {
-	s.listen(func(l *listeners, _ uint32) { l.upgrade = append(l.upgrade, fn) })
+	s.addListener(func(l *listeners, _ uint32) { l.onUpgrade = append(l.onUpgrade, fn) })
 }
 
 // upgraded tells the functions of OnUpgrade.
 func (s *Socket) upgraded(transport string) {
-	shared, own := s.ns.shared.Load().upgrade, s.snapshot().upgrade
+	shared, own := s.ns.sharedHandlers.Load().onUpgrade, s.currentListeners().onUpgrade
 	if len(shared)+len(own) == 0 {
 		return
 	}
-	s.call(func() {
+	s.queueCall(func() {
 		for _, fn := range shared {
 			fn(s, transport)
 		}
@@ -177,17 +177,17 @@ func (s *Socket) upgraded(transport string) {
 // OnDisconnecting calls fn when the socket is about to leave its rooms: Rooms
 // still tells them.
 func (s *Socket) OnDisconnecting(fn func(Reason)) {
-	s.listen(func(l *listeners, _ uint32) { l.disconnecting = append(l.disconnecting, fn) })
+	s.addListener(func(l *listeners, _ uint32) { l.onDisconnecting = append(l.onDisconnecting, fn) })
 }
 
 // OnDisconnect calls fn when the socket has left its namespace and all rooms.
 // It is the last thing that happens to a socket.
 func (s *Socket) OnDisconnect(fn func(Reason)) {
-	s.listen(func(l *listeners, _ uint32) { l.disconnect = append(l.disconnect, fn) })
+	s.addListener(func(l *listeners, _ uint32) { l.onDisconnect = append(l.onDisconnect, fn) })
 }
 
-// snapshot returns the listeners as they are now.
-func (s *Socket) snapshot() (l listeners) {
+// currentListeners returns the listeners as they are now.
+func (s *Socket) currentListeners() (l listeners) {
 	s.mu.Lock()
 	if s.listeners != nil {
 		l = *s.listeners
@@ -196,46 +196,46 @@ func (s *Socket) snapshot() (l listeners) {
 	return l
 }
 
-// dispatch runs what is registered for an event: catch-all listeners, then
+// dispatchEvent runs what is registered for an event: catch-all listeners, then
 // middlewares, then the listeners of its name; those of the namespace first. l are
 // the socket's, as they were when its turn came.
-func (s *Socket) dispatch(e *Event, l *listeners) {
-	if s.dropping.Load() {
+func (s *Socket) dispatchEvent(e *Event, l *listeners) {
+	if s.dropQueued.Load() {
 		return // disconnected by the server meanwhile
 	}
-	name, list := parser.SplitEvent(e.list)
+	name, list := parser.SplitEvent(e.valuesJSON)
 	if name == nil {
 		return // no payload: a nameless event has no listener (docs/protocol.md §3.2)
 	}
-	e.name, e.list = name, list
-	shared := s.ns.shared.Load()
-	for _, fn := range shared.any {
+	e.eventName, e.valuesJSON = name, list
+	shared := s.ns.sharedHandlers.Load()
+	for _, fn := range shared.onAny {
 		fn(e)
 	}
-	for _, on := range l.any {
+	for _, on := range l.catchAll {
 		on.fn(e)
 	}
-	for _, use := range l.use {
+	for _, use := range l.eventMiddlewares {
 		if err := use(e); err != nil {
-			s.report(err)
+			s.reportError(err)
 			return
 		}
 	}
-	if s.dropping.Load() {
+	if s.dropQueued.Load() {
 		return
 	}
-	for _, fn := range shared.events[string(e.name)] {
+	for _, fn := range shared.onEvent[string(e.eventName)] {
 		fn(e)
 	}
-	for _, on := range l.events {
-		if on.name == string(e.name) && (!on.once || s.removeListener(on.id)) {
+	for _, on := range l.byName {
+		if on.eventName == string(e.eventName) && (!on.callOnce || s.removeListener(on.id)) {
 			on.fn(e)
 		}
 	}
 }
 
-func (s *Socket) report(err error) {
-	for _, fn := range s.snapshot().errs {
+func (s *Socket) reportError(err error) {
+	for _, fn := range s.currentListeners().onError {
 		fn(err)
 	}
 }

@@ -2,45 +2,45 @@ package socketio
 
 import "posthouse/socketio/engineio"
 
-// task says what a queued Event is for: the mailbox is one queue, so that what
+// taskKind says what a queued Event is for: the mailbox is one queue, so that what
 // happens to a socket happens in order.
-type task uint8
+type taskKind uint8
 
 const (
-	taskEvent   task = iota // dispatch to the handlers
-	taskCall                // call Event.fn: the answer to an EmitAck
-	taskConnect             // Namespace.OnConnection; always the first
-	taskClose               // leave the namespace; always the last
+	taskEvent   taskKind = iota // dispatch to the handlers
+	taskCall                    // call Event.fn: the answer to an EmitAck
+	taskConnect                 // Namespace.OnConnection; always the first
+	taskClose                   // leave the namespace; always the last
 )
 
 // mailbox is the bounded FIFO of one socket. Whoever finds it without a
 // goroutine starts one, which leaves when the queue is empty: an idle socket costs
 // none. It is part of Socket and guarded by Socket.mu.
 type mailbox struct {
-	head, tail *Event
-	count      int
-	bytes      int
-	draining   bool
-	paused     bool // the connection is not read because of this mailbox
+	head, tail    *Event
+	eventCount    int
+	byteCount     int
+	draining      bool
+	readingPaused bool // the connection is not read because of this mailbox
 }
 
-// post queues what the client sent. A full mailbox answers engineio.ErrPause:
+// queueReceived queues what the client sent. A full mailbox answers engineio.ErrPause:
 // the reader stops and TCP pushes back on the client.
-func (s *Socket) post(e *Event) error {
-	limits := &s.ns.server.opts.Limits
+func (s *Socket) queueReceived(e *Event) error {
+	limits := &s.ns.server.options.Limits
 	s.mu.Lock()
-	if s.closing {
+	if s.closeQueued {
 		s.mu.Unlock()
 		return nil
 	}
-	start := s.enqueue(e)
+	start := s.enqueueTask(e)
 	limit := limits.Events
-	if len(s.acks) > 0 {
+	if len(s.pendingAcks) > 0 {
 		limit *= 16 // the handler may be waiting for an answer behind these
 	}
-	full := limits.Events >= 0 && s.box.count >= limit || over(s.box.bytes, limits.EventBytes)
+	full := limits.Events >= 0 && s.mailbox.eventCount >= limit || exceeds(s.mailbox.byteCount, limits.EventBytes)
 	if full {
-		s.box.paused = true
+		s.mailbox.readingPaused = true
 	}
 	s.mu.Unlock()
 	if start {
@@ -52,21 +52,21 @@ func (s *Socket) post(e *Event) error {
 	return nil
 }
 
-// enqueue appends e; the caller holds s.mu and starts drain if told so.
-func (s *Socket) enqueue(e *Event) (start bool) {
-	if s.box.tail == nil {
-		s.box.head = e
+// enqueueTask appends e; the caller holds s.mu and starts drain if told so.
+func (s *Socket) enqueueTask(e *Event) (start bool) {
+	if s.mailbox.tail == nil {
+		s.mailbox.head = e
 	} else {
-		s.box.tail.next = e
+		s.mailbox.tail.nextQueued = e
 	}
-	s.box.tail = e
-	s.box.count++
-	s.box.bytes += len(e.list)
+	s.mailbox.tail = e
+	s.mailbox.eventCount++
+	s.mailbox.byteCount += len(e.valuesJSON)
 	for _, a := range e.attachments {
-		s.box.bytes += len(a)
+		s.mailbox.byteCount += len(a)
 	}
-	start = !s.box.draining
-	s.box.draining = true
+	start = !s.mailbox.draining
+	s.mailbox.draining = true
 	return start
 }
 
@@ -79,55 +79,55 @@ func (d *drain) Run() { (*Socket)(d).drain() }
 func (s *Socket) drain() {
 	for {
 		s.mu.Lock()
-		e := s.box.head
+		e := s.mailbox.head
 		if e == nil {
-			s.box.draining = false
+			s.mailbox.draining = false
 			s.mu.Unlock()
 			return
 		}
-		s.box.head, e.next = e.next, nil
-		if s.box.head == nil {
-			s.box.tail = nil
+		s.mailbox.head, e.nextQueued = e.nextQueued, nil
+		if s.mailbox.head == nil {
+			s.mailbox.tail = nil
 		}
-		s.box.count--
-		s.box.bytes -= len(e.list)
+		s.mailbox.eventCount--
+		s.mailbox.byteCount -= len(e.valuesJSON)
 		for _, a := range e.attachments {
-			s.box.bytes -= len(a)
+			s.mailbox.byteCount -= len(a)
 		}
-		if more := s.box.head != nil; more != s.more.Load() {
-			s.more.Store(more)
+		if more := s.mailbox.head != nil; more != s.moreQueued.Load() {
+			s.moreQueued.Store(more)
 		}
 		var l listeners
-		if e.task == taskEvent && s.listeners != nil {
+		if e.taskKind == taskEvent && s.listeners != nil {
 			l = *s.listeners
 		}
-		resume := s.box.paused && s.box.count <= s.ns.server.opts.Limits.Events/2
+		resume := s.mailbox.readingPaused && s.mailbox.eventCount <= s.ns.server.options.Limits.Events/2
 		if resume {
-			s.box.paused = false
+			s.mailbox.readingPaused = false
 		}
 		s.mu.Unlock()
 		if resume {
-			s.conn.session.Resume()
+			s.conn.engineSession.Resume()
 		}
-		s.perform(e, &l)
+		s.performTask(e, &l)
 	}
 }
 
-// perform runs one task; l is for an event.
-func (s *Socket) perform(e *Event, l *listeners) {
-	if e.task == taskClose {
-		e.fn()
+// performTask runs one task; l is for an event.
+func (s *Socket) performTask(e *Event, l *listeners) {
+	if e.taskKind == taskClose {
+		e.taskFunc()
 		return
 	}
 	defer s.endOnPanic()
-	switch e.task {
+	switch e.taskKind {
 	case taskConnect:
 		for _, fn := range s.ns.connectionHandlers() {
 			fn(s)
 		}
 	case taskCall:
-		e.fn()
+		e.taskFunc()
 	case taskEvent:
-		s.dispatch(e, l)
+		s.dispatchEvent(e, l)
 	}
 }

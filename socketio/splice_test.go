@@ -13,7 +13,7 @@ func TestAnAttachmentNamedTwiceIsSentOnce(t *testing.T) {
 	const one = `{"_placeholder":true,"num":0}`
 	text := []byte(`[` + strings.Repeat(one+`,`, 999) + one + `,{"_placeholder":true,"num":2}]`)
 	own := [][]byte{{1}, {2}, {3}}
-	dst, attachments := splice(nil, [][]byte{{9}}, text, own)
+	dst, attachments := spliceAttachments(nil, [][]byte{{9}}, text, own)
 	if len(attachments) != 3 || !bytes.Equal(attachments[1], own[0]) || !bytes.Equal(attachments[2], own[2]) {
 		t.Fatalf("%d attachments", len(attachments))
 	}

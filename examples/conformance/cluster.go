@@ -19,10 +19,10 @@ import (
 // member is this process's place in a cluster of fixtures of one suite; nil stands
 // for a fixture alone.
 type member struct {
-	suite  string
-	redis  *redis.Client
-	router *adapter.Router
-	log    *slog.Logger
+	suite        string
+	redis        *redis.Client
+	sessionRelay *adapter.Relay
+	log          *slog.Logger
 }
 
 // joinCluster makes the fixture that listens on ln a member. Each suite has keys of its own.
@@ -33,7 +33,7 @@ func joinCluster(url, tag string, f fixture, ln net.Listener, log *slog.Logger) 
 	}
 	rdb := redis.NewClient(o)
 	m := &member{suite: "conformance-" + f.name, redis: rdb, log: log}
-	m.router, err = adapter.NewRouter(rdb, adapter.RouterOptions{
+	m.sessionRelay, err = adapter.NewRelay(rdb, adapter.RelayOptions{
 		Tag: tag, Advertise: ln.Addr().String(), Path: f.path, Key: m.suite, Logger: log,
 	})
 	if err != nil {
@@ -47,7 +47,7 @@ func (m *member) newID() func(*http.Request) (string, error) {
 	if m == nil {
 		return nil
 	}
-	return m.router.NewID
+	return m.sessionRelay.NewID
 }
 
 // newAdapter connects namespaces; sessions recover in any process.
@@ -64,7 +64,7 @@ func (m *member) relay(h http.Handler) http.Handler {
 	if m == nil {
 		return h
 	}
-	return m.router.Middleware(h)
+	return m.sessionRelay.Middleware(h)
 }
 
 // run says that this process lives, until stop is called, which also gives back
@@ -75,11 +75,11 @@ func (m *member) run() (stop func() error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
-	running.Go(func() { _ = m.router.Run(ctx) }) // its error is always nil
+	running.Go(func() { _ = m.sessionRelay.Run(ctx) }) // its error is always nil
 	return func() error {
 		ending, end := context.WithTimeout(context.Background(), 2*time.Second)
 		defer end()
-		err := m.router.Drain(ending, time.Second)
+		err := m.sessionRelay.Drain(ending, time.Second)
 		cancel()
 		running.Wait()
 		return err

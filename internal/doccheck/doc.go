@@ -3,7 +3,8 @@
 // function occurs in an Example; the generated parts of README.md, README.zh-CN.md
 // and docs/ (the library's program, the settings, the matrix of clients) and the
 // tree of ARCHITECTURE.md are what is there; every link leads to a file or a
-// heading, and every citation of a contract to a section or a row.
+// heading, and every citation of a contract to a section or a row; names of one bare
+// word are the exception of every package.
 //
 //	go test ./internal/doccheck -update
 //

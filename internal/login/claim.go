@@ -17,12 +17,12 @@ func (s *Service) Claim(ctx context.Context, c Claim) (Ticket, Outcome, error) {
 	}
 	// While an earlier scan of the same code waits in the spool, later ones queue
 	// up behind it: the first claim wins.
-	if s.o.Spool != nil && s.o.Spool.holds(c) {
-		return s.spool(c)
+	if s.options.Spool != nil && s.options.Spool.holdsCode(c) {
+		return s.spoolClaim(c)
 	}
-	t, outcome, err := s.claim(ctx, c)
-	if errors.Is(err, ErrStoreUnavailable) && s.o.Spool != nil {
-		return s.spool(c)
+	t, outcome, err := s.claimNow(ctx, c)
+	if errors.Is(err, ErrStoreUnavailable) && s.options.Spool != nil {
+		return s.spoolClaim(c)
 	}
 	return t, outcome, err
 }
@@ -47,29 +47,29 @@ func (s *Service) ClaimCode(ctx context.Context, c Claim, text string) (Ticket, 
 	return Ticket{}, outcome, nil
 }
 
-func (s *Service) spool(c Claim) (Ticket, Outcome, error) {
-	if err := s.o.Spool.Append(c); err != nil {
-		s.o.Counter.Count("spool", "", "failed")
+func (s *Service) spoolClaim(c Claim) (Ticket, Outcome, error) {
+	if err := s.options.Spool.Append(c); err != nil {
+		s.options.Counter.Count("spool", "", "failed")
 		return Ticket{}, "", fmt.Errorf("login: claim: %w", err)
 	}
-	s.o.Counter.Count("spool", "", "kept")
+	s.options.Counter.Count("spool", "", "kept")
 	return Ticket{}, OutcomeSpooled, nil
 }
 
-// claim is Claim without the spool.
-func (s *Service) claim(ctx context.Context, c Claim) (Ticket, Outcome, error) {
-	c.Life = s.o.TokenTTL + leeway
-	t, outcome, err := s.o.Store.Claim(ctx, c)
+// claimNow is Claim without the spool.
+func (s *Service) claimNow(ctx context.Context, c Claim) (Ticket, Outcome, error) {
+	c.Life = s.options.TokenTTL + leeway
+	t, outcome, err := s.options.Store.Claim(ctx, c)
 	if err != nil {
 		return Ticket{}, "", err
 	}
-	s.o.Counter.Count("claim", t.Account, string(outcome))
+	s.options.Counter.Count("claim", t.Account, string(outcome))
 	if c.Risk && !c.Confirm && outcome == OutcomeClaimed && t.State == Claimed {
-		t = s.weigh(ctx, t, c.OpenID)
+		t = s.assessRisk(ctx, t, c.OpenID)
 	}
 	news := t.Moved
 	if t.State == Claimed && !t.Asked && (outcome == OutcomeClaimed || outcome == OutcomeSame) {
-		if t, err = s.ask(ctx, t, c.OpenID); err != nil {
+		if t, err = s.askConfirm(ctx, t, c.OpenID); err != nil {
 			return Ticket{}, "", err
 		}
 		news = true
@@ -78,14 +78,14 @@ func (s *Service) claim(ctx context.Context, c Claim) (Ticket, Outcome, error) {
 	// A repeated push also notifies while the result is pending: the replica that
 	// made the claim may have died before it could (docs/wechat.md §3.3 race 7, docs/reliability.md §3 row F14).
 	if news || outcome == OutcomeSame && !t.Delivered && t.Pending() {
-		s.notify(ctx, t)
+		s.notifyHolder(ctx, t)
 	}
 	return t, outcome, nil
 }
 
-// ask makes the page of a ticket that was just claimed ask for the confirmation.
-func (s *Service) ask(ctx context.Context, t Ticket, openID string) (Ticket, error) {
-	asked, err := s.o.Store.Ask(ctx, t.ID, openID)
+// askConfirm makes the page of a ticket that was just claimed ask for the confirmation.
+func (s *Service) askConfirm(ctx context.Context, t Ticket, openID string) (Ticket, error) {
+	asked, err := s.options.Store.Ask(ctx, t.ID, openID)
 	if errors.Is(err, ErrUnauthorized) {
 		return t, nil // it moved on meanwhile
 	}
@@ -100,14 +100,14 @@ const spoolRetry = 500 * time.Millisecond
 // Run replays spooled claims, in the order they arrived, whenever the store
 // answers. It blocks until ctx ends; without a spool it only waits.
 func (s *Service) Run(ctx context.Context) error {
-	if s.o.Spool == nil {
+	if s.options.Spool == nil {
 		<-ctx.Done()
 		return nil
 	}
 	for {
-		wait := s.o.Spool.kept()
-		if s.o.Spool.Len() > 0 {
-			if s.replay(ctx) {
+		wait := s.options.Spool.whenKept()
+		if s.options.Spool.Len() > 0 {
+			if s.replaySpool(ctx) {
 				continue
 			}
 			wait = nil // the store is away: more claims do not bring it back
@@ -124,24 +124,24 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 }
 
-// replay claims everything that is spooled; false when the store is still away.
-func (s *Service) replay(ctx context.Context) bool {
+// replaySpool claims everything that is spooled; false when the store is still away.
+func (s *Service) replaySpool(ctx context.Context) bool {
 	for {
-		c, ok := s.o.Spool.first()
+		c, ok := s.options.Spool.firstClaim()
 		if !ok {
 			return true
 		}
-		_, outcome, err := s.claim(ctx, c)
+		_, outcome, err := s.claimNow(ctx, c)
 		switch {
 		case errors.Is(err, ErrStoreUnavailable), ctx.Err() != nil:
 			return false
 		case err != nil:
-			s.o.Logger.Error("login: spooled claim failed", "error", err)
+			s.options.Logger.Error("login: spooled claim failed", "error", err)
 			outcome = "failed"
 		}
-		s.o.Counter.Count("spool", "", "replayed:"+string(outcome))
-		if err := s.o.Spool.drop(); err != nil {
-			s.o.Logger.Error("login: spool cannot be shortened", "error", err)
+		s.options.Counter.Count("spool", "", "replayed:"+string(outcome))
+		if err := s.options.Spool.dropFirst(); err != nil {
+			s.options.Logger.Error("login: spool cannot be shortened", "error", err)
 		}
 	}
 }

@@ -12,7 +12,7 @@ import (
 // now). A wrong number denies: two digits bear no guessing. OutcomeUnknown when there
 // is nothing to confirm.
 func (s *Service) Confirm(ctx context.Context, appID, openID, number string, at time.Time) (Ticket, Outcome, error) {
-	t, err := s.o.Store.Last(ctx, appID, openID, at)
+	t, err := s.options.Store.Last(ctx, appID, openID, at)
 	if errors.Is(err, ErrUnauthorized) {
 		return Ticket{}, OutcomeUnknown, nil
 	}
@@ -20,7 +20,7 @@ func (s *Service) Confirm(ctx context.Context, appID, openID, number string, at 
 		return Ticket{}, "", err
 	}
 	ok := subtle.ConstantTimeCompare([]byte(t.Number), []byte(number)) == 1
-	return s.confirm(ctx, t, openID, ok)
+	return s.confirmTicket(ctx, t, openID, ok)
 }
 
 // Deny is a person's "that was not me" about the ticket they had claimed last when they
@@ -28,7 +28,7 @@ func (s *Service) Confirm(ctx context.Context, appID, openID, number string, at 
 // token that was issued is revoked, also once the ticket is gone. OutcomeUnknown when
 // there is nothing to deny.
 func (s *Service) Deny(ctx context.Context, appID, openID string, at time.Time) (Ticket, Outcome, error) {
-	t, err := s.o.Store.Last(ctx, appID, openID, at)
+	t, err := s.options.Store.Last(ctx, appID, openID, at)
 	if errors.Is(err, ErrUnauthorized) {
 		return s.denyToken(ctx, appID, openID, at)
 	}
@@ -36,62 +36,62 @@ func (s *Service) Deny(ctx context.Context, appID, openID string, at time.Time) 
 		return Ticket{}, "", err
 	}
 	if t.Risk { // what was recognized was not them
-		if err := s.o.Store.Distrust(ctx, appID, openID); err != nil {
+		if err := s.options.Store.Distrust(ctx, appID, openID); err != nil {
 			return Ticket{}, "", err
 		}
 	}
 	if t.State == Claimed {
-		t, outcome, err := s.confirm(ctx, t, openID, false)
+		t, outcome, err := s.confirmTicket(ctx, t, openID, false)
 		if err != nil || outcome != OutcomeSame {
 			return t, outcome, err
 		}
 		// Confirmed meanwhile: take it back below.
 	}
-	t, err = s.o.Store.Revoke(ctx, t.ID, openID, s.o.TokenTTL+leeway)
+	t, err = s.options.Store.Revoke(ctx, t.ID, openID, s.options.TokenTTL+leeway)
 	if errors.Is(err, ErrUnauthorized) {
 		return t, OutcomeUnknown, nil
 	}
 	if err != nil {
 		return Ticket{}, "", err
 	}
-	s.o.Counter.Count("attempt", t.Account, "revoked")
-	s.notify(ctx, t)
+	s.options.Counter.Count("attempt", t.Account, "revoked")
+	s.notifyHolder(ctx, t)
 	return t, OutcomeDenied, nil
 }
 
 // denyToken is Deny when the ticket is gone and its token may not be.
 func (s *Service) denyToken(ctx context.Context, appID, openID string, at time.Time) (Ticket, Outcome, error) {
-	taken, err := s.o.Store.TakeBack(ctx, appID, openID, at)
+	taken, err := s.options.Store.RevokeLatest(ctx, appID, openID, at)
 	if err != nil {
 		return Ticket{}, "", err
 	}
 	if !taken {
 		return Ticket{}, OutcomeUnknown, nil
 	}
-	if err := s.o.Store.Distrust(ctx, appID, openID); err != nil {
+	if err := s.options.Store.Distrust(ctx, appID, openID); err != nil {
 		return Ticket{}, "", err
 	}
-	s.o.Counter.Count("attempt", "", "revoked")
+	s.options.Counter.Count("attempt", "", "revoked")
 	return Ticket{AppID: appID, State: Done, Revoked: true}, OutcomeDenied, nil
 }
 
 // Revoked lists the jti of every token that was taken back before its end, at most
 // so many: for services that verify tokens.
 func (s *Service) Revoked(ctx context.Context, most int) ([]string, error) {
-	return s.o.Store.Revoked(ctx, most)
+	return s.options.Store.Revoked(ctx, most)
 }
 
-func (s *Service) confirm(ctx context.Context, t Ticket, openID string, ok bool) (Ticket, Outcome, error) {
-	t, outcome, err := s.o.Store.Confirm(ctx, t.ID, openID, ok)
+func (s *Service) confirmTicket(ctx context.Context, t Ticket, openID string, ok bool) (Ticket, Outcome, error) {
+	t, outcome, err := s.options.Store.Confirm(ctx, t.ID, openID, ok)
 	if err != nil {
 		return Ticket{}, "", err
 	}
 	s.countMove(t)
 	if t.Moved {
-		s.notify(ctx, t)
+		s.notifyHolder(ctx, t)
 	}
 	if t.Risk && outcome == OutcomeClaimed {
-		s.trust(ctx, t, openID)
+		s.trustMarks(ctx, t, openID)
 	}
 	return t, outcome, nil
 }
@@ -99,16 +99,16 @@ func (s *Service) confirm(ctx context.Context, t Ticket, openID string, ok bool)
 // Forget deletes what is kept of a person who left the account at a time by WeChat's
 // clock (zero: now), and takes back all logins of theirs up to then. It is idempotent.
 func (s *Service) Forget(ctx context.Context, appID, openID string, at time.Time) error {
-	if err := s.o.Store.Distrust(ctx, appID, openID); err != nil {
+	if err := s.options.Store.Distrust(ctx, appID, openID); err != nil {
 		return err
 	}
-	tickets, err := s.o.Store.Forget(ctx, appID, openID, at)
+	tickets, err := s.options.Store.Forget(ctx, appID, openID, at)
 	if err != nil {
 		return err
 	}
 	for _, t := range tickets {
 		s.countMove(t)
-		s.notify(ctx, t)
+		s.notifyHolder(ctx, t)
 	}
 	return nil
 }

@@ -6,18 +6,18 @@ import (
 )
 
 // ReplaySpool is one round of Run.
-func (s *Service) ReplaySpool(ctx context.Context) bool { return s.replay(ctx) }
+func (s *Service) ReplaySpool(ctx context.Context) bool { return s.replaySpool(ctx) }
 
 // Shift moves the clock of this store's server on.
-func (r *Redis) Shift(d time.Duration) { r.skew += d }
+func (r *Redis) Shift(d time.Duration) { r.clockSkew += d }
 
 // NewSmallMemory is a Memory store for few tickets.
 func NewSmallMemory(tickets int) *Memory { return newMemory(tickets) }
 
 // The spool's inside.
-func (s *Spool) First() (Claim, bool) { return s.first() }
-func (s *Spool) Drop() error          { return s.drop() }
-func (s *Spool) Limit(n int)          { s.max = n }
+func (s *Spool) First() (Claim, bool) { return s.firstClaim() }
+func (s *Spool) Drop() error          { return s.dropFirst() }
+func (s *Spool) Limit(n int)          { s.maxClaims = n }
 func SpoolLine(c Claim) []byte        { return formatSpoolLine(c) }
 
 func ReadSpoolLine(line []byte) (Claim, bool) { return parseSpoolLine(line) }

@@ -43,19 +43,19 @@ type IssuerOptions struct {
 
 // Issuer signs tokens and verifies its own. Safe for concurrent use.
 type Issuer struct {
-	o IssuerOptions
+	options IssuerOptions
 
-	mu   sync.RWMutex // guards what follows
-	keys []heldKey    // newest first
+	mu       sync.RWMutex // guards what follows
+	heldKeys []heldKey    // newest first
 }
 
 // heldKey is a key in its time: published always, signing from a moment on,
 // forgotten at another.
 type heldKey struct {
 	Key
-	header string    // its tokens' only header, encoded
-	signs  time.Time // from when; zero: always
-	gone   time.Time // zero: never
+	encodedHeader string    // its tokens' only header, encoded
+	signsFrom     time.Time // from when; zero: always
+	goneAt        time.Time // zero: never
 }
 
 var _ TokenIssuer = (*Issuer)(nil)
@@ -77,19 +77,19 @@ func NewIssuer(o IssuerOptions) (*Issuer, error) {
 	if o.Subject == nil {
 		o.Subject = func(id Identity) string { return id.OpenID }
 	}
-	i := &Issuer{o: o}
+	i := &Issuer{options: o}
 	for _, k := range o.Keys {
-		i.keys = append(i.keys, hold(k))
+		i.heldKeys = append(i.heldKeys, newHeldKey(k))
 	}
 	return i, nil
 }
 
-func hold(k Key) heldKey {
-	text, err := json.Marshal(k.header())
+func newHeldKey(k Key) heldKey {
+	text, err := json.Marshal(k.joseHeader())
 	if err != nil {
 		panic(err) // a map of strings always encodes
 	}
-	return heldKey{Key: k, header: base64.RawURLEncoding.EncodeToString(text)}
+	return heldKey{Key: k, encodedHeader: base64.RawURLEncoding.EncodeToString(text)}
 }
 
 // Rotate takes keys as ParseKeys reads them from a changed file. A new first key
@@ -103,33 +103,33 @@ func (i *Issuer) Rotate(keys []Key, lead time.Duration) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	now := time.Now()
-	held := make(map[string]heldKey, len(i.keys))
-	for _, h := range i.keys {
-		held[h.id] = h
+	held := make(map[string]heldKey, len(i.heldKeys))
+	for _, h := range i.heldKeys {
+		held[h.keyID] = h
 	}
 	var next []heldKey
 	for n, k := range keys {
-		h, known := held[k.id]
+		h, known := held[k.keyID]
 		if !known {
-			h = hold(k)
+			h = newHeldKey(k)
 		}
-		h.gone = time.Time{}
+		h.goneAt = time.Time{}
 		if n == 0 && !known {
-			h.signs = now.Add(lead)
+			h.signsFrom = now.Add(lead)
 		}
 		next = append(next, h)
-		delete(held, k.id)
+		delete(held, k.keyID)
 	}
-	for _, h := range i.keys {
-		if _, left := held[h.id]; !left || !h.gone.IsZero() && now.After(h.gone) {
+	for _, h := range i.heldKeys {
+		if _, left := held[h.keyID]; !left || !h.goneAt.IsZero() && now.After(h.goneAt) {
 			continue
 		}
-		if h.gone.IsZero() {
-			h.gone = now.Add(lead + i.o.Life + leeway)
+		if h.goneAt.IsZero() {
+			h.goneAt = now.Add(lead + i.options.Life + leeway)
 		}
 		next = append(next, h)
 	}
-	i.keys = next
+	i.heldKeys = next
 	return nil
 }
 
@@ -141,31 +141,31 @@ var ErrNoKey = fmt.Errorf("%w: the signing key is not there yet", ErrStoreUnavai
 func (i *Issuer) Ready() error {
 	i.mu.RLock()
 	defer i.mu.RUnlock()
-	if len(i.keys) == 0 {
+	if len(i.heldKeys) == 0 {
 		return ErrNoKey
 	}
 	return nil
 }
 
-// signer is the newest key whose time has come. There is one; see Ready.
-func (i *Issuer) signer(now time.Time) heldKey {
+// signingKey is the newest key whose time has come. There is one; see Ready.
+func (i *Issuer) signingKey(now time.Time) heldKey {
 	i.mu.RLock()
 	defer i.mu.RUnlock()
-	for _, h := range i.keys {
-		if !now.Before(h.signs) {
+	for _, h := range i.heldKeys {
+		if !now.Before(h.signsFrom) {
 			return h
 		}
 	}
-	return i.keys[0]
+	return i.heldKeys[0]
 }
 
-// live are the keys that are accepted and published now.
-func (i *Issuer) live(now time.Time) []heldKey {
+// liveKeys are the keys that are accepted and published now.
+func (i *Issuer) liveKeys(now time.Time) []heldKey {
 	i.mu.RLock()
 	defer i.mu.RUnlock()
-	keys := make([]heldKey, 0, len(i.keys))
-	for _, h := range i.keys {
-		if h.gone.IsZero() || now.Before(h.gone) {
+	keys := make([]heldKey, 0, len(i.heldKeys))
+	for _, h := range i.heldKeys {
+		if h.goneAt.IsZero() || now.Before(h.goneAt) {
 			keys = append(keys, h)
 		}
 	}
@@ -180,14 +180,14 @@ func (i *Issuer) Issue(_ context.Context, id Identity, jti string, iat time.Time
 	}
 	at := iat.Unix()
 	c := Claims{
-		Issuer: i.o.Issuer, Audience: i.o.Audience, Subject: i.o.Subject(id),
+		Issuer: i.options.Issuer, Audience: i.options.Audience, Subject: i.options.Subject(id),
 		AppID: id.AppID, OpenID: id.OpenID, UnionID: id.UnionID, AMR: []string{"wechat_oa"},
-		IssuedAt: at, NotBefore: at, ExpiresAt: at + int64(i.o.Life/time.Second), JTI: jti,
+		IssuedAt: at, NotBefore: at, ExpiresAt: at + int64(i.options.Life/time.Second), JTI: jti,
 	}
-	key := i.signer(time.Now())
+	key := i.signingKey(time.Now())
 	token := jwt.NewWithClaims(key.method, c)
-	token.Header = key.Key.header()
-	signed, err := token.SignedString(key.private)
+	token.Header = key.Key.joseHeader()
+	signed, err := token.SignedString(key.privateKey)
 	if err != nil {
 		return Token{}, fmt.Errorf("login: sign: %w", err)
 	}
@@ -200,8 +200,8 @@ func (i *Issuer) JWKS() []byte {
 	set := struct {
 		Keys []json.RawMessage `json:"keys"`
 	}{Keys: []json.RawMessage{}}
-	for _, h := range i.live(time.Now()) {
-		if k, ok := h.jwk(); ok {
+	for _, h := range i.liveKeys(time.Now()) {
+		if k, ok := h.publicJWK(); ok {
 			set.Keys = append(set.Keys, k)
 		}
 	}

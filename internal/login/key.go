@@ -20,10 +20,10 @@ import (
 // Key is a signing key: Ed25519, or a secret of at least 256 bits for HS256. It
 // never prints itself.
 type Key struct {
-	id      string // RFC 7638 thumbprint, the token's kid
-	method  jwt.SigningMethod
-	private any
-	public  any
+	keyID      string // RFC 7638 thumbprint, the token's kid
+	method     jwt.SigningMethod
+	privateKey any
+	publicKey  any
 }
 
 var errKey = errors.New("login: bad JWT key")
@@ -73,7 +73,7 @@ func parseHS256(text string) (Key, error) {
 	if len(secret) < 32 {
 		return Key{}, fmt.Errorf("%w: hs256 needs 32 bytes, has %d", errKey, len(secret))
 	}
-	id := thumbprint(`{"k":"` + base64.RawURLEncoding.EncodeToString(secret) + `","kty":"oct"}`)
+	id := thumbprintOf(`{"k":"` + base64.RawURLEncoding.EncodeToString(secret) + `","kty":"oct"}`)
 	return Key{id, jwt.SigningMethodHS256, secret, secret}, nil
 }
 
@@ -94,12 +94,12 @@ func parsePKCS8(block *pem.Block) (Key, error) {
 
 func ed25519Key(private ed25519.PrivateKey) Key {
 	public := private.Public().(ed25519.PublicKey)
-	id := thumbprint(`{"crv":"Ed25519","kty":"OKP","x":"` + base64.RawURLEncoding.EncodeToString(public) + `"}`)
+	id := thumbprintOf(`{"crv":"Ed25519","kty":"OKP","x":"` + base64.RawURLEncoding.EncodeToString(public) + `"}`)
 	return Key{id, jwt.SigningMethodEdDSA, crypto.Signer(private), public}
 }
 
-// thumbprint is RFC 7638: canonical is the key's required members, sorted.
-func thumbprint(canonical string) string {
+// thumbprintOf is RFC 7638: canonical is the key's required members, sorted.
+func thumbprintOf(canonical string) string {
 	sum := sha256.Sum256([]byte(canonical))
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
@@ -143,28 +143,28 @@ func DevelopmentKey(ctx context.Context, shelf KeyShelf) (Key, error) {
 }
 
 // ID is the kid: the RFC 7638 thumbprint.
-func (k Key) ID() string { return k.id }
+func (k Key) ID() string { return k.keyID }
 
 // Algorithm is "EdDSA" or "HS256".
 func (k Key) Algorithm() string { return k.method.Alg() }
 
 // String names the key without telling it.
-func (k Key) String() string { return "key " + k.id }
+func (k Key) String() string { return "key " + k.keyID }
 
 // GoString is String: %#v tells no secret either.
 func (k Key) GoString() string { return k.String() }
 
-// header is the one JOSE header tokens of this key have.
-func (k Key) header() map[string]any {
-	return map[string]any{"alg": k.method.Alg(), "kid": k.id, "typ": "JWT"}
+// joseHeader is the one JOSE header tokens of this key have.
+func (k Key) joseHeader() map[string]any {
+	return map[string]any{"alg": k.method.Alg(), "kid": k.keyID, "typ": "JWT"}
 }
 
-// jwk is the public key for the JWKS; false for a shared secret.
-func (k Key) jwk() (json.RawMessage, bool) {
-	public, ok := k.public.(ed25519.PublicKey)
+// publicJWK is the public key for the JWKS; false for a shared secret.
+func (k Key) publicJWK() (json.RawMessage, bool) {
+	public, ok := k.publicKey.(ed25519.PublicKey)
 	if !ok {
 		return nil, false
 	}
 	return fmt.Appendf(nil, `{"alg":"EdDSA","crv":"Ed25519","kid":%q,"kty":"OKP","use":"sig","x":%q}`,
-		k.id, base64.RawURLEncoding.EncodeToString(public)), true
+		k.keyID, base64.RawURLEncoding.EncodeToString(public)), true
 }

@@ -15,32 +15,32 @@ const maxTickets = 100_000
 // Memory keeps tickets in this process: for one replica and for tests. It is
 // safe for concurrent use and starts no goroutine.
 type Memory struct {
-	mu       sync.Mutex // guards all below; held only for the length of one step
-	tickets  *expiring[*memoryTicket]
-	byWeChat *expiring[string]        // WeChat's ticket → id
-	byCode   *expiring[string]        // hash of a one-time code → id
-	byPerson *expiring[string]        // appid and openid → id claimed last
-	byTokens *expiring[[]memoryToken] // appid and openid → tokens, the latest last
-	marks    *expiring[*memoryMarks]  // appid and openid → how they log in
-	left     *expiring[time.Time]     // appid and openid → when the person left
-	revoked  *expiring[struct{}]
-	events   *expiring[memoryEvent]
+	mu            sync.Mutex // guards all below; held only for the length of one step
+	tickets       *expiring[*memoryTicket]
+	byWeChat      *expiring[string]        // WeChat's ticket → id
+	byCode        *expiring[string]        // hash of a one-time code → id
+	byPerson      *expiring[string]        // appid and openid → id claimed last
+	byTokens      *expiring[[]memoryToken] // appid and openid → tokens, the latest last
+	marks         *expiring[*memoryMarks]  // appid and openid → how they log in
+	leftAt        *expiring[time.Time]     // appid and openid → when the person left
+	revokedTokens *expiring[struct{}]
+	webhookEvents *expiring[memoryEvent]
 }
 
 var _ Store = (*Memory)(nil)
 
 type memoryTicket struct {
 	Ticket
-	gone        time.Time
-	code        string // hash of the live one-time code
+	goneAt      time.Time
+	codeHash    string // hash of the live one-time code
 	codeEnds    time.Time
 	codeTries   int
 	exchangedAt time.Time
 }
 
 type memoryEvent struct {
-	done  bool
-	reply []byte
+	isDone bool
+	reply  []byte
 }
 
 // NewMemory returns an empty store.
@@ -48,15 +48,15 @@ func NewMemory() *Memory { return newMemory(maxTickets) }
 
 func newMemory(max int) *Memory {
 	return &Memory{
-		tickets:  newExpiring[*memoryTicket](max),
-		byWeChat: newExpiring[string](max),
-		byCode:   newExpiring[string](2 * max),
-		byPerson: newExpiring[string](max),
-		byTokens: newExpiring[[]memoryToken](max),
-		marks:    newExpiring[*memoryMarks](max),
-		left:     newExpiring[time.Time](max),
-		revoked:  newExpiring[struct{}](max),
-		events:   newExpiring[memoryEvent](4 * max),
+		tickets:       newExpiring[*memoryTicket](max),
+		byWeChat:      newExpiring[string](max),
+		byCode:        newExpiring[string](2 * max),
+		byPerson:      newExpiring[string](max),
+		byTokens:      newExpiring[[]memoryToken](max),
+		marks:         newExpiring[*memoryMarks](max),
+		leftAt:        newExpiring[time.Time](max),
+		revokedTokens: newExpiring[struct{}](max),
+		webhookEvents: newExpiring[memoryEvent](4 * max),
 	}
 }
 
@@ -72,15 +72,15 @@ func (m *Memory) Create(_ context.Context, t Ticket, ttl time.Duration) (Ticket,
 	}
 	t = newTicket(t)
 	t.CreatedAt, t.ExpiresAt = now, now.Add(ttl)
-	r := &memoryTicket{Ticket: t, gone: t.ExpiresAt.Add(Grace + tail)}
-	if !m.tickets.put(now, t.ID, r, r.gone) {
+	r := &memoryTicket{Ticket: t, goneAt: t.ExpiresAt.Add(Grace + tail)}
+	if !m.tickets.put(now, t.ID, r, r.goneAt) {
 		return Ticket{}, errFull
 	}
-	if t.WeChat != "" && !m.byWeChat.put(now, t.WeChat, t.ID, r.gone) {
+	if t.WeChat != "" && !m.byWeChat.put(now, t.WeChat, t.ID, r.goneAt) {
 		m.tickets.drop(t.ID)
 		return Ticket{}, errFull
 	}
-	return r.answer(now, true), nil
+	return r.answerTicket(now, true), nil
 }
 
 // newTicket keeps of t what its creator decides.
@@ -104,7 +104,7 @@ func (m *Memory) Resume(_ context.Context, wechatTicket, resumeHash, socketID st
 	}
 	before := r.SocketID
 	r.SocketID, r.Raw = socketID, raw
-	t := r.answer(now, false)
+	t := r.answerTicket(now, false)
 	t.Before = before
 	return t, nil
 }
@@ -131,29 +131,29 @@ func (m *Memory) Claim(_ context.Context, c Claim) (Ticket, Outcome, error) {
 			return Ticket{Now: now}, OutcomeUnknown, nil
 		}
 	}
-	arrived := now.Add(-c.age())
+	arrived := now.Add(-c.arrivalAge())
 	if c.EventAt.IsZero() {
 		c.EventAt = eventTime(arrived)
 	}
-	if left, ok := m.left.get(now, person(c.AppID, c.OpenID)); ok && c.EventAt.Before(left) {
-		return r.answer(now, false), OutcomeLeft, nil
+	if left, ok := m.leftAt.get(now, personKey(c.AppID, c.OpenID)); ok && c.EventAt.Before(left) {
+		return r.answerTicket(now, false), OutcomeLeft, nil
 	}
-	outcome, moved := r.claim(now, arrived, c)
+	outcome, moved := r.applyClaim(now, arrived, c)
 	if outcome == OutcomeClaimed || outcome == OutcomeSame {
-		m.tickets.put(now, r.ID, r, r.gone)
+		m.tickets.put(now, r.ID, r, r.goneAt)
 		if r.WeChat != "" {
-			m.byWeChat.put(now, r.WeChat, r.ID, r.gone)
+			m.byWeChat.put(now, r.WeChat, r.ID, r.goneAt)
 		}
-		m.byPerson.put(now, person(c.AppID, c.OpenID), r.ID, r.gone) // never full: one per ticket at most
-		if moved && !m.note(now, person(c.AppID, c.OpenID), r.Ticket, c.Life) {
+		m.byPerson.put(now, personKey(c.AppID, c.OpenID), r.ID, r.goneAt) // never full: one per ticket at most
+		if moved && !m.noteToken(now, personKey(c.AppID, c.OpenID), r.Ticket, c.Life) {
 			return Ticket{}, "", errFull
 		}
 	}
-	return r.answer(now, moved), outcome, nil
+	return r.answerTicket(now, moved), outcome, nil
 }
 
-// claim is the rule of docs/wechat.md §3.2; arrived is when the event reached us.
-func (r *memoryTicket) claim(now, arrived time.Time, c Claim) (o Outcome, moved bool) {
+// applyClaim is the rule of docs/wechat.md §3.2; arrived is when the event reached us.
+func (r *memoryTicket) applyClaim(now, arrived time.Time, c Claim) (o Outcome, moved bool) {
 	switch {
 	case r.AppID != c.AppID:
 		return OutcomeForeign, false
@@ -170,9 +170,9 @@ func (r *memoryTicket) claim(now, arrived time.Time, c Claim) (o Outcome, moved 
 		r.Risk = c.Risk
 		if c.Confirm || c.Risk {
 			r.State, r.Reason = Claimed, ""
-			r.ExpiresAt = later(r.ExpiresAt, now.Add(confirmTime))
+			r.ExpiresAt = laterOf(r.ExpiresAt, now.Add(confirmTime))
 		}
-		r.gone = later(r.gone, later(r.ExpiresAt.Add(Grace), now).Add(tail))
+		r.goneAt = laterOf(r.goneAt, laterOf(r.ExpiresAt.Add(Grace), now).Add(tail))
 		return OutcomeClaimed, true
 	case r.State == Expired:
 		return OutcomeExpired, false
@@ -198,7 +198,7 @@ func (m *Memory) Ask(_ context.Context, id, openID string) (Ticket, error) {
 		return Ticket{}, ErrUnauthorized
 	}
 	r.Asked = true
-	return r.answer(now, false), nil
+	return r.answerTicket(now, false), nil
 }
 
 // Confirm implements Store.
@@ -210,11 +210,11 @@ func (m *Memory) Confirm(_ context.Context, id, openID string, ok bool) (Ticket,
 	if !found {
 		return Ticket{Now: now}, OutcomeUnknown, nil
 	}
-	outcome, moved := r.confirm(now, openID, ok)
-	return r.answer(now, moved), outcome, nil
+	outcome, moved := r.applyConfirm(now, openID, ok)
+	return r.answerTicket(now, moved), outcome, nil
 }
 
-func (r *memoryTicket) confirm(now time.Time, openID string, ok bool) (o Outcome, moved bool) {
+func (r *memoryTicket) applyConfirm(now time.Time, openID string, ok bool) (o Outcome, moved bool) {
 	switch {
 	case r.OpenID == "":
 		return OutcomeUnknown, false
@@ -251,7 +251,7 @@ func (m *Memory) SetUnionID(_ context.Context, id, openID, unionID string) (Tick
 	if !r.Unioned {
 		r.UnionID, r.Unioned = unionID, true
 	}
-	return r.answer(now, false), nil
+	return r.answerTicket(now, false), nil
 }
 
 // Delivered implements Store.
@@ -286,7 +286,7 @@ func (m *Memory) End(_ context.Context, id string, to State, reason, socketID st
 	if moved {
 		r.State, r.Reason = to, reason
 	}
-	return r.answer(now, moved), nil
+	return r.answerTicket(now, moved), nil
 }
 
 // Get implements Store.
@@ -298,7 +298,7 @@ func (m *Memory) Get(_ context.Context, id string) (Ticket, error) {
 	if !ok {
 		return Ticket{}, ErrUnauthorized
 	}
-	return r.answer(now, false), nil
+	return r.answerTicket(now, false), nil
 }
 
 // GetMany implements Store.
@@ -309,7 +309,7 @@ func (m *Memory) GetMany(_ context.Context, ids []string) ([]Ticket, error) {
 	found := make([]Ticket, 0, len(ids))
 	for _, id := range ids {
 		if r, ok := m.tickets.get(now, id); ok {
-			found = append(found, r.answer(now, false))
+			found = append(found, r.answerTicket(now, false))
 		}
 	}
 	return found, nil
@@ -319,36 +319,36 @@ func (m *Memory) GetMany(_ context.Context, ids []string) ([]Ticket, error) {
 func (m *Memory) Last(_ context.Context, appID, openID string, at time.Time) (Ticket, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	now, key := time.Now(), person(appID, openID)
+	now, key := time.Now(), personKey(appID, openID)
 	id, _ := m.byPerson.get(now, key)
 	r, ok := m.tickets.get(now, id)
-	if !ok || newer(r.EventAt, at) { // that one was forgotten, or is of later
+	if !ok || isNewer(r.EventAt, at) { // that one was forgotten, or is of later
 		known, _ := m.byTokens.get(now, key)
-		token, _ := latest(known, at)
+		token, _ := latestToken(known, at)
 		r, ok = m.tickets.get(now, token.ticket)
 	}
 	if !ok {
 		return Ticket{}, ErrUnauthorized
 	}
-	return r.answer(now, false), nil
+	return r.answerTicket(now, false), nil
 }
 
-func (r *memoryTicket) answer(now time.Time, moved bool) Ticket {
+func (r *memoryTicket) answerTicket(now time.Time, moved bool) Ticket {
 	t := r.Ticket
 	t.Now, t.Moved = now, moved
 	return t
 }
 
-// age is how long ago the event arrived here. It is a duration and not a time,
+// arrivalAge is how long ago the event arrived here. It is a duration and not a time,
 // so that neither store depends on this machine's wall clock (docs/reliability.md §3 row F22).
-func (c Claim) age() time.Duration {
+func (c Claim) arrivalAge() time.Duration {
 	if c.At.IsZero() {
 		return 0
 	}
 	return max(0, time.Since(c.At))
 }
 
-func later(a, b time.Time) time.Time {
+func laterOf(a, b time.Time) time.Time {
 	if a.After(b) {
 		return a
 	}

@@ -21,8 +21,8 @@ func (m *Memory) PutCode(_ context.Context, id, codeHash string, ttl time.Durati
 	if !m.byCode.put(now, codeHash, id, ends.Add(repeatTime)) {
 		return errFull
 	}
-	m.byCode.drop(r.code)
-	r.code, r.codeEnds, r.codeTries = codeHash, ends, 0
+	m.byCode.drop(r.codeHash)
+	r.codeHash, r.codeEnds, r.codeTries = codeHash, ends, 0
 	return nil
 }
 
@@ -33,13 +33,13 @@ func (m *Memory) Exchange(_ context.Context, codeHash, challenge string) (Ticket
 	now := time.Now()
 	id, _ := m.byCode.get(now, codeHash)
 	r, ok := m.tickets.get(now, id)
-	if !ok || r.code != codeHash || r.Revoked {
+	if !ok || r.codeHash != codeHash || r.Revoked {
 		return Ticket{}, ErrUnauthorized
 	}
 	if subtle.ConstantTimeCompare([]byte(r.Challenge), []byte(challenge)) != 1 {
 		if r.codeTries++; r.codeTries >= wrongVerifiers {
-			m.byCode.drop(r.code)
-			r.code = ""
+			m.byCode.drop(r.codeHash)
+			r.codeHash = ""
 		}
 		return Ticket{}, ErrUnauthorized
 	}
@@ -47,11 +47,11 @@ func (m *Memory) Exchange(_ context.Context, codeHash, challenge string) (Ticket
 	case r.Exchanged && now.After(r.exchangedAt.Add(repeatTime)), !r.Exchanged && now.After(r.codeEnds):
 		return Ticket{}, ErrUnauthorized
 	case r.Exchanged:
-		return r.answer(now, false), nil
+		return r.answerTicket(now, false), nil
 	}
 	r.Exchanged, r.exchangedAt = true, now
 	r.Ticket.Delivered = true
-	return r.answer(now, false), nil
+	return r.answerTicket(now, false), nil
 }
 
 // Once implements Store.
@@ -59,14 +59,14 @@ func (m *Memory) Once(_ context.Context, key string, lease time.Duration) (Webho
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := time.Now()
-	if e, ok := m.events.get(now, key); ok {
-		if e.done {
+	if e, ok := m.webhookEvents.get(now, key); ok {
+		if e.isDone {
 			return StageDone, e.reply, nil
 		}
 		return StageProcessing, nil, nil
 	}
 	until := now.Add(lease)
-	if !m.events.put(now, key, memoryEvent{}, until) {
+	if !m.webhookEvents.put(now, key, memoryEvent{}, until) {
 		return 0, nil, errFull
 	}
 	return StageFirst, nil, nil
@@ -77,7 +77,7 @@ func (m *Memory) Finish(_ context.Context, key string, reply []byte, ttl time.Du
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := time.Now()
-	if !m.events.put(now, key, memoryEvent{done: true, reply: append([]byte(nil), reply...)}, now.Add(ttl)) {
+	if !m.webhookEvents.put(now, key, memoryEvent{isDone: true, reply: append([]byte(nil), reply...)}, now.Add(ttl)) {
 		return errFull
 	}
 	return nil
@@ -92,77 +92,77 @@ func (m *Memory) Revoke(_ context.Context, id, openID string, ttl time.Duration)
 	if !ok || r.State != Done || r.OpenID != openID {
 		return Ticket{}, ErrUnauthorized
 	}
-	if !m.revoked.put(now, r.JTI, struct{}{}, now.Add(ttl)) {
+	if !m.revokedTokens.put(now, r.JTI, struct{}{}, now.Add(ttl)) {
 		return Ticket{}, errFull
 	}
 	r.Ticket.Revoked = true
-	return r.answer(now, false), nil
+	return r.answerTicket(now, false), nil
 }
 
 // memoryToken is a token that may be out there until its end.
 type memoryToken struct {
 	knownToken
-	ends time.Time
+	endsAt time.Time
 }
 
 // knownToken is a token of a person: its jti, its ticket, and when the person claimed
 // it by WeChat's clock.
 type knownToken struct {
-	jti, ticket string
-	event       time.Time
+	tokenID, ticket string
+	eventTime       time.Time
 }
 
 func (t knownToken) known() knownToken { return t }
 
-// latest is the token of the latest claim no later than at.
-func latest[T interface{ known() knownToken }](tokens []T, at time.Time) (found T, ok bool) {
+// latestToken is the token of the latest claim no later than at.
+func latestToken[T interface{ known() knownToken }](tokens []T, at time.Time) (found T, ok bool) {
 	for _, t := range tokens {
-		if !newer(t.known().event, at) && (!ok || !t.known().event.Before(found.known().event)) {
+		if !isNewer(t.known().eventTime, at) && (!ok || !t.known().eventTime.Before(found.known().eventTime)) {
 			found, ok = t, true
 		}
 	}
 	return found, ok
 }
 
-// note remembers the token that a claimed ticket is for.
-func (m *Memory) note(now time.Time, person string, t Ticket, life time.Duration) bool {
+// noteToken remembers the token that a claimed ticket is for.
+func (m *Memory) noteToken(now time.Time, person string, t Ticket, life time.Duration) bool {
 	known, _ := m.byTokens.get(now, person)
 	known = append(slices.Clone(known), memoryToken{knownToken{t.JTI, t.ID, t.EventAt}, t.tokenEnds(now, life)})
 	known = known[max(0, len(known)-maxTokens):]
-	return m.byTokens.put(now, person, known, known[len(known)-1].ends)
+	return m.byTokens.put(now, person, known, known[len(known)-1].endsAt)
 }
 
 // takeBack lists a token as revoked.
 func (m *Memory) takeBack(now time.Time, jti string, ends time.Time) error {
-	if !m.revoked.put(now, jti, struct{}{}, ends) {
+	if !m.revokedTokens.put(now, jti, struct{}{}, ends) {
 		return errFull
 	}
 	return nil
 }
 
-// TakeBack implements Store.
-func (m *Memory) TakeBack(_ context.Context, appID, openID string, at time.Time) (bool, error) {
+// RevokeLatest implements Store.
+func (m *Memory) RevokeLatest(_ context.Context, appID, openID string, at time.Time) (bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := time.Now()
-	known, _ := m.byTokens.get(now, person(appID, openID))
-	token, ok := latest(known, at)
+	known, _ := m.byTokens.get(now, personKey(appID, openID))
+	token, ok := latestToken(known, at)
 	if !ok {
 		return false, nil
 	}
-	return true, m.takeBack(now, token.jti, token.ends)
+	return true, m.takeBack(now, token.tokenID, token.endsAt)
 }
 
 // Forget implements Store.
 func (m *Memory) Forget(_ context.Context, appID, openID string, at time.Time) (tickets []Ticket, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	now, key := time.Now(), person(appID, openID)
+	now, key := time.Now(), personKey(appID, openID)
 	if at.IsZero() {
 		at = eventTime(now)
 	}
-	if left, ok := m.left.get(now, key); !ok || left.Before(at) {
-		if !m.left.put(now, key, at, now.Add(leftTime)) {
+	if left, ok := m.leftAt.get(now, key); !ok || left.Before(at) {
+		if !m.leftAt.put(now, key, at, now.Add(leftTime)) {
 			return nil, errFull
 		}
 	}
@@ -170,7 +170,7 @@ func (m *Memory) Forget(_ context.Context, appID, openID string, at time.Time) (
 	known, _ := m.byTokens.get(now, key)
 	var stay []memoryToken
 	for _, token := range known {
-		if newer(token.event, at) {
+		if isNewer(token.eventTime, at) {
 			stay = append(stay, token)
 			continue
 		}
@@ -179,7 +179,7 @@ func (m *Memory) Forget(_ context.Context, appID, openID string, at time.Time) (
 		}
 		r, ok := m.tickets.get(now, token.ticket)
 		if !ok {
-			if err := m.takeBack(now, token.jti, token.ends); err != nil {
+			if err := m.takeBack(now, token.tokenID, token.endsAt); err != nil {
 				return nil, err
 			}
 			continue
@@ -189,17 +189,17 @@ func (m *Memory) Forget(_ context.Context, appID, openID string, at time.Time) (
 		case Claimed:
 			r.State, r.Reason = Denied, "left"
 		case Done:
-			if err := m.takeBack(now, token.jti, token.ends); err != nil {
+			if err := m.takeBack(now, token.tokenID, token.endsAt); err != nil {
 				return nil, err
 			}
 			r.Ticket.Revoked = true
 		}
 		r.OpenID, r.UnionID = forgotten, ""
-		tickets = append(tickets, r.answer(now, moved))
+		tickets = append(tickets, r.answerTicket(now, moved))
 	}
 	m.byTokens.drop(key)
 	if len(stay) > 0 {
-		m.byTokens.put(now, key, stay, stay[len(stay)-1].ends) // one was dropped: there is room
+		m.byTokens.put(now, key, stay, stay[len(stay)-1].endsAt) // one was dropped: there is room
 	}
 	return tickets, nil
 }
@@ -208,5 +208,5 @@ func (m *Memory) Forget(_ context.Context, appID, openID string, at time.Time) (
 func (m *Memory) Revoked(_ context.Context, most int) ([]string, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.revoked.live(time.Now(), most), nil
+	return m.revokedTokens.liveKeys(time.Now(), most), nil
 }

@@ -8,14 +8,14 @@ import (
 // memoryMarks is what is remembered of one person: until when.
 type memoryMarks struct {
 	networks, browsers map[string]time.Time
-	logins             map[string]time.Time
+	loginTimes         map[string]time.Time
 }
 
-// Weigh implements Store.
-func (m *Memory) Weigh(_ context.Context, appID, openID string, k Marks) (Unusual, error) {
+// AssessRisk implements Store.
+func (m *Memory) AssessRisk(_ context.Context, appID, openID string, k Marks) (Unusual, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	now, key := time.Now(), person(appID, openID)
+	now, key := time.Now(), personKey(appID, openID)
 	p, ok := m.marks.get(now, key)
 	if !ok {
 		p = &memoryMarks{map[string]time.Time{}, map[string]time.Time{}, map[string]time.Time{}}
@@ -23,18 +23,18 @@ func (m *Memory) Weigh(_ context.Context, appID, openID string, k Marks) (Unusua
 			return "", errFull
 		}
 	}
-	for login, ends := range p.logins {
+	for login, ends := range p.loginTimes {
 		if !now.Before(ends) {
-			delete(p.logins, login)
+			delete(p.loginTimes, login)
 		}
 	}
-	if _, counted := p.logins[k.Ticket]; !counted {
-		if len(p.logins) >= maxOften {
+	if _, counted := p.loginTimes[k.Ticket]; !counted {
+		if len(p.loginTimes) >= maxOften {
 			return UnusualOften, nil
 		}
-		p.logins[k.Ticket] = now.Add(oftenTime)
+		p.loginTimes[k.Ticket] = now.Add(oftenTime)
 	}
-	m.marks.extend(key, now.Add(oftenTime))
+	m.marks.extendTo(key, now.Add(oftenTime))
 	switch {
 	case !now.Before(p.networks[k.Network]):
 		return UnusualNetwork, nil
@@ -48,18 +48,18 @@ func (m *Memory) Weigh(_ context.Context, appID, openID string, k Marks) (Unusua
 func (m *Memory) Trust(_ context.Context, appID, openID string, k Marks) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	now, key := time.Now(), person(appID, openID)
+	now, key := time.Now(), personKey(appID, openID)
 	p, ok := m.marks.get(now, key)
 	if !ok { // forgotten meanwhile
 		return nil
 	}
-	remember(p.networks, k.Network, now.Add(markLife))
-	remember(p.browsers, k.Browser, now.Add(markLife))
-	m.marks.extend(key, now.Add(markLife))
+	rememberMark(p.networks, k.Network, now.Add(markLife))
+	rememberMark(p.browsers, k.Browser, now.Add(markLife))
+	m.marks.extendTo(key, now.Add(markLife))
 	return nil
 }
 
-func remember(marks map[string]time.Time, mark string, ends time.Time) {
+func rememberMark(marks map[string]time.Time, mark string, ends time.Time) {
 	if mark == "" {
 		return
 	}
@@ -80,6 +80,6 @@ func remember(marks map[string]time.Time, mark string, ends time.Time) {
 func (m *Memory) Distrust(_ context.Context, appID, openID string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.marks.drop(person(appID, openID))
+	m.marks.drop(personKey(appID, openID))
 	return nil
 }

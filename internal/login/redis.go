@@ -48,11 +48,11 @@ type RedisOptions struct {
 // same Redis: what is read is checked like what comes from a network, and a ticket
 // that no replica wrote is answered with ErrDamaged. Safe for concurrent use.
 type Redis struct {
-	rdb      redis.UniversalClient
-	prefix   string
-	accounts map[string]bool // those known; empty: every name is
-	damage   *damageLog
-	skew     time.Duration // added to the server's clock by tests
+	redisClient   redis.UniversalClient
+	keyPrefix     string
+	knownAccounts map[string]bool // those known; empty: every name is
+	damageLog     *damageLog
+	clockSkew     time.Duration // added to the server's clock by tests
 }
 
 var _ Store = (*Redis)(nil)
@@ -82,8 +82,8 @@ func NewRedis(rdb redis.UniversalClient, o *RedisOptions) (*Redis, error) {
 		log = slog.Default()
 	}
 	return &Redis{
-		rdb: rdb, prefix: cmp.Or(o.Prefix, "posthouse:login:"),
-		accounts: setOf(o.Accounts...), damage: newDamageLog(counter, log),
+		redisClient: rdb, keyPrefix: cmp.Or(o.Prefix, "posthouse:login:"),
+		knownAccounts: setOf(o.Accounts...), damageLog: newDamageLog(counter, log),
 	}, nil
 }
 
@@ -95,13 +95,13 @@ func (r *Redis) Create(ctx context.Context, t Ticket, ttl time.Duration) (Ticket
 	// could never be resumed.
 	life := ttl + Grace + tail
 	if t.WeChat != "" {
-		err := r.try(ctx, func() error { return r.rdb.Set(ctx, r.wechatKey(t.WeChat), t.ID, life).Err() })
+		err := r.retryConn(ctx, func() error { return r.redisClient.Set(ctx, r.wechatKey(t.WeChat), t.ID, life).Err() })
 		if err != nil {
 			return Ticket{}, err
 		}
 	}
-	a, err := r.step(ctx, stepCreate, r.ticketKey(t.ID), ttl, Grace+tail, t.ResumeHash,
-		"wx", t.WeChat, "acc", t.Account, "app", t.AppID, "sid", t.SocketID, "raw", flag(t.Raw),
+	a, err := r.runStep(ctx, stepCreate, r.ticketKey(t.ID), ttl, Grace+tail, t.ResumeHash,
+		"wx", t.WeChat, "acc", t.Account, "app", t.AppID, "sid", t.SocketID, "raw", flagText(t.Raw),
 		"ch", t.Challenge, "num", t.Number, "br", t.Browser, "ag", t.Agent, "net", t.Network,
 		"url", t.URL, "img", t.ImageURL)
 	if err != nil {
@@ -110,25 +110,25 @@ func (r *Redis) Create(ctx context.Context, t Ticket, ttl time.Duration) (Ticket
 	if a.outcome == "exists" {
 		return Ticket{}, ErrExists
 	}
-	return r.ticket(t.ID, a)
+	return r.decodeTicket(t.ID, a)
 }
 
 // Resume implements Store.
 func (r *Redis) Resume(ctx context.Context, wechatTicket, resumeHash, socketID string, raw bool) (Ticket, error) {
 	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
 	defer cancel()
-	id, err := r.lookup(ctx, r.wechatKey(wechatTicket))
+	id, err := r.lookupID(ctx, r.wechatKey(wechatTicket))
 	if err != nil {
 		return Ticket{}, err
 	}
-	return r.one(ctx, stepResume, id, resumeHash, socketID, flag(raw))
+	return r.stepTicket(ctx, stepResume, id, resumeHash, socketID, flagText(raw))
 }
 
 // Unbind implements Store.
 func (r *Redis) Unbind(ctx context.Context, id, socketID string) error {
 	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
 	defer cancel()
-	_, err := r.step(ctx, stepUnbind, r.ticketKey(id), socketID)
+	_, err := r.runStep(ctx, stepUnbind, r.ticketKey(id), socketID)
 	return err
 }
 
@@ -138,19 +138,19 @@ func (r *Redis) Claim(ctx context.Context, c Claim) (Ticket, Outcome, error) {
 	defer cancel()
 	// An event from before the person left changes nothing. The second look, below, is
 	// for a person who leaves while this claim is under way.
-	if left, err := r.left(ctx, c.AppID, c.OpenID); err != nil {
+	if left, err := r.leftAt(ctx, c.AppID, c.OpenID); err != nil {
 		return Ticket{}, "", err
 	} else if !c.EventAt.IsZero() && c.EventAt.Before(left) {
 		return Ticket{}, OutcomeLeft, nil
 	}
 	id, jti := c.Scene, newJTI()
 	run := func() (stepAnswer, error) {
-		return r.step(ctx, stepClaim, r.ticketKey(id), c.AppID, c.OpenID, c.UnionID, flag(c.Confirm || c.Risk),
-			c.age(), jti, Grace, confirmTime, tail, flag(c.Risk), eventMilliseconds(c.EventAt))
+		return r.runStep(ctx, stepClaim, r.ticketKey(id), c.AppID, c.OpenID, c.UnionID, flagText(c.Confirm || c.Risk),
+			c.arrivalAge(), jti, Grace, confirmTime, tail, flagText(c.Risk), eventMilliseconds(c.EventAt))
 	}
 	a, err := run()
 	if err == nil && a.outcome == string(OutcomeUnknown) && c.WeChat != "" {
-		switch id, err = r.lookup(ctx, r.wechatKey(c.WeChat)); {
+		switch id, err = r.lookupID(ctx, r.wechatKey(c.WeChat)); {
 		case errors.Is(err, ErrUnauthorized):
 			err = nil
 		case err == nil:
@@ -163,17 +163,17 @@ func (r *Redis) Claim(ctx context.Context, c Claim) (Ticket, Outcome, error) {
 	if err != nil {
 		return Ticket{}, "", err
 	}
-	t, outcome, err := r.judged(id, a)
+	t, outcome, err := r.decodeOutcome(id, a)
 	if err != nil {
 		return Ticket{Now: a.now}, OutcomeUnknown, nil
 	}
 	if outcome == OutcomeClaimed || outcome == OutcomeSame {
 		var left time.Time
-		left, err = r.index(ctx, c, t, a)
+		left, err = r.indexTicket(ctx, c, t, a)
 		if errors.Is(err, ErrDamaged) { // a key of another type leads nowhere
 			err = r.dropIndex(ctx, c.AppID, c.OpenID)
 			if err == nil {
-				left, err = r.index(ctx, c, t, a)
+				left, err = r.indexTicket(ctx, c, t, a)
 			}
 		}
 		if err == nil && t.EventAt.Before(left) {
@@ -200,22 +200,22 @@ func (r *Redis) claimedTooLate(ctx context.Context, c Claim, t Ticket, left time
 	return t, OutcomeLeft, nil // the other Forget has had it
 }
 
-// index makes the ways that lead to a claimed ticket, or lets them live as long as it
+// indexTicket makes the ways that lead to a claimed ticket, or lets them live as long as it
 // may live now. When this fails the claim is told to have failed; repeating it
 // changes nothing. It answers when the person left: Forget writes that before it reads
 // the tokens, and this the token before it reads that, so that one of them sees the
 // other.
-func (r *Redis) index(ctx context.Context, c Claim, t Ticket, a stepAnswer) (left time.Time, err error) {
+func (r *Redis) indexTicket(ctx context.Context, c Claim, t Ticket, a stepAnswer) (left time.Time, err error) {
 	var asked *redis.SliceCmd
-	err = r.try(ctx, func() error {
-		pipe := r.rdb.Pipeline()
-		pipe.Set(ctx, r.personKey(c.AppID, c.OpenID), t.ID, a.left())
+	err = r.retryConn(ctx, func() error {
+		pipe := r.redisClient.Pipeline()
+		pipe.Set(ctx, r.personKey(c.AppID, c.OpenID), t.ID, a.timeLeft())
 		key, ends := r.tokensKey(c.AppID, c.OpenID), t.tokenEnds(a.now, c.Life)
 		pipe.ZAddNX(ctx, key, redis.Z{Score: float64(ends.UnixMilli()), Member: t.JTI + " " + t.ID + " " + eventMilliseconds(t.EventAt)})
 		pipe.ZRemRangeByRank(ctx, key, 0, -maxTokens-1)
 		pipe.PExpire(ctx, key, ends.Sub(a.now))
 		if t.WeChat != "" {
-			pipe.Set(ctx, r.wechatKey(t.WeChat), t.ID, a.left())
+			pipe.Set(ctx, r.wechatKey(t.WeChat), t.ID, a.timeLeft())
 		}
 		asked = pipe.MGet(ctx, r.leftKey(c.AppID, c.OpenID)) // unlike GET it has no error for none
 		_, err := pipe.Exec(ctx)
@@ -227,10 +227,10 @@ func (r *Redis) index(ctx context.Context, c Claim, t Ticket, a stepAnswer) (lef
 	return r.leftOf(asked.Val()), nil
 }
 
-// left is when a person left an account, zero when that is not known.
-func (r *Redis) left(ctx context.Context, appID, openID string) (left time.Time, err error) {
-	err = r.try(ctx, func() error {
-		list, err := r.rdb.MGet(ctx, r.leftKey(appID, openID)).Result()
+// leftAt is when a person left an account, zero when that is not known.
+func (r *Redis) leftAt(ctx context.Context, appID, openID string) (left time.Time, err error) {
+	err = r.retryConn(ctx, func() error {
+		list, err := r.redisClient.MGet(ctx, r.leftKey(appID, openID)).Result()
 		left = r.leftOf(list)
 		return err
 	})
@@ -243,17 +243,17 @@ func (r *Redis) leftOf(list []any) time.Time {
 	}
 	text, _ := list[0].(string)
 	f := &fieldReader{fields: map[string]string{"left": text}}
-	if at := f.time("left"); f.bad == "" {
+	if at := f.readTime("left"); f.firstDamaged == "" {
 		return at
 	}
-	_ = r.damage.report("left")
+	_ = r.damageLog.reportField("left")
 	return time.Time{}
 }
 
 // dropIndex forgets what leads to a person's tickets and tokens.
 func (r *Redis) dropIndex(ctx context.Context, appID, openID string) error {
-	return r.try(ctx, func() error {
-		pipe := r.rdb.Pipeline()
+	return r.retryConn(ctx, func() error {
+		pipe := r.redisClient.Pipeline()
 		pipe.Del(ctx, r.personKey(appID, openID))
 		pipe.Del(ctx, r.tokensKey(appID, openID))
 		_, err := pipe.Exec(ctx)
@@ -265,21 +265,21 @@ func (r *Redis) dropIndex(ctx context.Context, appID, openID string) error {
 func (r *Redis) Ask(ctx context.Context, id, openID string) (Ticket, error) {
 	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
 	defer cancel()
-	return r.one(ctx, stepAsk, id, openID)
+	return r.stepTicket(ctx, stepAsk, id, openID)
 }
 
 // Confirm implements Store.
 func (r *Redis) Confirm(ctx context.Context, id, openID string, ok bool) (Ticket, Outcome, error) {
 	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
 	defer cancel()
-	a, err := r.step(ctx, stepConfirm, r.ticketKey(id), openID, flag(ok))
+	a, err := r.runStep(ctx, stepConfirm, r.ticketKey(id), openID, flagText(ok))
 	if errors.Is(err, ErrDamaged) {
 		return Ticket{}, OutcomeUnknown, nil
 	}
 	if err != nil {
 		return Ticket{}, "", err
 	}
-	t, outcome, err := r.judged(id, a)
+	t, outcome, err := r.decodeOutcome(id, a)
 	if err != nil {
 		return Ticket{Now: a.now}, OutcomeUnknown, nil
 	}
@@ -290,14 +290,14 @@ func (r *Redis) Confirm(ctx context.Context, id, openID string, ok bool) (Ticket
 func (r *Redis) SetUnionID(ctx context.Context, id, openID, unionID string) (Ticket, error) {
 	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
 	defer cancel()
-	return r.one(ctx, stepUnionID, id, openID, unionID)
+	return r.stepTicket(ctx, stepUnionID, id, openID, unionID)
 }
 
 // Delivered implements Store.
 func (r *Redis) Delivered(ctx context.Context, id string) error {
 	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
 	defer cancel()
-	_, err := r.one(ctx, stepDelivered, id)
+	_, err := r.stepTicket(ctx, stepDelivered, id)
 	return err
 }
 
@@ -308,24 +308,24 @@ func (r *Redis) End(ctx context.Context, id string, to State, reason, socketID s
 	}
 	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
 	defer cancel()
-	return r.one(ctx, stepEnd, id, string(to), reason, Grace, socketID)
+	return r.stepTicket(ctx, stepEnd, id, string(to), reason, Grace, socketID)
 }
 
 // Get implements Store.
 func (r *Redis) Get(ctx context.Context, id string) (Ticket, error) {
 	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
 	defer cancel()
-	return r.one(ctx, stepGet, id)
+	return r.stepTicket(ctx, stepGet, id)
 }
 
 // Last implements Store.
 func (r *Redis) Last(ctx context.Context, appID, openID string, at time.Time) (Ticket, error) {
 	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
 	defer cancel()
-	id, err := r.lookup(ctx, r.personKey(appID, openID))
+	id, err := r.lookupID(ctx, r.personKey(appID, openID))
 	if err == nil {
 		var t Ticket
-		if t, err = r.one(ctx, stepGet, id); err == nil && !newer(t.EventAt, at) {
+		if t, err = r.stepTicket(ctx, stepGet, id); err == nil && !isNewer(t.EventAt, at) {
 			return t, nil
 		}
 	}
@@ -333,73 +333,73 @@ func (r *Redis) Last(ctx context.Context, appID, openID string, at time.Time) (T
 		return Ticket{}, err
 	}
 	// That one was forgotten, or is of later.
-	tokens, err := r.tokens(ctx, appID, openID)
+	tokens, err := r.tokensOf(ctx, appID, openID)
 	if err != nil {
 		return Ticket{}, err
 	}
-	token, ok := latest(tokens, at)
+	token, ok := latestToken(tokens, at)
 	if !ok {
 		return Ticket{}, ErrUnauthorized
 	}
-	return r.one(ctx, stepGet, token.ticket)
+	return r.stepTicket(ctx, stepGet, token.ticket)
 }
 
-// one runs a step whose answer is the ticket, or ErrUnauthorized.
-func (r *Redis) one(ctx context.Context, s *redis.Script, id string, args ...any) (Ticket, error) {
-	a, err := r.step(ctx, s, r.ticketKey(id), args...)
+// stepTicket runs a step whose answer is the ticket, or ErrUnauthorized.
+func (r *Redis) stepTicket(ctx context.Context, s *redis.Script, id string, args ...any) (Ticket, error) {
+	a, err := r.runStep(ctx, s, r.ticketKey(id), args...)
 	if err != nil {
 		return Ticket{}, err
 	}
 	if a.outcome == "unknown" {
 		return Ticket{}, ErrUnauthorized
 	}
-	return r.ticket(id, a)
+	return r.decodeTicket(id, a)
 }
 
-// lookup follows an index; ErrUnauthorized when it leads nowhere.
-func (r *Redis) lookup(ctx context.Context, key string) (id string, err error) {
-	err = r.try(ctx, func() error {
-		id, err = r.rdb.Get(ctx, key).Result()
+// lookupID follows an index; ErrUnauthorized when it leads nowhere.
+func (r *Redis) lookupID(ctx context.Context, key string) (id string, err error) {
+	err = r.retryConn(ctx, func() error {
+		id, err = r.redisClient.Get(ctx, key).Result()
 		return err
 	})
 	switch {
 	case errors.Is(err, redis.Nil):
 		return "", ErrUnauthorized
 	case err == nil && (id == "" || !isName(id, maxIDLength)):
-		return "", r.damage.report("index")
+		return "", r.damageLog.reportField("index")
 	}
 	return id, err
 }
 
 // What is looked up by a browser's or WeChat's words is hashed: it bounds the key
 // and keeps persons out of key names. The braces make a cluster hash tag of it.
-func (r *Redis) ticketKey(id string) string { return r.prefix + "t:{" + id + "}" }
-func (r *Redis) wechatKey(t string) string  { return r.prefix + "w:{" + short(t) + "}" }
-func (r *Redis) codeKey(h string) string    { return r.prefix + "c:{" + short(h) + "}" }
-func (r *Redis) revokedKey() string         { return r.prefix + "revoked" }
-func (r *Redis) eventKey(k string) string   { return r.prefix + "e:{" + short(k) + "}" }
+func (r *Redis) ticketKey(id string) string { return r.keyPrefix + "t:{" + id + "}" }
+func (r *Redis) wechatKey(t string) string  { return r.keyPrefix + "w:{" + shortName(t) + "}" }
+func (r *Redis) codeKey(h string) string    { return r.keyPrefix + "c:{" + shortName(h) + "}" }
+func (r *Redis) revokedKey() string         { return r.keyPrefix + "revoked" }
+func (r *Redis) eventKey(k string) string   { return r.keyPrefix + "e:{" + shortName(k) + "}" }
 func (r *Redis) personKey(appID, openID string) string {
-	return r.prefix + "p:{" + person(appID, openID) + "}"
+	return r.keyPrefix + "p:{" + personKey(appID, openID) + "}"
 }
 
 func (r *Redis) leftKey(appID, openID string) string {
-	return r.prefix + "u:{" + person(appID, openID) + "}"
+	return r.keyPrefix + "u:{" + personKey(appID, openID) + "}"
 }
 
 func (r *Redis) tokensKey(appID, openID string) string {
-	return r.prefix + "j:{" + person(appID, openID) + "}"
+	return r.keyPrefix + "j:{" + personKey(appID, openID) + "}"
 }
 
 func (r *Redis) marksKey(appID, openID string) string {
-	return r.prefix + "k:{" + person(appID, openID) + "}"
+	return r.keyPrefix + "k:{" + personKey(appID, openID) + "}"
 }
 
-func short(s string) string {
+func shortName(s string) string {
 	sum := sha256.Sum256([]byte(s))
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-func flag(b bool) string {
+func flagText(b bool) string {
 	if b {
 		return "1"
 	}
@@ -414,4 +414,4 @@ func eventMilliseconds(t time.Time) string {
 	return strconv.FormatInt(t.UnixMilli(), 10)
 }
 
-func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
+func millisText(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }

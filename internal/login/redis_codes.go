@@ -18,11 +18,11 @@ func (r *Redis) PutCode(ctx context.Context, id, codeHash string, ttl time.Durat
 	defer cancel()
 	// The index outlives the code: a spent one may be repeated for a while. That an
 	// older index still leads here does not matter: the ticket knows one code.
-	err := r.try(ctx, func() error { return r.rdb.Set(ctx, r.codeKey(codeHash), id, ttl+repeatTime).Err() })
+	err := r.retryConn(ctx, func() error { return r.redisClient.Set(ctx, r.codeKey(codeHash), id, ttl+repeatTime).Err() })
 	if err != nil {
 		return err
 	}
-	_, err = r.one(ctx, stepPutCode, id, codeHash, ttl)
+	_, err = r.stepTicket(ctx, stepPutCode, id, codeHash, ttl)
 	return err
 }
 
@@ -30,18 +30,18 @@ func (r *Redis) PutCode(ctx context.Context, id, codeHash string, ttl time.Durat
 func (r *Redis) Exchange(ctx context.Context, codeHash, challenge string) (Ticket, error) {
 	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
 	defer cancel()
-	id, err := r.lookup(ctx, r.codeKey(codeHash))
+	id, err := r.lookupID(ctx, r.codeKey(codeHash))
 	if err != nil {
 		return Ticket{}, err
 	}
-	return r.one(ctx, stepExchange, id, codeHash, challenge, repeatTime, wrongVerifiers)
+	return r.stepTicket(ctx, stepExchange, id, codeHash, challenge, repeatTime, wrongVerifiers)
 }
 
 // Revoke implements Store.
 func (r *Redis) Revoke(ctx context.Context, id, openID string, ttl time.Duration) (Ticket, error) {
 	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
 	defer cancel()
-	t, err := r.one(ctx, stepRevoke, id, openID)
+	t, err := r.stepTicket(ctx, stepRevoke, id, openID)
 	if err != nil {
 		return Ticket{}, err
 	}
@@ -53,26 +53,26 @@ func (r *Redis) Revoke(ctx context.Context, id, openID string, ttl time.Duration
 func (r *Redis) Forget(ctx context.Context, appID, openID string, at time.Time) (tickets []Ticket, err error) {
 	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
 	defer cancel()
-	if at, err = r.leave(ctx, appID, openID, at); err != nil {
+	if at, err = r.noteLeft(ctx, appID, openID, at); err != nil {
 		return nil, err
 	}
-	tokens, err := r.tokens(ctx, appID, openID)
+	tokens, err := r.tokensOf(ctx, appID, openID)
 	if err != nil {
 		return nil, err
 	}
 	var gone []redisToken
 	for _, token := range tokens {
-		if newer(token.event, at) {
+		if isNewer(token.eventTime, at) {
 			continue
 		}
 		gone = append(gone, token)
-		t, err := r.one(ctx, stepForget, token.ticket, openID, forgotten)
+		t, err := r.stepTicket(ctx, stepForget, token.ticket, openID, forgotten)
 		unknown := errors.Is(err, ErrUnauthorized)
 		if err != nil && !unknown {
 			return nil, err
 		}
 		if unknown || t.Revoked {
-			if err := r.takeBack(ctx, token.jti, token.left); err != nil {
+			if err := r.takeBack(ctx, token.tokenID, token.timeLeft); err != nil {
 				return nil, err
 			}
 		}
@@ -80,22 +80,22 @@ func (r *Redis) Forget(ctx context.Context, appID, openID string, at time.Time) 
 			tickets = append(tickets, t)
 		}
 	}
-	return tickets, r.unindex(ctx, appID, openID, gone)
+	return tickets, r.unindexTokens(ctx, appID, openID, gone)
 }
 
-// leave notes when a person left, and answers it: now for a zero at.
-func (r *Redis) leave(ctx context.Context, appID, openID string, at time.Time) (time.Time, error) {
+// noteLeft notes when a person left, and answers it: now for a zero at.
+func (r *Redis) noteLeft(ctx context.Context, appID, openID string, at time.Time) (time.Time, error) {
 	var text string
-	err := r.try(ctx, func() (err error) {
-		text, err = stepLeave.Run(ctx, r.rdb, []string{r.leftKey(appID, openID)},
-			r.args([]any{eventMilliseconds(at), leftTime})...).Text()
+	err := r.retryConn(ctx, func() (err error) {
+		text, err = stepLeave.Run(ctx, r.redisClient, []string{r.leftKey(appID, openID)},
+			r.stepArgs([]any{eventMilliseconds(at), leftTime})...).Text()
 		return err
 	})
 	return timeOf(text), err
 }
 
-// unindex removes the ways to tokens that are dealt with. A way to a later claim stays.
-func (r *Redis) unindex(ctx context.Context, appID, openID string, tokens []redisToken) error {
+// unindexTokens removes the ways to tokens that are dealt with. A way to a later claim stays.
+func (r *Redis) unindexTokens(ctx context.Context, appID, openID string, tokens []redisToken) error {
 	if len(tokens) == 0 {
 		return nil
 	}
@@ -103,42 +103,42 @@ func (r *Redis) unindex(ctx context.Context, appID, openID string, tokens []redi
 	for i, t := range tokens {
 		members[i], tickets[i] = t.member, t.ticket
 	}
-	err := r.try(ctx, func() error {
-		return stepUnindex.Run(ctx, r.rdb, []string{r.personKey(appID, openID)}, r.args(tickets)...).Err()
+	err := r.retryConn(ctx, func() error {
+		return stepUnindex.Run(ctx, r.redisClient, []string{r.personKey(appID, openID)}, r.stepArgs(tickets)...).Err()
 	})
 	if err != nil {
 		return err
 	}
-	return r.try(ctx, func() error { return r.rdb.ZRem(ctx, r.tokensKey(appID, openID), members...).Err() })
+	return r.retryConn(ctx, func() error { return r.redisClient.ZRem(ctx, r.tokensKey(appID, openID), members...).Err() })
 }
 
-// TakeBack implements Store.
-func (r *Redis) TakeBack(ctx context.Context, appID, openID string, at time.Time) (bool, error) {
+// RevokeLatest implements Store.
+func (r *Redis) RevokeLatest(ctx context.Context, appID, openID string, at time.Time) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
 	defer cancel()
-	tokens, err := r.tokens(ctx, appID, openID)
+	tokens, err := r.tokensOf(ctx, appID, openID)
 	if err != nil {
 		return false, err
 	}
-	token, ok := latest(tokens, at)
+	token, ok := latestToken(tokens, at)
 	if !ok {
 		return false, nil
 	}
-	return true, r.takeBack(ctx, token.jti, token.left)
+	return true, r.takeBack(ctx, token.tokenID, token.timeLeft)
 }
 
 // redisToken is a token that may be out there for a while.
 type redisToken struct {
 	knownToken
-	member string // as the sorted set has it
-	left   time.Duration
+	member   string // as the sorted set has it
+	timeLeft time.Duration
 }
 
-// tokens are a person's latest, those that end first in front.
-func (r *Redis) tokens(ctx context.Context, appID, openID string) ([]redisToken, error) {
+// tokensOf are a person's latest, those that end first in front.
+func (r *Redis) tokensOf(ctx context.Context, appID, openID string) ([]redisToken, error) {
 	var pairs []string
-	err := r.try(ctx, func() (err error) {
-		pairs, err = stepTokens.Run(ctx, r.rdb, []string{r.tokensKey(appID, openID)}, r.args([]any{maxTokens})...).StringSlice()
+	err := r.retryConn(ctx, func() (err error) {
+		pairs, err = stepTokens.Run(ctx, r.redisClient, []string{r.tokensKey(appID, openID)}, r.stepArgs([]any{maxTokens})...).StringSlice()
 		return err
 	})
 	if err != nil {
@@ -149,18 +149,18 @@ func (r *Redis) tokens(ctx context.Context, appID, openID string) ([]redisToken,
 		// A version before event times were kept wrote two words.
 		words := append(strings.Split(pairs[i], " "), "0")
 		f := &fieldReader{fields: map[string]string{"event": words[min(2, len(words)-1)]}}
-		t := redisToken{knownToken: knownToken{event: f.time("event")}, member: pairs[i]}
+		t := redisToken{knownToken: knownToken{eventTime: f.readTime("event")}, member: pairs[i]}
 		left, err := strconv.ParseInt(pairs[i+1], 10, 64)
-		f.check("token", err == nil && left >= 0 && left <= maxEnd.Milliseconds() && (len(words) == 3 || len(words) == 4))
+		f.checkField("token", err == nil && left >= 0 && left <= maxEnd.Milliseconds() && (len(words) == 3 || len(words) == 4))
 		if len(words) > 1 {
-			t.jti, t.ticket = words[0], words[1]
+			t.tokenID, t.ticket = words[0], words[1]
 		}
-		f.check("token", t.jti != "" && isName(t.jti+t.ticket, maxIDLength))
-		if f.bad != "" {
-			_ = r.damage.report("token")
+		f.checkField("token", t.tokenID != "" && isName(t.tokenID+t.ticket, maxIDLength))
+		if f.firstDamaged != "" {
+			_ = r.damageLog.reportField("token")
 			continue
 		}
-		t.left = time.Duration(left) * time.Millisecond
+		t.timeLeft = time.Duration(left) * time.Millisecond
 		list = append(list, t)
 	}
 	return list, nil
@@ -168,8 +168,8 @@ func (r *Redis) tokens(ctx context.Context, appID, openID string) ([]redisToken,
 
 // takeBack lists a token as revoked.
 func (r *Redis) takeBack(ctx context.Context, jti string, ttl time.Duration) error {
-	return r.try(ctx, func() error {
-		return stepTakeBack.Run(ctx, r.rdb, []string{r.revokedKey()}, r.args([]any{jti, ttl})...).Err()
+	return r.retryConn(ctx, func() error {
+		return stepTakeBack.Run(ctx, r.redisClient, []string{r.revokedKey()}, r.stepArgs([]any{jti, ttl})...).Err()
 	})
 }
 
@@ -177,16 +177,16 @@ func (r *Redis) takeBack(ctx context.Context, jti string, ttl time.Duration) err
 func (r *Redis) Revoked(ctx context.Context, most int) (jtis []string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
 	defer cancel()
-	err = r.try(ctx, func() error {
-		jtis, err = stepRevoked.Run(ctx, r.rdb, []string{r.revokedKey()}, r.args([]any{most})...).StringSlice()
+	err = r.retryConn(ctx, func() error {
+		jtis, err = stepRevoked.Run(ctx, r.redisClient, []string{r.revokedKey()}, r.stepArgs([]any{most})...).StringSlice()
 		return err
 	})
-	return r.names(jtis), err
+	return r.visibleNames(jtis), err
 }
 
 // Once implements Store.
 func (r *Redis) Once(ctx context.Context, key string, lease time.Duration) (WebhookStage, []byte, error) {
-	stage, reply, err := r.event(ctx, stepOnce, key, lease, newJTI())
+	stage, reply, err := r.stepEvent(ctx, stepOnce, key, lease, newJTI())
 	switch {
 	case err != nil:
 		return 0, nil, err
@@ -200,24 +200,24 @@ func (r *Redis) Once(ctx context.Context, key string, lease time.Duration) (Webh
 
 // Finish implements Store.
 func (r *Redis) Finish(ctx context.Context, key string, reply []byte, ttl time.Duration) error {
-	_, _, err := r.event(ctx, stepFinish, key, string(reply), ttl)
+	_, _, err := r.stepEvent(ctx, stepFinish, key, string(reply), ttl)
 	return err
 }
 
-// event runs a step on a pushed event.
-func (r *Redis) event(ctx context.Context, s *redis.Script, key string, args ...any) (stage, reply string, err error) {
+// stepEvent runs a step on a pushed event.
+func (r *Redis) stepEvent(ctx context.Context, s *redis.Script, key string, args ...any) (stage, reply string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
 	defer cancel()
 	var list []string
-	err = r.try(ctx, func() error {
-		list, err = s.Run(ctx, r.rdb, []string{r.eventKey(key)}, r.args(args)...).StringSlice()
+	err = r.retryConn(ctx, func() error {
+		list, err = s.Run(ctx, r.redisClient, []string{r.eventKey(key)}, r.stepArgs(args)...).StringSlice()
 		return err
 	})
 	if err != nil {
 		return "", "", err
 	}
 	if len(list) != 2 || len(list[1]) > maxReply || !utf8.ValidString(list[1]) {
-		return "", "", fmt.Errorf("%w: %w", ErrStoreUnavailable, r.damage.report("event"))
+		return "", "", fmt.Errorf("%w: %w", ErrStoreUnavailable, r.damageLog.reportField("event"))
 	}
 	return list[0], list[1], nil
 }
@@ -246,8 +246,8 @@ func (r *Redis) GetMany(ctx context.Context, ids []string) ([]Ticket, error) {
 func (r *Redis) getMany(ctx context.Context, ids []string) ([]Ticket, error) {
 	cmds := make([]*redis.MapStringStringCmd, len(ids))
 	var clock *redis.TimeCmd
-	err := r.try(ctx, func() error {
-		pipe := r.rdb.Pipeline()
+	err := r.retryConn(ctx, func() error {
+		pipe := r.redisClient.Pipeline()
 		clock = pipe.Time(ctx)
 		for i, id := range ids {
 			cmds[i] = pipe.HGetAll(ctx, r.ticketKey(id))
@@ -264,18 +264,18 @@ func (r *Redis) getMany(ctx context.Context, ids []string) ([]Ticket, error) {
 	if err != nil {
 		return nil, err
 	}
-	now := clock.Val().Add(r.skew).Truncate(time.Millisecond)
+	now := clock.Val().Add(r.clockSkew).Truncate(time.Millisecond)
 	found := make([]Ticket, 0, len(ids))
 	for i, id := range ids {
 		if cmds[i].Err() != nil {
-			_ = r.damage.report("type")
+			_ = r.damageLog.reportField("type")
 			continue
 		}
 		a := stepAnswer{now: now, fields: cmds[i].Val()}
 		if !timeOf(a.fields["gone"]).After(now) {
 			continue
 		}
-		if t, err := r.ticket(id, a); err == nil {
+		if t, err := r.decodeTicket(id, a); err == nil {
 			found = append(found, t)
 		}
 	}

@@ -52,17 +52,17 @@ func setOf[T comparable](words ...T) map[T]bool {
 type damageLog struct {
 	counter Counter
 	log     *slog.Logger
-	line    rate.Sometimes // of the log
+	logLine rate.Sometimes // of the log
 }
 
 func newDamageLog(c Counter, log *slog.Logger) *damageLog {
-	return &damageLog{counter: c, log: log, line: rate.Sometimes{First: 1, Interval: time.Minute}}
+	return &damageLog{counter: c, log: log, logLine: rate.Sometimes{First: 1, Interval: time.Minute}}
 }
 
-// report returns ErrDamaged. field is a name of this package, never a value.
-func (d *damageLog) report(field string) error {
+// reportField returns ErrDamaged. field is a name of this package, never a value.
+func (d *damageLog) reportField(field string) error {
 	d.counter.Count("damaged", "", field)
-	d.line.Do(func() {
+	d.logLine.Do(func() {
 		d.log.Error("login: redis holds a ticket that no replica wrote; it is treated as unknown. "+
 			"Give this deployment a Redis user or a POSTHOUSE_REDIS_URL of its own", "field", field)
 	})
@@ -72,52 +72,52 @@ func (d *damageLog) report(field string) error {
 // fieldReader reads the hash of a ticket. bad is the first field that is out of
 // bounds.
 type fieldReader struct {
-	fields map[string]string
-	now    time.Time
-	bad    string
+	fields       map[string]string
+	now          time.Time
+	firstDamaged string
 }
 
-func (f *fieldReader) check(name string, ok bool) {
-	if !ok && f.bad == "" {
-		f.bad = name
+func (f *fieldReader) checkField(name string, ok bool) {
+	if !ok && f.firstDamaged == "" {
+		f.firstDamaged = name
 	}
 }
 
-// name reads visible ASCII: ids, hashes, tickets.
-func (f *fieldReader) name(field string, most int) string {
+// readName reads visible ASCII: ids, hashes, tickets.
+func (f *fieldReader) readName(field string, most int) string {
 	v := f.fields[field]
-	f.check(field, isName(v, most))
+	f.checkField(field, isName(v, most))
 	return v
 }
 
-// text reads what people read: UTF-8 without control characters.
-func (f *fieldReader) text(field string, most int) string {
+// readText reads what people read: UTF-8 without control characters.
+func (f *fieldReader) readText(field string, most int) string {
 	v := f.fields[field]
-	f.check(field, isText(v, most))
+	f.checkField(field, isText(v, most))
 	return v
 }
 
-func (f *fieldReader) flag(field string) bool {
+func (f *fieldReader) readFlag(field string) bool {
 	v := f.fields[field]
-	f.check(field, v == "" || v == "0" || v == "1")
+	f.checkField(field, v == "" || v == "0" || v == "1")
 	return v == "1"
 }
 
-// time reads milliseconds since 1970; "" is no time.
-func (f *fieldReader) time(field string) time.Time {
+// readTime reads milliseconds since 1970; "" is no time.
+func (f *fieldReader) readTime(field string) time.Time {
 	v := f.fields[field]
 	if v == "" {
 		return time.Time{}
 	}
 	n, err := strconv.ParseInt(v, 10, 64)
-	f.check(field, err == nil && n >= 0 && n <= maxTime)
+	f.checkField(field, err == nil && n >= 0 && n <= maxTime)
 	return time.UnixMilli(n)
 }
 
-// end reads a time that is needed and not far ahead.
-func (f *fieldReader) end(field string) time.Time {
-	t := f.time(field)
-	f.check(field, !t.IsZero() && t.Before(f.now.Add(maxEnd)))
+// readEnd reads a time that is needed and not far ahead.
+func (f *fieldReader) readEnd(field string) time.Time {
+	t := f.readTime(field)
+	f.checkField(field, !t.IsZero() && t.Before(f.now.Add(maxEnd)))
 	return t
 }
 
@@ -142,33 +142,33 @@ func isText(s string, most int) bool {
 	return true
 }
 
-// ticket reads the fields of a; ErrUnauthorized when there are none, ErrDamaged when
+// decodeTicket reads the fields of a; ErrUnauthorized when there are none, ErrDamaged when
 // one of them is not as a replica writes it.
-func (r *Redis) ticket(id string, a stepAnswer) (Ticket, error) {
+func (r *Redis) decodeTicket(id string, a stepAnswer) (Ticket, error) {
 	if len(a.fields) == 0 {
 		return Ticket{}, ErrUnauthorized
 	}
 	f := &fieldReader{fields: a.fields, now: a.now}
 	t := Ticket{
-		ID: id, WeChat: f.name("wx", maxURLLength), Account: f.text("acc", maxIDLength), AppID: f.name("app", maxIDLength),
-		State: State(f.fields["st"]), SocketID: f.name("sid", maxIDLength), Raw: f.flag("raw"),
-		ResumeHash: f.name("rh", maxIDLength), Challenge: f.name("ch", maxIDLength),
-		URL: f.name("url", maxURLLength), ImageURL: f.name("img", maxURLLength), Before: f.name("was", maxIDLength),
-		OpenID: f.name("oid", maxIDLength), UnionID: f.name("uid", maxIDLength), Unioned: f.flag("uset"),
-		JTI: f.name("jti", maxIDLength), IssuedAt: f.time("iat"), EventAt: f.time("evt"),
-		CreatedAt: f.time("cre"), ExpiresAt: f.end("exp"),
-		Delivered: f.flag("del"), Number: f.name("num", 2), Reason: f.fields["why"],
-		Browser: f.name("br", maxIDLength), Agent: f.text("ag", maxTextLength), Network: f.text("net", maxTextLength),
-		Risk: f.flag("risk"), Asked: f.flag("ask"), Exchanged: !f.time("xat").IsZero(), Revoked: f.flag("rev"),
-		Now: a.now, Moved: a.moved,
+		ID: id, WeChat: f.readName("wx", maxURLLength), Account: f.readText("acc", maxIDLength), AppID: f.readName("app", maxIDLength),
+		State: State(f.fields["st"]), SocketID: f.readName("sid", maxIDLength), Raw: f.readFlag("raw"),
+		ResumeHash: f.readName("rh", maxIDLength), Challenge: f.readName("ch", maxIDLength),
+		URL: f.readName("url", maxURLLength), ImageURL: f.readName("img", maxURLLength), Before: f.readName("was", maxIDLength),
+		OpenID: f.readName("oid", maxIDLength), UnionID: f.readName("uid", maxIDLength), Unioned: f.readFlag("uset"),
+		JTI: f.readName("jti", maxIDLength), IssuedAt: f.readTime("iat"), EventAt: f.readTime("evt"),
+		CreatedAt: f.readTime("cre"), ExpiresAt: f.readEnd("exp"),
+		Delivered: f.readFlag("del"), Number: f.readName("num", 2), Reason: f.fields["why"],
+		Browser: f.readName("br", maxIDLength), Agent: f.readText("ag", maxTextLength), Network: f.readText("net", maxTextLength),
+		Risk: f.readFlag("risk"), Asked: f.readFlag("ask"), Exchanged: !f.readTime("xat").IsZero(), Revoked: f.readFlag("rev"),
+		Now: a.now, Moved: a.wasMoved,
 	}
-	f.end("gone")
-	f.check("st", knownStates[t.State])
-	f.check("acc", len(r.accounts) == 0 || r.accounts[t.Account])
+	f.readEnd("gone")
+	f.checkField("st", knownStates[t.State])
+	f.checkField("acc", len(r.knownAccounts) == 0 || r.knownAccounts[t.Account])
 	// Done without a person or without a jti would be a token without an owner.
-	f.check("oid", t.State != Done && t.State != Claimed || t.OpenID != "" && t.JTI != "" && !t.IssuedAt.IsZero())
-	if f.bad != "" {
-		return Ticket{}, r.damage.report(f.bad)
+	f.checkField("oid", t.State != Done && t.State != Claimed || t.OpenID != "" && t.JTI != "" && !t.IssuedAt.IsZero())
+	if f.firstDamaged != "" {
+		return Ticket{}, r.damageLog.reportField(f.firstDamaged)
 	}
 	if !knownReasons[t.Reason] {
 		t.Reason = reasonOther
@@ -176,26 +176,26 @@ func (r *Redis) ticket(id string, a stepAnswer) (Ticket, error) {
 	return t, nil
 }
 
-// judged reads what a script says of a claim or a confirmation. Where there is no
+// decodeOutcome reads what a script says of a claim or a confirmation. Where there is no
 // ticket, or a damaged one, the error is an ErrUnauthorized.
-func (r *Redis) judged(id string, a stepAnswer) (Ticket, Outcome, error) {
-	t, err := r.ticket(id, a)
+func (r *Redis) decodeOutcome(id string, a stepAnswer) (Ticket, Outcome, error) {
+	t, err := r.decodeTicket(id, a)
 	if err != nil {
 		return Ticket{}, "", err
 	}
 	o := Outcome(a.outcome)
 	if !knownOutcomes[o] {
-		return Ticket{}, "", r.damage.report("outcome")
+		return Ticket{}, "", r.damageLog.reportField("outcome")
 	}
 	return t, o, nil
 }
 
-// names are those of list that are visible ASCII; the others are reported.
-func (r *Redis) names(list []string) []string {
+// visibleNames are those of list that are visible ASCII; the others are reported.
+func (r *Redis) visibleNames(list []string) []string {
 	good := list[:0]
 	for _, s := range list {
 		if s == "" || !isName(s, maxIDLength) {
-			_ = r.damage.report("jti")
+			_ = r.damageLog.reportField("jti")
 			continue
 		}
 		good = append(good, s)

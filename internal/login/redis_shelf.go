@@ -19,7 +19,7 @@ import (
 // with a key that is derived from secret, which all replicas know and Redis does not
 // store: the password of its URL. With an empty secret it is kept in the clear.
 func RedisShelf(rdb redis.UniversalClient, secret string) (KeyShelf, error) {
-	s := redisShelf{rdb: rdb}
+	s := redisShelf{redisClient: rdb}
 	if secret == "" {
 		return s, nil
 	}
@@ -31,55 +31,55 @@ func RedisShelf(rdb redis.UniversalClient, secret string) (KeyShelf, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.box, err = cipher.NewGCM(block); err != nil {
+	if s.sealer, err = cipher.NewGCM(block); err != nil {
 		return nil, err
 	}
 	// Another password has another place: what it cannot read is not in its way.
 	sum := sha256.Sum256(key)
-	s.suffix = ":" + hex.EncodeToString(sum[:8])
+	s.keySuffix = ":" + hex.EncodeToString(sum[:8])
 	return s, nil
 }
 
 type redisShelf struct {
-	rdb    redis.UniversalClient
-	box    cipher.AEAD // nil: in the clear
-	suffix string      // of the name
+	redisClient redis.UniversalClient
+	sealer      cipher.AEAD // nil: in the clear
+	keySuffix   string      // of the name
 }
 
 // PutFirst implements KeyShelf.
 func (s redisShelf) PutFirst(ctx context.Context, name, text string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
 	defer cancel()
-	key := "posthouse:login:" + name + s.suffix
-	if err := s.rdb.SetNX(ctx, key, s.seal(text), 0).Err(); err != nil {
+	key := "posthouse:login:" + name + s.keySuffix
+	if err := s.redisClient.SetNX(ctx, key, s.sealText(text), 0).Err(); err != nil {
 		return "", fmt.Errorf("%w: %w", ErrStoreUnavailable, err)
 	}
-	kept, err := s.rdb.Get(ctx, key).Result()
+	kept, err := s.redisClient.Get(ctx, key).Result()
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", ErrStoreUnavailable, err)
 	}
-	return s.open(kept)
+	return s.openText(kept)
 }
 
-func (s redisShelf) seal(text string) string {
-	if s.box == nil {
+func (s redisShelf) sealText(text string) string {
+	if s.sealer == nil {
 		return text
 	}
-	nonce := make([]byte, s.box.NonceSize())
+	nonce := make([]byte, s.sealer.NonceSize())
 	rand.Read(nonce) // never fails
-	return base64.StdEncoding.EncodeToString(s.box.Seal(nonce, nonce, []byte(text), nil))
+	return base64.StdEncoding.EncodeToString(s.sealer.Seal(nonce, nonce, []byte(text), nil))
 }
 
-func (s redisShelf) open(kept string) (string, error) {
-	if s.box == nil {
+func (s redisShelf) openText(kept string) (string, error) {
+	if s.sealer == nil {
 		return kept, nil
 	}
 	sealed, err := base64.StdEncoding.DecodeString(kept)
-	if err != nil || len(sealed) < s.box.NonceSize() {
+	if err != nil || len(sealed) < s.sealer.NonceSize() {
 		return "", errSealed
 	}
-	nonce := sealed[:s.box.NonceSize()]
-	text, err := s.box.Open(nil, nonce, sealed[len(nonce):], nil)
+	nonce := sealed[:s.sealer.NonceSize()]
+	text, err := s.sealer.Open(nil, nonce, sealed[len(nonce):], nil)
 	if err != nil {
 		return "", errSealed
 	}

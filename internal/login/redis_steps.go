@@ -15,29 +15,29 @@ import (
 // The steps. Each is the common beginning and a file of lua/, run by EVALSHA, and
 // by EVAL where the server does not know it yet (a restart, a failover).
 var (
-	stepCreate    = script(createLua)
-	stepGet       = script(getLua)
-	stepResume    = script(resumeLua)
-	stepUnbind    = script(unbindLua)
-	stepClaim     = script(claimLua)
-	stepAsk       = script(askLua)
-	stepConfirm   = script(confirmLua)
-	stepUnionID   = script(unionIDLua)
-	stepDelivered = script(deliveredLua)
-	stepEnd       = script(endLua)
-	stepPutCode   = script(putCodeLua)
-	stepExchange  = script(exchangeLua)
-	stepRevoke    = script(revokeLua)
-	stepTokens    = script(tokensLua)
-	stepTakeBack  = script(takeBackLua)
-	stepRevoked   = script(revokedLua)
-	stepForget    = script(forgetLua)
-	stepLeave     = script(leaveLua)
-	stepUnindex   = script(unindexLua)
-	stepWeigh     = script(weighLua)
-	stepTrust     = script(trustLua)
-	stepOnce      = script(onceLua)
-	stepFinish    = script(finishLua)
+	stepCreate    = newScript(createLua)
+	stepGet       = newScript(getLua)
+	stepResume    = newScript(resumeLua)
+	stepUnbind    = newScript(unbindLua)
+	stepClaim     = newScript(claimLua)
+	stepAsk       = newScript(askLua)
+	stepConfirm   = newScript(confirmLua)
+	stepUnionID   = newScript(unionIDLua)
+	stepDelivered = newScript(deliveredLua)
+	stepEnd       = newScript(endLua)
+	stepPutCode   = newScript(putCodeLua)
+	stepExchange  = newScript(exchangeLua)
+	stepRevoke    = newScript(revokeLua)
+	stepTokens    = newScript(tokensLua)
+	stepTakeBack  = newScript(takeBackLua)
+	stepRevoked   = newScript(revokedLua)
+	stepForget    = newScript(forgetLua)
+	stepLeave     = newScript(leaveLua)
+	stepUnindex   = newScript(unindexLua)
+	stepWeigh     = newScript(weighLua)
+	stepTrust     = newScript(trustLua)
+	stepOnce      = newScript(onceLua)
+	stepFinish    = newScript(finishLua)
 )
 
 var (
@@ -91,21 +91,21 @@ var (
 	finishLua string
 )
 
-func script(lua string) *redis.Script { return redis.NewScript(beginLua + lua) }
+func newScript(lua string) *redis.Script { return redis.NewScript(beginLua + lua) }
 
 // stepAnswer is what the answer function of lua/begin.lua returns.
 type stepAnswer struct {
-	outcome string
-	now     time.Time
-	moved   bool
-	fields  map[string]string // none when there is no such ticket
+	outcome  string
+	now      time.Time
+	wasMoved bool
+	fields   map[string]string // none when there is no such ticket
 }
 
-// step runs one script on one ticket.
-func (r *Redis) step(ctx context.Context, s *redis.Script, key string, args ...any) (a stepAnswer, err error) {
+// runStep runs one script on one ticket.
+func (r *Redis) runStep(ctx context.Context, s *redis.Script, key string, args ...any) (a stepAnswer, err error) {
 	var cmd *redis.Cmd
-	err = r.try(ctx, func() error {
-		cmd = s.Run(ctx, r.rdb, []string{key}, r.args(args)...)
+	err = r.retryConn(ctx, func() error {
+		cmd = s.Run(ctx, r.redisClient, []string{key}, r.stepArgs(args)...)
 		return cmd.Err()
 	})
 	if err != nil {
@@ -117,13 +117,13 @@ func (r *Redis) step(ctx context.Context, s *redis.Script, key string, args ...a
 	return a, nil
 }
 
-// args puts the shift of the clock in front and writes durations as milliseconds.
-func (r *Redis) args(args []any) []any {
+// stepArgs puts the shift of the clock in front and writes durations as milliseconds.
+func (r *Redis) stepArgs(args []any) []any {
 	out := make([]any, 0, len(args)+1)
-	out = append(out, milliseconds(r.skew))
+	out = append(out, millisText(r.clockSkew))
 	for _, a := range args {
 		if d, ok := a.(time.Duration); ok {
-			a = milliseconds(d)
+			a = millisText(d)
 		}
 		out = append(out, a)
 	}
@@ -146,7 +146,7 @@ func parseAnswer(cmd *redis.Cmd) (a stepAnswer, err error) {
 	if !ok1 || !ok2 || !ok3 || !ok4 || len(pairs)%2 != 0 {
 		return a, bad
 	}
-	a = stepAnswer{outcome: outcome, now: timeOf(now), moved: moved == 1, fields: make(map[string]string, len(pairs)/2)}
+	a = stepAnswer{outcome: outcome, now: timeOf(now), wasMoved: moved == 1, fields: make(map[string]string, len(pairs)/2)}
 	for i := 0; i < len(pairs); i += 2 {
 		k, ok1 := pairs[i].(string)
 		v, ok2 := pairs[i+1].(string)
@@ -158,8 +158,8 @@ func parseAnswer(cmd *redis.Cmd) (a stepAnswer, err error) {
 	return a, nil
 }
 
-// left is how long the ticket still answers for itself.
-func (a stepAnswer) left() time.Duration {
+// timeLeft is how long the ticket still answers for itself.
+func (a stepAnswer) timeLeft() time.Duration {
 	return max(time.Second, timeOf(a.fields["gone"]).Sub(a.now))
 }
 
@@ -175,11 +175,11 @@ func timeOf(text string) time.Time {
 // retryWait lies between two tries of an operation.
 const retryWait = 100 * time.Millisecond
 
-// try repeats do while the connection fails and ctx has time: a restarting server
+// retryConn repeats do while the connection fails and ctx has time: a restarting server
 // drops connections that a pool still holds. Every operation of this store may be
 // repeated: it finds what it did the first time and answers the same. redis.Nil is
 // passed through, everything else comes back wrapped.
-func (r *Redis) try(ctx context.Context, do func() error) error {
+func (r *Redis) retryConn(ctx context.Context, do func() error) error {
 	for {
 		err := do()
 		if err == nil || errors.Is(err, redis.Nil) {
@@ -187,9 +187,9 @@ func (r *Redis) try(ctx context.Context, do func() error) error {
 		}
 		var reply redis.Error
 		if wrongType(err) {
-			return r.damage.report("type")
+			return r.damageLog.reportField("type")
 		}
-		if errors.As(err, &reply) && !restarting(reply) || ctx.Err() != nil {
+		if errors.As(err, &reply) && !isRestarting(reply) || ctx.Err() != nil {
 			return fmt.Errorf("%w: %w", ErrStoreUnavailable, err)
 		}
 		wait := time.NewTimer(retryWait)
@@ -209,8 +209,8 @@ func wrongType(err error) bool {
 	return errors.As(err, &reply) && strings.Contains(reply.Error(), "WRONGTYPE")
 }
 
-// restarting reports replies of a server that will answer in a moment.
-func restarting(e redis.Error) bool {
+// isRestarting reports replies of a server that will answer in a moment.
+func isRestarting(e redis.Error) bool {
 	for _, prefix := range []string{"LOADING", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "READONLY"} {
 		if redis.HasErrorPrefix(e, prefix) {
 			return true

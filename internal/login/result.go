@@ -27,12 +27,12 @@ func (s *Service) Result(ctx context.Context, t Ticket) (Result, error) {
 	}
 	if t.Challenge != "" {
 		code := newSecret()
-		if err := s.o.Store.PutCode(ctx, t.ID, hash(code), s.o.CodeLife); err != nil {
+		if err := s.options.Store.PutCode(ctx, t.ID, hashSecret(code), s.options.CodeLife); err != nil {
 			return Result{}, fmt.Errorf("login: result: %w", err)
 		}
-		return Result{Event: "code", Value: code, ExpiresIn: s.o.CodeLife}, nil
+		return Result{Event: "code", Value: code, ExpiresIn: s.options.CodeLife}, nil
 	}
-	token, err := s.issue(ctx, t)
+	token, err := s.issueToken(ctx, t)
 	if err != nil {
 		return Result{}, err
 	}
@@ -41,7 +41,7 @@ func (s *Service) Result(ctx context.Context, t Ticket) (Result, error) {
 
 // Delivered marks the result as having arrived: it is not sent again.
 func (s *Service) Delivered(ctx context.Context, id string) error {
-	return s.o.Store.Delivered(ctx, id)
+	return s.options.Store.Delivered(ctx, id)
 }
 
 // Exchange gives the token for a code and its PKCE verifier: once, and again
@@ -51,20 +51,20 @@ func (s *Service) Exchange(ctx context.Context, code, verifier string) (Token, e
 	if code == "" || verifier == "" {
 		return Token{}, fmt.Errorf("%w: code and verifier are needed", ErrBadRequest)
 	}
-	t, err := s.exchange(ctx, code, verifier)
+	t, err := s.exchangeCode(ctx, code, verifier)
 	if err != nil {
-		s.o.Counter.Count("exchange", "", "refused")
+		s.options.Counter.Count("exchange", "", "refused")
 		return Token{}, err
 	}
-	s.o.Counter.Count("exchange", t.Account, "ok")
+	s.options.Counter.Count("exchange", t.Account, "ok")
 	// It is known by now unless the replica that made the code is another version.
 	if t, err = s.withUnionID(ctx, t); err != nil {
 		return Token{}, fmt.Errorf("login: exchange: %w", err)
 	}
-	return s.issue(ctx, t)
+	return s.issueToken(ctx, t)
 }
 
-func (s *Service) exchange(ctx context.Context, code, verifier string) (Ticket, error) {
+func (s *Service) exchangeCode(ctx context.Context, code, verifier string) (Ticket, error) {
 	if len(code) > 128 {
 		return Ticket{}, ErrUnauthorized
 	}
@@ -72,12 +72,12 @@ func (s *Service) exchange(ctx context.Context, code, verifier string) (Ticket, 
 	if validVerifier(verifier) {
 		challenge = ChallengeOf(verifier)
 	}
-	return s.o.Store.Exchange(ctx, hash(code), challenge)
+	return s.options.Store.Exchange(ctx, hashSecret(code), challenge)
 }
 
-func (s *Service) issue(ctx context.Context, t Ticket) (Token, error) {
+func (s *Service) issueToken(ctx context.Context, t Ticket) (Token, error) {
 	id := Identity{AppID: t.AppID, OpenID: t.OpenID, UnionID: t.UnionID}
-	token, err := s.o.Issuer.Issue(ctx, id, t.JTI, t.IssuedAt)
+	token, err := s.options.Issuer.Issue(ctx, id, t.JTI, t.IssuedAt)
 	if err != nil {
 		return Token{}, fmt.Errorf("login: issue: %w", err)
 	}

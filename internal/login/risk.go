@@ -35,46 +35,46 @@ const (
 	weighTime = time.Second
 )
 
-func (t Ticket) marks(openID string) Marks {
+func (t Ticket) marksOf(openID string) Marks {
 	mark := func(kind, value string) string {
 		if value == "" {
 			return ""
 		}
-		return short(t.AppID + "|" + openID + "|" + kind + "|" + value)
+		return shortName(t.AppID + "|" + openID + "|" + kind + "|" + value)
 	}
 	return Marks{Ticket: mark("ticket", t.ID), Network: mark("network", t.Network), Browser: mark("browser", t.Browser)}
 }
 
-// weigh decides whether a ticket that was just claimed under Claim.Risk waits for its
+// assessRisk decides whether a ticket that was just claimed under Claim.Risk waits for its
 // confirmation (docs/wechat.md §4.2). The claim has stored it as claimed: a store that
 // fails from here on, or a replica that dies, leaves it waiting, which is the safe
 // side. A login is unusual when the person has not logged in from this network or
 // with this browser in the last 90 days, or has logged in very often of late. Who
 // sends no cookie has a browser never seen before.
-func (s *Service) weigh(ctx context.Context, t Ticket, openID string) Ticket {
+func (s *Service) assessRisk(ctx context.Context, t Ticket, openID string) Ticket {
 	ctx, cancel := context.WithTimeout(ctx, weighTime)
 	defer cancel()
-	unusual, err := s.o.Store.Weigh(ctx, t.AppID, openID, t.marks(openID))
+	unusual, err := s.options.Store.AssessRisk(ctx, t.AppID, openID, t.marksOf(openID))
 	if err != nil {
 		unusual = UnusualUnknown
 	}
 	if unusual != "" {
-		s.o.Counter.Count("confirm", t.Account, "asked:"+string(unusual))
+		s.options.Counter.Count("confirm", t.Account, "asked:"+string(unusual))
 		return t
 	}
-	done, outcome, err := s.o.Store.Confirm(ctx, t.ID, openID, true)
+	done, outcome, err := s.options.Store.Confirm(ctx, t.ID, openID, true)
 	if err != nil || outcome != OutcomeClaimed {
-		s.o.Counter.Count("confirm", t.Account, "asked:"+string(UnusualUnknown))
+		s.options.Counter.Count("confirm", t.Account, "asked:"+string(UnusualUnknown))
 		return t
 	}
-	s.o.Counter.Count("confirm", t.Account, "not asked")
-	s.trust(ctx, done, openID)
+	s.options.Counter.Count("confirm", t.Account, "not asked")
+	s.trustMarks(ctx, done, openID)
 	return done
 }
 
-// trust remembers how a person logged in. When it fails they are asked once more.
-func (s *Service) trust(ctx context.Context, t Ticket, openID string) {
-	if err := s.o.Store.Trust(ctx, t.AppID, openID, t.marks(openID)); err != nil {
-		s.o.Logger.Debug("login: a confirmed login is not remembered", "account", t.Account, "error", err)
+// trustMarks remembers how a person logged in. When it fails they are asked once more.
+func (s *Service) trustMarks(ctx context.Context, t Ticket, openID string) {
+	if err := s.options.Store.Trust(ctx, t.AppID, openID, t.marksOf(openID)); err != nil {
+		s.options.Logger.Debug("login: a confirmed login is not remembered", "account", t.Account, "error", err)
 	}
 }

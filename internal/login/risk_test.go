@@ -170,7 +170,7 @@ func TestRiskMemoryIsBounded(t *testing.T) {
 		}
 		weigh := func(n int) login.Unusual {
 			t.Helper()
-			u, err := s.Weigh(t.Context(), "wx", "ana", mark(n))
+			u, err := s.AssessRisk(t.Context(), "wx", "ana", mark(n))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -216,7 +216,7 @@ func TestRiskMemoryIsBounded(t *testing.T) {
 // undecided is a store that cannot tell about risks.
 type undecided struct{ login.Store }
 
-func (undecided) Weigh(context.Context, string, string, login.Marks) (login.Unusual, error) {
+func (undecided) AssessRisk(context.Context, string, string, login.Marks) (login.Unusual, error) {
 	return "", errAway
 }
 

@@ -25,9 +25,9 @@ func IsScene(s string) bool {
 	return err == nil && !strings.ContainsAny(s, "\r\n")
 }
 
-func newScene() string  { return ScenePrefix + random(16) }
-func newJTI() string    { return random(16) }
-func newSecret() string { return random(32) }
+func newScene() string  { return ScenePrefix + randomText(16) }
+func newJTI() string    { return randomText(16) }
+func newSecret() string { return randomText(32) }
 
 // newNumber is two digits to match, never with a leading zero: it is read aloud.
 func newNumber() string {
@@ -61,22 +61,22 @@ func (t Ticket) TypedCode() string {
 	return code
 }
 
-// random is the one source of randomness of this package: n bytes, base64url.
-func random(n int) string {
+// randomText is the one source of randomness of this package: n bytes, base64url.
+func randomText(n int) string {
 	b := make([]byte, n)
 	rand.Read(b) // never fails
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
-// hash is how secrets are stored: hex SHA-256. They have 256 random bits, so no
+// hashSecret is how secrets are stored: hex SHA-256. They have 256 random bits, so no
 // salt and no slow hash is needed.
-func hash(secret string) string {
+func hashSecret(secret string) string {
 	sum := sha256.Sum256([]byte(secret))
 	return hex.EncodeToString(sum[:])
 }
 
-// person is the key of a person at an account, without showing who it is.
-func person(appID, openID string) string { return hash(appID + "|" + openID) }
+// personKey is the key of a person at an account, without showing who it is.
+func personKey(appID, openID string) string { return hashSecret(appID + "|" + openID) }
 
 // ChallengeOf is PKCE's S256 of a verifier (RFC 7636 §4.2).
 func ChallengeOf(verifier string) string {

@@ -73,7 +73,7 @@ type ServiceOptions struct {
 // Service is the login as the gateway and the webhook use it. It is safe for
 // concurrent use; the Store carries all state.
 type Service struct {
-	o ServiceOptions
+	options ServiceOptions
 }
 
 // NewService returns a Service. It starts nothing; see Run.
@@ -141,16 +141,16 @@ func (s *Service) Start(ctx context.Context, r StartRequest) (Started, error) {
 	if r.Challenge != "" && !ValidChallenge(r.Challenge) {
 		return Started{}, fmt.Errorf("%w: challenge", ErrBadRequest)
 	}
-	if i, ok := s.o.Issuer.(interface{ Ready() error }); ok {
+	if i, ok := s.options.Issuer.(interface{ Ready() error }); ok {
 		if err := i.Ready(); err != nil { // a code that cannot become a login is not made
 			return Started{}, fmt.Errorf("login: start: %w", err)
 		}
 	}
 	scene := newScene()
-	if _, err := s.o.Store.Get(ctx, scene); !errors.Is(err, ErrUnauthorized) {
+	if _, err := s.options.Store.Get(ctx, scene); !errors.Is(err, ErrUnauthorized) {
 		return Started{}, fmt.Errorf("login: start: %w", err)
 	}
-	qr, err := s.create(ctx, r, scene)
+	qr, err := s.createTicket(ctx, r, scene)
 	if err != nil && !(r.Typed && qr.Typed) {
 		return Started{}, fmt.Errorf("login: start: %w", err)
 	}
@@ -160,30 +160,30 @@ func (s *Service) Start(ctx context.Context, r StartRequest) (Started, error) {
 		qr.Ticket = typedTicket(qr.AppID, code)
 	}
 	secret := newSecret()
-	t, err := s.o.Store.Create(ctx, Ticket{
+	t, err := s.options.Store.Create(ctx, Ticket{
 		ID: scene, WeChat: qr.Ticket, Account: r.Account, AppID: qr.AppID,
 		SocketID: r.SocketID, Raw: r.Raw,
-		ResumeHash: hash(secret), Challenge: r.Challenge, Number: newNumber(),
+		ResumeHash: hashSecret(secret), Challenge: r.Challenge, Number: newNumber(),
 		Browser: r.Browser, Agent: r.Agent, Network: r.Network, URL: qr.URL, ImageURL: qr.ImageURL,
 	}, qr.Life)
 	if err != nil {
 		return Started{}, fmt.Errorf("login: start: %w", err)
 	}
 	if r.Replaces != "" {
-		if _, err := s.end(ctx, r.Replaces, Replaced, "refreshed", r.SocketID); err != nil && !errors.Is(err, ErrUnauthorized) {
+		if _, err := s.endTicket(ctx, r.Replaces, Replaced, "refreshed", r.SocketID); err != nil && !errors.Is(err, ErrUnauthorized) {
 			return Started{}, err
 		}
 	}
 	return Started{Ticket: t, URL: qr.URL, ImageURL: qr.ImageURL, Code: code, Resume: secret}, nil
 }
 
-func (s *Service) create(ctx context.Context, r StartRequest, scene string) (QRCode, error) {
-	if typed, ok := s.o.QRCodes.(TypedCodes); ok && r.PreferTyped {
-		if qr, ok := typed.TypedCode(r.Account, s.o.Life); ok {
+func (s *Service) createTicket(ctx context.Context, r StartRequest, scene string) (QRCode, error) {
+	if typed, ok := s.options.QRCodes.(TypedCodes); ok && r.PreferTyped {
+		if qr, ok := typed.TypedCode(r.Account, s.options.Life); ok {
 			return qr, nil
 		}
 	}
-	return s.o.QRCodes.Create(ctx, r.Account, scene, s.o.Life)
+	return s.options.QRCodes.Create(ctx, r.Account, scene, s.options.Life)
 }
 
 // Resume binds the socket to the ticket its browser proves to own. When the
@@ -192,28 +192,28 @@ func (s *Service) Resume(ctx context.Context, wechatTicket, secret, socketID str
 	if wechatTicket == "" || len(wechatTicket) > 512 || len(secret) > 128 {
 		return Ticket{}, ErrUnauthorized
 	}
-	return s.o.Store.Resume(ctx, wechatTicket, hash(secret), socketID, raw)
+	return s.options.Store.Resume(ctx, wechatTicket, hashSecret(secret), socketID, raw)
 }
 
 // Unbind tells that a socket is gone. Its ticket lives on and can be resumed.
 func (s *Service) Unbind(ctx context.Context, id, socketID string) error {
-	return s.o.Store.Unbind(ctx, id, socketID)
+	return s.options.Store.Unbind(ctx, id, socketID)
 }
 
 // Cancel ends the ticket because the page of its socket gave up. A scan that comes later
 // is told so. A ticket that another socket has resumed comes back unchanged.
 func (s *Service) Cancel(ctx context.Context, id, socketID string) (Ticket, error) {
-	return s.end(ctx, id, Cancelled, "cancelled", socketID)
+	return s.endTicket(ctx, id, Cancelled, "cancelled", socketID)
 }
 
 // Expire ends the ticket once its grace is over; before that the ticket comes
 // back as it is, and its Visible state may already be expired.
 func (s *Service) Expire(ctx context.Context, id string) (Ticket, error) {
-	return s.end(ctx, id, Expired, "timeout", "")
+	return s.endTicket(ctx, id, Expired, "timeout", "")
 }
 
-func (s *Service) end(ctx context.Context, id string, to State, reason, socketID string) (Ticket, error) {
-	t, err := s.o.Store.End(ctx, id, to, reason, socketID)
+func (s *Service) endTicket(ctx context.Context, id string, to State, reason, socketID string) (Ticket, error) {
+	t, err := s.options.Store.End(ctx, id, to, reason, socketID)
 	if err == nil {
 		s.countMove(t)
 	}
@@ -223,13 +223,13 @@ func (s *Service) end(ctx context.Context, id string, to State, reason, socketID
 // countMove counts an attempt that has just ended: once, by whoever moved it.
 func (s *Service) countMove(t Ticket) {
 	if t.Moved && t.State.Terminal() {
-		s.o.Counter.Count("attempt", t.Account, string(t.State)+":"+t.Reason)
+		s.options.Counter.Count("attempt", t.Account, string(t.State)+":"+t.Reason)
 	}
 }
 
 // Ticket returns the present state of a ticket, ErrUnauthorized when there is none.
 func (s *Service) Ticket(ctx context.Context, id string) (Ticket, error) {
-	return s.o.Store.Get(ctx, id)
+	return s.options.Store.Get(ctx, id)
 }
 
 // Tickets returns the present state of many tickets in one round trip; those the
@@ -238,13 +238,13 @@ func (s *Service) Tickets(ctx context.Context, ids []string) ([]Ticket, error) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	return s.o.Store.GetMany(ctx, ids)
+	return s.options.Store.GetMany(ctx, ids)
 }
 
-// notify tells the node that holds the ticket's socket. A failure is logged and
+// notifyHolder tells the node that holds the ticket's socket. A failure is logged and
 // forgotten: that node looks at its open tickets itself.
-func (s *Service) notify(ctx context.Context, t Ticket) {
-	if err := s.o.Notifier.Notify(ctx, t); err != nil {
-		s.o.Logger.Warn("login: notify failed", "account", t.Account, "state", string(t.State), "error", err)
+func (s *Service) notifyHolder(ctx context.Context, t Ticket) {
+	if err := s.options.Notifier.Notify(ctx, t); err != nil {
+		s.options.Logger.Warn("login: notify failed", "account", t.Account, "state", string(t.State), "error", err)
 	}
 }

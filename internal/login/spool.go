@@ -28,18 +28,18 @@ const maxSpooled = 10_000
 // readable for its owner only, and emptied when all claims were replayed. One
 // process owns one file. Safe for concurrent use.
 type Spool struct {
-	mu      sync.Mutex // guards the fields below, and writing
-	file    *os.File
-	claims  []Claim // waiting to be replayed, oldest first
-	replays int     // claims that were replayed but still stand in the file
-	written int64   // bytes of whole lines
-	broken  error   // the file cannot be trusted any more
-	damaged int
-	max     int
-	wake    chan struct{}
+	mu            sync.Mutex // guards the fields below, and writing
+	file          *os.File
+	claims        []Claim // waiting to be replayed, oldest first
+	replayedCount int     // claims that were replayed but still stand in the file
+	writtenBytes  int64   // bytes of whole lines
+	brokenBy      error   // the file cannot be trusted any more
+	damagedLines  int
+	maxClaims     int
+	wakeSignal    chan struct{}
 
-	syncMu sync.Mutex // held while the disk works, never with mu
-	synced int64      // bytes known to be on disk, guarded by syncMu
+	syncMu      sync.Mutex // held while the disk works, never with mu
+	syncedBytes int64      // bytes known to be on disk, guarded by syncMu
 }
 
 type spoolLine struct {
@@ -61,15 +61,15 @@ func OpenSpool(path string) (*Spool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("login: spool: %w", err)
 	}
-	s := &Spool{file: f, max: maxSpooled, wake: make(chan struct{}, 1)}
-	if err := errors.Join(s.load(), syncDir(path)); err != nil {
+	s := &Spool{file: f, maxClaims: maxSpooled, wakeSignal: make(chan struct{}, 1)}
+	if err := errors.Join(s.loadFile(), syncDir(path)); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("login: spool: %w", err)
 	}
 	return s, nil
 }
 
-func (s *Spool) load() error {
+func (s *Spool) loadFile() error {
 	r := bufio.NewReader(s.file)
 	for {
 		line, err := r.ReadBytes('\n')
@@ -79,20 +79,20 @@ func (s *Spool) load() error {
 		if err != nil {
 			return err
 		}
-		s.written += int64(len(line))
+		s.writtenBytes += int64(len(line))
 		if c, ok := parseSpoolLine(line); ok {
 			s.claims = append(s.claims, c)
 		} else {
-			s.damaged++ // one bad line does not take the good ones with it
+			s.damagedLines++ // one bad line does not take the good ones with it
 		}
 	}
-	if err := s.file.Truncate(s.written); err != nil {
+	if err := s.file.Truncate(s.writtenBytes); err != nil {
 		return err
 	}
-	if _, err := s.file.Seek(s.written, io.SeekStart); err != nil {
+	if _, err := s.file.Seek(s.writtenBytes, io.SeekStart); err != nil {
 		return err
 	}
-	s.synced = s.written
+	s.syncedBytes = s.writtenBytes
 	return s.file.Sync()
 }
 
@@ -107,65 +107,65 @@ func syncDir(path string) error {
 }
 
 // Damaged is how many lines of the file could not be read when it was opened.
-func (s *Spool) Damaged() int { return s.damaged }
+func (s *Spool) Damaged() int { return s.damagedLines }
 
 // Append puts c at the end and returns when it is on disk.
 func (s *Spool) Append(c Claim) error {
 	line := formatSpoolLine(c)
 	s.mu.Lock()
-	if s.broken != nil {
+	if s.brokenBy != nil {
 		s.mu.Unlock()
-		return s.broken
+		return s.brokenBy
 	}
-	if len(s.claims)+s.replays >= s.max {
+	if len(s.claims)+s.replayedCount >= s.maxClaims {
 		s.mu.Unlock()
 		return ErrSpoolFull
 	}
 	if _, err := s.file.Write(line); err != nil {
 		// Cut off what was written of it; if even that fails, nothing that follows
 		// could be read again.
-		if cut := s.cut(s.written); cut != nil {
-			s.broken = fmt.Errorf("login: spool: %w", cut)
+		if cut := s.truncateTo(s.writtenBytes); cut != nil {
+			s.brokenBy = fmt.Errorf("login: spool: %w", cut)
 		}
 		s.mu.Unlock()
 		return fmt.Errorf("login: spool: %w", err)
 	}
-	s.written += int64(len(line))
-	end := s.written
+	s.writtenBytes += int64(len(line))
+	end := s.writtenBytes
 	s.claims = append(s.claims, c)
 	s.mu.Unlock()
 
-	if err := s.sync(end); err != nil {
+	if err := s.syncTo(end); err != nil {
 		return err
 	}
 	select {
-	case s.wake <- struct{}{}:
+	case s.wakeSignal <- struct{}{}:
 	default:
 	}
 	return nil
 }
 
-// sync waits until the first end bytes are on disk. Appends that come together
+// syncTo waits until the first end bytes are on disk. Appends that come together
 // share one fsync.
-func (s *Spool) sync(end int64) error {
+func (s *Spool) syncTo(end int64) error {
 	s.syncMu.Lock()
 	defer s.syncMu.Unlock()
-	if s.synced >= end {
+	if s.syncedBytes >= end {
 		return nil
 	}
 	s.mu.Lock()
-	written := s.written
+	written := s.writtenBytes
 	s.mu.Unlock()
 	if err := s.file.Sync(); err != nil {
 		// After a failed fsync the kernel may have dropped the pages: never trust
 		// the file again. The claim stays in memory and may still succeed, but the
 		// webhook is not answered for it.
 		s.mu.Lock()
-		s.broken = fmt.Errorf("login: spool: %w", err)
+		s.brokenBy = fmt.Errorf("login: spool: %w", err)
 		s.mu.Unlock()
 		return fmt.Errorf("login: spool: %w", err)
 	}
-	s.synced = max(s.synced, written)
+	s.syncedBytes = max(s.syncedBytes, written)
 	return nil
 }
 
@@ -180,15 +180,15 @@ func (s *Spool) Len() int {
 func (s *Spool) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.broken = fmt.Errorf("login: spool: %w", os.ErrClosed)
+	s.brokenBy = fmt.Errorf("login: spool: %w", os.ErrClosed)
 	return s.file.Close()
 }
 
-// kept is readable after an Append.
-func (s *Spool) kept() <-chan struct{} { return s.wake }
+// whenKept is readable after an Append.
+func (s *Spool) whenKept() <-chan struct{} { return s.wakeSignal }
 
-// holds reports whether a claim of the same code waits.
-func (s *Spool) holds(c Claim) bool {
+// holdsCode reports whether a claim of the same code waits.
+func (s *Spool) holdsCode(c Claim) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, w := range s.claims {
@@ -199,7 +199,7 @@ func (s *Spool) holds(c Claim) bool {
 	return false
 }
 
-func (s *Spool) first() (Claim, bool) {
+func (s *Spool) firstClaim() (Claim, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.claims) == 0 {
@@ -208,27 +208,27 @@ func (s *Spool) first() (Claim, bool) {
 	return s.claims[0], true
 }
 
-// drop forgets the first claim, which was replayed. The file is emptied with the
+// dropFirst forgets the first claim, which was replayed. The file is emptied with the
 // last one; a crash before that replays some again, which changes nothing.
-func (s *Spool) drop() error {
+func (s *Spool) dropFirst() error {
 	s.syncMu.Lock() // no fsync is under way while the file is cut
 	defer s.syncMu.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.claims = s.claims[1:]
-	s.replays++
-	if len(s.claims) > 0 || s.broken != nil {
+	s.replayedCount++
+	if len(s.claims) > 0 || s.brokenBy != nil {
 		return nil
 	}
-	s.claims, s.replays, s.written, s.synced = nil, 0, 0, 0
-	if err := s.cut(0); err != nil {
-		s.broken = fmt.Errorf("login: spool: %w", err)
-		return s.broken
+	s.claims, s.replayedCount, s.writtenBytes, s.syncedBytes = nil, 0, 0, 0
+	if err := s.truncateTo(0); err != nil {
+		s.brokenBy = fmt.Errorf("login: spool: %w", err)
+		return s.brokenBy
 	}
 	return nil
 }
 
-func (s *Spool) cut(to int64) error {
+func (s *Spool) truncateTo(to int64) error {
 	if err := s.file.Truncate(to); err != nil {
 		return err
 	}

@@ -129,7 +129,7 @@ type Claim struct {
 	UnionID string        // when the account knows it
 	Confirm bool          // a confirm step is required: waiting → claimed instead of done
 	Risk    bool          // a confirm step is required if the login is unusual: see Service.weigh
-	Life    time.Duration // of a token that comes of it, for TakeBack; the Service sets it
+	Life    time.Duration // of a token that comes of it, for RevokeLatest; the Service sets it
 	At      time.Time     // when the event arrived here; a spooled claim is judged by it
 	// EventAt is when the person acted, by WeChat's clock. Events arrive in any order:
 	// what a person does later wins, whatever arrives first. Zero is when the event
@@ -191,10 +191,10 @@ type Store interface {
 	// Revoke takes back a done ticket whose openID fits: nothing is minted for it
 	// any more, and its jti is listed by Revoked for ttl.
 	Revoke(ctx context.Context, id, openID string, ttl time.Duration) (Ticket, error)
-	// TakeBack revokes the latest of a person's tokens that may still be valid and is
+	// RevokeLatest revokes the latest of a person's tokens that may still be valid and is
 	// of a claim no later than at (zero: now). Unlike a ticket, a token is known as
 	// long as it lives. false when there is none.
-	TakeBack(ctx context.Context, appID, openID string, at time.Time) (bool, error)
+	RevokeLatest(ctx context.Context, appID, openID string, at time.Time) (bool, error)
 	// Forget revokes the tokens of a person who left at a time (zero: now), removes the
 	// person from their tickets and forgets the ways that lead to either. A claimed
 	// ticket becomes denied, a done one gives nothing any more. The tickets come back.
@@ -202,12 +202,12 @@ type Store interface {
 	// claim that happened before and arrives late is OutcomeLeft. See Distrust for the
 	// rest.
 	Forget(ctx context.Context, appID, openID string, at time.Time) ([]Ticket, error)
-	// Weigh tells what is unusual about a login of a person, or "": see Unusual. It
+	// AssessRisk tells what is unusual about a login of a person, or "": see Unusual. It
 	// also counts the login among the person's latest, once however often it is asked.
-	Weigh(ctx context.Context, appID, openID string, m Marks) (Unusual, error)
+	AssessRisk(ctx context.Context, appID, openID string, m Marks) (Unusual, error)
 	// Trust remembers the marks of a login that was the person's own.
 	Trust(ctx context.Context, appID, openID string, m Marks) error
-	// Distrust forgets all that Weigh and Trust remember of a person. Idempotent.
+	// Distrust forgets all that AssessRisk and Trust remember of a person. Idempotent.
 	Distrust(ctx context.Context, appID, openID string) error
 	// Revoked lists the tokens that were taken back and would still be valid, by jti,
 	// at most so many.

@@ -27,7 +27,7 @@ const maxTokens = 64
 // confirm step may take its time. It is no earlier than the ticket's own last word.
 func (t Ticket) tokenEnds(now time.Time, life time.Duration) time.Time {
 	if t.State == Claimed {
-		now = later(now, t.ExpiresAt)
+		now = laterOf(now, t.ExpiresAt)
 	}
 	return now.Add(max(life, tail))
 }
@@ -39,9 +39,9 @@ const leftTime = time.Hour
 // eventTime is at as WeChat tells times, in whole seconds.
 func eventTime(at time.Time) time.Time { return time.Unix(at.Unix(), 0) }
 
-// newer reports whether a claim of the time event is none of the business of a later
+// isNewer reports whether a claim of the time event is none of the business of a later
 // event of the time at; a zero at is about everything so far.
-func newer(event, at time.Time) bool { return !at.IsZero() && event.After(at) }
+func isNewer(event, at time.Time) bool { return !at.IsZero() && event.After(at) }
 
 // forgotten stands where a person's openid was: not empty, for then the ticket
 // could be claimed again.

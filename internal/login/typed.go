@@ -49,7 +49,7 @@ func ReadTyped(text string) Typed {
 	var found []typedCode
 	var all strings.Builder
 	for _, g := range groups {
-		found = append(found, g.codes()...)
+		found = append(found, g.candidateCodes()...)
 		all.WriteString(strings.Join(g, ""))
 	}
 	if answer := all.String() + foreign; len(answer) <= maxAnswer && (foreign == "" || all.Len() == 0) {
@@ -62,7 +62,7 @@ func ReadTyped(text string) Typed {
 		}
 	}
 	named := slices.ContainsFunc(typedKeywords, func(k string) bool { return strings.Contains(foreign, k) })
-	t.Near = slices.ContainsFunc(groups, func(g typedGroup) bool { return g.near(named, len(groups) == 1 && foreign == "") })
+	t.Near = slices.ContainsFunc(groups, func(g typedGroup) bool { return g.isNearCode(named, len(groups) == 1 && foreign == "") })
 	return t
 }
 
@@ -117,9 +117,9 @@ type typedCode struct {
 	score int
 }
 
-// codes are the runs of words in g that are as long as a code and written in its
+// candidateCodes are the runs of words in g that are as long as a code and written in its
 // alphabet.
-func (g typedGroup) codes() []typedCode {
+func (g typedGroup) candidateCodes() []typedCode {
 	var found []typedCode
 	for first := range g {
 		length := 0
@@ -130,20 +130,20 @@ func (g typedGroup) codes() []typedCode {
 			words := g[first : last+1]
 			code, ok := readTypedCode(strings.Join(words, ""))
 			whole := len(words) == len(g)
-			if !ok || !mixed(words) && !whole {
+			if !ok || !isMixed(words) && !whole {
 				continue // words of a sentence: 19 in 20 codes have letters and digits
 			}
-			found = append(found, typedCode{code, score(words, whole, last == len(g)-1)})
+			found = append(found, typedCode{code, scoreWords(words, whole, last == len(g)-1)})
 		}
 	}
 	return found
 }
 
-// score prefers letters with digits, single words, pages' equal groups, and the end
+// scoreWords prefers letters with digits, single words, pages' equal groups, and the end
 // of what was written.
-func score(words []string, whole, atEnd bool) int {
+func scoreWords(words []string, whole, atEnd bool) int {
 	n := 0
-	if mixed(words) {
+	if isMixed(words) {
 		n += 8
 	}
 	if len(words) == 1 {
@@ -158,20 +158,20 @@ func score(words []string, whole, atEnd bool) int {
 	return n
 }
 
-// near reports whether g was surely meant as a code. It stands alone (or is called
+// isNearCode reports whether g was surely meant as a code. It stands alone (or is called
 // one), has letters and digits and is one word of a code's length, give or take one
 // character, or groups as pages show them: "hello 12" is a greeting.
-func (g typedGroup) near(named, alone bool) bool {
+func (g typedGroup) isNearCode(named, alone bool) bool {
 	length := len(strings.Join(g, ""))
 	if length < typedLength-1 || length > typedLength+1 {
 		return false
 	}
 	grouped := length == typedLength && !slices.ContainsFunc(g, func(w string) bool { return len(w) > typedLength/2 })
-	return named || alone && mixed(g) && (len(g) == 1 || grouped)
+	return named || alone && isMixed(g) && (len(g) == 1 || grouped)
 }
 
-// mixed reports whether the words have a letter and a digit.
-func mixed(words []string) bool {
+// isMixed reports whether the words have a letter and a digit.
+func isMixed(words []string) bool {
 	letter, digit := false, false
 	for _, w := range words {
 		for i := range len(w) {

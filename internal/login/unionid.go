@@ -15,23 +15,23 @@ const unionIDTime = 1500 * time.Millisecond
 // before a token is signed: the token has one jti, so every copy of it says the
 // same, on whichever replica the browser comes back to.
 func (s *Service) withUnionID(ctx context.Context, t Ticket) (Ticket, error) {
-	if t.Unioned || s.o.UnionIDs == nil || !s.o.UnionIDs.Wanted(t.Account) {
+	if t.Unioned || s.options.UnionIDs == nil || !s.options.UnionIDs.Wanted(t.Account) {
 		return t, nil
 	}
 	asking, cancel := context.WithTimeout(ctx, unionIDTime)
 	defer cancel()
-	id, err := s.o.UnionIDs.UnionID(asking, t.Account, t.OpenID)
+	id, err := s.options.UnionIDs.UnionID(asking, t.Account, t.OpenID)
 	switch {
 	case ctx.Err() != nil: // the browser has gone: nothing was learnt about WeChat
 		return Ticket{}, ctx.Err()
 	case err != nil:
 		id = ""
-		s.o.Counter.Count("unionid", t.Account, "failed")
-		s.o.Logger.Warn("login: a token goes without its unionid", "account", t.Account, "error", err)
+		s.options.Counter.Count("unionid", t.Account, "failed")
+		s.options.Logger.Warn("login: a token goes without its unionid", "account", t.Account, "error", err)
 	case id == "":
-		s.o.Counter.Count("unionid", t.Account, "none")
+		s.options.Counter.Count("unionid", t.Account, "none")
 	default:
-		s.o.Counter.Count("unionid", t.Account, "known")
+		s.options.Counter.Count("unionid", t.Account, "known")
 	}
-	return s.o.Store.SetUnionID(ctx, t.ID, t.OpenID, id)
+	return s.options.Store.SetUnionID(ctx, t.ID, t.OpenID, id)
 }

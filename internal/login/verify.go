@@ -25,19 +25,19 @@ func (i *Issuer) Verify(token string) (Claims, error) {
 		return Claims{}, fmt.Errorf("%w: shape", ErrInvalidToken)
 	}
 	header, _, _ := strings.Cut(token, ".")
-	for _, h := range i.live(time.Now()) {
-		if h.header == header {
-			return i.verify(token, h.Key)
+	for _, h := range i.liveKeys(time.Now()) {
+		if h.encodedHeader == header {
+			return i.verifyWith(token, h.Key)
 		}
 	}
 	return Claims{}, fmt.Errorf("%w: key", ErrInvalidToken)
 }
 
-func (i *Issuer) verify(token string, k Key) (Claims, error) {
+func (i *Issuer) verifyWith(token string, k Key) (Claims, error) {
 	var c Claims
-	_, err := jwt.ParseWithClaims(token, &c, func(*jwt.Token) (any, error) { return k.public, nil },
+	_, err := jwt.ParseWithClaims(token, &c, func(*jwt.Token) (any, error) { return k.publicKey, nil },
 		jwt.WithValidMethods([]string{k.method.Alg()}), jwt.WithStrictDecoding(),
-		jwt.WithIssuer(i.o.Issuer), jwt.WithAudience(i.o.Audience),
+		jwt.WithIssuer(i.options.Issuer), jwt.WithAudience(i.options.Audience),
 		jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithLeeway(leeway))
 	if err != nil {
 		// The cause is for the log of whoever asks, not for errors.Is: nobody may
@@ -72,13 +72,13 @@ func compactJWS(s string) bool {
 // The methods below are jwt.Claims: how the JWT library reads these claims.
 
 // GetExpirationTime implements jwt.Claims.
-func (c Claims) GetExpirationTime() (*jwt.NumericDate, error) { return date(c.ExpiresAt), nil }
+func (c Claims) GetExpirationTime() (*jwt.NumericDate, error) { return numericDate(c.ExpiresAt), nil }
 
 // GetIssuedAt implements jwt.Claims.
-func (c Claims) GetIssuedAt() (*jwt.NumericDate, error) { return date(c.IssuedAt), nil }
+func (c Claims) GetIssuedAt() (*jwt.NumericDate, error) { return numericDate(c.IssuedAt), nil }
 
 // GetNotBefore implements jwt.Claims.
-func (c Claims) GetNotBefore() (*jwt.NumericDate, error) { return date(c.NotBefore), nil }
+func (c Claims) GetNotBefore() (*jwt.NumericDate, error) { return numericDate(c.NotBefore), nil }
 
 // GetIssuer implements jwt.Claims.
 func (c Claims) GetIssuer() (string, error) { return c.Issuer, nil }
@@ -89,7 +89,7 @@ func (c Claims) GetSubject() (string, error) { return c.Subject, nil }
 // GetAudience implements jwt.Claims.
 func (c Claims) GetAudience() (jwt.ClaimStrings, error) { return jwt.ClaimStrings{c.Audience}, nil }
 
-func date(seconds int64) *jwt.NumericDate {
+func numericDate(seconds int64) *jwt.NumericDate {
 	if seconds == 0 {
 		return nil
 	}

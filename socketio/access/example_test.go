@@ -34,7 +34,7 @@ type greeter struct{ ns *socketio.Namespace }
 
 func (g greeter) Join(_ context.Context, _ *socketio.Socket, r access.JoinRequest, join func() error) (map[string]any, error) {
 	err := join()
-	return map[string]any{"members": len(g.ns.Rooms().Members(r.Room))}, err
+	return map[string]any{"members": len(g.ns.LocalAdapter().Members(r.Room))}, err
 }
 
 func ExampleJoiner() {

@@ -45,12 +45,12 @@ func (e *slowError) Unwrap() []error { return []error{ErrSlow, e.cause} }
 type backlog struct {
 	excess int           // bytes above MaxBuffered, which Server.excess contains
 	taken  time.Duration // of epoch: when the peer, which polls, last took something
-	watch  *time.Timer   // looks whether it has; a write of a stream has its own
+	watch  *time.Timer   // looks whether it has; a write of a WebSocket has its own
 }
 
 func (s *Session) waitingLocked() int {
-	if s.stream != nil {
-		return s.stream.waiting()
+	if s.ws != nil {
+		return s.ws.waitingBytes()
 	}
 	return s.poll.waiting()
 }
@@ -63,9 +63,9 @@ func (s *Session) closedErr() error {
 	return ErrClosed
 }
 
-// roomLocked closes the session when size more bytes are too many. One send is
+// checkSendBufferLocked closes the session when size more bytes are too many. One send is
 // always taken while nothing waits: its size says nothing about the peer.
-func (s *Session) roomLocked(size int) error {
+func (s *Session) checkSendBufferLocked(size int) error {
 	o := &s.srv.o
 	waiting := s.waitingLocked()
 	total := waiting + size
@@ -87,9 +87,9 @@ func (s *Session) roomLocked(size int) error {
 	return nil
 }
 
-// weighLocked keeps the books of the backlog. It is called when something was
+// updateBacklogLocked keeps the books of the backlog. It is called when something was
 // queued, and when the peer has taken something.
-func (s *Session) weighLocked() {
+func (s *Session) updateBacklogLocked() {
 	excess := s.waitingLocked() - s.srv.o.MaxBuffered
 	if excess > 0 && s.state.Load() != stateClosed {
 		s.growBacklogLocked(excess)

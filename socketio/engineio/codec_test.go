@@ -139,13 +139,13 @@ func TestHotPathsDoNotAllocate(t *testing.T) {
 		s.poll.queue = nil
 	})
 	s.poll = nil
-	st := &stream{s: s, corked: true, fd: -1}
-	s.stream = st
+	st := &wsTransport{s: s, corked: true, fd: -1}
+	s.ws = st
 	corked := testing.AllocsPerRun(1000, func() {
 		s.SendMessages(m...)
 		s.Send(frames...)
-		st.out.release()
-		st.out = nil
+		st.sendBuf.release()
+		st.sendBuf = nil
 	})
 	wire := []byte("4hello")
 	received := testing.AllocsPerRun(1000, func() {

@@ -55,10 +55,10 @@ func (s *Session) accept(r *http.Request) *ConnectionError {
 	}
 	err := errPanic
 	func() {
-		// finish, should the session end meanwhile, waits for recv. It may have been
-		// here before: then nobody would tell a handler of the end.
+		// closeTask, should the session end meanwhile, waits for recv. It may have run
+		// before: then a handler would never learn of the end.
 		s.recv.Lock()
-		defer s.leave()
+		defer s.unlockForRead()
 		if over = s.state.Load() == stateClosed; over {
 			return
 		}
@@ -138,9 +138,9 @@ func digits(s string) string {
 	}, s)
 }
 
-func (srv *Server) newStream(s *Session, hs *ws.Handshake, b64 bool) *stream {
-	return &stream{
-		s: s, name: transportWebSocket, form: formOf(s.revision, b64), deflate: hs.Deflate, corked: true,
+func (srv *Server) newWebSocket(s *Session, hs *ws.Handshake, b64 bool) *wsTransport {
+	return &wsTransport{
+		s: s, transportName: transportWebSocket, form: formOf(s.revision, b64), deflate: hs.Deflate, corked: true,
 		reader: ws.NewReader(srv.format, hs.Deflate != nil),
 	}
 }
@@ -160,10 +160,10 @@ func (srv *Server) serveWebSocket(w http.ResponseWriter, r *http.Request, q *que
 		srv.serveUpgrade(w, r, q, s, &hs)
 		return
 	}
-	var st *stream
+	var st *wsTransport
 	s, e := srv.newSession(r, q, func(s *Session) {
-		st = srv.newStream(s, &hs, q.b64)
-		s.stream = st
+		st = srv.newWebSocket(s, &hs, q.b64)
+		s.ws = st
 	})
 	if e != nil {
 		srv.refuse(w, r, e)
@@ -177,7 +177,7 @@ func (srv *Server) serveWebSocket(w http.ResponseWriter, r *http.Request, q *que
 	}
 	// The answer, the open packet and what Accept sends leave in one write.
 	s.mu.Lock()
-	o := st.box()
+	o := st.openSendBuffer()
 	o.setTail(hs.AppendResponse(o.tail(), w.Header()))
 	st.sendPacket(packetOpen, s.appendOpen(nil, []byte("[]")))
 	if m := srv.o.InitialPacket; m != nil {

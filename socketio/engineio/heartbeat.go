@@ -6,7 +6,7 @@ import "sync/atomic"
 // In revision 4 the server pings after PingInterval and wants the pong within
 // PingTimeout; in revision 3 the client pings and has the sum of both.
 type heartbeat struct {
-	deadline // guarded by deadlines.mu; set with Session.mu held
+	heartbeatEntry // guarded by heartbeatQueues.mu; set with Session.mu held
 	// pong is read by the receiving side for every packet.
 	pong atomic.Uint32
 }
@@ -22,9 +22,9 @@ func (h *heartbeat) start(s *Session) {
 	switch {
 	case s.state.Load() == stateClosed:
 	case s.revision == 3:
-		s.srv.deadlines.ping3.set(s)
+		s.srv.heartbeats.ping3.set(s)
 	default:
-		s.srv.deadlines.ping.set(s)
+		s.srv.heartbeats.ping.set(s)
 	}
 }
 
@@ -34,9 +34,9 @@ func (h *heartbeat) restart(s *Session) {
 	switch {
 	case s.state.Load() == stateClosed:
 	case s.revision == 3:
-		s.srv.deadlines.ping3.set(s)
+		s.srv.heartbeats.ping3.set(s)
 	case h.pong.Load() != pongNotDue:
-		s.srv.deadlines.pong.set(s)
+		s.srv.heartbeats.pong.set(s)
 	}
 }
 
@@ -45,24 +45,24 @@ func (s *Session) tick() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	h := &s.beat
-	if s.state.Load() == stateClosed || s.srv.deadlines.pending(s) {
+	if s.state.Load() == stateClosed || s.srv.heartbeats.pending(s) {
 		return // or it was moved in the last moment
 	}
 	if s.revision == 4 && h.pong.Load() == pongNotDue {
 		h.pong.Store(pongDue)
-		s.srv.deadlines.pong.set(s)
+		s.srv.heartbeats.pong.set(s)
 		s.sendControlLocked(packetPing, nil)
 		return
 	}
 	if s.pause != nil {
-		// We are the ones who do not read: the deadline begins with Resume.
-		s.srv.deadlines.pong.set(s)
+		// The server has stopped reading: the deadline begins with Resume.
+		s.srv.heartbeats.pong.set(s)
 		return
 	}
 	s.endLocked(ReasonPingTimeout, nil)
 }
 
-// onPong takes the answer to a ping. One that nobody asked for is ignored.
+// onPong takes the answer to a ping. A pong without a ping is ignored.
 func (s *Session) onPong() {
 	if s.beat.pong.Load() == pongNotDue {
 		return
@@ -71,7 +71,7 @@ func (s *Session) onPong() {
 	defer s.mu.Unlock()
 	s.beat.pong.Store(pongNotDue)
 	if s.state.Load() != stateClosed {
-		s.srv.deadlines.ping.set(s)
+		s.srv.heartbeats.ping.set(s)
 	}
 }
 
@@ -81,7 +81,7 @@ func (s *Session) onSign() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.beat.pong.CompareAndSwap(pongDue, pongExtended) && s.state.Load() != stateClosed {
-		s.srv.deadlines.pong.set(s)
+		s.srv.heartbeats.pong.set(s)
 	}
 }
 
@@ -92,6 +92,6 @@ func (s *Session) onClientPing() {
 	if s.state.Load() == stateClosed {
 		return
 	}
-	s.srv.deadlines.ping3.set(s)
+	s.srv.heartbeats.ping3.set(s)
 	s.sendControlLocked(packetPong, nil)
 }

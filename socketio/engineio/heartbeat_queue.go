@@ -5,30 +5,30 @@ import (
 	"time"
 )
 
-// deadlines are those of all heartbeats of a server. Every delay has a queue of
-// its own, in which the order of the entries is that of their deadlines: adding
+// heartbeatQueues are those of all heartbeats of a server. Every delay has a queue of
+// its own, in which the order of the entries is that of their heartbeatQueues: adding
 // and removing take the same short time for any number of sessions, and one timer
 // serves them all.
-type deadlines struct {
+type heartbeatQueues struct {
 	mu sync.Mutex // guards the queues and the entries; taken after Session.mu
 
-	ping  deadlineQueue // the next ping of the server
-	pong  deadlineQueue // the answer to it
-	ping3 deadlineQueue // the next ping of a revision 3 client
+	ping  heartbeatQueue // the next ping of the server
+	pong  heartbeatQueue // the answer to it
+	ping3 heartbeatQueue // the next ping of a revision 3 client
 }
 
-// deadlineQueue lists sessions in the order of their deadlines.
-type deadlineQueue struct {
-	of          *deadlines
+// heartbeatQueue lists sessions in the order of their deadlines.
+type heartbeatQueue struct {
+	of          *heartbeatQueues
 	delay       time.Duration
 	slack       time.Duration // those that are due so soon need no wake-up of their own
 	first, last *Session
 	timer       *time.Timer // runs while there are entries; nil before the first
 }
 
-// deadline is a session's entry.
-type deadline struct {
-	queue      *deadlineQueue // nil: none
+// heartbeatEntry is a session's entry.
+type heartbeatEntry struct {
+	queue      *heartbeatQueue // nil: none
 	next, prev *Session
 	due        int64 // ns since epoch
 }
@@ -40,18 +40,18 @@ const pingSlack = 16
 // epoch makes monotonic times fit into one word.
 var epoch = time.Now()
 
-func (d *deadlines) init(interval, timeout time.Duration) {
-	d.ping = deadlineQueue{of: d, delay: interval, slack: interval / pingSlack}
-	d.pong = deadlineQueue{of: d, delay: timeout}
-	d.ping3 = deadlineQueue{of: d, delay: interval + timeout}
+func (d *heartbeatQueues) init(interval, timeout time.Duration) {
+	d.ping = heartbeatQueue{of: d, delay: interval, slack: interval / pingSlack}
+	d.pong = heartbeatQueue{of: d, delay: timeout}
+	d.ping3 = heartbeatQueue{of: d, delay: interval + timeout}
 }
 
 // set gives s the deadline of q, counted from now, instead of the one it has.
-func (q *deadlineQueue) set(s *Session) {
+func (q *heartbeatQueue) set(s *Session) {
 	q.of.mu.Lock()
 	defer q.of.mu.Unlock()
 	q.of.removeLocked(s)
-	e := &s.beat.deadline
+	e := &s.beat.heartbeatEntry
 	e.queue, e.due = q, int64(time.Since(epoch)+q.delay)
 	e.prev = q.last
 	if q.last != nil {
@@ -63,7 +63,7 @@ func (q *deadlineQueue) set(s *Session) {
 	q.last = s
 }
 
-func (q *deadlineQueue) wakeIn(d time.Duration) {
+func (q *heartbeatQueue) wakeIn(d time.Duration) {
 	if q.timer == nil {
 		q.timer = time.AfterFunc(d, q.fire)
 	} else {
@@ -71,14 +71,14 @@ func (q *deadlineQueue) wakeIn(d time.Duration) {
 	}
 }
 
-func (d *deadlines) remove(s *Session) {
+func (d *heartbeatQueues) remove(s *Session) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.removeLocked(s)
 }
 
-func (d *deadlines) removeLocked(s *Session) {
-	e := &s.beat.deadline
+func (d *heartbeatQueues) removeLocked(s *Session) {
+	e := &s.beat.heartbeatEntry
 	q := e.queue
 	if q == nil {
 		return
@@ -93,14 +93,14 @@ func (d *deadlines) removeLocked(s *Session) {
 	} else {
 		q.last = e.prev
 	}
-	*e = deadline{}
+	*e = heartbeatEntry{}
 	if q.first == nil {
 		q.timer.Stop()
 	}
 }
 
 // pending reports whether s has a deadline.
-func (d *deadlines) pending(s *Session) bool {
+func (d *heartbeatQueues) pending(s *Session) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return s.beat.queue != nil
@@ -108,13 +108,13 @@ func (d *deadlines) pending(s *Session) bool {
 
 // fire is the timer's function. It may find nothing due, because removing leaves
 // the timer as it is.
-func (q *deadlineQueue) fire() {
+func (q *heartbeatQueue) fire() {
 	for _, s := range q.takeDue() {
 		s.tick()
 	}
 }
 
-func (q *deadlineQueue) takeDue() (due []*Session) {
+func (q *heartbeatQueue) takeDue() (due []*Session) {
 	q.of.mu.Lock()
 	defer q.of.mu.Unlock()
 	now := int64(time.Since(epoch))

@@ -13,7 +13,7 @@ import (
 // The connections of a client that is gone do not outlive its session, whatever the
 // http.Server allows others (docs/reliability.md §3 row F19).
 func TestServe_IdleConnections_EndWithTheirSessions(t *testing.T) {
-	if !engineio.HasLoops {
+	if !fastPath() {
 		t.Skip("the connections are net/http's alone here")
 	}
 	o := engineio.Options{PingInterval: 150 * time.Millisecond, PingTimeout: 100 * time.Millisecond}

@@ -87,7 +87,7 @@ func (p *polling) answered(batch *queue) {
 	p.flight -= batch.waiting()
 	if s.backlog != nil {
 		p.taken()
-		s.weighLocked()
+		s.updateBacklogLocked()
 	}
 }
 

@@ -169,7 +169,7 @@ func (s *Session) receivePayload(r *http.Request, pl *polling, body []byte, octe
 	s.setCork(pl, true)
 	defer func() {
 		s.setCork(pl, false)
-		s.leave()
+		s.unlockForRead()
 	}()
 	defer s.guard()
 	if pl.jsonp {
@@ -231,7 +231,7 @@ func (s *Session) waitResume(r *http.Request, pl *polling) bool {
 	}
 	s.arrivalOf(r).Begin() // the pause may last
 	s.setCork(pl, false)
-	s.leave()
+	s.unlockForRead()
 	defer s.recv.Lock()
 	select {
 	case <-ch:

@@ -122,7 +122,7 @@ func takeOver(w http.ResponseWriter) (t takenConn, err error) {
 }
 
 // start makes the connection that of st.
-func (t takenConn) start(st *stream) {
+func (t takenConn) start(st *wsTransport) {
 	if t.loop != nil {
 		st.startUpgraded(t.loop)
 		return

@@ -3,6 +3,7 @@ package engineio_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"log"
 	"net"
 	"net/http"
@@ -57,11 +58,49 @@ func (w *served) count(next http.Handler) http.Handler {
 	})
 }
 
+// fastPath reports whether Serve has a fast path here: there is none on other systems,
+// nor without package fasthttp1.
+var fastPath = sync.OnceValue(func() bool {
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return false
+	}
+	kinds := make(chan string, 1)
+	hs := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { kinds <- fmt.Sprintf("%T", w) })}
+	srv := engineio.NewServer(nil)
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(lis, hs) }() // ends with hs
+	defer func() {
+		srv.Shutdown(context.Background())
+		hs.Close()
+		<-served
+	}()
+	conn, err := net.Dial("tcp", lis.Addr().String())
+	if err != nil {
+		return false
+	}
+	defer conn.Close()
+	io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	return <-kinds == fastResponse
+})
+
+const fastResponse = "*fasthttp1.Response"
+
+// requests returns how many requests have reached the handler.
+func (w *served) requests() (n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, k := range w.kinds {
+		n += k
+	}
+	return n
+}
+
 // fastRequests returns how many requests took the fast path.
 func (w *served) fastRequests() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.kinds["*fasthttp1.Response"]
+	return w.kinds[fastResponse]
 }
 
 func serveTCP(t *testing.T, o engineio.Options, change func(w *served)) *served {

@@ -70,11 +70,12 @@ func TestServe_ShutdownOfTheHTTPServer_EndsSessions(t *testing.T) {
 			polling := <-w.peers
 			l.send(get(sid))
 			s, socketPeer := w.websocket()
+			eventually(t, "the poll has reached the handler", func() bool { return w.requests() == 3 })
 			if err := w.hs.Shutdown(t.Context()); err != nil {
 				t.Error(err)
 			}
 			<-hooked
-			if r := l.answer(); r.body != "1" {
+			if r := l.answer(); r.lost {
 				t.Errorf("the poll got %+v", r)
 			}
 			for e := s.recv(); e.close == 0; e = s.recv() {

@@ -29,11 +29,11 @@ type Server struct {
 	cookie   *http.Cookie // nil: none
 	log      *slog.Logger
 
-	flusher   flusher
-	slowLog   loglimit.Limiter
-	excess    atomic.Int64 // see backlog
-	loops     netpoll.Group
-	deadlines deadlines
+	flusher    flusher
+	slowLog    loglimit.Limiter
+	excess     atomic.Int64 // see backlog
+	loops      netpoll.Group
+	heartbeats heartbeatQueues
 
 	compressFrom int       // bytes; negative: never
 	polls        sync.Pool // of *poll
@@ -76,7 +76,7 @@ func NewServer(o *Options) *Server {
 		panic(err)
 	}
 	srv.handler = srv.chain(srv.serve)
-	srv.deadlines.init(srv.o.PingInterval, srv.o.PingTimeout)
+	srv.heartbeats.init(srv.o.PingInterval, srv.o.PingTimeout)
 	srv.loops = netpoll.NewGroup(srv.track, srv.done)
 	return srv
 }

@@ -61,13 +61,13 @@ type Session struct {
 	// state is written under mu; the receiving side reads it without.
 	state atomic.Uint32
 
-	mu     sync.Mutex // guards what follows, and the out side of the streams
-	poll   *polling   // nil: not polling (any more)
-	stream *stream    // nil: polling
-	up     *upgrade   // nil: no upgrade under way
-	beat   heartbeat
-	pause  chan struct{} // closed at the end of a pause; nil: not paused
-	// recvFree is closed when recv is given back; nil: the stream does not wait for it.
+	mu    sync.Mutex   // guards what follows, and the out side of the streams
+	poll  *polling     // nil: not polling (any more)
+	ws    *wsTransport // nil: polling
+	up    *upgrade     // nil: no upgrade under way
+	beat  heartbeat
+	pause chan struct{} // closed at the end of a pause; nil: not paused
+	// recvFree is closed when recv is given back; nil: the transport does not wait for it.
 	recvFree chan struct{}
 	closer   *time.Timer // ends a closing session without a poll
 	backlog  *backlog    // nil: no more than MaxBuffered waits
@@ -99,8 +99,8 @@ func (s *Session) Transport() string {
 }
 
 func (s *Session) transportLocked() string {
-	if s.stream != nil {
-		return s.stream.name
+	if s.ws != nil {
+		return s.ws.transportName
 	}
 	return transportPolling
 }
@@ -136,16 +136,16 @@ func (s *Session) sendLocked(frames []*Frame) error {
 	for _, f := range frames {
 		size += len(f.msg.Data)
 	}
-	if err := s.roomLocked(size); err != nil {
+	if err := s.checkSendBufferLocked(size); err != nil {
 		return err
 	}
-	if s.stream != nil {
-		s.stream.sendFrames(frames)
+	if s.ws != nil {
+		s.ws.sendFrames(frames)
 	} else {
 		s.poll.addFrames(frames)
 		s.poll.flush()
 	}
-	s.weighLocked()
+	s.updateBacklogLocked()
 	return nil
 }
 
@@ -157,17 +157,17 @@ func (s *Session) SendMessages(ms ...Message) error {
 	if s.state.Load() != stateOpen {
 		return s.closedErr()
 	}
-	if err := s.roomLocked(sizeOf(ms)); err != nil {
+	if err := s.checkSendBufferLocked(sizeOf(ms)); err != nil {
 		return err
 	}
-	if s.stream != nil {
-		s.stream.addMessages(ms)
-		s.stream.kick()
+	if s.ws != nil {
+		s.ws.addMessages(ms)
+		s.ws.writeWaiting()
 	} else {
 		s.poll.addMessages(ms)
 		s.poll.flush()
 	}
-	s.weighLocked()
+	s.updateBacklogLocked()
 	return nil
 }
 
@@ -179,16 +179,16 @@ func sizeOf(ms []Message) (size int) {
 }
 
 func (s *Session) writableLocked() bool {
-	if s.stream != nil {
-		return s.stream.waiting() == 0
+	if s.ws != nil {
+		return s.ws.waitingBytes() == 0
 	}
 	return s.poll.get != nil && s.poll.queue.empty()
 }
 
 // sendControlLocked queues a packet of the engine itself.
 func (s *Session) sendControlLocked(t packetType, data []byte) {
-	if s.stream != nil {
-		s.stream.sendPacket(t, data)
+	if s.ws != nil {
+		s.ws.sendPacket(t, data)
 		return
 	}
 	s.poll.open().add(t, false, data)
@@ -206,8 +206,8 @@ func (s *Session) AfterFlush(fn func()) {
 		return
 	}
 	var queued bool
-	if s.stream != nil {
-		queued = s.stream.after(fn)
+	if s.ws != nil {
+		queued = s.ws.after(fn)
 	} else {
 		queued = s.poll.after(fn)
 	}
@@ -261,8 +261,8 @@ func (s *Session) unpauseLocked() {
 	if s.pause != nil {
 		close(s.pause)
 		s.pause = nil
-		if s.stream != nil && s.stream.loop != nil {
-			s.stream.loop.Wake(s.stream)
+		if s.ws != nil && s.ws.loop != nil {
+			s.ws.loop.Wake(s.ws)
 		}
 	}
 }

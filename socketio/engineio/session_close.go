@@ -22,8 +22,8 @@ func (s *Session) closeLocked() {
 		return
 	}
 	s.state.Store(stateClosing)
-	if s.stream != nil {
-		if !s.stream.writing {
+	if s.ws != nil {
+		if !s.ws.writePending {
 			s.endLocked(ReasonForcedClose, nil) // what is queued and the close frame leave in one write
 		}
 		return // else the drain ends it
@@ -38,17 +38,17 @@ func (s *Session) closeLocked() {
 func (s *Session) CloseWith(ms ...Message) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.state.Load() != stateOpen || len(ms) > 0 && s.roomLocked(sizeOf(ms)) != nil {
+	if s.state.Load() != stateOpen || len(ms) > 0 && s.checkSendBufferLocked(sizeOf(ms)) != nil {
 		return
 	}
-	if s.stream != nil {
-		s.stream.addMessages(ms)
-		s.weighLocked()
+	if s.ws != nil {
+		s.ws.addMessages(ms)
+		s.updateBacklogLocked()
 		s.closeLocked()
 		return
 	}
 	s.poll.addMessages(ms)
-	s.weighLocked()
+	s.updateBacklogLocked()
 	if !s.poll.after(s.Close) {
 		s.closeLocked()
 		return
@@ -65,7 +65,7 @@ func (s *Session) Discard() {
 
 // drainedLocked is called when nothing waits any more.
 func (s *Session) drainedLocked() {
-	if s.state.Load() == stateClosing && s.stream != nil {
+	if s.state.Load() == stateClosing && s.ws != nil {
 		s.endLocked(ReasonForcedClose, nil)
 	}
 }
@@ -82,7 +82,7 @@ func (s *Session) endLocked(reason Reason, description error) {
 		return
 	}
 	s.state.Store(stateClosed)
-	s.srv.deadlines.remove(s)
+	s.srv.heartbeats.remove(s)
 	if s.backlog != nil {
 		s.dropBacklogLocked()
 	}
@@ -97,17 +97,17 @@ func (s *Session) endLocked(reason Reason, description error) {
 	if s.poll != nil {
 		s.poll.shut(reason)
 	}
-	if s.stream != nil {
-		s.stream.shut(reason, description)
+	if s.ws != nil {
+		s.ws.shutdown(reason, description)
 	}
 	s.srv.forget(s)
 	// On its own goroutine, because the caller may be a sender that holds locks,
 	// or the handler itself. The server counts it, see Server.Shutdown.
-	s.srv.workers.Go(&finish{s, reason, description})
+	s.srv.workers.Go(&closeTask{s, reason, description})
 }
 
-// finish tells the handler that its session has ended.
-type finish struct {
+// closeTask tells the handler that its session has ended.
+type closeTask struct {
 	s           *Session
 	reason      Reason
 	description error
@@ -115,7 +115,7 @@ type finish struct {
 
 // Run implements workers.Task. recv makes it wait for a Receive under way, and no
 // Receive begins after stateClosed.
-func (f *finish) Run() {
+func (f *closeTask) Run() {
 	s := f.s
 	defer s.srv.done()
 	if e, ok := errors.AsType[*slowError](f.description); ok {

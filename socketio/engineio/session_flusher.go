@@ -27,8 +27,8 @@ func (s *Session) SendSoon(frames ...*Frame) error {
 		s.mu.Unlock()
 		return err
 	}
-	if s.stream != nil {
-		s.stream.addFrames(frames)
+	if s.ws != nil {
+		s.ws.addFrames(frames)
 	} else {
 		s.poll.addFrames(frames)
 	}
@@ -44,8 +44,8 @@ func (s *Session) SendMessagesSoon(ms ...Message) error {
 		s.mu.Unlock()
 		return err
 	}
-	if s.stream != nil {
-		s.stream.addMessages(ms)
+	if s.ws != nil {
+		s.ws.addMessages(ms)
 	} else {
 		s.poll.addMessages(ms)
 	}
@@ -57,12 +57,12 @@ func (s *Session) soonLocked(size int) error {
 	if s.state.Load() != stateOpen {
 		return s.closedErr()
 	}
-	return s.roomLocked(size)
+	return s.checkSendBufferLocked(size)
 }
 
 // unlockSoon unlocks mu and leaves the writing to the flusher.
 func (s *Session) unlockSoon() {
-	s.weighLocked()
+	s.updateBacklogLocked()
 	first := !s.dirty
 	s.dirty = true
 	s.mu.Unlock()
@@ -113,8 +113,8 @@ func (s *Session) flushDirty() {
 	s.dirty = false
 	switch {
 	case s.state.Load() == stateClosed:
-	case s.stream != nil:
-		s.stream.kick()
+	case s.ws != nil:
+		s.ws.writeWaiting()
 	default:
 		s.poll.flush()
 	}

@@ -24,12 +24,13 @@ func (s *Session) guard() {
 	}
 }
 
-// enter takes recv for the reader of a stream, without waiting: it may be a loop
-// with other connections. ok says that it has it. Otherwise the delivery of a POST
-// from before an upgrade has it, and free is closed when that may have ended; or the
-// session has ended and free is nil: then no packet reaches the handler, so that the
-// stream may go on without recv, which a Closed that takes its time may hold.
-func (s *Session) enter() (ok bool, free <-chan struct{}) {
+// lockForRead takes recv for the reader of a WebSocket, without waiting: the reader may
+// be a loop with other connections. ok says that it has the lock. Otherwise free is
+// closed when the delivery of a POST from before an upgrade, which has the lock, may have
+// ended. Both are zero once the session is closed: a slow Handler.Closed may hold recv
+// then and must not stall the loop, and no packet reaches the handler any more, so the
+// reader goes on without the lock.
+func (s *Session) lockForRead() (ok bool, free <-chan struct{}) {
 	if s.recv.TryLock() {
 		return true, nil
 	}
@@ -41,15 +42,15 @@ func (s *Session) enter() (ok bool, free <-chan struct{}) {
 	if s.recvFree == nil {
 		s.recvFree = make(chan struct{})
 	}
-	// leave may have been called before it could see the channel.
+	// unlockForRead may have been called before it could see the channel.
 	if s.recv.TryLock() {
 		return true, nil
 	}
 	return false, s.recvFree
 }
 
-// leave gives recv back and wakes the reader of a stream that waits for it.
-func (s *Session) leave() {
+// unlockForRead gives recv back and wakes the reader of a WebSocket that waits for it.
+func (s *Session) unlockForRead() {
 	s.recv.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -62,8 +63,8 @@ func (s *Session) recvFreedLocked() {
 	}
 	close(s.recvFree)
 	s.recvFree = nil
-	if s.stream != nil && s.stream.loop != nil {
-		s.stream.loop.Wake(s.stream)
+	if s.ws != nil && s.ws.loop != nil {
+		s.ws.loop.Wake(s.ws)
 	}
 }
 
@@ -108,7 +109,7 @@ func (s *Session) receive(p packet) error {
 	return nil // open, upgrade and noop mean nothing here
 }
 
-// flood counts the packets that are no messages. Nobody needs many of them
+// flood counts the packets that are no messages. A peer needs few of them
 // within a second: more are dropped, far more end the session (docs/reliability.md §4 row 10).
 func (s *Session) flood() (drop bool, err error) {
 	limit := s.srv.o.MaxControl

@@ -104,10 +104,10 @@ func (x *external) attach(ctx context.Context, conn net.Conn, r *http.Request) *
 			return refusal(CodeForbidden, map[string]any{"message": err.Error()})
 		}
 	}
-	var st *stream
+	var st *wsTransport
 	s, e := srv.newSession(r, &query{revision: 4, transport: x.name}, func(s *Session) {
-		st = x.newStream(s)
-		s.stream = st
+		st = x.newTransport(s)
+		s.ws = st
 	})
 	if e != nil {
 		return e
@@ -116,7 +116,7 @@ func (x *external) attach(ctx context.Context, conn net.Conn, r *http.Request) *
 	st.sendPacket(packetOpen, s.appendOpen(nil, []byte("[]")))
 	if m := srv.o.InitialPacket; m != nil {
 		st.addMessages([]Message{*m})
-		st.kick()
+		st.writeWaiting()
 	}
 	s.mu.Unlock()
 	if e := s.accept(r); e != nil {
@@ -131,7 +131,7 @@ func (x *external) attachUpgrade(conn net.Conn, first opening) *ConnectionError 
 	if s == nil || s.revision != 4 {
 		return refusal(CodeUnknownSID, map[string]any{"sid": first.sid})
 	}
-	st := x.newStream(s)
+	st := x.newTransport(s)
 	st.probing = true
 	if !s.beginUpgrade(st) {
 		return badRequest("TRANSPORT_HANDSHAKE_ERROR", map[string]any{"sid": first.sid})
@@ -140,8 +140,8 @@ func (x *external) attachUpgrade(conn net.Conn, first opening) *ConnectionError 
 	return nil
 }
 
-func (x *external) newStream(s *Session) *stream {
-	return &stream{s: s, name: x.name, corked: true, reader: ws.NewReader(x.format, false)}
+func (x *external) newTransport(s *Session) *wsTransport {
+	return &wsTransport{s: s, transportName: x.name, corked: true, reader: ws.NewReader(x.format, false)}
 }
 
 // opening is the first packet of an external connection.

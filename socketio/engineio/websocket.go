@@ -10,55 +10,62 @@ import (
 	"posthouse/socketio/engineio/internal/ws"
 )
 
-// stream is a WebSocket of a session. It is read by a goroutine of its own (see
-// websocket_read.go) or by a loop that it shares with others (see websocket_poll.go): the
-// reader. The out side is guarded by Session.mu and written by whoever sends,
-// without blocking; the rest is written while the peer is slow by the loop, or by
-// a writer goroutine that exists meanwhile.
-type stream struct {
-	s       *Session
-	name    string        // of the transport
-	loop    *netpoll.Loop // nil: a goroutine reads
-	conn    net.Conn      // nil: a loop reads, or the connection is not there yet
-	fd      int           // of a plain TCP connection; -1: only blocking writes
-	form    wireForm
-	deflate *ws.Deflate
+// wsTransport is a WebSocket of a session, or an external transport that speaks its
+// frames.
+//
+// The reader owns the receiving side. It is a goroutine of the connection's own
+// (websocket_read.go) or the goroutine of an event loop (websocket_poll.go). Only the
+// reader closes the connection, after it has set closed: so the descriptor stays valid
+// for a sender that holds Session.mu and sees closed unset.
+//
+// Session.mu guards the sending side. Any goroutine that sends writes what the socket
+// takes without blocking. While the peer is slow, writing is set and the rest is written
+// by the loop, or by a goroutine that exists meanwhile (websocket_write.go); the other
+// senders then only append to sendBuf, so that the order is kept.
+type wsTransport struct {
+	s             *Session
+	transportName string        // of the transport
+	loop          *netpoll.Loop // nil: a goroutine reads
+	conn          net.Conn      // nil: a loop reads, or the connection is not there yet
+	fd            int           // of a plain TCP connection; -1: only blocking writes
+	form          wireForm
+	deflate       *ws.Deflate
 
-	// reading side: belongs to the reader
-	reader  ws.Reader
-	probing bool            // not the session's transport yet (docs/protocol.md §1.7)
-	replied bool            // handling the last read ended in a write
-	held    *buffer         // while paused: the rest of the last read
-	pause   <-chan struct{} // closed when held may be handled
-	away    bool            // the loop waits for that
-	gone    bool            // the loop has closed the connection
-	untold  bool            // the handler is still to be told of the upgrade
-	deaf    bool            // the peer broke the protocol: what comes is dropped; set with mu
-	dropped int             // bytes since then
+	// Owned by the reader:
+	reader         ws.Reader
+	probing        bool            // not the session's transport yet (docs/protocol.md §1.7)
+	wroteAfterRead bool            // the handling of the last read ended in a write
+	heldBytes      *buffer         // the rest of the last read, during a pause; nil: nothing
+	pauseEnd       <-chan struct{} // closed when heldBytes may be handled; nil: at once
+	readSuspended  bool            // the loop reads nothing until Wake, and heldBytes come first
+	closedByLoop   bool            // the descriptor may be another connection's by now
+	upgradeUntold  bool            // the handler is still to be told of the upgrade
+	discarding     bool            // the peer broke the protocol: what comes is dropped; set with mu
+	discardedBytes int             // bytes since then
 
-	// guarded by Session.mu
-	out     *outbox
-	begun   bool // the connection is there
-	corked  bool
-	writing bool // the rest of a write is the loop's or the writer goroutine's
-	flight  int  // bytes it has taken
-	over    bool // the session is done with it; only the farewell is left
-	parted  bool // the peer's close frame came, or its end of stream
-	// finished says that the farewell has been written, finSent that our side of the
-	// connection is ended behind it.
-	finished, finSent bool
-	wrote             bool // set by every write without blocking
-	closed            bool // the connection is closed, or the reader is about to do it
-	linger            *time.Timer
-	stall             *time.Timer // ends a write that the loop waits for
-	blocked           atomic.Bool // writing, for the loop to see
+	// Guarded by Session.mu:
+	sendBuf      *sendBuffer // nil: nothing waits, or the writer goroutine has all of it
+	connected    bool        // the connection is there: before, everything waits in sendBuf
+	corked       bool        // the reader is handling a read: answers leave together, behind it
+	writePending bool        // the rest of a write is the loop's or the writer goroutine's
+	inFlight     int         // bytes that the writer goroutine has taken
+	closing      bool        // the session is done with it; at most the close frame is left
+	peerClosed   bool        // the peer's close frame came, or its end of stream
+	closeSent    bool        // the close frame has been written
+	finSent      bool        // our side of the connection is ended, behind the close frame
+	hasWritten   bool        // set by every write without blocking
+	closed       bool        // the connection is closed, or the reader is about to do it
+
+	lingerTimer  *time.Timer // closes a connection whose peer does not
+	stallTimer   *time.Timer // ends a write that the loop waits for
+	writeBlocked atomic.Bool // writing, for the loop to see without the mutex
 }
 
-// outbox is what waits to be written, in order.
-type outbox struct {
-	segs  []segment
-	size  int
-	after []func()
+// sendBuffer is what waits to be written, in order.
+type sendBuffer struct {
+	segments   []segment
+	size       int
+	afterFlush []func()
 }
 
 // segment is a finished piece of the wire: bytes shared with other sessions, or
@@ -69,44 +76,44 @@ type segment struct {
 	sealed bool // part of it is written
 }
 
-var outboxes = sync.Pool{New: func() any { return new(outbox) }}
+var sendBuffers = sync.Pool{New: func() any { return new(sendBuffer) }}
 
-func (o *outbox) release() {
+func (o *sendBuffer) release() {
 	if o == nil {
 		return
 	}
-	for i := range o.segs {
-		if o.segs[i].owner != nil {
-			o.segs[i].owner.release()
+	for i := range o.segments {
+		if o.segments[i].owner != nil {
+			o.segments[i].owner.release()
 		}
 	}
-	clear(o.segs)
-	clear(o.after)
-	*o = outbox{segs: o.segs[:0], after: o.after[:0]}
-	outboxes.Put(o)
+	clear(o.segments)
+	clear(o.afterFlush)
+	*o = sendBuffer{segments: o.segments[:0], afterFlush: o.afterFlush[:0]}
+	sendBuffers.Put(o)
 }
 
 // tail returns the buffer that the next bytes of our own are appended to; give
 // it to setTail afterwards.
-func (o *outbox) tail() []byte {
-	if n := len(o.segs); n > 0 {
-		if last := &o.segs[n-1]; last.owner != nil && !last.sealed && len(last.b) < bufferKeep/2 {
+func (o *sendBuffer) tail() []byte {
+	if n := len(o.segments); n > 0 {
+		if last := &o.segments[n-1]; last.owner != nil && !last.sealed && len(last.b) < bufferKeep/2 {
 			return last.b
 		}
 	}
 	buf := takeBuffer()
-	o.segs = append(o.segs, segment{b: buf.b, owner: buf})
+	o.segments = append(o.segments, segment{b: buf.b, owner: buf})
 	return buf.b
 }
 
-func (o *outbox) setTail(b []byte) {
-	last := &o.segs[len(o.segs)-1]
+func (o *sendBuffer) setTail(b []byte) {
+	last := &o.segments[len(o.segments)-1]
 	o.size += len(b) - len(last.b)
 	last.b, last.owner.b = b, b
 }
 
-func (o *outbox) share(b []byte) {
-	o.segs = append(o.segs, segment{b: b})
+func (o *sendBuffer) share(b []byte) {
+	o.segments = append(o.segments, segment{b: b})
 	o.size += len(b)
 }
 
@@ -118,62 +125,62 @@ const (
 	corkLimit = 64 << 10
 )
 
-func (st *stream) box() *outbox {
-	if st.out == nil {
-		st.out = outboxes.Get().(*outbox)
+func (st *wsTransport) openSendBuffer() *sendBuffer {
+	if st.sendBuf == nil {
+		st.sendBuf = sendBuffers.Get().(*sendBuffer)
 	}
-	return st.out
+	return st.sendBuf
 }
 
 // segmentSize is what a segment costs beside its bytes, about.
 const segmentSize = 64
 
-func (st *stream) waiting() int {
-	n := st.flight
-	if st.out != nil {
-		n += st.out.size + segmentSize*len(st.out.segs)
+func (st *wsTransport) waitingBytes() int {
+	n := st.inFlight
+	if st.sendBuf != nil {
+		n += st.sendBuf.size + segmentSize*len(st.sendBuf.segments)
 	}
 	return n
 }
 
-func (st *stream) after(fn func()) bool {
-	if st.out == nil {
-		if st.flight == 0 {
+func (st *wsTransport) after(fn func()) bool {
+	if st.sendBuf == nil {
+		if st.inFlight == 0 {
 			return false
 		}
-		st.box()
+		st.openSendBuffer()
 	}
-	st.out.after = append(st.out.after, fn)
+	st.sendBuf.afterFlush = append(st.sendBuf.afterFlush, fn)
 	return true
 }
 
-func (st *stream) sendFrames(frames []*Frame) {
+func (st *wsTransport) sendFrames(frames []*Frame) {
 	if len(frames) == 1 && st.unhindered() {
 		st.sendNow(frames[0].wire(st.form, st.deflate))
 		return
 	}
 	st.addFrames(frames)
-	st.kick()
+	st.writeWaiting()
 }
 
 // unhindered reports whether what is sent may be written at once.
-func (st *stream) unhindered() bool {
-	return st.out == nil && !st.corked && !st.writing && st.begun
+func (st *wsTransport) unhindered() bool {
+	return st.sendBuf == nil && !st.corked && !st.writePending && st.connected
 }
 
-// sendNow writes shared bytes without a detour through the outbox.
-func (st *stream) sendNow(b []byte) {
-	n, err := st.try(b)
+// sendNow writes shared bytes without a detour through sendBuf.
+func (st *wsTransport) sendNow(b []byte) {
+	n, err := st.tryWrite(b)
 	if err != nil {
-		st.failed(err)
+		st.fail(err)
 	} else if n < len(b) {
-		st.box().share(b[n:])
+		st.openSendBuffer().share(b[n:])
 		st.startWriter()
 	}
 }
 
-func (st *stream) addFrames(frames []*Frame) {
-	o := st.box()
+func (st *wsTransport) addFrames(frames []*Frame) {
+	o := st.openSendBuffer()
 	for _, f := range frames {
 		b := f.wire(st.form, st.deflate)
 		if st.corked && len(b) <= joinBelow {
@@ -184,32 +191,32 @@ func (st *stream) addFrames(frames []*Frame) {
 	}
 }
 
-func (st *stream) addMessages(ms []Message) {
-	o := st.box()
+func (st *wsTransport) addMessages(ms []Message) {
+	o := st.openSendBuffer()
 	for i := range ms {
 		o.setTail(appendWire(o.tail(), st.form, st.deflate, packetMessage, ms[i].Binary, ms[i].Data))
 	}
 }
 
-func (st *stream) sendPacket(t packetType, data []byte) {
+func (st *wsTransport) sendPacket(t packetType, data []byte) {
 	if t == packetPing && len(data) == 0 && st.unhindered() {
 		st.sendNow(pingFrame)
 		return
 	}
-	o := st.box()
+	o := st.openSendBuffer()
 	o.setTail(appendWire(o.tail(), st.form, nil, t, false, data))
-	st.kick()
+	st.writeWaiting()
 }
 
 // pingFrame is what most connections get most often.
 var pingFrame = appendWire(nil, formV4, nil, packetPing, false, nil)
 
 // sendQueue takes over what waited while the session polled.
-func (st *stream) sendQueue(q *queue) {
+func (st *wsTransport) sendQueue(q *queue) {
 	if q == nil {
 		return
 	}
-	o := st.box()
+	o := st.openSendBuffer()
 	for i := range q.items {
 		it := &q.items[i]
 		if it.frame != nil {
@@ -218,17 +225,18 @@ func (st *stream) sendQueue(q *queue) {
 			o.setTail(appendWire(o.tail(), st.form, st.deflate, it.typ, it.binary, q.bytes(i)))
 		}
 	}
-	o.after = append(o.after, q.after...)
+	o.afterFlush = append(o.afterFlush, q.after...)
 	q.release()
-	st.kick()
+	st.writeWaiting()
 }
 
-// kick writes what waits, unless somebody else will.
-func (st *stream) kick() {
-	if st.out == nil || st.writing || !st.begun || st.closed {
+// writeWaiting writes what waits, unless the loop, the writer goroutine or the reader, which
+// has corked the transport, is going to.
+func (st *wsTransport) writeWaiting() {
+	if st.sendBuf == nil || st.writePending || !st.connected || st.closed {
 		return
 	}
-	if st.corked && st.out.size < corkLimit {
+	if st.corked && st.sendBuf.size < corkLimit {
 		return
 	}
 	st.flush()
@@ -236,21 +244,21 @@ func (st *stream) kick() {
 
 // flush writes what waits as far as the socket takes it, in as few writes as
 // possible.
-func (st *stream) flush() {
-	o := st.out
+func (st *wsTransport) flush() {
+	o := st.sendBuf
 	if st.fd < 0 && o.size > 0 {
 		st.startWriter()
 		return
 	}
 	for o.size > 0 {
 		b, scratch := o.join(bufferKeep)
-		n, err := st.try(b)
+		n, err := st.tryWrite(b)
 		if scratch != nil {
 			scratch.release()
 		}
 		o.drop(n)
 		if err != nil {
-			st.failed(err)
+			st.fail(err)
 			return
 		}
 		if n < len(b) {
@@ -262,78 +270,79 @@ func (st *stream) flush() {
 }
 
 // drained is called when everything is written.
-func (st *stream) drained() {
-	if o := st.out; o != nil && o.size == 0 {
-		st.out = nil
-		st.s.runAfterFlush(o.after)
+func (st *wsTransport) drained() {
+	if o := st.sendBuf; o != nil && o.size == 0 {
+		st.sendBuf = nil
+		st.s.runAfterFlush(o.afterFlush)
 		o.release()
 	}
-	if st.over {
-		st.farewell()
+	if st.closing {
+		st.afterCloseFrame()
 		return
 	}
-	if st.s.stream == st {
+	if st.s.ws == st {
 		st.s.drainedLocked()
 	}
 }
 
-// join returns the first bytes of the outbox in one piece, in a scratch buffer of
+// join returns the first bytes of the buffer in one piece, in a scratch buffer of
 // at most limit bytes when they lie in several.
-func (o *outbox) join(limit int) (b []byte, scratch *buffer) {
-	first := o.segs[0].b
-	if len(o.segs) == 1 || len(first) >= limit/2 {
+func (o *sendBuffer) join(limit int) (b []byte, scratch *buffer) {
+	first := o.segments[0].b
+	if len(o.segments) == 1 || len(first) >= limit/2 {
 		return first, nil
 	}
 	scratch = takeBuffer()
-	for i := range o.segs {
-		if len(scratch.b)+len(o.segs[i].b) > limit {
+	for i := range o.segments {
+		if len(scratch.b)+len(o.segments[i].b) > limit {
 			break
 		}
-		scratch.b = append(scratch.b, o.segs[i].b...)
+		scratch.b = append(scratch.b, o.segments[i].b...)
 	}
 	return scratch.b, scratch
 }
 
 // drop forgets the first n bytes.
-func (o *outbox) drop(n int) {
+func (o *sendBuffer) drop(n int) {
 	o.size -= n
 	i := 0
-	for ; i < len(o.segs) && n >= len(o.segs[i].b); i++ {
-		n -= len(o.segs[i].b)
-		if o.segs[i].owner != nil {
-			o.segs[i].owner.release()
+	for ; i < len(o.segments) && n >= len(o.segments[i].b); i++ {
+		n -= len(o.segments[i].b)
+		if o.segments[i].owner != nil {
+			o.segments[i].owner.release()
 		}
 	}
-	rest := copy(o.segs, o.segs[i:])
-	clear(o.segs[rest:])
-	o.segs = o.segs[:rest]
+	rest := copy(o.segments, o.segments[i:])
+	clear(o.segments[rest:])
+	o.segments = o.segments[:rest]
 	if n > 0 {
-		o.segs[0].b = o.segs[0].b[n:]
-		o.segs[0].sealed = true
+		o.segments[0].b = o.segments[0].b[n:]
+		o.segments[0].sealed = true
 	}
 }
 
-// try writes without blocking. A short count is no error. The descriptor is
+// tryWrite writes without blocking. A short count is no error. The descriptor is
 // valid until closed is set under the same mutex.
-func (st *stream) try(b []byte) (int, error) {
+func (st *wsTransport) tryWrite(b []byte) (int, error) {
 	if st.fd < 0 || st.closed {
 		return 0, nil
 	}
-	st.wrote = true
+	st.hasWritten = true
 	return netpoll.WriteFD(st.fd, b)
 }
 
-func (st *stream) failed(err error) {
-	over := st.over
+func (st *wsTransport) fail(err error) {
+	over := st.closing
 	st.hangUp()
 	if !over {
-		st.lost(err)
+		st.connectionLost(err)
 	}
 }
 
-// lost tells the session that its stream is gone; a probing one just goes.
-func (st *stream) lost(err error) {
-	if st.s.stream == st {
+// connectionLost tells the session that its transport is gone; the end of a probing one
+// only ends the upgrade.
+func (st *wsTransport) connectionLost(err error) {
+	if st.s.ws == st {
 		st.s.endLocked(ReasonTransportClose, err)
 	} else {
 		st.s.probeEnded(st)
@@ -342,17 +351,17 @@ func (st *stream) lost(err error) {
 
 // hangUp makes reads and writes fail. The reader then closes the connection:
 // closing waits for both, and so must happen without the mutex.
-func (st *stream) hangUp() {
-	if st.linger != nil {
-		st.linger.Stop()
+func (st *wsTransport) hangUp() {
+	if st.lingerTimer != nil {
+		st.lingerTimer.Stop()
 	}
-	st.over = true
-	if st.closed || !st.begun {
+	st.closing = true
+	if st.closed || !st.connected {
 		return
 	}
 	st.closed = true
-	st.out.release()
-	st.out = nil
+	st.sendBuf.release()
+	st.sendBuf = nil
 	if st.loop != nil {
 		st.endWriting()
 		st.loop.Wake(st)

@@ -23,14 +23,14 @@ const (
 	lingerBytes = 16 << 20
 )
 
-// shut ends the stream. What waits and a close frame may still leave, for as long
-// as the stream lingers; of a peer that is too slow nothing is kept.
-func (st *stream) shut(reason Reason, description error) {
-	if st.over {
+// shutdown ends the transport. What waits and a close frame may still leave within
+// lingerTime; a slow peer's pending data is dropped.
+func (st *wsTransport) shutdown(reason Reason, description error) {
+	if st.closing {
 		return
 	}
-	st.over = true
-	if !st.begun {
+	st.closing = true
+	if !st.connected {
 		return // start will see it
 	}
 	if errors.Is(description, ErrSlow) {
@@ -38,29 +38,29 @@ func (st *stream) shut(reason Reason, description error) {
 		return
 	}
 	st.corked = false
-	o := st.box()
-	if !st.parted {
+	o := st.openSendBuffer()
+	if !st.peerClosed {
 		code := 0
 		if e, ok := errors.AsType[*ws.Error](description); ok {
 			code = e.Code
 		}
 		o.setTail(ws.AppendClose(o.tail(), code, ""))
 	}
-	if st.writing {
+	if st.writePending {
 		st.startLinger()
 		return
 	}
 	st.flush()
 }
 
-// farewell follows the last write of a stream that is over.
-func (st *stream) farewell() {
-	st.finished = true
-	if st.parted {
+// afterCloseFrame follows the last write of a transport that is closing.
+func (st *wsTransport) afterCloseFrame() {
+	st.closeSent = true
+	if st.peerClosed {
 		st.hangUp()
 		return
 	}
-	if st.deaf {
+	if st.discarding {
 		st.sendFIN()
 	}
 	st.startLinger()
@@ -68,7 +68,7 @@ func (st *stream) farewell() {
 
 // sendFIN ends our side of the connection, behind our close frame. The other side
 // stays open until the peer has ended it, or until the end of lingerTime.
-func (st *stream) sendFIN() {
+func (st *wsTransport) sendFIN() {
 	switch {
 	case st.closed || st.finSent:
 	case st.fd >= 0:
@@ -122,11 +122,11 @@ func closeDrained(conn net.Conn) {
 	}
 }
 
-func (st *stream) startLinger() {
-	if st.linger != nil || st.closed {
+func (st *wsTransport) startLinger() {
+	if st.lingerTimer != nil || st.closed {
 		return
 	}
-	st.linger = time.AfterFunc(lingerTime, func() {
+	st.lingerTimer = time.AfterFunc(lingerTime, func() {
 		st.s.mu.Lock()
 		defer st.s.mu.Unlock()
 		st.hangUp()

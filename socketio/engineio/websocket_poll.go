@@ -8,14 +8,14 @@ import (
 	"posthouse/socketio/engineio/internal/netpoll"
 )
 
-// This file is the transport's half of an event loop: a stream whose loop is not
+// This file is the transport's half of an event loop: a wsTransport whose loop is not
 // nil is the netpoll.Handler of its descriptor. The loop's goroutine is then the
 // reader, and the one that closes the descriptor.
 
 // adopt makes a loop the reader of st, whose connection is conn; false leaves that
 // to a goroutine. The caller holds Session.mu, which keeps the loop from delivering
 // anything yet, and closes conn afterwards: the loop has a descriptor of its own.
-func (st *stream) adopt(conn net.Conn) bool {
+func (st *wsTransport) adopt(conn net.Conn) bool {
 	raw := netpoll.RawConn(conn)
 	if raw == nil {
 		return false
@@ -26,7 +26,7 @@ func (st *stream) adopt(conn net.Conn) bool {
 }
 
 // adoptFD is adopt for a descriptor.
-func (st *stream) adoptFD(fd int) bool {
+func (st *wsTransport) adoptFD(fd int) bool {
 	l, dup, err := st.s.srv.loops.Duplicate(fd)
 	if err != nil {
 		return false
@@ -40,15 +40,16 @@ func (st *stream) adoptFD(fd int) bool {
 	return true
 }
 
-// TakeOver implements netpoll.Successor. The caller holds Session.mu. The stream stays
-// on the loop that read its handshake when that is one for streams too, and when there
+// TakeOver implements netpoll.Successor. The caller holds Session.mu. The transport stays
+// on the loop that read its handshake when that is one for WebSockets too, and when there
 // are no descriptors left for a duplicate.
-func (st *stream) TakeOver(fd int, l *netpoll.Loop, early []byte) netpoll.Handler {
+func (st *wsTransport) TakeOver(fd int, l *netpoll.Loop, early []byte) netpoll.Handler {
 	if len(early) > 0 {
-		st.held, st.away = takeBuffer(), true
-		st.held.b = append(st.held.b, early...)
+		st.heldBytes, st.readSuspended = takeBuffer(), true
+		st.heldBytes.b = append(st.heldBytes.b, early...)
 	}
 	if !st.s.srv.loops.Spreads(l) && st.adoptFD(fd) {
+		st.begin() // the peer waits for it, and nothing waits for the closing of fd
 		return nil
 	}
 	st.loop, st.fd = l, fd
@@ -56,14 +57,14 @@ func (st *stream) TakeOver(fd int, l *netpoll.Loop, early []byte) netpoll.Handle
 }
 
 // Ready implements netpoll.Handler.
-func (st *stream) Ready(e netpoll.Events) (again bool) {
-	if st.gone {
+func (st *wsTransport) Ready(e netpoll.Events) (again bool) {
+	if st.closedByLoop {
 		return false
 	}
 	if e.Has(netpoll.Writable) {
-		st.writeBlocked()
+		st.resumeWriting()
 	}
-	if st.away {
+	if st.readSuspended {
 		return false
 	}
 	return st.readReady(e.Has(netpoll.PeerClosed))
@@ -71,24 +72,24 @@ func (st *stream) Ready(e netpoll.Events) (again bool) {
 
 // Woken implements netpoll.Handler. It goes on behind a pause that is over, and
 // closes a connection whose session is done with it.
-func (st *stream) Woken() (again bool) {
-	if st.gone {
+func (st *wsTransport) Woken() (again bool) {
+	if st.closedByLoop {
 		return false
 	}
-	st.writeBlocked()
-	if err := st.wakeUp(); err != nil {
+	st.resumeWriting()
+	if err := st.resumeReading(); err != nil {
 		st.stopReading(err)
 		return false
 	}
-	if st.away {
+	if st.readSuspended {
 		return false
 	}
 	return st.readReady(true) // nothing has looked for an end of stream
 }
 
-// writeBlocked goes on with a write that had to wait for the peer.
-func (st *stream) writeBlocked() {
-	if !st.blocked.Load() {
+// resumeWriting goes on with a write that had to wait for the peer.
+func (st *wsTransport) resumeWriting() {
+	if !st.writeBlocked.Load() {
 		return
 	}
 	st.s.mu.Lock()
@@ -97,8 +98,8 @@ func (st *stream) writeBlocked() {
 }
 
 // readReady reads one turn. again says that bytes may be left.
-func (st *stream) readReady(ended bool) (again bool) {
-	drained, err := st.readable(st.fd, ended)
+func (st *wsTransport) readReady(ended bool) (again bool) {
+	drained, err := st.readAvailable(st.fd, ended)
 	if err != nil {
 		st.stopReading(err)
 		return false
@@ -107,46 +108,46 @@ func (st *stream) readReady(ended bool) (again bool) {
 }
 
 // stopReading handles what ended a turn early: a pause, or the connection's end.
-func (st *stream) stopReading(err error) {
+func (st *wsTransport) stopReading(err error) {
 	if errors.Is(err, errPaused) {
-		st.away = true
+		st.readSuspended = true
 		return
 	}
 	st.closeFD(err)
 }
 
-// wakeUp goes on behind a pause that is over.
-func (st *stream) wakeUp() error {
+// resumeReading goes on behind a pause that is over.
+func (st *wsTransport) resumeReading() error {
 	st.s.mu.Lock()
 	closed := st.closed
 	st.s.mu.Unlock()
 	switch {
 	case closed:
 		return net.ErrClosed
-	case !st.away:
+	case !st.readSuspended:
 		return nil
-	case st.pause != nil:
+	case st.pauseEnd != nil:
 		select {
-		case <-st.pause:
+		case <-st.pauseEnd:
 		default:
 			return nil
 		}
 	}
-	st.away = false
-	return st.takeHeld()
+	st.readSuspended = false
+	return st.handleHeld()
 }
 
 // closeFD closes the connection.
-func (st *stream) closeFD(err error) {
+func (st *wsTransport) closeFD(err error) {
 	st.s.mu.Lock()
-	drain := st.finished && !errors.Is(err, io.EOF)
-	st.parted = true
-	st.failed(err)
+	drain := st.closeSent && !errors.Is(err, io.EOF)
+	st.peerClosed = true
+	st.fail(err)
 	st.s.mu.Unlock()
-	st.gone = true
+	st.closedByLoop = true
 	st.reader.Release()
-	if st.held != nil {
-		st.held.release()
+	if st.heldBytes != nil {
+		st.heldBytes.release()
 	}
 	st.loop.Remove(st.fd)
 	if drain {

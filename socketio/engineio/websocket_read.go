@@ -11,7 +11,7 @@ import (
 )
 
 var (
-	// errUpgraded stops the feeding of a probing stream at the upgrade packet:
+	// errUpgraded stops the feeding of a probing transport at the upgrade packet:
 	// what follows is the session's.
 	errUpgraded = errors.New("engineio: upgraded")
 	errProbe    = errors.New("engineio: probe failed")
@@ -19,12 +19,12 @@ var (
 
 // start takes over a hijacked connection: what waits is written, early bytes are
 // handled, and a loop or a new goroutine reads the rest, until the connection ends.
-func (st *stream) start(conn net.Conn, early []byte) {
+func (st *wsTransport) start(conn net.Conn, early []byte) {
 	s := st.s
 	s.mu.Lock()
 	if len(early) > 0 {
-		st.held, st.away = takeBuffer(), true
-		st.held.b = append(st.held.b, early...)
+		st.heldBytes, st.readSuspended = takeBuffer(), true
+		st.heldBytes.b = append(st.heldBytes.b, early...)
 	}
 	var raw syscall.RawConn
 	if !st.adopt(conn) {
@@ -49,12 +49,14 @@ func (st *stream) start(conn net.Conn, early []byte) {
 
 // startUpgraded is start for a connection that a loop reads already. Session.mu is
 // held while the connection changes hands: the loop delivers nothing before begin.
-func (st *stream) startUpgraded(w loopResponse) {
+func (st *wsTransport) startUpgraded(w loopResponse) {
 	s := st.s
 	s.mu.Lock()
 	w.Upgrade(st)
-	early := st.held != nil
-	st.begin()
+	early := st.heldBytes != nil
+	if !st.connected { // TakeOver cannot begin before the loop knows st
+		st.begin()
+	}
 	s.mu.Unlock()
 	if early {
 		st.loop.Wake(st)
@@ -62,28 +64,28 @@ func (st *stream) startUpgraded(w loopResponse) {
 }
 
 // begin writes what waits for the connection.
-func (st *stream) begin() {
-	st.begun = true
-	if st.over {
+func (st *wsTransport) begin() {
+	st.connected = true
+	if st.closing {
 		// The session ended before its connection was there. Say so politely.
-		st.over = false
+		st.closing = false
 		st.corked = true
-		st.shut(ReasonForcedClose, nil)
+		st.shutdown(ReasonForcedClose, nil)
 		return
 	}
 	st.corked = false
-	st.kick()
+	st.writeWaiting()
 }
 
-func (st *stream) readLoop(raw syscall.RawConn) {
+func (st *wsTransport) readLoop(raw syscall.RawConn) {
 	defer st.s.srv.done()
 	defer st.reader.Release()
-	err := st.takeHeld()
+	err := st.handleHeld()
 	for err == nil || errors.Is(err, errPaused) {
 		switch {
 		case errors.Is(err, errPaused):
-			<-st.pause
-			err = st.takeHeld()
+			<-st.pauseEnd
+			err = st.handleHeld()
 		case raw != nil:
 			err = st.readRaw(raw)
 		default:
@@ -91,9 +93,9 @@ func (st *stream) readLoop(raw syscall.RawConn) {
 		}
 	}
 	st.s.mu.Lock()
-	drain := st.finished && !errors.Is(err, io.EOF)
-	st.parted = true
-	st.failed(err)
+	drain := st.closeSent && !errors.Is(err, io.EOF)
+	st.peerClosed = true
+	st.fail(err)
 	st.s.mu.Unlock()
 	if drain {
 		closeDrained(st.conn)
@@ -103,12 +105,12 @@ func (st *stream) readLoop(raw syscall.RawConn) {
 
 // readConn is one read of a connection whose reads block: the buffer is held
 // while it waits.
-func (st *stream) readConn() error {
+func (st *wsTransport) readConn() error {
 	buf := takeBuffer()
 	defer buf.release()
 	n, err := st.conn.Read(buf.b[:cap(buf.b)])
 	if n > 0 {
-		if err := st.take(buf.b[:n]); err != nil {
+		if err := st.handleBytes(buf.b[:n]); err != nil {
 			return err
 		}
 	}
@@ -118,12 +120,12 @@ func (st *stream) readConn() error {
 // readRaw stays in one RawConn.Read for the life of the connection: while
 // nothing comes, the runtime's poller holds it and no buffer is taken. It
 // returns with what ended the connection.
-func (st *stream) readRaw(raw syscall.RawConn) error {
+func (st *wsTransport) readRaw(raw syscall.RawConn) error {
 	var err error
 	rawErr := raw.Read(func(fd uintptr) bool {
 		drained := false
 		for !drained && err == nil {
-			drained, err = st.readable(int(fd), true)
+			drained, err = st.readAvailable(int(fd), true)
 		}
 		return err != nil
 	})
@@ -137,10 +139,10 @@ func (st *stream) readRaw(raw syscall.RawConn) error {
 // others of its loop, in buffers.
 const readsPerTurn = 4
 
-// readable handles what a readable descriptor has; ended says that its stream may
+// readAvailable handles what a readable descriptor has; ended says that its stream may
 // have ended. drained is true when nothing is left and the poller will tell of
-// what comes: until then readable is to be called again.
-func (st *stream) readable(fd int, ended bool) (drained bool, err error) {
+// what comes: until then readAvailable is to be called again.
+func (st *wsTransport) readAvailable(fd int, ended bool) (drained bool, err error) {
 	buf := netpoll.TakeReadBuffer()
 	defer buf.Release()
 	for range readsPerTurn {
@@ -148,10 +150,10 @@ func (st *stream) readable(fd int, ended bool) (drained bool, err error) {
 		if n == 0 {
 			return true, err
 		}
-		if err := st.take(buf[:n]); err != nil {
+		if err := st.handleBytes(buf[:n]); err != nil {
 			return false, err
 		}
-		if n < len(buf) && (st.replied || !ended) {
+		if n < len(buf) && (st.wroteAfterRead || !ended) {
 			// The poller reports an edge for whatever comes now. An end of stream
 			// that came together with these bytes has no edge of its own, but our
 			// write provokes a reset. Without a write, look again.
@@ -168,26 +170,26 @@ var errBusy = errors.New("engineio: a POST is being delivered")
 // read is in held, and nothing is to be read until pause is closed.
 var errPaused = errors.New("engineio: paused")
 
-// takeHeld handles what was held back.
-func (st *stream) takeHeld() error {
-	held := st.held
-	st.held, st.pause = nil, nil
+// handleHeld handles what was held back.
+func (st *wsTransport) handleHeld() error {
+	held := st.heldBytes
+	st.heldBytes, st.pauseEnd = nil, nil
 	if held == nil {
 		return nil
 	}
 	defer held.release()
-	return st.take(held.b)
+	return st.handleBytes(held.b)
 }
 
-// take handles the bytes of one read.
-func (st *stream) take(p []byte) error {
-	if st.deaf {
-		if st.dropped += len(p); st.dropped > lingerBytes {
+// handleBytes handles the bytes of one read.
+func (st *wsTransport) handleBytes(p []byte) error {
+	if st.discarding {
+		if st.discardedBytes += len(p); st.discardedBytes > lingerBytes {
 			return net.ErrClosed
 		}
 		return nil
 	}
-	if st.untold {
+	if st.upgradeUntold {
 		if free := st.tellUpgraded(); free != nil {
 			return st.hold(p, free)
 		}
@@ -203,55 +205,55 @@ func (st *stream) take(p []byte) error {
 				return st.dismiss(nil)
 			}
 			// What the upgrade has inherited is a pause of the handler.
-			if free := st.tellUpgraded(); free != nil && st.pause == nil {
-				st.pause = free
+			if free := st.tellUpgraded(); free != nil && st.pauseEnd == nil {
+				st.pauseEnd = free
 			}
 		case errors.Is(err, errBusy):
 		case errors.Is(err, ErrPause):
-			st.pause = st.s.paused()
+			st.pauseEnd = st.s.paused()
 		case errors.Is(err, errOver), errors.Is(err, errProbe):
 			return st.dismiss(nil)
 		default:
 			return st.dismiss(err)
 		}
-		if st.pause != nil {
-			return st.hold(p, st.pause)
+		if st.pauseEnd != nil {
+			return st.hold(p, st.pauseEnd)
 		}
 	}
 	return nil
 }
 
 // hold keeps the rest of a read until pause is closed.
-func (st *stream) hold(p []byte, pause <-chan struct{}) error {
-	st.pause = pause
-	st.held = takeBuffer()
-	st.held.b = append(st.held.b, p...)
+func (st *wsTransport) hold(p []byte, pause <-chan struct{}) error {
+	st.pauseEnd = pause
+	st.heldBytes = takeBuffer()
+	st.heldBytes.b = append(st.heldBytes.b, p...)
 	return errPaused
 }
 
-// dismiss ends the stream's part in the session, and reads on only to see the
-// peer's farewell. err is a breach of the WebSocket protocol, or what the peer's
+// dismiss ends the transport's part in the session, and reads on only to see the
+// peer's close frame. err is a breach of the WebSocket protocol, or what the peer's
 // close frame gave.
-func (st *stream) dismiss(err error) error {
+func (st *wsTransport) dismiss(err error) error {
 	s := st.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_, st.deaf = errors.AsType[*ws.Error](err)
-	if st.deaf && st.finished {
+	_, st.discarding = errors.AsType[*ws.Error](err)
+	if st.discarding && st.closeSent {
 		st.sendFIN()
 	}
 	switch {
 	case errors.Is(err, ws.ErrPeerClosed):
-		st.parted = true
-		st.lost(nil)
-		if s.stream != st {
-			st.shut(ReasonTransportClose, nil)
+		st.peerClosed = true
+		st.connectionLost(nil)
+		if s.ws != st {
+			st.shutdown(ReasonTransportClose, nil)
 		}
-	case s.stream == st && err != nil:
+	case s.ws == st && err != nil:
 		s.endLocked(ReasonTransportError, err)
-	case s.stream != st:
+	case s.ws != st:
 		s.probeEnded(st)
-		st.shut(ReasonForcedClose, err)
+		st.shutdown(ReasonForcedClose, err)
 	}
 	if st.closed {
 		return net.ErrClosed
@@ -260,34 +262,34 @@ func (st *stream) dismiss(err error) error {
 }
 
 // feed hands bytes to the WebSocket reader; what is sent meanwhile leaves in one write.
-func (st *stream) feed(p []byte) (int, error) {
+func (st *wsTransport) feed(p []byte) (int, error) {
 	s := st.s
-	st.replied = false
+	st.wroteAfterRead = false
 	if st.probing {
 		return st.reader.Feed(p, st)
 	}
-	ok, free := s.enter()
+	ok, free := s.lockForRead()
 	if free != nil {
-		st.pause = free
+		st.pauseEnd = free
 		return 0, errBusy
 	}
 	if ok {
 		defer s.recv.Unlock()
 	}
 	s.mu.Lock()
-	st.corked = !st.over
+	st.corked = !st.closing
 	s.mu.Unlock()
-	n, err := st.deliver(p)
+	n, err := st.feedGuarded(p)
 	s.mu.Lock()
-	st.corked, st.wrote = false, false
-	st.kick()
-	st.replied = st.wrote
+	st.corked, st.hasWritten = false, false
+	st.writeWaiting()
+	st.wroteAfterRead = st.hasWritten
 	s.mu.Unlock()
 	return n, err
 }
 
-// deliver feeds the handler. Nothing is read any more when it panics.
-func (st *stream) deliver(p []byte) (int, error) {
+// feedGuarded feeds the handler. Nothing is read any more when it panics.
+func (st *wsTransport) feedGuarded(p []byte) (int, error) {
 	n, err := len(p), errOver
 	func() {
 		defer st.s.guard()
@@ -297,7 +299,7 @@ func (st *stream) deliver(p []byte) (int, error) {
 }
 
 // Message implements ws.Handler.
-func (st *stream) Message(op ws.Opcode, payload []byte) error {
+func (st *wsTransport) Message(op ws.Opcode, payload []byte) error {
 	p, err := st.decode(op, payload)
 	if st.probing {
 		return st.probePacket(p, err)
@@ -309,7 +311,7 @@ func (st *stream) Message(op ws.Opcode, payload []byte) error {
 	return st.s.receive(p)
 }
 
-func (st *stream) decode(op ws.Opcode, payload []byte) (packet, error) {
+func (st *wsTransport) decode(op ws.Opcode, payload []byte) (packet, error) {
 	if op == ws.Text {
 		return decodeText(payload, st.s.revision)
 	}
@@ -320,23 +322,23 @@ func (st *stream) decode(op ws.Opcode, payload []byte) (packet, error) {
 }
 
 // Control implements ws.Handler.
-func (st *stream) Control(op ws.Opcode, payload []byte) error {
+func (st *wsTransport) Control(op ws.Opcode, payload []byte) error {
 	s := st.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if op == ws.Pong || st.closed || st.over && op == ws.Ping {
+	if op == ws.Pong || st.closed || st.closing && op == ws.Ping {
 		return nil
 	}
-	if op == ws.Close && st.over {
+	if op == ws.Close && st.closing {
 		// Ours is on its way: this is the answer to it.
-		st.parted = true
-		if st.out == nil && !st.writing {
+		st.peerClosed = true
+		if st.sendBuf == nil && !st.writePending {
 			st.hangUp()
 		}
 		return nil
 	}
-	o := st.box()
+	o := st.openSendBuffer()
 	o.setTail(ws.AppendAnswer(o.tail(), op, payload))
-	st.kick()
+	st.writeWaiting()
 	return nil
 }

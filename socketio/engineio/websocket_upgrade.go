@@ -24,17 +24,17 @@ var probeData = []byte("probe")
 // upgrade is a WebSocket that wants to take a polling session over. Guarded by
 // Session.mu.
 type upgrade struct {
-	s       *Session
-	stream  *stream
-	timeout *time.Timer
-	noop    *time.Timer // nil before the probe
-	noops   int         // sent without a wait
+	s            *Session
+	transport    *wsTransport
+	timeoutTimer *time.Timer
+	noopTimer    *time.Timer // nil before the probe
+	noopsSent    int         // sent without a wait
 }
 
 func (u *upgrade) stopLocked() {
-	u.timeout.Stop()
-	if u.noop != nil {
-		u.noop.Stop()
+	u.timeoutTimer.Stop()
+	if u.noopTimer != nil {
+		u.noopTimer.Stop()
 	}
 	u.s.up = nil
 }
@@ -42,34 +42,34 @@ func (u *upgrade) stopLocked() {
 // abortLocked ends the upgrade, and with it the WebSocket.
 func (u *upgrade) abortLocked() {
 	u.stopLocked()
-	u.stream.shut(ReasonForcedClose, nil)
+	u.transport.shutdown(ReasonForcedClose, nil)
 }
 
 // sessionEndedLocked ends the upgrade together with its session, which is closed.
-// A client that was told of the WebSocket stops polling and looks at nothing but
-// its POST until it may say that it upgrades: seeing the WebSocket close before
-// that, it would wait for a ping timeout. So, unless it asked for the end or a GET
-// tells it, the WebSocket stays for the upgrade packet and is closed then.
+// After the probe's pong a client stops polling and ignores the WebSocket until it has
+// sent its upgrade packet. If the WebSocket closed earlier, the client would notice only
+// at its ping timeout. So the WebSocket is kept until that packet, or for lingerTime,
+// unless the client asked for the end or a waiting GET tells it.
 func (u *upgrade) sessionEndedLocked(reason Reason) {
 	p := u.s.poll
-	if u.noop == nil || reason == ReasonTransportClose || p.get != nil && p.queue.empty() {
+	if u.noopTimer == nil || reason == ReasonTransportClose || p.get != nil && p.queue.empty() {
 		u.abortLocked()
 		return
 	}
-	u.noop.Stop()
-	u.timeout.Reset(lingerTime)
+	u.noopTimer.Stop()
+	u.timeoutTimer.Reset(lingerTime)
 }
 
-// beginUpgrade attaches a probing stream; nil when the session cannot be upgraded.
-func (s *Session) beginUpgrade(st *stream) bool {
+// beginUpgrade attaches a probing transport; false when the session cannot be upgraded.
+func (s *Session) beginUpgrade(st *wsTransport) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.state.Load() == stateClosed || s.up != nil || s.poll == nil {
 		return false
 	}
-	u := &upgrade{s: s, stream: st}
+	u := &upgrade{s: s, transport: st}
 	s.up = u
-	u.timeout = time.AfterFunc(s.srv.o.UpgradeTimeout, func() {
+	u.timeoutTimer = time.AfterFunc(s.srv.o.UpgradeTimeout, func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if s.up == u {
@@ -79,15 +79,15 @@ func (s *Session) beginUpgrade(st *stream) bool {
 	return true
 }
 
-// probeEnded forgets a probing stream that is gone; the session polls on.
-func (s *Session) probeEnded(st *stream) {
-	if s.up != nil && s.up.stream == st {
+// probeEnded forgets a probing transport that is gone; the session polls on.
+func (s *Session) probeEnded(st *wsTransport) {
+	if s.up != nil && s.up.transport == st {
 		s.up.stopLocked()
 	}
 }
 
-// probePacket takes a packet of a probing stream.
-func (st *stream) probePacket(p packet, err error) error {
+// probePacket takes a packet of a probing transport.
+func (st *wsTransport) probePacket(p packet, err error) error {
 	s := st.s
 	switch {
 	case err != nil:
@@ -96,12 +96,12 @@ func (st *stream) probePacket(p packet, err error) error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		u := s.up
-		if u == nil || u.stream != st || st.over {
+		if u == nil || u.transport != st || st.closing {
 			return errProbe
 		}
 		st.sendPacket(packetPong, probeData)
-		if u.noop == nil {
-			u.noop = time.AfterFunc(noopEvery, u.tick)
+		if u.noopTimer == nil {
+			u.noopTimer = time.AfterFunc(noopEvery, u.tick)
 			u.pollWaitsLocked()
 		}
 		return nil
@@ -115,10 +115,10 @@ func (st *stream) probePacket(p packet, err error) error {
 // wait for tick.
 func (u *upgrade) pollWaitsLocked() {
 	p := u.s.poll
-	if u.noop == nil || u.noops == noopsAtOnce || u.s.state.Load() == stateClosed || p.get == nil || !p.queue.empty() {
+	if u.noopTimer == nil || u.noopsSent == noopsAtOnce || u.s.state.Load() == stateClosed || p.get == nil || !p.queue.empty() {
 		return
 	}
-	u.noops++
+	u.noopsSent++
 	p.answer(packetNoop)
 }
 
@@ -133,15 +133,15 @@ func (u *upgrade) tick() {
 	if p := s.poll; p.get != nil && p.queue.empty() {
 		p.answer(packetNoop)
 	}
-	u.noop.Reset(noopEvery)
+	u.noopTimer.Reset(noopEvery)
 }
 
 // completeUpgrade makes st the session's transport. What waits leaves over it,
 // behind everything that polling has carried.
-func (s *Session) completeUpgrade(st *stream) bool {
+func (s *Session) completeUpgrade(st *wsTransport) bool {
 	s.mu.Lock()
 	u := s.up
-	if u == nil || u.stream != st || st.over {
+	if u == nil || u.transport != st || st.closing {
 		s.mu.Unlock()
 		return false
 	}
@@ -159,47 +159,47 @@ func (s *Session) completeUpgrade(st *stream) bool {
 		p.post.abort()
 	}
 	if s.pause != nil {
-		// A POST waits for its end; from now on it is the stream that waits.
+		// A POST waits for its end; from now on the WebSocket waits.
 		s.unpauseLocked()
 		s.pause = make(chan struct{})
-		st.pause = s.pause
+		st.pauseEnd = s.pause
 	}
-	s.stream = st
+	s.ws = st
 	st.probing = false
 	st.sendQueue(q)
-	s.weighLocked()
+	s.updateBacklogLocked()
 	s.beat.restart(s)
-	if s.state.Load() == stateClosing && st.waiting() == 0 {
+	if s.state.Load() == stateClosing && st.waitingBytes() == 0 {
 		s.endLocked(ReasonForcedClose, nil) // otherwise the drain ends it
 	}
 	s.mu.Unlock()
-	st.untold = true
+	st.upgradeUntold = true
 	return true
 }
 
 // tellUpgraded tells the handler that the session uses st now. Behind a delivery of
 // the last POST that is still running: free is closed when it is time to try again.
-func (st *stream) tellUpgraded() (free <-chan struct{}) {
+func (st *wsTransport) tellUpgraded() (free <-chan struct{}) {
 	s := st.s
-	ok, free := s.enter()
+	ok, free := s.lockForRead()
 	if free != nil {
 		return free
 	}
-	st.untold = false
+	st.upgradeUntold = false
 	if !ok {
 		return nil
 	}
 	defer s.recv.Unlock()
 	defer s.guard()
 	if h, ok := s.handler.(UpgradeHandler); ok && s.state.Load() != stateClosed {
-		h.Upgraded(st.name)
+		h.Upgraded(st.transportName)
 	}
 	return nil
 }
 
 // serveUpgrade handles a WebSocket for an existing session.
 func (srv *Server) serveUpgrade(w http.ResponseWriter, r *http.Request, q *query, s *Session, hs *ws.Handshake) {
-	st := srv.newStream(s, hs, q.b64)
+	st := srv.newWebSocket(s, hs, q.b64)
 	st.probing = true
 	begun := s.beginUpgrade(st)
 	if srv.o.OnHeaders != nil {
@@ -219,7 +219,7 @@ func (srv *Server) serveUpgrade(w http.ResponseWriter, r *http.Request, q *query
 		srv.refuseHandshake(w, r, err)
 		return
 	}
-	o := st.box()
+	o := st.openSendBuffer()
 	o.setTail(append(o.tail(), head...))
 	s.mu.Unlock()
 	conn.start(st)

@@ -14,15 +14,16 @@ const (
 	writeChunk = 16 << 10
 )
 
-// startWriter leaves the rest of a write to whoever can wait for a slow peer.
-func (st *stream) startWriter() {
-	if st.writing {
+// startWriter leaves the rest of a write to the loop, or to a goroutine, which can wait
+// for a slow peer.
+func (st *wsTransport) startWriter() {
+	if st.writePending {
 		return
 	}
-	st.writing = true
+	st.writePending = true
 	if st.loop != nil {
 		st.limitStall()
-		st.blocked.Store(true)
+		st.writeBlocked.Store(true)
 		// The edge may have come before the loop could know what it means.
 		st.proceedWriting()
 		return
@@ -32,34 +33,34 @@ func (st *stream) startWriter() {
 }
 
 // proceedWriting is what the loop does when a slow peer has taken something.
-func (st *stream) proceedWriting() {
-	for st.writing && st.out.size > 0 {
-		b, scratch := st.out.join(bufferKeep)
-		n, err := st.try(b)
+func (st *wsTransport) proceedWriting() {
+	for st.writePending && st.sendBuf.size > 0 {
+		b, scratch := st.sendBuf.join(bufferKeep)
+		n, err := st.tryWrite(b)
 		if scratch != nil {
 			scratch.release()
 		}
 		switch {
 		case err != nil:
-			st.failed(err)
+			st.fail(err)
 			return
 		case n == 0:
 			return
 		}
-		st.out.drop(n)
+		st.sendBuf.drop(n)
 		st.limitStall()
 	}
 	st.weigh()
-	if st.writing {
+	if st.writePending {
 		st.endWriting()
 		st.drained()
 	}
 }
 
 // limitStall bounds the time until the next byte leaves.
-func (st *stream) limitStall() {
-	if st.stall != nil {
-		st.stall.Stop()
+func (st *wsTransport) limitStall() {
+	if st.stallTimer != nil {
+		st.stallTimer.Stop()
 	}
 	d := st.s.srv.o.WriteTimeout
 	if d <= 0 {
@@ -69,60 +70,60 @@ func (st *stream) limitStall() {
 	t = time.AfterFunc(d, func() {
 		st.s.mu.Lock()
 		defer st.s.mu.Unlock()
-		if st.stall == t && st.writing && !st.closed {
+		if st.stallTimer == t && st.writePending && !st.closed {
 			st.stalled(os.ErrDeadlineExceeded)
 		}
 	})
-	st.stall = t
+	st.stallTimer = t
 }
 
-func (st *stream) endWriting() {
-	st.writing = false
-	st.blocked.Store(false)
-	if st.stall != nil {
-		st.stall.Stop()
-		st.stall = nil
+func (st *wsTransport) endWriting() {
+	st.writePending = false
+	st.writeBlocked.Store(false)
+	if st.stallTimer != nil {
+		st.stallTimer.Stop()
+		st.stallTimer = nil
 	}
 }
 
 // writeLoop writes what waits until nothing does. The server counts it; a write
 // deadline or the closing of the connection ends it.
-func (st *stream) writeLoop() {
+func (st *wsTransport) writeLoop() {
 	defer st.s.srv.done()
 	s := st.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for !st.closed && st.out != nil && st.out.size > 0 {
-		o := st.out
-		st.out, st.flight = nil, o.size
+	for !st.closed && st.sendBuf != nil && st.sendBuf.size > 0 {
+		o := st.sendBuf
+		st.sendBuf, st.inFlight = nil, o.size
 		if err := st.writeAll(o); err != nil {
-			st.writing = false
+			st.writePending = false
 			st.stalled(err)
-			st.flight = 0
+			st.inFlight = 0
 			o.release()
 			return
 		}
-		s.runAfterFlush(o.after)
+		s.runAfterFlush(o.afterFlush)
 		o.release()
 	}
-	st.writing = false
+	st.writePending = false
 	if !st.closed {
 		st.drained()
 	}
 }
 
-// stalled ends a stream whose writes fail: by the deadline when the peer takes
+// stalled ends a transport whose writes fail: by the deadline when the peer takes
 // nothing, otherwise because it is gone.
-func (st *stream) stalled(err error) {
-	if errors.Is(err, os.ErrDeadlineExceeded) && !st.over && st.s.stream == st {
+func (st *wsTransport) stalled(err error) {
+	if errors.Is(err, os.ErrDeadlineExceeded) && !st.closing && st.s.ws == st {
 		st.s.slowLocked("Options.WriteTimeout, in which it took nothing", err)
 		return
 	}
-	st.failed(err)
+	st.fail(err)
 }
 
 // writeAll writes o. It is called with mu, which is not held during the writes.
-func (st *stream) writeAll(o *outbox) error {
+func (st *wsTransport) writeAll(o *sendBuffer) error {
 	for o.size > 0 {
 		if st.closed {
 			return net.ErrClosed
@@ -146,15 +147,15 @@ func (st *stream) writeAll(o *outbox) error {
 			return err
 		}
 		o.drop(n)
-		st.flight = o.size
+		st.inFlight = o.size
 		st.weigh()
 	}
 	return nil
 }
 
 // weigh notes that the peer has taken something.
-func (st *stream) weigh() {
-	if st.s.stream == st && st.s.backlog != nil {
-		st.s.weighLocked()
+func (st *wsTransport) weigh() {
+	if st.s.ws == st && st.s.backlog != nil {
+		st.s.updateBacklogLocked()
 	}
 }

@@ -313,7 +313,7 @@ func (j *journal) connection(io *socketio.Server, s *socketio.Socket) {
 			_ = s.Emit("slow", n)
 		}
 	})
-	s.On("waiting", func(e *socketio.Event) { _ = e.Ack(io.Of("/late").Rooms().HasRoom("waiting")) })
+	s.On("waiting", func(e *socketio.Event) { _ = e.Ack(io.Of("/late").LocalAdapter().HasRoom("waiting")) })
 	s.On("fetch", func(e *socketio.Event) {
 		var room string
 		if e.Bind(&room) == nil {

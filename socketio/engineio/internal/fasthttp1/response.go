@@ -65,7 +65,7 @@ func NewResponse(c ResponseConn, last bool) *Response {
 // keepBytes is how large a buffer the pool keeps.
 const keepBytes = 64 << 10
 
-// Release gives the response back. Nobody may use it afterwards.
+// Release gives the response back to the pool: the last use of it.
 func (r *Response) Release() {
 	if cap(r.out) > keepBytes {
 		r.out = nil
@@ -320,7 +320,7 @@ func (r *Response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, http.ErrHijacked
 	}
 	if r.status != 0 {
-		_ = r.FlushError() // who hijacks will notice
+		_ = r.FlushError() // a hijacker notices by itself
 	}
 	conn, early, err := r.conn.Hijack()
 	if err != nil {
@@ -345,7 +345,7 @@ func (r *Response) Take() bool {
 	return true
 }
 
-// Hijacked reports whether somebody took the connection over.
+// Hijacked reports whether the connection was taken over.
 func (r *Response) Hijacked() bool { return r.hijacked }
 
 // replay gives bytes that were read already, and then those of the connection.

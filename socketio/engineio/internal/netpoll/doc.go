@@ -2,8 +2,8 @@
 // connections on few goroutines, so that an idle connection holds neither a
 // goroutine nor what package net keeps of it.
 //
-// A [Loop] tells the [Handler] of a descriptor that it is ready, or that somebody
-// asked for its attention with [Loop.Wake]. A [Group] spreads descriptors over as
+// A [Loop] tells the [Handler] of a descriptor that it is ready, or that another
+// goroutine asked for its attention with [Loop.Wake]. A [Group] spreads descriptors over as
 // many loops as there are processors, and has one more whose handlers are called in
 // one order. The package does no protocol: what is read and written is the
 // handlers' concern.

@@ -7,7 +7,8 @@ package netpoll
 // keeps no place for them.
 type table struct {
 	pages []*page
-	count int // of the handlers
+	count int   // of the handlers
+	spare *page // an empty one, for connections that come and go one by one
 }
 
 type page struct {
@@ -38,8 +39,10 @@ func (t *table) set(i int, h Handler) {
 		if h == nil {
 			return
 		}
-		p = &page{}
-		t.pages[number] = p
+		if p = t.spare; p == nil {
+			p = &page{}
+		}
+		t.pages[number], t.spare = p, nil
 	}
 	before, after := p.handlers[place] != nil, h != nil
 	p.handlers[place] = h
@@ -50,7 +53,7 @@ func (t *table) set(i int, h Handler) {
 	case before && !after:
 		t.count--
 		if p.used--; p.used == 0 {
-			t.pages[number] = nil
+			t.pages[number], t.spare = nil, p
 		}
 	}
 }

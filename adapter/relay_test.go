@@ -20,22 +20,22 @@ import (
 	"posthouse/internal/interop/rig"
 )
 
-// routed is a replica behind a router: it answers with its name.
+// routed is a replica behind a relay: it answers with its name.
 type routed struct {
-	*adapter.Router
+	*adapter.Relay
 	server *httptest.Server
 	stop   func()
 }
 
 func newRouted(t *testing.T, rdb redis.UniversalClient, tag string) *routed {
 	t.Helper()
-	return newRoutedWith(t, rdb, adapter.RouterOptions{Tag: tag, Secrets: [][]byte{routerSecret}})
+	return newRoutedWith(t, rdb, adapter.RelayOptions{Tag: tag, Secrets: [][]byte{relaySecret}})
 }
 
-// routerSecret is what the replicas of a test share.
-var routerSecret = []byte("a secret of all replicas")
+// relaySecret is what the replicas of a test share.
+var relaySecret = []byte("a secret of all replicas")
 
-func newRoutedWith(t *testing.T, rdb redis.UniversalClient, o adapter.RouterOptions) *routed {
+func newRoutedWith(t *testing.T, rdb redis.UniversalClient, o adapter.RelayOptions) *routed {
 	t.Helper()
 	tag := o.Tag
 	n := &routed{}
@@ -47,7 +47,7 @@ func newRoutedWith(t *testing.T, rdb redis.UniversalClient, o adapter.RouterOpti
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	n.Router, err = adapter.NewRouter(rdb, o)
+	n.Relay, err = adapter.NewRelay(rdb, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +80,7 @@ func newRoutedWith(t *testing.T, rdb redis.UniversalClient, o adapter.RouterOpti
 	return n
 }
 
-func newRouterRedis(t *testing.T) redis.UniversalClient {
+func newRelayRedis(t *testing.T) redis.UniversalClient {
 	t.Helper()
 	addr, _ := rig.Redis(t)
 	rdb := redis.NewClient(&redis.Options{Addr: addr, DisableIdentity: true})
@@ -101,8 +101,8 @@ func ask(t *testing.T, base, sid, body string) (int, string) {
 
 const unknown = `{"code":1,"message":"Session ID unknown"}`
 
-func TestRouterRelaysToTheOwner(t *testing.T) {
-	rdb := newRouterRedis(t)
+func TestRelay_RelaysToTheOwner(t *testing.T) {
+	rdb := newRelayRedis(t)
 	a, b := newRouted(t, rdb, "aa"), newRouted(t, rdb, "bb")
 	defer a.stop()
 	defer b.stop()
@@ -138,8 +138,8 @@ func TestRouterRelaysToTheOwner(t *testing.T) {
 	}
 }
 
-func TestRouterAnswersForDeadOwnersAtOnce(t *testing.T) {
-	rdb := newRouterRedis(t)
+func TestRelay_AnswersForDeadOwnersAtOnce(t *testing.T) {
+	rdb := newRelayRedis(t)
 	a, b := newRouted(t, rdb, "aa"), newRouted(t, rdb, "bb")
 	defer a.stop()
 	sid, _ := b.NewID(nil)
@@ -160,8 +160,8 @@ func TestRouterAnswersForDeadOwnersAtOnce(t *testing.T) {
 	}
 }
 
-func TestRouterLeavesOtherRequestsAlone(t *testing.T) {
-	rdb := newRouterRedis(t)
+func TestRelay_LeavesOtherRequestsAlone(t *testing.T) {
+	rdb := newRelayRedis(t)
 	a := newRouted(t, rdb, "aa")
 	defer a.stop()
 	for _, sid := range []string{"", "short", strings.Repeat("x", 20), strings.Repeat("x", 20) + "*", strings.Repeat("x", 500), "../../" + strings.Repeat("x", 16)} {
@@ -173,8 +173,8 @@ func TestRouterLeavesOtherRequestsAlone(t *testing.T) {
 
 // The engine refuses a request whose session id has two readings; relayed by one of
 // them, it would be another request there.
-func TestRouter_AmbiguousSessionID_IsLeftToTheEngine(t *testing.T) {
-	rdb := newRouterRedis(t)
+func TestRelay_AmbiguousSessionID_IsLeftToTheEngine(t *testing.T) {
+	rdb := newRelayRedis(t)
 	a, b := newRouted(t, rdb, "aa"), newRouted(t, rdb, "bb")
 	defer a.stop()
 	defer b.stop()
@@ -196,14 +196,14 @@ func TestRouter_AmbiguousSessionID_IsLeftToTheEngine(t *testing.T) {
 	}
 }
 
-func TestRouterOptions(t *testing.T) {
-	for _, o := range []adapter.RouterOptions{
+func TestRelayOptions(t *testing.T) {
+	for _, o := range []adapter.RelayOptions{
 		{Advertise: "a:1"}, {Tag: "a", Advertise: "a:1"}, {Tag: "a b", Advertise: "a:1"}, {Tag: "aa"}, {Tag: "aa", Advertise: "nohost"},
 		{Tag: "aa", Advertise: "10.0.0.7:3000"}, {Tag: "aa", Advertise: "localhost.example:1"}, // need a secret
 		{Tag: "aa", Advertise: "a:1", Secrets: [][]byte{[]byte("short")}},
 		{Tag: "aa", Advertise: "127.0.0.1:1", Path: "/a b?c"},
 	} {
-		if _, err := adapter.NewRouter(nil, o); err == nil {
+		if _, err := adapter.NewRelay(nil, o); err == nil {
 			t.Errorf("%+v was accepted", o)
 		}
 	}

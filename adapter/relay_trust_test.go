@@ -58,15 +58,15 @@ func awaitEntry(t *testing.T, rdb redis.UniversalClient, tag string) string {
 }
 
 // A writer of Redis decides nothing about where requests go.
-func TestRouter_EntryThatNoReplicaSigned_IsNotConnectedTo(t *testing.T) {
-	rdb := newRouterRedis(t)
+func TestRelay_EntryThatNoReplicaSigned_IsNotConnectedTo(t *testing.T) {
+	rdb := newRelayRedis(t)
 	a, b := newRouted(t, rdb, "aa"), newRouted(t, rdb, "bb")
 	defer a.stop()
 	defer b.stop()
 	entry := awaitEntry(t, rdb, "bb")
 	_, codes, _ := strings.Cut(entry, " ")
 	s := newStranger(t)
-	foreign := newRoutedWith(t, rdb, adapter.RouterOptions{Tag: "ff", Secrets: [][]byte{[]byte("a secret of others")}})
+	foreign := newRoutedWith(t, rdb, adapter.RelayOptions{Tag: "ff", Secrets: [][]byte{[]byte("a secret of others")}})
 	defer foreign.stop()
 	awaitEntry(t, rdb, "ff")
 	for tag, text := range map[string]string{
@@ -94,14 +94,14 @@ func TestRouter_EntryThatNoReplicaSigned_IsNotConnectedTo(t *testing.T) {
 }
 
 // What was once a replica's address may be something else's now.
-func TestRouter_AddressWithoutProof_GetsNoRequestAndNoSay(t *testing.T) {
-	for name, secrets := range map[string][][]byte{"with a secret": {routerSecret}, "without": nil} {
+func TestRelay_AddressWithoutProof_GetsNoRequestAndNoSay(t *testing.T) {
+	for name, secrets := range map[string][][]byte{"with a secret": {relaySecret}, "without": nil} {
 		t.Run(name, func(t *testing.T) {
-			rdb := newRouterRedis(t)
-			a := newRoutedWith(t, rdb, adapter.RouterOptions{Tag: "aa", Secrets: secrets})
+			rdb := newRelayRedis(t)
+			a := newRoutedWith(t, rdb, adapter.RelayOptions{Tag: "aa", Secrets: secrets})
 			defer a.stop()
 			s := newStranger(t)
-			former, err := adapter.NewRouter(rdb, adapter.RouterOptions{Tag: "bb", Advertise: s.addr(), Secrets: secrets})
+			former, err := adapter.NewRelay(rdb, adapter.RelayOptions{Tag: "bb", Advertise: s.addr(), Secrets: secrets})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -134,26 +134,26 @@ func TestRouter_AddressWithoutProof_GetsNoRequestAndNoSay(t *testing.T) {
 }
 
 // Without a secret anybody could sign: only this machine is relayed to.
-func TestRouter_WithoutSecrets_RelaysToLoopbackOnly(t *testing.T) {
-	rdb := newRouterRedis(t)
-	a, b := newRoutedWith(t, rdb, adapter.RouterOptions{Tag: "aa"}), newRoutedWith(t, rdb, adapter.RouterOptions{Tag: "bb"})
+func TestRelay_WithoutSecrets_RelaysToLoopbackOnly(t *testing.T) {
+	rdb := newRelayRedis(t)
+	a, b := newRoutedWith(t, rdb, adapter.RelayOptions{Tag: "aa"}), newRoutedWith(t, rdb, adapter.RelayOptions{Tag: "bb"})
 	defer a.stop()
 	defer b.stop()
 	awaitEntry(t, rdb, "bb")
 	if status, text := ask(t, a.server.URL, sidOf("bb"), "x"); status != 200 || !strings.HasPrefix(text, "bb ") {
 		t.Errorf("loopback: %d %q", status, text)
 	}
-	if _, err := adapter.NewRouter(rdb, adapter.RouterOptions{Tag: "aa", Advertise: "192.0.2.1:3000"}); err == nil || !strings.Contains(err.Error(), "Secrets") {
+	if _, err := adapter.NewRelay(rdb, adapter.RelayOptions{Tag: "aa", Advertise: "192.0.2.1:3000"}); err == nil || !strings.Contains(err.Error(), "Secrets") {
 		t.Errorf("another machine: %v", err)
 	}
 }
 
 // One secret may be replaced while another stays.
-func TestRouter_SecretsOverlap(t *testing.T) {
-	rdb := newRouterRedis(t)
+func TestRelay_SecretsOverlap(t *testing.T) {
+	rdb := newRelayRedis(t)
 	old, next := []byte("the secret of before"), []byte("the secret of after!")
-	a := newRoutedWith(t, rdb, adapter.RouterOptions{Tag: "aa", Secrets: [][]byte{old}})
-	b := newRoutedWith(t, rdb, adapter.RouterOptions{Tag: "bb", Secrets: [][]byte{next, old}})
+	a := newRoutedWith(t, rdb, adapter.RelayOptions{Tag: "aa", Secrets: [][]byte{old}})
+	b := newRoutedWith(t, rdb, adapter.RelayOptions{Tag: "bb", Secrets: [][]byte{next, old}})
 	defer a.stop()
 	defer b.stop()
 	awaitEntry(t, rdb, "aa")
@@ -166,8 +166,8 @@ func TestRouter_SecretsOverlap(t *testing.T) {
 }
 
 // Only what clients of the protocol send is relayed; the rest is the engine's to judge.
-func TestRouter_RelaysOnlyRequestsOfTheProtocol(t *testing.T) {
-	rdb := newRouterRedis(t)
+func TestRelay_RelaysOnlyRequestsOfTheProtocol(t *testing.T) {
+	rdb := newRelayRedis(t)
 	a, b := newRouted(t, rdb, "aa"), newRouted(t, rdb, "bb")
 	defer a.stop()
 	defer b.stop()
@@ -217,17 +217,17 @@ func TestRouter_RelaysOnlyRequestsOfTheProtocol(t *testing.T) {
 
 // Headers go to and fro by name, and a status or type that no engine answers is
 // not passed on, whatever has happened to the owner.
-func TestRouter_PassesKnownHeadersOnly(t *testing.T) {
-	rdb := newRouterRedis(t)
-	a := newRoutedWith(t, rdb, adapter.RouterOptions{Tag: "aa", Secrets: [][]byte{routerSecret}, Headers: []string{"x-own"}})
+func TestRelay_PassesKnownHeadersOnly(t *testing.T) {
+	rdb := newRelayRedis(t)
+	a := newRoutedWith(t, rdb, adapter.RelayOptions{Tag: "aa", Secrets: [][]byte{relaySecret}, Headers: []string{"x-own"}})
 	defer a.stop()
-	var b *adapter.Router
+	var b *adapter.Relay
 	var asked http.Header
 	status, kind := 0, ""
 	var handler http.Handler
 	owner := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r) }))
 	defer owner.Close()
-	b, err := adapter.NewRouter(rdb, adapter.RouterOptions{Tag: "bb", Advertise: owner.Listener.Addr().String(), Secrets: [][]byte{routerSecret}})
+	b, err := adapter.NewRelay(rdb, adapter.RelayOptions{Tag: "bb", Advertise: owner.Listener.Addr().String(), Secrets: [][]byte{relaySecret}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -292,8 +292,8 @@ func TestRouter_PassesKnownHeadersOnly(t *testing.T) {
 }
 
 // The mark of relayed requests is a replica's to make.
-func TestRouter_MarkOfAClient_ChangesNothing(t *testing.T) {
-	rdb := newRouterRedis(t)
+func TestRelay_MarkOfAClient_ChangesNothing(t *testing.T) {
+	rdb := newRelayRedis(t)
 	a, b := newRouted(t, rdb, "aa"), newRouted(t, rdb, "bb")
 	defer a.stop()
 	defer b.stop()
@@ -316,13 +316,13 @@ func TestRouter_MarkOfAClient_ChangesNothing(t *testing.T) {
 }
 
 // An entry under this replica's tag that is not its own is replaced; it goes on.
-func TestRouter_OwnEntryOverwritten_IsTakenBack(t *testing.T) {
-	rdb := newRouterRedis(t)
+func TestRelay_OwnEntryOverwritten_IsTakenBack(t *testing.T) {
+	rdb := newRelayRedis(t)
 	a := newRouted(t, rdb, "aa")
 	defer a.stop()
 	var log logBuffer
-	b := newRoutedWith(t, rdb, adapter.RouterOptions{
-		Tag: "bb", Secrets: [][]byte{routerSecret}, Heartbeat: 20 * time.Millisecond, Logger: slog.New(slog.NewTextHandler(&log, nil)),
+	b := newRoutedWith(t, rdb, adapter.RelayOptions{
+		Tag: "bb", Secrets: [][]byte{relaySecret}, Heartbeat: 20 * time.Millisecond, Logger: slog.New(slog.NewTextHandler(&log, nil)),
 	})
 	defer b.stop()
 	entry := awaitEntry(t, rdb, "bb")
@@ -352,13 +352,13 @@ func TestRouter_OwnEntryOverwritten_IsTakenBack(t *testing.T) {
 }
 
 // Of two live replicas with one tag the later one gets another.
-func TestRouter_TagOfALiveReplica_IsNotTaken(t *testing.T) {
-	rdb := newRouterRedis(t)
+func TestRelay_TagOfALiveReplica_IsNotTaken(t *testing.T) {
+	rdb := newRelayRedis(t)
 	a := newRouted(t, rdb, "aa")
 	defer a.stop()
 	entry := awaitEntry(t, rdb, "aa")
 	var log logBuffer
-	twin := newRoutedWith(t, rdb, adapter.RouterOptions{Tag: "aa", Secrets: [][]byte{routerSecret}, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	twin := newRoutedWith(t, rdb, adapter.RelayOptions{Tag: "aa", Secrets: [][]byte{relaySecret}, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	defer twin.stop()
 	var sid string
 	rig.Until(t, 5*time.Second, "another tag", func() bool {

@@ -57,22 +57,22 @@ var errLeaving = errors.New("adapter: owner is shutting down")
 // each other when they share a key.
 type relayKeys struct {
 	keys [][]byte
-	// local is set without a secret: everybody can sign, so only this machine is
+	// loopbackOnly is set without a secret: everybody can sign, so only this machine is
 	// relayed to.
-	local bool
+	loopbackOnly bool
 }
 
 func newRelayKeys(secrets [][]byte) (relayKeys, error) {
 	if len(secrets) > maxSecrets {
-		return relayKeys{}, fmt.Errorf("adapter: router has %d secrets, more than %d", len(secrets), maxSecrets)
+		return relayKeys{}, fmt.Errorf("adapter: relay has %d secrets, more than %d", len(secrets), maxSecrets)
 	}
-	k := relayKeys{local: len(secrets) == 0}
-	if k.local {
+	k := relayKeys{loopbackOnly: len(secrets) == 0}
+	if k.loopbackOnly {
 		secrets = [][]byte{[]byte("posthouse: no secret")}
 	}
 	for _, secret := range secrets {
 		if len(secret) < minSecret {
-			return relayKeys{}, fmt.Errorf("adapter: router secret has %d bytes, fewer than %d", len(secret), minSecret)
+			return relayKeys{}, fmt.Errorf("adapter: relay secret has %d bytes, fewer than %d", len(secret), minSecret)
 		}
 		key, err := hkdf.Key(sha256.New, secret, nil, "posthouse relay 1", sha256.Size)
 		if err != nil {
@@ -87,20 +87,20 @@ func newRelayKeys(secrets [][]byte) (relayKeys, error) {
 func (k relayKeys) sign(parts ...string) string {
 	codes := make([]string, len(k.keys))
 	for i, key := range k.keys {
-		codes[i] = base64.RawURLEncoding.EncodeToString(code(key, parts))
+		codes[i] = base64.RawURLEncoding.EncodeToString(authCode(key, parts))
 	}
 	return strings.Join(codes, ",")
 }
 
-// signed reports whether one of codes is of a key that this replica has.
-func (k relayKeys) signed(codes string, parts ...string) bool {
+// isSigned reports whether one of codes is of a key that this replica has.
+func (k relayKeys) isSigned(codes string, parts ...string) bool {
 	for i, text := range strings.SplitN(codes, ",", maxSecrets+1) {
 		given, err := base64.RawURLEncoding.DecodeString(text)
 		if err != nil || i == maxSecrets {
 			return false
 		}
 		for _, key := range k.keys {
-			if hmac.Equal(given, code(key, parts)) {
+			if hmac.Equal(given, authCode(key, parts)) {
 				return true
 			}
 		}
@@ -108,8 +108,8 @@ func (k relayKeys) signed(codes string, parts ...string) bool {
 	return false
 }
 
-// code authenticates parts, each with its length before it.
-func code(key []byte, parts []string) []byte {
+// authCode authenticates parts, each with its length before it.
+func authCode(key []byte, parts []string) []byte {
 	h := hmac.New(sha256.New, key)
 	for _, p := range parts {
 		var n [4]byte
@@ -120,31 +120,31 @@ func code(key []byte, parts []string) []byte {
 	return h.Sum(nil)
 }
 
-// entry is what Redis keeps of the replica with that tag.
-func (k relayKeys) entry(tag, addr string) string {
+// signedEntry is what Redis keeps of the replica with that tag.
+func (k relayKeys) signedEntry(tag, addr string) string {
 	return addr + " " + k.sign("entry", tag, addr)
 }
 
 // readEntry returns the address that a signed entry names.
 func (k relayKeys) readEntry(tag, text string) (addr string, ok bool) {
 	addr, codes, _ := strings.Cut(text, " ")
-	if len(text) > maxEntry || !k.signed(codes, "entry", tag, addr) {
+	if len(text) > maxEntry || !k.isSigned(codes, "entry", tag, addr) {
 		return "", false
 	}
-	if _, _, err := net.SplitHostPort(addr); err != nil || k.local && !loopback(addr) {
+	if _, _, err := net.SplitHostPort(addr); err != nil || k.loopbackOnly && !isLoopback(addr) {
 		return "", false
 	}
 	return addr, true
 }
 
-// loopback reports whether addr is of this machine whatever names resolve to.
-func loopback(addr string) bool {
+// isLoopback reports whether addr is of this machine whatever names resolve to.
+func isLoopback(addr string) bool {
 	ap, err := netip.ParseAddrPort(addr)
 	return err == nil && ap.Addr().Unmap().IsLoopback()
 }
 
-// mark is the header of a request to the replica with tag to.
-func (k relayKeys) mark(kind, from, to, sid string) string {
+// requestMark is the header of a request to the replica with tag to.
+func (k relayKeys) requestMark(kind, from, to, sid string) string {
 	return kind + " " + from + " " + k.sign("request", kind, from, to, sid)
 }
 
@@ -160,14 +160,16 @@ func (k relayKeys) readMark(text, to, sid string) (kind string) {
 	default:
 		return ""
 	}
-	if !k.signed(words[2], "request", words[0], words[1], to, sid) {
+	if !k.isSigned(words[2], "request", words[0], words[1], to, sid) {
 		return ""
 	}
 	return words[0]
 }
 
-// proof answers a hello: it is of no use for another replica's name or address.
-func (k relayKeys) proof(nonce, tag, addr string) string { return k.sign("proof", nonce, tag, addr) }
+// helloProof answers a hello: it is of no use for another replica's name or address.
+func (k relayKeys) helloProof(nonce, tag, addr string) string {
+	return k.sign("proof", nonce, tag, addr)
+}
 
 // isNonce keeps hello from signing anything else.
 func isNonce(s string) bool {
@@ -175,9 +177,9 @@ func isNonce(s string) bool {
 	return err == nil && len(b) == 16
 }
 
-// dial connects to a replica and lets it prove that it is the one.
-func (r *Router) dial(ctx context.Context, d destination) (net.Conn, error) {
-	conn, err := (&net.Dialer{Timeout: r.o.DialTimeout}).DialContext(ctx, "tcp", d.addr)
+// dialReplica connects to a replica and lets it prove that it is the one.
+func (r *Relay) dialReplica(ctx context.Context, d destination) (net.Conn, error) {
+	conn, err := (&net.Dialer{Timeout: r.options.DialTimeout}).DialContext(ctx, "tcp", d.addr)
 	if err != nil {
 		return nil, err
 	}
@@ -196,13 +198,13 @@ func (r *Router) dial(ctx context.Context, d destination) (net.Conn, error) {
 
 var longAgo = time.Unix(1, 0)
 
-func (r *Router) demandProof(conn net.Conn, d destination) error {
+func (r *Relay) demandProof(conn net.Conn, d destination) error {
 	var b [16]byte
 	if _, err := rand.Read(b[:]); err != nil {
 		return err
 	}
 	nonce := base64.RawURLEncoding.EncodeToString(b[:])
-	hello := "GET " + r.o.Path + " HTTP/1.1\r\nHost: " + d.addr + "\r\n" + relayHeader + ": " + markHello + " " + nonce + "\r\n\r\n"
+	hello := "GET " + r.options.Path + " HTTP/1.1\r\nHost: " + d.addr + "\r\n" + relayHeader + ": " + markHello + " " + nonce + "\r\n\r\n"
 	if _, err := io.WriteString(conn, hello); err != nil {
 		return err
 	}
@@ -217,7 +219,7 @@ func (r *Router) demandProof(conn net.Conn, d destination) error {
 	}
 	answer.Body.Close()
 	if answer.StatusCode != http.StatusNoContent || br.Buffered() > 0 ||
-		!r.keys.signed(answer.Header.Get(relayHeader), "proof", nonce, d.tag, d.addr) {
+		!r.relayKeys.isSigned(answer.Header.Get(relayHeader), "proof", nonce, d.tag, d.addr) {
 		return errUntrusted
 	}
 	if answer.Close {
@@ -227,7 +229,7 @@ func (r *Router) demandProof(conn net.Conn, d destination) error {
 }
 
 // answerHello proves to another replica that this one is who Redis says.
-func (r *Router) answerHello(w http.ResponseWriter, nonce string) {
-	w.Header().Set(relayHeader, r.keys.proof(nonce, r.tag(), r.o.Advertise))
+func (r *Relay) answerHello(w http.ResponseWriter, nonce string) {
+	w.Header().Set(relayHeader, r.relayKeys.helloProof(nonce, r.currentTag(), r.options.Advertise))
 	w.WriteHeader(http.StatusNoContent)
 }

@@ -21,9 +21,9 @@ import (
 	"posthouse/socketio/engineio"
 )
 
-// engineReplica is an Engine.IO server that echoes, behind a router.
+// engineReplica is an Engine.IO server that echoes, behind a relay.
 type engineReplica struct {
-	*adapter.Router
+	*adapter.Relay
 	engine *engineio.Server
 	base   string
 	closed chan engineio.Reason
@@ -48,7 +48,7 @@ func newEngineReplica(t *testing.T, rdb redis.UniversalClient, tag string, plain
 		t.Fatal(err)
 	}
 	r := &engineReplica{base: "http://" + l.Addr().String(), closed: make(chan engineio.Reason, 64), sessions: map[string]*engineio.Session{}}
-	r.Router, err = adapter.NewRouter(rdb, adapter.RouterOptions{Tag: tag, Advertise: l.Addr().String(), Secrets: [][]byte{routerSecret}})
+	r.Relay, err = adapter.NewRelay(rdb, adapter.RelayOptions{Tag: tag, Advertise: l.Addr().String(), Secrets: [][]byte{relaySecret}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +90,7 @@ func newEngineReplica(t *testing.T, rdb redis.UniversalClient, tag string, plain
 func bothWays(t *testing.T, test func(t *testing.T, a, b *engineReplica)) {
 	for name, plain := range map[string]bool{"event loop": false, "net/http": true} {
 		t.Run(name, func(t *testing.T) {
-			rdb := newRouterRedis(t)
+			rdb := newRelayRedis(t)
 			test(t, newEngineReplica(t, rdb, "aa", plain), newEngineReplica(t, rdb, "bb", plain))
 		})
 	}
@@ -137,7 +137,7 @@ func do(t *testing.T, method, url, body string) (int, string) {
 
 // A poll that waits at another replica is answered when this one drains, and the
 // session goes on over any other.
-func TestRouter_Drain_GivesPollsBackAndSessionsLive(t *testing.T) {
+func TestRelay_Drain_GivesPollsBackAndSessionsLive(t *testing.T) {
 	bothWays(t, func(t *testing.T, a, b *engineReplica) {
 		c := b.open(t)
 		type answer struct {
@@ -181,7 +181,7 @@ func TestRouter_Drain_GivesPollsBackAndSessionsLive(t *testing.T) {
 }
 
 // A client that goes away still ends its session, relayed or not.
-func TestRouter_PollOfAClientThatLeft_ClosesTheSession(t *testing.T) {
+func TestRelay_PollOfAClientThatLeft_ClosesTheSession(t *testing.T) {
 	bothWays(t, func(t *testing.T, a, b *engineReplica) {
 		c := b.open(t)
 		ctx, cancel := context.WithCancel(t.Context())
@@ -195,7 +195,7 @@ func TestRouter_PollOfAClientThatLeft_ClosesTheSession(t *testing.T) {
 		}()
 		rig.Until(t, 5*time.Second, "the poll to wait", func() bool { return a.Stats().Polls == 1 })
 		rig.Until(t, 5*time.Second, "the poll at its owner", func() bool {
-			return b.engine.ClientsCount() == 1 && adapter.HeldPolls(b.Router) == 1
+			return b.engine.ClientsCount() == 1 && adapter.HeldPolls(b.Relay) == 1
 		})
 		cancel()
 		<-done
@@ -237,10 +237,10 @@ func (c *pollingClient) upgrade(r *engineReplica) (*websocket.Conn, error) {
 }
 
 // Relayed WebSockets end one after the other, between frames, with a close frame.
-func TestRouter_Drain_ClosesWebSocketsOneByOne(t *testing.T) {
+func TestRelay_Drain_ClosesWebSocketsOneByOne(t *testing.T) {
 	bothWays(t, func(t *testing.T, a, b *engineReplica) {
 		const n = 10
-		const over = time.Second
+		const over = 4 * time.Second // a busy machine tells the clients late
 		ends := make(chan time.Time, n)
 		var readers sync.WaitGroup
 		for range n {
@@ -314,7 +314,7 @@ func values(ch <-chan time.Time) func(yield func(time.Time) bool) {
 }
 
 // A client that neither reads nor answers does not hold the drain up.
-func TestRouter_Drain_DoesNotWaitForSilentClients(t *testing.T) {
+func TestRelay_Drain_DoesNotWaitForSilentClients(t *testing.T) {
 	bothWays(t, func(t *testing.T, a, b *engineReplica) {
 		c := b.open(t)
 		conn, err := c.upgrade(a)
@@ -338,7 +338,7 @@ func TestRouter_Drain_DoesNotWaitForSilentClients(t *testing.T) {
 }
 
 // Either side's end is the other's, without a delay and without a loss.
-func TestRouter_RelayedWebSocket_EndsWithEitherSide(t *testing.T) {
+func TestRelay_RelayedWebSocket_EndsWithEitherSide(t *testing.T) {
 	bothWays(t, func(t *testing.T, a, b *engineReplica) {
 		c := b.open(t)
 		conn, err := c.upgrade(a)

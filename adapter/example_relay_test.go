@@ -17,10 +17,10 @@ import (
 )
 
 // A replica behind a balancer that knows nothing of sessions.
-func ExampleRouter() {
+func ExampleRelay() {
 	rdb := redis.NewClient(&redis.Options{Addr: "localhost:6379"})
-	var router *adapter.Router
-	router, err := adapter.NewRouter(rdb, adapter.RouterOptions{
+	var relay *adapter.Relay
+	relay, err := adapter.NewRelay(rdb, adapter.RelayOptions{
 		Tag: "gw1", Advertise: "10.0.0.7:3000",
 		Secrets: [][]byte{[]byte(os.Getenv("CLUSTER_SECRET"))}, // 16 bytes or more, the same everywhere
 	})
@@ -28,38 +28,38 @@ func ExampleRouter() {
 		log.Fatal(err)
 	}
 	io := socketio.NewServer(&socketio.Options{
-		Engine:     engineio.Options{GenerateID: router.NewID},
+		Engine:     engineio.Options{GenerateID: relay.NewID},
 		NewAdapter: adapter.Redis(rdb, nil),
 	})
 	serve := func(ctx context.Context) error {
-		go http.ListenAndServe(":3000", router.Middleware(io))
-		return router.Run(ctx) // says goodbye when ctx ends
+		go http.ListenAndServe(":3000", relay.Middleware(io))
+		return relay.Run(ctx) // says goodbye when ctx ends
 	}
 	_ = serve
 }
 
 // What a replica relays for others is given back before it ends; the sessions live on.
-func ExampleRouter_Drain() {
-	drain := func(ctx context.Context, io *socketio.Server, router *adapter.Router) {
+func ExampleRelay_Drain() {
+	drain := func(ctx context.Context, io *socketio.Server, relay *adapter.Relay) {
 		var draining sync.WaitGroup
-		draining.Go(func() { _ = router.Drain(ctx, 5*time.Second) })
+		draining.Go(func() { _ = relay.Drain(ctx, 5*time.Second) })
 		draining.Go(func() { _ = io.Drain(ctx, 5*time.Second) })
 		draining.Wait()
 		_ = io.Shutdown(ctx)
-		var stats adapter.RouterStats = router.Stats()
+		var stats adapter.RelayStats = relay.Stats()
 		log.Print(stats.Relayed, " requests were relayed")
 	}
 	_ = drain
 }
 
-func ExampleRouter_NewID() {
+func ExampleRelay_NewID() {
 	rdb := redis.NewClient(&redis.Options{Addr: "localhost:6379"}) // connects when it is used
 	defer rdb.Close()
-	router, err := adapter.NewRouter(rdb, adapter.RouterOptions{Tag: "gw1", Advertise: "127.0.0.1:3000"})
+	relay, err := adapter.NewRelay(rdb, adapter.RelayOptions{Tag: "gw1", Advertise: "127.0.0.1:3000"})
 	if err != nil {
 		log.Fatal(err)
 	}
-	id, err := router.NewID(nil)
+	id, err := relay.NewID(nil)
 	fmt.Println(len(id), id[20:], err)
 	// Output: 23 gw1 <nil>
 }
