@@ -76,8 +76,8 @@ type Rules struct {
 	refusals refusals
 }
 
-// reserved are events that cannot be relayed: the library's own, and those of
-// docs/realtime.md §§2, 3 and 6.
+// reserved are events that cannot be relayed: the library's own, and those that
+// docs/realtime.md §2, §3 and §6 name.
 var reserved = []string{"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener",
 	"auth", "expired", "join", "leave", "history", "presence"}
 
