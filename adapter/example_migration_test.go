@@ -28,7 +28,7 @@ func Example_optionsFromZishang520() {
 		NewAdapter:          adapter.Redis(rdb, nil),
 		Codec:               parser.MessagePack(nil),
 		ConnectTimeout:      45 * time.Second,
-		Recovery:            &socketio.Recovery{MaxDisconnection: 2 * time.Minute, RunMiddlewares: true},
+		Recovery:            &socketio.Recovery{MaxDisconnection: 2 * time.Minute, SkipMiddlewares: true},
 		KeepEmptyNamespaces: true,
 		Bundles:             clientdist.FS(),
 		Engine: engineio.Options{

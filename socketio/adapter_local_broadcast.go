@@ -35,8 +35,12 @@ func sendAll(targets []*Socket, frames []*engineio.Frame, f BroadcastFlags) {
 
 // tellOutgoing calls the OnAnyOutgoing listeners of the targets that have some.
 func tellOutgoing(targets []*Socket, p *parser.Packet) {
+	if len(targets) == 0 {
+		return
+	}
+	shared := len(targets[0].ns.sharedHandlers.Load().onAnyOutgoing) > 0
 	for _, s := range targets {
-		if s.hasOutgoing.Load() {
+		if shared || s.hasOutgoing.Load() {
 			s.runGuarded(func() { s.callOutgoing(p) })
 		}
 	}

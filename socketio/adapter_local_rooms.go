@@ -69,6 +69,18 @@ func (l *LocalAdapter) socketByID(id string) *Socket {
 	return nil
 }
 
+// connected counts the sockets that have been let in and have not begun to leave.
+func (l *LocalAdapter) connected() (count int) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	for _, s := range l.socketsByID {
+		if s.status.Load() == connected {
+			count++
+		}
+	}
+	return count
+}
+
 // Members returns the ids of the sockets of this node in a room.
 func (l *LocalAdapter) Members(room string) []string {
 	var ids []string

@@ -149,7 +149,7 @@ func TestRecovery_MissedPacketsThenConnectWithTheSameSocket(t *testing.T) {
 		want(t, c.Text(), fmt.Sprintf(`0{"sid":%q,"pid":%q}`, open.SID, open.PID))
 		s = <-sockets
 		name, ok := key.Of(s)
-		if !s.Recovered() || s.ID() != open.SID || !s.InRoom("room") || !ok || name != "ada" || calls != 1 {
+		if !s.Recovered() || s.ID() != open.SID || !s.InRoom("room") || !ok || name != "ada" || calls != 2 {
 			t.Errorf("recovered %t, %s, rooms %v, data %s, middleware calls %d", s.Recovered(), s.ID(), s.Rooms(), name, calls)
 		}
 		noError(t, srv.To("room").Emit("live"))
@@ -171,7 +171,7 @@ func TestRecovery_MissedPacketsThenConnectWithTheSameSocket(t *testing.T) {
 // docs/conformance.md behaviour 38
 func TestRecovery_OnlyLostConnectionsComeBack(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		srv := serve(t, &socketio.Options{Recovery: &socketio.Recovery{RunMiddlewares: true}})
+		srv := serve(t, &socketio.Options{Recovery: &socketio.Recovery{}})
 		calls := 0
 		srv.Use(func(context.Context, *socketio.Socket) error { calls++; return nil })
 		for _, test := range []struct {

@@ -20,7 +20,7 @@ import (
 
 func TestSocketsJoinLeaveFetchAndDisconnect(t *testing.T) {
 	srv := serve(t, nil)
-	a, b := srv.Connect("/", nil), srv.Connect("/", map[string]string{"token": "t"})
+	a, b := srv.Connect("/", nil), srv.Connect("/", map[string]string{"name": "t"})
 	noError(t, srv.SocketsJoin(bg, "r", "s"))
 	noError(t, srv.In(a.ID).SocketsLeave(bg, "r"))
 	sockets, err := srv.In("r").FetchSockets(bg)
@@ -33,7 +33,7 @@ func TestSocketsJoinLeaveFetchAndDisconnect(t *testing.T) {
 		t.Errorf("rooms %v", got)
 	}
 	h := remote.Handshake()
-	if string(h.Auth) != `{"token":"t"}` || h.Query["EIO"] != "4" || h.Headers["upgrade"] != "websocket" || h.XDomain || h.Secure || h.Issued == 0 {
+	if string(h.Auth) != `{"name":"t"}` || h.Query["EIO"] != "4" || h.Headers["upgrade"] != "websocket" || h.XDomain || h.Secure || h.Issued == 0 {
 		t.Errorf("handshake %+v", h)
 	}
 	noError(t, remote.Emit("direct", 1))

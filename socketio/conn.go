@@ -40,7 +40,10 @@ type conn struct {
 	closeCause             *DisconnectError  // why the session ended
 }
 
-var _ engineio.Handler = (*conn)(nil)
+var (
+	_ engineio.Handler        = (*conn)(nil)
+	_ engineio.UpgradeHandler = (*conn)(nil)
+)
 
 func (s *Server) acceptSession(session *engineio.Session, r *http.Request) (engineio.Handler, error) {
 	if s.closing.Load() {
@@ -187,6 +190,13 @@ func (c *conn) countOut() {
 
 // maxDisconnectedNamespaces bounds the names remembered per connection.
 const maxDisconnectedNamespaces = 64
+
+// Upgraded tells the sockets that their connection has another transport.
+func (c *conn) Upgraded(transport string) {
+	for _, s := range c.listSockets() {
+		s.upgraded(transport)
+	}
+}
 
 // Closed ends all sockets of the connection.
 func (c *conn) Closed(reason engineio.Reason, description error) {

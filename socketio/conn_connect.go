@@ -155,22 +155,18 @@ func (a *pendingConnect) Run() {
 		c.countOut()
 		return
 	}
-	s := &Socket{ns: ns, conn: c, authData: a.authData}
-	s.mailbox.draining = true // by this goroutine, from here on
-	s.holdFrames.Store(true)
-	s.id = newID()
-	if c.engineSession.Protocol() == 3 {
-		s.id = c.engineSession.ID()
-		if ns.name != "/" {
-			s.id = ns.name + "#" + s.id
-		}
-	}
-	a.mu.Lock()
-	a.socket = s
-	a.mu.Unlock()
+	s := a.newSocket(ns)
 	missed, restored := s.restoreSession()
-	if !restored || c.server.options.Recovery.RunMiddlewares {
+	if !restored || !c.server.options.Recovery.SkipMiddlewares {
 		err = s.runMiddlewares(a)
+	}
+	if restored && errors.Is(err, ErrNewSession) {
+		former := s
+		if s, err = a.startOver(former); err == nil {
+			missed, err = nil, s.runMiddlewares(a)
+		} else {
+			s = former
+		}
 	}
 	if err == nil {
 		err = c.addSocket(a, s)
@@ -183,6 +179,42 @@ func (a *pendingConnect) Run() {
 	s.announceConnect(missed)
 	s.performTask(&Event{taskKind: taskConnect, socket: s}, nil)
 	s.drain()
+}
+
+// newSocket makes the socket of the attempt, or its second one.
+func (a *pendingConnect) newSocket(ns *Namespace) *Socket {
+	s := &Socket{ns: ns, conn: a.conn, authData: a.authData}
+	s.mailbox.draining = true // by this goroutine, from here on
+	s.holdFrames.Store(true)
+	s.id = newID()
+	if session := a.conn.engineSession; session.Protocol() == 3 {
+		s.id = session.ID()
+		if ns.name != "/" {
+			s.id = ns.name + "#" + s.id
+		}
+	}
+	a.mu.Lock()
+	a.socket = s
+	a.mu.Unlock()
+	return s
+}
+
+// startOver replaces a recovered socket that a middleware did not let in with that
+// session by a fresh one. The old session is used up.
+func (a *pendingConnect) startOver(former *Socket) (*Socket, error) {
+	c := a.conn
+	ns, err := c.server.findOrMake(former.ns.name, former.ns.parent, true)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	c.liveCount++ // the former socket counts itself out
+	c.mu.Unlock()
+	c.server.liveTasks.add()
+	s := a.newSocket(ns)
+	s.resumption = &resumption{pid: newID()}
+	former.undoConnect(a, ErrNewSession)
+	return s, nil
 }
 
 // runMiddlewares runs the middlewares of the namespace.

@@ -55,7 +55,8 @@
 // # For those who know it from Node
 //
 //	new Server(httpServer, opts)         NewServer(&Options{…}), mounted as http.Handler
-//	io.of("/x"), io.of(/re/), io.of(fn)  Of, OfRegexp, OfFunc
+//	io.of("/x"), io.of(/re/), io.of(fn)  Of, OfRegexp, OfFunc; OfPattern("/team/{id}") with Namespace.Param
+//	io._nsps, io.sockets.sockets.size    Namespaces(), Len()
 //	io.on("connection", (s) => …)        OnConnection(func(s *Socket) {…})
 //	io.use((s, next) => next(err))       Use(func(ctx, s) error): return the error
 //	err.data                             &ConnectError{Message, Data}
@@ -73,11 +74,12 @@
 //	s.onAny, s.prependAny, s.onAnyOutgoing   OnAny, PrependAny, OnAnyOutgoing
 //	s.handshake, s.rooms, s.recovered    Handshake(), Rooms(), Recovered()
 //	s.conn.once("drain")                 s.AfterFlush(fn)
+//	s.conn.on("upgrade", …)              OnUpgrade(func(transport string) {…})
 //	io.fetchSockets(), io.socketsJoin    FetchSockets(ctx), SocketsJoin(ctx, …)
 //	io.serverSideEmit(…)                 ServerSideEmit, ServerSideEmitWithAck, OnServerSideEmit
 //	nsp.adapter.on("create-room", …)     LocalAdapter().OnRooms(RoomHooks{Create: …})
 //	io.on("new_namespace", …)            OnNamespace
-//	connectionStateRecovery: {…}         Options.Recovery
+//	connectionStateRecovery: {…}         Options.Recovery; the middlewares run unless SkipMiddlewares
 //	adapter: createAdapter(pub, sub)     Options.NewAdapter: adapter.Redis(rdb, nil)
 //	parser: require("…msgpack-parser")   Options.Codec: parser.MessagePack(nil)
 //	pingInterval, cors, transports, …    Options.Engine
@@ -86,6 +88,7 @@
 //
 // What differs on purpose: modifiers do not change the socket but return a
 // value; errors of middlewares reach the client only as *ConnectError; Limits are
-// on; empty dynamic namespaces are forgotten; a recovered session is used up; a client
+// on; empty dynamic namespaces are forgotten; FetchSockets
+// tells no token of a handshake (Options.PrivateHandshake); a recovered session is used up; a client
 // recovers before it received an event, and while its old connection seems alive.
 package socketio

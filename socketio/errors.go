@@ -25,6 +25,11 @@ var (
 	ErrParent = errors.New("socketio: not supported on parent namespaces")
 	// ErrRooms is returned by Join beyond Limits.Rooms or Limits.RoomName.
 	ErrRooms = errors.New("socketio: too many rooms, or name too long")
+	// ErrNewSession is what a middleware returns to have a recovered socket (see
+	// Socket.Recovered) replaced by a fresh one: with a new id, in no room, without the
+	// data and the missed events. The middlewares then run for that one. For a socket
+	// that is not a recovered one it is a refusal like any other error.
+	ErrNewSession = errors.New("socketio: not the client of the recovered session")
 	// ErrClosed is returned by a server that was shut down.
 	ErrClosed = errors.New("socketio: server closed")
 )

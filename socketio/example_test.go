@@ -209,3 +209,38 @@ func ExampleNamespace_OnServerSideEmit() {
 	loads, err := io.ServerSideEmitWithAck(context.Background(), "load?")
 	_, _ = loads, err
 }
+
+func ExampleServer_OfPattern() {
+	io := socketio.NewServer(nil)
+	io.OfPattern("/team/{id}").OnConnection(func(s *socketio.Socket) {
+		s.Emit("welcome", s.Namespace().Param("id"))
+	})
+	fmt.Println(io.Of("/team/7").Param("id"), io.Of("/team/7").Len())
+	for _, n := range io.Namespaces() {
+		fmt.Println(n.Name())
+	}
+	io.Shutdown(context.Background())
+	// Output:
+	// 7 0
+	// /
+	// /team/7
+}
+
+func ExampleNewPrivateKey() {
+	token := socketio.NewPrivateKey[string]("token") // no other node sees it
+	user := socketio.NewKey[string]("user")
+	io := socketio.NewServer(&socketio.Options{Recovery: &socketio.Recovery{}})
+	io.Use(func(_ context.Context, s *socketio.Socket) error {
+		var auth struct{ Token, User string }
+		if s.Auth(&auth) != nil {
+			return &socketio.ConnectError{Message: "unauthorized"}
+		}
+		if was, ok := user.Of(s); ok && was != auth.User {
+			return socketio.ErrNewSession // another user of the same browser
+		}
+		token.Set(s, auth.Token)
+		user.Set(s, auth.User)
+		return nil
+	})
+	io.Shutdown(context.Background())
+}

@@ -47,6 +47,11 @@ func Handle[In, Out any](on Events, event string, fn func(ctx context.Context, i
 	})
 }
 
+// AckError acknowledges the event with an error, as Handle does for its function: an
+// *EventError is told, ErrArgs is "bad_request", any other error is "internal" and
+// goes to the log. Without an acknowledgement asked for, the client learns nothing.
+func (e *Event) AckError(err error) { e.ackError(err) }
+
 // ackError acknowledges with an error: the one place where errors of typed handlers
 // become something a client sees.
 func (e *Event) ackError(err error) {

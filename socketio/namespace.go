@@ -34,6 +34,8 @@ type sharedHandlers struct {
 	onConnection       []func(*Socket)
 	onEvent            map[string][]func(*Event)
 	onAny              []func(*Event)
+	onAnyOutgoing      []func(s *Socket, event string, args Args)
+	onUpgrade          []func(s *Socket, transport string)
 	onDisconnecting    []func(*Socket, Reason)
 	onDisconnect       []func(*Socket, Reason)
 	serverSide         map[string][]func(*ServerSideEvent)
@@ -44,6 +46,8 @@ func (h *sharedHandlers) clone() *sharedHandlers {
 	c.connectMiddlewares = slices.Clone(h.connectMiddlewares)
 	c.onConnection = slices.Clone(h.onConnection)
 	c.onAny = slices.Clone(h.onAny)
+	c.onAnyOutgoing = slices.Clone(h.onAnyOutgoing)
+	c.onUpgrade = slices.Clone(h.onUpgrade)
 	c.onDisconnecting = slices.Clone(h.onDisconnecting)
 	c.onDisconnect = slices.Clone(h.onDisconnect)
 	c.onEvent = make(map[string][]func(*Event), len(h.onEvent))
@@ -138,6 +142,17 @@ func (n *Namespace) OnAny(fn func(*Event)) {
 	n.updateHandlers(func(h *sharedHandlers) { h.onAny = append(h.onAny, fn) })
 }
 
+// OnAnyOutgoing is Socket.OnAnyOutgoing for all sockets of the namespace: fn is called
+// once for each socket of this node that an event is sent to.
+func (n *Namespace) OnAnyOutgoing(fn func(s *Socket, event string, args Args)) {
+	n.updateHandlers(func(h *sharedHandlers) { h.onAnyOutgoing = append(h.onAnyOutgoing, fn) })
+}
+
+// OnUpgrade is Socket.OnUpgrade for all sockets of the namespace.
+func (n *Namespace) OnUpgrade(fn func(s *Socket, transport string)) {
+	n.updateHandlers(func(h *sharedHandlers) { h.onUpgrade = append(h.onUpgrade, fn) })
+}
+
 // OnDisconnecting is Socket.OnDisconnecting for all sockets of the namespace.
 func (n *Namespace) OnDisconnecting(fn func(*Socket, Reason)) {
 	n.updateHandlers(func(h *sharedHandlers) { h.onDisconnecting = append(h.onDisconnecting, fn) })
@@ -161,6 +176,9 @@ func (n *Namespace) Sockets() iter.Seq[*Socket] {
 		}
 	}
 }
+
+// Len returns the number of connected sockets of this node.
+func (n *Namespace) Len() int { return n.localAdapter.connected() }
 
 // Socket returns a connected socket of this node by its id, or nil.
 func (n *Namespace) Socket(id string) *Socket { return n.localAdapter.socketByID(id) }

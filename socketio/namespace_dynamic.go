@@ -12,6 +12,7 @@ import (
 type ParentNamespace struct {
 	server     *Server
 	acceptName func(ctx context.Context, name string, auth json.RawMessage) bool
+	pattern    namePattern           // of OfPattern
 	prototype  *Namespace            // holds the handlers, has no sockets
 	children   map[string]*Namespace // copied on write under Server.mu
 }
@@ -21,7 +22,11 @@ type ParentNamespace struct {
 // creates it. ctx ends when the client goes away. It should be quick to
 // say no; names are at most 255 bytes, and clients choose them.
 func (s *Server) OfFunc(accept func(ctx context.Context, name string, auth json.RawMessage) bool) *ParentNamespace {
-	p := &ParentNamespace{server: s, acceptName: accept}
+	return s.addParent(&ParentNamespace{acceptName: accept})
+}
+
+func (s *Server) addParent(p *ParentNamespace) *ParentNamespace {
+	p.server = s
 	p.prototype = &Namespace{name: "/_parent", server: s}
 	p.prototype.sharedHandlers.Store(new(sharedHandlers).clone())
 	s.mu.Lock()

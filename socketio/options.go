@@ -49,6 +49,11 @@ type Options struct {
 	// ClientAddress tells the address shown in Handshake.Address, for servers
 	// behind proxies. Default: the host part of r.RemoteAddr.
 	ClientAddress func(r *http.Request) string
+	// PrivateHandshake names the fields of handshakes that no FetchSockets tells, on
+	// this node or another: "auth.name", "headers.name" or "query.name" (the last
+	// takes the query off the URL too). Nil means "auth.token", "auth.pid" and
+	// "headers.authorization"; an empty list hides nothing, as in Node.
+	PrivateHandshake []string
 	// Limits are the bounds of what clients may ask for.
 	Limits Limits
 	// Logger gets what operators should see; nil means slog.Default(), as in every
@@ -63,8 +68,10 @@ type Options struct {
 type Recovery struct {
 	// MaxDisconnection is how long a lost socket can come back. Default 2 minutes.
 	MaxDisconnection time.Duration
-	// RunMiddlewares runs the namespace's middlewares for recovered sockets too.
-	RunMiddlewares bool
+	// SkipMiddlewares lets recovered sockets in without asking the namespace's
+	// middlewares again. Set it only when what they check cannot change while a
+	// client is away: a token may expire or be revoked.
+	SkipMiddlewares bool
 	// MaxPackets bounds the packets each namespace keeps in memory for sockets that come
 	// back; beyond it the oldest are forgotten, and who missed one of those gets a
 	// fresh session. Default 10 000. Used by the in-memory store only.
@@ -129,6 +136,9 @@ func (o *Options) withDefaults() Options {
 			total = defaultMaxPayload
 		}
 		v.Codec = parser.Default(&parser.Options{MaxAttachmentBytes: total})
+	}
+	if v.PrivateHandshake == nil {
+		v.PrivateHandshake = defaultPrivateHandshake
 	}
 	if v.ConnectTimeout == 0 {
 		v.ConnectTimeout = 45 * time.Second

@@ -151,7 +151,7 @@ func TestRecovery_TakesOverNothingThatHasLeft(t *testing.T) {
 func TestRecovery_SurvivesAConnectionThatIsLostAgain(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		entered := make(chan struct{}, 1)
-		srv := serve(t, &socketio.Options{Recovery: &socketio.Recovery{RunMiddlewares: true}})
+		srv := serve(t, &socketio.Options{Recovery: &socketio.Recovery{}})
 		block := false
 		srv.Use(func(c ctx, s *socketio.Socket) error {
 			if block && s.Recovered() {

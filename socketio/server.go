@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -116,6 +117,13 @@ func (s *Server) TryOf(name string) (*Namespace, error) {
 		return s.findOrMake(name, nil, false)
 	}
 	return s.findOrMake(name, s.parentFor(s.ctx, name, emptyObject), false)
+}
+
+// Namespaces returns the namespaces that exist now, sorted by name.
+func (s *Server) Namespaces() []*Namespace {
+	all := s.listNamespaces()
+	slices.SortFunc(all, func(a, b *Namespace) int { return strings.Compare(a.name, b.name) })
+	return all
 }
 
 // OnNamespace calls fn for every namespace made from now on, before it has

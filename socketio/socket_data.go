@@ -13,10 +13,21 @@ import (
 //
 //	userID.Set(s, 7)
 //	id, ok := userID.Of(s)
-type Key[T any] struct{ name string }
+type Key[T any] struct {
+	name    string
+	private bool
+}
 
 // NewKey returns a key. Keys are usually package variables.
-func NewKey[T any](name string) Key[T] { return Key[T]{name} }
+func NewKey[T any](name string) Key[T] { return Key[T]{name: name} }
+
+// NewPrivateKey is NewKey for values that stay on this node, as secrets and handles
+// must: they are not encoded, no other node sees them, and recovery does not bring
+// them back.
+func NewPrivateKey[T any](name string) Key[T] { return Key[T]{name: name, private: true} }
+
+// privateValue is a value of a private key.
+type privateValue struct{ value any }
 
 // Set stores a value.
 func (k Key[T]) Set(s *Socket, value T) {
@@ -24,6 +35,10 @@ func (k Key[T]) Set(s *Socket, value T) {
 	defer s.mu.Unlock()
 	if s.dataValues == nil {
 		s.dataValues = make(map[string]any, 1)
+	}
+	if k.private {
+		s.dataValues[k.name] = privateValue{value}
+		return
 	}
 	s.dataValues[k.name] = value
 }
@@ -36,7 +51,13 @@ func (k Key[T]) Of(s *Socket) (value T, ok bool) {
 	switch v := s.dataValues[k.name].(type) {
 	case T:
 		return v, true
+	case privateValue:
+		value, ok = v.value.(T)
+		return value, ok
 	case restored:
+		if k.private {
+			return value, false // the name of a private key, from the session of another program
+		}
 		if json.Unmarshal(v, &value) != nil {
 			return value, false
 		}
@@ -73,7 +94,9 @@ func (s *Socket) dataJSON() json.RawMessage {
 	s.mu.Lock()
 	values := make(map[string]any, len(s.dataValues))
 	for k, v := range s.dataValues {
-		values[k] = v
+		if _, private := v.(privateValue); !private {
+			values[k] = v
+		}
 	}
 	s.mu.Unlock()
 	fields := make(map[string]json.RawMessage, len(values))

@@ -117,7 +117,7 @@ func (s *Socket) emitPacket(event string, args []any, f sendFlags, id *uint64) (
 		return err
 	}
 	p.Data = sc.data
-	if s.hasOutgoing.Load() {
+	if s.hasOutgoing.Load() || len(s.ns.sharedHandlers.Load().onAnyOutgoing) > 0 {
 		s.runGuarded(func() { s.callOutgoing(p) })
 	}
 	return s.sendEncoded(sc, f)
@@ -201,6 +201,9 @@ func (s *Socket) queueCall(fn func()) {
 // callOutgoing tells the OnAnyOutgoing listeners of a packet.
 func (s *Socket) callOutgoing(p *parser.Packet) {
 	name, list := parser.SplitEvent(p.Data)
+	for _, fn := range s.ns.sharedHandlers.Load().onAnyOutgoing {
+		fn(s, string(name), Args{list, p.Attachments})
+	}
 	for _, o := range s.currentListeners().catchAllOutgoing {
 		o.fn(string(name), Args{list, p.Attachments})
 	}

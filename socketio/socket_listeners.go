@@ -17,6 +17,7 @@ type listeners struct {
 	onError          []func(error)
 	onDisconnecting  []func(Reason)
 	onDisconnect     []func(Reason)
+	onUpgrade        []func(transport string)
 	lastID           uint32
 }
 
@@ -148,6 +149,29 @@ func (s *Socket) Use(fn func(*Event) error) {
 // decoding error that ends the connection.
 func (s *Socket) OnError(fn func(error)) {
 	s.addListener(func(l *listeners, _ uint32) { l.onError = append(l.onError, fn) })
+}
+
+// OnUpgrade calls fn when the connection below has changed its transport, to
+// "websocket" or "webtransport": Node's socket.conn.on("upgrade"). It runs like a
+// handler of the socket.
+func (s *Socket) OnUpgrade(fn func(transport string)) {
+	s.addListener(func(l *listeners, _ uint32) { l.onUpgrade = append(l.onUpgrade, fn) })
+}
+
+// upgraded tells the functions of OnUpgrade.
+func (s *Socket) upgraded(transport string) {
+	shared, own := s.ns.sharedHandlers.Load().onUpgrade, s.currentListeners().onUpgrade
+	if len(shared)+len(own) == 0 {
+		return
+	}
+	s.queueCall(func() {
+		for _, fn := range shared {
+			fn(s, transport)
+		}
+		for _, fn := range own {
+			fn(transport)
+		}
+	})
 }
 
 // OnDisconnecting calls fn when the socket is about to leave its rooms: Rooms

@@ -1,0 +1,204 @@
+package access
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"posthouse/socketio"
+)
+
+// defaultMaxRooms is how many rooms a socket may be in (docs/realtime.md §3).
+const defaultMaxRooms = 256
+
+// Options are the rules of a namespace.
+type Options struct {
+	// Rooms are the rooms of every socket from its connection on: text and {claim}. A
+	// connection that lacks a claim, or has it empty or longer than 255 bytes, is refused.
+	Rooms []string
+	// Join are patterns of what clients may join and leave themselves: text, {claim},
+	// and * for one or more characters. Without any, "join" and "leave" are events like
+	// others.
+	Join []string
+	// Relay names events that are passed on to the other members of a room: the client
+	// sends the room first, and must be in it.
+	Relay []string
+	// Claim finds a claim of a socket, as auth.ClaimOf does. Required with {claim}.
+	Claim func(s *socketio.Socket, name string) (value string, ok bool)
+	// MaxRooms is how many rooms a socket may be in, besides its own. Default 256;
+	// socketio.Limits.Rooms bounds it.
+	MaxRooms int
+	// EventsPerSecond and EventsBurst bound the events of each socket: see
+	// socketio.Namespace.LimitEvents. Default: the server's bound.
+	EventsPerSecond float64
+	EventsBurst     int
+	// Joiner does the joins, for features that add to them. Default: the socket joins.
+	Joiner Joiner
+	// Other gets the events that neither the rules nor Known name, RefuseUnknown for
+	// example. Default: they are left to the handlers of the program.
+	Other func(e *socketio.Event)
+	// Known are events that the program handles itself, "auth" of a Guard for example;
+	// Other does not get them.
+	Known []string
+}
+
+// JoinRequest is what a client asks for with "join".
+type JoinRequest struct {
+	Room string `json:"room"`
+	// History is how many past events are asked for; 0 for none.
+	History int `json:"history,omitempty"`
+}
+
+// Joiner is the place for what belongs to the moment of a join, such as history that
+// meets the live events without a gap.
+type Joiner interface {
+	// Join calls join, which puts the socket into the room, and returns further fields
+	// of the acknowledgement. Its errors are those of socketio.Event.AckError.
+	Join(ctx context.Context, s *socketio.Socket, r JoinRequest, join func() error) (map[string]any, error)
+}
+
+// Namespace is what rules apply to: a *socketio.Namespace or a
+// *socketio.ParentNamespace.
+type Namespace interface {
+	Use(fn socketio.Middleware)
+	OnEvent(event string, fn func(*socketio.Event))
+	OnAny(fn func(*socketio.Event))
+	LimitEvents(perSecond float64, burst int)
+}
+
+// Rules are the rules of a namespace, ready for use. Safe for concurrent use.
+type Rules struct {
+	o        Options
+	rooms    []pattern
+	join     []pattern
+	refusals refusals
+}
+
+// reserved are events that cannot be relayed: the library's own, and those that
+// docs/realtime.md §2, §3 and §6 name.
+var reserved = []string{"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener",
+	"auth", "expired", "join", "leave", "history", "presence"}
+
+// New checks rules. Its error names the option and the value.
+func New(o Options) (*Rules, error) {
+	r := &Rules{o: o}
+	for _, list := range []struct {
+		name  string
+		texts []string
+		stars bool
+		into  *[]pattern
+	}{{"Rooms", o.Rooms, false, &r.rooms}, {"Join", o.Join, true, &r.join}} {
+		for _, text := range list.texts {
+			p, err := parsePattern(text, list.stars)
+			if err != nil {
+				return nil, fmt.Errorf("%w (Options.%s)", err, list.name)
+			}
+			if p.claims() && o.Claim == nil {
+				return nil, fmt.Errorf("access: room %q (Options.%s) names a claim, and Options.Claim is nil", text, list.name)
+			}
+			*list.into = append(*list.into, p)
+		}
+	}
+	for _, event := range o.Relay {
+		if event == "" || slices.Contains(reserved, event) {
+			return nil, fmt.Errorf("access: event %q (Options.Relay) is reserved", event)
+		}
+	}
+	if o.MaxRooms < 0 || o.EventsPerSecond < 0 || o.EventsBurst < 0 {
+		return nil, errors.New("access: MaxRooms, EventsPerSecond and EventsBurst cannot be negative")
+	}
+	if o.MaxRooms == 0 {
+		r.o.MaxRooms = defaultMaxRooms
+	}
+	if len(r.rooms) > r.o.MaxRooms {
+		return nil, fmt.Errorf("access: %d Rooms are more than MaxRooms, %d", len(r.rooms), r.o.MaxRooms)
+	}
+	return r, nil
+}
+
+// Apply puts the rules into effect. Call it before clients connect, and after the
+// middleware that finds out the claims.
+func (r *Rules) Apply(n Namespace) {
+	if len(r.rooms) > 0 {
+		n.Use(r.enter)
+	}
+	known := slices.Clone(r.o.Known)
+	if len(r.join) > 0 {
+		n.OnEvent("join", r.answered(r.joinRoom))
+		n.OnEvent("leave", r.answered(r.leaveRoom))
+		known = append(known, "join", "leave")
+	}
+	for _, event := range r.o.Relay {
+		n.OnEvent(event, r.answered(r.relay))
+	}
+	known = append(known, r.o.Relay...)
+	if r.o.EventsPerSecond > 0 {
+		n.LimitEvents(r.o.EventsPerSecond, r.o.EventsBurst)
+	}
+	if other := r.o.Other; other != nil {
+		n.OnAny(func(e *socketio.Event) {
+			if !slices.Contains(known, e.Name()) {
+				other(e)
+			}
+		})
+	}
+}
+
+// claims is the lookup for a socket.
+func (r *Rules) claims(s *socketio.Socket) lookup {
+	return func(name string) (string, bool) { return r.o.Claim(s, name) }
+}
+
+// enter joins the rooms of every socket.
+func (r *Rules) enter(_ context.Context, s *socketio.Socket) error {
+	refused := &socketio.ConnectError{Message: "unauthorized", Data: map[string]string{"code": "unauthorized"}}
+	names := make([]string, len(r.rooms))
+	for i, p := range r.rooms {
+		name, ok := p.expand(r.claims(s))
+		if !ok {
+			return refused
+		}
+		names[i] = name
+	}
+	if s.Join(names...) != nil {
+		return refused // a name is too long with its claim
+	}
+	return nil
+}
+
+// fixed reports whether a room is one that the rules put the socket in.
+func (r *Rules) fixed(s *socketio.Socket, room string) bool {
+	for _, p := range r.rooms {
+		if name, ok := p.expand(r.claims(s)); ok && name == room {
+			return true
+		}
+	}
+	return false
+}
+
+// allowed reports whether the client may join a room itself.
+func (r *Rules) allowed(s *socketio.Socket, room string) bool {
+	return slices.ContainsFunc(r.join, func(p pattern) bool { return p.match(room, r.claims(s)) })
+}
+
+// request reads the argument of "join": a name, or an object.
+func request(e *socketio.Event) (JoinRequest, error) {
+	var raw json.RawMessage
+	var in JoinRequest
+	if e.Bind(&raw) != nil {
+		return in, badRequest("a room is missing")
+	}
+	err := json.Unmarshal(raw, &in.Room)
+	if err != nil {
+		err = json.Unmarshal(raw, &in)
+	}
+	if err != nil || in.Room == "" || in.History < 0 || in.History > maxHistory {
+		return in, badRequest("the argument must be a room, or {room, history} with 1 to 1000 events")
+	}
+	return in, nil
+}
+
+// maxHistory is the most events a join may ask for (docs/realtime.md §3).
+const maxHistory = 1000
