@@ -51,4 +51,4 @@ func TestMessages_PanicInOne_CostsOnlyItself(t *testing.T) {
 
 type brokenListener struct{ streamListener }
 
-func (brokenListener) entry(entryID, *clusterMessage, error) { panic("a broken entry") }
+func (brokenListener) receiveEntry(entryID, *clusterMessage, error) { panic("a broken entry") }

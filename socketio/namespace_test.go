@@ -1,6 +1,7 @@
 package socketio_test
 
 import (
+	"errors"
 	"bytes"
 	"context"
 	"fmt"
@@ -65,10 +66,10 @@ func TestNamespace_Param_OfPatternNamesThePath(t *testing.T) {
 		s.Emit("params", s.Namespace().Param("id"), s.Namespace().Param("room"), s.Namespace().Param("none"))
 	})
 	srv.OfPattern("/any/*").OnConnection(func(s *socketio.Socket) { s.Emit("params", s.Namespace().Param("*")) })
-	if got := srv.Connect("/team/7/chat", nil).Expect("params").Args.JSON(0); string(got) != `"7"` {
+	if got := srv.Connect("/team/7/chat", nil).Expect("params").Args.JSON(0); got != `"7"` {
 		t.Errorf("id %s", got)
 	}
-	if got := srv.Connect("/any/thing", nil).Expect("params").Args.JSON(0); string(got) != `"thing"` {
+	if got := srv.Connect("/any/thing", nil).Expect("params").Args.JSON(0); got != `"thing"` {
 		t.Errorf("* %s", got)
 	}
 	if _, err := srv.TryConnect("/team/7", nil, nil); err == nil || !strings.Contains(err.Error(), "Invalid namespace") {
@@ -141,10 +142,10 @@ func TestParentNamespace_RegistersAndActsOnAllChildren(t *testing.T) {
 	for range 6 {
 		<-seen
 	}
-	if _, err := parent.FetchSockets(bg); err != socketio.ErrParent {
+	if _, err := parent.FetchSockets(bg); !errors.Is(err, socketio.ErrParent) {
 		t.Errorf("FetchSockets: %v", err)
 	}
-	if _, err := parent.EmitWithAck(bg, "x"); err != socketio.ErrParent {
+	if _, err := parent.EmitWithAck(bg, "x"); !errors.Is(err, socketio.ErrParent) {
 		t.Errorf("EmitWithAck: %v", err)
 	}
 	noError(t, parent.DisconnectSockets(bg, false))

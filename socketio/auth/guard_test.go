@@ -273,7 +273,10 @@ func TestGuard_Revoked_IsAskedForConnectionsAndFreshTokens(t *testing.T) {
 	taken := errors.New("taken")
 	srv, _ := guarded(t, nil, &GuardOptions{Revoked: func(context.Context, *Token) (bool, error) {
 		if err := answer.Load(); err != nil {
-			return *err == taken, map[bool]error{false: *err}[*err == taken]
+			if errors.Is(*err, taken) {
+				return true, nil
+			}
+			return false, *err
 		}
 		return false, nil
 	}}, allKeys)
