@@ -50,7 +50,7 @@ type Guard struct {
 	log      *slog.Logger
 	agenda   agenda
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex       // guards what follows
 	server *socketio.Server // told of revocations by other nodes; nil before Protect
 }
 
