@@ -34,6 +34,7 @@ type App struct {
 	ioServer       *socketio.Server
 	accounts       *accounts
 	issuer         *login.Issuer
+	namespaces     *namespaces    // nil: none are configured
 	keyShelf       login.KeyShelf // of the development key; nil without Redis or with a key of its own
 	loginService   *login.Service
 	loginNamespace *loginNamespace
@@ -93,6 +94,9 @@ func (a *App) buildParts() (err error) {
 		return err
 	}
 	if err := a.buildLogin(); err != nil {
+		return err
+	}
+	if err := a.buildNamespaces(); err != nil {
 		return err
 	}
 	return a.buildRoutes()

@@ -71,7 +71,8 @@ type Config struct {
 	LimitWebhook         Count `name:"limit-webhook" env:"POSTHOUSE_LIMIT_WEBHOOK" default:"200" help:"Pushes from WeChat per second that this replica lets in." group:"Limits"`
 	LimitConnectionsNode Count `name:"limit-connections" env:"POSTHOUSE_LIMIT_CONNECTIONS" default:"50000" help:"Open connections of this replica." group:"Limits"`
 
-	Accounts []Account `kong:"-"` // those of the file, and the one of the environment as "default"
+	Accounts   []Account   `kong:"-"` // those of the file, and the one of the environment as "default"
+	Namespaces []Namespace `kong:"-"` // those of the file
 }
 
 // Account is one WeChat Official Account. In the configuration file several may
@@ -205,6 +206,9 @@ func (c *Config) Normalize() error {
 		accounts, err := c.File.accounts()
 		errs.add(err)
 		c.Accounts = append(c.Accounts, accounts...)
+		namespaces, err := c.File.namespaces()
+		errs.add(err)
+		c.Namespaces = append(c.Namespaces, namespaces...)
 	}
 	if c.Port != 0 && c.Addr == ":3000" {
 		c.Addr = ":" + strconv.Itoa(c.Port)

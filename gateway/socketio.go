@@ -45,6 +45,9 @@ func newSocketIO(cfg *Config, rdb redis.UniversalClient, relay *adapter.Relay, a
 		Limits: socketio.Limits{EventsPerSecond: 50, EventsBurst: 100},
 		Logger: log,
 	}
+	if len(cfg.Namespaces) > 0 {
+		o.Engine.MaxPayload = maxNamespacePayload
+	}
 	if relay != nil {
 		o.Engine.GenerateID = relay.NewID
 	}
