@@ -35,6 +35,7 @@ type App struct {
 	accounts       *accounts
 	issuer         *login.Issuer
 	namespaces     *namespaces    // nil: none are configured
+	apiHandler     http.Handler   // nil: the API is off
 	keyShelf       login.KeyShelf // of the development key; nil without Redis or with a key of its own
 	loginService   *login.Service
 	loginNamespace *loginNamespace
@@ -97,6 +98,9 @@ func (a *App) buildParts() (err error) {
 		return err
 	}
 	if err := a.buildNamespaces(); err != nil {
+		return err
+	}
+	if err := a.buildAPI(); err != nil {
 		return err
 	}
 	return a.buildRoutes()

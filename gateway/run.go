@@ -61,6 +61,11 @@ func (a *App) Run(ctx context.Context) error {
 		return errors.Join(err, server.Close())
 	}
 	defer stopMetrics()
+	stopAPI, err := a.serveAPI(&tasks, failed)
+	if err != nil {
+		return errors.Join(err, server.Close())
+	}
+	defer stopAPI()
 
 	select {
 	case err = <-failed:
@@ -69,6 +74,7 @@ func (a *App) Run(ctx context.Context) error {
 	}
 	end()
 	stopMetrics()
+	stopAPI()
 	return errors.Join(err, server.Close(), waitFor(&tasks, 5*time.Second))
 }
 
