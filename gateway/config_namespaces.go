@@ -37,7 +37,7 @@ type Namespace struct {
 	Presence any `yaml:"presence"`
 	History  any `yaml:"history"`
 
-	keys    auth.KeySource // of JWT
+	keys    auth.KeySource // of the key file of JWT
 	secrets []hook.Secret
 	rate    Rate
 }
@@ -315,7 +315,7 @@ func (j *NamespaceJWT) normalize(n *Namespace, key func(string) string, dir stri
 	case (j.JWKS == "") == (j.KeyFile == ""):
 		errs.add(keyError(key("jwt.jwks"), j.JWKS, "name either the issuer's JWKS or a key-file"))
 	case j.JWKS != "":
-		if n.keys, err = auth.NewJWKS(j.JWKS, nil); err != nil {
+		if _, err = auth.NewJWKS(j.JWKS, nil); err != nil {
 			errs.add(keyError(key("jwt.jwks"), j.JWKS, "write an https URL, or http on a loopback address"))
 		}
 	default:
