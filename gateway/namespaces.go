@@ -89,6 +89,7 @@ func (a *App) buildNamespace(n *Namespace) error {
 	if strings.ContainsAny(n.Name, "*{") {
 		ns = a.ioServer.OfPattern(n.Name)
 	}
+	ns.OnConnection(a.admission.countEarlyEvents)
 	if n.Auth == "jwt" {
 		guard, err := a.guardOf(n)
 		if err != nil {

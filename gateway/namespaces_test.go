@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"posthouse/socketio"
 	"posthouse/socketio/auth"
@@ -34,6 +35,46 @@ func TestNamespaces_LoginKeepsItsPayloadLimit(t *testing.T) {
 	binary.Emit("qrcode", make([]byte, maxLoginPayload))
 	binary.Disconnected()
 	binary.Conn.Closed()
+}
+
+// limits.events holds in its namespace, and what it drops is counted as elsewhere.
+func TestNamespaces_EventsThatComeTooFastAreCounted(t *testing.T) {
+	srv := sockettest.NewServer(t, &socketio.Options{Logger: slog.New(slog.DiscardHandler)})
+	m := newMetrics(func() float64 { return 0 })
+	open := Namespace{Name: "/team/*", Auth: "open", Join: []string{"topic:*"}, Limits: &NamespaceLimits{Rooms: 1}, rate: Rate{N: 2, Per: time.Hour}}
+	cfg := loginConfig()
+	cfg.Namespaces = []Namespace{open}
+	a := &App{config: *cfg, log: slog.New(slog.DiscardHandler), ioServer: srv.Server, admission: newAdmission(cfg, m), health: &healthChecks{}}
+	if err := a.buildNamespaces(); err != nil {
+		t.Fatal(err)
+	}
+	c := srv.Connect("/team/7", nil)
+	for _, want := range []string{`[{"room":"topic:1"}]`, `"forbidden"`, `"rate_limited"`} {
+		room := "topic:1"
+		if want == `"forbidden"` {
+			room = "topic:2" // one more than limits.rooms
+		}
+		if got := c.Call("join", room).String(); !strings.Contains(got, want) {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+	// The acknowledgement comes first, the count right after it.
+	limit := time.NewTimer(10 * time.Second)
+	defer limit.Stop()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for {
+		w := httptest.NewRecorder()
+		m.handler(false).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+		if strings.Contains(w.Body.String(), `refused_total{limit="events"} 1`) {
+			return
+		}
+		select {
+		case <-limit.C:
+			t.Fatal("the dropped event is not counted")
+		case <-tick.C:
+		}
+	}
 }
 
 // An issuer whose keys cannot be fetched is named to operators, with its namespace, and

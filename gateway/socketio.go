@@ -67,13 +67,18 @@ func newSocketIO(cfg *Config, rdb redis.UniversalClient, relay *adapter.Relay, a
 	// The start page measures its round trip with this.
 	io.OnConnection(func(s *socketio.Socket) {
 		s.On("rtt", func(e *socketio.Event) { _ = e.Ack() })
-		s.OnError(func(err error) {
-			if errors.Is(err, socketio.ErrRate) {
-				admit.metrics.refusals.countRefusal("events")
-			}
-		})
 	})
+	io.OnConnection(admit.countEarlyEvents)
 	return io, nil
+}
+
+// countEarlyEvents counts the events of a socket that come too fast for its namespace.
+func (a *admission) countEarlyEvents(s *socketio.Socket) {
+	s.OnError(func(err error) {
+		if errors.Is(err, socketio.ErrRate) {
+			a.metrics.refusals.countRefusal("events")
+		}
+	})
 }
 
 // newAdapter makes the adapter of POSTHOUSE_ADAPTER. All prove themselves: the logins
