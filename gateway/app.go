@@ -118,7 +118,7 @@ func (a *App) buildLogin() (err error) {
 	if a.issuer, err = a.newIssuer(); err != nil {
 		return err
 	}
-	var store login.Store = login.NewMemory()
+	var store loginStore = login.NewMemory()
 	var spool *login.Spool
 	if a.redisClient != nil {
 		o := &login.RedisOptions{Accounts: a.accounts.accountNames(), Counter: a.metrics, Logger: a.log}

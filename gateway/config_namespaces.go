@@ -287,7 +287,7 @@ func (n *Namespace) normalizeRules(key func(string) string) error {
 	// access knows what patterns are; its error names the option and the value.
 	for name, o := range map[string]access.Options{"rooms": {Rooms: n.Rooms, MaxRooms: maxRooms}, "join": {Join: n.Join}, "relay": {Relay: n.Relay}} {
 		o.Claim = auth.ClaimOf
-		if _, err := access.New(o); err != nil {
+		if _, err := access.New(&o); err != nil {
 			errs.add(&configError{key(name), "is not usable", err.Error()})
 		}
 	}

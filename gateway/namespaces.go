@@ -117,7 +117,7 @@ func (a *App) buildNamespace(n *Namespace) error {
 		client.AttachConnections(ns)
 		o.Other = client.HandleEvent
 	}
-	rules, err := access.New(o)
+	rules, err := access.New(&o)
 	if err != nil {
 		return &configError{"namespaces." + n.Name, "is not usable", err.Error()}
 	}
@@ -153,7 +153,7 @@ func (a *App) guardOf(n *Namespace) (*auth.Guard, error) {
 		}
 		o = auth.VerifierOptions{Issuer: n.JWT.Issuer, Audience: n.JWT.Audience, Keys: keys, ClockSkew: skew}
 	}
-	verifier, err := auth.NewVerifier(o)
+	verifier, err := auth.NewVerifier(&o)
 	if err != nil {
 		return nil, &configError{"namespaces." + n.Name + ".jwt", "is not usable", err.Error()}
 	}

@@ -61,7 +61,11 @@ type heldKey struct {
 var _ TokenIssuer = (*Issuer)(nil)
 
 // NewIssuer returns an Issuer that signs with the first of its keys.
-func NewIssuer(o IssuerOptions) (*Issuer, error) {
+func NewIssuer(opts *IssuerOptions) (*Issuer, error) {
+	var o IssuerOptions
+	if opts != nil {
+		o = *opts
+	}
 	if len(o.Keys) == 0 && !o.Pending {
 		return nil, errors.New("login: issuer needs a key")
 	}

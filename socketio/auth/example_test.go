@@ -17,7 +17,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	verifier, err := auth.NewVerifier(auth.VerifierOptions{
+	verifier, err := auth.NewVerifier(&auth.VerifierOptions{
 		Issuer: "https://id.example.com", Audience: "app", Keys: keys, ClockSkew: 30 * time.Second,
 	})
 	if err != nil {
@@ -48,7 +48,7 @@ func ExampleGuard_Revoke() {
 	}
 	var source auth.KeySource = auth.Keys{key}
 	var verifier auth.TokenVerifier
-	if verifier, err = auth.NewVerifier(auth.VerifierOptions{Issuer: "me", Audience: "app", Keys: source}); err != nil {
+	if verifier, err = auth.NewVerifier(&auth.VerifierOptions{Issuer: "me", Audience: "app", Keys: source}); err != nil {
 		log.Fatal(err)
 	}
 	guard := auth.NewGuard(verifier, &auth.GuardOptions{
