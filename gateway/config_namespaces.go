@@ -272,6 +272,9 @@ func (n *Namespace) normalizeRules(key func(string) string) error {
 	if n.Auth == "open" && (slices.ContainsFunc(n.Rooms, hasClaim) || slices.ContainsFunc(n.Join, hasClaim)) {
 		errs.add(keyError(key("auth"), "open", "clients without a token have no {claim}: use jwt or hook, or rooms without claims"))
 	}
+	if n.Auth == "hook" && (slices.ContainsFunc(n.Rooms, hasOtherClaim) || slices.ContainsFunc(n.Join, hasOtherClaim)) {
+		errs.add(keyError(key("auth"), "hook", "the back end names the user, which is {sub}; other claims stand in tokens only"))
+	}
 	if n.Limits != nil {
 		if n.Limits.Events != "" {
 			if err := n.rate.UnmarshalText([]byte(n.Limits.Events)); err != nil {
@@ -295,6 +298,9 @@ func (n *Namespace) normalizeRules(key func(string) string) error {
 }
 
 func hasClaim(s string) bool { return strings.Contains(s, "{") }
+
+// hasOtherClaim reports a claim besides the user's.
+func hasOtherClaim(s string) bool { return hasClaim(strings.ReplaceAll(s, "{sub}", "")) }
 
 func (j *NamespaceJWT) normalize(n *Namespace, key func(string) string, dir string) error {
 	var errs configErrors
