@@ -172,6 +172,9 @@ func (c *Conn) Close() {
 	}
 }
 
+// Drop ends the connection at once and without a word, as a lost network does.
+func (c *Conn) Drop() { c.end(engineio.ReasonTransportClose, nil) }
+
 // startCloseTimer bounds the time that a goodbye takes.
 func (c *Conn) startCloseTimer(reason engineio.Reason) *time.Timer {
 	return time.AfterFunc(closeTime, func() { c.end(reason, nil) })
@@ -205,6 +208,9 @@ func (c *Conn) endLocked(reason engineio.Reason, err error) {
 		}
 	}
 	c.packets, c.packetBytes = nil, 0
+	if !c.serving {
+		c.helpers.Go(c.http.CloseIdleConnections)
+	}
 }
 
 // errServed is a mistake of the program.

@@ -26,6 +26,12 @@ func Dial(ctx context.Context, url string, o *Options) (*Conn, error) {
 	return c, nil
 }
 
+// Check returns the error that Dial would return for the URL or the options themselves.
+func Check(url string, o *Options) error {
+	_, err := newDialer(url, o)
+	return err
+}
+
 // dialAny opens a connection by the first transport, or by the first that works.
 func (d *dialer) dialAny(ctx context.Context) (*Conn, error) {
 	var errs []error
