@@ -7,8 +7,10 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"posthouse/internal/wxsim"
 )
@@ -108,6 +110,9 @@ func TestStableTokenIsSharedAndOverlapsAtItsEnd(t *testing.T) {
 
 func TestForcedRefreshIsLimited(t *testing.T) {
 	r := newRig(t, wxsim.Options{})
+	// The test takes ten minutes of the platform's time, within one of its days: UTC+8.
+	const day = 24 * 60 * 60
+	r.ok("/clock?advance="+strconv.FormatInt(day-(time.Now().Unix()+8*60*60)%day+1, 10), nil)
 	first, _ := r.stable(false)
 	second, _ := r.stable(true)
 	if first == second || r.works(first) != 40001 {
