@@ -23,6 +23,7 @@ func ExampleRelay() {
 	relay, err := adapter.NewRelay(rdb, &adapter.RelayOptions{
 		Tag: "gw1", Advertise: "10.0.0.7:3000",
 		Secrets: [][]byte{[]byte(os.Getenv("CLUSTER_SECRET"))}, // 16 bytes or more, the same everywhere
+		OnPeer:  func(r *http.Request) { log.Print("replica at ", r.RemoteAddr) },
 	})
 	if err != nil {
 		log.Fatal(err)

@@ -54,6 +54,11 @@ type RelayOptions struct {
 	// all; a process that is gone refuses at once. Default 1 s: a busy owner is not
 	// a dead one.
 	DialTimeout time.Duration
+	// OnPeer is called for each request that another replica relayed here, before it
+	// is served; r.RemoteAddr is that replica's own address, from which the requests
+	// of many clients come. Limits of connections per address should not count it. It
+	// must not block.
+	OnPeer func(r *http.Request)
 	// Logger defaults to slog.Default.
 	Logger *slog.Logger
 }

@@ -197,6 +197,12 @@ func (p *heldPoll) answerPoll() { p.closeOnce.Do(func() { close(p.answerNow) }) 
 // serveRelayed serves a request for a session of this replica that carries a mark.
 // kind is "" when no replica made the mark: then the request is a client's.
 func (r *Relay) serveRelayed(w http.ResponseWriter, req *http.Request, next http.Handler, sid, kind string) {
+	if kind != "" {
+		keepPeerConn(w)
+		if r.options.OnPeer != nil {
+			r.options.OnPeer(req)
+		}
+	}
 	if kind == markRelease {
 		r.mu.Lock()
 		p := r.heldPolls[sid]

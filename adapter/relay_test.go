@@ -37,10 +37,26 @@ var relaySecret = []byte("a secret of all replicas")
 
 func newRoutedWith(t *testing.T, rdb redis.UniversalClient, o adapter.RelayOptions) *routed {
 	t.Helper()
+	return newRoutedBehind(t, rdb, o, front{})
+}
+
+// front is what stands before a replica; nil: nothing.
+type front struct {
+	listener   func(net.Listener) net.Listener
+	middleware func(http.Handler) http.Handler
+}
+
+// newRoutedBehind is newRoutedWith behind f.
+func newRoutedBehind(t *testing.T, rdb redis.UniversalClient, o adapter.RelayOptions, f front) *routed {
+	t.Helper()
 	tag := o.Tag
 	n := &routed{}
 	var handler http.Handler
-	n.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r) }))
+	n.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r) }))
+	if f.listener != nil {
+		n.server.Listener = f.listener(n.server.Listener)
+	}
+	n.server.Start()
 	t.Cleanup(n.server.Close)
 	var err error
 	o.Advertise = n.server.Listener.Addr().String()
@@ -68,6 +84,9 @@ func newRoutedWith(t *testing.T, rdb redis.UniversalClient, o adapter.RelayOptio
 		body, _ := io.ReadAll(r.Body)
 		fmt.Fprintf(w, "%s host=%s body=%s", tag, r.Host, body)
 	}))
+	if f.middleware != nil {
+		handler = f.middleware(handler)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- n.Run(ctx) }()

@@ -5,13 +5,14 @@ import (
 	"context"
 	"crypto/hkdf"
 	"crypto/hmac"
-	"crypto/rand"
+	cryptorand "crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/netip"
@@ -38,6 +39,10 @@ const (
 	// proofTimeout is for a replica that is busy: its sessions are not lost before.
 	proofTimeout = 10 * time.Second
 	maxHelloHead = 8 << 10
+	// A connection that a busy owner refuses is tried again, at first after crowdedPause,
+	// for crowdedPatience.
+	crowdedPause    = 20 * time.Millisecond
+	crowdedPatience = 2 * time.Second
 )
 
 const (
@@ -49,6 +54,10 @@ const (
 
 // errUntrusted means that the process at an owner's address is not that owner.
 var errUntrusted = errors.New("adapter: no proof of being the replica")
+
+// errCrowded means that the process at an owner's address takes no connection at
+// present. Nothing says that it is not the owner.
+var errCrowded = errors.New("adapter: owner takes no connections")
 
 // errLeaving means that the owner takes no further requests on a connection.
 var errLeaving = errors.New("adapter: owner is shutting down")
@@ -179,6 +188,23 @@ func isNonce(s string) bool {
 
 // dialReplica connects to a replica and lets it prove that it is the one.
 func (r *Relay) dialReplica(ctx context.Context, d destination) (net.Conn, error) {
+	giveUp := time.Now().Add(crowdedPatience)
+	for pause := crowdedPause; ; pause *= 2 {
+		conn, err := r.dialReplicaOnce(ctx, d)
+		if !errors.Is(err, errCrowded) || time.Until(giveUp) < pause {
+			return conn, err
+		}
+		timer := time.NewTimer(pause/2 + rand.N(pause))
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return nil, err
+		}
+	}
+}
+
+func (r *Relay) dialReplicaOnce(ctx context.Context, d destination) (net.Conn, error) {
 	conn, err := (&net.Dialer{Timeout: r.options.DialTimeout}).DialContext(ctx, "tcp", d.addr)
 	if err != nil {
 		return nil, err
@@ -200,7 +226,7 @@ var longAgo = time.Unix(1, 0)
 
 func (r *Relay) demandProof(conn net.Conn, d destination) error {
 	var b [16]byte
-	if _, err := rand.Read(b[:]); err != nil {
+	if _, err := cryptorand.Read(b[:]); err != nil {
 		return err
 	}
 	nonce := base64.RawURLEncoding.EncodeToString(b[:])
@@ -218,6 +244,10 @@ func (r *Relay) demandProof(conn net.Conn, d destination) error {
 		return errUntrusted
 	}
 	answer.Body.Close()
+	switch answer.StatusCode {
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		return errCrowded
+	}
 	if answer.StatusCode != http.StatusNoContent || br.Buffered() > 0 ||
 		!r.relayKeys.isSigned(answer.Header.Get(relayHeader), "proof", nonce, d.tag, d.addr) {
 		return errUntrusted
@@ -230,6 +260,13 @@ func (r *Relay) demandProof(conn net.Conn, d destination) error {
 
 // answerHello proves to another replica that this one is who Redis says.
 func (r *Relay) answerHello(w http.ResponseWriter, nonce string) {
+	keepPeerConn(w)
 	w.Header().Set(relayHeader, r.relayKeys.helloProof(nonce, r.currentTag(), r.options.Advertise))
 	w.WriteHeader(http.StatusNoContent)
 }
+
+// keepPeerConn takes back what a middleware decided about the connections of clients, such as
+// to close them behind their answers while descriptors are scarce: the connection of
+// a replica is worth more than one client, and a hello that is answered so means that
+// the process ends.
+func keepPeerConn(w http.ResponseWriter) { w.Header().Del("Connection") }

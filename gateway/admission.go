@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"log/slog"
+	"math"
 	"net/http"
 	"net/netip"
 	"strconv"
@@ -24,6 +25,7 @@ type admission struct {
 	nodeHandshakes    *rate.Limiter // handshakes of this replica, nil: no limit
 	perIP             *keyedCount[netip.Addr]
 	tcpConns          *keyedCount[netip.Addr] // TCP connections that are no WebSocket
+	peers             *peerAddrs              // from which other replicas relay
 	maxConns          int64                   // connections of this replica, 0: no limit
 	openConns         atomic.Int64
 	descriptors       *descriptors
@@ -49,6 +51,7 @@ func newAdmission(cfg *Config, m *metrics) *admission {
 		comebacks:      newComebacks[netip.Addr](),
 		perIP:          newKeyedCount[netip.Addr](cfg.LimitConnections),
 		tcpConns:       newKeyedCount[netip.Addr](Count{N: tcpPerConnection * cfg.LimitConnections.N, Off: cfg.LimitConnections.Off}),
+		peers:          &peerAddrs{knownUntil: map[netip.Addr]time.Time{}},
 		descriptors:    newDescriptors(),
 		metrics:        m,
 		browserCookies: !cfg.LimitQRCodesBrowser.Off || cfg.Confirm == "risk",
@@ -189,19 +192,25 @@ func (a *admission) noteScarcity(percent int) bool {
 }
 
 // AdmitConn implements engineio.ConnLimiter. Connections of trusted proxies are not
-// limited by address: all clients come through them.
+// limited by address, because all clients come through them; those of replicas that
+// relay are counted, but as many as there are descriptors for.
 func (a *admission) AdmitConn(remote netip.AddrPort) (status, retryAfter int) {
 	var limit string
 	switch key := limitKey(remote.Addr()); {
 	case a.noteScarcity(connectionsBelow):
 		limit, status = "descriptors", http.StatusServiceUnavailable
-	case !containsAddr(a.trustedProxies, remote.Addr()) && !a.tcpConns.acquire(key):
+	case !containsAddr(a.trustedProxies, remote.Addr()) && !a.tcpConns.acquire(key) && !a.acquireAsPeer(remote.Addr(), key):
 		limit, status = "tcp_connections_per_ip", http.StatusTooManyRequests
 	default:
 		return 0, 0
 	}
 	a.metrics.refusals.countRefusal(limit, "peer", remote)
 	return status, 5
+}
+
+// acquireAsPeer counts a connection above the limit of its address.
+func (a *admission) acquireAsPeer(addr, key netip.Addr) bool {
+	return a.peers.contains(addr.WithZone("")) && a.tcpConns.acquireUpTo(key, math.MaxInt)
 }
 
 // ReleaseConn implements engineio.ConnLimiter.

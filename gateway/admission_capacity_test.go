@@ -310,3 +310,62 @@ func TestRefusals_OneLinePerReasonAndInterval(t *testing.T) {
 		}
 	})
 }
+
+// All requests that a replica relays come from its address.
+func TestAdmission_TCPConnectionsOfReplicas_AreNotLimited(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, text := range []string{"192.0.2.1", "2001:db8::1"} {
+			d := newDoor(t, func(c *Config) { c.LimitConnections = Count{N: 4} })
+			remote := netip.AddrPortFrom(netip.MustParseAddr(text), 1)
+			keptOf := func(n int) (kept int) {
+				for range n {
+					if status, _ := d.AdmitConn(remote); status == 0 {
+						kept++
+					}
+				}
+				return kept
+			}
+			if n := keptOf(100); n != 16 {
+				t.Errorf("%s: %d connections of an unknown address kept", text, n)
+			}
+			r := httptest.NewRequest(http.MethodGet, "/socket.io/?sid=x", nil)
+			r.RemoteAddr = netip.AddrPortFrom(remote.Addr(), 4000).String()
+			d.notePeer(r)
+			if n := keptOf(100); n != 100 {
+				t.Errorf("%s: %d of 100 connections of a replica kept", text, n)
+			}
+			// It is one no more when it has relayed nothing for long.
+			time.Sleep(peerMemory)
+			if n := keptOf(1); n != 0 {
+				t.Errorf("%s: still known", text)
+			}
+			for range 116 {
+				d.ReleaseConn(remote)
+			}
+			if n := len(d.tcpConns.openPerKey); n != 0 {
+				t.Errorf("%s: %d addresses are left", text, n)
+			}
+			if n := keptOf(17); n != 16 {
+				t.Errorf("%s: %d connections kept in the end", text, n)
+			}
+		}
+	})
+}
+
+func TestPeerAddrs_AreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDoor(t, nil)
+		addr := func(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}) }
+		for i := range 2 * maxPeers {
+			d.peers.note(addr(i))
+		}
+		if n := len(d.peers.knownUntil); n != maxPeers || !d.peers.contains(addr(0)) || d.peers.contains(addr(maxPeers)) {
+			t.Errorf("%d addresses", n)
+		}
+		time.Sleep(peerMemory)
+		d.peers.note(addr(maxPeers))
+		if n := len(d.peers.knownUntil); n != 1 {
+			t.Errorf("%d addresses after their time", n)
+		}
+	})
+}

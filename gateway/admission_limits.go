@@ -125,14 +125,17 @@ func newKeyedCount[K comparable](c Count) *keyedCount[K] {
 
 // acquire opens one more for key unless the limit is reached. Every true needs
 // one release.
-func (c *keyedCount[K]) acquire(key K) bool {
+func (c *keyedCount[K]) acquire(key K) bool { return c.acquireUpTo(key, c.maxPerKey) }
+
+// acquireUpTo is acquire with another limit.
+func (c *keyedCount[K]) acquireUpTo(key K, limit int) bool {
 	if c.maxPerKey == 0 {
 		return true
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	n := c.openPerKey[key]
-	if n >= c.maxPerKey || n == 0 && len(c.openPerKey) >= maxLimitKeys {
+	if n >= limit || n == 0 && len(c.openPerKey) >= maxLimitKeys {
 		return false
 	}
 	c.openPerKey[key] = n + 1

@@ -26,7 +26,7 @@ var refusalFixes = map[string]string{
 	"descriptors":            "raise the limit of open files (ulimit -n, LimitNOFILE=) or add replicas",
 	"connections":            "raise POSTHOUSE_LIMIT_CONNECTIONS or add replicas",
 	"connections_per_ip":     "raise POSTHOUSE_LIMIT_CONNECTIONS_PER_IP; name the address in POSTHOUSE_TRUSTED_PROXIES if it is a proxy",
-	"tcp_connections_per_ip": "raise POSTHOUSE_LIMIT_CONNECTIONS_PER_IP, which allows four TCP connections each; name the address in POSTHOUSE_TRUSTED_PROXIES if it is a proxy or another replica",
+	"tcp_connections_per_ip": "raise POSTHOUSE_LIMIT_CONNECTIONS_PER_IP, which allows four TCP connections each; name the address in POSTHOUSE_TRUSTED_PROXIES if it is a proxy",
 	"handshakes_per_ip":      "raise POSTHOUSE_LIMIT_HANDSHAKES_PER_IP; name the address in POSTHOUSE_TRUSTED_PROXIES if it is a proxy",
 	"handshakes_per_node":    "raise POSTHOUSE_LIMIT_HANDSHAKES_PER_NODE or add replicas",
 	"exchanges_per_ip":       "raise POSTHOUSE_LIMIT_HANDSHAKES_PER_IP",

@@ -3,6 +3,7 @@ package gateway
 import (
 	"encoding/pem"
 	"net"
+	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
@@ -16,6 +17,7 @@ func (a *App) newRelay() (*adapter.Relay, error) {
 	relay, err := adapter.NewRelay(a.redisClient, &adapter.RelayOptions{
 		Tag: a.replicaName, Advertise: a.advertisedAddr(len(secrets) == 0), Secrets: secrets,
 		Path: a.config.SocketIOPath + "/", Key: a.config.AdapterKey, Logger: a.log,
+		OnPeer: func(r *http.Request) { a.admission.notePeer(r) }, // which is made later
 	})
 	if err != nil {
 		return nil, keyError("POSTHOUSE_REPLICA", a.replicaName, err.Error())
