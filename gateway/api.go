@@ -49,7 +49,7 @@ func (a *App) serveAPI(tasks *sync.WaitGroup, failed chan<- error) (stop func(),
 	if err != nil {
 		return nil, fmt.Errorf("gateway: POSTHOUSE_API_ADDR: %w", err)
 	}
-	server := a.newServer(a.apiHandler)
+	server := a.newSideServer(a.apiHandler, apiLimit)
 	tasks.Go(func() {
 		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 			failed <- fmt.Errorf("gateway: api: %w", err)

@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"posthouse/socketio/engineio"
 )
 
 // Run serves until ctx ends and then drains: not ready, no new handshakes,
@@ -139,6 +141,21 @@ func (a *App) newServer(h http.Handler) *http.Server {
 	}
 }
 
+// newSideServer is newServer for an address of its own, where no engine watches peers that
+// send or take nothing (docs/reliability.md §4 row 3). An answer has limit.
+func (a *App) newSideServer(h http.Handler, limit time.Duration) *http.Server {
+	server := a.newServer(engineio.BodyDeadline(h))
+	server.WriteTimeout = limit
+	return server
+}
+
+const (
+	// metricsLimit leaves time for profiles, which are written after the time that they cover.
+	metricsLimit = 5 * time.Minute
+	// apiLimit is more than an emit may wait for acknowledgements.
+	apiLimit = 75 * time.Second
+)
+
 // serveMetrics serves /metrics and pprof on an address of their own.
 func (a *App) serveMetrics(tasks *sync.WaitGroup, failed chan<- error) (stop func(), err error) {
 	if a.config.MetricsAddr == "" {
@@ -152,7 +169,7 @@ func (a *App) serveMetrics(tasks *sync.WaitGroup, failed chan<- error) (stop fun
 		a.log.Warn("gateway: metrics are served beyond this machine", "addr", a.config.MetricsAddr,
 			"fix", "set POSTHOUSE_METRICS_ADDR=127.0.0.1:9100, or keep strangers off the port; /debug/pprof answers loopback only unless POSTHOUSE_PPROF is set")
 	}
-	server := a.newServer(a.metrics.handler(a.config.Pprof))
+	server := a.newSideServer(a.metrics.handler(a.config.Pprof), metricsLimit)
 	tasks.Go(func() {
 		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 			failed <- fmt.Errorf("gateway: serve metrics: %w", err)

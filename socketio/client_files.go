@@ -12,6 +12,9 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
+
+	"posthouse/socketio/internal/answer"
 )
 
 // BundleNames are the client files that a server offers when Options.Bundles
@@ -27,6 +30,7 @@ var BundleNames = []string{
 type clientFiles struct {
 	sourceFS    fs.FS
 	loadedFiles map[string]*clientFile // one per name, filled on demand
+	patience    time.Duration          // how long a peer may take nothing of an answer
 }
 
 type clientFile struct {
@@ -38,11 +42,11 @@ type clientFile struct {
 	zlibData  []byte
 }
 
-func newBundles(files fs.FS) *clientFiles {
+func newBundles(files fs.FS, patience time.Duration) *clientFiles {
 	if files == nil {
 		return nil
 	}
-	b := &clientFiles{files, map[string]*clientFile{}}
+	b := &clientFiles{files, map[string]*clientFile{}, patience}
 	for _, name := range BundleNames {
 		b.loadedFiles[name] = &clientFile{fileName: name}
 	}
@@ -59,6 +63,7 @@ func (b *clientFiles) serveFile(w http.ResponseWriter, r *http.Request, name str
 	if f.plainData == nil {
 		return false
 	}
+	answer.Begin(w, b.patience)
 	h := w.Header()
 	h.Set("Cache-Control", "public, max-age=0")
 	h.Set("ETag", f.etag)
@@ -85,7 +90,7 @@ func (b *clientFiles) serveFile(w http.ResponseWriter, r *http.Request, name str
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(http.StatusOK)
 	if r.Method == http.MethodGet {
-		_, _ = w.Write(body) // the client may be gone
+		_ = answer.Write(w, body, b.patience) // the client may be gone
 	}
 	return true
 }

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 
 	"posthouse/socketio/engineio"
+	"posthouse/socketio/internal/answer"
 	"posthouse/socketio/internal/workers"
 )
 
@@ -42,8 +43,8 @@ type Server struct {
 }
 
 // NewServer returns a server that is ready to serve. It starts nothing. It
-// panics when the adapter of the main namespace cannot be made: give adapters
-// whose making cannot fail, or use New.
+// panics when the adapter of the main namespace cannot be made, or Engine.Cookie is no
+// valid cookie: New returns these errors.
 func NewServer(o *Options) *Server {
 	s, err := New(o)
 	if err != nil {
@@ -52,7 +53,7 @@ func NewServer(o *Options) *Server {
 	return s
 }
 
-// New is NewServer with the error of Options.NewAdapter.
+// New is NewServer with the error of Options.NewAdapter or Options.Engine.
 func New(o *Options) (*Server, error) {
 	s := &Server{options: o.withDefaults(), namespacesByName: map[string]*namespaceEntry{}}
 	s.log = s.options.Logger
@@ -68,13 +69,14 @@ func New(o *Options) (*Server, error) {
 			ended()
 		}
 	}
-	s.engineServer = engineio.NewServer(&s.options.Engine)
-	s.clientFiles = newBundles(s.options.Bundles)
-	main, err := s.findOrMake("/", nil, false)
-	if err != nil {
+	var err error
+	if s.engineServer, err = engineio.New(&s.options.Engine); err != nil {
 		return nil, err
 	}
-	s.Namespace = main
+	s.clientFiles = newBundles(s.options.Bundles, answer.Patience(s.options.Engine.WriteTimeout, s.options.Engine.PingTimeout))
+	if s.Namespace, err = s.findOrMake("/", nil, false); err != nil {
+		return nil, err
+	}
 	return s, nil
 }
 

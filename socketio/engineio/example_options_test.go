@@ -13,6 +13,12 @@ import (
 	"posthouse/socketio/engineio"
 )
 
+func ExampleNew() {
+	_, err := engineio.New(&engineio.Options{Cookie: &http.Cookie{Path: "/; Domain=example.com"}})
+	fmt.Println(err)
+	// Output: engineio: invalid cookie: http: invalid byte ';' in Cookie.Path
+}
+
 func ExampleOptions_compression() {
 	engineio.NewServer(&engineio.Options{
 		// Answers to polls are compressed from 1024 bytes, as in Node:

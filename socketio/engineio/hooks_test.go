@@ -52,16 +52,28 @@ func TestOptions_OnInitialHeadersAndOnHeaders(t *testing.T) {
 	})
 }
 
-func TestOptions_InvalidCookieIsRefusedAtTheStart(t *testing.T) {
-	for _, c := range []*http.Cookie{{Name: "a;b"}, {Name: "a\r\nb"}, {Path: "/;HttpOnly"}, {Domain: "x\r\ny"}, {Path: "/\r\nX: y"}} {
-		func() {
+func TestOptions_Cookie_InvalidIsRefusedAtTheStart(t *testing.T) { // GHSA-pxg6-pf52-xh8x
+	for name, c := range map[string]*http.Cookie{
+		"attribute in the name": {Name: "a;b"}, "line in the name": {Name: "a\r\nb"}, "value in the name": {Name: "a=b"},
+		"attribute in the path": {Path: "/;HttpOnly"}, "line in the path": {Path: "/\r\nX: y"},
+		"attribute in the domain": {Domain: "example.com; Secure"}, "line in the domain": {Domain: "x\r\ny"},
+		"date before all dates": {Expires: time.Date(1500, 1, 1, 0, 0, 0, 0, time.UTC)}, "partitioned without Secure": {Partitioned: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if srv, err := engineio.New(&engineio.Options{Cookie: c}); err == nil || srv != nil {
+				t.Errorf("New: %v, %v", srv, err)
+			}
 			defer func() {
 				if recover() == nil {
-					t.Errorf("%+v was taken", c)
+					t.Error("NewServer did not panic")
 				}
 			}()
 			engineio.NewServer(&engineio.Options{Cookie: c})
-		}()
+		})
+	}
+	// What an application puts elsewhere does not get out: the value is the session's id.
+	if _, err := engineio.New(&engineio.Options{Cookie: &http.Cookie{Value: "a; b", Raw: "x; y", Unparsed: []string{"z; z"}}}); err != nil {
+		t.Error(err)
 	}
 }
 

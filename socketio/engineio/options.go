@@ -1,7 +1,6 @@
 package engineio
 
 import (
-	"cmp"
 	"encoding/json"
 	"log/slog"
 	"math"
@@ -9,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"posthouse/socketio/internal/answer"
 )
 
 // Options configures a Server; it is read once, by NewServer. The zero value of
@@ -155,12 +156,7 @@ func setDefault[T comparable](p *T, v T) {
 }
 
 // patience is how long a peer may take nothing of an answer.
-func (o *Options) patience() time.Duration {
-	if o.WriteTimeout > 0 {
-		return o.WriteTimeout
-	}
-	return cmp.Or(o.PingTimeout, 10*time.Second) // RefuseRequest may have no server
-}
+func (o *Options) patience() time.Duration { return answer.Patience(o.WriteTimeout, o.PingTimeout) }
 
 // upgradesJSON lists what a polling session may upgrade to.
 func (o *Options) upgradesJSON() []byte {

@@ -56,8 +56,17 @@ const (
 )
 
 // NewServer returns a server that is ready to serve. It starts nothing. It
-// panics when Options.Cookie is no valid cookie.
+// panics when Options.Cookie is no valid cookie: New returns the error.
 func NewServer(o *Options) *Server {
+	srv, err := New(o)
+	if err != nil {
+		panic(err)
+	}
+	return srv
+}
+
+// New is NewServer with the error of Options.Cookie.
+func New(o *Options) (*Server, error) {
 	srv := &Server{sessions: make(map[string]*Session), allFinished: make(chan struct{})}
 	if o != nil {
 		srv.o = *o
@@ -73,12 +82,12 @@ func NewServer(o *Options) *Server {
 	srv.setCompression()
 	var err error
 	if srv.sessionCookie, err = cookieTemplate(srv.o.Cookie); err != nil {
-		panic(err)
+		return nil, err
 	}
 	srv.handler = srv.chain(srv.serve)
 	srv.heartbeats.init(srv.o.PingInterval, srv.o.PingTimeout)
 	srv.loopGroup = netpoll.NewGroup(srv.track, srv.done)
-	return srv
+	return srv, nil
 }
 
 func (srv *Server) setCompression() {

@@ -4,6 +4,7 @@
 package answer
 
 import (
+	"cmp"
 	"net/http"
 	"time"
 )
@@ -13,6 +14,18 @@ import (
 type Paced interface {
 	// Paced does nothing.
 	Paced()
+}
+
+// Patience is how long a peer may take nothing of an answer, by the options of the
+// engine: writeTimeout, or when that is negative as long as the heartbeat allows.
+func Patience(writeTimeout, pingTimeout time.Duration) time.Duration {
+	switch {
+	case writeTimeout > 0:
+		return writeTimeout
+	case writeTimeout == 0:
+		return 10 * time.Second
+	}
+	return cmp.Or(pingTimeout, 20*time.Second)
 }
 
 // piece is how much a peer has to take within the limit.
