@@ -3,6 +3,7 @@ package adapter
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -29,9 +30,10 @@ type streamReader struct {
 	wg     sync.WaitGroup
 
 	// deliveryMu is held while a batch is delivered, and by functions that need delivery to
-	// stand still for a moment. It guards last.
+	// stand still for a moment. It guards what follows.
 	deliveryMu    sync.Mutex
-	lastDelivered entryID // everything up to here has been delivered
+	lastDelivered entryID                   // everything up to here has been delivered
+	awaited       map[chan struct{}]entryID // see waitDelivered; closed and removed by moveTo
 
 	// lastSeen is last for those that must not wait for the gate; nil until the first
 	// position is known.
@@ -96,6 +98,7 @@ func newStreamReader(nodes redisNodes, stream string, o *StreamsOptions, log *sl
 	r := &streamReader{
 		redisNodes: nodes, streamKey: stream, batchSize: int64(o.ReadCount), blockTime: o.BlockTime, log: log.With("stream", stream),
 		positionKnown: make(chan struct{}),
+		awaited:       make(map[chan struct{}]entryID),
 		listeners:     make(map[string][]streamListener),
 	}
 	r.ctx, r.cancel = context.WithCancel(context.Background()) // ended by leave
@@ -134,6 +137,33 @@ func (r *streamReader) run() {
 func (r *streamReader) moveTo(id entryID) {
 	r.lastDelivered = id
 	r.lastSeen.Store(&id)
+	for reached, wanted := range r.awaited {
+		if wanted.compare(id) <= 0 {
+			delete(r.awaited, reached)
+			close(reached)
+		}
+	}
+}
+
+// waitDelivered waits until everything up to id has been delivered here.
+func (r *streamReader) waitDelivered(ctx context.Context, id entryID) error {
+	r.deliveryMu.Lock()
+	if r.lastDelivered.compare(id) >= 0 {
+		r.deliveryMu.Unlock()
+		return nil
+	}
+	reached := make(chan struct{})
+	r.awaited[reached] = id
+	r.deliveryMu.Unlock()
+	select {
+	case <-reached:
+		return nil
+	case <-ctx.Done():
+		r.deliveryMu.Lock()
+		defer r.deliveryMu.Unlock()
+		delete(r.awaited, reached)
+		return fmt.Errorf("adapter: the stream is read only up to %s: %w", r.lastDelivered, context.Cause(ctx))
+	}
 }
 
 // markReady closes positions once. Only run calls it.

@@ -183,6 +183,11 @@ func (a *Streams) readMissed(ctx context.Context, node *redis.Client, from entry
 				return nil, false, err
 			}
 		}
+		// The client may come from a node whose reader is ahead of this one's, which
+		// would deliver again what the client has.
+		if err := a.reader.waitDelivered(ctx, from); err != nil {
+			return nil, false, err
+		}
 		a.reader.deliveryMu.Lock()
 		if a.reader.lastDelivered.compare(last) > 0 {
 			a.reader.deliveryMu.Unlock() // more was delivered meanwhile
