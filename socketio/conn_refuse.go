@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 
+	"posthouse/internal/jsontext"
 	"posthouse/socketio/parser"
 )
 
@@ -79,7 +80,7 @@ func (c *conn) encodeConnectError(e *ConnectError) (json.RawMessage, error) {
 		}
 		return encodeJSON(e.Message)
 	}
-	data := append([]byte(`{"message":`), appendString(nil, e.Message)...)
+	data := append([]byte(`{"message":`), jsontext.AppendQuoted(nil, e.Message)...)
 	if e.Data != nil {
 		d, err := encodeJSON(e.Data)
 		if err != nil {

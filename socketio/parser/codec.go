@@ -6,7 +6,7 @@ import (
 	"strconv"
 
 	"posthouse/socketio/engineio"
-	"posthouse/socketio/parser/internal/jsontext"
+	"posthouse/internal/jsontext"
 )
 
 var (

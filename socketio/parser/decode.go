@@ -5,7 +5,7 @@ import (
 	"fmt"
 
 	"posthouse/socketio/engineio"
-	"posthouse/socketio/parser/internal/jsontext"
+	"posthouse/internal/jsontext"
 )
 
 // textDecoder joins the messages of the default codec. The packet, its id and

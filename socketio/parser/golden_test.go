@@ -11,7 +11,7 @@ import (
 
 	"posthouse/socketio/engineio"
 	"posthouse/socketio/parser"
-	"posthouse/socketio/parser/internal/jsontext"
+	"posthouse/internal/jsontext"
 )
 
 // The files of testdata are recorded from the Node packages by record.mjs.

@@ -5,7 +5,7 @@ import (
 	"fmt"
 
 	"posthouse/socketio/engineio"
-	"posthouse/socketio/parser/internal/jsontext"
+	"posthouse/internal/jsontext"
 	"posthouse/socketio/parser/msgpack"
 )
 
