@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/hkdf"
 	"crypto/hmac"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
@@ -17,6 +16,8 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+
+	"posthouse/internal/randid"
 )
 
 // Redis says where a replica lives, but is not believed alone: a writer of Redis
@@ -171,10 +172,13 @@ func (k relayKeys) helloProof(nonce, tag, addr string) string {
 	return k.sign("proof", nonce, tag, addr)
 }
 
+// nonceSize is how many bytes of a hello are random.
+const nonceSize = 16
+
 // isNonce keeps hello from signing anything else.
 func isNonce(s string) bool {
 	b, err := base64.RawURLEncoding.DecodeString(s)
-	return err == nil && len(b) == 16
+	return err == nil && len(b) == nonceSize
 }
 
 // dialReplica connects to a replica and lets it prove that it is the one.
@@ -199,11 +203,7 @@ func (r *Relay) dialReplica(ctx context.Context, d destination) (net.Conn, error
 var longAgo = time.Unix(1, 0)
 
 func (r *Relay) demandProof(conn net.Conn, d destination) error {
-	var b [16]byte
-	if _, err := rand.Read(b[:]); err != nil {
-		return err
-	}
-	nonce := base64.RawURLEncoding.EncodeToString(b[:])
+	nonce := randid.Text(nonceSize)
 	hello := "GET " + r.options.Path + " HTTP/1.1\r\nHost: " + d.addr + "\r\n" + relayHeader + ": " + markHello + " " + nonce + "\r\n\r\n"
 	if _, err := io.WriteString(conn, hello); err != nil {
 		return err

@@ -7,6 +7,8 @@ import (
 	"runtime/debug"
 	"time"
 
+	"posthouse/internal/sleep"
+
 	"golang.org/x/time/rate"
 )
 
@@ -51,11 +53,7 @@ const restartPause = time.Second
 // keepRunning runs a background task that ends with ctx, and starts it again after a panic.
 func (g *panicGuard) keepRunning(ctx context.Context, task string, do func(context.Context)) {
 	for !g.runTask(task, func() { do(ctx) }) {
-		pause := time.NewTimer(restartPause)
-		select {
-		case <-pause.C:
-		case <-ctx.Done():
-			pause.Stop()
+		if sleep.For(ctx, restartPause) != nil {
 			return
 		}
 	}

@@ -2,8 +2,6 @@ package gateway
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,6 +9,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"posthouse/internal/randid"
 )
 
 // Run serves until ctx ends and then drains: not ready, no new handshakes,
@@ -178,7 +178,5 @@ func waitFor(tasks *sync.WaitGroup, limit time.Duration) error {
 
 // newReplicaName is opaque: a host name would tell people what they need not know.
 func newReplicaName() string {
-	var b [3]byte
-	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
-	return hex.EncodeToString(b[:])
+	return randid.Hex(3)
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 
+	"posthouse/internal/randid"
 	"posthouse/socketio/parser"
 )
 
@@ -186,7 +187,7 @@ func (a *pendingConnect) newSocket(ns *Namespace) *Socket {
 	s := &Socket{ns: ns, conn: a.conn, authData: a.authData}
 	s.mailbox.draining = true // by this goroutine, from here on
 	s.holdFrames.Store(true)
-	s.id = newID()
+	s.id = randid.New()
 	if session := a.conn.engineSession; session.Protocol() == 3 {
 		s.id = session.ID()
 		if ns.name != "/" {
@@ -212,7 +213,7 @@ func (a *pendingConnect) startOver(former *Socket) (*Socket, error) {
 	c.mu.Unlock()
 	c.server.liveTasks.add()
 	s := a.newSocket(ns)
-	s.resumption = &resumption{pid: newID()}
+	s.resumption = &resumption{pid: randid.New()}
 	former.undoConnect(a, ErrNewSession)
 	return s, nil
 }

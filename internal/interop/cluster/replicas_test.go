@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"posthouse/internal/sleep"
+
 	"posthouse/internal/interop/rig"
 	"posthouse/internal/wxsim/scenario"
 )
@@ -175,11 +177,11 @@ func TestLoginsWhileAReplicaIsKilled(t *testing.T) {
 	balancer := c.nginx(t, "nginx.conf")
 	gone := time.Duration(500+rand.IntN(logins()/50*1000)) * time.Millisecond
 	c.load(t, []string{balancer}, scenario.LoadOptions{Mix: &scenario.Mix{PKCE: 20}, Outages: true}, func(ctx context.Context) {
-		if !wait(ctx, gone) {
+		if sleep.For(ctx, gone) != nil {
 			return
 		}
 		c.replicas[0].Kill()
-		wait(ctx, time.Second)
+		_ = sleep.For(ctx, time.Second)
 		c.replicas[0] = c.replica(t, 0)
 	})
 }
@@ -193,7 +195,7 @@ func durable(t *testing.T) []string {
 func TestLoginsWhileRedisIsAway(t *testing.T) {
 	c := start(t, nil, durable(t), nil)
 	c.load(t, c.bases, scenario.LoadOptions{Mix: &scenario.Mix{PKCE: 20}, Outages: true}, func(ctx context.Context) {
-		if wait(ctx, 1500*time.Millisecond) {
+		if sleep.For(ctx, 1500*time.Millisecond) == nil {
 			c.redisAway(ctx, t, 5*time.Second)
 		}
 	})
@@ -202,7 +204,7 @@ func TestLoginsWhileRedisIsAway(t *testing.T) {
 // redisAway kills Redis and starts it again after a while.
 func (c *cluster) redisAway(ctx context.Context, t *testing.T, d time.Duration) {
 	c.redis.Kill()
-	wait(ctx, d)
+	_ = sleep.For(ctx, d)
 	again := c.redis.Args
 	c.redis = rig.Start(t, nil, again[0], again[1:]...)
 }
@@ -213,28 +215,16 @@ func (c *cluster) redisAway(ctx context.Context, t *testing.T, d time.Duration) 
 func TestLoginsWhileEverythingDies(t *testing.T) {
 	c := start(t, nil, durable(t), []string{"POSTHOUSE_TICKET_TTL=20s"})
 	c.load(t, c.bases, scenario.LoadOptions{Outages: true}, func(ctx context.Context) {
-		for i := 0; wait(ctx, time.Duration(1000+rand.IntN(3000))*time.Millisecond); i++ {
+		for i := 0; sleep.For(ctx, time.Duration(1000+rand.IntN(3000))*time.Millisecond) == nil; i++ {
 			if i%4 == 3 {
 				c.redisAway(ctx, t, 2*time.Second)
 				continue
 			}
 			c.replicas[i%3].Kill()
-			wait(ctx, time.Second)
+			_ = sleep.For(ctx, time.Second)
 			c.replicas[i%3] = c.replica(t, i%3)
 		}
 	})
-}
-
-// wait tells whether the time passed before ctx ended.
-func wait(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 // No sticky sessions: round robin over three replicas, by the relay and by the map.

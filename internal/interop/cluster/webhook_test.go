@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"posthouse/internal/sleep"
+
 	"posthouse/internal/interop/rig"
 )
 
@@ -44,7 +46,7 @@ func TestWebhook_ReplicasKilledInTurn_NoPushIsLost(t *testing.T) {
 			pushes, again, lost := c.pushWhile(t, sim, func(ctx context.Context) {
 				for i := range kills() {
 					c.replicas[i%3].Kill()
-					if !wait(ctx, 500*time.Millisecond) {
+					if sleep.For(ctx, 500*time.Millisecond) != nil {
 						return
 					}
 					c.replicas[i%3] = c.replica(t, i%3)
@@ -68,7 +70,7 @@ func (c *cluster) pushWhile(t *testing.T, sim string, during func(context.Contex
 	var people sync.WaitGroup
 	for person := range 10 {
 		people.Go(func() {
-			for wait(ctx, 100*time.Millisecond) {
+			for sleep.For(ctx, 100*time.Millisecond) == nil {
 				text := fmt.Sprintf(`{"person":"p%d","text":"你好"}`, person)
 				// Not ctx: a push under way is followed to its end.
 				resp, err := http.Post(sim+"/sim/text", "application/json", strings.NewReader(text))
