@@ -306,7 +306,7 @@ func (n *loginNamespace) refresh(a *loginAttempt) {
 	if a == nil || a.pendingRefreshes.Add(1) > 1 {
 		return
 	}
-	started := n.tasks.start(func() {
+	started := n.startTask(func() {
 		for {
 			asked := a.pendingRefreshes.Load()
 			n.panicGuard.runTask("look", func() { n.lookOnce(a) })
@@ -371,7 +371,7 @@ func (n *loginNamespace) deliverResult(a *loginAttempt, t login.Ticket) {
 	if !a.delivering.CompareAndSwap(false, true) {
 		return
 	}
-	started := n.tasks.start(func() {
+	started := n.startTask(func() {
 		over := false
 		defer func() { a.delivering.Store(over) }() // also after a panic
 		over = n.handOver(a, t)

@@ -140,7 +140,7 @@ func (c *conn) startConnect(name string, auth json.RawMessage) error {
 	if former != nil {
 		former.abandon(errSuperseded)
 	}
-	c.server.liveTasks.add() // before the goroutine starts; done by release or by Run
+	c.server.liveTasks.Add() // before the goroutine starts; done by release or by Run
 	c.server.workers.Go(a)
 	return nil
 }
@@ -211,7 +211,7 @@ func (a *pendingConnect) startOver(former *Socket) (*Socket, error) {
 	c.mu.Lock()
 	c.liveCount++ // the former socket counts itself out
 	c.mu.Unlock()
-	c.server.liveTasks.add()
+	c.server.liveTasks.Add()
 	s := a.newSocket(ns)
 	s.resumption = &resumption{pid: randid.New()}
 	former.undoConnect(a, ErrNewSession)

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"posthouse/internal/taskgroup"
+
 	"posthouse/socketio/engineio"
 	"posthouse/socketio/internal/workers"
 )
@@ -27,7 +29,7 @@ type Server struct {
 	stop          context.CancelCauseFunc
 	eventRate     *eventRate // of namespaces without one of their own
 	clientFiles   *clientFiles
-	liveTasks     tally // sockets and attempts that have not come to their end
+	liveTasks     taskgroup.Group // sockets and attempts that have not come to their end
 	workers       workers.Pool
 	closing       atomic.Bool
 	panicLines    logLimit // lines of panics
