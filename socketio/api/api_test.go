@@ -149,8 +149,9 @@ func TestHandler_Emit_ReachesItsClients(t *testing.T) {
 			t.Errorf("args %s", got)
 		}
 	}
-	send(`{"namespace":"/app","to":["r"],"except":["` + b.ID + `"],"event":"some","volatile":true}`)
+	send(`{"namespace":"/app","to":["r"],"except":["` + b.ID + `"],"event":"some"}`)
 	a.Expect("some")
+	send(`{"namespace":"/app","to":["none"],"event":"may get lost","volatile":true}`)
 	send(`{"namespace":"/app","to":["` + c.ID + `"],"event":"bin","args":[{"$binary":"AQI="},{"$object":{"$binary":"x"}}]}`)
 	m := c.Expect("bin")
 	if len(m.Args.Attachments) != 1 || string(m.Args.Attachments[0]) != "\x01\x02" || m.Args.JSON(1) != `{"$binary":"x"}` {
