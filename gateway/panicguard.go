@@ -7,9 +7,9 @@ import (
 	"runtime/debug"
 	"time"
 
-	"posthouse/internal/sleep"
+	"posthouse/internal/loglimit"
 
-	"golang.org/x/time/rate"
+	"posthouse/internal/sleep"
 )
 
 // panicGuard keeps a panic in one task from ending the process: the panic is logged
@@ -18,11 +18,11 @@ import (
 type panicGuard struct {
 	log     *slog.Logger
 	metrics *metrics
-	logLine rate.Sometimes // of the log: a task may panic once a second
+	logLine loglimit.Limiter // a task may panic once a second
 }
 
 func newPanicGuard(m *metrics, log *slog.Logger) *panicGuard {
-	return &panicGuard{log: log, metrics: m, logLine: rate.Sometimes{First: 10, Interval: 10 * time.Second}}
+	return &panicGuard{log: log, metrics: m, logLine: loglimit.Limiter{Burst: 10}}
 }
 
 // runTask calls do; false when do panicked. task is a constant of the caller.
@@ -42,9 +42,9 @@ func (g *panicGuard) reportPanic(task string, v any, stack []byte) {
 		return
 	}
 	g.metrics.panics.WithLabelValues(task).Inc()
-	g.logLine.Do(func() {
-		g.log.Error("gateway: panic in a task", "task", task, "panic", fmt.Sprint(v), "stack", string(stack))
-	})
+	if held, ok := g.logLine.Allow(); ok {
+		g.log.Error("gateway: panic in a task", "task", task, "panic", fmt.Sprint(v), "stack", string(stack), "not_logged", held)
+	}
 }
 
 // restartPause lies between a panic of a background task and its next start.

@@ -52,7 +52,7 @@ func (c *conn) refuseConnect(name string, e *ConnectError) error {
 		_, ok := c.refusalBucket.takeToken(refusalsPerSecond, limit)
 		c.mu.Unlock()
 		if !ok {
-			if suppressed, ok := c.server.refusalFloods.allow(); ok {
+			if suppressed, ok := c.server.refusalFloods.Allow(); ok {
 				c.server.log.Warn("socketio: connection closed: too many refused CONNECTs",
 					"namespace", name, "refusal", e.Message, "limit", limit, "setting", "Limits.RefusedConnects", "suppressed", suppressed)
 			}

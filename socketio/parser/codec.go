@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"strconv"
 
-	"posthouse/socketio/engineio"
 	"posthouse/internal/jsontext"
+	"posthouse/socketio/engineio"
 )
 
 var (

@@ -4,8 +4,8 @@ import (
 	"errors"
 	"fmt"
 
-	"posthouse/socketio/engineio"
 	"posthouse/internal/jsontext"
+	"posthouse/socketio/engineio"
 )
 
 // textDecoder joins the messages of the default codec. The packet, its id and

@@ -4,8 +4,8 @@ import (
 	"errors"
 	"fmt"
 
-	"posthouse/socketio/engineio"
 	"posthouse/internal/jsontext"
+	"posthouse/socketio/engineio"
 	"posthouse/socketio/parser/msgpack"
 )
 
