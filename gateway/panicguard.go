@@ -18,11 +18,11 @@ import (
 type panicGuard struct {
 	log     *slog.Logger
 	metrics *metrics
-	logLine loglimit.Limiter // a task may panic once a second
+	lines   loglimit.Keyed // by task: one may panic once a second
 }
 
 func newPanicGuard(m *metrics, log *slog.Logger) *panicGuard {
-	return &panicGuard{log: log, metrics: m, logLine: loglimit.Limiter{Burst: 10}}
+	return &panicGuard{log: log, metrics: m}
 }
 
 // runTask calls do; false when do panicked. task is a constant of the caller.
@@ -42,7 +42,7 @@ func (g *panicGuard) reportPanic(task string, v any, stack []byte) {
 		return
 	}
 	g.metrics.panics.WithLabelValues(task).Inc()
-	if held, ok := g.logLine.Allow(); ok {
+	if held, ok := g.lines.Allow(task); ok {
 		g.log.Error("gateway: panic in a task", "task", task, "panic", fmt.Sprint(v), "stack", string(stack), "not_logged", held)
 	}
 }
