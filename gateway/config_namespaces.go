@@ -37,7 +37,7 @@ type Namespace struct {
 	Presence any `yaml:"presence"`
 	History  any `yaml:"history"`
 
-	keys    auth.KeySource // of JWT
+	keys    auth.KeySource // of the key file of JWT
 	secrets []hook.Secret
 	rate    Rate
 }
@@ -134,26 +134,63 @@ func (f ConfigFile) namespaces() ([]Namespace, error) {
 	}
 	var errs configErrors
 	var list []Namespace
+	nameOfShape := map[string]string{}
 	for _, from := range file.namespaces {
 		n := Namespace{Name: from.name}
-		key := func(name string) string { return "namespaces." + from.name + "." + name }
-		known := true
-		for name := range from.linesByKey {
-			if fix := unknownName(name, namespaceKeys); fix != "" {
-				errs.add(&configError{key(name), unknown, fix})
-				known = false
-			}
-		}
-		if from.yamlNode.Type() != ast.NullType && known {
-			if err := yaml.NodeToValue(from.yamlNode, &n); err != nil {
-				errs.add(&configError{"namespaces." + from.name, "is not usable", err.Error()})
-				continue
-			}
+		key := func(name string) string { return strings.TrimSuffix("namespaces."+from.name+"."+name, ".") }
+		if from.yamlNode.Type() != ast.NullType {
+			decodeKeys(from.yamlNode, "", reflect.ValueOf(&n).Elem(), key, &errs)
 		}
 		errs.add(n.normalize(key, filepath.Dir(string(f))))
+		shape := nameParameter.ReplaceAllString(n.Name, "*")
+		if first, taken := nameOfShape[shape]; taken {
+			errs.add(keyError(key(""), n.Name, "it matches the same names as "+first+"; keep one of them"))
+		}
+		nameOfShape[shape] = n.Name
 		list = append(list, n)
 	}
 	return list, errs.joinErrors()
+}
+
+// decodeKeys gives the fields of a struct the values of a YAML mapping, each by itself:
+// one wrong value hides no other, and each error names its own key. prefix is the path of
+// node below its namespace.
+func decodeKeys(node ast.Node, prefix string, into reflect.Value, key func(string) string, errs *configErrors) {
+	pairs, err := mappingPairs(node)
+	if err != nil {
+		errs.add(&configError{key(strings.TrimSuffix(prefix, ".")), "is not usable", wantedForms[reflect.Struct]})
+		return
+	}
+	for _, pair := range pairs {
+		name := prefix + pair.key
+		field := into.FieldByNameFunc(func(field string) bool {
+			of, _ := into.Type().FieldByName(field)
+			return of.Tag.Get("yaml") == pair.key && pair.key != "-"
+		})
+		switch {
+		case !field.IsValid():
+			errs.add(&configError{key(name), unknown, unknownName(name, namespaceKeys)})
+		case pair.value.Type() == ast.NullType:
+		case field.Kind() == reflect.Pointer:
+			if _, ok := pair.value.(ast.MapNode); !ok {
+				errs.add(&configError{key(name), "is not usable", wantedForms[reflect.Struct]})
+				continue
+			}
+			field.Set(reflect.New(field.Type().Elem()))
+			decodeKeys(pair.value, name+".", field.Elem(), key, errs)
+		case yaml.NodeToValue(pair.value, field.Addr().Interface()) != nil:
+			field.SetZero()
+			errs.add(&configError{key(name), "is not usable", wantedForms[field.Kind()]})
+		}
+	}
+}
+
+// wantedForms say how values of the file are written, by the kind of their field.
+var wantedForms = map[reflect.Kind]string{
+	reflect.String: "write one value, such as 30s",
+	reflect.Slice:  "write a list, such as [a, b]",
+	reflect.Int:    "write a whole number",
+	reflect.Struct: "write keys and values below it",
 }
 
 // namespaceKeys are the keys of a namespace: the tags of the types above.
@@ -179,6 +216,12 @@ var namespaceKeys = func() (keys []string) {
 // the last may be *.
 var namespaceName = regexp.MustCompile(`^(/([A-Za-z0-9_.~-]+|\{[a-z][a-zA-Z0-9_]*\}))+(/\*)?$`)
 
+// nameParameter is a parameter of a namespace's name.
+var nameParameter = regexp.MustCompile(`\{[^{}]*\}`)
+
+// maxRoomsLimit bounds limits.rooms: every room of a socket costs memory.
+const maxRoomsLimit = 10_000
+
 // reserved namespaces belong to the gateway.
 var reserved = []string{"/", "/login", "/admin"}
 
@@ -186,6 +229,11 @@ func (n *Namespace) normalize(key func(string) string, dir string) error {
 	var errs configErrors
 	if !namespaceName.MatchString(n.Name) {
 		errs.add(keyError("namespaces."+n.Name, n.Name, "write a path such as /app, or /team/* for one more segment"))
+	}
+	parameters := nameParameter.FindAllString(n.Name, -1)
+	slices.Sort(parameters)
+	if len(slices.Compact(slices.Clone(parameters))) < len(parameters) {
+		errs.add(keyError("namespaces."+n.Name, n.Name, "a parameter occurs twice: give each its own name"))
 	}
 	if slices.Contains(reserved, n.Name) {
 		errs.add(keyError("namespaces."+n.Name, n.Name, "it belongs to the gateway; choose another name"))
@@ -220,8 +268,12 @@ func (n *Namespace) normalize(key func(string) string, dir string) error {
 
 func (n *Namespace) normalizeRules(key func(string) string) error {
 	var errs configErrors
+	maxRooms := 0 // the default
 	if n.Auth == "open" && (slices.ContainsFunc(n.Rooms, hasClaim) || slices.ContainsFunc(n.Join, hasClaim)) {
 		errs.add(keyError(key("auth"), "open", "clients without a token have no {claim}: use jwt or hook, or rooms without claims"))
+	}
+	if n.Auth == "hook" && (slices.ContainsFunc(n.Rooms, hasOtherClaim) || slices.ContainsFunc(n.Join, hasOtherClaim)) {
+		errs.add(keyError(key("auth"), "hook", "the back end names the user, which is {sub}; other claims stand in tokens only"))
 	}
 	if n.Limits != nil {
 		if n.Limits.Events != "" {
@@ -229,12 +281,14 @@ func (n *Namespace) normalizeRules(key func(string) string) error {
 				errs.add(keyError(key("limits.events"), n.Limits.Events, "write a rate such as 50/s"))
 			}
 		}
-		if n.Limits.Rooms < 0 {
-			errs.add(keyError(key("limits.rooms"), strconv.Itoa(n.Limits.Rooms), "write a number above 0"))
+		if n.Limits.Rooms < 0 || n.Limits.Rooms > maxRoomsLimit {
+			errs.add(keyError(key("limits.rooms"), strconv.Itoa(n.Limits.Rooms), "write a number from 1 to "+strconv.Itoa(maxRoomsLimit)))
+		} else {
+			maxRooms = n.Limits.Rooms
 		}
 	}
 	// access knows what patterns are; its error names the option and the value.
-	for name, o := range map[string]access.Options{"rooms": {Rooms: n.Rooms}, "join": {Join: n.Join}, "relay": {Relay: n.Relay}} {
+	for name, o := range map[string]access.Options{"rooms": {Rooms: n.Rooms, MaxRooms: maxRooms}, "join": {Join: n.Join}, "relay": {Relay: n.Relay}} {
 		o.Claim = auth.ClaimOf
 		if _, err := access.New(&o); err != nil {
 			errs.add(&configError{key(name), "is not usable", err.Error()})
@@ -244,6 +298,9 @@ func (n *Namespace) normalizeRules(key func(string) string) error {
 }
 
 func hasClaim(s string) bool { return strings.Contains(s, "{") }
+
+// hasOtherClaim reports a claim besides the user's.
+func hasOtherClaim(s string) bool { return hasClaim(strings.ReplaceAll(s, "{sub}", "")) }
 
 func (j *NamespaceJWT) normalize(n *Namespace, key func(string) string, dir string) error {
 	var errs configErrors
@@ -264,7 +321,7 @@ func (j *NamespaceJWT) normalize(n *Namespace, key func(string) string, dir stri
 	case (j.JWKS == "") == (j.KeyFile == ""):
 		errs.add(keyError(key("jwt.jwks"), j.JWKS, "name either the issuer's JWKS or a key-file"))
 	case j.JWKS != "":
-		if n.keys, err = auth.NewJWKS(j.JWKS, nil); err != nil {
+		if _, err = auth.NewJWKS(j.JWKS, nil); err != nil {
 			errs.add(keyError(key("jwt.jwks"), j.JWKS, "write an https URL, or http on a loopback address"))
 		}
 	default:

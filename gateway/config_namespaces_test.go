@@ -62,8 +62,9 @@ func TestConfig_Namespaces_MistakesAreNamed(t *testing.T) {
 		"  /app:\n    authh: jwt\n":           `3: namespaces./app.authh: is unknown; did you mean "auth"?`,
 		"  /app:\n    jwt:\n      isuer: x\n": `4: namespaces./app.jwt.isuer: is unknown; did you mean "jwt.issuer"?`,
 		"  /app:\n    auth: basic\n":          `3: namespaces./app.auth: "basic" is not usable; use jwt, open or hook`,
-		"  /app:\n    auth: open\n    rooms: [\"u:{sub}\"]\n": `3: namespaces./app.auth: "open" is not usable; clients without a token`,
-		"  /app:\n    auth: hook\n":                           `2: namespaces./app.hook.events: is missing; auth: hook asks`,
+		"  /app:\n    auth: open\n    rooms: [\"u:{sub}\"]\n":                                                         `3: namespaces./app.auth: "open" is not usable; clients without a token`,
+		"  /app:\n    auth: hook\n    rooms: [\"r:{role}\"]\n    hook: {url: \"http://x/\", secret-file: hook.key}\n": `3: namespaces./app.auth: "hook" is not usable; the back end names the user`,
+		"  /app:\n    auth: hook\n": `2: namespaces./app.hook.events: is missing; auth: hook asks`,
 		"  /app:\n    auth: hook\n    hook: {url: \"http://x/\", secret-file: hook.key, events: [say]}\n": `4: namespaces./app.hook.events: is missing; auth: hook asks`,
 		"  /app:\n    auth: open\n    jwt: {issuer: a, audience: b, key-file: jwt.key}\n":                 `4: namespaces./app.jwt: "…" is not usable; it needs auth: jwt`,
 		"  /app:\n    jwt: {issuer: a, key-file: jwt.key}\n":                                              `3: namespaces./app.jwt.audience: is missing; name the claim aud`,
@@ -83,8 +84,15 @@ func TestConfig_Namespaces_MistakesAreNamed(t *testing.T) {
 		"  /app:\n    hook: {url: \"http://x/\", secret-file: hook.key, fail: maybe}\n":                   `3: namespaces./app.hook.fail: "maybe" is not usable; use closed or open`,
 		"  /app:\n    hook: {url: \"http://x/\", secret-file: hook.key, retries: 6}\n":                    `3: namespaces./app.hook.retries: "6" is not usable; use 0 to 5`,
 		"  /app:\n    presence: [\"topic:*\"]\n":                                                          `3: namespaces./app.presence: is not in this version; `,
-		"  /app:\n    history: {events: 10}\n":                                                            `3: namespaces./app.history`,
-		"  /app:\n    rooms: everyone\n":                                                                  `2: namespaces./app: is not usable; `,
+		"  /app:\n    history: {rooms: [\"topic:*\"], events: 10, age: 24h}\n":                            `3: namespaces./app.history: is not in this version; `,
+		"  /app:\n    rooms: everyone\n":                                                                  `3: namespaces./app.rooms: is not usable; write a list`,
+		"  /app:\n    limits:\n      rooms: many\n":                                                       `4: namespaces./app.limits.rooms: is not usable; write a whole number`,
+		"  /app:\n    limits: {rooms: 10001}\n":                                                           `3: namespaces./app.limits.rooms: "10001" is not usable; write a number from 1 to 10000`,
+		"  /app:\n    limits: {rooms: 1}\n    rooms: [a, b]\n":                                            `4: namespaces./app.rooms: is not usable; access: 2 Rooms are more than MaxRooms, 1`,
+		"  /app:\n    jwt: yes\n":                                                                         `3: namespaces./app.jwt: is not usable; write keys`,
+		"  /app: [jwt]\n":                                                                                 `2: namespaces./app: is not usable; write keys`,
+		"  /t/{a}/{a}:\n":                                                                                 `2: namespaces./t/{a}/{a}: "/t/{a}/{a}" is not usable; a parameter occurs twice`,
+		"  /t/*:\n  /t/{id}:\n":                                                                           `3: namespaces./t/{id}: "/t/{id}" is not usable; it matches the same names as /t/*`,
 		"  - /app\n":                                                                                      `POSTHOUSE_CONFIG`,
 	} {
 		problems, file := namespaceProblems(t, yaml)
@@ -98,5 +106,33 @@ func TestConfig_Namespaces_MistakesAreNamed(t *testing.T) {
 				t.Errorf("%s: a secret is told: %s", yaml, line)
 			}
 		}
+	}
+}
+
+// One kind of mistake hides no other, in the same namespace neither, and each has its
+// line to itself.
+func TestConfig_Namespaces_AllMistakesAreTold(t *testing.T) {
+	problems, file := namespaceProblems(t, `  /app:
+    authh: jwt
+    rooms: everyone
+    limits: {events: many}
+    history: {events: 10}
+  /bpp:
+    join: ["{"]
+`)
+	var keys []string
+	for _, line := range problems {
+		key, _, _ := strings.Cut(strings.TrimPrefix(line, file+":"), ": ")
+		_, rest, _ := strings.Cut(line, ": namespaces.")
+		name, _, _ := strings.Cut(rest, ": ")
+		keys = append(keys, key+" "+name)
+		if strings.Contains(line, "\n") {
+			t.Errorf("more than a line: %q", line)
+		}
+	}
+	slices.Sort(keys)
+	want := []string{"3 /app.authh", "4 /app.rooms", "5 /app.limits.events", "6 /app.history", "8 /bpp.join"}
+	if !slices.Equal(keys, want) {
+		t.Errorf("%q, want %q", keys, want)
 	}
 }

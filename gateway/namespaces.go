@@ -23,7 +23,14 @@ type namespaces struct {
 	guards    []*auth.Guard
 	ownGuard  *auth.Guard // for the tokens of the gateway's own login; nil: no namespace asks for them
 	hooks     []*hook.Client
+	keySets   []namespaceKeySet
 	endedJTIs map[string]time.Time // revoked tokens whose sockets were ended, and when; owned by watchRevoked
+}
+
+// namespaceKeySet is the JWKS of a namespace.
+type namespaceKeySet struct {
+	namespace, address string
+	keys               *auth.JWKS
 }
 
 // attachable is what every part of a namespace attaches to: a *socketio.Namespace or a
@@ -47,7 +54,34 @@ func (a *App) buildNamespaces() error {
 		}
 	}
 	limitPayload(a.ioServer.Of("/login"))
+	a.health.namespaceProblems = a.namespaces.listProblems
 	return nil
+}
+
+// listProblems names the key sets that could not be fetched when they were last needed,
+// for /readyz. The error itself is in the log.
+func (ns *namespaces) listProblems() []string {
+	var all []string
+	for _, set := range ns.keySets {
+		if set.keys.Err() != nil {
+			all = append(all, "namespace "+set.namespace+": the keys at "+set.address+" cannot be fetched: make the URL reachable from this host")
+		}
+	}
+	return all
+}
+
+// keysOf are the keys of a namespace with an issuer of its own.
+func (a *App) keysOf(n *Namespace) (auth.KeySource, error) {
+	if n.JWT.JWKS == "" {
+		return n.keys, nil
+	}
+	keys, err := auth.NewJWKS(n.JWT.JWKS, &auth.JWKSOptions{Logger: a.log.With("namespace", n.Name)})
+	if err != nil {
+		return nil, err // normalize has looked at it
+	}
+	address, _, _ := strings.Cut(n.JWT.JWKS, "?") // a query may hold a secret
+	a.namespaces.keySets = append(a.namespaces.keySets, namespaceKeySet{n.Name, address, keys})
+	return keys, nil
 }
 
 func (a *App) buildNamespace(n *Namespace) error {
@@ -55,6 +89,7 @@ func (a *App) buildNamespace(n *Namespace) error {
 	if strings.ContainsAny(n.Name, "*{") {
 		ns = a.ioServer.OfPattern(n.Name)
 	}
+	ns.OnConnection(a.admission.countEarlyEvents)
 	if n.Auth == "jwt" {
 		guard, err := a.guardOf(n)
 		if err != nil {
@@ -112,7 +147,11 @@ func (a *App) guardOf(n *Namespace) (*auth.Guard, error) {
 		if err != nil {
 			return nil, err // normalize has looked at it
 		}
-		o = auth.VerifierOptions{Issuer: n.JWT.Issuer, Audience: n.JWT.Audience, Keys: n.keys, ClockSkew: skew}
+		keys, err := a.keysOf(n)
+		if err != nil {
+			return nil, err
+		}
+		o = auth.VerifierOptions{Issuer: n.JWT.Issuer, Audience: n.JWT.Audience, Keys: keys, ClockSkew: skew}
 	}
 	verifier, err := auth.NewVerifier(&o)
 	if err != nil {

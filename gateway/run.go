@@ -75,6 +75,9 @@ func (a *App) Run(ctx context.Context) error {
 	end()
 	stopMetrics()
 	stopAPI()
+	last, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_ = a.namespaces.shutdown(last) // done already, unless Run ends by a fault
 	return errors.Join(err, server.Close(), waitFor(&tasks, 5*time.Second))
 }
 

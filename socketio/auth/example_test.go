@@ -34,8 +34,8 @@ func Example() {
 		org, _ := auth.ClaimOf(s, "org")
 		log.Print(token.Subject, " of ", org, " until ", token.Expires)
 	})
-	fmt.Println(keys.Stats() == auth.JWKSStats{})
-	// Output: true
+	fmt.Println(keys.Stats() == auth.JWKSStats{}, keys.Err())
+	// Output: true <nil>
 }
 
 // Tokens that are taken back end their sockets on every node; new connections ask

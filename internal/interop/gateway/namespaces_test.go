@@ -41,7 +41,8 @@ func signIn(t *testing.T, base, person string) (jwt, sub string) {
 // Pages sign in by the login and live in a configured namespace afterwards.
 func TestNamespaces_RealClientsWithTokensOfTheLogin(t *testing.T) {
 	t.Parallel()
-	base, p := testenv.Gateway(t, "POSTHOUSE_CONFIG="+namespaceFile(t, ""))
+	const many = "  /many:\n    join: [\"topic:*\"]\n    limits: {events: 1000/s, rooms: 300}\n"
+	base, p := testenv.Gateway(t, "POSTHOUSE_CONFIG="+namespaceFile(t, many))
 	jwt, sub := signIn(t, base, "alice")
 	for _, client := range []string{"socket.io-client", "sioc-3.1", "sioc-2.5"} {
 		t.Run(client, func(t *testing.T) {

@@ -43,6 +43,13 @@ const refusal = async (path, token) => {
   ada.close();
   bo.close();
 
+  // The rooms of a namespace are bounded as it says, not as the library's default does.
+  const many = open("/many", token);
+  await event(many, "connect");
+  for (let i = 0; i < 300; i++) assert.deepStrictEqual(await call(many, "join", `topic:${i}`), [{ room: `topic:${i}` }]);
+  assert.strictEqual((await call(many, "join", "topic:300"))[0].error.code, "forbidden");
+  many.close();
+
   const wrong = await refusal("/app", "x");
   const missing = await refusal("/app");
   const unknown = await refusal("/other", token);
