@@ -44,7 +44,7 @@ func missing(t testing.TB, what string) {
 // Root is the module's root directory.
 func Root() string {
 	_, file, _, _ := runtime.Caller(0)
-	return filepath.Join(filepath.Dir(file), "..", "..", "..")
+	return filepath.Join(filepath.Dir(file), "..", "..")
 }
 
 // NodeDir is where the npm packages are installed; packages are those the test needs
