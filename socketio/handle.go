@@ -55,25 +55,14 @@ func (e *Event) AckError(err error) { e.ackError(err) }
 // ackError acknowledges with an error: the one place where errors of typed handlers
 // become something a client sees.
 func (e *Event) ackError(err error) {
-	var told *EventError
-	switch {
-	case errors.As(err, &told):
-	case errors.Is(err, ErrArgs):
-		told = &EventError{Code: "bad_request", Message: "the arguments do not fit"}
-	default:
+	answer, known := ErrorAnswer(err)
+	if !known {
 		e.socket.ns.server.log.Error("socketio: handler failed",
 			"namespace", e.socket.ns.name, "event", e.Name(), "error", err)
-		told = &EventError{Code: "internal", Message: "internal error"}
 	}
-	if !e.wantsAck {
-		return
+	if e.wantsAck {
+		_ = e.Ack(answer) // the client may have gone
 	}
-	fields := make(map[string]any, len(told.Data)+2)
-	for k, v := range told.Data {
-		fields[k] = v
-	}
-	fields["code"], fields["message"] = told.Code, told.Message
-	_ = e.Ack(map[string]any{"error": fields}) // the client may have gone
 }
 
 // Caller is who can be asked with Call: a *Socket, a Sender or a *RemoteSocket.

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 	"unicode/utf8"
+
+	"posthouse/socketio/engineio/internal/wire"
 )
 
 // decodeAll decodes a whole payload, as a POST does.
@@ -26,11 +28,11 @@ func decodeAll(next func([]byte) (packet, []byte, bool, error), body []byte) (ps
 func show(ps []packet) string {
 	var b strings.Builder
 	for _, p := range ps {
-		fmt.Fprintf(&b, "%c", p.typ)
-		if p.binary {
+		fmt.Fprintf(&b, "%c", p.Type)
+		if p.Binary {
 			b.WriteByte('b')
 		}
-		fmt.Fprintf(&b, "%q ", p.data)
+		fmt.Fprintf(&b, "%q ", p.Data)
 	}
 	return strings.TrimSpace(b.String())
 }
@@ -43,32 +45,32 @@ func TestDecodePayloads(t *testing.T) {
 		want string
 		fail bool
 	}{
-		{"v4 one packet", nextPacket4, "4hello", `4"hello"`, false},
-		{"v4 message without data", nextPacket4, "4", `4""`, false},
-		{"v4 several", nextPacket4, "4a\x1e2\x1ebAQID", `4"a" 2"" 4b"\x01\x02\x03"`, false},
-		{"v4 empty", nextPacket4, "", ``, true},
-		{"v4 trailing separator", nextPacket4, "4a\x1e", `4"a"`, true},
-		{"v4 unknown type", nextPacket4, "4a\x1e7\x1e4b", `4"a"`, true},
-		{"v4 base64 of nothing", nextPacket4, "b", `4b""`, false},
-		{"v3 UTF-16 lengths", nextText3, `2:4é11:4311["é😀"]`, `4"é" 4"311[\"é😀\"]"`, false},
-		{"v3 base64", nextText3, "6:b4AQID2:4x", `4b"\x01\x02\x03" 4"x"`, false},
-		{"v3 base64 of another type", nextText3, "6:b2AQID", `2"\x01\x02\x03"`, false},
-		{"v3 base64 without type", nextText3, "1:b", ``, true},
-		{"v3 length in bytes", nextText3, "3:4é", ``, true},
-		{"v3 cut between surrogates", nextText3, "2:4😀", ``, true},
-		{"v3 empty packet", nextText3, "0:2:4a", `4"a"`, false},
-		{"v3 nothing but an empty packet", nextText3, "0:", `6""`, false},
-		{"v3 no length", nextText3, ":4a", ``, true},
-		{"v3 long length", nextText3, strings.Repeat("9", 400) + ":4", ``, true},
-		{"v3 negative length", nextText3, "-1:4", ``, true},
-		{"v3 trailing digits", nextText3, "2:4a12", `4"a"`, true},
-		{"v3 binary", nextBinary3, "\x00\x04\x01\xff" + `4` + strings.Repeat("x", 40) + "\x01\x04\xff\x04\x01\x02\x03", `4"` + strings.Repeat("x", 40) + `" 4b"\x01\x02\x03"`, false},
-		{"v3 binary without content", nextBinary3, "\x01\x00\xff", ``, true},
-		{"v3 binary short", nextBinary3, "\x00\x05\xff4a", ``, true},
-		{"v3 binary with a digit in ASCII", nextBinary3, "\x00" + "2\xff4a", ``, true},
-		{"v3 binary without an end of length", nextBinary3, "\x00" + strings.Repeat("\x09", 400), ``, true},
-		{"v3 binary of an unknown kind", nextBinary3, "\x02\x02\xff4a", ``, true},
-		{"v3 binary with invalid text", nextBinary3, "\x00\x02\xff4\xff", ``, true},
+		{"v4 one packet", wire.NextPacket4, "4hello", `4"hello"`, false},
+		{"v4 message without data", wire.NextPacket4, "4", `4""`, false},
+		{"v4 several", wire.NextPacket4, "4a\x1e2\x1ebAQID", `4"a" 2"" 4b"\x01\x02\x03"`, false},
+		{"v4 empty", wire.NextPacket4, "", ``, true},
+		{"v4 trailing separator", wire.NextPacket4, "4a\x1e", `4"a"`, true},
+		{"v4 unknown type", wire.NextPacket4, "4a\x1e7\x1e4b", `4"a"`, true},
+		{"v4 base64 of nothing", wire.NextPacket4, "b", `4b""`, false},
+		{"v3 UTF-16 lengths", wire.NextText3, `2:4é11:4311["é😀"]`, `4"é" 4"311[\"é😀\"]"`, false},
+		{"v3 base64", wire.NextText3, "6:b4AQID2:4x", `4b"\x01\x02\x03" 4"x"`, false},
+		{"v3 base64 of another type", wire.NextText3, "6:b2AQID", `2"\x01\x02\x03"`, false},
+		{"v3 base64 without type", wire.NextText3, "1:b", ``, true},
+		{"v3 length in bytes", wire.NextText3, "3:4é", ``, true},
+		{"v3 cut between surrogates", wire.NextText3, "2:4😀", ``, true},
+		{"v3 empty packet", wire.NextText3, "0:2:4a", `4"a"`, false},
+		{"v3 nothing but an empty packet", wire.NextText3, "0:", `6""`, false},
+		{"v3 no length", wire.NextText3, ":4a", ``, true},
+		{"v3 long length", wire.NextText3, strings.Repeat("9", 400) + ":4", ``, true},
+		{"v3 negative length", wire.NextText3, "-1:4", ``, true},
+		{"v3 trailing digits", wire.NextText3, "2:4a12", `4"a"`, true},
+		{"v3 binary", wire.NextBinary3, "\x00\x04\x01\xff" + `4` + strings.Repeat("x", 40) + "\x01\x04\xff\x04\x01\x02\x03", `4"` + strings.Repeat("x", 40) + `" 4b"\x01\x02\x03"`, false},
+		{"v3 binary without content", wire.NextBinary3, "\x01\x00\xff", ``, true},
+		{"v3 binary short", wire.NextBinary3, "\x00\x05\xff4a", ``, true},
+		{"v3 binary with a digit in ASCII", wire.NextBinary3, "\x00" + "2\xff4a", ``, true},
+		{"v3 binary without an end of length", wire.NextBinary3, "\x00" + strings.Repeat("\x09", 400), ``, true},
+		{"v3 binary of an unknown kind", wire.NextBinary3, "\x02\x02\xff4a", ``, true},
+		{"v3 binary with invalid text", wire.NextBinary3, "\x00\x02\xff4\xff", ``, true},
 	}
 	for _, tt := range tests {
 		ps, err := decodeAll(tt.next, []byte(tt.body))
@@ -108,8 +110,8 @@ func TestNegotiate(t *testing.T) {
 
 func TestLongPayloadsDecodeInLinearTime(t *testing.T) {
 	for name, f := range map[string]func(){
-		"v4": func() { decodeAll(nextPacket4, bytes.Repeat([]byte("2\x1e"), 500_000)) },
-		"v3": func() { decodeAll(nextText3, bytes.Repeat([]byte("1:2"), 333_333)) },
+		"v4": func() { decodeAll(wire.NextPacket4, bytes.Repeat([]byte("2\x1e"), 500_000)) },
+		"v3": func() { decodeAll(wire.NextText3, bytes.Repeat([]byte("1:2"), 333_333)) },
 	} {
 		begin := time.Now()
 		f()
@@ -147,9 +149,9 @@ func TestHotPathsDoNotAllocate(t *testing.T) {
 		st.sendBuf.release()
 		st.sendBuf = nil
 	})
-	wire := []byte("4hello")
+	encoded := []byte("4hello")
 	received := testing.AllocsPerRun(1000, func() {
-		p, _ := decodeText(wire, 4)
+		p, _ := wire.DecodeText(encoded, 4)
 		s.receive(p)
 	})
 	if polling != 0 || corked != 0 || received != 0 {
@@ -167,13 +169,13 @@ func FuzzDecodeText(f *testing.F) {
 		if four {
 			revision = 4
 		}
-		p, err := decodeText(bytes.Clone(b), revision)
+		p, err := wire.DecodeText(bytes.Clone(b), revision)
 		if err != nil {
 			return
 		}
-		_, again := wirePayload(nil, formOf(revision, true), p.typ, p.binary, p.data)
-		q, err := decodeText(again, revision)
-		if err != nil || q.typ != p.typ || q.binary != p.binary || !bytes.Equal(q.data, p.data) {
+		_, again := wirePayload(nil, formOf(revision, true), p.Type, p.Binary, p.Data)
+		q, err := wire.DecodeText(again, revision)
+		if err != nil || q.Type != p.Type || q.Binary != p.Binary || !bytes.Equal(q.Data, p.Data) {
 			t.Fatalf("%q became %v, then %v (%v)", b, p, q, err)
 		}
 	})
@@ -183,7 +185,7 @@ func FuzzDecodeText(f *testing.F) {
 func refill(ps []packet) *queue {
 	q := new(queue)
 	for _, p := range ps {
-		q.add(p.typ, p.binary, p.data)
+		q.add(p.Type, p.Binary, p.Data)
 	}
 	return q
 }
@@ -197,7 +199,7 @@ func fuzzPayload(f *testing.F, next func([]byte) (packet, []byte, bool, error), 
 		if err != nil || len(ps) == 0 {
 			return
 		}
-		if slices.ContainsFunc(ps, func(p packet) bool { return !p.binary && !utf8.Valid(p.data) }) {
+		if slices.ContainsFunc(ps, func(p packet) bool { return !p.Binary && !utf8.Valid(p.Data) }) {
 			return // a ping and its like with binary data: no client sends that, so nothing encodes it
 		}
 		want := show(ps)
@@ -212,58 +214,31 @@ func FuzzPayload4(f *testing.F) {
 	for _, s := range []string{"4a", "4a\x1ebAQID\x1e2", "4\x1e", "", "b\x1eb"} {
 		f.Add([]byte(s))
 	}
-	fuzzPayload(f, nextPacket4, func(q *queue) []byte { return appendPayload4(nil, q) }, true)
+	fuzzPayload(f, wire.NextPacket4, func(q *queue) []byte { return appendPayload4(nil, q) }, true)
 }
 
 func FuzzPayload3Text(f *testing.F) {
 	for _, s := range []string{"2:4a", "6:b4AQID2:4x", `11:4311["é😀"]`, "0:", "0:0:2:4a", "2:4a1", "1:2"} {
 		f.Add([]byte(s))
 	}
-	fuzzPayload(f, nextText3, func(q *queue) []byte { b, _ := appendPayload3(nil, q, true); return b }, true)
+	fuzzPayload(f, wire.NextText3, func(q *queue) []byte { b, _ := appendPayload3(nil, q, true); return b }, true)
 }
 
 func FuzzPayload3Binary(f *testing.F) {
 	for _, s := range []string{"\x00\x02\xff4a", "\x01\x04\xff\x04\x01\x02\x03\x00\x01\xff2", "\x01\x00\xff"} {
 		f.Add([]byte(s))
 	}
-	fuzzPayload(f, nextBinary3, func(q *queue) []byte {
+	fuzzPayload(f, wire.NextBinary3, func(q *queue) []byte {
 		if !q.hasBinary() { // then the encoder writes text
 			var dst []byte
 			for i := range q.queuedItems {
-				dst = appendBinary3(dst, &q.queuedItems[i], q.bytes(i))
+				dst = wire.AppendBinary3(dst, q.packet(i))
 			}
 			return dst
 		}
 		b, _ := appendPayload3(nil, q, false)
 		return b
 	}, false)
-}
-
-func FuzzBase64(f *testing.F) {
-	for _, s := range []string{"AQID", "AQ==", "A Q-_", "AQID=AQID", "====", "A"} {
-		f.Add([]byte(s))
-	}
-	f.Fuzz(func(t *testing.T, b []byte) {
-		var digits []byte
-		for _, c := range b {
-			if c == '=' {
-				break
-			}
-			if base64Values[c] != noDigit {
-				digits = append(digits, base64Values[c])
-			}
-		}
-		var want []byte
-		for i := 0; i+1 < len(digits); i++ {
-			if i%4 != 3 {
-				shift := uint(i % 4 * 2)
-				want = append(want, digits[i]<<(2+shift)|digits[i+1]>>(4-shift))
-			}
-		}
-		if got := decodeBase64(bytes.Clone(b)); !bytes.Equal(got, want) {
-			t.Fatalf("%q: %x, want %x", b, got, want)
-		}
-	})
 }
 
 func FuzzJSONP(f *testing.F) {
@@ -299,7 +274,7 @@ func BenchmarkDecodePayload4(b *testing.B) {
 	for b.Loop() {
 		rest, done := body, false
 		for !done {
-			_, rest, done, _ = nextPacket4(rest)
+			_, rest, done, _ = wire.NextPacket4(rest)
 		}
 	}
 }
@@ -312,15 +287,5 @@ func BenchmarkEncodePayload4(b *testing.B) {
 	var dst []byte
 	for b.Loop() {
 		dst = appendPayload4(dst[:0], q)
-	}
-}
-
-func BenchmarkDecodeBase64(b *testing.B) {
-	src := bytes.Repeat([]byte("AQID"), 1024)
-	buf := make([]byte, len(src))
-	b.SetBytes(int64(len(src)))
-	for b.Loop() {
-		copy(buf, src)
-		decodeBase64(buf)
 	}
 }

@@ -1,57 +1,51 @@
 package engineio
 
-import "errors"
+import "posthouse/socketio/engineio/internal/wire"
 
-// packetType is the type of an Engine.IO packet as it is written in text (docs/protocol.md §1.4).
-type packetType byte
+// The packets of package wire, under the names of this package.
+type (
+	packetType = wire.Type
+	packet     = wire.Packet
+)
 
 const (
-	packetOpen    packetType = '0'
-	packetClose   packetType = '1'
-	packetPing    packetType = '2'
-	packetPong    packetType = '3'
-	packetMessage packetType = '4'
-	packetUpgrade packetType = '5'
-	packetNoop    packetType = '6'
+	packetOpen    = wire.Open
+	packetClose   = wire.Close
+	packetPing    = wire.Ping
+	packetPong    = wire.Pong
+	packetMessage = wire.Message
+	packetUpgrade = wire.Upgrade
+	packetNoop    = wire.Noop
 )
 
-// packet is one decoded packet. Only messages are ever binary.
-type packet struct {
-	typ    packetType
-	binary bool
-	data   []byte
+// packet returns item i for the functions of package wire.
+func (q *queue) packet(i int) packet {
+	it := &q.queuedItems[i]
+	return packet{Type: it.packetType, Binary: it.binary, Data: q.bytes(i)}
 }
 
-// The descriptions of sessions closed with ReasonParseError.
-var (
-	errParse   = errors.New("engineio: invalid packet")
-	errNotUTF8 = errors.New("engineio: text is not UTF-8")
-)
-
-// decodeText decodes the text form of one packet: a type digit and data, or
-// base64 of a binary message (docs/protocol.md §1.4; revision 3 writes "b4" before the
-// base64, docs/protocol.md §2.1). The data shares memory with b, and base64 is decoded in place.
-func decodeText(b []byte, revision uint8) (packet, error) {
-	if len(b) == 0 {
-		return packet{}, errParse
-	}
-	if b[0] == 'b' {
-		return decodeBase64Packet(b[1:], revision)
-	}
-	t := packetType(b[0])
-	if t < packetOpen || t > packetNoop {
-		return packet{}, errParse
-	}
-	return packet{typ: t, data: b[1:]}, nil
-}
-
-func decodeBase64Packet(b []byte, revision uint8) (packet, error) {
-	t := packetMessage
-	if revision == 3 {
-		if len(b) == 0 || b[0] < '0' || b[0] > '6' {
-			return packet{}, errParse
+// appendPayload4 appends the packets of q as a revision 4 polling payload.
+func appendPayload4(dst []byte, q *queue) []byte {
+	for i := range q.queuedItems {
+		if i > 0 {
+			dst = append(dst, wire.Separator)
 		}
-		t, b = packetType(b[0]), b[1:]
+		dst = wire.AppendPacket4(dst, q.packet(i))
 	}
-	return packet{typ: t, binary: t == packetMessage, data: decodeBase64(b)}, nil
+	return dst
+}
+
+// appendPayload3 appends the packets of q as a revision 3 payload. isBinary says which
+// form it took: binary only when a binary message is among them and the client can take it.
+func appendPayload3(dst []byte, q *queue, b64 bool) (out []byte, isBinary bool) {
+	if !b64 && q.hasBinary() {
+		for i := range q.queuedItems {
+			dst = wire.AppendBinary3(dst, q.packet(i))
+		}
+		return dst, true
+	}
+	for i := range q.queuedItems {
+		dst = wire.AppendText3(dst, q.packet(i))
+	}
+	return dst, false
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"posthouse/socketio/engineio/internal/wire"
 	"posthouse/socketio/internal/answer"
 )
 
@@ -178,14 +179,14 @@ func (s *Session) receivePayload(r *http.Request, pl *polling, body []byte, octe
 			return valid
 		}
 	}
-	next := nextPacket4
+	next := wire.NextPacket4
 	if s.revision == 3 {
-		if next = nextText3; octets {
-			next = nextBinary3
+		if next = wire.NextText3; octets {
+			next = wire.NextBinary3
 		}
 	}
 	if !octets && !utf8.Valid(body) {
-		s.end(ReasonParseError, errNotUTF8)
+		s.end(ReasonParseError, wire.ErrNotUTF8)
 		return false
 	}
 	for n, done := 1, false; !done; n++ {
@@ -197,7 +198,7 @@ func (s *Session) receivePayload(r *http.Request, pl *polling, body []byte, octe
 		p, body, done, err = next(body)
 		if err != nil {
 			s.end(ReasonParseError, err)
-			return !errors.Is(err, errNotUTF8)
+			return !errors.Is(err, wire.ErrNotUTF8)
 		}
 		switch err := s.receive(p); {
 		case err == nil:

@@ -74,17 +74,17 @@ func (s *Session) receive(p packet) error {
 	if s.state.Load() != stateOpen {
 		return s.receiveClosing(p)
 	}
-	if p.typ != packetPong && s.beat.pong.Load() == pongDue {
+	if p.Type != packetPong && s.beat.pong.Load() == pongDue {
 		s.onSign()
 	}
-	if p.typ != packetMessage && p.typ != packetClose {
+	if p.Type != packetMessage && p.Type != packetClose {
 		if drop, err := s.flood(); drop {
 			return err
 		}
 	}
-	switch p.typ {
+	switch p.Type {
 	case packetMessage:
-		err := s.handler.Receive(Message{Data: p.data, Binary: p.binary})
+		err := s.handler.Receive(Message{Data: p.Data, Binary: p.Binary})
 		if err == nil || errors.Is(err, ErrPause) {
 			return err
 		}
@@ -132,7 +132,7 @@ func (s *Session) receiveClosing(p packet) error {
 	if s.state.Load() == stateClosed {
 		return errOver
 	}
-	if p.typ == packetClose {
+	if p.Type == packetClose {
 		s.end(ReasonTransportClose, nil)
 		return errOver
 	}

@@ -7,6 +7,7 @@ import (
 	"syscall"
 
 	"posthouse/socketio/engineio/internal/netpoll"
+	"posthouse/socketio/engineio/internal/wire"
 	"posthouse/socketio/engineio/internal/ws"
 )
 
@@ -313,12 +314,9 @@ func (st *wsTransport) Message(op ws.Opcode, payload []byte) error {
 
 func (st *wsTransport) decode(op ws.Opcode, payload []byte) (packet, error) {
 	if op == ws.Text {
-		return decodeText(payload, st.s.revision)
+		return wire.DecodeText(payload, st.s.revision)
 	}
-	if st.s.revision == 4 {
-		return packet{typ: packetMessage, binary: true, data: payload}, nil
-	}
-	return decodeBinary3(payload)
+	return wire.DecodeBinary(payload, st.s.revision)
 }
 
 // Control implements ws.Handler.

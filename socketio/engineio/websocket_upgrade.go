@@ -92,7 +92,7 @@ func (st *wsTransport) probePacket(p packet, err error) error {
 	switch {
 	case err != nil:
 		return errProbe
-	case p.typ == packetPing && bytes.Equal(p.data, probeData):
+	case p.Type == packetPing && bytes.Equal(p.Data, probeData):
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		u := s.pendingUpgrade
@@ -105,7 +105,7 @@ func (st *wsTransport) probePacket(p packet, err error) error {
 			u.pollWaitsLocked()
 		}
 		return nil
-	case p.typ == packetUpgrade:
+	case p.Type == packetUpgrade:
 		return errUpgraded
 	}
 	return errProbe

@@ -69,9 +69,20 @@ func AppendFrame(dst []byte, op Opcode, payload []byte) []byte {
 // AppendMaskedFrame appends an unfragmented frame as a client sends it, masked
 // with key (RFC 6455 §5.3).
 func AppendMaskedFrame(dst []byte, op Opcode, payload []byte, key [4]byte) []byte {
-	dst = append(appendHeader(dst, finBit|byte(op), maskBit, len(payload)), key[:]...)
+	return AppendMaskedParts(dst, op, key, payload)
+}
+
+// AppendMaskedParts is AppendMaskedFrame for a payload that lies in parts.
+func AppendMaskedParts(dst []byte, op Opcode, key [4]byte, parts ...[]byte) []byte {
+	n := 0
+	for _, part := range parts {
+		n += len(part)
+	}
+	dst = append(appendHeader(dst, finBit|byte(op), maskBit, n), key[:]...)
 	start := len(dst)
-	dst = append(dst, payload...)
+	for _, part := range parts {
+		dst = append(dst, part...)
+	}
 	unmask(dst[start:], binary.LittleEndian.Uint32(key[:]))
 	return dst
 }

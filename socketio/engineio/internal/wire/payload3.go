@@ -1,4 +1,4 @@
-package engineio
+package wire
 
 import (
 	"bytes"
@@ -13,33 +13,22 @@ import (
 
 const lengthEnd = 0xff
 
-// appendPayload3 appends the packets of q. isBinary says which form it took:
-// binary only when a binary message is among them and the client can take it.
-func appendPayload3(dst []byte, q *queue, b64 bool) (out []byte, isBinary bool) {
-	if !b64 && q.hasBinary() {
-		for i := range q.queuedItems {
-			dst = appendBinary3(dst, &q.queuedItems[i], q.bytes(i))
-		}
-		return dst, true
-	}
-	for i := range q.queuedItems {
-		dst = appendText3(dst, &q.queuedItems[i], q.bytes(i))
-	}
-	return dst, false
-}
-
-func appendText3(dst []byte, it *item, data []byte) []byte {
-	if it.binary {
+// AppendText3 appends a packet to a text payload. Binary messages become base64.
+func AppendText3(dst []byte, p Packet) []byte {
+	data := p.Data
+	if p.Binary {
 		dst = strconv.AppendInt(dst, int64(2+base64.StdEncoding.EncodedLen(len(data))), 10)
-		return base64.StdEncoding.AppendEncode(append(dst, ':', 'b', byte(it.packetType)), data)
+		return base64.StdEncoding.AppendEncode(append(dst, ':', 'b', byte(p.Type)), data)
 	}
 	dst = strconv.AppendInt(dst, int64(1+utf16Len(data)), 10)
-	return append(append(dst, ':', byte(it.packetType)), data...)
+	return append(append(dst, ':', byte(p.Type)), data...)
 }
 
-func appendBinary3(dst []byte, it *item, data []byte) []byte {
-	kind, typ := byte(0), byte(it.packetType)
-	if it.binary {
+// AppendBinary3 appends a packet to a binary payload.
+func AppendBinary3(dst []byte, p Packet) []byte {
+	data := p.Data
+	kind, typ := byte(0), byte(p.Type)
+	if p.Binary {
 		kind, typ = 1, typ-'0'
 	}
 	dst = append(dst, kind)
@@ -90,28 +79,28 @@ func cutUTF16(b []byte, n int) (head, tail []byte, ok bool) {
 	return b[:i], b[i:], true
 }
 
-// nextText3 decodes the first packet of a text payload, which must be valid
+// NextText3 decodes the first packet of a text payload, which must be valid
 // UTF-8. Packets of length 0 are nothing, as in the reference.
-func nextText3(b []byte) (p packet, rest []byte, done bool, err error) {
+func NextText3(b []byte) (p Packet, rest []byte, done bool, err error) {
 	for {
 		i := bytes.IndexByte(b[:min(len(b), 11)], ':')
 		if i <= 0 {
-			return p, nil, true, errParse
+			return p, nil, true, ErrParse
 		}
 		n, ok := parseLength(b[:i])
 		if !ok {
-			return p, nil, true, errParse
+			return p, nil, true, ErrParse
 		}
 		text, rest, ok := cutUTF16(b[i+1:], n)
 		if !ok {
-			return p, nil, true, errParse
+			return p, nil, true, ErrParse
 		}
 		if n > 0 {
-			p, err = decodeText(text, 3)
+			p, err = DecodeText(text, 3)
 			return p, rest, len(rest) == 0, err
 		}
 		if len(rest) == 0 {
-			return packet{typ: packetNoop}, nil, true, nil
+			return Packet{Type: Noop}, nil, true, nil
 		}
 		b = rest
 	}
@@ -127,43 +116,43 @@ func parseLength(b []byte) (n int, ok bool) {
 	return n, true
 }
 
-// nextBinary3 decodes the first packet of a binary payload.
-func nextBinary3(b []byte) (p packet, rest []byte, done bool, err error) {
+// NextBinary3 decodes the first packet of a binary payload.
+func NextBinary3(b []byte) (p Packet, rest []byte, done bool, err error) {
 	if len(b) == 0 {
-		return p, nil, true, errParse
+		return p, nil, true, ErrParse
 	}
 	i := bytes.IndexByte(b[:min(len(b), 12)], lengthEnd)
 	if i < 2 || b[0] > 1 {
-		return p, nil, true, errParse
+		return p, nil, true, ErrParse
 	}
 	n := 0
 	for _, c := range b[1:i] {
 		if c > 9 {
-			return p, nil, true, errParse
+			return p, nil, true, ErrParse
 		}
 		n = n*10 + int(c)
 	}
 	if n > len(b)-i-1 {
-		return p, nil, true, errParse
+		return p, nil, true, ErrParse
 	}
 	content := b[i+1 : i+1+n]
 	rest = b[i+1+n:]
 	if b[0] == 1 {
-		p, err = decodeBinary3(content)
+		p, err = DecodeBinary3(content)
 	} else if !utf8.Valid(content) {
-		err = errNotUTF8
+		err = ErrNotUTF8
 	} else {
-		p, err = decodeText(content, 3)
+		p, err = DecodeText(content, 3)
 	}
 	return p, rest, len(rest) == 0, err
 }
 
-// decodeBinary3 decodes a packet whose first byte is its type as a number: in a
+// DecodeBinary3 decodes a packet whose first byte is its type as a number: in a
 // binary payload, and in binary WebSocket frames.
-func decodeBinary3(b []byte) (packet, error) {
+func DecodeBinary3(b []byte) (Packet, error) {
 	if len(b) == 0 || b[0] > 6 {
-		return packet{}, errParse
+		return Packet{}, ErrParse
 	}
-	t := packetType(b[0] + '0')
-	return packet{typ: t, binary: t == packetMessage, data: b[1:]}, nil
+	t := Type(b[0] + '0')
+	return Packet{Type: t, Binary: t == Message, Data: b[1:]}, nil
 }

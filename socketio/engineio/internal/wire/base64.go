@@ -1,4 +1,4 @@
-package engineio
+package wire
 
 // The values of the base64 digits, of the standard and of the URL alphabet;
 // noDigit for everything else.
@@ -16,9 +16,9 @@ var base64Values = func() (t [256]byte) {
 	return t
 }()
 
-// decodeBase64 decodes b in place as Node does (docs/protocol.md §1.4): both alphabets,
+// DecodeBase64 decodes b in place as Node does (docs/protocol.md §1.4): both alphabets,
 // characters that are no digits are skipped, and padding ends the data.
-func decodeBase64(b []byte) []byte {
+func DecodeBase64(b []byte) []byte {
 	n, i := 0, 0
 	for ; i+4 <= len(b); i += 4 {
 		p, q, r, s := base64Values[b[i]], base64Values[b[i+1]], base64Values[b[i+2]], base64Values[b[i+3]]

@@ -1,0 +1,5 @@
+package client_test
+
+import "net"
+
+type netConn = net.Conn
