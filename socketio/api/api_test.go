@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -39,13 +40,17 @@ func served(t *testing.T, o *api.Options) (*sockettest.Server, http.Handler) {
 	}
 	o.Keys, o.Logger = keys, slog.New(slog.DiscardHandler)
 	srv := sockettest.NewServer(t, &socketio.Options{Logger: o.Logger})
-	srv.Of("/app").OnConnection(func(s *socketio.Socket) {
+	// A middleware, so that all of it is done when the client is connected.
+	srv.Of("/app").Use(func(_ context.Context, s *socketio.Socket) error {
 		var in struct{ User, Room string }
 		_ = s.Auth(&in)
 		if in.User != "" {
 			user.Set(s, in.User)
 		}
-		_ = s.Join(in.Room)
+		if in.Room != "" {
+			return s.Join(in.Room)
+		}
+		return nil
 	})
 	srv.Of("/team/7")
 	h, err := api.New(srv.Server, o)
@@ -181,7 +186,7 @@ func TestHandler_Emit_WithAcknowledgements(t *testing.T) {
 		t.Errorf("incomplete: %d %s", got.Code, text)
 	}
 	got = call(t, h, "POST", "/api/emit", full, `{"namespace":"/app","to":["empty"],"event":"ask","ack":{"timeout":1}}`)
-	if text := strings.TrimSpace(got.Body.String()); text != `{"expected":0,"received":0}` {
+	if text := strings.TrimSpace(got.Body.String()); text != `{"acks":[],"expected":0,"received":0}` {
 		t.Errorf("nobody asked: %s", text)
 	}
 }
@@ -245,6 +250,14 @@ func TestHandler_Batch_OneBadEntryDoesNotStopTheOthers(t *testing.T) {
 	}
 	c.Expect("a")
 	c.Expect("d")
+	if a := call(t, h, "POST", "/api/batch", full, "null"); a.Code != 422 {
+		t.Errorf("null: %d %s", a.Code, a.Body)
+	}
+	for _, method := range []string{"PUT", "GET"} {
+		if a := call(t, h, method, "/api/nowhere", full, ""); a.Code != 404 || a.problem.Status != 404 {
+			t.Errorf("%s of no route: %d %s", method, a.Code, a.Body)
+		}
+	}
 	many := "[" + strings.Repeat(`{"namespace":"/app","event":"x"},`, 1000) + `{"namespace":"/app","event":"x"}]`
 	if a := call(t, h, "POST", "/api/batch", full, many); a.Code != 422 {
 		t.Errorf("1001 entries: %d %.200s", a.Code, a.Body)
@@ -321,6 +334,10 @@ func TestHandler_Sockets_AreListedInPages(t *testing.T) {
 	}
 	team := srv.Connect("/team/7", nil)
 	if a := call(t, h, "GET", "/api/sockets/team%2F7/"+team.ID, reader, ""); a.Code != 200 {
+		t.Errorf("%d %s", a.Code, a.Body)
+	}
+	main := srv.Connect("/", nil)
+	if a := call(t, h, "GET", "/api/sockets/%2F/"+main.ID, reader, ""); a.Code != 200 {
 		t.Errorf("%d %s", a.Code, a.Body)
 	}
 	if a := call(t, h, "GET", "/api/sockets/app/none", reader, ""); a.Code != 404 {
@@ -423,4 +440,33 @@ func TestHandler_Descriptions_NeedNoKey(t *testing.T) {
 	if a := call(t, h, "GET", "/api/nowhere", "", ""); a.Code != 401 {
 		t.Errorf("%d", a.Code)
 	}
+}
+
+// An entry that was abandoned keeps none behind it alive, and none lives for longer than
+// its time.
+func TestMemoryIdempotency_EntriesEndInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := api.NewMemoryIdempotency()
+		begin := func(id, fingerprint string) error {
+			_, err := store.Begin(t.Context(), id, fingerprint, 10*time.Minute)
+			return err
+		}
+		for _, id := range []string{"z", "a"} {
+			if err := begin(id, "1"); err != nil {
+				t.Error(err)
+			}
+		}
+		_ = store.Abandon(t.Context(), "a")
+		if err := begin("b", "1"); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(9 * time.Minute)
+		if err := begin("a", "1"); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(5 * time.Minute)
+		if err := begin("b", "2"); err != nil {
+			t.Errorf("after its time: %v", err)
+		}
+	})
 }

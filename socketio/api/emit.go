@@ -35,9 +35,9 @@ type AckRequest struct {
 
 // EmitResult is the answer to an emit. Without an acknowledgement asked for it is empty.
 type EmitResult struct {
-	Acks     []any `json:"acks,omitempty" doc:"The first argument of each acknowledgement."`
-	Expected *int  `json:"expected,omitempty" doc:"How many clients were asked."`
-	Received *int  `json:"received,omitempty" doc:"How many have answered."`
+	Acks     *[]any `json:"acks,omitempty" doc:"The first argument of each acknowledgement."`
+	Expected *int   `json:"expected,omitempty" doc:"How many clients were asked."`
+	Received *int   `json:"received,omitempty" doc:"How many have answered."`
 }
 
 func (h *Handler) registerEmit(api huma.API) {
@@ -53,6 +53,9 @@ func (h *Handler) registerEmit(api huma.API) {
 		func(ctx context.Context, in *struct {
 			Body []json.RawMessage `maxItems:"1000" doc:"What POST /api/emit takes."`
 		}) (*struct{ Body []any }, error) {
+			if in.Body == nil {
+				return nil, huma.Error422UnprocessableEntity("validation failed", &huma.ErrorDetail{Location: "body", Message: "expected a list"})
+			}
 			results := make([]any, len(in.Body))
 			for i, text := range in.Body {
 				results[i] = h.emitEntry(ctx, text)
@@ -125,15 +128,15 @@ func (h *Handler) emit(ctx context.Context, r *EmitRequest) (EmitResult, error) 
 		return EmitResult{}, h.emitError(err)
 	}
 	received := len(acks)
-	result := EmitResult{Acks: make([]any, 0, received), Expected: &expected, Received: &received}
+	answers := make([]any, 0, received)
 	for _, ack := range acks {
 		first, err := firstOf(ack)
 		if err != nil {
 			return EmitResult{}, err
 		}
-		result.Acks = append(result.Acks, first)
+		answers = append(answers, first)
 	}
-	return result, nil
+	return EmitResult{Acks: &answers, Expected: &expected, Received: &received}, nil
 }
 
 // emitError tells what the caller can mend from what it cannot.

@@ -49,7 +49,7 @@ type Handler struct {
 
 // New returns the API of a server.
 func New(io *socketio.Server, o *Options) (*Handler, error) {
-	if len(o.Keys) == 0 {
+	if o == nil || len(o.Keys) == 0 {
 		return nil, errors.New("api: Keys: at least one is needed")
 	}
 	h := &Handler{io: io, keys: o.Keys, rates: map[*Key]*rate.Limiter{}, timeout: o.Timeout, answers: o.Idempotency, log: o.Logger, mux: http.NewServeMux()}
@@ -94,12 +94,18 @@ func (h *Handler) register() {
 	h.registerManage(api)
 	h.registerRead(api)
 	h.mux.HandleFunc("GET /api/{$}", h.servePage)
+	h.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		problem(w, http.StatusNotFound, "there is no such route")
+	})
 }
 
 // operation describes a route; what is POSTed has a body of 1 MiB at most.
 func operation(method, path, id, summary string, errs ...int) huma.Operation {
 	return huma.Operation{Method: method, Path: path, OperationID: id, Summary: summary, MaxBodyBytes: maxBody, Errors: append(errs, 401, 403, 422, 429)}
 }
+
+// mainNamespace stands for "/" in paths.
+const mainNamespace = "!"
 
 // callKey is the key of a request's Key in its context.
 type callKey struct{}
@@ -126,6 +132,13 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	r = r.WithContext(context.WithValue(r.Context(), callKey{}, key))
+	// The name of the main namespace is nothing but its slash, which the mux would clean
+	// away.
+	if id, ok := strings.CutPrefix(r.URL.Path, "/api/sockets//"); ok {
+		u := *r.URL
+		u.Path, u.RawPath = "/api/sockets/"+mainNamespace+"/"+strings.TrimLeft(id, "/"), ""
+		r.URL = &u
+	}
 	if id := r.Header.Get("Idempotency-Key"); id != "" && r.Method == http.MethodPost {
 		h.serveOnce(w, r, key, id)
 		return

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 )
@@ -170,7 +171,12 @@ func (m *memoryAnswers) Begin(_ context.Context, id, fingerprint string, age tim
 		delete(m.answers, m.order[0])
 		m.order = m.order[1:]
 	}
-	switch a := m.answers[id]; {
+	a := m.answers[id]
+	if a != nil && !now.Before(a.until) {
+		m.forgetLocked(id)
+		a = nil
+	}
+	switch {
 	case a == nil:
 		m.answers[id] = &memoryAnswer{fingerprint: fingerprint, until: now.Add(age)}
 		m.order = append(m.order, id)
@@ -196,6 +202,13 @@ func (m *memoryAnswers) Finish(_ context.Context, id, _ string, answer *StoredAn
 func (m *memoryAnswers) Abandon(_ context.Context, id string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	delete(m.answers, id)
+	m.forgetLocked(id)
 	return nil
+}
+
+func (m *memoryAnswers) forgetLocked(id string) {
+	delete(m.answers, id)
+	if i := slices.Index(m.order, id); i >= 0 {
+		m.order = slices.Delete(m.order, i, i+1)
+	}
 }

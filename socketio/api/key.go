@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // Scope is a part of the API.
@@ -44,7 +45,7 @@ func ParseKeys(text string) ([]Key, error) {
 		if len(fields) == 0 || strings.HasPrefix(fields[0], "#") {
 			continue
 		}
-		if len(fields[0]) < minKey {
+		if utf8.RuneCountInString(fields[0]) < minKey {
 			return nil, fmt.Errorf("%w: line %d: a key has %d characters or more", ErrKey, number, minKey)
 		}
 		k := Key{hash: sha256.Sum256([]byte(fields[0]))}

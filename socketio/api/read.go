@@ -75,9 +75,12 @@ func (h *Handler) registerRead(api huma.API) {
 		})
 	huma.Register(api, operation(http.MethodGet, "/api/sockets/{namespace}/{id}", "socket", "Tell of one socket", 404),
 		func(ctx context.Context, in *struct {
-			Namespace string `path:"namespace" doc:"Without its first slash, URL-encoded."`
+			Namespace string `path:"namespace" doc:"Without its first slash, URL-encoded; %2F for the namespace /."`
 			ID        string `path:"id"`
 		}) (*struct{ Body SocketInfo }, error) {
+			if in.Namespace == mainNamespace {
+				in.Namespace = ""
+			}
 			n, err := h.namespace(ctx, "/"+in.Namespace, "path.namespace")
 			if err != nil {
 				return nil, err
