@@ -8,12 +8,12 @@ import (
 	"strings"
 	"testing"
 
-	"posthouse/internal/interop/rig"
+	"posthouse/internal/testenv"
 )
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	rig.RemoveBinaries()
+	testenv.RemoveBinaries()
 	os.Exit(code)
 }
 
@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 // names the Go release.
 func TestVersion_NamesTheBuild(t *testing.T) {
 	for _, args := range [][]string{{"version"}, {"--version"}} {
-		out, err := exec.Command(rig.Binary(t, "."), args...).CombinedOutput()
+		out, err := exec.Command(testenv.Binary(t, "."), args...).CombinedOutput()
 		if err != nil {
 			t.Fatalf("%v: %v\n%s", args, err, out)
 		}
@@ -79,7 +79,7 @@ func TestWrongConfigurationRefusesToStart(t *testing.T) {
 		{"a replica's name with a dash", nil, []string{"POSTHOUSE_REDIS_URL=redis://127.0.0.1:1", "POSTHOUSE_REPLICA=gw-1"}, []string{"POSTHOUSE_REPLICA"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			cmd := exec.Command(rig.Binary(t, "."), c.args...)
+			cmd := exec.Command(testenv.Binary(t, "."), c.args...)
 			cmd.Env = append([]string{"POSTHOUSE_ADDR=127.0.0.1:0"}, c.env...)
 			out, err := cmd.CombinedOutput()
 			if err == nil {
@@ -111,7 +111,7 @@ func TestWrongConfigurationRefusesToStart(t *testing.T) {
 // checkFinds expects that posthouse config check says what keeps serve from starting.
 func checkFinds(t *testing.T, args, env []string, key string) {
 	t.Helper()
-	cmd := exec.Command(rig.Binary(t, "."), append([]string{"config", "check"}, args...)...)
+	cmd := exec.Command(testenv.Binary(t, "."), append([]string{"config", "check"}, args...)...)
 	cmd.Env = env
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
@@ -147,7 +147,7 @@ accounts:
 `), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(rig.Binary(t, "."), "config", "check", file, "--limit-webhook=none", "--ticket-ttl", "0", "--nope")
+	cmd := exec.Command(testenv.Binary(t, "."), "config", "check", file, "--limit-webhook=none", "--ticket-ttl", "0", "--nope")
 	cmd.Env = []string{"POSTHOUSE_REDIS_URL=redis://u:s3cr3t-value@h:1,bad", "POSTHOUSE_DRIAN=5s", "POSTHOUSE_REPLICA=gw-1"}
 	out, err := cmd.CombinedOutput()
 	if err == nil {
@@ -188,7 +188,7 @@ func TestConfigShow_NamesTheSourceOfEverySetting(t *testing.T) {
 	if err := os.WriteFile(file, []byte("drain: 30s\nlog-level: warn\naccounts:\n  - {name: shop, appid: wx1, secret: s3cr3t-value, token: token123, mode: plain}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(rig.Binary(t, "."), "config", "show", file, "--log-level=debug")
+	cmd := exec.Command(testenv.Binary(t, "."), "config", "show", file, "--log-level=debug")
 	cmd.Env = []string{"POSTHOUSE_REDIS_URL=redis://u:s3cr3t-value@h:1", "POSTHOUSE_JWT_KEY=hs256:" + strings.Repeat("A", 43) + "="}
 	out, err := cmd.Output()
 	if err != nil {
@@ -218,7 +218,7 @@ func TestConfigCheck_IsSilentAboutWhatStarts(t *testing.T) {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(rig.Binary(t, "."), "config", "check", file)
+	cmd := exec.Command(testenv.Binary(t, "."), "config", "check", file)
 	cmd.Env = []string{"POSTHOUSE_REDIS_URL=redis://:secret@redis:6379", "POSTHOUSE_ADVERTISE=10.0.0.7:3000"}
 	if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
 		t.Errorf("%v\n%s", err, out)

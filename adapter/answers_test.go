@@ -8,7 +8,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"posthouse/adapter"
-	"posthouse/internal/interop/rig"
+	"posthouse/internal/testenv"
 	"posthouse/socketio"
 )
 
@@ -40,7 +40,7 @@ func TestRequests_WithoutOwnSubscription_AreAskedWhenItIsBack(t *testing.T) {
 			for _, tt := range requests {
 				lost := statsOf(b).Resubscribed
 				proxy.refuseConns("subscribe")
-				rig.Until(t, 5*time.Second, "the subscription to be lost", func() bool { return statsOf(b).Resubscribed > lost })
+				testenv.Until(t, 5*time.Second, "the subscription to be lost", func() bool { return statsOf(b).Resubscribed > lost })
 				type result struct {
 					got string
 					err error
@@ -51,7 +51,7 @@ func TestRequests_WithoutOwnSubscription_AreAskedWhenItIsBack(t *testing.T) {
 					got, err := b.do(tt.command)
 					done <- result{got, err}
 				}()
-				rig.Until(t, 5*time.Second, "the request to be made", func() bool { return statsOf(b).Requests > before })
+				testenv.Until(t, 5*time.Second, "the request to be made", func() bool { return statsOf(b).Requests > before })
 				proxy.refuseConns("")
 				if tt.Cmd == "emitWithAck" {
 					c.answer(t)

@@ -9,7 +9,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"posthouse/internal/interop/rig"
+	"posthouse/internal/testenv"
 	"posthouse/socketio"
 	"posthouse/socketio/parser"
 	"posthouse/socketio/sockettest"
@@ -79,7 +79,7 @@ func BenchmarkRelay(b *testing.B) {
 	}
 	for name, make := range adapters {
 		b.Run(name, func(b *testing.B) {
-			addr, _ := rig.Redis(b)
+			addr, _ := testenv.Redis(b)
 			rdb := redis.NewUniversalClient(&redis.UniversalOptions{Addrs: []string{addr}})
 			b.Cleanup(func() { rdb.Close() })
 			from := sockettest.NewServer(b, &socketio.Options{NewAdapter: make(rdb)})
@@ -145,7 +145,7 @@ func report(b *testing.B, name string, d []time.Duration) {
 // BenchmarkPublishBurst measures publishing as fast as callers can, over several
 // namespaces at once: they must not wait for each other.
 func BenchmarkPublishBurst(b *testing.B) {
-	addr, _ := rig.Redis(b)
+	addr, _ := testenv.Redis(b)
 	rdb := redis.NewUniversalClient(&redis.UniversalOptions{Addrs: []string{addr}})
 	b.Cleanup(func() { rdb.Close() })
 	s := sockettest.NewServer(b, &socketio.Options{NewAdapter: Redis(rdb, nil)})

@@ -19,7 +19,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"posthouse/adapter"
-	"posthouse/internal/interop/rig"
+	"posthouse/internal/testenv"
 	"posthouse/socketio"
 )
 
@@ -73,7 +73,7 @@ func newMonitor(t testing.TB, rdb redis.UniversalClient) *monitor {
 // take waits for n commands that match, and returns them and forgets all.
 func (m *monitor) take(t testing.TB, n int, match func(cmd []string) bool) (list [][]string) {
 	t.Helper()
-	rig.Until(t, 5*time.Second, strconv.Itoa(n)+" commands", func() bool {
+	testenv.Until(t, 5*time.Second, strconv.Itoa(n)+" commands", func() bool {
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		list = list[:0]
@@ -224,7 +224,7 @@ func TestAdapters_SayWhatNodeSays(t *testing.T) {
 			}
 			b := newNodeReplica(t, nodeConfig{Kind: kind, Where: where, Opts: opts})
 			c := b.connect(t, "/")
-			rig.Until(t, 5*time.Second, "both", func() bool { return must(t, a, command{Cmd: "serverCount"}) == "2" })
+			testenv.Until(t, 5*time.Second, "both", func() bool { return must(t, a, command{Cmd: "serverCount"}) == "2" })
 			m := newMonitor(t, rdb)
 			for _, s := range steps {
 				if s.name == "allRooms" && kind != "classic" {
@@ -284,7 +284,7 @@ func TestAdapters_AnswerAsNodeAnswers(t *testing.T) {
 			}
 			a := newNodeReplica(t, nodeConfig{Kind: kind, Where: where})
 			c1, c2 := b.connect(t, "/"), b.connect(t, "/")
-			rig.Until(t, 5*time.Second, "both", func() bool { return must(t, a, command{Cmd: "serverCount"}) == "2" })
+			testenv.Until(t, 5*time.Second, "both", func() bool { return must(t, a, command{Cmd: "serverCount"}) == "2" })
 			m := newMonitor(t, rdb)
 			compare := func(name string, c command, clients ...client) {
 				t.Helper()

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"posthouse/internal/jsontext"
 	"posthouse/socketio"
 )
 
@@ -282,7 +283,6 @@ func (a *Classic) receiveResponse(channel string, payload []byte) {
 // bufferJSON writes binary values as JSON.stringify writes a Buffer, for the
 // messages of the classic adapter that are always JSON.
 func bufferJSON(v socketio.Value) json.RawMessage {
-	const mark = `{"_placeholder":true,"num":`
 	if len(v.Attachments) == 0 {
 		return v.JSON
 	}
@@ -290,7 +290,7 @@ func bufferJSON(v socketio.Value) json.RawMessage {
 	rest := []byte(v.JSON)
 	for {
 		// Inside a string the quotes would be escaped.
-		before, after, found := bytes.Cut(rest, []byte(mark))
+		before, after, found := bytes.Cut(rest, []byte(jsontext.PlaceholderHead))
 		digits, tail, closed := bytes.Cut(after, []byte("}"))
 		num, err := strconv.Atoi(string(digits))
 		if !found || !closed || err != nil || num < 0 || num >= len(v.Attachments) {

@@ -9,13 +9,13 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"posthouse/adapter"
-	"posthouse/internal/interop/rig"
+	"posthouse/internal/testenv"
 )
 
 // newRedis starts a redis-server and returns a client and where Node finds it.
 func newRedis(t testing.TB) (redis.UniversalClient, map[string]any) {
 	t.Helper()
-	addr, _ := rig.Redis(t)
+	addr, _ := testenv.Redis(t)
 	port, err := strconv.Atoi(addr[strings.LastIndex(addr, ":")+1:])
 	if err != nil {
 		t.Fatal(err)

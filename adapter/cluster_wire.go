@@ -2,11 +2,9 @@ package adapter
 
 import (
 	"encoding/json"
-	"fmt"
 	"strconv"
-	"strings"
-	"unicode/utf8"
 
+	"posthouse/internal/jsontext"
 	"posthouse/socketio"
 	"posthouse/socketio/parser"
 )
@@ -63,7 +61,7 @@ func (m *clusterMessage) appendData(dst []byte) []byte {
 	requestID := func(before string) {
 		dst = append(dst, before...)
 		dst = append(dst, `"requestId":`...)
-		dst = appendQuoted(dst, m.requestID)
+		dst = jsontext.AppendQuoted(dst, m.requestID)
 	}
 	switch m.messageType {
 	case clusterBroadcast:
@@ -120,9 +118,9 @@ func (m *clusterMessage) appendJSON(dst []byte) []byte {
 	dst = append(dst, `,"data":`...)
 	dst = m.appendData(dst)
 	dst = append(dst, `,"uid":`...)
-	dst = appendQuoted(dst, m.senderUID)
+	dst = jsontext.AppendQuoted(dst, m.senderUID)
 	dst = append(dst, `,"nsp":`...)
-	dst = appendQuoted(dst, m.namespace)
+	dst = jsontext.AppendQuoted(dst, m.namespace)
 	return append(dst, '}')
 }
 
@@ -176,7 +174,7 @@ func decodeCluster(b []byte) (*clusterMessage, error) {
 	}
 	m := new(clusterMessage)
 	var data []byte
-	eachMember(v.JSON, func(key, value []byte) {
+	jsontext.EachMember(v.JSON, func(key, value []byte) {
 		switch string(key) {
 		case "type":
 			m.messageType = clusterType(jsonInt(value))
@@ -204,7 +202,7 @@ func (m *clusterMessage) decodeData(data json.RawMessage, attachments [][]byte) 
 		return nil // heartbeats of other adapters
 	}
 	var packet []byte
-	eachMember(data, func(key, value []byte) {
+	jsontext.EachMember(data, func(key, value []byte) {
 		switch string(key) {
 		case "packet":
 			packet = value
@@ -231,7 +229,7 @@ func (m *clusterMessage) decodeData(data json.RawMessage, attachments [][]byte) 
 	}
 	m.packet = &parser.Packet{Type: parser.Event, Namespace: m.namespace, Attachments: attachments}
 	var typ uint64
-	eachMember(packet, func(key, value []byte) {
+	jsontext.EachMember(packet, func(key, value []byte) {
 		switch string(key) {
 		case "type":
 			typ, _ = jsonCount(value)
@@ -283,43 +281,7 @@ func appendNamesJSON(dst []byte, names []string) []byte {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = appendQuoted(dst, name)
+		dst = jsontext.AppendQuoted(dst, name)
 	}
 	return append(dst, ']')
-}
-
-// appendQuoted appends s as JSON.stringify does.
-func appendQuoted(dst []byte, s string) []byte {
-	dst = append(dst, '"')
-	from := 0
-	for i, r := range s {
-		if r >= ' ' && r != '"' && r != '\\' && r != utf8.RuneError {
-			continue
-		}
-		dst = append(dst, s[from:i]...)
-		from = i + 1
-		switch r {
-		case '"', '\\':
-			dst = append(dst, '\\', byte(r))
-		case '\b':
-			dst = append(dst, `\b`...)
-		case '\f':
-			dst = append(dst, `\f`...)
-		case '\n':
-			dst = append(dst, `\n`...)
-		case '\r':
-			dst = append(dst, `\r`...)
-		case '\t':
-			dst = append(dst, `\t`...)
-		case utf8.RuneError: // also what is not UTF-8, one byte at a time
-			if strings.HasPrefix(s[i:], "\uFFFD") {
-				from = i + len("\uFFFD")
-			}
-			dst = append(dst, "\uFFFD"...)
-		default:
-			dst = fmt.Appendf(dst, `\u%04x`, r)
-		}
-	}
-	dst = append(dst, s[from:]...)
-	return append(dst, '"')
 }

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"posthouse/adapter"
-	"posthouse/internal/interop/rig"
+	"posthouse/internal/testenv"
 	"posthouse/socketio"
 )
 
@@ -45,7 +45,7 @@ func emits(t *testing.T, emitter replica, replicas ...replica) {
 	// (Node's streams adapter misses what is sent before its first read.)
 	for _, b := range replicas {
 		c := b.connect(t, "/")
-		rig.Until(t, 10*time.Second, "replica to listen", func() bool {
+		testenv.Until(t, 10*time.Second, "replica to listen", func() bool {
 			must(t, emitter, command{Cmd: "socketsJoin", To: []string{c.id()}, Rooms: []string{"reached"}})
 			return strings.Contains(must(t, b, command{Cmd: "fetchSockets", Local: true, To: []string{"reached"}}), c.id())
 		})
@@ -54,7 +54,7 @@ func emits(t *testing.T, emitter replica, replicas ...replica) {
 		c1, c2, chat := b.connect(t, "/"), b.connect(t, "/"), b.connect(t, "/chat")
 		must(t, b, command{Cmd: "join", SID: c1.id(), Rooms: []string{"room1", "room2"}})
 		must(t, b, command{Cmd: "join", SID: c2.id(), Rooms: []string{"room1"}})
-		rig.Until(t, 5*time.Second, "subscriptions", func() bool {
+		testenv.Until(t, 5*time.Second, "subscriptions", func() bool {
 			must(t, emitter, command{Cmd: "emit", To: []string{"room2"}, Args: []any{"settle"}})
 			must(t, emitter, command{Cmd: "emit", To: []string{c1.id()}, Args: []any{"settled"}})
 			for {
@@ -81,11 +81,11 @@ func emits(t *testing.T, emitter replica, replicas ...replica) {
 		must(t, emitter, command{Cmd: "emit", NSP: "/chat", Args: []any{"to chat"}})
 		expectNext(t, chat, "to chat[]")
 		must(t, emitter, command{Cmd: "socketsJoin", To: []string{"room2"}, Rooms: []string{"room9"}})
-		rig.Until(t, 5*time.Second, "join", func() bool {
+		testenv.Until(t, 5*time.Second, "join", func() bool {
 			return strings.Contains(must(t, b, command{Cmd: "fetchSockets", Local: true, To: []string{"room9"}}), c1.id())
 		})
 		must(t, emitter, command{Cmd: "socketsLeave", Rooms: []string{"room9", "room8"}})
-		rig.Until(t, 5*time.Second, "leave", func() bool {
+		testenv.Until(t, 5*time.Second, "leave", func() bool {
 			return must(t, b, command{Cmd: "fetchSockets", Local: true, To: []string{"room9"}}) == "[]"
 		})
 		must(t, emitter, command{Cmd: "serverSideEmit", Args: []any{"hi", "world", 1}})
@@ -96,7 +96,7 @@ func emits(t *testing.T, emitter replica, replicas ...replica) {
 		}
 		must(t, emitter, command{Cmd: "disconnectSockets", To: []string{"room1"}})
 		must(t, emitter, command{Cmd: "disconnectSockets", Close: true})
-		rig.Until(t, 5*time.Second, "disconnect", func() bool {
+		testenv.Until(t, 5*time.Second, "disconnect", func() bool {
 			return must(t, b, command{Cmd: "fetchSockets", Local: true}) == "[]"
 		})
 	}

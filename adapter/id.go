@@ -2,7 +2,8 @@ package adapter
 
 import (
 	"crypto/rand"
-	"encoding/hex"
+
+	"posthouse/internal/randid"
 )
 
 const shortAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
@@ -18,8 +19,4 @@ func shortID() string {
 }
 
 // hexID makes the ids of the cluster message model: 16 hex digits (docs/protocol.md §4.3).
-func hexID() string {
-	var b [8]byte
-	rand.Read(b[:])
-	return hex.EncodeToString(b[:])
-}
+func hexID() string { return randid.Hex(8) }

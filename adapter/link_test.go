@@ -8,12 +8,12 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"posthouse/internal/interop/rig"
+	"posthouse/internal/testenv"
 )
 
 // A link changes its subscriptions with the commands of their kinds, also once it runs.
 func TestLink_AddAndRemoveWhileRunning_UseTheSubscriptionsKind(t *testing.T) {
-	addr, _ := rig.Redis(t)
+	addr, _ := testenv.Redis(t)
 	rdb := redis.NewClient(&redis.Options{Addr: addr, DisableIdentity: true})
 	defer rdb.Close()
 	nodes := redisNodes{singleClient: rdb}
@@ -38,12 +38,12 @@ func TestLink_AddAndRemoveWhileRunning_UseTheSubscriptionsKind(t *testing.T) {
 		{redisChannel{"shard", toShardChannel}, "shard", rdb.SPublish},
 	} {
 		l.add(c.s)
-		rig.Until(t, 5*time.Second, "a subscriber of "+c.channel, func() bool { return c.publish(ctx, c.channel, "x").Val() == 1 })
+		testenv.Until(t, 5*time.Second, "a subscriber of "+c.channel, func() bool { return c.publish(ctx, c.channel, "x").Val() == 1 })
 		if m := <-got; m != c.channel+" x" {
 			t.Errorf("%q was delivered", m)
 		}
 		l.remove(c.s)
-		rig.Until(t, 5*time.Second, "no subscriber of "+c.channel, func() bool {
+		testenv.Until(t, 5*time.Second, "no subscriber of "+c.channel, func() bool {
 			for len(got) > 0 {
 				<-got
 			}

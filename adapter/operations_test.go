@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"posthouse/internal/interop/rig"
+	"posthouse/internal/testenv"
 )
 
 // expectNext fails unless the next events of c are these.
@@ -30,7 +30,7 @@ func operations(t *testing.T, kind string, a, b replica, subscribed ...func(room
 	chat := b.connect(t, "/chat")
 	must(t, b, command{Cmd: "join", SID: c1.id(), Rooms: []string{"room1", "room2"}})
 	must(t, b, command{Cmd: "join", SID: c2.id(), Rooms: []string{"room1"}})
-	rig.Until(t, 10*time.Second, "both nodes know of each other", func() bool {
+	testenv.Until(t, 10*time.Second, "both nodes know of each other", func() bool {
 		if kind == "old" { // has no serverCount
 			return strings.Count(must(t, a, command{Cmd: "fetchSockets"}), `"id"`) == 3 &&
 				strings.Count(must(t, b, command{Cmd: "fetchSockets"}), `"id"`) == 3
@@ -129,7 +129,7 @@ func operations(t *testing.T, kind string, a, b replica, subscribed ...func(room
 	})
 	t.Run("join and leave", func(t *testing.T) {
 		must(t, a, command{Cmd: "socketsJoin", To: []string{"room2"}, Rooms: []string{"room3", "room4"}})
-		rig.Until(t, 5*time.Second, "join", func() bool {
+		testenv.Until(t, 5*time.Second, "join", func() bool {
 			return strings.Contains(must(t, b, command{Cmd: "fetchSockets", Local: true, To: []string{"room3"}}), c1.id())
 		})
 		for _, wait := range subscribed {
@@ -138,7 +138,7 @@ func operations(t *testing.T, kind string, a, b replica, subscribed ...func(room
 		must(t, a, command{Cmd: "emit", To: []string{"room4"}, Args: []any{"joined"}})
 		expectNext(t, c1, `joined[]`)
 		must(t, a, command{Cmd: "socketsLeave", Rooms: []string{"room3"}})
-		rig.Until(t, 5*time.Second, "leave", func() bool {
+		testenv.Until(t, 5*time.Second, "leave", func() bool {
 			return must(t, b, command{Cmd: "fetchSockets", Local: true, To: []string{"room3"}}) == "[]"
 		})
 	})
@@ -192,12 +192,12 @@ func operations(t *testing.T, kind string, a, b replica, subscribed ...func(room
 		if got := must(t, a, command{Cmd: "disconnectSockets", To: []string{"room2"}}); got != nothing {
 			t.Error(got)
 		}
-		rig.Until(t, 5*time.Second, "disconnect", func() bool {
+		testenv.Until(t, 5*time.Second, "disconnect", func() bool {
 			return must(t, b, command{Cmd: "fetchSockets", Local: true, To: []string{"room1"}}) != "" &&
 				!strings.Contains(must(t, b, command{Cmd: "fetchSockets", Local: true}), c1.id())
 		})
 		must(t, a, command{Cmd: "disconnectSockets", Close: true})
-		rig.Until(t, 5*time.Second, "disconnect all", func() bool {
+		testenv.Until(t, 5*time.Second, "disconnect all", func() bool {
 			return must(t, a, command{Cmd: "fetchSockets"}) == "[]"
 		})
 	})

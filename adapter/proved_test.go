@@ -7,7 +7,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"posthouse/adapter"
-	"posthouse/internal/interop/rig"
+	"posthouse/internal/testenv"
 	"posthouse/socketio"
 )
 
@@ -40,18 +40,18 @@ func TestProved_SilentSubscription_StopsAndGoesOn(t *testing.T) {
 			proxy, through := proxied(t, rdb)
 			a := newGoReplica(t, make(through), nil)
 			began := time.Now()
-			rig.Until(t, 5*time.Second, "a proof", func() bool { return proved(a).After(began) })
+			testenv.Until(t, 5*time.Second, "a proof", func() bool { return proved(a).After(began) })
 			thaw := proxy.freeze("subscribe")
 			defer thaw()
 			frozen := time.Now() // a proof on its way was published before
-			rig.Until(t, 5*time.Second, "silence to be noticed", func() bool {
+			testenv.Until(t, 5*time.Second, "silence to be noticed", func() bool {
 				if statsOf(a).Silent == 0 && proved(a).After(frozen) && statsOf(a).Silent == 0 {
 					t.Fatal("proved by a subscription that is silent")
 				}
 				return statsOf(a).Silent > 0
 			})
 			noticed := time.Now()
-			rig.Until(t, 5*time.Second, "a proof by the new subscription", func() bool { return proved(a).After(noticed) })
+			testenv.Until(t, 5*time.Second, "a proof by the new subscription", func() bool { return proved(a).After(noticed) })
 		})
 	}
 }
@@ -73,7 +73,7 @@ func TestProved_SubscriptionIsConfirmedLate_TheFirstProbeWaits(t *testing.T) {
 			defer release()
 			a := newGoReplica(t, make(through), nil) // does not wait long for its subscription
 			release()
-			rig.Until(t, 20*time.Second, "a proof", func() bool { return !proved(a).IsZero() })
+			testenv.Until(t, 20*time.Second, "a proof", func() bool { return !proved(a).IsZero() })
 			if s := statsOf(a); s.Silent != 0 || s.Resubscribed != 0 {
 				t.Errorf("%d subscriptions were taken for silent", s.Silent)
 			}
@@ -89,7 +89,7 @@ func TestProved_ShardedOnACluster_GoesOn(t *testing.T) {
 		a := newGoReplica(t, provingAdapters()[name](cluster), nil)
 		for range 3 {
 			now := time.Now()
-			rig.Until(t, 5*time.Second, "a proof of "+name, func() bool { return proved(a).After(now) })
+			testenv.Until(t, 5*time.Second, "a proof of "+name, func() bool { return proved(a).After(now) })
 		}
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"posthouse/internal/interop/rig"
+	"posthouse/internal/testenv"
 	"posthouse/socketio"
 )
 
@@ -23,7 +23,7 @@ func reachAll(t *testing.T, limit time.Duration, replicas []replica) {
 			// fetchSockets of the other's socket and an event with its answer go
 			// through everything.
 			c := to.connect(t, "/")
-			rig.Until(t, limit, "replica "+strconv.Itoa(i)+" reaches "+strconv.Itoa(j), func() bool {
+			testenv.Until(t, limit, "replica "+strconv.Itoa(i)+" reaches "+strconv.Itoa(j), func() bool {
 				_, err := from.do(command{Cmd: "socketsJoin", NSP: "/", To: []string{c.id()}, Rooms: []string{"reached"}})
 				if err != nil {
 					return false

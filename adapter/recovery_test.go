@@ -10,7 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"posthouse/adapter"
-	"posthouse/internal/interop/rig"
+	"posthouse/internal/testenv"
 	"posthouse/socketio"
 	"posthouse/socketio/sockettest"
 )
@@ -36,7 +36,7 @@ func lastArg(t *testing.T, m *sockettest.Message) string {
 // kept waits until the session is in Redis.
 func kept(t *testing.T, rdb redis.UniversalClient, pid string) {
 	t.Helper()
-	rig.Until(t, 5*time.Second, "session", func() bool {
+	testenv.Until(t, 5*time.Second, "session", func() bool {
 		return rdb.Exists(context.Background(), "sio:session:"+pid).Val() == 1
 	})
 }
@@ -91,7 +91,7 @@ func TestRecovery_ClientRecoversOnAnotherReplica(t *testing.T) {
 
 	// The session was used up: after a goodbye nothing comes back.
 	back.Disconnect()
-	rig.Until(t, 5*time.Second, "the socket's end", func() bool { return !b.LocalAdapter().HasSocket(c.ID) })
+	testenv.Until(t, 5*time.Second, "the socket's end", func() bool { return !b.LocalAdapter().HasSocket(c.ID) })
 	c2 := a.Connect("/", map[string]any{"pid": c.PID, "offset": offset})
 	if c2.ID == c.ID {
 		t.Error("recovered after the client had left")
@@ -103,7 +103,7 @@ func TestRecovery_ClientMovesBetweenGoAndNode(t *testing.T) {
 	rdb, where := newRedis(t)
 	goNode := newGoReplica(t, adapter.RedisStreams(rdb, nil), withRecovery())
 	node := newNodeReplica(t, nodeConfig{Kind: "streams", Where: where, Server: map[string]any{"connectionStateRecovery": map[string]any{}}})
-	rig.Until(t, 5*time.Second, "cluster", func() bool { return must(t, goNode, command{Cmd: "serverCount"}) == "2" })
+	testenv.Until(t, 5*time.Second, "cluster", func() bool { return must(t, goNode, command{Cmd: "serverCount"}) == "2" })
 
 	c := goNode.Connect("/", nil)
 	must(t, goNode, command{Cmd: "emit", Args: []any{"first"}})

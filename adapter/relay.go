@@ -2,8 +2,6 @@ package adapter
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -22,6 +20,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"posthouse/internal/loglimit"
+	"posthouse/internal/randid"
 	"posthouse/socketio/engineio"
 )
 
@@ -106,7 +105,6 @@ const (
 	// fails, so a busy Redis gets its time; one that is away refuses at once.
 	lookup    = time.Second
 	maxOwners = 1024
-	idLength  = 20 // of a session id without its tag: 120 random bits
 )
 
 // NewRelay returns a relay. It starts nothing; see Run.
@@ -148,7 +146,7 @@ func NewRelay(rdb redis.UniversalClient, opts *RelayOptions) (*Relay, error) {
 	}
 	r := &Relay{
 		options: o, redisClient: rdb, relayKeys: keys, log: o.Logger,
-		sessionID:   regexp.MustCompile(`^[A-Za-z0-9_-]{` + strconv.Itoa(idLength) + `}([A-Za-z0-9]{2,16})$`),
+		sessionID:   regexp.MustCompile(`^[A-Za-z0-9_-]{` + strconv.Itoa(randid.Size) + `}([A-Za-z0-9]{2,16})$`),
 		ownersByTag: map[string]ownerAddress{}, heldPolls: map[string]*heldPoll{},
 	}
 	r.ownTags.Store(&[]string{o.Tag})
@@ -168,11 +166,7 @@ func (r *Relay) ownsTag(tag string) bool { return slices.Contains(*r.ownTags.Loa
 // NewID returns a session id that names this replica: 20 random characters (120
 // bits) and the tag. It fits the engine's GenerateID.
 func (r *Relay) NewID(*http.Request) (string, error) {
-	var b [15]byte
-	if _, err := rand.Read(b[:]); err != nil {
-		return "", err
-	}
-	return base64.RawURLEncoding.EncodeToString(b[:]) + r.currentTag(), nil
+	return randid.New() + r.currentTag(), nil
 }
 
 // Middleware relays the requests of sessions that other replicas hold, and

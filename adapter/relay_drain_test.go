@@ -17,7 +17,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"posthouse/adapter"
-	"posthouse/internal/interop/rig"
+	"posthouse/internal/testenv"
 	"posthouse/socketio/engineio"
 )
 
@@ -149,7 +149,7 @@ func TestRelay_Drain_GivesPollsBackAndSessionsLive(t *testing.T) {
 			status, body := do(t, http.MethodGet, c.url(a), "")
 			first <- answer{status, body}
 		}()
-		rig.Until(t, 5*time.Second, "the poll to wait", func() bool { return a.Stats().Polls == 1 })
+		testenv.Until(t, 5*time.Second, "the poll to wait", func() bool { return a.Stats().Polls == 1 })
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		defer cancel()
 		began := time.Now()
@@ -193,8 +193,8 @@ func TestRelay_PollOfAClientThatLeft_ClosesTheSession(t *testing.T) {
 				resp.Body.Close()
 			}
 		}()
-		rig.Until(t, 5*time.Second, "the poll to wait", func() bool { return a.Stats().Polls == 1 })
-		rig.Until(t, 5*time.Second, "the poll at its owner", func() bool {
+		testenv.Until(t, 5*time.Second, "the poll to wait", func() bool { return a.Stats().Polls == 1 })
+		testenv.Until(t, 5*time.Second, "the poll at its owner", func() bool {
 			return b.engine.ClientsCount() == 1 && adapter.HeldPolls(b.Relay) == 1
 		})
 		cancel()
@@ -368,6 +368,6 @@ func TestRelay_RelayedWebSocket_EndsWithEitherSide(t *testing.T) {
 		case <-time.After(10 * time.Second):
 			t.Error("the client's end did not reach the owner")
 		}
-		rig.Until(t, 10*time.Second, "nothing to be relayed", func() bool { return a.Stats().Sockets == 0 })
+		testenv.Until(t, 10*time.Second, "nothing to be relayed", func() bool { return a.Stats().Sockets == 0 })
 	})
 }

@@ -2,11 +2,11 @@ package adapter
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"slices"
 	"time"
+
+	"posthouse/internal/randid"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -90,9 +90,7 @@ func (r *Relay) provesItself(ctx context.Context, d destination) bool {
 
 // renameTag gives this replica's new sessions another tag: the old one is a twin's.
 func (r *Relay) renameTag(tag, twin string) {
-	var b [4]byte
-	_, _ = rand.Read(b[:]) // never fails
-	next := hex.EncodeToString(b[:])
+	next := randid.Hex(4)
 	tags := append(slices.Clone(*r.ownTags.Load()), next)
 	r.ownTags.Store(&tags)
 	r.log.Error("adapter: another replica has the same tag: new sessions get a random one",

@@ -17,7 +17,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"posthouse/adapter"
-	"posthouse/internal/interop/rig"
+	"posthouse/internal/testenv"
 )
 
 // routed is a replica behind a relay: it answers with its name.
@@ -101,7 +101,7 @@ func newRoutedBehind(t *testing.T, rdb redis.UniversalClient, o adapter.RelayOpt
 
 func newRelayRedis(t *testing.T) redis.UniversalClient {
 	t.Helper()
-	addr, _ := rig.Redis(t)
+	addr, _ := testenv.Redis(t)
 	rdb := redis.NewClient(&redis.Options{Addr: addr, DisableIdentity: true})
 	t.Cleanup(func() { rdb.Close() })
 	return rdb
@@ -129,7 +129,7 @@ func TestRelay_RelaysToTheOwner(t *testing.T) {
 	if err != nil || len(sid) != 22 || !strings.HasSuffix(sid, "bb") {
 		t.Fatalf("id %q, %v", sid, err)
 	}
-	rig.Until(t, 5*time.Second, "heartbeats", func() bool { return rdb.Exists(t.Context(), "socket.io-owner#aa", "socket.io-owner#bb").Val() == 2 })
+	testenv.Until(t, 5*time.Second, "heartbeats", func() bool { return rdb.Exists(t.Context(), "socket.io-owner#aa", "socket.io-owner#bb").Val() == 2 })
 
 	host := strings.TrimPrefix(a.server.URL, "http://")
 	if status, text := ask(t, a.server.URL, sid, "4hello"); status != 200 || text != "bb host="+host+" body=4hello" {
@@ -162,7 +162,7 @@ func TestRelay_AnswersForDeadOwnersAtOnce(t *testing.T) {
 	a, b := newRouted(t, rdb, "aa"), newRouted(t, rdb, "bb")
 	defer a.stop()
 	sid, _ := b.NewID(nil)
-	rig.Until(t, 5*time.Second, "heartbeats", func() bool { return rdb.Exists(t.Context(), "socket.io-owner#bb").Val() == 1 })
+	testenv.Until(t, 5*time.Second, "heartbeats", func() bool { return rdb.Exists(t.Context(), "socket.io-owner#bb").Val() == 1 })
 
 	b.server.Close() // killed: its key is still there
 	if status, text := ask(t, a.server.URL, sid, ""); status != 400 || text != unknown {
@@ -197,7 +197,7 @@ func TestRelay_AmbiguousSessionID_IsLeftToTheEngine(t *testing.T) {
 	a, b := newRouted(t, rdb, "aa"), newRouted(t, rdb, "bb")
 	defer a.stop()
 	defer b.stop()
-	rig.Until(t, 5*time.Second, "heartbeats", func() bool { return rdb.Exists(t.Context(), "socket.io-owner#bb").Val() == 1 })
+	testenv.Until(t, 5*time.Second, "heartbeats", func() bool { return rdb.Exists(t.Context(), "socket.io-owner#bb").Val() == 1 })
 	id := strings.Repeat("x", 20) + "bb"
 	for query, want := range map[string]string{
 		"sid=" + id: "bb ", "a=%zz&sid=" + id: "bb ", "x=a;b&sid=" + id: "bb ",

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/hkdf"
 	"crypto/hmac"
-	cryptorand "crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
@@ -18,6 +17,8 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+
+	"posthouse/internal/randid"
 )
 
 // Redis says where a replica lives, but is not believed alone: a writer of Redis
@@ -180,10 +181,13 @@ func (k relayKeys) helloProof(nonce, tag, addr string) string {
 	return k.sign("proof", nonce, tag, addr)
 }
 
+// nonceSize is how many bytes of a hello are random.
+const nonceSize = 16
+
 // isNonce keeps hello from signing anything else.
 func isNonce(s string) bool {
 	b, err := base64.RawURLEncoding.DecodeString(s)
-	return err == nil && len(b) == 16
+	return err == nil && len(b) == nonceSize
 }
 
 // dialReplica connects to a replica and lets it prove that it is the one.
@@ -225,11 +229,7 @@ func (r *Relay) dialReplicaOnce(ctx context.Context, d destination) (net.Conn, e
 var longAgo = time.Unix(1, 0)
 
 func (r *Relay) demandProof(conn net.Conn, d destination) error {
-	var b [16]byte
-	if _, err := cryptorand.Read(b[:]); err != nil {
-		return err
-	}
-	nonce := base64.RawURLEncoding.EncodeToString(b[:])
+	nonce := randid.Text(nonceSize)
 	hello := "GET " + r.options.Path + " HTTP/1.1\r\nHost: " + d.addr + "\r\n" + relayHeader + ": " + markHello + " " + nonce + "\r\n\r\n"
 	if _, err := io.WriteString(conn, hello); err != nil {
 		return err

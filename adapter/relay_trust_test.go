@@ -16,7 +16,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"posthouse/adapter"
-	"posthouse/internal/interop/rig"
+	"posthouse/internal/testenv"
 )
 
 // stranger is a server that is no replica and writes down what it is asked.
@@ -53,7 +53,7 @@ func sidOf(tag string) string { return strings.Repeat("A", 20) + tag }
 
 func awaitEntry(t *testing.T, rdb redis.UniversalClient, tag string) string {
 	t.Helper()
-	rig.Until(t, 5*time.Second, "entry of "+tag, func() bool { return rdb.Exists(t.Context(), "socket.io-owner#"+tag).Val() == 1 })
+	testenv.Until(t, 5*time.Second, "entry of "+tag, func() bool { return rdb.Exists(t.Context(), "socket.io-owner#"+tag).Val() == 1 })
 	return rdb.Get(t.Context(), "socket.io-owner#"+tag).Val()
 }
 
@@ -338,7 +338,7 @@ func TestRelay_OwnEntryOverwritten_IsTakenBack(t *testing.T) {
 		if status, body := ask(t, a.server.URL, sid, "x"); status != 200 || !strings.HasPrefix(body, "bb ") {
 			t.Errorf("meanwhile: %d %q", status, body)
 		}
-		rig.Until(t, 5*time.Second, "the entry to be taken back", func() bool { return rdb.Get(t.Context(), "socket.io-owner#bb").Val() == entry })
+		testenv.Until(t, 5*time.Second, "the entry to be taken back", func() bool { return rdb.Get(t.Context(), "socket.io-owner#bb").Val() == entry })
 		if id, _ := b.NewID(nil); !strings.HasSuffix(id, "bb") {
 			t.Errorf("it goes by another name: %s", id)
 		}
@@ -361,7 +361,7 @@ func TestRelay_TagOfALiveReplica_IsNotTaken(t *testing.T) {
 	twin := newRoutedWith(t, rdb, adapter.RelayOptions{Tag: "aa", Secrets: [][]byte{relaySecret}, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	defer twin.stop()
 	var sid string
-	rig.Until(t, 5*time.Second, "another tag", func() bool {
+	testenv.Until(t, 5*time.Second, "another tag", func() bool {
 		sid, _ = twin.NewID(nil)
 		return !strings.HasSuffix(sid, "aa") && rdb.Exists(t.Context(), "socket.io-owner#"+sid[20:]).Val() == 1
 	})

@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"posthouse/internal/interop/rig"
+	"posthouse/internal/testenv"
 	"posthouse/socketio"
 	"posthouse/socketio/sockettest"
 )
@@ -295,7 +295,7 @@ type nodeConfig struct {
 
 func newNodeReplica(t testing.TB, config nodeConfig) *nodeReplica {
 	t.Helper()
-	rig.NodeDir(t)
+	testenv.NodeDir(t)
 	b, err := json.Marshal(config)
 	if err != nil {
 		t.Fatal(err)

@@ -14,20 +14,20 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"posthouse/adapter"
-	"posthouse/internal/interop/rig"
+	"posthouse/internal/testenv"
 )
 
 // newRedisCluster starts three masters that share the slots.
 func newRedisCluster(t testing.TB) (*redis.ClusterClient, map[string]any) {
 	t.Helper()
-	rig.Need(t, "redis-server", "redis-cli")
+	testenv.Need(t, "redis-server", "redis-cli")
 	var addrs []string
 	var ports []int
 	for range 3 {
 		port := clusterPort(t)
 		ports = append(ports, port)
 		addrs = append(addrs, "127.0.0.1:"+strconv.Itoa(port))
-		rig.Start(t, nil, "redis-server", "--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
+		testenv.Start(t, nil, "redis-server", "--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
 			"--dir", t.TempDir(), "--cluster-enabled", "yes", "--cluster-node-timeout", "2000")
 	}
 	for _, addr := range addrs {
@@ -37,7 +37,7 @@ func newRedisCluster(t testing.TB) (*redis.ClusterClient, map[string]any) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	c := newClient(t, &redis.UniversalOptions{Addrs: addrs, IsClusterMode: true}).(*redis.ClusterClient)
-	rig.Until(t, 20*time.Second, "cluster", func() bool {
+	testenv.Until(t, 20*time.Second, "cluster", func() bool {
 		for _, addr := range addrs {
 			out, err := exec.Command("redis-cli", "-p", addr[strings.LastIndex(addr, ":")+1:], "cluster", "info").Output()
 			if err != nil || !strings.Contains(string(out), "cluster_state:ok") || !strings.Contains(string(out), "cluster_known_nodes:3") {
@@ -53,7 +53,7 @@ func newRedisCluster(t testing.TB) (*redis.ClusterClient, map[string]any) {
 func clusterPort(t testing.TB) int {
 	t.Helper()
 	for range 100 {
-		port := rig.FreePort(t)
+		port := testenv.FreePort(t)
 		if port+10000 > 65535 {
 			port -= 20000
 		}
@@ -81,7 +81,7 @@ func awaitRedis(t testing.TB, addr string) {
 	t.Helper()
 	c := redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1})
 	defer c.Close()
-	rig.Until(t, 10*time.Second, "redis at "+addr, func() bool { return c.Ping(context.Background()).Err() == nil })
+	testenv.Until(t, 10*time.Second, "redis at "+addr, func() bool { return c.Ping(context.Background()).Err() == nil })
 }
 
 func TestClassicOnACluster(t *testing.T) {
@@ -137,15 +137,15 @@ func TestStreamsOnACluster(t *testing.T) {
 // sentinels are a master, its replica and a sentinel that moves the one to the other.
 type sentinels struct {
 	master, replica, sentinel int
-	masterProcess             *rig.Process
+	masterProcess             *testenv.Process
 }
 
 func newSentinels(t testing.TB) (redis.UniversalClient, sentinels) {
 	t.Helper()
-	rig.Need(t, "redis-server")
-	s := sentinels{master: rig.FreePort(t), replica: rig.FreePort(t), sentinel: rig.FreePort(t)}
-	server := func(port int, args ...string) *rig.Process {
-		p := rig.Start(t, nil, "redis-server", append([]string{"--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--save", "",
+	testenv.Need(t, "redis-server")
+	s := sentinels{master: testenv.FreePort(t), replica: testenv.FreePort(t), sentinel: testenv.FreePort(t)}
+	server := func(port int, args ...string) *testenv.Process {
+		p := testenv.Start(t, nil, "redis-server", append([]string{"--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--save", "",
 			"--appendonly", "no", "--dir", t.TempDir()}, args...)...)
 		awaitRedis(t, "127.0.0.1:"+strconv.Itoa(port))
 		return p
@@ -160,11 +160,11 @@ func newSentinels(t testing.TB) (redis.UniversalClient, sentinels) {
 		t.Fatal(err)
 	}
 	addr := "127.0.0.1:" + strconv.Itoa(s.sentinel)
-	rig.Start(t, nil, "redis-server", conf, "--sentinel")
+	testenv.Start(t, nil, "redis-server", conf, "--sentinel")
 	awaitRedis(t, addr)
 	c := redis.NewSentinelClient(&redis.Options{Addr: addr})
 	defer c.Close()
-	rig.Until(t, 30*time.Second, "sentinel sees the replica", func() bool {
+	testenv.Until(t, 30*time.Second, "sentinel sees the replica", func() bool {
 		list, err := c.Replicas(context.Background(), "main").Result()
 		return err == nil && len(list) == 1 && list[0]["master-link-status"] == "ok"
 	})
@@ -197,7 +197,7 @@ func TestAdaptersSurviveASentinelFailover(t *testing.T) {
 			s.masterProcess.Kill()
 			// Sentinel takes a second to believe it, and some more to act.
 			reachAll(t, 30*time.Second, replicas)
-			rig.Until(t, 15*time.Second, "requests work again", func() bool {
+			testenv.Until(t, 15*time.Second, "requests work again", func() bool {
 				got, err := replicas[0].do(command{Cmd: "serverSideEmitWithAck", NSP: "/", Args: []any{"hi"}})
 				return err == nil && strings.Count(got, "hello from") == len(replicas)-1
 			})

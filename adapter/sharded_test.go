@@ -8,7 +8,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"posthouse/adapter"
-	"posthouse/internal/interop/rig"
+	"posthouse/internal/testenv"
 )
 
 // roomsSubscribed waits until some node is subscribed to the channels of rooms.
@@ -20,7 +20,7 @@ func roomsSubscribed(t *testing.T, rdb redis.UniversalClient, mode adapter.Subsc
 		}
 		for _, room := range rooms {
 			channel := "socket.io#/#" + room + "#"
-			rig.Until(t, 5*time.Second, "subscription of "+room, func() bool {
+			testenv.Until(t, 5*time.Second, "subscription of "+room, func() bool {
 				c, ok := rdb.(*redis.Client)
 				if cluster, is := rdb.(*redis.ClusterClient); is {
 					var err error

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"posthouse/adapter"
-	"posthouse/internal/interop/rig"
+	"posthouse/internal/testenv"
 	"posthouse/socketio"
 )
 
@@ -15,7 +15,7 @@ import (
 func knowEachOther(t *testing.T, rs ...*goReplica) {
 	t.Helper()
 	for _, r := range rs {
-		rig.Until(t, 5*time.Second, "cluster", func() bool {
+		testenv.Until(t, 5*time.Second, "cluster", func() bool {
 			return must(t, r, command{Cmd: "serverCount"}) == fmt.Sprint(len(rs))
 		})
 		if got := must(t, r, command{Cmd: "fetchSockets"}); got == "" {
@@ -151,7 +151,7 @@ func TestStreams_TakeoverBesideANodeReplica(t *testing.T) {
 	a := newGoReplica(t, adapter.RedisStreams(rdb, nil), withRecovery())
 	b := newGoReplica(t, adapter.RedisStreams(rdb, nil), withRecovery())
 	node := newNodeReplica(t, nodeConfig{Kind: "streams", Where: where, Server: map[string]any{"connectionStateRecovery": map[string]any{}}})
-	rig.Until(t, 5*time.Second, "cluster", func() bool { return must(t, b, command{Cmd: "serverCount"}) == "3" })
+	testenv.Until(t, 5*time.Second, "cluster", func() bool { return must(t, b, command{Cmd: "serverCount"}) == "3" })
 	c := a.Connect("/", nil)
 	must(t, node, command{Cmd: "emit", Args: []any{"first"}})
 	offset := lastArg(t, c.Expect("first"))

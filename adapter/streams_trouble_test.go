@@ -11,7 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"posthouse/adapter"
-	"posthouse/internal/interop/rig"
+	"posthouse/internal/testenv"
 )
 
 // The holes of docs/reliability.md §5.4 in the reference's streams adapter.
@@ -73,16 +73,16 @@ func TestTrimmingBeforeReadingIsNoticed(t *testing.T) {
 	}
 	thaw() // the first of the 300 was on its way; the next 199 are gone
 	var last string
-	rig.Until(t, 10*time.Second, "the end", func() bool {
+	testenv.Until(t, 10*time.Second, "the end", func() bool {
 		m := c.Expect("n")
 		last = lastArg(t, m)
 		return strings.HasPrefix(m.Args.String(), "[299,")
 	})
-	rig.Until(t, 5*time.Second, "the gap to be noticed", func() bool { return statsOf(a).StreamGaps > 0 })
+	testenv.Until(t, 5*time.Second, "the gap to be noticed", func() bool { return statsOf(a).StreamGaps > 0 })
 
 	// A client that was here during the gap does not recover as if nothing had happened.
 	c.Close()
-	rig.Until(t, 5*time.Second, "disconnect", func() bool { return must(t, a, command{Cmd: "fetchSockets", Local: true}) == "[]" })
+	testenv.Until(t, 5*time.Second, "disconnect", func() bool { return must(t, a, command{Cmd: "fetchSockets", Local: true}) == "[]" })
 	back := a.Connect("/", map[string]any{"pid": c.PID, "offset": last})
 	if back.ID == c.ID {
 		t.Error("recovered with a gap")
@@ -152,7 +152,7 @@ func TestStreams_StalledReaderIsMadeAgain(t *testing.T) {
 
 func TestBroadcastsInOrderDoNotWaitLongForRedis(t *testing.T) {
 	t.Parallel()
-	addr, process := rig.Redis(t)
+	addr, process := testenv.Redis(t)
 	rdb := newClient(t, &redis.UniversalOptions{Addrs: []string{addr}})
 	a := newGoReplica(t, adapter.RedisStreams(rdb, quickStreams), withRecovery())
 	c := a.connect(t, "/")
@@ -188,9 +188,9 @@ func TestRoomsThatGoAreUnsubscribed(t *testing.T) {
 			rooms = append(rooms, "room"+strconv.Itoa(i))
 		}
 		must(t, a, command{Cmd: "join", SID: c.id(), Rooms: rooms})
-		rig.Until(t, 5*time.Second, "subscriptions", func() bool { return channels() == before+200 })
+		testenv.Until(t, 5*time.Second, "subscriptions", func() bool { return channels() == before+200 })
 		must(t, a, command{Cmd: "socketsLeave", Rooms: rooms})
-		rig.Until(t, 5*time.Second, "no subscriptions", func() bool { return channels() == before })
+		testenv.Until(t, 5*time.Second, "no subscriptions", func() bool { return channels() == before })
 	}
 }
 
@@ -236,7 +236,7 @@ func TestSlotsMayMove(t *testing.T) {
 		}
 	}
 	moved := 0
-	rig.Until(t, 15*time.Second, "the room to be heard again", func() bool {
+	testenv.Until(t, 15*time.Second, "the room to be heard again", func() bool {
 		moved++
 		must(t, a, command{Cmd: "emit", To: []string{"room1"}, Args: []any{"after"}})
 		counts, err := masters[0].PubSubShardNumSub(ctx, "socket.io#/#room1#").Result()

@@ -15,7 +15,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"posthouse/adapter"
-	"posthouse/internal/interop/rig"
+	"posthouse/internal/testenv"
 	"posthouse/socketio"
 )
 
@@ -59,9 +59,9 @@ func TestAdapters_SilentSubscriptionIsMadeAgain(t *testing.T) {
 			a, b := newGoReplica(t, make(through), nil), newGoReplica(t, make(rdb), nil)
 			arrives(t, 5*time.Second, b, a)
 			defer proxy.freeze("subscribe")()
-			rig.Until(t, 5*time.Second, "silence to be noticed", func() bool { return statsOf(a).Silent > 0 })
+			testenv.Until(t, 5*time.Second, "silence to be noticed", func() bool { return statsOf(a).Silent > 0 })
 			arrives(t, 5*time.Second, b, a)
-			rig.Until(t, 5*time.Second, "requests to work", func() bool {
+			testenv.Until(t, 5*time.Second, "requests to work", func() bool {
 				got, err := b.do(command{Cmd: "serverSideEmitWithAck", NSP: "/", Args: []any{"hi"}})
 				return err == nil && got == `["hello from go"]`
 			})
@@ -98,7 +98,7 @@ func TestAdapters_RedisGoesAwayAndComesBack(t *testing.T) {
 	for name, make := range quickAdapters {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			addr, process := rig.Redis(t)
+			addr, process := testenv.Redis(t)
 			rdb := newClient(t, &redis.UniversalOptions{Addrs: []string{addr}})
 			proxy := newFaultProxy(t, addr)
 			through := newClient(t, &redis.UniversalOptions{Addrs: []string{proxy.addr}})
@@ -136,11 +136,11 @@ func TestAdapters_RedisGoesAwayAndComesBack(t *testing.T) {
 			}
 
 			port := addr[strings.LastIndex(addr, ":")+1:]
-			rig.Start(t, nil, "redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", t.TempDir())
+			testenv.Start(t, nil, "redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", t.TempDir())
 			awaitRedis(t, addr)
 			arrives(t, 5*time.Second, b, a)
 			arrives(t, 5*time.Second, a, b)
-			rig.Until(t, 5*time.Second, "requests to work", func() bool {
+			testenv.Until(t, 5*time.Second, "requests to work", func() bool {
 				got, err := b.do(command{Cmd: "serverSideEmitWithAck", NSP: "/", Args: []any{"hi"}})
 				return err == nil && got == `["hello from go"]`
 			})
@@ -153,7 +153,7 @@ func TestAdapters_StoppedRedisHoldsUpNoBroadcast(t *testing.T) {
 	for name, make := range quickAdapters {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			addr, process := rig.Redis(t)
+			addr, process := testenv.Redis(t)
 			rdb := newClient(t, &redis.UniversalOptions{Addrs: []string{addr}})
 			a, b := newGoReplica(t, make(rdb), nil), newGoReplica(t, make(rdb), nil)
 			arrives(t, 5*time.Second, b, a)
@@ -241,7 +241,7 @@ func TestAdapters_RequestsTellWhichNodesDidNotAnswer(t *testing.T) {
 		}
 		return len(list), partial
 	}
-	rig.Until(t, 5*time.Second, "the name to be known", func() bool {
+	testenv.Until(t, 5*time.Second, "the name to be known", func() bool {
 		n, partial := fetch(300 * time.Millisecond)
 		if n != 2 || partial == nil || partial.Expected != 2 || partial.Received != 1 {
 			t.Fatalf("%d sockets (%s, %s), %+v", n, ca.id(), cb.id(), partial)
@@ -263,7 +263,7 @@ func TestAdapters_RequestsTellWhichNodesDidNotAnswer(t *testing.T) {
 		done <- partial
 	}()
 	mute.hears(asked + 1)
-	rig.Until(t, 5*time.Second, "goodbye to help", func() bool {
+	testenv.Until(t, 5*time.Second, "goodbye to help", func() bool {
 		mute.say("bye")
 		select {
 		case partial := <-done:
@@ -285,7 +285,7 @@ func TestAdapters_RequestsDoNotWaitForSilentNodes(t *testing.T) {
 	rdb, _ := newRedis(t)
 	a := newGoReplica(t, adapter.Redis(rdb, &adapter.RedisOptions{HeartbeatInterval: 100 * time.Millisecond}), nil)
 	mute := newMutePeer(t, rdb, "mute01")
-	rig.Until(t, 5*time.Second, "the name to be known", func() bool {
+	testenv.Until(t, 5*time.Second, "the name to be known", func() bool {
 		mute.say("beat")
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		defer cancel()
@@ -307,7 +307,7 @@ func TestAdapters_RequestsDoNotWaitForSilentNodes(t *testing.T) {
 	}
 	// When it is back it is waited for again.
 	mute.say("beat")
-	rig.Until(t, 5*time.Second, "it to be waited for", func() bool {
+	testenv.Until(t, 5*time.Second, "it to be waited for", func() bool {
 		mute.say("beat")
 		ctx, cancel := context.WithTimeout(t.Context(), 90*time.Millisecond)
 		defer cancel()
@@ -369,7 +369,7 @@ func TestAdapters_PublishingKeepsTheOrder(t *testing.T) {
 			a, b := newGoReplica(t, tt.make, nil), newGoReplica(t, tt.make, nil)
 			c := b.connect(t, "/")
 			must(t, b, command{Cmd: "join", SID: c.id(), Rooms: []string{"room1"}})
-			rig.Until(t, 5*time.Second, "both", func() bool { return must(t, a, command{Cmd: "serverCount"}) == "2" })
+			testenv.Until(t, 5*time.Second, "both", func() bool { return must(t, a, command{Cmd: "serverCount"}) == "2" })
 			if name == "sharded" {
 				roomsSubscribed(t, single, adapter.Dynamic)("room1")
 			}
@@ -398,7 +398,7 @@ func TestAdapters_Close_Twice(t *testing.T) {
 					t.Error(err)
 				}
 			}
-			rig.Until(t, 5*time.Second, "subscriptions to go", func() bool { return must(t, b, command{Cmd: "serverCount"}) == "1" })
+			testenv.Until(t, 5*time.Second, "subscriptions to go", func() bool { return must(t, b, command{Cmd: "serverCount"}) == "1" })
 			if err := a.Emit("local"); !errors.Is(err, adapter.ErrClosed) {
 				t.Errorf("got %v", err)
 			}

@@ -236,29 +236,3 @@ func TestEntryIDs(t *testing.T) {
 		t.Errorf("%v", id)
 	}
 }
-
-func TestMembersReadAsJSONDoes(t *testing.T) {
-	t.Parallel()
-	var got []string
-	eachMember([]byte(`{ "a" : [1,{"b":"}]"}] ,"c\"":"x\\\"y", "d":-1.5e3,"e":{},"f":null}`), func(k, v []byte) {
-		got = append(got, string(k)+"="+string(v))
-	})
-	want := []string{`a=[1,{"b":"}]"}]`, `c\"="x\\\"y"`, `d=-1.5e3`, `e={}`, `f=null`}
-	if !slices.Equal(got, want) {
-		t.Errorf("got %q", got)
-	}
-}
-
-func TestQuotingIsThatOfJSONStringify(t *testing.T) {
-	t.Parallel()
-	for in, want := range map[string]string{
-		"plain":                      `"plain"`,
-		"\"\\\b\f\n\r\t\x01\x1f/<>&": `"\"\\\b\f\n\r\t\u0001\u001f/<>&"`,
-		"ü😀\u2028\x7f":               "\"ü😀\u2028\x7f\"",
-		"\xff\uFFFDa\xc3":            "\"\uFFFD\uFFFDa\uFFFD\"",
-	} {
-		if got := string(appendQuoted(nil, in)); got != want {
-			t.Errorf("%q: got %s, want %s", in, got, want)
-		}
-	}
-}

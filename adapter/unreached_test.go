@@ -11,7 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"posthouse/adapter"
-	"posthouse/internal/interop/rig"
+	"posthouse/internal/testenv"
 )
 
 // With Redis away since the start, results are this node's, and say so.
@@ -98,9 +98,9 @@ func TestStreamsAdapter_StreamBeganAnew_IsAGap(t *testing.T) {
 			for range after {
 				offset = lastArg(t, c.Expect("new"))
 			}
-			rig.Until(t, 5*time.Second, "the gap to be noticed", func() bool { return statsOf(a).StreamGaps > 0 })
+			testenv.Until(t, 5*time.Second, "the gap to be noticed", func() bool { return statsOf(a).StreamGaps > 0 })
 			c.Close()
-			rig.Until(t, 5*time.Second, "disconnect", func() bool { return must(t, a, command{Cmd: "fetchSockets", Local: true}) == "[]" })
+			testenv.Until(t, 5*time.Second, "disconnect", func() bool { return must(t, a, command{Cmd: "fetchSockets", Local: true}) == "[]" })
 			if back := a.Connect("/", map[string]any{"pid": c.PID, "offset": offset}); back.ID == c.ID {
 				t.Error("recovered with a gap")
 			}
@@ -117,7 +117,7 @@ func TestStreamsAdapter_RedisRestartedEmpty_IsAGap(t *testing.T) {
 	for _, after := range []int{1, 30} {
 		t.Run(strconv.Itoa(after), func(t *testing.T) {
 			t.Parallel()
-			addr, process := rig.Redis(t)
+			addr, process := testenv.Redis(t)
 			rdb := newClient(t, &redis.UniversalOptions{Addrs: []string{addr}})
 			proxy, through := proxied(t, rdb)
 			a := newGoReplica(t, adapter.RedisStreams(through, quickStreams), withRecovery())
@@ -128,7 +128,7 @@ func TestStreamsAdapter_RedisRestartedEmpty_IsAGap(t *testing.T) {
 			proxy.refuseConns("hello") // every connection begins with it
 			must(t, e, command{Cmd: "emit", Args: []any{"lost"}})
 			process.Kill()
-			rig.Start(t, nil, process.Args[0], process.Args[1:]...)
+			testenv.Start(t, nil, process.Args[0], process.Args[1:]...)
 			awaitRedis(t, addr)
 			for i := range after {
 				must(t, e, command{Cmd: "emit", Args: []any{"new", i}})
@@ -138,9 +138,9 @@ func TestStreamsAdapter_RedisRestartedEmpty_IsAGap(t *testing.T) {
 			for range after {
 				offset = lastArg(t, c.Expect("new"))
 			}
-			rig.Until(t, 5*time.Second, "the gap to be noticed", func() bool { return statsOf(a).StreamGaps > 0 })
+			testenv.Until(t, 5*time.Second, "the gap to be noticed", func() bool { return statsOf(a).StreamGaps > 0 })
 			c.Close()
-			rig.Until(t, 5*time.Second, "disconnect", func() bool { return must(t, a, command{Cmd: "fetchSockets", Local: true}) == "[]" })
+			testenv.Until(t, 5*time.Second, "disconnect", func() bool { return must(t, a, command{Cmd: "fetchSockets", Local: true}) == "[]" })
 			if back := a.Connect("/", map[string]any{"pid": c.PID, "offset": offset}); back.ID == c.ID {
 				t.Error("recovered with a gap")
 			}
@@ -164,7 +164,7 @@ func laterThanLast(t *testing.T, rdb redis.UniversalClient, stream string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rig.Until(t, 5*time.Second, "the clock of Redis to go on", func() bool {
+	testenv.Until(t, 5*time.Second, "the clock of Redis to go on", func() bool {
 		now, err := rdb.Time(t.Context()).Result()
 		return err == nil && now.UnixMilli() > last
 	})

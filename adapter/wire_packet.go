@@ -43,32 +43,32 @@ func appendPacket(dst []byte, p *parser.Packet, withNamespace bool) ([]byte, err
 }
 
 // packet reads what appendPacket wrote. A missing namespace is "/".
-func (r *unpacker) packet() *parser.Packet {
+func (u *unpacker) packet() *parser.Packet {
 	p := &parser.Packet{Type: parser.Event, Namespace: "/"}
 	typ := uint64(parser.Event)
-	for range r.mapLen() {
-		switch r.text() {
+	for range u.mapLen() {
+		switch u.text() {
 		case "type":
-			typ = r.uint()
+			typ = u.uint()
 		case "data":
-			v := r.value()
+			v := u.value()
 			p.Data, p.Attachments = v.JSON, v.Attachments
 		case "id":
-			if r.isNil() {
+			if u.isNil() {
 				break
 			}
-			id := r.uint()
+			id := u.uint()
 			p.ID = &id
 		case "nsp":
-			p.Namespace = r.text()
+			p.Namespace = u.text()
 		default:
-			r.skip()
+			u.skip()
 		}
-		if r.firstError != nil {
+		if u.firstError != nil {
 			return nil
 		}
 	}
-	checkPacket(p, typ, r.fail)
+	checkPacket(p, typ, u.fail)
 	return p
 }
 
@@ -128,40 +128,40 @@ func appendFlags(dst []byte, f socketio.BroadcastFlags) []byte {
 	return dst
 }
 
-func (r *unpacker) broadcastOptions() (o socketio.BroadcastOptions) {
-	for range r.mapLen() {
-		switch r.text() {
+func (u *unpacker) broadcastOptions() (o socketio.BroadcastOptions) {
+	for range u.mapLen() {
+		switch u.text() {
 		case "rooms":
-			o.Rooms = r.names()
+			o.Rooms = u.names()
 		case "except":
-			o.Except = r.names()
+			o.Except = u.names()
 		case "flags":
-			o.Flags = r.broadcastFlags()
+			o.Flags = u.broadcastFlags()
 		default:
-			r.skip()
+			u.skip()
 		}
-		if r.firstError != nil {
+		if u.firstError != nil {
 			return o
 		}
 	}
 	return o
 }
 
-func (r *unpacker) broadcastFlags() (f socketio.BroadcastFlags) {
-	for range r.mapLen() {
-		switch r.text() {
+func (u *unpacker) broadcastFlags() (f socketio.BroadcastFlags) {
+	for range u.mapLen() {
+		switch u.text() {
 		case "volatile":
-			f.Volatile = r.truth()
+			f.Volatile = u.truth()
 		case "compress":
-			f.NoCompress = !r.truth()
+			f.NoCompress = !u.truth()
 		case "expectSingleResponse":
-			f.ExpectSingleResponse = r.truth()
+			f.ExpectSingleResponse = u.truth()
 		case "timeout":
-			f.Timeout = fromMillis(r.number())
+			f.Timeout = fromMillis(u.number())
 		default:
-			r.skip()
+			u.skip()
 		}
-		if r.firstError != nil {
+		if u.firstError != nil {
 			return f
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"net/url"
 
+	"posthouse/internal/loglimit"
+
 	"posthouse/internal/wechat"
 )
 
@@ -77,9 +79,9 @@ type account struct {
 	handler     *Handler
 	receiver    *wechat.Receiver
 	phrases     map[Phrase]string
-	upstreamBot *upstream     // nil: none
-	logKey      wechat.Secret // of pseudonyms; the Token, which all replicas have
-	notices     notices
+	upstreamBot *upstream      // nil: none
+	logKey      wechat.Secret  // of pseudonyms; the Token, which all replicas have
+	notices     loglimit.Keyed // by reason
 }
 
 func newAccount(h *Handler, cfg Account) (*account, error) {
@@ -126,7 +128,7 @@ func newAccount(h *Handler, cfg Account) (*account, error) {
 	if cfg.IPPolicy != IPOff && cfg.IPs == nil {
 		return nil, errors.New("an IP policy needs an IP list")
 	}
-	a := &account{Account: cfg, handler: h, receiver: receiver, phrases: phrases, logKey: cfg.Token}
+	a := &account{Account: cfg, handler: h, receiver: receiver, phrases: phrases, logKey: cfg.Token, notices: loglimit.Keyed{Every: noticeTime}}
 	if cfg.Upstream != "" {
 		u, err := url.Parse(cfg.Upstream)
 		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"posthouse/internal/sleep"
 )
 
 // IPPolicy says what becomes of a push from an address that WeChat does not list.
@@ -111,12 +113,8 @@ func (l *IPList) Run(ctx context.Context) {
 			l.options.Logger.Warn("WeChat's list of callback addresses could not be refreshed")
 			next /= 20
 		}
-		t := time.NewTimer(next)
-		select {
-		case <-ctx.Done():
-			t.Stop()
+		if sleep.For(ctx, next) != nil {
 			return
-		case <-t.C:
 		}
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"posthouse/internal/sleep"
+
 	"golang.org/x/time/rate"
 )
 
@@ -62,14 +64,7 @@ func (g *limiter) waitForSlot(ctx context.Context) bool {
 		r.Cancel()
 		return false
 	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
+	return sleep.For(ctx, d) == nil
 }
 
 // takeSlot takes a slot without waiting; leave gives it back.

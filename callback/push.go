@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"time"
 
+	"posthouse/internal/sleep"
+
 	"posthouse/internal/wechat"
 )
 
@@ -203,10 +205,5 @@ func (h *Handler) holdUntilGone(ctx context.Context, d time.Duration) {
 		return // too many are silent already; closing at once is the lesser evil
 	}
 	defer giveSlotBack(h.limiter.silentSlots)
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
-	}
+	_ = sleep.For(ctx, d) // either end will do
 }

@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
-	"sync"
 	"time"
 
 	"posthouse/internal/wechat"
@@ -71,7 +70,7 @@ func (a *account) turnAway(w http.ResponseWriter, status int, call, reason, seen
 // logNotice logs a line for the operator, at most one a minute for each account and
 // key. The line says how many more there were since the last one.
 func (a *account) logNotice(key, reason string, about advice, attrs ...any) {
-	more, ok := a.notices.mayLog(key, time.Now())
+	more, ok := a.notices.Allow(key)
 	if !ok {
 		return
 	}
@@ -80,41 +79,10 @@ func (a *account) logNotice(key, reason string, about advice, attrs ...any) {
 		attrs = append(attrs, slog.String("setting", a.handler.options.SettingName(a.Name, about.setting)))
 	}
 	if more > 0 {
-		attrs = append(attrs, slog.Int("more", more))
+		attrs = append(attrs, slog.Int64("more", more))
 	}
 	a.handler.options.Logger.Warn("webhook: "+about.meaning, attrs...)
 }
 
 // noticeTime is how long one line stands for all of its kind.
 const noticeTime = time.Minute
-
-// notices remembers when a line was last logged. Keys come from a closed set.
-type notices struct {
-	mu        sync.Mutex // guards what follows
-	lastByKey map[string]*noticed
-}
-
-type noticed struct {
-	loggedAt  time.Time
-	notLogged int // not logged since
-}
-
-// mayLog reports whether a line may be logged now, and how many were not since the
-// one before.
-func (n *notices) mayLog(key string, now time.Time) (more int, ok bool) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	seen := n.lastByKey[key]
-	if seen != nil && now.Sub(seen.loggedAt) < noticeTime {
-		seen.notLogged++
-		return 0, false
-	}
-	if n.lastByKey == nil {
-		n.lastByKey = map[string]*noticed{}
-	}
-	n.lastByKey[key] = &noticed{loggedAt: now}
-	if seen == nil {
-		return 0, true
-	}
-	return seen.notLogged, true
-}

@@ -11,8 +11,8 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"posthouse/callback"
-	interop "posthouse/internal/interop/rig"
 	"posthouse/internal/login"
+	"posthouse/internal/testenv"
 	"posthouse/internal/wechat"
 )
 
@@ -78,7 +78,7 @@ func newLoginOn(t *testing.T, store Store, typed bool, change func(*callback.Opt
 func eachStore(t *testing.T, f func(t *testing.T, store Store)) {
 	t.Run("memory", func(t *testing.T) { f(t, login.NewMemory()) })
 	t.Run("redis", func(t *testing.T) {
-		addr, _ := interop.Redis(t)
+		addr, _ := testenv.Redis(t)
 		rdb := redis.NewClient(&redis.Options{Addr: addr, ContextTimeoutEnabled: true, DisableIdentity: true})
 		t.Cleanup(func() { rdb.Close() })
 		store, err := login.NewRedis(rdb, nil)

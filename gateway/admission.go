@@ -59,7 +59,7 @@ func newAdmission(cfg *Config, m *metrics) *admission {
 	if r := cfg.LimitHandshakesNode; !r.Off && r.N > 0 {
 		a.nodeHandshakes = rate.NewLimiter(rate.Limit(float64(r.N)/r.Per.Seconds()), r.N)
 	}
-	refused := &refusedOrigins{log: slog.Default()}
+	refused := newRefusedOrigins(slog.Default())
 	a.origins.onRefused = func(r *http.Request) {
 		m.refusals.countRefusal("origin") // refusedOrigins has the line
 		refused.logRefusal(r)

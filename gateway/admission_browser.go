@@ -1,13 +1,14 @@
 package gateway
 
 import (
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"net/http"
 	"net/netip"
 	"strings"
 	"time"
+
+	"posthouse/internal/randid"
 )
 
 // Browsers are told apart by a random cookie (docs/wechat.md §4.4): for limits, and for
@@ -37,9 +38,7 @@ func (a *admission) knowBrowser(w http.ResponseWriter, r *http.Request) string {
 			return browserOf(c.Value)
 		}
 	}
-	raw := make([]byte, browserCookieSize)
-	rand.Read(raw) // never fails
-	value := base64.RawURLEncoding.EncodeToString(raw)
+	value := randid.Text(browserCookieSize)
 	w.Header().Add("Set-Cookie", (&http.Cookie{
 		Name: name, Value: value, Path: "/", MaxAge: int(browserCookieLife.Seconds()),
 		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: secure,

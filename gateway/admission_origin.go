@@ -7,8 +7,9 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"sync"
 	"time"
+
+	"posthouse/internal/loglimit"
 
 	"posthouse/internal/origin"
 )
@@ -139,34 +140,24 @@ func (o *originPolicy) wrapHandler(next http.Handler, public func(*http.Request)
 // refusedOrigins tells the operator of refused pages: one line a minute for each
 // Origin and Host, and at most maxRefusedOrigins lines a minute.
 type refusedOrigins struct {
-	log *slog.Logger
+	log   *slog.Logger
+	lines loglimit.Keyed // by Origin and Host
+}
 
-	mu            sync.Mutex // guards what follows
-	intervalStart time.Time
-	loggedPairs   map[[2]string]bool
-	notLogged     int // refusals without a line
+func newRefusedOrigins(log *slog.Logger) *refusedOrigins {
+	return &refusedOrigins{log: log, lines: loglimit.Keyed{Every: time.Minute, MaxKeys: maxRefusedOrigins}}
 }
 
 const maxRefusedOrigins = 8
 
 func (o *refusedOrigins) logRefusal(r *http.Request) {
-	page := strings.Join(r.Header.Values("Origin"), ", ")
-	key := [2]string{shortenText(page), shortenText(r.Host)}
-	o.mu.Lock()
-	if now := time.Now(); o.loggedPairs == nil || now.Sub(o.intervalStart) >= time.Minute {
-		o.intervalStart, o.loggedPairs = now, map[[2]string]bool{}
-	}
-	if o.loggedPairs[key] || len(o.loggedPairs) >= maxRefusedOrigins {
-		o.notLogged++
-		o.mu.Unlock()
+	page, host := shortenText(strings.Join(r.Header.Values("Origin"), ", ")), shortenText(r.Host)
+	more, ok := o.lines.Allow(page + " " + host)
+	if !ok {
 		return
 	}
-	o.loggedPairs[key] = true
-	more := o.notLogged
-	o.notLogged = 0
-	o.mu.Unlock()
 	forwarded := lastValue(r.Header, "X-Forwarded-Host")
-	o.log.Warn("gateway: request of another origin refused", "origin", key[0], "host", key[1], "forwardedHost", shortenText(forwarded),
+	o.log.Warn("gateway: request of another origin refused", "origin", page, "host", host, "forwardedHost", shortenText(forwarded),
 		"peer", peerAddr(r.RemoteAddr), "unreported", more,
 		"fix", "forward Host (nginx: proxy_set_header Host $http_host) or set POSTHOUSE_ORIGINS or POSTHOUSE_TRUSTED_PROXIES")
 }

@@ -205,7 +205,7 @@ func TestOrigin_Refused_IsLoggedOnceAMinuteWithTheFix(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
-		o := &refusedOrigins{log: slog.New(slog.NewTextHandler(&log, nil))}
+		o := newRefusedOrigins(slog.New(slog.NewTextHandler(&log, nil)))
 		send := func(origin, host string) (line string) {
 			r := httptest.NewRequest(http.MethodGet, "/socket.io/", nil)
 			r.Host = host

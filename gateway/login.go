@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"time"
 
+	"posthouse/internal/taskgroup"
+
 	"github.com/labstack/echo/v4"
 
 	"posthouse/internal/login"
@@ -33,7 +35,7 @@ type loginNamespace struct {
 	loginService *login.Service
 	namespace    *socketio.Namespace
 	attempts     loginAttempts
-	tasks        taskGroup // deliveries and looks at single tickets
+	tasks        taskgroup.Group // deliveries and looks at single tickets
 	rawSockets   rawSockets
 	revocations  revocations
 
@@ -56,7 +58,6 @@ func newLoginNamespace(deps loginDeps, o login.ServiceOptions) (*loginNamespace,
 		loginDeps:  deps,
 		panicGuard: guard,
 		attempts:   newAttempts(),
-		tasks:      taskGroup{panicGuard: guard},
 		rawSockets: rawSockets{openSockets: map[*rawSocket]struct{}{}},
 		codeLimits: newCodeLimits(deps.config),
 		// Every exchange follows a connection.
@@ -115,8 +116,8 @@ func (n *loginNamespace) runPolls(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
-			n.tasks.close()
-			n.tasks.wait(context.Background()) // each of them ends by itself, in seconds
+			n.tasks.Close()
+			_ = n.tasks.Wait(context.Background()) // each of them ends by itself, in seconds
 			return
 		case <-tick.C:
 			if plan.readDue(n.attempts.roundUnfinished()) {
@@ -126,10 +127,15 @@ func (n *loginNamespace) runPolls(ctx context.Context) {
 	}
 }
 
+// startTask runs do on a goroutine; false when the replica is ending.
+func (n *loginNamespace) startTask(do func()) bool {
+	return n.tasks.Go(func() { n.panicGuard.runTask("login", do) })
+}
+
 // finishLogins lets results that are on their way arrive before sockets are closed, as
 // long as ctx allows, and says goodbye to the raw sockets, which the Socket.IO
 // server does not know.
 func (n *loginNamespace) finishLogins(ctx context.Context) {
-	n.tasks.wait(ctx)
+	_ = n.tasks.Wait(ctx) // a result that did not arrive stays in the store, for a resume
 	n.rawSockets.closeAll(ctx, n.panicGuard)
 }

@@ -251,7 +251,7 @@ func TestSignup(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
-	s.tasks.wait(ctx)
+	_ = s.tasks.Wait(ctx)
 	if got, err := s.store.Get(t.Context(), scene); err != nil || !got.Delivered {
 		t.Errorf("delivered %v, %v", got.Delivered, err)
 	}

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"posthouse/internal/testenv"
+
 	"posthouse/internal/login"
 )
 
@@ -21,17 +23,13 @@ const soon = 500 * time.Millisecond
 func (r *replica) wants(t *testing.T, id, what string, is func(login.Ticket) bool) login.Ticket {
 	t.Helper()
 	var got login.Ticket
-	for range 200 {
+	testenv.Until(t, 10*time.Second, "the ticket is "+what, func() bool {
 		var err error
 		if got, err = r.loginService.Ticket(t.Context(), id); err != nil {
 			t.Fatal(err)
 		}
-		if is(got) {
-			return got
-		}
-		<-time.After(10 * time.Millisecond)
-	}
-	t.Fatalf("not %s: %+v", what, got)
+		return is(got)
+	})
 	return got
 }
 

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"posthouse/internal/login"
+	"posthouse/internal/taskgroup"
 	"posthouse/socketio/engineio"
 )
 
@@ -66,12 +67,14 @@ func (rs *rawSockets) remove(r *rawSocket) {
 func (rs *rawSockets) closeAll(ctx context.Context, guard *panicGuard) {
 	rs.mu.Lock()
 	rs.closed = true
-	leaving := taskGroup{panicGuard: guard}
+	var leaving taskgroup.Group
 	for r := range rs.openSockets {
-		leaving.start(func() { _ = r.conn.Close(websocket.StatusGoingAway, "server is restarting") })
+		leaving.Go(func() {
+			guard.runTask("login", func() { _ = r.conn.Close(websocket.StatusGoingAway, "server is restarting") })
+		})
 	}
 	rs.mu.Unlock()
-	leaving.wait(ctx)
+	_ = leaving.Wait(ctx) // what is left then is cut with the server
 }
 
 // serveSignup serves one connection until it ends. Origin and limits were checked

@@ -7,12 +7,14 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"posthouse/internal/testenv"
 
 	"github.com/redis/go-redis/v9"
 
@@ -32,19 +34,8 @@ type redisServer struct {
 
 func startRedis(t *testing.T) *redisServer {
 	t.Helper()
-	if _, err := exec.LookPath("redis-server"); err != nil {
-		if os.Getenv("POSTHOUSE_TEST_ALL") == "1" {
-			t.Fatal("redis-server is missing")
-		}
-		t.Skip("SKIPPED: redis-server is not installed")
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	l.Close()
-	s := &redisServer{t: t, port: port, dir: t.TempDir()}
+	testenv.Need(t, "redis-server")
+	s := &redisServer{t: t, port: strconv.Itoa(testenv.FreePort(t)), dir: t.TempDir()}
 	s.start()
 	t.Cleanup(func() { s.stop() })
 	return s
@@ -69,15 +60,7 @@ func (s *redisServer) start() {
 	})
 	one := redis.NewClient(&redis.Options{Addr: s.addr(), DisableIdentity: true, DialTimeout: time.Second, MaxRetries: -1})
 	defer one.Close()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for range 500 {
-		if one.Ping(context.Background()).Err() == nil {
-			return
-		}
-		<-tick.C
-	}
-	s.t.Fatal("redis-server does not come up")
+	testenv.Until(s.t, 10*time.Second, "redis-server comes up", func() bool { return one.Ping(context.Background()).Err() == nil })
 }
 
 // redisReplica is a replica whose store and adapter are in Redis.

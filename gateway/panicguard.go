@@ -7,7 +7,9 @@ import (
 	"runtime/debug"
 	"time"
 
-	"golang.org/x/time/rate"
+	"posthouse/internal/loglimit"
+
+	"posthouse/internal/sleep"
 )
 
 // panicGuard keeps a panic in one task from ending the process: the panic is logged
@@ -16,11 +18,11 @@ import (
 type panicGuard struct {
 	log     *slog.Logger
 	metrics *metrics
-	logLine rate.Sometimes // of the log: a task may panic once a second
+	lines   loglimit.Keyed // by task: one may panic once a second
 }
 
 func newPanicGuard(m *metrics, log *slog.Logger) *panicGuard {
-	return &panicGuard{log: log, metrics: m, logLine: rate.Sometimes{First: 10, Interval: 10 * time.Second}}
+	return &panicGuard{log: log, metrics: m}
 }
 
 // runTask calls do; false when do panicked. task is a constant of the caller.
@@ -40,9 +42,9 @@ func (g *panicGuard) reportPanic(task string, v any, stack []byte) {
 		return
 	}
 	g.metrics.panics.WithLabelValues(task).Inc()
-	g.logLine.Do(func() {
-		g.log.Error("gateway: panic in a task", "task", task, "panic", fmt.Sprint(v), "stack", string(stack))
-	})
+	if held, ok := g.lines.Allow(task); ok {
+		g.log.Error("gateway: panic in a task", "task", task, "panic", fmt.Sprint(v), "stack", string(stack), "not_logged", held)
+	}
 }
 
 // restartPause lies between a panic of a background task and its next start.
@@ -51,11 +53,7 @@ const restartPause = time.Second
 // keepRunning runs a background task that ends with ctx, and starts it again after a panic.
 func (g *panicGuard) keepRunning(ctx context.Context, task string, do func(context.Context)) {
 	for !g.runTask(task, func() { do(ctx) }) {
-		pause := time.NewTimer(restartPause)
-		select {
-		case <-pause.C:
-		case <-ctx.Done():
-			pause.Stop()
+		if sleep.For(ctx, restartPause) != nil {
 			return
 		}
 	}

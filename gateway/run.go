@@ -2,8 +2,6 @@ package gateway
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"posthouse/internal/randid"
 	"posthouse/socketio/engineio"
 )
 
@@ -198,7 +197,5 @@ func waitFor(tasks *sync.WaitGroup, limit time.Duration) error {
 
 // newReplicaName is opaque: a host name would tell people what they need not know.
 func newReplicaName() string {
-	var b [3]byte
-	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
-	return hex.EncodeToString(b[:])
+	return randid.Hex(3)
 }

@@ -185,7 +185,7 @@ func (c *conn) countOut() {
 	c.mu.Lock()
 	c.liveCount--
 	c.mu.Unlock()
-	c.server.liveTasks.done()
+	c.server.liveTasks.Done()
 }
 
 // maxDisconnectedNamespaces bounds the names remembered per connection.

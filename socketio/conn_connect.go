@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 
+	"posthouse/internal/randid"
 	"posthouse/socketio/parser"
 )
 
@@ -139,7 +140,7 @@ func (c *conn) startConnect(name string, auth json.RawMessage) error {
 	if former != nil {
 		former.abandon(errSuperseded)
 	}
-	c.server.liveTasks.add() // before the goroutine starts; done by release or by Run
+	c.server.liveTasks.Add() // before the goroutine starts; done by release or by Run
 	c.server.workers.Go(a)
 	return nil
 }
@@ -186,7 +187,7 @@ func (a *pendingConnect) newSocket(ns *Namespace) *Socket {
 	s := &Socket{ns: ns, conn: a.conn, authData: a.authData}
 	s.mailbox.draining = true // by this goroutine, from here on
 	s.holdFrames.Store(true)
-	s.id = newID()
+	s.id = randid.New()
 	if session := a.conn.engineSession; session.Protocol() == 3 {
 		s.id = session.ID()
 		if ns.name != "/" {
@@ -210,9 +211,9 @@ func (a *pendingConnect) startOver(former *Socket) (*Socket, error) {
 	c.mu.Lock()
 	c.liveCount++ // the former socket counts itself out
 	c.mu.Unlock()
-	c.server.liveTasks.add()
+	c.server.liveTasks.Add()
 	s := a.newSocket(ns)
-	s.resumption = &resumption{pid: newID()}
+	s.resumption = &resumption{pid: randid.New()}
 	former.undoConnect(a, ErrNewSession)
 	return s, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 
+	"posthouse/internal/jsontext"
 	"posthouse/socketio/parser"
 )
 
@@ -51,7 +52,7 @@ func (c *conn) refuseConnect(name string, e *ConnectError) error {
 		_, ok := c.refusalBucket.takeToken(refusalsPerSecond, limit)
 		c.mu.Unlock()
 		if !ok {
-			if suppressed, ok := c.server.refusalFloods.allow(); ok {
+			if suppressed, ok := c.server.refusalFloods.Allow(); ok {
 				c.server.log.Warn("socketio: connection closed: too many refused CONNECTs",
 					"namespace", name, "refusal", e.Message, "limit", limit, "setting", "Limits.RefusedConnects", "suppressed", suppressed)
 			}
@@ -79,7 +80,7 @@ func (c *conn) encodeConnectError(e *ConnectError) (json.RawMessage, error) {
 		}
 		return encodeJSON(e.Message)
 	}
-	data := append([]byte(`{"message":`), appendString(nil, e.Message)...)
+	data := append([]byte(`{"message":`), jsontext.AppendQuoted(nil, e.Message)...)
 	if e.Data != nil {
 		d, err := encodeJSON(e.Data)
 		if err != nil {

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 
+	"posthouse/internal/testenv"
+
 	"posthouse/socketio"
 )
 
@@ -93,7 +95,7 @@ func overTCP(t testing.TB) (*socketio.Server, string) {
 // An event and its acknowledgement cost one allocation, the Event that the
 // handler may keep; nothing below it allocates.
 func TestAllocationsPerEcho(t *testing.T) {
-	if raceEnabled {
+	if testenv.Race {
 		t.Skip("the race detector allocates")
 	}
 	_, url := overTCP(t)
@@ -112,7 +114,7 @@ func TestAllocationsPerEcho(t *testing.T) {
 }
 
 func TestAllocationsPerEmit(t *testing.T) {
-	if raceEnabled {
+	if testenv.Race {
 		t.Skip("the race detector allocates")
 	}
 	io, url := overTCP(t)
@@ -136,7 +138,7 @@ func TestAllocationsPerEmit(t *testing.T) {
 // connection and its socket in one namespace (a short handshake), the second that of the whole
 // process, client side, engine and goroutine stacks included.
 func TestMemoryPerIdleSocket(t *testing.T) {
-	if raceEnabled || testing.Short() {
+	if testenv.Race || testing.Short() {
 		t.Skip("measures memory")
 	}
 	socket, connection, first := socketio.Sizes()

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"sync"
 
+	"posthouse/internal/jsontext"
 	"posthouse/socketio/engineio"
 	"posthouse/socketio/parser"
 )
@@ -40,7 +41,7 @@ func appendEvent(dst []byte, event string, args []any) ([]byte, [][]byte, error)
 		return dst, nil, ErrReserved
 	}
 	dst = append(dst, '[')
-	dst = appendString(dst, event)
+	dst = jsontext.AppendQuoted(dst, event)
 	if len(args) > 0 {
 		dst = append(dst, ',')
 	}
@@ -73,13 +74,13 @@ func appendArgs(dst []byte, attachments [][]byte, args []any) ([]byte, [][]byte,
 		case nil:
 			dst = append(dst, "null"...)
 		case string:
-			dst = appendString(dst, v)
+			dst = jsontext.AppendQuoted(dst, v)
 		case int:
 			dst = strconv.AppendInt(dst, int64(v), 10)
 		case bool:
 			dst = strconv.AppendBool(dst, v)
 		case []byte:
-			dst = appendPlaceholder(dst, len(attachments))
+			dst = jsontext.AppendPlaceholder(dst, len(attachments))
 			attachments = append(attachments, v)
 		default:
 			if dst, attachments, err = parser.AppendValue(dst, attachments, v); err != nil {
@@ -91,14 +92,6 @@ func appendArgs(dst []byte, attachments [][]byte, args []any) ([]byte, [][]byte,
 		}
 	}
 	return dst, attachments, nil
-}
-
-const placeholder = `{"_placeholder":true,"num":`
-
-func appendPlaceholder(dst []byte, num int) []byte {
-	dst = append(dst, placeholder...)
-	dst = strconv.AppendInt(dst, int64(num), 10)
-	return append(dst, '}')
 }
 
 // spliceAttachments appends canonical JSON whose placeholders count from zero after others
@@ -117,12 +110,12 @@ func spliceAttachments(dst []byte, attachments [][]byte, text []byte, own [][]by
 		renamed = append(renamed, -1)
 	}
 	for {
-		i := bytes.Index(text, []byte(placeholder))
+		i := bytes.Index(text, []byte(jsontext.PlaceholderHead))
 		if i < 0 {
 			return append(dst, text...), attachments
 		}
 		dst = append(dst, text[:i]...)
-		text = text[i+len(placeholder):]
+		text = text[i+len(jsontext.PlaceholderHead):]
 		end := bytes.IndexByte(text, '}')
 		num, err := strconv.Atoi(string(text[:max(end, 0)]))
 		if err != nil || num < 0 || num >= len(own) { // a Value made by hand, and wrongly
@@ -132,23 +125,10 @@ func spliceAttachments(dst []byte, attachments [][]byte, text []byte, own [][]by
 				renamed[num] = len(attachments)
 				attachments = append(attachments, own[num])
 			}
-			dst = appendPlaceholder(dst, renamed[num])
+			dst = jsontext.AppendPlaceholder(dst, renamed[num])
 		}
 		text = text[end+1:]
 	}
-}
-
-// appendString appends a JSON string; names and short texts need no escaping.
-func appendString(dst []byte, s string) []byte {
-	for i := range len(s) {
-		if c := s[i]; c < ' ' || c == '"' || c == '\\' || c >= 0x7f {
-			dst, _, _ = parser.AppendValue(dst, nil, s)
-			return dst
-		}
-	}
-	dst = append(dst, '"')
-	dst = append(dst, s...)
-	return append(dst, '"')
 }
 
 // encodeJSON encodes one value without binary parts.

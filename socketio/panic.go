@@ -18,7 +18,7 @@ var errPanic = errors.New("socketio: a function of the application panicked")
 // logPanic writes the line of a panic. It is called by the deferred function that
 // recovered v, while the stack still shows where it came from.
 func (s *Server) logPanic(namespace string, v any) {
-	if suppressed, ok := s.panicLines.allow(); ok {
+	if suppressed, ok := s.panicLines.Allow(); ok {
 		s.log.Error("socketio: a function of the application panicked",
 			"namespace", namespace, "panic", fmt.Sprint(v), "suppressed", suppressed, "stack", string(debug.Stack()))
 	}

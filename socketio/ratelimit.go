@@ -96,7 +96,7 @@ func (s *Socket) limitEvents(p *parser.Packet) (admitted bool, err error) {
 		return false, nil // the end has begun
 	}
 	if l.droppedCount == rateStrikes*l.rate.burst {
-		if suppressed, ok := s.ns.server.eventFloods.allow(); ok {
+		if suppressed, ok := s.ns.server.eventFloods.Allow(); ok {
 			s.ns.server.log.Warn("socketio: connection closed: too many events", "namespace", s.ns.name,
 				"dropped", l.droppedCount, "perSecond", l.rate.perSecond, "burst", l.rate.burst,
 				"setting", "Limits.EventsPerSecond or Namespace.LimitEvents", "suppressed", suppressed)

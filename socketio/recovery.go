@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"posthouse/internal/randid"
 	"posthouse/socketio/parser"
 )
 
@@ -23,7 +24,7 @@ func (s *Socket) restoreSession() (missed []*parser.Packet, ok bool) {
 	if s.ns.server.options.Recovery == nil {
 		return nil, false
 	}
-	s.resumption = &resumption{pid: newID()}
+	s.resumption = &resumption{pid: randid.New()}
 	var from struct {
 		PID    string `json:"pid"`
 		Offset string `json:"offset"`

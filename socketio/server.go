@@ -10,10 +10,18 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"posthouse/internal/loglimit"
+
+	"posthouse/internal/taskgroup"
+
 	"posthouse/socketio/engineio"
 	"posthouse/socketio/internal/answer"
 	"posthouse/socketio/internal/workers"
 )
+
+// logLines is how many lines of a kind that clients can cause are written within
+// loglimit.Interval.
+const logLines = 10
 
 // Server is a Socket.IO server: an http.Handler to mount at Options.Engine.Path.
 // It is its own main namespace, "/".
@@ -28,12 +36,12 @@ type Server struct {
 	stop          context.CancelCauseFunc
 	eventRate     *eventRate // of namespaces without one of their own
 	clientFiles   *clientFiles
-	liveTasks     tally // sockets and attempts that have not come to their end
+	liveTasks     taskgroup.Group // sockets and attempts that have not come to their end
 	workers       workers.Pool
 	closing       atomic.Bool
-	panicLines    logLimit // lines of panics
-	refusalFloods logLimit // lines of Limits.RefusedConnects
-	eventFloods   logLimit // lines of Limits.EventsPerSecond
+	panicLines    loglimit.Limiter // lines of panics
+	refusalFloods loglimit.Limiter // lines of Limits.RefusedConnects
+	eventFloods   loglimit.Limiter // lines of Limits.EventsPerSecond
 
 	mu               sync.Mutex // guards what follows
 	namespacesByName map[string]*namespaceEntry
@@ -55,7 +63,10 @@ func NewServer(o *Options) *Server {
 
 // New is NewServer with the error of Options.NewAdapter or Options.Engine.
 func New(o *Options) (*Server, error) {
-	s := &Server{options: o.withDefaults(), namespacesByName: map[string]*namespaceEntry{}}
+	s := &Server{
+		options: o.withDefaults(), namespacesByName: map[string]*namespaceEntry{},
+		panicLines: loglimit.Limiter{Burst: logLines}, refusalFloods: loglimit.Limiter{Burst: logLines}, eventFloods: loglimit.Limiter{Burst: logLines},
+	}
 	s.log = s.options.Logger
 	s.eventRate = newEventRate(s.options.Limits.EventsPerSecond, s.options.Limits.EventsBurst)
 	s.textCodec, _ = s.options.Codec.(textCodec)

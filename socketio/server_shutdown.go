@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
-	"sync"
 	"time"
 )
 
@@ -21,9 +20,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.shutdownCalled = true
 	s.mu.Unlock()
 	if again {
-		return s.liveTasks.wait(ctx)
+		return s.liveTasks.Wait(ctx)
 	}
-	errs := []error{s.engineServer.Shutdown(ctx), s.liveTasks.wait(ctx)} // which calls endSockets
+	errs := []error{s.engineServer.Shutdown(ctx), s.liveTasks.Wait(ctx)} // which calls endSockets
 	for _, n := range s.listNamespaces() {
 		errs = append(errs, n.adapter.Close())
 	}
@@ -81,45 +80,4 @@ func (s *Server) Drain(ctx context.Context, over time.Duration) error {
 		c.engineSession.Close()
 	}
 	return nil
-}
-
-// tally counts what Shutdown waits for.
-type tally struct {
-	mu   sync.Mutex // guards what follows
-	n    int
-	zero []chan struct{}
-}
-
-func (t *tally) add() {
-	t.mu.Lock()
-	t.n++
-	t.mu.Unlock()
-}
-
-func (t *tally) done() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.n--; t.n == 0 {
-		for _, c := range t.zero {
-			close(c)
-		}
-		t.zero = nil
-	}
-}
-
-func (t *tally) wait(ctx context.Context) error {
-	t.mu.Lock()
-	if t.n == 0 {
-		t.mu.Unlock()
-		return nil
-	}
-	zero := make(chan struct{})
-	t.zero = append(t.zero, zero)
-	t.mu.Unlock()
-	select {
-	case <-zero:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

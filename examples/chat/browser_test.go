@@ -13,18 +13,18 @@ import (
 	"testing"
 	"time"
 
-	"posthouse/internal/interop/rig"
+	"posthouse/internal/testenv"
 	"posthouse/socketio"
 )
 
 // What two people see and do, with a cut connection in between. With
 // POSTHOUSE_TEST_SCREENSHOTS set to a directory the page is photographed.
 func TestTwoPeopleInTwoBrowsers(t *testing.T) {
-	node := rig.NodeDir(t, "axe-core")
-	rig.Need(t, "chromium")
+	node := testenv.NodeDir(t, "axe-core")
+	testenv.Need(t, "chromium")
 	base := serve(t, options())
 	wire := newWire(t, strings.TrimPrefix(base, "http://"))
-	script := rig.Start(t, []string{"NODE_PATH=" + filepath.Join(node, "node_modules")}, "node",
+	script := testenv.Start(t, []string{"NODE_PATH=" + filepath.Join(node, "node_modules")}, "node",
 		filepath.Join("testdata", "browser.mjs"), "http://"+wire.Addr().String(), base, os.Getenv("POSTHOUSE_TEST_SCREENSHOTS"))
 	said := func(word string) bool {
 		var failed *exec.ExitError
@@ -33,9 +33,9 @@ func TestTwoPeopleInTwoBrowsers(t *testing.T) {
 		}
 		return strings.Contains(script.Output(), word)
 	}
-	rig.Until(t, time.Minute, "the moment to cut", func() bool { return said("cut\n") })
+	testenv.Until(t, time.Minute, "the moment to cut", func() bool { return said("cut\n") })
 	wire.cut(true)
-	rig.Until(t, time.Minute, "the moment to mend", func() bool { return said("mend\n") })
+	testenv.Until(t, time.Minute, "the moment to mend", func() bool { return said("mend\n") })
 	wire.cut(false)
 	if err := script.Wait(time.Minute); err != nil || !strings.Contains(script.Output(), "ok\n") {
 		t.Fatalf("%v\n%s", err, script.Output())

@@ -7,13 +7,13 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"posthouse/adapter"
-	"posthouse/internal/interop/rig"
+	"posthouse/internal/testenv"
 	"posthouse/socketio/sockettest"
 )
 
 // With REDIS_URL two servers are one chat.
 func TestTwoReplicasAreOneChat(t *testing.T) {
-	addr, _ := rig.Redis(t)
+	addr, _ := testenv.Redis(t)
 	replica := func() *sockettest.Server {
 		rdb := redis.NewClient(&redis.Options{Addr: addr})
 		t.Cleanup(func() { rdb.Close() }) // after the server's own
@@ -28,7 +28,7 @@ func TestTwoReplicasAreOneChat(t *testing.T) {
 	say(t, ada, "lobby", "1", "is this one chat?")
 
 	two := replica() // started later, knows nothing yet
-	rig.Until(t, sockettest.Wait, "both replicas", func() bool {
+	testenv.Until(t, sockettest.Wait, "both replicas", func() bool {
 		n, err := two.Adapter().ServerCount(context.Background())
 		return err == nil && n == 2
 	})

@@ -18,12 +18,12 @@ import (
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
 
-	"posthouse/internal/interop/rig"
+	"posthouse/internal/testenv"
 )
 
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
-		rig.RemoveBinaries()
+		testenv.RemoveBinaries()
 		os.Exit(code)
 	}))
 }
@@ -64,15 +64,15 @@ func newPoll(t *testing.T, suite, base string) *poll {
 // behindRoundRobin runs three processes behind a proxy that knows nothing of sessions.
 func behindRoundRobin(t *testing.T, suite string) *poll {
 	t.Helper()
-	addr, _ := rig.Redis(t)
+	addr, _ := testenv.Redis(t)
 	rdb := redis.NewClient(&redis.Options{Addr: addr, DisableIdentity: true})
 	defer rdb.Close()
-	program := rig.Binary(t, "./examples/conformance")
+	program := testenv.Binary(t, "./examples/conformance")
 	var targets []*url.URL
 	for i := range 3 {
-		port, tag := strconv.Itoa(rig.FreePort(t)), "c"+strconv.Itoa(i)
-		rig.Start(t, []string{"PORT=" + port}, program, "--suite", suite, "--redis", "redis://"+addr, "--replica", tag)
-		rig.Until(t, 20*time.Second, tag, func() bool { return rdb.Exists(t.Context(), "conformance-"+suite+"-owner#"+tag).Val() == 1 })
+		port, tag := strconv.Itoa(testenv.FreePort(t)), "c"+strconv.Itoa(i)
+		testenv.Start(t, []string{"PORT=" + port}, program, "--suite", suite, "--redis", "redis://"+addr, "--replica", tag)
+		testenv.Until(t, 20*time.Second, tag, func() bool { return rdb.Exists(t.Context(), "conformance-"+suite+"-owner#"+tag).Val() == 1 })
 		targets = append(targets, &url.URL{Scheme: "http", Host: "127.0.0.1:" + port})
 	}
 	var turn atomic.Uint64

@@ -9,13 +9,13 @@ import (
 	"strings"
 	"testing"
 
-	"posthouse/internal/interop/rig"
+	"posthouse/internal/testenv"
 )
 
 // TestMakeModule_RenamesEverything renames a copy of the module, builds it and
 // looks for what still has the old path.
 func TestMakeModule_RenamesEverything(t *testing.T) {
-	rig.Need(t, "bash", "make", "sed")
+	testenv.Need(t, "bash", "make", "sed")
 	dir := t.TempDir()
 	copyTree(t, root, dir)
 	run := func(dir string, argv ...string) {

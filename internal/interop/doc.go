@@ -19,7 +19,7 @@
 //   - browser: the login page, the element and the front ends of others in Chromium
 //     and with the real client; the scenarios of the local WeChat
 //
-// Tools: rig starts processes and builds programs, node holds the npm packages.
+// Tools: internal/testenv starts processes and builds programs, node holds the npm packages.
 //
 // # Where a login over replicas is tested
 //

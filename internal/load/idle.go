@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/http"
 	"time"
+
+	"posthouse/internal/sleep"
 )
 
 // idle opens connections and measures what opening one costs and how much memory
@@ -46,7 +48,7 @@ func settled(ctx context.Context, t *Target) (int64, error) {
 		if _, err := once(ctx, t.Addr, http.MethodPost, "/bench/gc"); err != nil {
 			return 0, err
 		}
-		if err := wait(ctx, 300*time.Millisecond); err != nil {
+		if err := sleep.For(ctx, 300*time.Millisecond); err != nil {
 			return 0, err
 		}
 	}

@@ -16,6 +16,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"posthouse/internal/sleep"
 )
 
 // Target is a server under test.
@@ -122,11 +124,11 @@ func (c *crew) work(conn interface{ Close() error }, step func() (int, error)) {
 // measure waits for the warm-up, then returns the CPU time of the targets per
 // operation in the time that follows, in microseconds.
 func (c *crew) measure(l Load, unit string, targets []*Target) ([]Metric, error) {
-	if err := wait(c.ctx, l.Warmup); err != nil {
+	if err := sleep.For(c.ctx, l.Warmup); err != nil {
 		return nil, err
 	}
 	cpu, ops := cpuOf(targets), c.ops.Load()
-	if err := wait(c.ctx, l.Duration); err != nil {
+	if err := sleep.For(c.ctx, l.Duration); err != nil {
 		return nil, err
 	}
 	cpu, ops = cpuOf(targets)-cpu, c.ops.Load()-ops
@@ -152,18 +154,6 @@ func (c *crew) end(conns ...*wsConn) error {
 // finish joins what measure and end said.
 func (c *crew) finish(m []Metric, err error, conns ...*wsConn) ([]Metric, error) {
 	return m, errors.Join(c.end(conns...), err)
-}
-
-// wait returns after d, or earlier with the reason why ctx ended.
-func wait(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }
 
 func cpuOf(targets []*Target) (sum time.Duration) {

@@ -7,7 +7,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"golang.org/x/time/rate"
+	"posthouse/internal/loglimit"
 )
 
 // ErrDamaged answers a ticket that Redis holds with a field that no replica wrote. It
@@ -52,20 +52,20 @@ func setOf[T comparable](words ...T) map[T]bool {
 type damageLog struct {
 	counter Counter
 	log     *slog.Logger
-	logLine rate.Sometimes // of the log
+	logLine loglimit.Limiter
 }
 
 func newDamageLog(c Counter, log *slog.Logger) *damageLog {
-	return &damageLog{counter: c, log: log, logLine: rate.Sometimes{First: 1, Interval: time.Minute}}
+	return &damageLog{counter: c, log: log, logLine: loglimit.Limiter{Every: time.Minute}}
 }
 
 // reportField returns ErrDamaged. field is a name of this package, never a value.
 func (d *damageLog) reportField(field string) error {
 	d.counter.Count("damaged", "", field)
-	d.logLine.Do(func() {
+	if held, ok := d.logLine.Allow(); ok {
 		d.log.Error("login: redis holds a ticket that no replica wrote; it is treated as unknown. "+
-			"Give this deployment a Redis user or a POSTHOUSE_REDIS_URL of its own", "field", field)
-	})
+			"Give this deployment a Redis user or a POSTHOUSE_REDIS_URL of its own", "field", field, "not_logged", held)
+	}
 	return ErrDamaged
 }
 

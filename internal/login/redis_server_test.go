@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"posthouse/internal/testenv"
+
 	"github.com/redis/go-redis/v9"
 
 	"posthouse/internal/login"
@@ -80,7 +82,7 @@ func single(t *testing.T) string {
 
 func cluster(t *testing.T) []string {
 	t.Helper()
-	need(t, "redis-cli")
+	testenv.Need(t, "redis-cli")
 	servers.Lock()
 	defer servers.Unlock()
 	if servers.cluster != nil {
@@ -88,7 +90,7 @@ func cluster(t *testing.T) []string {
 	}
 	var addrs []string
 	for range 3 {
-		addr, stop := startRedis(t, "--cluster-enabled", "yes", "--cluster-port", freePort(t))
+		addr, stop := startRedis(t, "--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(testenv.FreePort(t)))
 		addrs, servers.stops = append(addrs, addr), append(servers.stops, stop)
 	}
 	args := append([]string{"--cluster", "create"}, addrs...)
@@ -98,7 +100,7 @@ func cluster(t *testing.T) []string {
 	// Each node says when it has heard that the cluster is whole.
 	for _, addr := range addrs {
 		one := redis.NewClient(&redis.Options{Addr: addr, DisableIdentity: true})
-		until(t, addr, func() bool {
+		testenv.Until(t, 10*time.Second, addr+" comes up", func() bool {
 			info, err := one.ClusterInfo(context.Background()).Result()
 			return err == nil && strings.HasPrefix(info, "cluster_state:ok")
 		})
@@ -112,8 +114,8 @@ func cluster(t *testing.T) []string {
 // shell kills it when its input closes.
 func startRedis(t *testing.T, args ...string) (addr string, stop func()) {
 	t.Helper()
-	need(t, "redis-server")
-	port, dir := freePort(t), ""
+	testenv.Need(t, "redis-server")
+	port, dir := strconv.Itoa(testenv.FreePort(t)), ""
 	dir, err := os.MkdirTemp("", "posthouse-redis-")
 	if err != nil {
 		t.Fatal(err)
@@ -136,43 +138,8 @@ func startRedis(t *testing.T, args ...string) (addr string, stop func()) {
 	addr = net.JoinHostPort("127.0.0.1", port)
 	one := redis.NewClient(&redis.Options{Addr: addr, DisableIdentity: true, DialTimeout: time.Second})
 	defer one.Close()
-	until(t, addr, func() bool { return one.Ping(context.Background()).Err() == nil })
+	testenv.Until(t, 10*time.Second, addr+" comes up", func() bool { return one.Ping(context.Background()).Err() == nil })
 	return addr, stop
-}
-
-func until(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for range 500 {
-		if ok() {
-			return
-		}
-		<-tick.C
-	}
-	t.Fatalf("%s does not come up", what)
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
-}
-
-// need skips loudly where a program is missing, and fails where all must be there.
-func need(t *testing.T, program string) {
-	t.Helper()
-	if _, err := exec.LookPath(program); err == nil {
-		return
-	}
-	if os.Getenv("POSTHOUSE_TEST_ALL") == "1" {
-		t.Fatalf("%s is missing", program)
-	}
-	t.Skipf("SKIPPED: %s is not installed", program)
 }
 
 // keys are all that this fixture's store has in Redis.

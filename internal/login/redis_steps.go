@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"posthouse/internal/sleep"
+
 	"github.com/redis/go-redis/v9"
 )
 
@@ -192,11 +194,7 @@ func (r *Redis) retryConn(ctx context.Context, do func() error) error {
 		if errors.As(err, &reply) && !isRestarting(reply) || ctx.Err() != nil {
 			return fmt.Errorf("%w: %w", ErrStoreUnavailable, err)
 		}
-		wait := time.NewTimer(retryWait)
-		select {
-		case <-wait.C:
-		case <-ctx.Done():
-			wait.Stop()
+		if sleep.For(ctx, retryWait) != nil {
 			return fmt.Errorf("%w: %w", ErrStoreUnavailable, err)
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"math/big"
 	"strconv"
 	"strings"
+
+	"posthouse/internal/randid"
 )
 
 // ScenePrefix begins every scene this version makes. A scene without it is not a
@@ -25,9 +27,9 @@ func IsScene(s string) bool {
 	return err == nil && !strings.ContainsAny(s, "\r\n")
 }
 
-func newScene() string  { return ScenePrefix + randomText(16) }
-func newJTI() string    { return randomText(16) }
-func newSecret() string { return randomText(32) }
+func newScene() string  { return ScenePrefix + randid.Text(16) }
+func newJTI() string    { return randid.Text(16) }
+func newSecret() string { return randid.Text(32) }
 
 // newNumber is two digits to match, never with a leading zero: it is read aloud.
 func newNumber() string {
@@ -59,13 +61,6 @@ func (t Ticket) TypedCode() string {
 		return ""
 	}
 	return code
-}
-
-// randomText is the one source of randomness of this package: n bytes, base64url.
-func randomText(n int) string {
-	b := make([]byte, n)
-	rand.Read(b) // never fails
-	return base64.RawURLEncoding.EncodeToString(b)
 }
 
 // hashSecret is how secrets are stored: hex SHA-256. They have 256 random bits, so no

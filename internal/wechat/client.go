@@ -14,6 +14,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"posthouse/internal/sleep"
 )
 
 const (
@@ -229,7 +231,7 @@ func (c *Client) exchange(ctx context.Context, k call, token Secret) *Error {
 		case err == nil:
 			return nil
 		case err.Code == -1 && busy < len(busyPauses):
-			if !pause(ctx, busyPauses[busy]) {
+			if sleep.For(ctx, busyPauses[busy]) != nil {
 				return err
 			}
 			busy++
@@ -238,17 +240,6 @@ func (c *Client) exchange(ctx context.Context, k call, token Secret) *Error {
 		default:
 			return err
 		}
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }
 

@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"posthouse/internal/sleep"
 )
 
 const (
@@ -168,7 +170,7 @@ func (t *tokens) fetch(ctx context.Context, old accessToken, wait, force bool) (
 		if !wait {
 			return accessToken{}, errInFlight
 		}
-		if !pause(ctx, 50*time.Millisecond) || time.Now().After(until) {
+		if sleep.For(ctx, 50*time.Millisecond) != nil || time.Now().After(until) {
 			break // asking all the same is safe: stable_token answers all callers alike
 		}
 		if shared, ok := t.load(ctx, old); ok {

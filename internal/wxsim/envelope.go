@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"posthouse/internal/sleep"
 )
 
 // envelope is one push request, ready to be sent: everything a delivery needs
@@ -156,7 +158,7 @@ func (t *trickle) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	if err := wait(t.ctx, 100*time.Millisecond); err != nil {
+	if err := sleep.For(t.ctx, 100*time.Millisecond); err != nil {
 		return 0, err
 	}
 	p[0], t.rest = t.rest[0], t.rest[1:]

@@ -1,7 +1,6 @@
 package wxsim
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
@@ -11,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"posthouse/internal/sleep"
 )
 
 // FaultKind names what a rule breaks.
@@ -206,7 +207,7 @@ func (s *Sim) apiFault(w http.ResponseWriter, r *http.Request, path string, body
 	for _, rule := range struck {
 		switch rule.Kind {
 		case APILatency:
-			if wait(r.Context(), time.Duration(rule.MS)*time.Millisecond) != nil {
+			if sleep.For(r.Context(), time.Duration(rule.MS)*time.Millisecond) != nil {
 				return true
 			}
 		case APIStatus:
@@ -256,19 +257,4 @@ func reset(w http.ResponseWriter) {
 		}
 	}
 	panic(http.ErrAbortHandler) // net/http's own way to drop a connection
-}
-
-// wait is a pause that a context can end.
-func wait(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return ctx.Err()
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"posthouse/internal/sleep"
 )
 
 // The points that WeChat's documents leave open (docs/wechat.md §8) are switches: each
@@ -89,7 +91,7 @@ func TestOpenPointSceneOfALateFollow(t *testing.T) {
 			if _, err := s.scan(scanBody{personBody: person, Ticket: c.ticket}); err != nil {
 				t.Fatal(err)
 			}
-			if err := wait(t.Context(), 2*time.Minute); err != nil {
+			if err := sleep.For(t.Context(), 2*time.Minute); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := s.follow(scanBody{personBody: person}); err != nil {
@@ -126,7 +128,7 @@ func TestOpenPointMinuteLimitOfCodes(t *testing.T) {
 		if rate := quota["rate_limit"].(map[string]any); rate["call_count"] != 102.0 || rate["refresh_second"] != 60.0 {
 			t.Errorf("quota/get tells %v", rate)
 		}
-		if err := wait(t.Context(), time.Minute); err != nil {
+		if err := sleep.For(t.Context(), time.Minute); err != nil {
 			t.Fatal(err)
 		}
 		if got := create(); got != 0 {
@@ -139,7 +141,7 @@ func TestOpenPointMarkFailThresholdWindowAndPause(t *testing.T) {
 	t.Parallel()
 	inBubble(t, Options{}, answers(500, ""), func(t *testing.T, s *Sim, n *wire) {
 		pause := func(d time.Duration) {
-			if err := wait(t.Context(), d); err != nil {
+			if err := sleep.For(t.Context(), d); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"posthouse/internal/sleep"
 )
 
 const (
@@ -74,7 +76,7 @@ func (s *Sim) tell(h happening) []Delivery {
 	s.mu.Unlock()
 
 	if r, ok := p.rule(Delay); ok {
-		_ = wait(s.life, time.Duration(r.MS)*time.Millisecond)
+		_ = sleep.For(s.life, time.Duration(r.MS)*time.Millisecond)
 	}
 	if p.has(Reorder) {
 		s.holdBack(h)
@@ -156,7 +158,7 @@ func (s *Sim) duplicate(h happening, p plan, of int) []chan []Delivery {
 			continue
 		}
 		s.tasks.Go(func() {
-			if wait(s.life, time.Duration(r.MS)*time.Millisecond) == nil {
+			if sleep.For(s.life, time.Duration(r.MS)*time.Millisecond) == nil {
 				s.deliver(s.record(h, rest, of), h, rest)
 			}
 			s.mu.Lock()
@@ -213,7 +215,7 @@ func (s *Sim) deliver(record *Push, h happening, p plan) []Delivery {
 			s.countFailure(h)
 		}
 		if !again || attempt == habits.deliveries ||
-			wait(s.life, time.Until(began.Add(habits.retryPause))) != nil {
+			sleep.For(s.life, time.Until(began.Add(habits.retryPause))) != nil {
 			break
 		}
 	}

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"posthouse/internal/sleep"
 )
 
 // wire is the network of a bubble: a callback as a function, no sockets.
@@ -217,7 +219,7 @@ func TestManyFailuresStopPushesForAMinute(t *testing.T) {
 			t.Errorf("pushes went on: %+v", d)
 		}
 		n.say = answers(200, "success")
-		if err := wait(t.Context(), time.Minute); err != nil {
+		if err := sleep.For(t.Context(), time.Minute); err != nil {
 			t.Fatal(err)
 		}
 		if d := text(t, s, "ann"); len(d) != 1 {
@@ -253,7 +255,7 @@ func TestWaitEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if wait(ctx, time.Hour) == nil {
+	if sleep.For(ctx, time.Hour) == nil {
 		t.Error("waited on a cancelled context")
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"posthouse/internal/sleep"
 )
 
 func withRules(t *testing.T, s *Sim, rules ...*Rule) {
@@ -45,7 +47,7 @@ func TestTimingFaults(t *testing.T) {
 		if d := text(t, s, "ann"); len(d) != 1 {
 			t.Errorf("the late copy was waited for: %d", len(d))
 		}
-		if err := wait(t.Context(), 2*time.Minute); err != nil {
+		if err := sleep.For(t.Context(), 2*time.Minute); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"posthouse/internal/sleep"
 )
 
 // The platform's daily quotas, by the API that tells them (docs/wechat.md §1.5).
@@ -46,7 +48,7 @@ func TestQuotasBeginAnewAtMidnightInShanghai(t *testing.T) {
 			wait time.Duration
 			want int
 		}{{16*time.Hour - time.Second, 45009}, {time.Second, 0}} {
-			if err := wait(t.Context(), c.wait); err != nil {
+			if err := sleep.For(t.Context(), c.wait); err != nil {
 				t.Fatal(err)
 			}
 			if got := use(); got != c.want {
@@ -109,7 +111,7 @@ func TestEachInteractionOpensItsWindow(t *testing.T) {
 			if err := c.do(s, code); err != nil {
 				t.Fatal(err)
 			}
-			if err := wait(t.Context(), c.life); err != nil {
+			if err := sleep.For(t.Context(), c.life); err != nil {
 				t.Fatal(err)
 			}
 			if got := send(); got != 45015 {

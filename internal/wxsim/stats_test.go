@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"testing"
 	"time"
+
+	"posthouse/internal/sleep"
 )
 
 // The times are those of the callback, whatever the log has forgotten; what the
@@ -16,11 +18,11 @@ func TestStatsCountEveryDelivery(t *testing.T) {
 		n++
 		switch {
 		case n <= 97:
-			return 200, "success", wait(r.Context(), 10*time.Millisecond)
+			return 200, "success", sleep.For(r.Context(), 10*time.Millisecond)
 		case n == 98:
-			return 403, "", wait(r.Context(), 20*time.Millisecond)
+			return 403, "", sleep.For(r.Context(), 20*time.Millisecond)
 		case n == 99:
-			return 500, "{}", wait(r.Context(), 700*time.Millisecond)
+			return 500, "{}", sleep.For(r.Context(), 700*time.Millisecond)
 		case n == 100:
 			return silence(r, body)
 		case n == 102:

@@ -1,8 +1,11 @@
 package engineio
 
-import "posthouse/socketio/engineio/internal/netpoll"
+import (
+	"posthouse/internal/testenv"
+	"posthouse/socketio/engineio/internal/netpoll"
+)
 
-var raceEnabled bool
+const raceEnabled = testenv.Race
 
 // RaceEnabled tells tests that count allocations to look away.
 func RaceEnabled() bool { return raceEnabled }

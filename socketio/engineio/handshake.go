@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"posthouse/internal/randid"
 	"posthouse/socketio/engineio/internal/ws"
 )
 
@@ -20,7 +21,7 @@ func (srv *Server) newSession(r *http.Request, q *query, attach func(*Session)) 
 	s := &Session{srv: srv, revision: q.revision}
 	attach(s)
 	for range 2 { // once more, should a random id be taken
-		s.id = newID()
+		s.id = randid.New()
 		if srv.o.GenerateID != nil {
 			id, err := srv.o.GenerateID(r)
 			if err != nil {

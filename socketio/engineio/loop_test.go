@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"posthouse/internal/testenv"
+
 	"posthouse/socketio/engineio"
 )
 
@@ -115,13 +117,7 @@ func (w *tcp) websocket() (*socket, *peer) {
 // eventually waits for what another goroutine is about to do.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for end := time.Now().Add(20 * time.Second); !ok(); <-tick.C {
-		if time.Now().After(end) {
-			t.Fatalf("never: %s", what)
-		}
-	}
+	testenv.Until(t, 20*time.Second, what, ok)
 }
 
 func (p *peer) ended() bool {

@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"posthouse/internal/sleep"
+
 	"github.com/sony/gobreaker/v2"
 
 	"posthouse/internal/loglimit"
@@ -190,7 +192,7 @@ func (c *Client) ask(ctx context.Context, b *body, retries int) (*answer, error)
 			}
 			return a, err
 		}
-		if wait(ctx, retryDelay(try)) != nil {
+		if sleep.For(ctx, retryDelay(try)) != nil {
 			return nil, err
 		}
 	}
@@ -220,17 +222,6 @@ func (c *Client) post(ctx context.Context, id string, data []byte) (*answer, err
 
 // retryDelay is the pause before try+1.
 func retryDelay(try int) time.Duration { return 100 * time.Millisecond << min(try, 4) }
-
-func wait(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
 
 // passedOn returns the headers of a connection that a connect carries, by their names in
 // Options.

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"posthouse/socketio/parser/internal/jsontext"
+	"posthouse/internal/jsontext"
 )
 
 // Raw is a value in canonical form, as decoders give it: JSON text whose

@@ -7,7 +7,7 @@ import (
 	"reflect"
 	"strconv"
 
-	"posthouse/socketio/parser/internal/jsontext"
+	"posthouse/internal/jsontext"
 )
 
 // ErrBinary is wrapped by errors of Bind when a binary value meets a target that

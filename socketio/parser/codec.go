@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"strconv"
 
+	"posthouse/internal/jsontext"
 	"posthouse/socketio/engineio"
-	"posthouse/socketio/parser/internal/jsontext"
 )
 
 var (

@@ -4,8 +4,8 @@ import (
 	"errors"
 	"fmt"
 
+	"posthouse/internal/jsontext"
 	"posthouse/socketio/engineio"
-	"posthouse/socketio/parser/internal/jsontext"
 )
 
 // textDecoder joins the messages of the default codec. The packet, its id and

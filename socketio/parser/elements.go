@@ -5,7 +5,7 @@ import (
 	"iter"
 	"strconv"
 
-	"posthouse/socketio/parser/internal/jsontext"
+	"posthouse/internal/jsontext"
 )
 
 // A list, in this file, is the text between the brackets of a compact JSON

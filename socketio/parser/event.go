@@ -3,7 +3,7 @@ package parser
 import (
 	"slices"
 
-	"posthouse/socketio/parser/internal/jsontext"
+	"posthouse/internal/jsontext"
 )
 
 // reserved are the event names that only the library itself may raise

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"unicode"
 
-	"posthouse/socketio/parser/internal/jsontext"
+	"posthouse/internal/jsontext"
 )
 
 // fields are the members of a struct's JSON object, in the order of the struct.

@@ -9,9 +9,9 @@ import (
 	"regexp"
 	"testing"
 
+	"posthouse/internal/jsontext"
 	"posthouse/socketio/engineio"
 	"posthouse/socketio/parser"
-	"posthouse/socketio/parser/internal/jsontext"
 )
 
 // The files of testdata are recorded from the Node packages by record.mjs.

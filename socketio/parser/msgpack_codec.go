@@ -4,8 +4,8 @@ import (
 	"errors"
 	"fmt"
 
+	"posthouse/internal/jsontext"
 	"posthouse/socketio/engineio"
-	"posthouse/socketio/parser/internal/jsontext"
 	"posthouse/socketio/parser/msgpack"
 )
 

@@ -12,7 +12,7 @@ import (
 	"sync"
 	"time"
 
-	"posthouse/socketio/parser/internal/jsontext"
+	"posthouse/internal/jsontext"
 )
 
 // plan is how values of one type are written. Plans are made once per type and

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"posthouse/internal/interop/rig"
+	"posthouse/internal/testenv"
 	"posthouse/socketio"
 	"posthouse/socketio/engineio"
 	"posthouse/socketio/hook"
@@ -23,15 +23,15 @@ const secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	rig.RemoveBinaries()
+	testenv.RemoveBinaries()
 	os.Exit(code)
 }
 
 // start runs an example and returns the URL that it prints, and its output.
-func start(t *testing.T, dir, name string, args ...string) (url string, p *rig.Process) {
+func start(t *testing.T, dir, name string, args ...string) (url string, p *testenv.Process) {
 	t.Helper()
-	p = rig.Start(t, []string{"PORT=" + strconv.Itoa(rig.FreePort(t)), "HOOK_SECRET=" + secret}, name, args...)
-	rig.Until(t, 20*time.Second, dir+" to listen", func() bool {
+	p = testenv.Start(t, []string{"PORT=" + strconv.Itoa(testenv.FreePort(t)), "HOOK_SECRET=" + secret}, name, args...)
+	testenv.Until(t, 20*time.Second, dir+" to listen", func() bool {
 		_, rest, found := strings.Cut(p.Output(), "listening on ")
 		url, _, _ = strings.Cut(rest, "\n")
 		return found && url != ""
@@ -42,9 +42,9 @@ func start(t *testing.T, dir, name string, args ...string) (url string, p *rig.P
 // nodeExample is a copy of the example beside the npm packages of the tests.
 func nodeExample(t *testing.T) string {
 	t.Helper()
-	packages := filepath.Join(rig.NodeDir(t, "standardwebhooks"), "node_modules")
+	packages := filepath.Join(testenv.NodeDir(t, "standardwebhooks"), "node_modules")
 	dir := t.TempDir()
-	text, err := os.ReadFile(filepath.Join(rig.Root(), "examples", "backend", "node", "server.mjs"))
+	text, err := os.ReadFile(filepath.Join(testenv.Root(), "examples", "backend", "node", "server.mjs"))
 	if err == nil {
 		err = os.WriteFile(filepath.Join(dir, "server.mjs"), text, 0o600)
 	}
@@ -63,12 +63,12 @@ func TestBackends_RealClientsThroughHooks(t *testing.T) {
 		t.Run(language, func(t *testing.T) {
 			t.Parallel()
 			var url string
-			var backend *rig.Process
+			var backend *testenv.Process
 			if language == "node" {
 				url, backend = start(t, language, "node", nodeExample(t))
 			} else {
-				rig.Need(t, "python3")
-				url, backend = start(t, language, "python3", filepath.Join(rig.Root(), "examples", "backend", "python", "server.py"))
+				testenv.Need(t, "python3")
+				url, backend = start(t, language, "python3", filepath.Join(testenv.Root(), "examples", "backend", "python", "server.py"))
 			}
 			secrets, err := hook.ParseSecrets(secret)
 			if err != nil {
@@ -82,11 +82,11 @@ func TestBackends_RealClientsThroughHooks(t *testing.T) {
 			client.Attach(io.Of("/app"))
 			address := serve(t, io)
 			for _, name := range []string{"socket.io-client", "sioc-3.1", "sioc-2.5"} {
-				if out := rig.Node(t, time.Minute, filepath.Join("testdata", "talk.cjs"), name, "http://"+address+"/app"); !strings.Contains(out, "ok") {
+				if out := testenv.Node(t, time.Minute, filepath.Join("testdata", "talk.cjs"), name, "http://"+address+"/app"); !strings.Contains(out, "ok") {
 					t.Errorf("%s: %s", name, out)
 				}
 			}
-			rig.Until(t, 20*time.Second, "the back end to hear of the ends", func() bool {
+			testenv.Until(t, 20*time.Second, "the back end to hear of the ends", func() bool {
 				return strings.Count(backend.Output(), " left: client namespace disconnect") == 6
 			})
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -116,13 +116,13 @@ func TestBackends_BehindTheGatewaysConfiguration(t *testing.T) {
 	}
 	write("hook.key", secret+"\n")
 	file := write("posthouse.yaml", "namespaces:\n  /app:\n    auth: hook\n    join: [\"topic:*\"]\n    hook: {url: "+url+"/, secret-file: hook.key, events: [connect, disconnect, \"*\"]}\n")
-	base, _ := rig.Gateway(t, "POSTHOUSE_CONFIG="+file)
+	base, _ := testenv.Gateway(t, "POSTHOUSE_CONFIG="+file)
 	for _, name := range []string{"socket.io-client", "sioc-2.5"} {
-		if out := rig.Node(t, time.Minute, filepath.Join("testdata", "talk.cjs"), name, base+"/app"); !strings.Contains(out, "ok") {
+		if out := testenv.Node(t, time.Minute, filepath.Join("testdata", "talk.cjs"), name, base+"/app"); !strings.Contains(out, "ok") {
 			t.Errorf("%s: %s", name, out)
 		}
 	}
-	rig.Until(t, 20*time.Second, "the back end to hear of the ends", func() bool {
+	testenv.Until(t, 20*time.Second, "the back end to hear of the ends", func() bool {
 		return strings.Count(backend.Output(), " left: client namespace disconnect") == 4
 	})
 }
@@ -137,8 +137,8 @@ func TestBackends_RefuseForgedRequests(t *testing.T) {
 			if language == "node" {
 				url, _ = start(t, language, "node", nodeExample(t))
 			} else {
-				rig.Need(t, "python3")
-				url, _ = start(t, language, "python3", filepath.Join(rig.Root(), "examples", "backend", "python", "server.py"))
+				testenv.Need(t, "python3")
+				url, _ = start(t, language, "python3", filepath.Join(testenv.Root(), "examples", "backend", "python", "server.py"))
 			}
 			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+"/", strings.NewReader(`{"type":"event","event":"say","socket":"x","args":[]}`))
 			if err != nil {

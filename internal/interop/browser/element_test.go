@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"posthouse/internal/interop/rig"
+	"posthouse/internal/testenv"
 )
 
 // hostPage is a site's page with the element in it, several times; hostScript what
@@ -36,8 +36,8 @@ for (const e of [document.getElementById("one"), document.getElementById("two"),
 // The element works in pages of another origin, under as strict a policy as there
 // is, and in no page that is not listed.
 func TestTheElementInAnotherPage(t *testing.T) {
-	rig.NodeDir(t, "axe-core", "jsqr")
-	rig.Need(t, "chromium")
+	testenv.NodeDir(t, "axe-core", "jsqr")
+	testenv.Need(t, "chromium")
 	var gateway string
 	host := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/host.js" {
@@ -48,7 +48,7 @@ func TestTheElementInAnotherPage(t *testing.T) {
 		h := w.Header()
 		h.Set("Content-Type", "text/html; charset=utf-8")
 		if r.URL.Path == "/example" {
-			example, err := os.ReadFile(filepath.Join(rig.Root(), "examples", "login", "index.html"))
+			example, err := os.ReadFile(filepath.Join(testenv.Root(), "examples", "login", "index.html"))
 			if err != nil {
 				t.Error(err)
 			}
@@ -63,10 +63,10 @@ func TestTheElementInAnotherPage(t *testing.T) {
 	}))
 	stranger := httptest.NewServer(host.Config.Handler)
 	defer stranger.Close()
-	gateway, _ = rig.Gateway(t, "POSTHOUSE_ORIGINS=http://"+host.Listener.Addr().String())
+	gateway, _ = testenv.Gateway(t, "POSTHOUSE_ORIGINS=http://"+host.Listener.Addr().String())
 	host.Start()
 	defer host.Close()
-	out := rig.Node(t, 3*time.Minute, filepath.Join("testdata", "element.mjs"), gateway, host.URL, stranger.URL, os.Getenv("POSTHOUSE_TEST_SCREENSHOTS"))
+	out := testenv.Node(t, 3*time.Minute, filepath.Join("testdata", "element.mjs"), gateway, host.URL, stranger.URL, os.Getenv("POSTHOUSE_TEST_SCREENSHOTS"))
 	if !strings.Contains(out, "ok") {
 		t.Fatal(out)
 	}

@@ -12,12 +12,12 @@ import (
 	"testing"
 	"time"
 
-	"posthouse/internal/interop/rig"
+	"posthouse/internal/testenv"
 )
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	rig.RemoveBinaries()
+	testenv.RemoveBinaries()
 	os.Exit(code)
 }
 
@@ -43,8 +43,8 @@ type seen struct {
 
 // The main job, end to end, by the clients people have.
 func TestLoginWithTheRealClient(t *testing.T) {
-	rig.NodeDir(t)
-	base, _ := rig.Gateway(t)
+	testenv.NodeDir(t)
+	base, _ := testenv.Gateway(t)
 	for _, c := range []struct{ name, transports, client string }{
 		{"polling with upgrade", "polling,websocket", "socket.io-client"},
 		{"websocket only", "websocket", "socket.io-client"},
@@ -53,7 +53,7 @@ func TestLoginWithTheRealClient(t *testing.T) {
 		{"a client of version 2", "polling,websocket", "sioc-2.5"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			out := rig.Node(t, 30*time.Second, filepath.Join("testdata", "client.cjs"), base, "/socket.io", c.transports, c.client)
+			out := testenv.Node(t, 30*time.Second, filepath.Join("testdata", "client.cjs"), base, "/socket.io", c.transports, c.client)
 			var s seen
 			if err := json.Unmarshal([]byte(out), &s); err != nil {
 				t.Fatalf("%v in %q", err, out)
@@ -84,34 +84,34 @@ func TestLoginWithTheRealClient(t *testing.T) {
 
 // SIGTERM with open polls and sockets ends cleanly, and the port is free at once.
 func TestStopAndStartAgain(t *testing.T) {
-	rig.NodeDir(t)
-	port := rig.FreePort(t)
-	base, p := rig.GatewayAt(t, port)
-	hold := rig.Start(t, []string{"NODE_PATH=" + filepath.Join(rig.NodeDir(t), "node_modules")}, "node", filepath.Join("testdata", "hold.cjs"), base, "20")
-	rig.Until(t, 15*time.Second, "held connections", func() bool { return strings.Contains(hold.Output(), "holding") })
+	testenv.NodeDir(t)
+	port := testenv.FreePort(t)
+	base, p := testenv.GatewayAt(t, port)
+	hold := testenv.Start(t, []string{"NODE_PATH=" + filepath.Join(testenv.NodeDir(t), "node_modules")}, "node", filepath.Join("testdata", "hold.cjs"), base, "20")
+	testenv.Until(t, 15*time.Second, "held connections", func() bool { return strings.Contains(hold.Output(), "holding") })
 	began := time.Now()
 	_ = p.Process.Signal(syscall.SIGTERM)
 	if err := p.Wait(12 * time.Second); err != nil {
 		t.Fatalf("SIGTERM: %v\n%s", err, p.Output())
 	}
 	t.Logf("ended after %v", time.Since(began))
-	rig.GatewayAt(t, port)
+	testenv.GatewayAt(t, port)
 }
 
 // The front ends of the first article work unchanged: a raw WebSocket with JSON, and
 // socket.io-client with path /ws that listens for the token.
 func TestTheFirstFrontEnds(t *testing.T) {
-	rig.NodeDir(t)
-	base, _ := rig.Gateway(t, "POSTHOUSE_SOCKETIO_PATH=/ws")
+	testenv.NodeDir(t)
+	base, _ := testenv.Gateway(t, "POSTHOUSE_SOCKETIO_PATH=/ws")
 	for _, kind := range []string{"raw", "socket.io-client", "sioc-2.0"} {
 		t.Run(kind, func(t *testing.T) {
-			if out := rig.Node(t, 30*time.Second, filepath.Join("testdata", "first.cjs"), base, kind); !strings.Contains(out, "ok") {
+			if out := testenv.Node(t, 30*time.Second, filepath.Join("testdata", "first.cjs"), base, kind); !strings.Contains(out, "ok") {
 				t.Fatal(out)
 			}
 		})
 	}
 	t.Run("the article's text", func(t *testing.T) {
-		if out := rig.Node(t, 30*time.Second, filepath.Join("testdata", "article.cjs"), base); !strings.Contains(out, "ok") {
+		if out := testenv.Node(t, 30*time.Second, filepath.Join("testdata", "article.cjs"), base); !strings.Contains(out, "ok") {
 			t.Fatal(out)
 		}
 	})
@@ -119,11 +119,11 @@ func TestTheFirstFrontEnds(t *testing.T) {
 
 // A person's hands: the login page, the phone, success.
 func TestLoginInTheBrowser(t *testing.T) {
-	rig.NodeDir(t, "axe-core")
-	rig.Need(t, "chromium")
-	base, _ := rig.Gateway(t)
+	testenv.NodeDir(t, "axe-core")
+	testenv.Need(t, "chromium")
+	base, _ := testenv.Gateway(t)
 	shots := os.Getenv("POSTHOUSE_TEST_SCREENSHOTS")
-	if out := rig.Node(t, 3*time.Minute, filepath.Join("testdata", "browser.mjs"), base, shots); !strings.Contains(out, "ok") {
+	if out := testenv.Node(t, 3*time.Minute, filepath.Join("testdata", "browser.mjs"), base, shots); !strings.Contains(out, "ok") {
 		t.Fatal(out)
 	}
 }
@@ -132,8 +132,8 @@ func TestLoginInTheBrowser(t *testing.T) {
 // In each both themes, all windows and twice the size of letters are looked at: axe has
 // nothing to say, nothing is cut off or moves, the code reads, the state was spoken.
 func TestEveryStateOfTheLoginPage(t *testing.T) {
-	rig.NodeDir(t, "axe-core", "jsqr")
-	rig.Need(t, "chromium")
+	testenv.NodeDir(t, "axe-core", "jsqr")
+	testenv.Need(t, "chromium")
 	for _, c := range []struct {
 		name string
 		env  []string
@@ -147,7 +147,7 @@ func TestEveryStateOfTheLoginPage(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			base, gateway := rig.Gateway(t, c.env...)
+			base, gateway := testenv.Gateway(t, c.env...)
 			if c.name == "refused" {
 				base = bareProxy(t, base)
 				defer func() { // the operator reads what to do
@@ -158,7 +158,7 @@ func TestEveryStateOfTheLoginPage(t *testing.T) {
 					}
 				}()
 			}
-			out := rig.Node(t, 4*time.Minute, filepath.Join("testdata", "states.mjs"), os.Getenv("POSTHOUSE_TEST_SCREENSHOTS"), `{"`+c.name+`":"`+base+`"}`)
+			out := testenv.Node(t, 4*time.Minute, filepath.Join("testdata", "states.mjs"), os.Getenv("POSTHOUSE_TEST_SCREENSHOTS"), `{"`+c.name+`":"`+base+`"}`)
 			if !strings.Contains(out, c.name+": ok") {
 				t.Fatal(out)
 			}
@@ -170,8 +170,8 @@ func TestEveryStateOfTheLoginPage(t *testing.T) {
 // the browser.
 func bareProxy(t *testing.T, gateway string) string {
 	t.Helper()
-	rig.Need(t, "nginx")
-	addr, dir := "127.0.0.1:"+strconv.Itoa(rig.FreePort(t)), t.TempDir()
+	testenv.Need(t, "nginx")
+	addr, dir := "127.0.0.1:"+strconv.Itoa(testenv.FreePort(t)), t.TempDir()
 	conf := "daemon off;\nerror_log stderr warn;\npid nginx.pid;\nevents {}\nhttp {\n access_log off;\n"
 	for _, kind := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
 		conf += kind + "_temp_path " + kind + ";\n"
@@ -181,15 +181,15 @@ func bareProxy(t *testing.T, gateway string) string {
 	if err := os.WriteFile(file, []byte(conf), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	rig.Start(t, nil, "nginx", "-c", file, "-p", dir).Ready(t, "http://"+addr+"/healthz")
+	testenv.Start(t, nil, "nginx", "-c", file, "-p", dir).Ready(t, "http://"+addr+"/healthz")
 	return "http://" + addr
 }
 
 // What people do with the page: by keyboard, by ear, on phones, in background tabs,
 // over bad networks.
 func TestTheLoginPageForEverybody(t *testing.T) {
-	rig.NodeDir(t, "axe-core", "jsqr")
-	rig.Need(t, "chromium")
+	testenv.NodeDir(t, "axe-core", "jsqr")
+	testenv.Need(t, "chromium")
 	for name, env := range map[string][]string{
 		"keyboard": nil, "clock": nil, "leads": nil, "network": nil, "phones": nil, "noscript": nil,
 		"long":       {"POSTHOUSE_WECHAT_TITLE=The Honourable Company of Couriers, Post Houses & Messengers 中华驿传邮驿信使总会服务号"},
@@ -197,8 +197,8 @@ func TestTheLoginPageForEverybody(t *testing.T) {
 		"limited":    {"POSTHOUSE_LIMIT_QRCODES_PER_IP=1/s", "POSTHOUSE_LIMIT_QRCODES_PER_SOCKET=off"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			base, _ := rig.Gateway(t, env...)
-			if out := rig.Node(t, 3*time.Minute, filepath.Join("testdata", "care.mjs"), `{"`+name+`":"`+base+`"}`); !strings.Contains(out, name+": ok") {
+			base, _ := testenv.Gateway(t, env...)
+			if out := testenv.Node(t, 3*time.Minute, filepath.Join("testdata", "care.mjs"), `{"`+name+`":"`+base+`"}`); !strings.Contains(out, name+": ok") {
 				t.Fatal(out)
 			}
 		})
@@ -207,15 +207,15 @@ func TestTheLoginPageForEverybody(t *testing.T) {
 
 // The gateway goes away and comes back: the page says so and goes on.
 func TestTheLoginPageSurvivesARestart(t *testing.T) {
-	node := rig.NodeDir(t, "axe-core", "jsqr")
-	rig.Need(t, "chromium")
-	port := rig.FreePort(t)
-	base, p := rig.GatewayAt(t, port)
-	page := rig.Start(t, []string{"NODE_PATH=" + filepath.Join(node, "node_modules")}, "node",
+	node := testenv.NodeDir(t, "axe-core", "jsqr")
+	testenv.Need(t, "chromium")
+	port := testenv.FreePort(t)
+	base, p := testenv.GatewayAt(t, port)
+	page := testenv.Start(t, []string{"NODE_PATH=" + filepath.Join(node, "node_modules")}, "node",
 		filepath.Join("testdata", "states.mjs"), os.Getenv("POSTHOUSE_TEST_SCREENSHOTS"), `{"restart":"`+base+`"}`)
-	rig.Until(t, 30*time.Second, "the page", func() bool { return strings.Contains(page.Output(), "kill") })
+	testenv.Until(t, 30*time.Second, "the page", func() bool { return strings.Contains(page.Output(), "kill") })
 	p.Kill()
-	rig.Until(t, 90*time.Second, "the banner", func() bool { return strings.Contains(page.Output(), "start") })
-	rig.GatewayAt(t, port)
-	rig.Until(t, 40*time.Second, "the page again", func() bool { return strings.Contains(page.Output(), "restart: ok") })
+	testenv.Until(t, 90*time.Second, "the banner", func() bool { return strings.Contains(page.Output(), "start") })
+	testenv.GatewayAt(t, port)
+	testenv.Until(t, 40*time.Second, "the page again", func() bool { return strings.Contains(page.Output(), "restart: ok") })
 }

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"posthouse/internal/interop/rig"
+	"posthouse/internal/testenv"
 	"posthouse/internal/wxsim/scenario"
 )
 
@@ -19,7 +19,7 @@ func TestEveryScenario(t *testing.T) {
 	t.Parallel()
 	alone := []string{"confirm", "lapsed", "quota"}
 	play := func(t *testing.T, names []string, env ...string) string {
-		base, _ := rig.Gateway(t, env...)
+		base, _ := testenv.Gateway(t, env...)
 		var out bytes.Buffer
 		c := scenario.Command{Script: names, Gateway: []string{base}, Spread: true, Output: &out}
 		if err := c.Run(t.Context()); err != nil {
@@ -65,7 +65,7 @@ func TestALoadOfLogins(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			base, _ := rig.Gateway(t, append(c.env, "POSTHOUSE_LIMIT_QRCODES_PER_ACCOUNT=off")...)
+			base, _ := testenv.Gateway(t, append(c.env, "POSTHOUSE_LIMIT_QRCODES_PER_ACCOUNT=off")...)
 			c.load.Target = scenario.Target{Gateways: []string{base}, Spread: true}
 			c.load.Logins, c.load.Rate = 150, 40
 			report, err := scenario.Load(t.Context(), c.load)
@@ -86,7 +86,7 @@ func TestALoadOfLogins(t *testing.T) {
 // pushes and one that only has codes to type. Logins of all at once.
 func TestALoadOverFourAccounts(t *testing.T) {
 	t.Parallel()
-	port, simPort := rig.FreePort(t), rig.FreePort(t)
+	port, simPort := testenv.FreePort(t), testenv.FreePort(t)
 	base, sim := "http://127.0.0.1:"+strconv.Itoa(port), "http://127.0.0.1:"+strconv.Itoa(simPort)
 	dir := t.TempDir()
 	write := func(name, text string) string {
@@ -112,8 +112,8 @@ accounts:
   - {name: move, appid: wx1a2b3c4d5e6f7083, original-id: gh_0a1b2c3d4e61, secret: moveSecret, token: moveToken, aes-key: `+key+`, mode: compat}
   - {name: lab, appid: wx1a2b3c4d5e6f7084, original-id: gh_0a1b2c3d4e62, secret: labSecret, token: labToken, mode: plain}
 `)
-	rig.Start(t, nil, rig.Binary(t, "."), "wxsim", "--port", strconv.Itoa(simPort), "--accounts", platform).Ready(t, sim+"/sim/log")
-	rig.GatewayAt(t, port, "POSTHOUSE_CONFIG="+gateway, "POSTHOUSE_WECHAT_SIMULATOR="+sim, "POSTHOUSE_TICKET_TTL=15s")
+	testenv.Start(t, nil, testenv.Binary(t, "."), "wxsim", "--port", strconv.Itoa(simPort), "--accounts", platform).Ready(t, sim+"/sim/log")
+	testenv.GatewayAt(t, port, "POSTHOUSE_CONFIG="+gateway, "POSTHOUSE_WECHAT_SIMULATOR="+sim, "POSTHOUSE_TICKET_TTL=15s")
 	report, err := scenario.Load(t.Context(), scenario.LoadOptions{
 		Target: scenario.Target{Gateways: []string{base}, Simulator: sim + "/sim", Spread: true}, Logins: 200, Rate: 40,
 		Accounts: []scenario.Account{

@@ -15,28 +15,28 @@ import (
 	"testing"
 	"time"
 
-	"posthouse/internal/interop/rig"
+	"posthouse/internal/testenv"
 )
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	rig.RemoveBinaries()
+	testenv.RemoveBinaries()
 	os.Exit(code)
 }
 
 // example is the running example and what its banner says.
 type example struct {
-	*rig.Process
+	*testenv.Process
 	banner string
 }
 
 func startExample(t *testing.T, env ...string) *example {
 	t.Helper()
-	rig.NodeDir(t)
-	rig.Need(t, "redis-server", "nginx")
+	testenv.NodeDir(t)
+	testenv.Need(t, "redis-server", "nginx")
 	temp := t.TempDir()
-	e := &example{Process: rig.Start(t, append(env, "TMPDIR="+temp), rig.Binary(t, "./examples/cluster"), "-port", "0", "-demo", "0")}
-	rig.Until(t, time.Minute, "the banner", func() bool {
+	e := &example{Process: testenv.Start(t, append(env, "TMPDIR="+temp), testenv.Binary(t, "./examples/cluster"), "-port", "0", "-demo", "0")}
+	testenv.Until(t, time.Minute, "the banner", func() bool {
 		if e.Wait(0) == nil || strings.Contains(e.Output(), "cluster:") {
 			t.Fatal(e.Output())
 		}
@@ -129,7 +129,7 @@ func descendants(pid int) map[int]string {
 // What Go, Node and an emitter say reaches the clients of all; both logins work.
 func TestGoAndNodeInOneCluster(t *testing.T) {
 	e := startExample(t)
-	out := rig.Node(t, time.Minute, filepath.Join("testdata", "drive.cjs"),
+	out := testenv.Node(t, time.Minute, filepath.Join("testdata", "drive.cjs"),
 		e.address(t, "nginx"), e.address(t, "go"), e.address(t, "node"), e.address(t, "phone"))
 	t.Log("\n" + out)
 	for _, promise := range []string{"emitter", "go", "node", "who", "login", "login by Node"} {

@@ -9,14 +9,14 @@ import (
 	"testing"
 	"time"
 
-	"posthouse/internal/interop/rig"
+	"posthouse/internal/testenv"
 )
 
 // Both HAProxy configurations, as shipped: no sticky sessions, no bad answer. With
 // the sid map nothing is relayed: the replicas cannot reach each other there.
 func TestPollingBehindHAProxy(t *testing.T) {
-	rig.NodeDir(t)
-	rig.Need(t, "haproxy")
+	testenv.NodeDir(t)
+	testenv.Need(t, "haproxy")
 	for _, c := range []struct {
 		conf string
 		env  []string
@@ -27,7 +27,7 @@ func TestPollingBehindHAProxy(t *testing.T) {
 		t.Run(c.conf, func(t *testing.T) {
 			base := haproxy(t, c.conf, replicas(t, c.env...))
 			script := filepath.Join("testdata", "polling.cjs")
-			out := rig.Node(t, 2*time.Minute, script, base, "100")
+			out := testenv.Node(t, 2*time.Minute, script, base, "100")
 			t.Log(out)
 			if !strings.Contains(out, "100 sessions, 0 bad answers") {
 				t.Fail()
@@ -51,11 +51,11 @@ func TestPollingBehindHAProxy(t *testing.T) {
 // replicas starts three gateways on one Redis and returns their addresses.
 func replicas(t *testing.T, env ...string) []string {
 	t.Helper()
-	redis, _ := rig.Redis(t)
+	redis, _ := testenv.Redis(t)
 	var addrs []string
 	for i := range 3 {
 		n := strconv.Itoa(i + 1)
-		base, _ := rig.Gateway(t, append([]string{
+		base, _ := testenv.Gateway(t, append([]string{
 			"POSTHOUSE_REPLICA=gw" + n, "POSTHOUSE_REDIS_URL=redis://" + redis, "POSTHOUSE_TRUSTED_PROXIES=127.0.0.1/32",
 			"POSTHOUSE_SPOOL=" + filepath.Join(t.TempDir(), "spool"),
 			"POSTHOUSE_LIMIT_CONNECTIONS_PER_IP=off", "POSTHOUSE_LIMIT_HANDSHAKES_PER_IP=off",
@@ -68,11 +68,11 @@ func replicas(t *testing.T, env ...string) []string {
 // haproxy runs a shipped configuration in front of replicas.
 func haproxy(t *testing.T, name string, replicas []string) string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(rig.Root(), "examples", "deploy", name))
+	text, err := os.ReadFile(filepath.Join(testenv.Root(), "examples", "deploy", name))
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := "127.0.0.1:" + strconv.Itoa(rig.FreePort(t))
+	addr := "127.0.0.1:" + strconv.Itoa(testenv.FreePort(t))
 	conf := strings.ReplaceAll(string(text), "bind :80", "bind "+addr)
 	for i, replica := range replicas {
 		conf = strings.ReplaceAll(conf, "gateway"+strconv.Itoa(i+1)+":3000", replica)
@@ -82,6 +82,6 @@ func haproxy(t *testing.T, name string, replicas []string) string {
 		t.Fatal(err)
 	}
 	base := "http://" + addr
-	rig.Start(t, nil, "haproxy", "-db", "-f", file).Ready(t, base+"/healthz")
+	testenv.Start(t, nil, "haproxy", "-db", "-f", file).Ready(t, base+"/healthz")
 	return base
 }

@@ -14,7 +14,9 @@ import (
 	"testing"
 	"time"
 
-	"posthouse/internal/interop/rig"
+	"posthouse/internal/sleep"
+
+	"posthouse/internal/testenv"
 	"posthouse/internal/wxsim/scenario"
 )
 
@@ -32,9 +34,9 @@ func logins() int {
 
 // cluster is three replicas with Redis and a WeChat of their own.
 type cluster struct {
-	redis    *rig.Process
+	redis    *testenv.Process
 	bases    []string
-	replicas []*rig.Process
+	replicas []*testenv.Process
 	ports    []int
 	sim      string
 	env      []string
@@ -50,19 +52,19 @@ var unlimited = []string{
 // empty).
 func start(t *testing.T, callbacks []int, redisArgs, env []string) *cluster {
 	t.Helper()
-	addr, server := rig.Redis(t, redisArgs...)
+	addr, server := testenv.Redis(t, redisArgs...)
 	c := &cluster{redis: server}
-	simPort := rig.FreePort(t)
+	simPort := testenv.FreePort(t)
 	c.sim = "http://127.0.0.1:" + strconv.Itoa(simPort)
 	var urls []string
 	for i := range 3 {
-		c.ports = append(c.ports, rig.FreePort(t))
+		c.ports = append(c.ports, testenv.FreePort(t))
 		c.bases = append(c.bases, "http://127.0.0.1:"+strconv.Itoa(c.ports[i]))
 		if len(callbacks) == 0 || slices.Contains(callbacks, i) {
 			urls = append(urls, c.bases[i]+"/callback/wechat")
 		}
 	}
-	sim := rig.Start(t, nil, rig.Binary(t, "."), "wxsim", "--port", strconv.Itoa(simPort), "--callback", strings.Join(urls, ","))
+	sim := testenv.Start(t, nil, testenv.Binary(t, "."), "wxsim", "--port", strconv.Itoa(simPort), "--callback", strings.Join(urls, ","))
 	sim.Ready(t, c.sim+"/sim/log")
 	c.env = append(append([]string{
 		"POSTHOUSE_REDIS_URL=redis://" + addr, "POSTHOUSE_WECHAT_SIMULATOR=" + c.sim, "POSTHOUSE_TICKET_TTL=60s",
@@ -74,7 +76,7 @@ func start(t *testing.T, callbacks []int, redisArgs, env []string) *cluster {
 	return c
 }
 
-func (c *cluster) replica(t *testing.T, i int) *rig.Process {
+func (c *cluster) replica(t *testing.T, i int) *testenv.Process {
 	t.Helper()
 	n := strconv.Itoa(i + 1)
 	env := append([]string{"POSTHOUSE_REPLICA=gw" + n}, c.env...)
@@ -83,19 +85,19 @@ func (c *cluster) replica(t *testing.T, i int) *rig.Process {
 			env[j] = kv + n // one process owns one spool
 		}
 	}
-	_, p := rig.GatewayAt(t, c.ports[i], env...)
+	_, p := testenv.GatewayAt(t, c.ports[i], env...)
 	return p
 }
 
 // nginx runs the shipped configuration in front of the replicas.
 func (c *cluster) nginx(t *testing.T, name string) string {
 	t.Helper()
-	rig.Need(t, "nginx")
-	conf, err := os.ReadFile(filepath.Join(rig.Root(), "examples", "deploy", name))
+	testenv.Need(t, "nginx")
+	conf, err := os.ReadFile(filepath.Join(testenv.Root(), "examples", "deploy", name))
 	if err != nil {
 		t.Fatal(err)
 	}
-	port, dir := rig.FreePort(t), t.TempDir()
+	port, dir := testenv.FreePort(t), t.TempDir()
 	text := strings.ReplaceAll(string(conf), "listen 80;", "listen 127.0.0.1:"+strconv.Itoa(port)+";")
 	for i := range c.ports {
 		text = strings.ReplaceAll(text, "server gateway"+strconv.Itoa(i+1)+":3000", "server 127.0.0.1:"+strconv.Itoa(c.ports[i]))
@@ -109,7 +111,7 @@ func (c *cluster) nginx(t *testing.T, name string) string {
 		t.Fatal(err)
 	}
 	base := "http://127.0.0.1:" + strconv.Itoa(port)
-	rig.Start(t, nil, "nginx", "-c", file, "-p", dir).Ready(t, base+"/healthz")
+	testenv.Start(t, nil, "nginx", "-c", file, "-p", dir).Ready(t, base+"/healthz")
 	return base
 }
 
@@ -175,11 +177,11 @@ func TestLoginsWhileAReplicaIsKilled(t *testing.T) {
 	balancer := c.nginx(t, "nginx.conf")
 	gone := time.Duration(500+rand.IntN(logins()/50*1000)) * time.Millisecond
 	c.load(t, []string{balancer}, scenario.LoadOptions{Mix: &scenario.Mix{PKCE: 20}, Outages: true}, func(ctx context.Context) {
-		if !wait(ctx, gone) {
+		if sleep.For(ctx, gone) != nil {
 			return
 		}
 		c.replicas[0].Kill()
-		wait(ctx, time.Second)
+		_ = sleep.For(ctx, time.Second)
 		c.replicas[0] = c.replica(t, 0)
 	})
 }
@@ -193,7 +195,7 @@ func durable(t *testing.T) []string {
 func TestLoginsWhileRedisIsAway(t *testing.T) {
 	c := start(t, nil, durable(t), nil)
 	c.load(t, c.bases, scenario.LoadOptions{Mix: &scenario.Mix{PKCE: 20}, Outages: true}, func(ctx context.Context) {
-		if wait(ctx, 1500*time.Millisecond) {
+		if sleep.For(ctx, 1500*time.Millisecond) == nil {
 			c.redisAway(ctx, t, 5*time.Second)
 		}
 	})
@@ -202,9 +204,9 @@ func TestLoginsWhileRedisIsAway(t *testing.T) {
 // redisAway kills Redis and starts it again after a while.
 func (c *cluster) redisAway(ctx context.Context, t *testing.T, d time.Duration) {
 	c.redis.Kill()
-	wait(ctx, d)
+	_ = sleep.For(ctx, d)
 	again := c.redis.Args
-	c.redis = rig.Start(t, nil, again[0], again[1:]...)
+	c.redis = testenv.Start(t, nil, again[0], again[1:]...)
 }
 
 // Everything at once, for as long as it lasts: replicas that hold sockets and get
@@ -213,33 +215,21 @@ func (c *cluster) redisAway(ctx context.Context, t *testing.T, d time.Duration) 
 func TestLoginsWhileEverythingDies(t *testing.T) {
 	c := start(t, nil, durable(t), []string{"POSTHOUSE_TICKET_TTL=20s"})
 	c.load(t, c.bases, scenario.LoadOptions{Outages: true}, func(ctx context.Context) {
-		for i := 0; wait(ctx, time.Duration(1000+rand.IntN(3000))*time.Millisecond); i++ {
+		for i := 0; sleep.For(ctx, time.Duration(1000+rand.IntN(3000))*time.Millisecond) == nil; i++ {
 			if i%4 == 3 {
 				c.redisAway(ctx, t, 2*time.Second)
 				continue
 			}
 			c.replicas[i%3].Kill()
-			wait(ctx, time.Second)
+			_ = sleep.For(ctx, time.Second)
 			c.replicas[i%3] = c.replica(t, i%3)
 		}
 	})
 }
 
-// wait tells whether the time passed before ctx ended.
-func wait(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
 // No sticky sessions: round robin over three replicas, by the relay and by the map.
 func TestPollingBehindRoundRobin(t *testing.T) {
-	rig.NodeDir(t)
+	testenv.NodeDir(t)
 	c := start(t, nil, nil, []string{"POSTHOUSE_TRUSTED_PROXIES=127.0.0.1/32"})
 	sessions := 1000
 	if os.Getenv("POSTHOUSE_TEST_FULL") == "" {
@@ -248,7 +238,7 @@ func TestPollingBehindRoundRobin(t *testing.T) {
 	for _, conf := range []string{"nginx.conf", "nginx-sidmap.conf"} {
 		t.Run(conf, func(t *testing.T) {
 			base := c.nginx(t, conf)
-			out := rig.Node(t, 4*time.Minute, filepath.Join("testdata", "polling.cjs"), base, strconv.Itoa(sessions))
+			out := testenv.Node(t, 4*time.Minute, filepath.Join("testdata", "polling.cjs"), base, strconv.Itoa(sessions))
 			t.Log(out)
 			if !strings.Contains(out, fmt.Sprintf("%d sessions, 0 bad answers", sessions)) {
 				t.Fail()

@@ -14,7 +14,9 @@ import (
 	"testing"
 	"time"
 
-	"posthouse/internal/interop/rig"
+	"posthouse/internal/sleep"
+
+	"posthouse/internal/testenv"
 )
 
 // kills is how often a replica is killed under pushes; POSTHOUSE_TEST_FULL asks for
@@ -38,13 +40,13 @@ func TestWebhook_ReplicasKilledInTurn_NoPushIsLost(t *testing.T) {
 			} else {
 				balancer = c.haproxy(t, conf)
 			}
-			sim := "http://127.0.0.1:" + strconv.Itoa(rig.FreePort(t))
-			rig.Start(t, nil, rig.Binary(t, "."), "wxsim", "--port", strings.TrimPrefix(sim, "http://127.0.0.1:"),
+			sim := "http://127.0.0.1:" + strconv.Itoa(testenv.FreePort(t))
+			testenv.Start(t, nil, testenv.Binary(t, "."), "wxsim", "--port", strings.TrimPrefix(sim, "http://127.0.0.1:"),
 				"--callback", balancer+"/callback/wechat").Ready(t, sim+"/sim/log")
 			pushes, again, lost := c.pushWhile(t, sim, func(ctx context.Context) {
 				for i := range kills() {
 					c.replicas[i%3].Kill()
-					if !wait(ctx, 500*time.Millisecond) {
+					if sleep.For(ctx, 500*time.Millisecond) != nil {
 						return
 					}
 					c.replicas[i%3] = c.replica(t, i%3)
@@ -68,7 +70,7 @@ func (c *cluster) pushWhile(t *testing.T, sim string, during func(context.Contex
 	var people sync.WaitGroup
 	for person := range 10 {
 		people.Go(func() {
-			for wait(ctx, 100*time.Millisecond) {
+			for sleep.For(ctx, 100*time.Millisecond) == nil {
 				text := fmt.Sprintf(`{"person":"p%d","text":"你好"}`, person)
 				// Not ctx: a push under way is followed to its end.
 				resp, err := http.Post(sim+"/sim/text", "application/json", strings.NewReader(text))
@@ -109,12 +111,12 @@ func (c *cluster) pushWhile(t *testing.T, sim string, during func(context.Contex
 // haproxy runs the shipped configuration in front of the replicas.
 func (c *cluster) haproxy(t *testing.T, name string) string {
 	t.Helper()
-	rig.Need(t, "haproxy")
-	text, err := os.ReadFile(filepath.Join(rig.Root(), "examples", "deploy", name))
+	testenv.Need(t, "haproxy")
+	text, err := os.ReadFile(filepath.Join(testenv.Root(), "examples", "deploy", name))
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := "127.0.0.1:" + strconv.Itoa(rig.FreePort(t))
+	addr := "127.0.0.1:" + strconv.Itoa(testenv.FreePort(t))
 	conf := strings.ReplaceAll(string(text), "bind :80", "bind "+addr)
 	for i, port := range c.ports {
 		conf = strings.ReplaceAll(conf, "gateway"+strconv.Itoa(i+1)+":3000", "127.0.0.1:"+strconv.Itoa(port))
@@ -123,6 +125,6 @@ func (c *cluster) haproxy(t *testing.T, name string) string {
 	if err := os.WriteFile(file, []byte(conf), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	rig.Start(t, nil, "haproxy", "-db", "-f", file).Ready(t, "http://"+addr+"/healthz")
+	testenv.Start(t, nil, "haproxy", "-db", "-f", file).Ready(t, "http://"+addr+"/healthz")
 	return "http://" + addr
 }

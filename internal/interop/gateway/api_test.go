@@ -9,21 +9,21 @@ import (
 	"testing"
 	"time"
 
-	"posthouse/internal/interop/rig"
+	"posthouse/internal/testenv"
 )
 
 // listener is a real client that prints what it gets.
-func listener(t *testing.T, url string) *rig.Process {
+func listener(t *testing.T, url string) *testenv.Process {
 	t.Helper()
-	dir := rig.NodeDir(t)
-	p := rig.Start(t, []string{"NODE_PATH=" + filepath.Join(dir, "node_modules")}, "node", filepath.Join("testdata", "listen.cjs"), url)
-	rig.Until(t, 20*time.Second, "the client to connect", func() bool { return strings.Contains(p.Output(), "connected\n") })
+	dir := testenv.NodeDir(t)
+	p := testenv.Start(t, []string{"NODE_PATH=" + filepath.Join(dir, "node_modules")}, "node", filepath.Join("testdata", "listen.cjs"), url)
+	testenv.Until(t, 20*time.Second, "the client to connect", func() bool { return strings.Contains(p.Output(), "connected\n") })
 	return p
 }
 
-func gets(t *testing.T, p *rig.Process, line string) {
+func gets(t *testing.T, p *testenv.Process, line string) {
 	t.Helper()
-	rig.Until(t, 20*time.Second, line, func() bool { return strings.Contains(p.Output(), line+"\n") })
+	testenv.Until(t, 20*time.Second, line, func() bool { return strings.Contains(p.Output(), line+"\n") })
 }
 
 // A back end reaches the clients of every replica through any of them.
@@ -40,10 +40,10 @@ func TestAPI_ReachesClientsOfEveryReplica(t *testing.T) {
 	}
 	file := write("posthouse.yaml", "namespaces:\n  /app:\n    auth: open\n    rooms: [everyone]\n    join: [\"topic:*\"]\n")
 	keys := write("api.key", key+"\n")
-	redis, _ := rig.Redis(t)
+	redis, _ := testenv.Redis(t)
 	env := []string{"POSTHOUSE_CONFIG=" + file, "POSTHOUSE_REDIS_URL=redis://" + redis, "POSTHOUSE_API_KEY_FILE=" + keys}
-	first, p := rig.Gateway(t, env...)
-	second, _ := rig.Gateway(t, env...)
+	first, p := testenv.Gateway(t, env...)
+	second, _ := testenv.Gateway(t, env...)
 	client := listener(t, second+"/app")
 
 	api := func(base, path, body string, header ...string) answer {
@@ -72,7 +72,7 @@ func TestAPI_ReachesClientsOfEveryReplica(t *testing.T) {
 		{"--redis", "redis://" + redis},
 	} {
 		args = append([]string{"emit"}, append(args, "--namespace", "/app", "--to", "everyone", "hello", `{"by":"`+args[0]+`"}`, "plain text")...)
-		if out, err := exec.CommandContext(t.Context(), rig.Binary(t, "."), args...).CombinedOutput(); err != nil || len(out) > 0 {
+		if out, err := exec.CommandContext(t.Context(), testenv.Binary(t, "."), args...).CombinedOutput(); err != nil || len(out) > 0 {
 			t.Errorf("%v: %v\n%s", args, err, out)
 		}
 	}
@@ -81,7 +81,7 @@ func TestAPI_ReachesClientsOfEveryReplica(t *testing.T) {
 	if n := strings.Count(client.Output(), "once []\n"); n != 1 {
 		t.Errorf("the event came %d times", n)
 	}
-	out, err := exec.CommandContext(t.Context(), rig.Binary(t, "."), "emit", "--api", first, "--key-file", write("wrong.key", "a-wrong-key-of-length"), "x").CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), testenv.Binary(t, "."), "emit", "--api", first, "--key-file", write("wrong.key", "a-wrong-key-of-length"), "x").CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "401") {
 		t.Errorf("a wrong key: %v %s", err, out)
 	}
@@ -100,8 +100,8 @@ func TestAPI_IsOffWithoutAKeyAndApartWithAnAddress(t *testing.T) {
 	if a := call(t, "GET", free(t)+"/api/", ""); a.StatusCode != 404 {
 		t.Errorf("without a key: %d", a.StatusCode)
 	}
-	addr := "127.0.0.1:" + strconv.Itoa(rig.FreePort(t))
-	base, _ := rig.Gateway(t, "POSTHOUSE_API_KEY=the-key-of-the-back-end", "POSTHOUSE_API_ADDR="+addr)
+	addr := "127.0.0.1:" + strconv.Itoa(testenv.FreePort(t))
+	base, _ := testenv.Gateway(t, "POSTHOUSE_API_KEY=the-key-of-the-back-end", "POSTHOUSE_API_ADDR="+addr)
 	if a := call(t, "GET", base+"/api/", ""); a.StatusCode != 404 {
 		t.Errorf("the main address: %d", a.StatusCode)
 	}

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"posthouse/internal/interop/rig"
+	"posthouse/internal/testenv"
 	"posthouse/internal/wxsim"
 )
 
@@ -22,15 +22,15 @@ func TestGateway_NoSecretInAThousandLogins(t *testing.T) {
 	if testing.Short() {
 		logins = 60
 	}
-	addr, _ := rig.Redis(t)
+	addr, _ := testenv.Redis(t)
 	seen := monitor(t, addr)
-	simPort := rig.FreePort(t)
+	simPort := testenv.FreePort(t)
 	sim := "http://127.0.0.1:" + strconv.Itoa(simPort)
 	const jwtKey = "Y2FuYXJ5IG9mIHRoZSBzaWduaW5nIGtleSwgMzIgYnl0ZXM"
 	var bases, callbacks []string
-	var replicas []*rig.Process
+	var replicas []*testenv.Process
 	for i := range 2 {
-		base, p := rig.Gateway(t,
+		base, p := testenv.Gateway(t,
 			"POSTHOUSE_REDIS_URL=redis://"+addr, "POSTHOUSE_WECHAT_SIMULATOR="+sim, "POSTHOUSE_ENV=production",
 			"POSTHOUSE_JWT_KEY=hs256:"+jwtKey, "POSTHOUSE_LOG_LEVEL=debug", "POSTHOUSE_WECHAT_UNIONID=on", "POSTHOUSE_CONFIRM=risk",
 			"POSTHOUSE_LIMIT_CONNECTIONS_PER_IP=off", "POSTHOUSE_LIMIT_HANDSHAKES_PER_IP=off", "POSTHOUSE_LIMIT_QRCODES_PER_IP=off",
@@ -39,7 +39,7 @@ func TestGateway_NoSecretInAThousandLogins(t *testing.T) {
 		)
 		bases, callbacks, replicas = append(bases, base), append(callbacks, base+"/callback/wechat"), append(replicas, p)
 	}
-	rig.Start(t, nil, rig.Binary(t, "."), "wxsim", "--port", strconv.Itoa(simPort), "--callback", strings.Join(callbacks, ",")).
+	testenv.Start(t, nil, testenv.Binary(t, "."), "wxsim", "--port", strconv.Itoa(simPort), "--callback", strings.Join(callbacks, ",")).
 		Ready(t, sim+"/sim/log")
 
 	secrets, persons := []string{jwtKey}, []string{}

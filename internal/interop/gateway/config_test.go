@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"posthouse/internal/interop/rig"
+	"posthouse/internal/testenv"
 )
 
 // ed25519PEM is the key of RFC 8037, appendix A: public, and good for tests only.
@@ -34,7 +34,7 @@ func TestConfigurationThatPeopleHave(t *testing.T) {
 		{"addresses among the proxies", []string{"POSTHOUSE_TRUSTED_PROXIES=127.0.0.1, 10.0.0.0/8,::1"}, `"kid"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			base, _ := rig.Gateway(t, c.env...)
+			base, _ := testenv.Gateway(t, c.env...)
 			if got := call(t, "GET", base+"/.well-known/jwks.json", "").body; !strings.Contains(got, c.jwks) {
 				t.Errorf("JWKS %s", got)
 			}
@@ -42,7 +42,7 @@ func TestConfigurationThatPeopleHave(t *testing.T) {
 	}
 	t.Run("a shared secret is in no JWKS", func(t *testing.T) {
 		secret := []byte(strings.Repeat("k", 32))
-		base, p := rig.Gateway(t, "POSTHOUSE_JWT_KEY=hs256:"+base64.StdEncoding.EncodeToString(secret),
+		base, p := testenv.Gateway(t, "POSTHOUSE_JWT_KEY=hs256:"+base64.StdEncoding.EncodeToString(secret),
 			"POSTHOUSE_JWT_ISSUER=me", "POSTHOUSE_JWT_AUDIENCE=you", "POSTHOUSE_JWT_TTL=60")
 		mustFit(t, "JWKS", call(t, "GET", base+"/.well-known/jwks.json", "").body, `{"keys":[]}`)
 		pg := open(t, base)
@@ -64,8 +64,8 @@ func TestConfigurationThatPeopleHave(t *testing.T) {
 		}
 	})
 	t.Run("PORT", func(t *testing.T) {
-		port := rig.FreePort(t)
-		p := rig.Start(t, []string{"PORT=" + strconv.Itoa(port)}, rig.Binary(t, "."))
+		port := testenv.FreePort(t)
+		p := testenv.Start(t, []string{"PORT=" + strconv.Itoa(port)}, testenv.Binary(t, "."))
 		p.Ready(t, "http://127.0.0.1:"+strconv.Itoa(port)+"/readyz")
 	})
 }
@@ -73,9 +73,9 @@ func TestConfigurationThatPeopleHave(t *testing.T) {
 // Two accounts in a file, each with its own route, page and limits.
 func TestSeveralAccounts(t *testing.T) {
 	t.Parallel()
-	port, simPort := rig.FreePort(t), rig.FreePort(t)
+	port, simPort := testenv.FreePort(t), testenv.FreePort(t)
 	base, sim := "http://127.0.0.1:"+strconv.Itoa(port), "http://127.0.0.1:"+strconv.Itoa(simPort)
-	rig.Start(t, nil, rig.Binary(t, "."), "wxsim", "--port", strconv.Itoa(simPort), "--callback", base+"/callback/wechat/shop").Ready(t, sim+"/sim/log")
+	testenv.Start(t, nil, testenv.Binary(t, "."), "wxsim", "--port", strconv.Itoa(simPort), "--callback", base+"/callback/wechat/shop").Ready(t, sim+"/sim/log")
 	file := filepath.Join(t.TempDir(), "posthouse.yaml")
 	if err := os.WriteFile(file, []byte(`
 limit-qrcodes-per-ip: off
@@ -99,7 +99,7 @@ accounts:
 `), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	rig.GatewayAt(t, port, "POSTHOUSE_CONFIG="+file)
+	testenv.GatewayAt(t, port, "POSTHOUSE_CONFIG="+file)
 	for path, want := range map[string]string{"/login?account=shop": "The Shop", "/login?account=club": "club", "/login": "The Shop"} {
 		if a := call(t, "GET", base+path, ""); a.StatusCode != 200 || !strings.Contains(a.body, want) {
 			t.Errorf("%s: %d", path, a.StatusCode)

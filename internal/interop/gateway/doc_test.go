@@ -7,11 +7,11 @@ import (
 	"os"
 	"testing"
 
-	"posthouse/internal/interop/rig"
+	"posthouse/internal/testenv"
 )
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	rig.RemoveBinaries()
+	testenv.RemoveBinaries()
 	os.Exit(code)
 }

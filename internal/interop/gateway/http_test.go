@@ -11,7 +11,7 @@ import (
 
 	"github.com/coder/websocket"
 
-	"posthouse/internal/interop/rig"
+	"posthouse/internal/testenv"
 )
 
 // devToken is the callback token of the built-in development account.
@@ -253,7 +253,7 @@ func TestTheRawSocketUnderTheSocketIOPath(t *testing.T) {
 
 func TestLimits(t *testing.T) {
 	t.Parallel()
-	base, _ := rig.Gateway(t, "POSTHOUSE_TRUSTED_PROXIES=127.0.0.1, ::1/128", "POSTHOUSE_LIMIT_HANDSHAKES_PER_IP=1/m",
+	base, _ := testenv.Gateway(t, "POSTHOUSE_TRUSTED_PROXIES=127.0.0.1, ::1/128", "POSTHOUSE_LIMIT_HANDSHAKES_PER_IP=1/m",
 		"POSTHOUSE_LIMIT_QRCODES_PER_SOCKET=2/m", "POSTHOUSE_LIMIT_QRCODES_PER_IP=3/m", "POSTHOUSE_LIMIT_CONNECTIONS_PER_IP=4")
 	shake := func(ip string) answer {
 		return call(t, "GET", base+"/socket.io/?EIO=4&transport=polling", "", "X-Forwarded-For: 6.6.6.6, "+ip)
@@ -298,7 +298,7 @@ func TestLimits(t *testing.T) {
 
 func TestSigterm(t *testing.T) {
 	t.Parallel()
-	base, p := rig.Gateway(t, "POSTHOUSE_DRAIN_DELAY=1s", "POSTHOUSE_DRAIN=5s")
+	base, p := testenv.Gateway(t, "POSTHOUSE_DRAIN_DELAY=1s", "POSTHOUSE_DRAIN=5s")
 	first := open(t, base)
 	first.qrcode()
 	var others []*page
@@ -313,7 +313,7 @@ func TestSigterm(t *testing.T) {
 	began := time.Now()
 	ended := make(chan error, 1)
 	go func() { ended <- p.Stop(patience) }()
-	rig.Until(t, patience, "not ready", func() bool {
+	testenv.Until(t, patience, "not ready", func() bool {
 		a := call(t, "GET", base+"/readyz", "")
 		return a.StatusCode == 503 && strings.Contains(a.body, `"ready":false,"status":"draining"`)
 	})

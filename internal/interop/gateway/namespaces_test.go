@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"posthouse/internal/interop/rig"
+	"posthouse/internal/testenv"
 )
 
 // namespaceFile is a configuration with the namespace /app for the tokens of the login.
@@ -42,11 +42,11 @@ func signIn(t *testing.T, base, person string) (jwt, sub string) {
 func TestNamespaces_RealClientsWithTokensOfTheLogin(t *testing.T) {
 	t.Parallel()
 	const many = "  /many:\n    join: [\"topic:*\"]\n    limits: {events: 1000/s, rooms: 300}\n"
-	base, p := rig.Gateway(t, "POSTHOUSE_CONFIG="+namespaceFile(t, many))
+	base, p := testenv.Gateway(t, "POSTHOUSE_CONFIG="+namespaceFile(t, many))
 	jwt, sub := signIn(t, base, "alice")
 	for _, client := range []string{"socket.io-client", "sioc-3.1", "sioc-2.5"} {
 		t.Run(client, func(t *testing.T) {
-			if out := rig.Node(t, time.Minute, filepath.Join("testdata", "namespaces.cjs"), client, base, jwt, sub); !strings.Contains(out, "ok") {
+			if out := testenv.Node(t, time.Minute, filepath.Join("testdata", "namespaces.cjs"), client, base, jwt, sub); !strings.Contains(out, "ok") {
 				t.Error(out)
 			}
 		})
@@ -65,13 +65,13 @@ func TestNamespaces_ExpiredTokensEndTheirSockets(t *testing.T) {
 		t.Fatal(err)
 	}
 	file := namespaceFile(t, "  /strict:\n    jwt: {issuer: posthouse, audience: posthouse, key-file: "+key+", clock-skew: 0s}\n")
-	base, _ := rig.Gateway(t, "POSTHOUSE_CONFIG="+file, "POSTHOUSE_JWT_TTL=4s", "POSTHOUSE_JWT_KEY_FILE="+key)
+	base, _ := testenv.Gateway(t, "POSTHOUSE_CONFIG="+file, "POSTHOUSE_JWT_TTL=4s", "POSTHOUSE_JWT_KEY_FILE="+key)
 	jwt, _ := signIn(t, base, "alice")
 	script := filepath.Join("testdata", "ended.cjs")
-	if out := rig.Node(t, time.Minute, script, base+"/strict", jwt); out != "connected\nexpired\ndisconnected: io server disconnect\n" {
+	if out := testenv.Node(t, time.Minute, script, base+"/strict", jwt); out != "connected\nexpired\ndisconnected: io server disconnect\n" {
 		t.Errorf("%q", out)
 	}
-	if out := rig.Node(t, time.Minute, script, base+"/strict", jwt); out != "refused expired\n" {
+	if out := testenv.Node(t, time.Minute, script, base+"/strict", jwt); out != "refused expired\n" {
 		t.Errorf("afterwards: %q", out)
 	}
 }
@@ -79,19 +79,19 @@ func TestNamespaces_ExpiredTokensEndTheirSockets(t *testing.T) {
 // A token that is taken back ends its sockets on every replica, and lets none in.
 func TestNamespaces_RevokedTokensEndTheirSocketsOnEveryReplica(t *testing.T) {
 	t.Parallel()
-	redis, _ := rig.Redis(t)
+	redis, _ := testenv.Redis(t)
 	env := []string{"POSTHOUSE_CONFIG=" + namespaceFile(t, ""), "POSTHOUSE_REDIS_URL=redis://" + redis}
-	first, _ := rig.Gateway(t, env...)
-	second, _ := rig.Gateway(t, env...)
+	first, _ := testenv.Gateway(t, env...)
+	second, _ := testenv.Gateway(t, env...)
 	jwt, _ := signIn(t, first, "alice")
-	dir := rig.NodeDir(t)
-	socket := rig.Start(t, []string{"NODE_PATH=" + filepath.Join(dir, "node_modules")}, "node", filepath.Join("testdata", "ended.cjs"), second+"/app", jwt)
-	rig.Until(t, 20*time.Second, "the socket to be connected", func() bool { return strings.Contains(socket.Output(), "connected\n") })
+	dir := testenv.NodeDir(t)
+	socket := testenv.Start(t, []string{"NODE_PATH=" + filepath.Join(dir, "node_modules")}, "node", filepath.Join("testdata", "ended.cjs"), second+"/app", jwt)
+	testenv.Until(t, 20*time.Second, "the socket to be connected", func() bool { return strings.Contains(socket.Output(), "connected\n") })
 	began := time.Now()
 	act(t, first, "unfollow", `{"person":"alice"}`)
-	rig.Until(t, 20*time.Second, "the socket to end", func() bool { return strings.Contains(socket.Output(), "disconnected: io server disconnect") })
+	testenv.Until(t, 20*time.Second, "the socket to end", func() bool { return strings.Contains(socket.Output(), "disconnected: io server disconnect") })
 	t.Logf("ended after %v", time.Since(began))
-	if out := rig.Node(t, time.Minute, filepath.Join("testdata", "ended.cjs"), second+"/app", jwt); out != "refused unauthorized\n" {
+	if out := testenv.Node(t, time.Minute, filepath.Join("testdata", "ended.cjs"), second+"/app", jwt); out != "refused unauthorized\n" {
 		t.Errorf("afterwards: %q", out)
 	}
 }

@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"posthouse/internal/interop/rig"
+	"posthouse/internal/testenv"
 )
 
 // The requests that a replica relays come from its one address. The limit of TCP
@@ -26,13 +26,13 @@ func TestRelay_ManyPollsOfOneReplica_AreNotLimitedByItsAddress(t *testing.T) {
 		t.Skip("SKIPPED: the clients need loopback addresses of their own")
 	}
 	const clients = 20 // the limit of one address is 4
-	redis, _ := rig.Redis(t)
+	redis, _ := testenv.Redis(t)
 	env := []string{
 		"POSTHOUSE_REDIS_URL=redis://" + redis, "POSTHOUSE_LIMIT_CONNECTIONS_PER_IP=1",
 		"POSTHOUSE_JWT_KEY=hs256:Y2FuYXJ5IG9mIHRoZSBzaWduaW5nIGtleSwgMzIgYnl0ZXM",
 	}
-	owner, _ := rig.Gateway(t, env...)
-	relay, _ := rig.Gateway(t, env...)
+	owner, _ := testenv.Gateway(t, env...)
+	relay, _ := testenv.Gateway(t, env...)
 
 	type polling struct {
 		*http.Client
@@ -88,7 +88,7 @@ func TestRelay_ManyPollsOfOneReplica_AreNotLimitedByItsAddress(t *testing.T) {
 			answers <- err
 		}()
 	}
-	rig.Until(t, 20*time.Second, "all polls to wait at their owner", func() bool { return loopbackConns(t, owner) >= clients })
+	testenv.Until(t, 20*time.Second, "all polls to wait at their owner", func() bool { return loopbackConns(t, owner) >= clients })
 	for i, c := range all {
 		must(c, "POST", owner, "42"+strconv.Itoa(i)+`["rtt"]`)
 	}

@@ -11,25 +11,25 @@ import (
 	"syscall"
 	"testing"
 
-	"posthouse/internal/interop/rig"
+	"posthouse/internal/testenv"
 )
 
 // Three replicas, one Redis, one platform that calls them in turn.
 func TestReplicas(t *testing.T) {
 	t.Parallel()
-	addr, redis := rig.Redis(t, "--maxmemory-policy", "allkeys-lru")
-	simPort := rig.FreePort(t)
+	addr, redis := testenv.Redis(t, "--maxmemory-policy", "allkeys-lru")
+	simPort := testenv.FreePort(t)
 	sim := "http://127.0.0.1:" + strconv.Itoa(simPort)
 	var bases []string
 	var callbacks []string
-	var all []*rig.Process
+	var all []*testenv.Process
 	spools := t.TempDir()
 	for i := range 3 {
-		base, p := rig.Gateway(t, "POSTHOUSE_REDIS_URL=redis://"+addr, "POSTHOUSE_WECHAT_SIMULATOR="+sim+"/", "POSTHOUSE_LIMIT_QRCODES_PER_IP=off",
+		base, p := testenv.Gateway(t, "POSTHOUSE_REDIS_URL=redis://"+addr, "POSTHOUSE_WECHAT_SIMULATOR="+sim+"/", "POSTHOUSE_LIMIT_QRCODES_PER_IP=off",
 			"POSTHOUSE_LIMIT_HANDSHAKES_PER_IP=off", "POSTHOUSE_LIMIT_QRCODES_PER_SOCKET=off", "POSTHOUSE_SPOOL="+filepath.Join(spools, strconv.Itoa(i)))
 		bases, callbacks, all = append(bases, base), append(callbacks, base+"/callback/wechat"), append(all, p)
 	}
-	rig.Start(t, nil, rig.Binary(t, "."), "wxsim", "--port", strconv.Itoa(simPort), "--callback", strings.Join(callbacks, ",")).Ready(t, sim+"/sim/log")
+	testenv.Start(t, nil, testenv.Binary(t, "."), "wxsim", "--port", strconv.Itoa(simPort), "--callback", strings.Join(callbacks, ",")).Ready(t, sim+"/sim/log")
 
 	seen := monitor(t, addr)
 	var secrets []string
@@ -57,7 +57,7 @@ func TestReplicas(t *testing.T) {
 		t.Error("Redis saw a token, a resume secret or the AppSecret, or nothing")
 	}
 	for _, p := range all {
-		rig.Until(t, patience, "the warning about eviction", func() bool { return strings.Contains(p.Output(), "maxmemory-policy") })
+		testenv.Until(t, patience, "the warning about eviction", func() bool { return strings.Contains(p.Output(), "maxmemory-policy") })
 		for _, s := range secrets {
 			if strings.Contains(p.Output(), s) {
 				t.Errorf("the log holds %q", s)
@@ -83,7 +83,7 @@ func TestReplicas(t *testing.T) {
 		t.Errorf("%v", claims)
 	}
 	_ = redis.Stop(patience)
-	rig.Until(t, patience, "degraded", func() bool {
+	testenv.Until(t, patience, "degraded", func() bool {
 		return strings.Contains(call(t, "GET", bases[2]+"/readyz", "").body, "degraded")
 	})
 	for _, p := range all {

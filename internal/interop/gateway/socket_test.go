@@ -8,13 +8,13 @@ import (
 	"testing"
 	"time"
 
-	"posthouse/internal/interop/rig"
+	"posthouse/internal/testenv"
 )
 
 // free is a gateway whose limits do not stand in a test's way.
 func free(t testing.TB, env ...string) string {
 	t.Helper()
-	base, _ := rig.Gateway(t, append([]string{
+	base, _ := testenv.Gateway(t, append([]string{
 		"POSTHOUSE_LIMIT_CONNECTIONS_PER_IP=off", "POSTHOUSE_LIMIT_HANDSHAKES_PER_IP=off",
 		"POSTHOUSE_LIMIT_QRCODES_PER_SOCKET=off", "POSTHOUSE_LIMIT_QRCODES_PER_IP=off",
 	}, env...)...)

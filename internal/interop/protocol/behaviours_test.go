@@ -15,7 +15,7 @@ import (
 	"sync"
 	"testing"
 
-	"posthouse/internal/interop/rig"
+	"posthouse/internal/testenv"
 )
 
 // unseen are the behaviours of docs/conformance.md that a client cannot see, and what
@@ -45,7 +45,7 @@ func init() {
 // behaviours reads the forty from docs/conformance.md; the first is at index 1.
 func behaviours(t *testing.T) []string {
 	t.Helper()
-	page, err := os.ReadFile(filepath.Join(rig.Root(), "docs", "conformance.md"))
+	page, err := os.ReadFile(filepath.Join(testenv.Root(), "docs", "conformance.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +77,7 @@ func behaviourOf(check string) int {
 // of the scripts is about it, or that the table says why there can be none. The
 // checks themselves run in TestProtocol.
 func TestBehaviours_EachHasAChecker(t *testing.T) {
-	modules := filepath.Join(rig.NodeDir(t), "node_modules")
+	modules := filepath.Join(testenv.NodeDir(t), "node_modules")
 	nowhere := urls{}
 	for _, name := range []string{"eio4", "eio3", "sio5", "sioclient", "eioclient", "hooks", "deflate", "jsonp", "initial", "noupgrade", "sio", "siov2", "recovery"} {
 		nowhere[name] = "http://127.0.0.1:1"
@@ -128,7 +128,7 @@ func TestBehaviours_Peers(t *testing.T) {
 	if peers == nil {
 		t.Skip("no -peer (make conformance-peers)")
 	}
-	modules := filepath.Join(rig.NodeDir(t), "node_modules")
+	modules := filepath.Join(testenv.NodeDir(t), "node_modules")
 	ours, _ := startConformance(t)
 	maps.Copy(ours, startExtras(t))
 	b := &board{

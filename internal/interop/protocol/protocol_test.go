@@ -21,12 +21,12 @@ import (
 
 	"go.uber.org/goleak"
 
-	"posthouse/internal/interop/rig"
+	"posthouse/internal/testenv"
 )
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	rig.RemoveBinaries()
+	testenv.RemoveBinaries()
 	if code == 0 {
 		if err := goleak.Find(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -64,7 +64,7 @@ func TestProtocol(t *testing.T) {
 	if testing.Short() {
 		t.Skip("scripts of Node: not with -short")
 	}
-	modules := filepath.Join(rig.NodeDir(t), "node_modules")
+	modules := filepath.Join(testenv.NodeDir(t), "node_modules")
 	ours, process := startConformance(t)
 	maps.Copy(ours, startExtras(t))
 	twin := startTwin(t, modules)
@@ -84,7 +84,7 @@ func TestProtocol(t *testing.T) {
 }
 
 // alive demands that nothing that the scripts sent ended or hurt the process.
-func alive(t *testing.T, at string, p *rig.Process) {
+func alive(t *testing.T, at string, p *testenv.Process) {
 	t.Helper()
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 5 * time.Second}
 	if resp, err := client.Get(at); err != nil {
@@ -98,13 +98,13 @@ func alive(t *testing.T, at string, p *rig.Process) {
 }
 
 // startConformance builds and starts the fixture server.
-func startConformance(t *testing.T) (urls, *rig.Process) {
+func startConformance(t *testing.T) (urls, *testenv.Process) {
 	t.Helper()
-	program := rig.Binary(t, "./examples/conformance")
+	program := testenv.Binary(t, "./examples/conformance")
 	for range 20 { // five ports in a row must be free; below 32768 the kernel gives none away
-		p := rig.Start(t, []string{fmt.Sprintf("PORT=%d", 20000+5*rand.IntN(2000))}, program)
+		p := testenv.Start(t, []string{fmt.Sprintf("PORT=%d", 20000+5*rand.IntN(2000))}, program)
 		found := urls{}
-		rig.Until(t, 20*time.Second, "the fixture server", func() bool {
+		testenv.Until(t, 20*time.Second, "the fixture server", func() bool {
 			for line := range strings.Lines(p.Output()) {
 				if name, at, ok := strings.Cut(strings.TrimSpace(line), ": "); ok {
 					if u, err := url.Parse(at); err == nil && u.Host != "" {

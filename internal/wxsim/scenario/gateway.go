@@ -11,6 +11,8 @@ import (
 	"io"
 	"net/http"
 	"time"
+
+	"posthouse/internal/sleep"
 )
 
 // code is the answer to "qrcode" (docs/login.md §2).
@@ -41,11 +43,7 @@ func (c *client) ask(ctx context.Context, out any, event string, args ...any) er
 		if !errors.As(err, &refused) || refused.Code != "store_unavailable" || refused.RetryAfter <= 0 {
 			return err
 		}
-		again := time.NewTimer(time.Duration(refused.RetryAfter * float64(time.Second)))
-		select {
-		case <-again.C:
-		case <-ctx.Done():
-			again.Stop()
+		if sleep.For(ctx, time.Duration(refused.RetryAfter*float64(time.Second))) != nil {
 			return err
 		}
 	}

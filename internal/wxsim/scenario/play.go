@@ -8,6 +8,8 @@ import (
 	"io"
 	"net/http"
 	"time"
+
+	"posthouse/internal/sleep"
 )
 
 // player runs the steps of a script, one after the other.
@@ -233,14 +235,7 @@ func (p *player) wait(text string) error {
 	if err != nil {
 		return err
 	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-p.ctx.Done():
-		return p.ctx.Err()
-	}
+	return sleep.For(p.ctx, d)
 }
 
 // within is the context of an expectation.

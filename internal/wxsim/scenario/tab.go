@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"posthouse/internal/sleep"
 )
 
 // tab is one browser: a connection that may be lost and come back, the code it
@@ -82,7 +84,7 @@ func (t *tab) stubbornly(ctx context.Context, try func() error) error {
 		}
 		t.dropped++
 		t.elsewhere()
-		if pause(ctx, againAfter) != nil {
+		if sleep.For(ctx, againAfter) != nil {
 			return err
 		}
 	}
@@ -367,20 +369,8 @@ func patiently(ctx context.Context, try func() error) error {
 		if !errors.As(err, &refused) || !strings.HasPrefix(refused.Code, "rate_limited") {
 			return err
 		}
-		if pause(ctx, time.Duration(max(0.2, refused.RetryAfter)*float64(time.Second))) != nil {
+		if sleep.For(ctx, time.Duration(max(0.2, refused.RetryAfter)*float64(time.Second))) != nil {
 			return err
 		}
-	}
-}
-
-// pause waits, unless ctx ends first.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }

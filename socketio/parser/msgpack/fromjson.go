@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strconv"
 
-	"posthouse/socketio/parser/internal/jsontext"
+	"posthouse/internal/jsontext"
 )
 
 // AppendValue appends one value in canonical form: checked, compact JSON, in

@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"time"
 
-	"posthouse/socketio/parser/internal/jsontext"
+	"posthouse/internal/jsontext"
 )
 
 // AppendJSON reads one value of any kind and appends it to dst in canonical

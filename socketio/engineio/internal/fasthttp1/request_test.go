@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"posthouse/internal/testenv"
+
 	"posthouse/socketio/engineio/internal/fasthttp1"
 )
 
@@ -177,7 +179,7 @@ func TestHead_Request_BodyIsReadToItsEnd(t *testing.T) {
 }
 
 func TestParse_Allocations(t *testing.T) {
-	if race {
+	if testenv.Race {
 		t.Skip("the race detector allocates")
 	}
 	for name, limit := range map[string]float64{"poll of Chrome": 10, "post of Chrome": 7} {

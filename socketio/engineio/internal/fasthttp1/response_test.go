@@ -17,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"posthouse/internal/testenv"
+
 	"posthouse/socketio/engineio/internal/fasthttp1"
 	"posthouse/socketio/engineio/internal/netpoll"
 )
@@ -448,7 +450,7 @@ func TestResponse_Release_LeavesNothing(t *testing.T) {
 }
 
 func TestResponse_Allocations(t *testing.T) {
-	if race {
+	if testenv.Race {
 		t.Skip("the race detector allocates")
 	}
 	body, length, plain := []byte("ok"), []string{"2"}, []string{"text/plain"}

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"unsafe"
 
+	"posthouse/internal/testenv"
+
 	"posthouse/socketio/engineio/internal/ws"
 )
 
@@ -24,7 +26,7 @@ func (s *silent) Control(op ws.Opcode, p []byte) error {
 }
 
 func TestNoAllocationPerMessage(t *testing.T) {
-	if race {
+	if testenv.Race {
 		t.Skip("the race detector empties pools at random")
 	}
 	// Every control frame of a run is within the limit.

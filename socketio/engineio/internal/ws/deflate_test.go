@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 
+	"posthouse/internal/testenv"
+
 	"posthouse/socketio/engineio/internal/ws"
 )
 
@@ -89,7 +91,7 @@ func TestAutobahnSections12And13(t *testing.T) {
 		"permessage-deflate; server_no_context_takeover; server_max_window_bits=9, permessage-deflate; server_no_context_takeover, permessage-deflate",
 	}
 	sizes := []int{16, 64, 256, 1024, 4096, 8192, 16384, 32768, 65536, 131072}
-	if race {
+	if testenv.Race {
 		sizes = []int{16, 1024, 16384} // an inflater is slow then
 	}
 	for i, offer := range offers {

@@ -1,7 +1,8 @@
-// Package rig starts the real things that tests outside a package need: the built
-// gateway, Node scripts, redis-server, nginx. Everything listens on loopback, on
-// free ports, and ends with the test.
-package rig
+// Package testenv is the surroundings of tests: it starts the real things that they need
+// (the built gateway, Node scripts, redis-server), finds free ports, waits for what
+// another goroutine or process is about to do, and knows of the race detector.
+// Everything listens on loopback and ends with the test.
+package testenv
 
 import (
 	"bytes"
@@ -43,7 +44,7 @@ func missing(t testing.TB, what string) {
 // Root is the module's root directory.
 func Root() string {
 	_, file, _, _ := runtime.Caller(0)
-	return filepath.Join(filepath.Dir(file), "..", "..", "..")
+	return filepath.Join(filepath.Dir(file), "..", "..")
 }
 
 // NodeDir is where the npm packages are installed; packages are those the test needs
@@ -253,7 +254,7 @@ func Redis(t testing.TB, args ...string) (addr string, p *Process) {
 	return addr, p
 }
 
-// Until polls for something another process does.
+// Until polls for what another goroutine or process is about to do.
 func Until(t testing.TB, limit time.Duration, what string, done func() bool) {
 	t.Helper()
 	deadline := time.NewTimer(limit)

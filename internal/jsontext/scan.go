@@ -1,7 +1,7 @@
 // Package jsontext reads and writes JSON as text: it checks a document once,
 // walks it without building values, and prints scalars exactly as JavaScript's
-// JSON.stringify does. It belongs to the packages under socketio/parser and
-// keeps no state.
+// JSON.stringify does. It keeps no
+// state.
 package jsontext
 
 import (

@@ -106,3 +106,44 @@ func StringIs(s []byte, want string) bool {
 	var buf [64]byte
 	return string(AppendUnquoted(buf[:0], s)) == want
 }
+
+// EachMember calls fn for each member of an object; of anything else it has none. Keys
+// come without quotes, but as they are spelled.
+func EachMember(b []byte, fn func(key, value []byte)) {
+	i := SkipSpace(b, 0)
+	if i >= len(b) || b[i] != '{' {
+		return
+	}
+	i = SkipSpace(b, i+1)
+	for i < len(b) && b[i] == '"' {
+		end := SkipString(b, i)
+		key := b[i+1 : max(i+1, end-1)]
+		i = SkipSpace(b, SkipSpace(b, end)+1) // after the colon
+		end = Skip(b, i)
+		fn(key, b[min(i, end):end])
+		i = SkipSpace(b, end)
+		if i < len(b) && b[i] == ',' {
+			i = SkipSpace(b, i+1)
+		}
+	}
+}
+
+// EachElement calls fn for each element of an array; of anything else it has none.
+func EachElement(b []byte, fn func(value []byte)) {
+	i := SkipSpace(b, 0)
+	if i >= len(b) || b[i] != '[' {
+		return
+	}
+	i = SkipSpace(b, i+1)
+	for i < len(b) && b[i] != ']' {
+		end := Skip(b, i)
+		if end == i {
+			return // not JSON
+		}
+		fn(b[i:end])
+		i = SkipSpace(b, end)
+		if i < len(b) && b[i] == ',' {
+			i = SkipSpace(b, i+1)
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -103,6 +104,8 @@ func FuzzWalkers(f *testing.F) {
 		StringIs(b, "abc")
 		Plain(b)
 		NextPlaceholder(b, i, 2)
+		EachMember(b[i:], func(key, value []byte) {})
+		EachElement(b[i:], func(value []byte) {})
 	})
 }
 
@@ -172,5 +175,43 @@ func BenchmarkEncodingJSONValid(b *testing.B) {
 		if !json.Valid(sample) {
 			b.Fatal("invalid")
 		}
+	}
+}
+
+func TestEachMember_ReadsAsJSONDoes(t *testing.T) {
+	t.Parallel()
+	var got []string
+	EachMember([]byte(`{ "a" : [1,{"b":"}]"}] ,"c\"":"x\\\"y", "d":-1.5e3,"e":{},"f":null}`), func(k, v []byte) {
+		got = append(got, string(k)+"="+string(v))
+	})
+	want := []string{`a=[1,{"b":"}]"}]`, `c\"="x\\\"y"`, `d=-1.5e3`, `e={}`, `f=null`}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestAppendQuoted_IsThatOfJSONStringify(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		"plain":                      `"plain"`,
+		"\"\\\b\f\n\r\t\x01\x1f/<>&": `"\"\\\b\f\n\r\t\u0001\u001f/<>&"`,
+		"ü😀\u2028\x7f":               "\"ü😀\u2028\x7f\"",
+		"\xff\uFFFDa\xc3":            "\"\uFFFD\uFFFDa\uFFFD\"",
+	} {
+		if got := string(AppendQuoted(nil, in)); got != want {
+			t.Errorf("%q: got %s, want %s", in, got, want)
+		}
+	}
+}
+
+func TestEachElement_ReadsAsJSONDoes(t *testing.T) {
+	t.Parallel()
+	var got []string
+	EachElement([]byte(`[ 1 ,"]",{"a":[2]}, [], null ]`), func(v []byte) { got = append(got, string(v)) })
+	if want := []string{`1`, `"]"`, `{"a":[2]}`, `[]`, `null`}; !slices.Equal(got, want) {
+		t.Errorf("got %q", got)
+	}
+	for _, other := range []string{``, `{}`, `"[1]"`, `1`, `[`, `[}`} {
+		EachElement([]byte(other), func(v []byte) { t.Errorf("%s has the element %s", other, v) })
 	}
 }

@@ -10,13 +10,13 @@ import (
 // attachment is not named by exactly one placeholder.
 var ErrPlaceholder = errors.New("illegal placeholder")
 
-// placeholderHead begins the canonical text of a placeholder; digits and a
+// PlaceholderHead begins the canonical text of a placeholder; digits and a
 // closing brace follow.
-const placeholderHead = `{"_placeholder":true,"num":`
+const PlaceholderHead = `{"_placeholder":true,"num":`
 
 // AppendPlaceholder appends the canonical placeholder of attachment i.
 func AppendPlaceholder(dst []byte, i int) []byte {
-	dst = append(dst, placeholderHead...)
+	dst = append(dst, PlaceholderHead...)
 	dst = strconv.AppendInt(dst, int64(i), 10)
 	return append(dst, '}')
 }
@@ -25,10 +25,10 @@ func AppendPlaceholder(dst []byte, i int) []byte {
 // starts at b[i], which attachment it names and where it ends. A placeholder of
 // no attachment is an ordinary object: the sender meant it as a value.
 func Placeholder(b []byte, i, n int) (num, end int, ok bool) {
-	if n == 0 || len(b)-i <= len(placeholderHead) || string(b[i:i+len(placeholderHead)]) != placeholderHead {
+	if n == 0 || len(b)-i <= len(PlaceholderHead) || string(b[i:i+len(PlaceholderHead)]) != PlaceholderHead {
 		return 0, 0, false
 	}
-	i += len(placeholderHead)
+	i += len(PlaceholderHead)
 	from := i
 	for i < len(b) && b[i]-'0' < 10 && num < n {
 		num = num*10 + int(b[i]-'0')

@@ -1,5 +1,0 @@
-//go:build !race
-
-package fasthttp1_test
-
-const race = false
