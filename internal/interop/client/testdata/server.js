@@ -4,7 +4,7 @@ const { createServer } = require("http");
 const io = require(name);
 const old = name === "sios-2.5";
 const http = createServer();
-const options = { pingInterval: 2000, pingTimeout: 2000 };
+const options = { pingInterval: 700, pingTimeout: 2000 };
 if (format === "msgpack") options.parser = require("socket.io-msgpack-parser");
 if (format === "recovery") options.connectionStateRecovery = {};
 const server = old ? io(http, options) : new io.Server(http, options);
