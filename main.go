@@ -22,6 +22,7 @@ import (
 type commands struct {
 	Serve   serve            `cmd:"" default:"withargs" help:"Run the gateway (the default)."`
 	Wxsim   wxsimCommands    `cmd:"" help:"Run the local WeChat alone, or scenarios and load against gateways."`
+	Emit    emit             `cmd:"" help:"Emit an event to clients, through the API or Redis."`
 	Bench   bench            `cmd:"" help:"Put a Socket.IO server under load and tell what it costs."`
 	Config  configCommands   `cmd:"" help:"Check, show and explain the settings."`
 	Version printVersion     `cmd:"" help:"Print the version, the commit and the Go release."`

@@ -20,7 +20,7 @@ import (
 func ExampleRelay() {
 	rdb := redis.NewClient(&redis.Options{Addr: "localhost:6379"})
 	var relay *adapter.Relay
-	relay, err := adapter.NewRelay(rdb, adapter.RelayOptions{
+	relay, err := adapter.NewRelay(rdb, &adapter.RelayOptions{
 		Tag: "gw1", Advertise: "10.0.0.7:3000",
 		Secrets: [][]byte{[]byte(os.Getenv("CLUSTER_SECRET"))}, // 16 bytes or more, the same everywhere
 	})
@@ -55,7 +55,7 @@ func ExampleRelay_Drain() {
 func ExampleRelay_NewID() {
 	rdb := redis.NewClient(&redis.Options{Addr: "localhost:6379"}) // connects when it is used
 	defer rdb.Close()
-	relay, err := adapter.NewRelay(rdb, adapter.RelayOptions{Tag: "gw1", Advertise: "127.0.0.1:3000"})
+	relay, err := adapter.NewRelay(rdb, &adapter.RelayOptions{Tag: "gw1", Advertise: "127.0.0.1:3000"})
 	if err != nil {
 		log.Fatal(err)
 	}

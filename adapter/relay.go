@@ -105,7 +105,11 @@ const (
 )
 
 // NewRelay returns a relay. It starts nothing; see Run.
-func NewRelay(rdb redis.UniversalClient, o RelayOptions) (*Relay, error) {
+func NewRelay(rdb redis.UniversalClient, opts *RelayOptions) (*Relay, error) {
+	var o RelayOptions
+	if opts != nil {
+		o = *opts
+	}
 	if !regexp.MustCompile(`^[A-Za-z0-9]{2,16}$`).MatchString(o.Tag) {
 		return nil, fmt.Errorf("adapter: relay tag %q is not 2 to 16 letters and digits", o.Tag)
 	}

@@ -48,7 +48,7 @@ func newEngineReplica(t *testing.T, rdb redis.UniversalClient, tag string, plain
 		t.Fatal(err)
 	}
 	r := &engineReplica{base: "http://" + l.Addr().String(), closed: make(chan engineio.Reason, 64), sessions: map[string]*engineio.Session{}}
-	r.Relay, err = adapter.NewRelay(rdb, adapter.RelayOptions{Tag: tag, Advertise: l.Addr().String(), Secrets: [][]byte{relaySecret}})
+	r.Relay, err = adapter.NewRelay(rdb, &adapter.RelayOptions{Tag: tag, Advertise: l.Addr().String(), Secrets: [][]byte{relaySecret}})
 	if err != nil {
 		t.Fatal(err)
 	}

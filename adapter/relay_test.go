@@ -47,7 +47,7 @@ func newRoutedWith(t *testing.T, rdb redis.UniversalClient, o adapter.RelayOptio
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	n.Relay, err = adapter.NewRelay(rdb, o)
+	n.Relay, err = adapter.NewRelay(rdb, &o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -203,7 +203,7 @@ func TestRelayOptions(t *testing.T) {
 		{Tag: "aa", Advertise: "a:1", Secrets: [][]byte{[]byte("short")}},
 		{Tag: "aa", Advertise: "127.0.0.1:1", Path: "/a b?c"},
 	} {
-		if _, err := adapter.NewRelay(nil, o); err == nil {
+		if _, err := adapter.NewRelay(nil, &o); err == nil {
 			t.Errorf("%+v was accepted", o)
 		}
 	}

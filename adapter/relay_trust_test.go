@@ -101,7 +101,7 @@ func TestRelay_AddressWithoutProof_GetsNoRequestAndNoSay(t *testing.T) {
 			a := newRoutedWith(t, rdb, adapter.RelayOptions{Tag: "aa", Secrets: secrets})
 			defer a.stop()
 			s := newStranger(t)
-			former, err := adapter.NewRelay(rdb, adapter.RelayOptions{Tag: "bb", Advertise: s.addr(), Secrets: secrets})
+			former, err := adapter.NewRelay(rdb, &adapter.RelayOptions{Tag: "bb", Advertise: s.addr(), Secrets: secrets})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -143,7 +143,7 @@ func TestRelay_WithoutSecrets_RelaysToLoopbackOnly(t *testing.T) {
 	if status, text := ask(t, a.server.URL, sidOf("bb"), "x"); status != 200 || !strings.HasPrefix(text, "bb ") {
 		t.Errorf("loopback: %d %q", status, text)
 	}
-	if _, err := adapter.NewRelay(rdb, adapter.RelayOptions{Tag: "aa", Advertise: "192.0.2.1:3000"}); err == nil || !strings.Contains(err.Error(), "Secrets") {
+	if _, err := adapter.NewRelay(rdb, &adapter.RelayOptions{Tag: "aa", Advertise: "192.0.2.1:3000"}); err == nil || !strings.Contains(err.Error(), "Secrets") {
 		t.Errorf("another machine: %v", err)
 	}
 }
@@ -227,7 +227,7 @@ func TestRelay_PassesKnownHeadersOnly(t *testing.T) {
 	var handler http.Handler
 	owner := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r) }))
 	defer owner.Close()
-	b, err := adapter.NewRelay(rdb, adapter.RelayOptions{Tag: "bb", Advertise: owner.Listener.Addr().String(), Secrets: [][]byte{relaySecret}})
+	b, err := adapter.NewRelay(rdb, &adapter.RelayOptions{Tag: "bb", Advertise: owner.Listener.Addr().String(), Secrets: [][]byte{relaySecret}})
 	if err != nil {
 		t.Fatal(err)
 	}

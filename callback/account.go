@@ -89,7 +89,7 @@ func newAccount(h *Handler, cfg Account) (*account, error) {
 	if cfg.AppID == "" {
 		return nil, errors.New("no AppID")
 	}
-	receiver, err := wechat.NewReceiver(wechat.ReceiverOptions{
+	receiver, err := wechat.NewReceiver(&wechat.ReceiverOptions{
 		AppID: cfg.AppID, OriginalID: cfg.OriginalID, Mode: cfg.Mode,
 		Token: cfg.Token, PreviousToken: cfg.PreviousToken,
 		AESKey: cfg.AESKey, PreviousAESKey: cfg.PreviousAESKey,

@@ -12,6 +12,10 @@
 // answered so only once its claim is durable. And a peer other than WeChat learns
 // nothing: every refusal looks the same.
 //
+// A Handler works with any implementation of Login and Dedupe; the gateway has one of
+// each. Their types are the gateway's, under names of this package, so that other
+// modules can implement them.
+//
 // A Handler starts no goroutine but those that copy logins to an upstream, for which
 // Handler.Close waits; requests run on their server's. Only
 // IPList.Run blocks, and belongs to its caller. Handler.Close gives idle

@@ -9,40 +9,44 @@ import (
 	"time"
 
 	"posthouse/callback"
-	"posthouse/internal/login"
-	"posthouse/internal/wechat"
 )
 
-// tickets is what a login service does for the webhook; *login.Service is the real one.
+// tickets is a login service; the gateway has a real one.
 type tickets struct{}
 
-func (tickets) Claim(ctx context.Context, c login.Claim) (login.Ticket, login.Outcome, error) {
+func (tickets) Claim(ctx context.Context, c callback.Claim) (callback.Ticket, callback.Outcome, error) {
 	// Only a claim that is durable may return a nil error.
-	return login.Ticket{}, login.OutcomeUnknown, nil
+	var state callback.State = callback.Done
+	return callback.Ticket{State: state}, callback.OutcomeClaimed, nil
 }
 
-func (tickets) ClaimCode(ctx context.Context, c login.Claim, code string) (login.Ticket, login.Outcome, error) {
-	return login.Ticket{}, login.OutcomeUnknown, nil // the text was no code
+func (tickets) ClaimCode(ctx context.Context, c callback.Claim, code string) (callback.Ticket, callback.Outcome, error) {
+	return callback.Ticket{}, callback.OutcomeUnknown, nil // the text was no code
 }
 
-func (tickets) Confirm(ctx context.Context, appID, openID, number string, at time.Time) (login.Ticket, login.Outcome, error) {
-	return login.Ticket{}, login.OutcomeUnknown, nil // nothing was asked
+func (tickets) Confirm(ctx context.Context, appID, openID, number string, at time.Time) (callback.Ticket, callback.Outcome, error) {
+	return callback.Ticket{}, callback.OutcomeUnknown, nil // nothing was asked
 }
 
-func (tickets) Deny(ctx context.Context, appID, openID string, at time.Time) (login.Ticket, login.Outcome, error) {
-	return login.Ticket{}, login.OutcomeUnknown, nil
+func (tickets) Deny(ctx context.Context, appID, openID string, at time.Time) (callback.Ticket, callback.Outcome, error) {
+	return callback.Ticket{}, callback.OutcomeUnknown, nil
 }
 
 func (tickets) Forget(ctx context.Context, appID, openID string, at time.Time) error { return nil }
 
-// once lets every push through; a login.Store is the real one.
+// once lets every push through; the gateway has a store.
 type once struct{}
 
-func (once) Once(context.Context, string, time.Duration) (login.WebhookStage, []byte, error) {
-	return login.StageFirst, nil, nil
+func (once) Once(context.Context, string, time.Duration) (callback.Stage, []byte, error) {
+	return callback.StageFirst, nil, nil
 }
 
 func (once) Finish(context.Context, string, []byte, time.Duration) error { return nil }
+
+// silent tells no replica: all browsers are here.
+type silent struct{}
+
+func (silent) Notify(context.Context, callback.Ticket) error { return nil }
 
 // printed prints what happens; the gateway gives it to Prometheus.
 type printed struct{}
@@ -57,17 +61,19 @@ func (printed) Fault(account, what string)      { fmt.Println("fault:", what) }
 // All parts, and an answer to a peer that is not WeChat.
 func ExampleHandler() {
 	var (
-		claims   callback.Claims   = tickets{}
-		codes    callback.Codes    = tickets{}
-		confirms callback.Confirms = tickets{}
-		people   callback.People   = tickets{}
+		login    callback.Login    = tickets{}
 		dedupe   callback.Dedupe   = once{}
+		notifier callback.Notifier = silent{}
 		metrics  callback.Metrics  = printed{}
 	)
+	const (
+		token callback.Secret = "simTokenForGateway2026" // no log shows it
+		mode  callback.Mode   = callback.Plain           // as WeChat's console says
+	)
 	var h *callback.Handler
-	h, err := callback.New(callback.Options{
-		Accounts: []callback.Account{{AppID: "wx1a2b3c4d5e6f7081", Token: "simTokenForGateway2026", Mode: wechat.Plain}},
-		Claims:   claims, Codes: codes, Confirms: confirms, People: people, Dedupe: dedupe, Metrics: metrics,
+	h, err := callback.New(&callback.Options{
+		Accounts: []callback.Account{{AppID: "wx1a2b3c4d5e6f7081", Token: token, Mode: mode}},
+		Login:    login, Dedupe: dedupe, Notifier: notifier, Metrics: metrics,
 		Limits: callback.Limits{PerSecond: 50},
 	})
 	if err != nil {
@@ -102,7 +108,7 @@ func ExampleConfirmPolicy() {
 		AESKey:  "kX7mQ2vB9sT4wZ1nL6pR8cY3fJ5hD0gA2eU7iO4xN9b",
 		Confirm: callback.ConfirmRisk,
 	}
-	h, err := callback.New(callback.Options{Accounts: []callback.Account{account}, Claims: tickets{}, Confirms: tickets{}, Dedupe: once{}})
+	h, err := callback.New(&callback.Options{Accounts: []callback.Account{account}, Login: tickets{}, Dedupe: once{}})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -115,11 +121,11 @@ func ExampleConfirmPolicy() {
 // greets them where the webhook says nothing.
 func ExampleLoginForwarding() {
 	account := callback.Account{
-		AppID: "wx1a2b3c4d5e6f7081", Token: "simTokenForGateway2026", Mode: wechat.Plain,
+		AppID: "wx1a2b3c4d5e6f7081", Token: "simTokenForGateway2026", Mode: callback.Plain,
 		Upstream: "https://bot.example.org/wechat", ForwardLogins: callback.LoginsAnswered,
 		Phrases: map[callback.Phrase]string{callback.NoSuchCode: "no such code"},
 	}
-	h, err := callback.New(callback.Options{Accounts: []callback.Account{account}, Claims: tickets{}, Dedupe: once{}})
+	h, err := callback.New(&callback.Options{Accounts: []callback.Account{account}, Login: tickets{}, Dedupe: once{}})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -10,11 +10,10 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"posthouse/callback"
-	"posthouse/internal/wechat"
 )
 
 func ExampleNew() {
-	h, err := callback.New(callback.Options{
+	h, err := callback.New(&callback.Options{
 		Accounts: []callback.Account{{
 			Name: "shop", AppID: "wx1a2b3c4d5e6f7081", OriginalID: "gh_0a1b2c3d4e5f",
 			Token: "simTokenForGateway2026", AESKey: "kX7mQ2vB9sT4wZ1nL6pR8cY3fJ5hD0gA2eU7iO4xN9b",
@@ -22,8 +21,8 @@ func ExampleNew() {
 			Phrases:  map[callback.Phrase]string{callback.LoggedIn: callback.LoggedInEN},
 			Upstream: "https://bot.example.org/wechat", // gets all that is no login
 		}},
-		Claims: &claims{},   // a *login.Service
-		Dedupe: newDedupe(), // a login.Store
+		Login:  tickets{},
+		Dedupe: once{},
 	})
 	if err != nil {
 		fmt.Println(err)
@@ -51,7 +50,7 @@ func ExampleIPList() {
 	done := make(chan struct{})
 	go func() { list.Run(ctx); close(done) }() // asks at once, and then daily
 
-	account := callback.Account{AppID: "wx1", Token: "t", Mode: wechat.Plain, IPs: list, IPPolicy: callback.IPLog}
+	account := callback.Account{AppID: "wx1", Token: "t", Mode: callback.Plain, IPs: list, IPPolicy: callback.IPLog}
 	fmt.Println(account.IPPolicy)
 
 	cancel()

@@ -25,7 +25,7 @@ func FuzzPush(f *testing.F) {
 		}
 		y := &typist{outcome: "unknown"}
 		r := newRig(t, func(o *callback.Options) {
-			o.Codes, o.Confirms, o.People = y, y, &people{}
+			partsOf(o).typist, partsOf(o).people = y, &people{}
 			if !encrypted {
 				o.Accounts[0].Mode = wechat.Plain
 			}

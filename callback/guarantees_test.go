@@ -15,7 +15,7 @@ import (
 // ordinary day: every answer within a second (docs/wechat.md §3.4 guarantee G9).
 func TestPush_AnswersWithinASecond(t *testing.T) {
 	t.Parallel()
-	eachStore(t, func(t *testing.T, store login.Store) {
+	eachStore(t, func(t *testing.T, store Store) {
 		r, service := newLoginOn(t, store, false, nil)
 		const pushes, atOnce = 400, 8
 		took := make([]time.Duration, pushes)
@@ -55,7 +55,7 @@ func person(n int) string { return fmt.Sprintf("oSIM0u%022d", n) }
 // docs/reliability.md §3 row F30 over the real stores: three copies of each push at once, to three replicas.
 func TestPush_CopiesAreOneLoginAndAnsweredWithinASecond(t *testing.T) {
 	t.Parallel()
-	eachStore(t, func(t *testing.T, store login.Store) {
+	eachStore(t, func(t *testing.T, store Store) {
 		r, service := newLoginOn(t, store, false, nil)
 		replicas := []*rig{r}
 		for range 2 {

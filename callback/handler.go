@@ -12,58 +12,49 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"posthouse/internal/login"
 	"posthouse/internal/loglimit"
 )
 
-// Claims is the login service as the webhook sees it. A nil error promises that
-// the claim is durable; the webhook answers "success" on nothing less.
-// Implementations bound their own waiting by ctx.
-type Claims interface {
-	Claim(ctx context.Context, c login.Claim) (login.Ticket, login.Outcome, error)
+// Login is the login service as the webhook sees it. Its methods bound their own waiting
+// by ctx. The times at are when the person acted, by WeChat's clock.
+type Login interface {
+	// Claim takes a scan or a follow. A nil error promises that the claim is durable;
+	// the webhook answers "success" on nothing less.
+	Claim(ctx context.Context, c Claim) (Ticket, Outcome, error)
+	// ClaimCode takes a text of a person, for accounts without scene QR codes: the
+	// person types the code that the page shows. OutcomeUnknown says that the text is
+	// no code.
+	ClaimCode(ctx context.Context, c Claim, text string) (Ticket, Outcome, error)
+	// Confirm takes the number that a person answers to the confirm step.
+	// OutcomeUnknown says that nothing was asked. An answer is never about a login
+	// later than at.
+	Confirm(ctx context.Context, appID, openID, number string, at time.Time) (Ticket, Outcome, error)
+	// Deny takes a "no" to the confirm step, or to "not you?" after a login.
+	Deny(ctx context.Context, appID, openID string, at time.Time) (Ticket, Outcome, error)
+	// Forget deletes what is kept of a person and ends the person's sessions: a duty
+	// when a person unfollows or revokes an authorization. It is idempotent; a nil
+	// error says that it is done or durably noted. What the person does after at stays.
+	Forget(ctx context.Context, appID, openID string, at time.Time) error
 }
 
 // Dedupe tells a push from its repeats, across replicas.
 type Dedupe interface {
-	Once(ctx context.Context, key string, lease time.Duration) (login.WebhookStage, []byte, error)
+	// Once asks for a key. At StageFirst the caller works on the push, and no other caller
+	// until Finish or the end of the lease; at StageDone the reply of Finish comes back.
+	Once(ctx context.Context, key string, lease time.Duration) (Stage, []byte, error)
+	// Finish ends the work on a key and keeps its reply for repeats.
 	Finish(ctx context.Context, key string, reply []byte, ttl time.Duration) error
 }
 
-// Codes is the fallback for accounts without scene QR codes: a person types the
-// code that the page shows. login.OutcomeUnknown says that the text is no code.
-type Codes interface {
-	ClaimCode(ctx context.Context, c login.Claim, code string) (login.Ticket, login.Outcome, error)
-}
-
-// Confirms takes what a person answers to the confirm step, or to "not you?"
-// after a login. login.OutcomeUnknown says that nothing was asked. at is when the person
-// answered, by WeChat's clock: an answer is never about a later login.
-type Confirms interface {
-	Confirm(ctx context.Context, appID, openID, number string, at time.Time) (login.Ticket, login.Outcome, error)
-	Deny(ctx context.Context, appID, openID string, at time.Time) (login.Ticket, login.Outcome, error)
-}
-
-// People keeps what is known of persons. Forget deletes it all and ends their
-// sessions: a duty towards people that unfollow or revoke an authorization. It is
-// idempotent; a nil error says that it is done or durably noted. at is when the person
-// left, by WeChat's clock: what the person did after it stays.
-type People interface {
-	Forget(ctx context.Context, appID, openID string, at time.Time) error
-}
-
-// Options configure a Handler. Accounts, Claims and Dedupe are needed.
+// Options configure a Handler. Accounts, Login and Dedupe are needed.
 type Options struct {
 	Accounts []Account
 
-	Claims Claims
+	Login  Login
 	Dedupe Dedupe
-	// Notifier is told of every claim that has news for a browser. nil when
-	// Claims does that itself, as login.Service does.
-	Notifier login.Notifier
-
-	Codes    Codes    // nil: texts are never codes
-	Confirms Confirms // nil: texts are never answers
-	People   People   // nil: nothing is kept, nothing to forget
+	// Notifier is told of every claim that has news for a browser. nil when Login does
+	// that itself, as the gateway's service does.
+	Notifier Notifier
 
 	// ClientIP finds the sender behind trusted proxies; nil takes the
 	// connection's peer. Only the IP lists of accounts use it.
@@ -94,12 +85,16 @@ type Handler struct {
 }
 
 // New checks the options and makes a Handler. It starts nothing.
-func New(o Options) (*Handler, error) {
+func New(opts *Options) (*Handler, error) {
+	var o Options
+	if opts != nil {
+		o = *opts
+	}
 	if len(o.Accounts) == 0 {
 		return nil, errors.New("callback: no account")
 	}
-	if o.Claims == nil || o.Dedupe == nil {
-		return nil, errors.New("callback: Claims and Dedupe are needed")
+	if o.Login == nil || o.Dedupe == nil {
+		return nil, errors.New("callback: Login and Dedupe are needed")
 	}
 	if o.Now == nil {
 		o.Now = time.Now

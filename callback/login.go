@@ -46,7 +46,7 @@ func (a *account) handlePush(ctx context.Context, d *delivery) answer {
 		return a.onceOnly(ctx, d, "login", loginTTL, func(ctx context.Context) verdict {
 			v := a.claimTicket(ctx, d, func(ctx context.Context, c login.Claim) (login.Ticket, login.Outcome, error) {
 				c.Scene, c.WeChat = scene, m.Ticket
-				return a.handler.options.Claims.Claim(ctx, c)
+				return a.handler.options.Login.Claim(ctx, c)
 			})
 			return a.forwardLogin(ctx, d, v)
 		})
@@ -148,7 +148,7 @@ func (a *account) notifyHolder(ctx context.Context, t login.Ticket) {
 // confirm step, or a code.
 func (a *account) readTyped(d *delivery) (do func(context.Context) verdict, kind string) {
 	said, openID := login.ReadTyped(d.push.Message.Content), d.push.Message.From
-	confirms, codes := a.handler.options.Confirms, a.handler.options.Codes
+	service := a.handler.options.Login
 	// A number or a "no" that changed nothing was meant for another program: people
 	// also write to the account.
 	judge := func(ctx context.Context, t login.Ticket, o login.Outcome, err error) verdict {
@@ -158,23 +158,23 @@ func (a *account) readTyped(d *delivery) (do func(context.Context) verdict, kind
 		return a.verdictFor(ctx, d, t, o, err)
 	}
 	switch {
-	case confirms != nil && isNo(said.Answer):
+	case isNo(said.Answer):
 		return func(ctx context.Context) verdict {
-			t, o, err := confirms.Deny(ctx, a.AppID, openID, d.push.Message.Created)
+			t, o, err := service.Deny(ctx, a.AppID, openID, d.push.Message.Created)
 			return judge(ctx, t, o, err)
 		}, "confirm"
-	case confirms != nil && isNumber(said.Answer):
+	case isNumber(said.Answer):
 		return func(ctx context.Context) verdict {
-			t, o, err := confirms.Confirm(ctx, a.AppID, openID, said.Answer, d.push.Message.Created)
+			t, o, err := service.Confirm(ctx, a.AppID, openID, said.Answer, d.push.Message.Created)
 			v := judge(ctx, t, o, err)
 			if v.phrase == Denied {
 				v.phrase = WrongNumber
 			}
 			return v
 		}, "confirm"
-	case codes != nil && !a.NoTypedCodes && (len(said.Codes) > 0 || said.Near):
+	case !a.NoTypedCodes && (len(said.Codes) > 0 || said.Near):
 		return func(ctx context.Context) verdict {
-			t, o, err := codes.ClaimCode(ctx, login.Claim{
+			t, o, err := service.ClaimCode(ctx, login.Claim{
 				AppID: a.AppID, OpenID: openID, At: d.arrivedAt, EventAt: d.push.Message.Created,
 				Confirm: a.Confirm == ConfirmAlways, Risk: a.Confirm == ConfirmRisk,
 			}, d.push.Message.Content)
@@ -195,8 +195,8 @@ func (a *account) readTyped(d *delivery) (do func(context.Context) verdict, kind
 // told as well.
 func (a *account) forgetPerson(ctx context.Context, d *delivery) verdict {
 	openID := d.push.Message.Person()
-	if a.handler.options.People != nil && wechat.ValidOpenID(openID) {
-		if err := a.handler.options.People.Forget(ctx, a.AppID, openID, d.push.Message.Created); err != nil {
+	if wechat.ValidOpenID(openID) {
+		if err := a.handler.options.Login.Forget(ctx, a.AppID, openID, d.push.Message.Created); err != nil {
 			a.handler.options.Metrics.Fault(a.Name, "forget")
 			a.handler.options.Logger.Error("a person's data could not be deleted; staying silent so that the event comes again",
 				slog.String("account", a.Name), slog.String("person", a.pseudonym(openID)))

@@ -135,7 +135,7 @@ func TestOptions_PhrasesAreConfigurable(t *testing.T) {
 		{AppID: appID, Token: token, AESKey: aesKey, IPPolicy: callback.IPEnforce},
 		{AppID: appID, Token: token, AESKey: aesKey, Upstream: "bot:80"},
 	} {
-		if _, err := callback.New(callback.Options{Accounts: []callback.Account{bad}, Claims: &claims{}, Dedupe: newDedupe()}); err == nil {
+		if _, err := callback.New(&callback.Options{Accounts: []callback.Account{bad}, Login: &loginParts{claims: &claims{}}, Dedupe: newDedupe()}); err == nil {
 			t.Errorf("%+v was taken", bad)
 		} else if strings.Contains(err.Error(), token) || strings.Contains(err.Error(), aesKey) {
 			t.Errorf("a secret in %v", err)
@@ -229,7 +229,7 @@ func TestPush_TypedAnswers(t *testing.T) {
 	} {
 		y := &typist{ticket: c.ticket, outcome: c.outcome}
 		r := newRig(t, func(o *callback.Options) {
-			o.Codes, o.Confirms = y, y
+			partsOf(o).typist = y
 			o.Accounts[0].Upstream = "http://bot.example/wx"
 		})
 		r.SetUpstreamTransport(replies(passive("the bot's words")))
@@ -283,7 +283,7 @@ func TestPush_UnfollowForgetsThePerson(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			p := &people{fail: 1}
-			r := newRig(t, func(o *callback.Options) { o.People = p })
+			r := newRig(t, func(o *callback.Options) { partsOf(o).people = p })
 			if got := r.send(secure(c.body)); !got.aborted {
 				t.Errorf("%s: %+v although nothing was deleted", name, got)
 			}
@@ -307,7 +307,7 @@ func TestPush_LogsAndAnswersLeakNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &people{fail: 1}
 		r := newRig(t, func(o *callback.Options) {
-			o.People = p
+			partsOf(o).people = p
 			o.Accounts[0].Upstream = "http://bot.example/wx?key=canaryUpstreamKey"
 		})
 		r.SetUpstreamTransport(replies("ok"))

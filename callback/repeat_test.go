@@ -87,7 +87,7 @@ func TestPush_CopiesToThreeReplicasAreOneLogin(t *testing.T) {
 		var wg sync.WaitGroup
 		start, body := time.Now(), scan(alice)
 		for range 3 {
-			r := newRig(t, func(o *callback.Options) { o.Claims, o.Dedupe = shared, store })
+			r := newRig(t, func(o *callback.Options) { partsOf(o).claims, o.Dedupe = shared, store })
 			wg.Go(func() {
 				got := r.send(secure(body))
 				if got.status != 200 || !strings.Contains(words(t, aesKey, got.body), "已过期") {

@@ -77,6 +77,50 @@ func (c *claims) made() []login.Claim {
 	return append([]login.Claim(nil), c.calls...)
 }
 
+// loginParts is a callback.Login of fakes; what has none knows nothing.
+type loginParts struct {
+	claims interface {
+		Claim(context.Context, login.Claim) (login.Ticket, login.Outcome, error)
+	}
+	typist *typist
+	people *people
+}
+
+// partsOf returns the fakes of a rig's login service, to exchange them.
+func partsOf(o *callback.Options) *loginParts { return o.Login.(*loginParts) }
+
+func (p *loginParts) Claim(ctx context.Context, c login.Claim) (login.Ticket, login.Outcome, error) {
+	return p.claims.Claim(ctx, c)
+}
+
+func (p *loginParts) ClaimCode(ctx context.Context, c login.Claim, text string) (login.Ticket, login.Outcome, error) {
+	if p.typist == nil {
+		return login.Ticket{}, login.OutcomeUnknown, nil
+	}
+	return p.typist.ClaimCode(ctx, c, text)
+}
+
+func (p *loginParts) Confirm(ctx context.Context, appID, openID, number string, at time.Time) (login.Ticket, login.Outcome, error) {
+	if p.typist == nil {
+		return login.Ticket{}, login.OutcomeUnknown, nil
+	}
+	return p.typist.Confirm(ctx, appID, openID, number, at)
+}
+
+func (p *loginParts) Deny(ctx context.Context, appID, openID string, at time.Time) (login.Ticket, login.Outcome, error) {
+	if p.typist == nil {
+		return login.Ticket{}, login.OutcomeUnknown, nil
+	}
+	return p.typist.Deny(ctx, appID, openID, at)
+}
+
+func (p *loginParts) Forget(ctx context.Context, appID, openID string, at time.Time) error {
+	if p.people == nil {
+		return nil
+	}
+	return p.people.Forget(ctx, appID, openID, at)
+}
+
 // dedupe is the store's two-stage dedupe, with a fault to inject.
 type dedupe struct {
 	mu      sync.Mutex
@@ -207,13 +251,13 @@ func newRig(t testing.TB, change func(*callback.Options)) *rig {
 		Accounts: []callback.Account{{
 			AppID: appID, OriginalID: original, Token: token, AESKey: aesKey, PreviousAESKey: oldKey,
 		}},
-		Claims: r.claims, Dedupe: r.dedupe, Notifier: r.notifier, Metrics: r.counts,
+		Login: &loginParts{claims: r.claims}, Dedupe: r.dedupe, Notifier: r.notifier, Metrics: r.counts,
 		Logger: slog.New(slog.NewJSONHandler(&syncWriter{b: r.log}, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	if change != nil {
 		change(&o)
 	}
-	h, err := callback.New(o)
+	h, err := callback.New(&o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -73,9 +73,9 @@ func TestPush_PhoneIsToldWhoAsks(t *testing.T) {
 
 func TestOptions_UnknownConfirmPolicy(t *testing.T) {
 	t.Parallel()
-	_, err := callback.New(callback.Options{Accounts: []callback.Account{{
+	_, err := callback.New(&callback.Options{Accounts: []callback.Account{{
 		AppID: appID, Token: token, AESKey: aesKey, Confirm: "sometimes",
-	}}, Claims: &claims{}, Dedupe: newDedupe()})
+	}}, Login: &loginParts{claims: &claims{}}, Dedupe: newDedupe()})
 	if err == nil || !strings.Contains(err.Error(), "off, risk or always") {
 		t.Errorf("%v", err)
 	}

@@ -18,13 +18,17 @@ import (
 
 // The login service is everything the webhook asks for.
 var (
-	_ callback.Claims   = (*login.Service)(nil)
-	_ callback.Codes    = (*login.Service)(nil)
-	_ callback.Confirms = (*login.Service)(nil)
-	_ callback.People   = (*login.Service)(nil)
-	_ callback.Dedupe   = login.Store(nil)
+	_ callback.Login    = (*login.Service)(nil)
+	_ callback.Dedupe   = (*login.Memory)(nil)
+	_ callback.Dedupe   = (*login.Redis)(nil)
 	_ callback.IPSource = (*wechat.Client)(nil)
 )
+
+// Store is what the gateway's stores do.
+type Store interface {
+	login.Store
+	callback.Dedupe
+}
 
 // oneAccount makes codes for the rig's account.
 type oneAccount struct{ typed bool }
@@ -43,7 +47,7 @@ func (noTokens) Issue(context.Context, login.Identity, string, time.Time) (login
 }
 
 // newLogin is a rig over the real login service and its memory store.
-func newLogin(t *testing.T, typed bool, change func(*callback.Options)) (*rig, *login.Service, login.Store) {
+func newLogin(t *testing.T, typed bool, change func(*callback.Options)) (*rig, *login.Service, Store) {
 	t.Helper()
 	store := login.NewMemory()
 	r, service := newLoginOn(t, store, typed, change)
@@ -51,17 +55,17 @@ func newLogin(t *testing.T, typed bool, change func(*callback.Options)) (*rig, *
 }
 
 // newLoginOn is newLogin over any store.
-func newLoginOn(t *testing.T, store login.Store, typed bool, change func(*callback.Options)) (*rig, *login.Service) {
+func newLoginOn(t *testing.T, store Store, typed bool, change func(*callback.Options)) (*rig, *login.Service) {
 	t.Helper()
 	told := &notifier{}
-	service, err := login.NewService(login.ServiceOptions{
+	service, err := login.NewService(&login.ServiceOptions{
 		Store: store, Issuer: noTokens{}, QRCodes: oneAccount{typed}, Notifier: told,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := newRig(t, func(o *callback.Options) {
-		o.Claims, o.Codes, o.Confirms, o.People, o.Dedupe, o.Notifier = service, service, service, service, store, nil
+		o.Login, o.Dedupe, o.Notifier = service, store, nil
 		if change != nil {
 			change(o)
 		}
@@ -71,7 +75,7 @@ func newLoginOn(t *testing.T, store login.Store, typed bool, change func(*callba
 }
 
 // eachStore runs f with the store in memory and with Redis.
-func eachStore(t *testing.T, f func(t *testing.T, store login.Store)) {
+func eachStore(t *testing.T, f func(t *testing.T, store Store)) {
 	t.Run("memory", func(t *testing.T) { f(t, login.NewMemory()) })
 	t.Run("redis", func(t *testing.T) {
 		addr, _ := interop.Redis(t)
@@ -110,7 +114,7 @@ func scanOf(from string, s login.Started) string {
 	return event(from, "SCAN", s.Ticket.ID, time.Now())
 }
 
-func state(t *testing.T, store login.Store, s login.Started) login.Ticket {
+func state(t *testing.T, store Store, s login.Started) login.Ticket {
 	t.Helper()
 	ticket, err := store.Get(t.Context(), s.Ticket.ID)
 	if err != nil {

@@ -196,12 +196,12 @@ func TestTypedCode_NearMiss_GetsAWordUnlessTheBotHasOne(t *testing.T) {
 	t.Parallel()
 	for typed, want := range map[string]string{"7dggvws6": "登录码", "验证码7dggvws": "登录码", "7dgg vws6": "登录码", "hello you": "", "hello 12": "", "password": ""} {
 		y := &typist{outcome: login.OutcomeUnknown}
-		r := newRig(t, func(o *callback.Options) { o.Codes = y })
+		r := newRig(t, func(o *callback.Options) { partsOf(o).typist = y })
 		got := r.send(secure(text(alice, typed, 1)))
 		if said := ""; want == "" && got.body != "success" || want != "" && (got.body == "success" || !strings.Contains(words(t, aesKey, got.body), want)) {
 			t.Errorf("%q: %q%s", typed, got.body, said)
 		}
-		r = newRig(t, func(o *callback.Options) { o.Codes = y; forwarding(o) })
+		r = newRig(t, func(o *callback.Options) { partsOf(o).typist = y; forwarding(o) })
 		r.SetUpstreamTransport(replies(passive("bot")))
 		if got := r.send(secure(text(alice, typed, 1))); words(t, aesKey, got.body) != "bot" {
 			t.Errorf("%q with a bot: %q", typed, got.body)

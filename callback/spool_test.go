@@ -13,7 +13,7 @@ import (
 
 // outage is a store that can be away.
 type outage struct {
-	login.Store
+	Store
 	away atomic.Bool
 }
 
@@ -55,13 +55,13 @@ func TestSpool_ScanDuringAnOutageIsKept(t *testing.T) {
 	}
 	defer spool.Close()
 	store, told := &outage{Store: login.NewMemory()}, &notifier{}
-	service, err := login.NewService(login.ServiceOptions{
+	service, err := login.NewService(&login.ServiceOptions{
 		Store: store, Issuer: noTokens{}, QRCodes: oneAccount{}, Notifier: told, Spool: spool,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := newRig(t, func(o *callback.Options) { o.Claims, o.Dedupe, o.Notifier = service, store, nil })
+	r := newRig(t, func(o *callback.Options) { o.Login, o.Dedupe, o.Notifier = service, store, nil })
 	s := start(t, service, "")
 	store.away.Store(true)
 	for _, person := range []string{alice, bob} {

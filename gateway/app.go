@@ -34,6 +34,8 @@ type App struct {
 	ioServer       *socketio.Server
 	accounts       *accounts
 	issuer         *login.Issuer
+	namespaces     *namespaces    // nil: none are configured
+	apiHandler     http.Handler   // nil: the API is off
 	keyShelf       login.KeyShelf // of the development key; nil without Redis or with a key of its own
 	loginService   *login.Service
 	loginNamespace *loginNamespace
@@ -95,6 +97,12 @@ func (a *App) buildParts() (err error) {
 	if err := a.buildLogin(); err != nil {
 		return err
 	}
+	if err := a.buildNamespaces(); err != nil {
+		return err
+	}
+	if err := a.buildAPI(); err != nil {
+		return err
+	}
 	return a.buildRoutes()
 }
 
@@ -110,7 +118,7 @@ func (a *App) buildLogin() (err error) {
 	if a.issuer, err = a.newIssuer(); err != nil {
 		return err
 	}
-	var store login.Store = login.NewMemory()
+	var store loginStore = login.NewMemory()
 	var spool *login.Spool
 	if a.redisClient != nil {
 		o := &login.RedisOptions{Accounts: a.accounts.accountNames(), Counter: a.metrics, Logger: a.log}

@@ -52,6 +52,10 @@ type Config struct {
 	JWTTTL         Duration `name:"jwt-ttl" env:"POSTHOUSE_JWT_TTL" default:"15m" help:"Life of a token." group:"Tokens"`
 	Cookie         string   `env:"POSTHOUSE_COOKIE" placeholder:"NAME" help:"Also set the exchanged token as this HttpOnly cookie." group:"Tokens"`
 
+	APIAddr    string `name:"api-addr" env:"POSTHOUSE_API_ADDR" placeholder:"HOST:PORT" help:"Separate listener for the HTTP API below /api/; the main address when empty." group:"API"`
+	APIKey     Secret `name:"api-key" env:"POSTHOUSE_API_KEY" hidden:"" help:"Keys of the HTTP API, one in each line."`
+	APIKeyFile string `name:"api-key-file" env:"POSTHOUSE_API_KEY_FILE" placeholder:"FILE" help:"File with the keys of the HTTP API, one in each line, each optionally limited: <key> namespaces=/app scopes=emit,read,manage. The API is off without a key." group:"API"`
+
 	TicketTTL       Duration `env:"POSTHOUSE_TICKET_TTL" default:"300s" help:"Life of a QR code that WeChat is asked for." group:"Login"`
 	TokenAckTimeout Duration `env:"POSTHOUSE_TOKEN_ACK_TIMEOUT" default:"2s" help:"After this long on an open socket a token counts as delivered." group:"Login"`
 	Confirm         string   `env:"POSTHOUSE_CONFIRM" default:"off" enum:"off,risk,always" help:"Ask the person to match a number before the login: off, risk (when it is from a new network or browser, or one of many) or always." group:"Login"`
@@ -71,7 +75,8 @@ type Config struct {
 	LimitWebhook         Count `name:"limit-webhook" env:"POSTHOUSE_LIMIT_WEBHOOK" default:"200" help:"Pushes from WeChat per second that this replica lets in." group:"Limits"`
 	LimitConnectionsNode Count `name:"limit-connections" env:"POSTHOUSE_LIMIT_CONNECTIONS" default:"50000" help:"Open connections of this replica." group:"Limits"`
 
-	Accounts []Account `kong:"-"` // those of the file, and the one of the environment as "default"
+	Accounts   []Account   `kong:"-"` // those of the file, and the one of the environment as "default"
+	Namespaces []Namespace `kong:"-"` // those of the file
 }
 
 // Account is one WeChat Official Account. In the configuration file several may
@@ -205,6 +210,9 @@ func (c *Config) Normalize() error {
 		accounts, err := c.File.accounts()
 		errs.add(err)
 		c.Accounts = append(c.Accounts, accounts...)
+		namespaces, err := c.File.namespaces()
+		errs.add(err)
+		c.Namespaces = append(c.Namespaces, namespaces...)
 	}
 	if c.Port != 0 && c.Addr == ":3000" {
 		c.Addr = ":" + strconv.Itoa(c.Port)
@@ -212,7 +220,7 @@ func (c *Config) Normalize() error {
 	if _, port, err := net.SplitHostPort(c.Addr); err != nil || port == "" {
 		errs.add(keyError("POSTHOUSE_ADDR", c.Addr, "write host:port or :port, such as :3000"))
 	}
-	errs.add(c.normalizeRedis(), c.normalizeWeb(), c.normalizeTokens(), c.normalizeAccounts())
+	errs.add(c.normalizeRedis(), c.normalizeWeb(), c.normalizeTokens(), c.normalizeAPI(), c.normalizeAccounts())
 	if t := time.Duration(c.TicketTTL); t < time.Second || t > 30*24*time.Hour {
 		errs.add(keyError("POSTHOUSE_TICKET_TTL", c.TicketTTL.String(), "WeChat allows 1 s to 30 days; 120 s to 300 s are usual"))
 	}
@@ -292,6 +300,27 @@ func (c *Config) normalizeTokens() error {
 	errs.add(c.cleanCookie())
 	if c.JWTTTL <= 0 {
 		errs.add(keyError("POSTHOUSE_JWT_TTL", c.JWTTTL.String(), "give a time above 0, such as 15m"))
+	}
+	return errs.joinErrors()
+}
+
+func (c *Config) normalizeAPI() error {
+	var errs configErrors
+	errs.add(readSecret(&c.APIKey, c.APIKeyFile, "POSTHOUSE_API_KEY_FILE"))
+	cleanValues(&c.APIKey)
+	cleanValues(&c.APIAddr)
+	if c.APIKey != "" {
+		_, err := parseAPIKeys(c.APIKey)
+		errs.add(err)
+	}
+	if c.APIAddr == "" {
+		return errs.joinErrors()
+	}
+	if _, port, err := net.SplitHostPort(c.APIAddr); err != nil || port == "" {
+		errs.add(keyError("POSTHOUSE_API_ADDR", c.APIAddr, "write host:port, such as 127.0.0.1:3001"))
+	}
+	if c.APIKey == "" && c.APIKeyFile == "" {
+		errs.add(keyError("POSTHOUSE_API_KEY", "", "set it or POSTHOUSE_API_KEY_FILE beside POSTHOUSE_API_ADDR: the API is off without a key"))
 	}
 	return errs.joinErrors()
 }

@@ -30,7 +30,7 @@ func (f ConfigFile) BeforeResolve(ctx *kong.Context, trace *kong.Path) error {
 	if err != nil {
 		return &configError{"POSTHOUSE_CONFIG", "= " + strconv.Quote(string(path)) + " is not usable", err.Error()}
 	}
-	known := []string{"accounts"}
+	known := []string{"accounts", "namespaces"}
 	if err := kong.Visit(ctx.Model, func(node kong.Visitable, next kong.Next) error {
 		if flag, ok := node.(*kong.Flag); ok && len(flag.Envs) > 0 {
 			known = append(known, flag.Name)
@@ -79,7 +79,7 @@ func flagText(v any) any {
 
 // readConfigFile returns the settings of a file and its accounts. What it refuses is no
 // YAML mapping; unknown keys are for the caller.
-func readConfigFile(path string) (map[string]fileValue, *fileAccounts, error) {
+func readConfigFile(path string) (map[string]fileValue, *fileSections, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, nil, err
@@ -88,7 +88,7 @@ func readConfigFile(path string) (map[string]fileValue, *fileAccounts, error) {
 	if err != nil {
 		return nil, nil, errors.New(yaml.FormatError(err, false, false))
 	}
-	values, accounts := map[string]fileValue{}, &fileAccounts{filePath: path}
+	values, sections := map[string]fileValue{}, &fileSections{filePath: path}
 	for _, doc := range file.Docs {
 		if doc.Body == nil || doc.Body.Type() == ast.NullType {
 			continue
@@ -98,8 +98,9 @@ func readConfigFile(path string) (map[string]fileValue, *fileAccounts, error) {
 			return nil, nil, err
 		}
 		for _, pair := range pairs {
-			if pair.key == "accounts" {
-				if err := accounts.readNode(pair.value); err != nil {
+			read := map[string]func(ast.Node) error{"accounts": sections.readAccounts, "namespaces": sections.readNamespaces}[pair.key]
+			if read != nil {
+				if err := read(pair.value); err != nil {
 					return nil, nil, err
 				}
 				continue
@@ -111,7 +112,7 @@ func readConfigFile(path string) (map[string]fileValue, *fileAccounts, error) {
 			values[pair.key] = fileValue{flagText(v), pair.lineNumber}
 		}
 	}
-	return values, accounts, nil
+	return values, sections, nil
 }
 
 // yamlPair is one key of a YAML mapping.
@@ -134,10 +135,12 @@ func mappingPairs(node ast.Node) ([]yamlPair, error) {
 	return pairs, nil
 }
 
-// fileAccounts are the accounts of a file, with the line of each of their keys.
-type fileAccounts struct {
-	filePath string
-	list     []fileAccount
+// fileSections are the parts of a file that are no flags: accounts and namespaces, with
+// the line of each of their keys.
+type fileSections struct {
+	filePath   string
+	list       []fileAccount
+	namespaces []fileNamespace
 }
 
 type fileAccount struct {
@@ -147,7 +150,7 @@ type fileAccount struct {
 	linesByKey map[string]int
 }
 
-func (f *fileAccounts) readNode(node ast.Node) error {
+func (f *fileSections) readAccounts(node ast.Node) error {
 	list, ok := node.(*ast.SequenceNode)
 	if !ok {
 		return fmt.Errorf("line %d: accounts is a list: write a - before each account", node.GetToken().Position.Line)
@@ -172,7 +175,7 @@ func (f *fileAccounts) readNode(node ast.Node) error {
 	return nil
 }
 
-func (f *fileAccounts) hasKey(account, key string) bool {
+func (f *fileSections) hasKey(account, key string) bool {
 	for _, a := range f.list {
 		if a.name == account && a.linesByKey[key] > 0 {
 			return true
@@ -185,9 +188,15 @@ func (f *fileAccounts) hasKey(account, key string) bool {
 var ofAccount = regexp.MustCompile(`^accounts(?:\.([a-z0-9_-]+)|\[(\d+)\])\.(\S+)$`)
 
 // placeOf returns FILE:LINE: for the key of an error; "" when it is not of the file.
-func (f *fileAccounts) placeOf(key string) string {
+func (f *fileSections) placeOf(key string) string {
+	if f == nil {
+		return ""
+	}
+	if rest, ok := strings.CutPrefix(key, "namespaces."); ok {
+		return f.placeInNamespace(rest)
+	}
 	m := ofAccount.FindStringSubmatch(key)
-	if f == nil || m == nil {
+	if m == nil {
 		return ""
 	}
 	for i, a := range f.list {

@@ -20,7 +20,7 @@ type Settings struct {
 	Config Config // normalized as far as it can be
 
 	settings     []*setting
-	accounts     *fileAccounts
+	accounts     *fileSections
 	problemTexts []string
 }
 
@@ -154,7 +154,7 @@ func (r *settingsReader) readFile() {
 	}
 	for _, key := range slices.Sorted(maps.Keys(values)) {
 		if r.settingNamed(key) == nil {
-			r.addProblem(fmt.Sprintf("%s:%d: %s", file.valueText, values[key].lineNumber, key), unknown, unknownName(key, append(r.settingNames(), "accounts")))
+			r.addProblem(fmt.Sprintf("%s:%d: %s", file.valueText, values[key].lineNumber, key), unknown, unknownName(key, append(r.settingNames(), "accounts", "namespaces")))
 		}
 	}
 	for _, set := range r.settings {

@@ -158,3 +158,18 @@ func ExampleNewLogger() {
 	logger.Info("not shown")
 	// Output:
 }
+
+func ExampleNamespace() {
+	app := gateway.Namespace{
+		Name: "/app", // for the tokens of the gateway's own login
+		JWT: &gateway.NamespaceJWT{
+			Issuer: "https://id.example.com", Audience: "app", JWKS: "https://id.example.com/.well-known/jwks.json",
+		},
+		Rooms: []string{"user:{sub}"}, Join: []string{"topic:*"}, Relay: []string{"typing"},
+		Hook:   &gateway.NamespaceHook{URL: "http://127.0.0.1:8080/socketio", SecretFile: "hook.key"},
+		Limits: &gateway.NamespaceLimits{Events: "50/s"},
+	}
+	cfg := gateway.Config{Namespaces: []gateway.Namespace{app}} // from the configuration file
+	fmt.Println(cfg.Namespaces[0].Name)
+	// Output: /app
+}

@@ -14,11 +14,12 @@ import (
 // Redis being away makes a replica degraded but keeps it ready: were all replicas
 // to leave at once, every socket would drop and nothing would be gained.
 type healthChecks struct {
-	draining        atomic.Bool
-	redisClient     redis.UniversalClient // nil without Redis
-	replicaName     string
-	checkKey        func() error    // nil once tokens can be signed
-	accountProblems func() []string // of the accounts at WeChat; nil: none are known
+	draining          atomic.Bool
+	redisClient       redis.UniversalClient // nil without Redis
+	replicaName       string
+	checkKey          func() error    // nil once tokens can be signed
+	accountProblems   func() []string // of the accounts at WeChat; nil: none are known
+	namespaceProblems func() []string // of the keys of other issuers; nil: no namespaces
 }
 
 type readiness struct {
@@ -58,8 +59,11 @@ func (h *healthChecks) checkAll(ctx context.Context) readiness {
 		r.Status = "degraded"
 		r.Reasons = append(r.Reasons, "the signing key is not there yet: it is kept in redis; set POSTHOUSE_JWT_KEY_FILE to need none of it")
 	}
-	if h.accountProblems != nil {
-		if all := h.accountProblems(); len(all) > 0 {
+	for _, listProblems := range []func() []string{h.accountProblems, h.namespaceProblems} {
+		if listProblems == nil {
+			continue
+		}
+		if all := listProblems(); len(all) > 0 {
 			r.Status = "degraded" // still ready: another replica would say the same
 			r.Reasons = append(r.Reasons, all...)
 		}

@@ -24,7 +24,7 @@ func (a *App) newIssuer() (*login.Issuer, error) {
 		if o.Keys, err = parseKeys(a.config.JWTKey, a.config.JWTPreviousKey); err != nil {
 			return nil, err
 		}
-		return login.NewIssuer(o)
+		return login.NewIssuer(&o)
 	}
 	a.warnOperator("tokens are signed with a throw-away key: set POSTHOUSE_JWT_KEY_FILE")
 	if a.redisClient != nil {
@@ -47,7 +47,7 @@ func (a *App) newIssuer() (*login.Issuer, error) {
 	default:
 		return nil, fmt.Errorf("gateway: development key: %w", err)
 	}
-	return login.NewIssuer(o)
+	return login.NewIssuer(&o)
 }
 
 // warnOperator says something in the log and in the banner.

@@ -64,7 +64,7 @@ func newLoginNamespace(deps loginDeps, o login.ServiceOptions) (*loginNamespace,
 	}
 	o.Notifier = n
 	var err error
-	if n.loginService, err = login.NewService(o); err != nil {
+	if n.loginService, err = login.NewService(&o); err != nil {
 		return nil, err
 	}
 	n.namespace = n.ioServer.Of("/login")

@@ -39,7 +39,7 @@ func newSite(t *testing.T, change func(*Config)) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	issuer, err := login.NewIssuer(login.IssuerOptions{Keys: keys})
+	issuer, err := login.NewIssuer(&login.IssuerOptions{Keys: keys})
 	if err != nil {
 		t.Fatal(err)
 	}

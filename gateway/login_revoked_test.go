@@ -32,7 +32,7 @@ func (u *unlisted) Revoked(ctx context.Context, most int) ([]string, error) {
 func TestLogin_RevokedTokenIsKnownWithinTwoSeconds(t *testing.T) {
 	s := newSite(t, nil)
 	store := &unlisted{Store: s.store}
-	service, err := login.NewService(login.ServiceOptions{Store: store, Issuer: s.issuer, QRCodes: s.codes, Notifier: s})
+	service, err := login.NewService(&login.ServiceOptions{Store: store, Issuer: s.issuer, QRCodes: s.codes, Notifier: s})
 	if err != nil {
 		t.Fatal(err)
 	}

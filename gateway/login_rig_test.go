@@ -140,7 +140,7 @@ func (r *replica) build(t *testing.T, cfg *Config, o login.ServiceOptions) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	issuer, err := login.NewIssuer(login.IssuerOptions{Keys: keys})
+	issuer, err := login.NewIssuer(&login.IssuerOptions{Keys: keys})
 	if err != nil {
 		t.Fatal(err)
 	}

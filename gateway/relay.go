@@ -13,7 +13,7 @@ import (
 // newRelay makes what relays requests between replicas.
 func (a *App) newRelay() (*adapter.Relay, error) {
 	secrets := relaySecrets(&a.config)
-	relay, err := adapter.NewRelay(a.redisClient, adapter.RelayOptions{
+	relay, err := adapter.NewRelay(a.redisClient, &adapter.RelayOptions{
 		Tag: a.replicaName, Advertise: a.advertisedAddr(len(secrets) == 0), Secrets: secrets,
 		Path: a.config.SocketIOPath + "/", Key: a.config.AdapterKey, Logger: a.log,
 	})

@@ -35,6 +35,9 @@ func (a *App) buildRoutes() error {
 	})
 	a.webhookHandler.Register(e.Group(""))
 	a.loginNamespace.register(e)
+	if a.apiHandler != nil && a.config.APIAddr == "" {
+		e.Any("/api/*", mountHandler(a.apiHandler))
+	}
 	if sim := a.simulatorHandler(); sim != nil {
 		e.Any("/sim", mountHandler(sim))
 		e.Any("/sim/*", mountHandler(sim))

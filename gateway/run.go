@@ -46,6 +46,9 @@ func (a *App) Run(ctx context.Context) error {
 	if a.redisClient != nil {
 		keep("eviction", func(ctx context.Context) { warnAboutEviction(ctx, a.redisClient, a.log) })
 	}
+	if a.namespaces != nil && a.namespaces.ownGuard != nil {
+		keep("revoked tokens", a.watchRevoked)
+	}
 	if a.relay != nil {
 		keep("relay", func(ctx context.Context) {
 			if err := a.relay.Run(ctx); err != nil {
@@ -58,6 +61,11 @@ func (a *App) Run(ctx context.Context) error {
 		return errors.Join(err, server.Close())
 	}
 	defer stopMetrics()
+	stopAPI, err := a.serveAPI(&tasks, failed)
+	if err != nil {
+		return errors.Join(err, server.Close())
+	}
+	defer stopAPI()
 
 	select {
 	case err = <-failed:
@@ -66,6 +74,10 @@ func (a *App) Run(ctx context.Context) error {
 	}
 	end()
 	stopMetrics()
+	stopAPI()
+	last, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_ = a.namespaces.shutdown(last) // done already, unless Run ends by a fault
 	return errors.Join(err, server.Close(), waitFor(&tasks, 5*time.Second))
 }
 
@@ -83,6 +95,9 @@ func (a *App) drainAll(server *http.Server) error {
 	a.loginNamespace.finishLogins(ctx)
 	if err := errors.Join(a.drainSockets(ctx), a.ioServer.Shutdown(ctx)); err != nil {
 		a.log.Warn("gateway: sockets did not close in time", "error", err)
+	}
+	if err := a.namespaces.shutdown(ctx); err != nil {
+		a.log.Warn("gateway: the back ends did not hear of all disconnects in time", "error", err)
 	}
 	// What is left are webhooks and pages: short requests.
 	last, cancelLast := context.WithTimeout(context.Background(), 5*time.Second)

@@ -19,7 +19,7 @@ func (a *App) useSimulator() error {
 	base := external + "/sim"
 	if external == "" {
 		base = a.localURL() + "/sim"
-		sim, err := wxsim.New(wxsim.Options{BaseURL: base, Logger: a.log})
+		sim, err := wxsim.New(&wxsim.Options{BaseURL: base, Logger: a.log})
 		if err != nil {
 			return err
 		}

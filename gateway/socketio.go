@@ -19,6 +19,10 @@ import (
 // to say is a few hundred bytes (docs/reliability.md §4 row 4).
 const maxLoginPayload = 16 << 10
 
+// defaultRooms is how many rooms a socket may be in where limits.rooms does not say
+// (docs/realtime.md §3).
+const defaultRooms = 256
+
 // newSocketIO makes the Socket.IO server with the adapter the configuration names.
 func newSocketIO(cfg *Config, rdb redis.UniversalClient, relay *adapter.Relay, admit *admission, log *slog.Logger) (*socketio.Server, error) {
 	o := &socketio.Options{
@@ -45,6 +49,14 @@ func newSocketIO(cfg *Config, rdb redis.UniversalClient, relay *adapter.Relay, a
 		Limits: socketio.Limits{EventsPerSecond: 50, EventsBurst: 100},
 		Logger: log,
 	}
+	if len(cfg.Namespaces) > 0 {
+		o.Engine.MaxPayload = maxNamespacePayload
+		for _, n := range cfg.Namespaces {
+			if n.Limits != nil { // the rules of the other namespaces keep their own bound
+				o.Limits.Rooms = max(o.Limits.Rooms, n.Limits.Rooms, defaultRooms)
+			}
+		}
+	}
 	if relay != nil {
 		o.Engine.GenerateID = relay.NewID
 	}
@@ -55,13 +67,18 @@ func newSocketIO(cfg *Config, rdb redis.UniversalClient, relay *adapter.Relay, a
 	// The start page measures its round trip with this.
 	io.OnConnection(func(s *socketio.Socket) {
 		s.On("rtt", func(e *socketio.Event) { _ = e.Ack() })
-		s.OnError(func(err error) {
-			if errors.Is(err, socketio.ErrRate) {
-				admit.metrics.refusals.countRefusal("events")
-			}
-		})
 	})
+	io.OnConnection(admit.countEarlyEvents)
 	return io, nil
+}
+
+// countEarlyEvents counts the events of a socket that come too fast for its namespace.
+func (a *admission) countEarlyEvents(s *socketio.Socket) {
+	s.OnError(func(err error) {
+		if errors.Is(err, socketio.ErrRate) {
+			a.metrics.refusals.countRefusal("events")
+		}
+	})
 }
 
 // newAdapter makes the adapter of POSTHOUSE_ADAPTER. All prove themselves: the logins

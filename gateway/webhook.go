@@ -8,15 +8,20 @@ import (
 	"posthouse/internal/wechat"
 )
 
+// loginStore is a store of logins that also tells pushes from their repeats.
+type loginStore interface {
+	login.Store
+	callback.Dedupe
+}
+
 // newWebhook makes the handler of WeChat's calls for all accounts.
-func newWebhook(cfg *Config, as *accounts, service *login.Service, store login.Store, admit *admission, m *metrics, log *slog.Logger) (*callback.Handler, error) {
+func newWebhook(cfg *Config, as *accounts, service *login.Service, dedupe callback.Dedupe, admit *admission, m *metrics, log *slog.Logger) (*callback.Handler, error) {
 	perSecond := cfg.LimitWebhook.N
 	if cfg.LimitWebhook.Off {
 		perSecond = 1_000_000
 	}
 	o := callback.Options{
-		Claims: service, Dedupe: store, // the service itself notifies
-		Codes: service, Confirms: service, People: service,
+		Login: service, Dedupe: dedupe, // the service itself notifies
 		Limits:   callback.Limits{PerSecond: perSecond},
 		ClientIP: admit.clientIP, Metrics: webhookCounter{m}, Logger: log, SettingName: accountKey,
 	}
@@ -37,5 +42,5 @@ func newWebhook(cfg *Config, as *accounts, service *login.Service, store login.S
 		}
 		o.Accounts = append(o.Accounts, hook)
 	}
-	return callback.New(o)
+	return callback.New(&o)
 }

@@ -244,3 +244,19 @@ func ExampleNewPrivateKey() {
 	})
 	io.Shutdown(context.Background())
 }
+
+// Packages that speak the protocol themselves, such as socketio/client, encode with these.
+func ExampleAppendEvent() {
+	event, _, err := socketio.AppendEvent(nil, "say", "hello", 7)
+	fmt.Println(string(event), err)
+	ack, _, err := socketio.AppendAck(nil, true)
+	fmt.Println(string(ack), err)
+	fmt.Println(socketio.ArgsOf([]byte(`"hello",7`), nil).Len())
+	answer, known := socketio.ErrorAnswer(&socketio.EventError{Code: "full", Message: "no seats"})
+	fmt.Println(answer, known)
+	// Output:
+	// ["say","hello",7] <nil>
+	// [true] <nil>
+	// 2
+	// map[error:map[code:full message:no seats]] true
+}

@@ -33,7 +33,7 @@ func joinCluster(url, tag string, f fixture, ln net.Listener, log *slog.Logger) 
 	}
 	rdb := redis.NewClient(o)
 	m := &member{suite: "conformance-" + f.name, redis: rdb, log: log}
-	m.sessionRelay, err = adapter.NewRelay(rdb, adapter.RelayOptions{
+	m.sessionRelay, err = adapter.NewRelay(rdb, &adapter.RelayOptions{
 		Tag: tag, Advertise: ln.Addr().String(), Path: f.path, Key: m.suite, Logger: log,
 	})
 	if err != nil {

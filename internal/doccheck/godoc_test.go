@@ -18,8 +18,8 @@ const root = "../.."
 // public are the packages that people outside of this module may read about.
 var public = []string{
 	"adapter", "callback", "gateway",
-	"socketio", "socketio/access", "socketio/auth", "socketio/clientdist", "socketio/hook", "socketio/sockettest",
-	"socketio/engineio", "socketio/engineio/webtransport",
+	"socketio", "socketio/access", "socketio/api", "socketio/auth", "socketio/client", "socketio/clientdist", "socketio/hook", "socketio/sockettest",
+	"socketio/engineio", "socketio/engineio/client", "socketio/engineio/webtransport",
 	"socketio/parser", "socketio/parser/msgpack",
 }
 

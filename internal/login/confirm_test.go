@@ -43,7 +43,7 @@ func TestConfirmWithTheRightNumber(t *testing.T) {
 
 // asking is a store that is watched at the moment a page is told to ask.
 type asking struct {
-	login.Store
+	Store
 	err     error // what the store says, if not what is asked for
 	lastErr error // whether the person's answer would have been understood
 }

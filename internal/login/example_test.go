@@ -24,11 +24,11 @@ func ExampleService() {
 	if err != nil {
 		panic(err)
 	}
-	issuer, err := login.NewIssuer(login.IssuerOptions{Keys: []login.Key{key}})
+	issuer, err := login.NewIssuer(&login.IssuerOptions{Keys: []login.Key{key}})
 	if err != nil {
 		panic(err)
 	}
-	service, err := login.NewService(login.ServiceOptions{Store: login.NewMemory(), Issuer: issuer, QRCodes: codes{}})
+	service, err := login.NewService(&login.ServiceOptions{Store: login.NewMemory(), Issuer: issuer, QRCodes: codes{}})
 	if err != nil {
 		panic(err)
 	}

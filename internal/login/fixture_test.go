@@ -16,9 +16,16 @@ import (
 	"posthouse/internal/login"
 )
 
+// Store is all that Memory and Redis do: login.Store and callback.Dedupe.
+type Store interface {
+	login.Store
+	Once(ctx context.Context, key string, lease time.Duration) (login.WebhookStage, []byte, error)
+	Finish(ctx context.Context, key string, reply []byte, ttl time.Duration) error
+}
+
 // fixture is a store with a clock that a test can turn.
 type fixture struct {
-	login.Store
+	Store
 	advance func(time.Duration)
 	rdb     redis.UniversalClient // nil for Memory
 	prefix  string
@@ -40,7 +47,7 @@ func eachStore(t *testing.T, f func(t *testing.T, s *fixture)) {
 
 // outage is a store that can be away.
 type outage struct {
-	login.Store
+	Store
 	away atomic.Bool
 }
 
@@ -143,7 +150,7 @@ func newRig(t testing.TB, s *fixture, change func(*login.ServiceOptions)) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	issuer, err := login.NewIssuer(login.IssuerOptions{Keys: []login.Key{key}})
+	issuer, err := login.NewIssuer(&login.IssuerOptions{Keys: []login.Key{key}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,7 +161,7 @@ func newRig(t testing.TB, s *fixture, change func(*login.ServiceOptions)) *rig {
 	if change != nil {
 		change(&o)
 	}
-	if r.Service, err = login.NewService(o); err != nil {
+	if r.Service, err = login.NewService(&o); err != nil {
 		t.Fatal(err)
 	}
 	return r

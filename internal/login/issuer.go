@@ -61,7 +61,11 @@ type heldKey struct {
 var _ TokenIssuer = (*Issuer)(nil)
 
 // NewIssuer returns an Issuer that signs with the first of its keys.
-func NewIssuer(o IssuerOptions) (*Issuer, error) {
+func NewIssuer(opts *IssuerOptions) (*Issuer, error) {
+	var o IssuerOptions
+	if opts != nil {
+		o = *opts
+	}
 	if len(o.Keys) == 0 && !o.Pending {
 		return nil, errors.New("login: issuer needs a key")
 	}
@@ -192,6 +196,22 @@ func (i *Issuer) Issue(_ context.Context, id Identity, jti string, iat time.Time
 		return Token{}, fmt.Errorf("login: sign: %w", err)
 	}
 	return Token{JWT: signed, JTI: jti, ExpiresAt: time.Unix(c.ExpiresAt, 0)}, nil
+}
+
+// PublicKey verifies tokens of an Issuer.
+type PublicKey struct {
+	ID       string // kid; "" for a shared secret
+	Material any    // an ed25519.PublicKey, or a []byte that is a secret
+}
+
+// PublicKeys are the keys whose tokens are accepted now.
+func (i *Issuer) PublicKeys() []PublicKey {
+	var keys []PublicKey
+	for _, h := range i.liveKeys(time.Now()) {
+		kid, _ := h.joseHeader()["kid"].(string)
+		keys = append(keys, PublicKey{ID: kid, Material: h.publicKey})
+	}
+	return keys
 }
 
 // JWKS is the document of the public keys (RFC 7517): the present ones, the next

@@ -41,7 +41,7 @@ func mustKeys(t *testing.T, text string) []login.Key {
 
 func mustIssuer(t *testing.T, o login.IssuerOptions) *login.Issuer {
 	t.Helper()
-	i, err := login.NewIssuer(o)
+	i, err := login.NewIssuer(&o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -374,7 +374,7 @@ func TestDevelopmentKeyIsSharedThroughTheShelf(t *testing.T) {
 
 func FuzzVerify(f *testing.F) {
 	keys, _ := login.ParseKeys(rfc8037Key + hs256)
-	i, err := login.NewIssuer(login.IssuerOptions{Keys: keys})
+	i, err := login.NewIssuer(&login.IssuerOptions{Keys: keys})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -402,7 +402,7 @@ func FuzzParseKeys(f *testing.F) {
 		if err != nil {
 			return
 		}
-		i, err := login.NewIssuer(login.IssuerOptions{Keys: keys})
+		i, err := login.NewIssuer(&login.IssuerOptions{Keys: keys})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -417,7 +417,7 @@ func FuzzParseKeys(f *testing.F) {
 }
 
 func TestIssuer_Pending_IssuesNothingUntilItHasAKey(t *testing.T) {
-	i, err := login.NewIssuer(login.IssuerOptions{Pending: true})
+	i, err := login.NewIssuer(&login.IssuerOptions{Pending: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -54,7 +54,7 @@ func (m *Memory) Exchange(_ context.Context, codeHash, challenge string) (Ticket
 	return r.answerTicket(now, false), nil
 }
 
-// Once implements Store.
+// Once implements callback.Dedupe.
 func (m *Memory) Once(_ context.Context, key string, lease time.Duration) (WebhookStage, []byte, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -72,7 +72,7 @@ func (m *Memory) Once(_ context.Context, key string, lease time.Duration) (Webho
 	return StageFirst, nil, nil
 }
 
-// Finish implements Store.
+// Finish implements callback.Dedupe.
 func (m *Memory) Finish(_ context.Context, key string, reply []byte, ttl time.Duration) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -102,7 +102,7 @@ func (m *model) close(now, life time.Duration) bool {
 
 // checkModel compares a store with the model under random steps. With a clock that
 // runs by itself, moments at which something ends are avoided.
-func checkModel(t *rapid.T, ctx context.Context, store login.Store, advance func(time.Duration), runs bool, id string) {
+func checkModel(t *rapid.T, ctx context.Context, store Store, advance func(time.Duration), runs bool, id string) {
 	var now time.Duration
 	life := time.Duration(rapid.IntRange(1, 300).Draw(t, "life")) * time.Second
 	m := &model{state: login.Waiting, exp: life, socket: "s0", secret: "hash-of-secret"}
@@ -232,7 +232,7 @@ func TestRedisAgainstTheModel(t *testing.T) {
 // docs/reliability.md §4 row 40: everything that may happen to a ticket at once, ten
 // thousand times, and exactly one winner each time.
 func TestService_Claim_ExactlyOneWinnerIn10000Interleavings(t *testing.T) {
-	interleave := func(t *testing.T, store login.Store, rounds int) {
+	interleave := func(t *testing.T, store Store, rounds int) {
 		for n := range rounds {
 			id := fmt.Sprint("L1.race-", n)
 			if _, err := store.Create(t.Context(), login.Ticket{ID: id, AppID: "wx1", ResumeHash: "h", WeChat: "w" + id}, time.Minute); err != nil {

@@ -184,7 +184,7 @@ func (r *Redis) Revoked(ctx context.Context, most int) (jtis []string, err error
 	return r.visibleNames(jtis), err
 }
 
-// Once implements Store.
+// Once implements callback.Dedupe.
 func (r *Redis) Once(ctx context.Context, key string, lease time.Duration) (WebhookStage, []byte, error) {
 	stage, reply, err := r.stepEvent(ctx, stepOnce, key, lease, newJTI())
 	switch {
@@ -198,7 +198,7 @@ func (r *Redis) Once(ctx context.Context, key string, lease time.Duration) (Webh
 	return StageFirst, nil, nil
 }
 
-// Finish implements Store.
+// Finish implements callback.Dedupe.
 func (r *Redis) Finish(ctx context.Context, key string, reply []byte, ttl time.Duration) error {
 	_, _, err := r.stepEvent(ctx, stepFinish, key, string(reply), ttl)
 	return err

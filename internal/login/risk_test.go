@@ -214,7 +214,7 @@ func TestRiskMemoryIsBounded(t *testing.T) {
 }
 
 // undecided is a store that cannot tell about risks.
-type undecided struct{ login.Store }
+type undecided struct{ Store }
 
 func (undecided) AssessRisk(context.Context, string, string, login.Marks) (login.Unusual, error) {
 	return "", errAway

@@ -77,7 +77,11 @@ type Service struct {
 }
 
 // NewService returns a Service. It starts nothing; see Run.
-func NewService(o ServiceOptions) (*Service, error) {
+func NewService(opts *ServiceOptions) (*Service, error) {
+	var o ServiceOptions
+	if opts != nil {
+		o = *opts
+	}
 	if o.Store == nil || o.Issuer == nil || o.QRCodes == nil {
 		return nil, errors.New("login: service needs Store, Issuer and QRCodes")
 	}

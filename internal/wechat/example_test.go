@@ -9,7 +9,7 @@ import (
 )
 
 func ExampleReceiver() {
-	r, err := wechat.NewReceiver(wechat.ReceiverOptions{Token: "simTokenForGateway2026", Mode: wechat.Plain})
+	r, err := wechat.NewReceiver(&wechat.ReceiverOptions{Token: "simTokenForGateway2026", Mode: wechat.Plain})
 	if err != nil {
 		fmt.Println(err)
 		return

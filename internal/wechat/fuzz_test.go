@@ -151,7 +151,7 @@ func FuzzQuery(f *testing.F) {
 	}
 	f.Add("signature=a&signature=b")
 	f.Add("%zz=;&timestamp=99999999999999999999")
-	r, err := wechat.NewReceiver(wechat.ReceiverOptions{AppID: testAppID, Token: "neverInTheSeeds", AESKey: testAESKey})
+	r, err := wechat.NewReceiver(&wechat.ReceiverOptions{AppID: testAppID, Token: "neverInTheSeeds", AESKey: testAESKey})
 	if err != nil {
 		f.Fatal(err)
 	}

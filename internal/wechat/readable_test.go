@@ -100,7 +100,7 @@ func TestReceiver_Open_UnreadableIsNotRefused(t *testing.T) {
 	}
 	const token = wechat.Secret("aTokenOfTheTest")
 	for _, mode := range []wechat.Mode{wechat.Plain, wechat.Compat, wechat.Secure} {
-		r, err := wechat.NewReceiver(wechat.ReceiverOptions{AppID: testAppID, Token: token, AESKey: testAESKey, Mode: mode})
+		r, err := wechat.NewReceiver(&wechat.ReceiverOptions{AppID: testAppID, Token: token, AESKey: testAESKey, Mode: mode})
 		if err != nil {
 			t.Fatal(err)
 		}

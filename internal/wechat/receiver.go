@@ -131,7 +131,11 @@ type Receiver struct {
 }
 
 // NewReceiver checks the options and makes a Receiver.
-func NewReceiver(o ReceiverOptions) (*Receiver, error) {
+func NewReceiver(opts *ReceiverOptions) (*Receiver, error) {
+	var o ReceiverOptions
+	if opts != nil {
+		o = *opts
+	}
 	r := &Receiver{appID: o.AppID, originalID: o.OriginalID, mode: o.Mode, window: o.Window}
 	switch r.mode {
 	case "":

@@ -85,7 +85,7 @@ func (f vectorFile) receiver(t *testing.T, v vector) *wechat.Receiver {
 		o.AppID, o.OriginalID = f.Account.AppID, f.Account.OriginalID
 		o.AESKey, o.PreviousAESKey = wechat.Secret(f.Account.AESKey), wechat.Secret(f.Account.Previous)
 	}
-	r, err := wechat.NewReceiver(o)
+	r, err := wechat.NewReceiver(&o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,7 +28,7 @@ func ExampleReadAccounts() {
 	if err != nil {
 		panic(err)
 	}
-	sim, err := wxsim.New(wxsim.Options{Accounts: accounts})
+	sim, err := wxsim.New(&wxsim.Options{Accounts: accounts})
 	if err != nil {
 		panic(err)
 	}

@@ -8,7 +8,7 @@ import (
 
 func TestMemoryIsBounded(t *testing.T) {
 	t.Parallel()
-	s, err := New(Options{Seed: 1, LogSize: 10})
+	s, err := New(&Options{Seed: 1, LogSize: 10})
 	if err != nil {
 		t.Fatal(err)
 	}

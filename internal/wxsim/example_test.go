@@ -21,7 +21,7 @@ func ExampleNew() {
 	}))
 	defer webhook.Close()
 
-	sim, err := wxsim.New(wxsim.Options{Callbacks: []string{webhook.URL}})
+	sim, err := wxsim.New(&wxsim.Options{Callbacks: []string{webhook.URL}})
 	if err != nil {
 		panic(err)
 	}
@@ -59,7 +59,7 @@ func ExampleServe() {
 func ExampleDevAccount() {
 	a := wxsim.DevAccount()
 	a.Mode = wxsim.Plain // as a sandbox account has it
-	sim, err := wxsim.New(wxsim.Options{Accounts: []wxsim.Account{a}})
+	sim, err := wxsim.New(&wxsim.Options{Accounts: []wxsim.Account{a}})
 	if err != nil {
 		panic(err)
 	}

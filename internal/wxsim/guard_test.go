@@ -41,7 +41,7 @@ func TestOnlyLoopbackPeersOfThisSiteAreAnswered(t *testing.T) {
 		{"nginx without settings", "127.0.0.1:5000", "127.0.0.1:3900", map[string]string{"HTTP": "1.0"}, false, 403},
 		{"the same page, with its default port", "127.0.0.1:5000", "localhost:80", map[string]string{"Origin": "http://localhost"}, false, 200},
 	} {
-		sim, err := wxsim.New(wxsim.Options{AllowRemote: c.remote})
+		sim, err := wxsim.New(&wxsim.Options{AllowRemote: c.remote})
 		if err != nil {
 			t.Fatal(err)
 		}

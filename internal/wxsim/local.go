@@ -31,7 +31,7 @@ func Start(tb TB, opts *Options) *Local {
 	if opts == nil {
 		opts = &Options{}
 	}
-	s, err := New(*opts)
+	s, err := New(opts)
 	if err != nil {
 		tb.Fatalf("%v", err)
 	}

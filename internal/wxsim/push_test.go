@@ -79,7 +79,7 @@ func inBubble(t *testing.T, opts Options, say func(*http.Request, string) (int, 
 			a.Mode = Plain
 			opts.Accounts = []Account{a}
 		}
-		s, err := New(opts)
+		s, err := New(&opts)
 		if err != nil {
 			t.Fatal(err)
 		}

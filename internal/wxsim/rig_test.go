@@ -61,7 +61,7 @@ func newRig(t *testing.T, opts wxsim.Options) *rig {
 	if opts.Seed == 0 {
 		opts.Seed = 1
 	}
-	sim, err := wxsim.New(opts)
+	sim, err := wxsim.New(&opts)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -45,7 +45,7 @@ func Serve(ctx context.Context, opts ServeOptions) error {
 	if sim.Logger == nil {
 		sim.Logger = slog.New(slog.NewTextHandler(opts.Output, nil))
 	}
-	s, err := New(sim)
+	s, err := New(&sim)
 	if err != nil {
 		return err
 	}

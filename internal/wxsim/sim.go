@@ -88,7 +88,11 @@ type Sim struct {
 
 // New makes a simulator; it starts nothing. [Sim.Handler] serves it and
 // [Sim.Close] ends what it still has under way.
-func New(opts Options) (*Sim, error) {
+func New(o *Options) (*Sim, error) {
+	var opts Options
+	if o != nil {
+		opts = *o
+	}
 	if len(opts.Accounts) == 0 {
 		opts.Accounts = []Account{DevAccount()}
 	}

@@ -3,7 +3,7 @@
 // which of their events are passed on to a room (docs/realtime.md §3). It is for
 // programs that let browsers subscribe to topics without code for each.
 //
-//	rules, err := access.New(access.Options{
+//	rules, err := access.New(&access.Options{
 //		Rooms: []string{"user:{sub}"},
 //		Join:  []string{"topic:*", "doc:{sub}:*"},
 //		Relay: []string{"typing"},

@@ -10,7 +10,7 @@ import (
 )
 
 func Example() {
-	rules, err := access.New(access.Options{
+	rules, err := access.New(&access.Options{
 		Rooms: []string{"user:{sub}", "everyone"},
 		Join:  []string{"topic:*", "doc:{sub}:*"},
 		Relay: []string{"typing"},
@@ -42,7 +42,7 @@ func ExampleJoiner() {
 	defer io.Shutdown(context.Background())
 	var joiner access.Joiner = greeter{io.Of("/app")}
 	var rules *access.Rules
-	rules, err := access.New(access.Options{Join: []string{"topic:*"}, Joiner: joiner})
+	rules, err := access.New(&access.Options{Join: []string{"topic:*"}, Joiner: joiner})
 	fmt.Println(rules != nil, err)
 	// Output: true <nil>
 }

@@ -82,7 +82,11 @@ var reserved = []string{"connect", "connect_error", "disconnect", "disconnecting
 	"auth", "expired", "join", "leave", "history", "presence"}
 
 // New checks rules. Its error names the option and the value.
-func New(o Options) (*Rules, error) {
+func New(opts *Options) (*Rules, error) {
+	var o Options
+	if opts != nil {
+		o = *opts
+	}
 	r := &Rules{o: o}
 	for _, list := range []struct {
 		name  string

@@ -31,7 +31,7 @@ func serve(t *testing.T, o access.Options) (*sockettest.Server, *access.Rules) {
 	t.Helper()
 	srv := sockettest.NewServer(t, &socketio.Options{Logger: slog.New(slog.DiscardHandler)})
 	o.Claim = claimOf
-	rules, err := access.New(o)
+	rules, err := access.New(&o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,7 +179,7 @@ func TestNew_NamesTheOptionThatIsWrong(t *testing.T) {
 		"more than MaxRooms, 1": {MaxRooms: 1, Rooms: []string{"a", "b"}},
 		"empty":                 {Join: []string{""}},
 	} {
-		if _, err := access.New(o); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := access.New(&o); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", want, err)
 		}
 	}

@@ -3,7 +3,7 @@
 // issuer, such as an OpenID Connect provider.
 //
 //	keys, err := auth.NewJWKS("https://id.example.com/.well-known/jwks.json", nil)
-//	verifier, err := auth.NewVerifier(auth.VerifierOptions{
+//	verifier, err := auth.NewVerifier(&auth.VerifierOptions{
 //		Issuer: "https://id.example.com", Audience: "app", Keys: keys,
 //	})
 //	guard := auth.NewGuard(verifier, nil)

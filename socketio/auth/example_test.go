@@ -17,7 +17,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	verifier, err := auth.NewVerifier(auth.VerifierOptions{
+	verifier, err := auth.NewVerifier(&auth.VerifierOptions{
 		Issuer: "https://id.example.com", Audience: "app", Keys: keys, ClockSkew: 30 * time.Second,
 	})
 	if err != nil {
@@ -34,8 +34,8 @@ func Example() {
 		org, _ := auth.ClaimOf(s, "org")
 		log.Print(token.Subject, " of ", org, " until ", token.Expires)
 	})
-	fmt.Println(keys.Stats() == auth.JWKSStats{})
-	// Output: true
+	fmt.Println(keys.Stats() == auth.JWKSStats{}, keys.Err())
+	// Output: true <nil>
 }
 
 // Tokens that are taken back end their sockets on every node; new connections ask
@@ -48,7 +48,7 @@ func ExampleGuard_Revoke() {
 	}
 	var source auth.KeySource = auth.Keys{key}
 	var verifier auth.TokenVerifier
-	if verifier, err = auth.NewVerifier(auth.VerifierOptions{Issuer: "me", Audience: "app", Keys: source}); err != nil {
+	if verifier, err = auth.NewVerifier(&auth.VerifierOptions{Issuer: "me", Audience: "app", Keys: source}); err != nil {
 		log.Fatal(err)
 	}
 	guard := auth.NewGuard(verifier, &auth.GuardOptions{

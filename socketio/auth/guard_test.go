@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -266,6 +267,21 @@ func TestGuard_Revoke_MeetsSocketsThatAreBeingLetIn(t *testing.T) {
 			srv.Connect("/app", obj{"token": good(nil)}).Disconnected()
 		})
 	}
+}
+
+// Where every node finds out itself, EndSockets is all that tells of a revocation.
+func TestGuard_EndSockets_MeetsSocketsThatAreBeingLetIn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv, guard := guarded(t, nil, nil, allKeys)
+		srv.Of("/app").Use(func(context.Context, *socketio.Socket) error {
+			time.Sleep(time.Second)
+			if n := guard.EndSockets(func(t *Token) bool { return t.Subject == "ada" }); n != 0 {
+				return fmt.Errorf("ended %d sockets that are not connected", n)
+			}
+			return nil
+		})
+		srv.Connect("/app", obj{"token": good(nil)}).Disconnected()
+	})
 }
 
 func TestGuard_Revoked_IsAskedForConnectionsAndFreshTokens(t *testing.T) {

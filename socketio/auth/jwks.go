@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 )
@@ -50,6 +51,7 @@ type JWKS struct {
 	retry       time.Time     // no refresh before: the last one failed
 	unknown     time.Time     // when an unknown kid last caused a refresh
 	refreshing  chan struct{} // closed when the refresh under way has ended; nil: none
+	lastErr     error         // of the last refresh
 	failures    uint64
 	staleServed uint64
 }
@@ -92,6 +94,12 @@ func redacted(u *url.URL) string {
 	return u.Redacted()
 }
 
+// withoutQuery is a URL for the log: its query may hold a secret.
+func withoutQuery(address string) string {
+	address, _, _ = strings.Cut(address, "?")
+	return address
+}
+
 func loopback(host string) bool {
 	if host == "localhost" {
 		return true
@@ -105,6 +113,13 @@ func (j *JWKS) Stats() JWKSStats {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return JWKSStats{Failures: j.failures, Stale: j.staleServed}
+}
+
+// Err returns why the last refresh failed; nil when it went well, or none was needed yet.
+func (j *JWKS) Err() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.lastErr
 }
 
 // Find returns the keys of a kid; it may fetch the key set first.
@@ -158,6 +173,7 @@ func (j *JWKS) refresh(ctx context.Context, done chan struct{}) {
 	keys, age, err := j.fetch(ctx)
 	j.mu.Lock()
 	now := time.Now()
+	j.lastErr = err
 	if err == nil {
 		j.keys, j.fetched, j.expires, j.retry = keys, true, now.Add(age), time.Time{}
 	} else {
@@ -169,7 +185,7 @@ func (j *JWKS) refresh(ctx context.Context, done chan struct{}) {
 	j.mu.Unlock()
 	close(done)
 	if err != nil { // at most one line in retryEvery
-		j.log.Warn("auth: keys not refreshed", "url", j.url, "error", err, "failures", failures,
+		j.log.Warn("auth: keys not refreshed", "url", withoutQuery(j.url), "error", err, "failures", failures,
 			"staleAnswers", stale, "fix", "make the JWKS URL reachable from this host")
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -30,6 +31,9 @@ func (j *JWKS) fetch(ctx context.Context) (Keys, time.Duration, error) {
 	req.Header.Set("Accept", "application/jwk-set+json, application/json")
 	res, err := j.client.Do(req)
 	if err != nil {
+		if of, ok := errors.AsType[*url.Error](err); ok {
+			err = of.Err // without the URL, whose query may hold a secret
+		}
 		return nil, 0, err
 	}
 	defer res.Body.Close()

@@ -78,7 +78,7 @@ func good(change jwt.MapClaims) string {
 
 func verifier(t testing.TB, keys KeySource, skew time.Duration) *Verifier {
 	t.Helper()
-	v, err := NewVerifier(VerifierOptions{Issuer: testIssuer, Audience: testAudience, Keys: keys, ClockSkew: skew})
+	v, err := NewVerifier(&VerifierOptions{Issuer: testIssuer, Audience: testAudience, Keys: keys, ClockSkew: skew})
 	noError(t, err)
 	return v
 }

@@ -63,13 +63,15 @@ func (g *Guard) Revoke(r Revocation) error {
 
 // end ends the sockets of this node.
 func (g *Guard) end(r Revocation) {
-	g.agenda.remember(r)
 	g.EndSockets(r.Matches)
 }
 
 // EndSockets ends the sockets of this node whose token matches and returns their
-// number: for programs whose every node learns of revocations by itself.
+// number: for programs whose every node learns of revocations by itself. Sockets whose
+// token was judged before and that are not yet connected are ended as they connect;
+// match is kept for them and can be called later, from any goroutine.
 func (g *Guard) EndSockets(match func(*Token) bool) int {
+	g.agenda.remember(match)
 	taken := g.agenda.take(match)
 	for _, a := range taken {
 		a.socket.Disconnect(false)
@@ -85,15 +87,15 @@ type recentRevocations struct {
 }
 
 type timedRevocation struct {
-	Revocation
-	at time.Time
+	match func(*Token) bool
+	at    time.Time
 }
 
 // maxRecent bounds what is remembered; sockets judged before what was forgotten are
 // ended without looking.
 const maxRecent = 100
 
-func (g *agenda) remember(r Revocation) {
+func (g *agenda) remember(match func(*Token) bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	l := &g.recent
@@ -101,7 +103,7 @@ func (g *agenda) remember(r Revocation) {
 		l.forgotten = l.list[0].at
 		l.list = slices.Delete(l.list, 0, 1)
 	}
-	l.list = append(l.list, timedRevocation{r, time.Now()})
+	l.list = append(l.list, timedRevocation{match, time.Now()})
 }
 
 // hits reports whether a token that was asked about at began has been revoked since.
@@ -113,7 +115,7 @@ func (l *recentRevocations) hits(t *Token, began time.Time) bool {
 		if r.at.Before(began) {
 			return false
 		}
-		if r.Matches(t) {
+		if r.match(t) {
 			return true
 		}
 	}

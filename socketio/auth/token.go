@@ -73,7 +73,11 @@ type Verifier struct {
 }
 
 // NewVerifier returns a Verifier, or an error that names the missing option.
-func NewVerifier(o VerifierOptions) (*Verifier, error) {
+func NewVerifier(opts *VerifierOptions) (*Verifier, error) {
+	var o VerifierOptions
+	if opts != nil {
+		o = *opts
+	}
 	switch {
 	case o.Issuer == "":
 		return nil, errors.New("auth: VerifierOptions.Issuer is empty: any issuer's token would do")

@@ -123,7 +123,7 @@ func TestNewVerifier_NamesWhatIsMissing(t *testing.T) {
 		"Keys":      {Issuer: "i", Audience: "a"},
 		"ClockSkew": {Issuer: "i", Audience: "a", Keys: Keys{}, ClockSkew: -1},
 	} {
-		if _, err := NewVerifier(o); err == nil || !strings.Contains(err.Error(), name) {
+		if _, err := NewVerifier(&o); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -180,7 +180,7 @@ func FuzzVerifier(f *testing.F) {
 	f.Add(good(nil))
 	f.Add("a.b.c")
 	f.Add(sign(jwt.SigningMethodHS256, "hs", secret, claims(nil)))
-	v, err := NewVerifier(VerifierOptions{Issuer: testIssuer, Audience: testAudience, Keys: allKeys[:1]})
+	v, err := NewVerifier(&VerifierOptions{Issuer: testIssuer, Audience: testAudience, Keys: allKeys[:1]})
 	noError(f, err)
 	f.Fuzz(func(t *testing.T, text string) {
 		token, err := v.Verify(context.Background(), text)

@@ -3,17 +3,20 @@ package engineio
 import (
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
 // arrival is a request of a session that an event loop has found. It keeps its place
 // among the session's requests until it has begun: a GET when it waits, a POST when
 // it is delivered. Workers start them in any order, and a POST that overtakes the GET
-// before it would find no poll to answer. Guarded by Session.mu.
+// before it would find no poll to answer. Guarded by Session.mu, but for what never
+// changes and for reading hasBegun.
 type arrival struct {
 	s               *Session
+	isAlone         bool          // no other was there when it came; never changes
 	previousArrival *arrival      // that came before and may not have begun
-	hasBegun        bool          // or ended otherwise
+	hasBegun        atomic.Bool   // or ended otherwise
 	begunSignal     chan struct{} // closed by Begin; nil: no request waits
 }
 
@@ -25,17 +28,14 @@ const arrivalPatience = time.Second
 type arrivalKey struct{}
 
 // arrive notes a request that was found, by its raw query. It returns nil for requests
-// that have no order, because they name no session. Requests for a WebSocket have none
-// either.
+// that have no order, because they name no session as clients do. Requests for a
+// WebSocket have none either.
 func (srv *Server) arrive(query string) *arrival {
-	if !strings.Contains(query, "sid") {
-		return nil // without looking closer: a handshake
-	}
-	q := parseQuery(query)
-	if !q.hasSID {
+	sid := clientSID(query)
+	if sid == "" {
 		return nil
 	}
-	s := srv.session(q.sid)
+	s := srv.session(sid)
 	if s == nil {
 		return nil
 	}
@@ -44,9 +44,21 @@ func (srv *Server) arrive(query string) *arrival {
 	if s.poll == nil {
 		return nil // upgraded meanwhile: the request will be refused
 	}
-	a := &arrival{s: s, previousArrival: s.poll.lastArrival}
+	a := &arrival{s: s, isAlone: s.poll.lastArrival == nil, previousArrival: s.poll.lastArrival}
 	s.poll.lastArrival = a
 	return a
+}
+
+// clientSID finds the session id in a query that a client made. verify reads queries as
+// they should be read; what this function reads otherwise has no order.
+func clientSID(query string) string {
+	const key = "sid="
+	i := strings.Index(query, key)
+	if i < 0 || i > 0 && query[i-1] != '&' {
+		return ""
+	}
+	sid, _, _ := strings.Cut(query[i+len(key):], "&")
+	return sid
 }
 
 // arrivalOf returns the arrival of a request of s; nil when it has none.
@@ -59,7 +71,7 @@ func (s *Session) arrivalOf(r *http.Request) *arrival {
 
 // await waits until the requests before a have begun.
 func (a *arrival) await(r *http.Request) {
-	if a == nil {
+	if a == nil || a.isAlone {
 		return
 	}
 	var patience *time.Timer
@@ -83,7 +95,7 @@ func (a *arrival) await(r *http.Request) {
 func (a *arrival) before() <-chan struct{} {
 	a.s.mu.Lock()
 	defer a.s.mu.Unlock()
-	for a.previousArrival != nil && a.previousArrival.hasBegun {
+	for a.previousArrival != nil && a.previousArrival.hasBegun.Load() {
 		a.previousArrival = a.previousArrival.previousArrival
 	}
 	if a.previousArrival == nil {
@@ -97,7 +109,7 @@ func (a *arrival) before() <-chan struct{} {
 
 // Begin gives way to the requests behind a. It may be called several times.
 func (a *arrival) Begin() {
-	if a == nil {
+	if a == nil || a.hasBegun.Load() {
 		return
 	}
 	a.s.mu.Lock()
@@ -106,11 +118,11 @@ func (a *arrival) Begin() {
 }
 
 func (a *arrival) beginLocked() {
-	if a == nil || a.hasBegun {
+	if a == nil || a.hasBegun.Load() {
 		return
 	}
-	a.hasBegun = true
-	for a.previousArrival != nil && a.previousArrival.hasBegun {
+	a.hasBegun.Store(true)
+	for a.previousArrival != nil && a.previousArrival.hasBegun.Load() {
 		a.previousArrival = a.previousArrival.previousArrival
 	}
 	if a.begunSignal != nil {

@@ -37,7 +37,7 @@ func ExampleClient_HandleEvent() {
 	if err == nil {
 		io := socketio.NewServer(nil)
 		app := io.Of("/app")
-		rules, _ := access.New(access.Options{Join: []string{"topic:*"}, Other: client.HandleEvent})
+		rules, _ := access.New(&access.Options{Join: []string{"topic:*"}, Other: client.HandleEvent})
 		rules.Apply(app)
 		client.AttachConnections(app)
 	}

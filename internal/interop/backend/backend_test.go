@@ -21,6 +21,12 @@ import (
 
 const secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
+func TestMain(m *testing.M) {
+	code := m.Run()
+	rig.RemoveBinaries()
+	os.Exit(code)
+}
+
 // start runs an example and returns the URL that it prints, and its output.
 func start(t *testing.T, dir, name string, args ...string) (url string, p *rig.Process) {
 	t.Helper()
@@ -93,6 +99,32 @@ func TestBackends_RealClientsThroughHooks(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The gateway asks the back end of its configuration about the connections
+// and events of a namespace.
+func TestBackends_BehindTheGatewaysConfiguration(t *testing.T) {
+	t.Parallel()
+	url, backend := start(t, "node", "node", nodeExample(t))
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	write("hook.key", secret+"\n")
+	file := write("posthouse.yaml", "namespaces:\n  /app:\n    auth: hook\n    join: [\"topic:*\"]\n    hook: {url: "+url+"/, secret-file: hook.key, events: [connect, disconnect, \"*\"]}\n")
+	base, _ := rig.Gateway(t, "POSTHOUSE_CONFIG="+file)
+	for _, name := range []string{"socket.io-client", "sioc-2.5"} {
+		if out := rig.Node(t, time.Minute, filepath.Join("testdata", "talk.cjs"), name, base+"/app"); !strings.Contains(out, "ok") {
+			t.Errorf("%s: %s", name, out)
+		}
+	}
+	rig.Until(t, 20*time.Second, "the back end to hear of the ends", func() bool {
+		return strings.Count(backend.Output(), " left: client namespace disconnect") == 4
+	})
 }
 
 // Requests that the gateway did not sign are refused by both examples.

@@ -69,7 +69,7 @@ func newToy(t *testing.T, s sin) *toy {
 	t.Helper()
 	a := wxsim.DevAccount()
 	a.Mode = wxsim.Plain
-	sim, err := wxsim.New(wxsim.Options{Accounts: []wxsim.Account{a}, Seed: 1, MarkFail: -1, RetryPause: 300 * time.Millisecond})
+	sim, err := wxsim.New(&wxsim.Options{Accounts: []wxsim.Account{a}, Seed: 1, MarkFail: -1, RetryPause: 300 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}

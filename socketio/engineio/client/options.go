@@ -107,7 +107,7 @@ func newDialer(rawURL string, o *Options) (*dialer, error) {
 	protocols.SetHTTP1(true)
 	d.http = &http.Client{
 		Jar: d.opts.Jar,
-		// A redirect would carry Header to a host that nobody named.
+		// A redirect would carry Header to a host that the caller did not name.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{
 			Proxy: d.opts.Proxy, DialContext: d.opts.DialContext, TLSClientConfig: d.opts.TLS.Clone(), Protocols: &protocols,

@@ -53,7 +53,7 @@ func (c *Conn) request(ctx context.Context, method, contentType string, body []b
 func refusal(resp *http.Response) error {
 	e := &StatusError{Status: resp.StatusCode}
 	if resp.StatusCode != http.StatusSwitchingProtocols { // its body is a connection
-		text, _ := io.ReadAll(io.LimitReader(resp.Body, statusText)) //nolint:errcheck // the status says enough
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, statusText)) // the status says enough
 		e.Body = strings.ToValidUTF8(string(text), "\uFFFD")
 	}
 	return e
@@ -61,7 +61,7 @@ func refusal(resp *http.Response) error {
 
 // get polls once. octets says that the answer is a binary payload of revision 3.
 func (c *Conn) get(ctx context.Context) (body []byte, octets bool, err error) {
-	body, resp, err := c.request(ctx, http.MethodGet, "", nil)
+	body, resp, err := c.request(ctx, http.MethodGet, "", nil) //nolint:bodyclose // request has read and closed it
 	if err != nil {
 		return nil, false, err
 	}
@@ -159,7 +159,8 @@ func (t postTask) Run() {
 		}
 		c.mu.Unlock()
 		body, contentType := c.encodeBatch(batch)
-		if _, _, err := c.request(c.pollCtx, http.MethodPost, contentType, body); err != nil && !errors.Is(err, context.Canceled) {
+		_, _, err := c.request(c.pollCtx, http.MethodPost, contentType, body) //nolint:bodyclose // request has read and closed it
+		if err != nil && !errors.Is(err, context.Canceled) {
 			c.end(engineio.ReasonTransportError, err)
 		}
 		if batch[len(batch)-1].Type == wire.Close {

@@ -149,7 +149,7 @@ func connectTo(conn net.Conn, proxy *url.URL, addr string) error {
 	}
 	// The server says nothing before the handshake, so the buffer swallows nothing.
 	in := bufio.NewReader(io.LimitReader(conn, 64<<10))
-	resp, err := http.ReadResponse(in, r)
+	resp, err := http.ReadResponse(in, r) //nolint:bodyclose // of a CONNECT: its body is the connection
 	if err != nil {
 		return err
 	}

@@ -12,7 +12,7 @@ import (
 // and returns the key that the answer must accept (RFC 6455 §4.1).
 func SetRequestFields(h http.Header) (key string) {
 	var nonce [16]byte
-	rand.Read(nonce[:]) //nolint:errcheck // it never fails
+	_, _ = rand.Read(nonce[:]) // it never fails
 	key = base64.StdEncoding.EncodeToString(nonce[:])
 	h.Set("Connection", "Upgrade")
 	h.Set("Upgrade", "websocket")

@@ -1,0 +1,294 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"posthouse/internal/login"
+	"posthouse/socketio"
+	"posthouse/socketio/access"
+	"posthouse/socketio/auth"
+	"posthouse/socketio/hook"
+)
+
+// maxNamespacePayload is the largest message when namespaces are configured: what their
+// clients say is the application's own. /login keeps maxLoginPayload.
+const maxNamespacePayload = 1 << 20
+
+// namespaces are those of the configuration, wired to the library.
+type namespaces struct {
+	guards    []*auth.Guard
+	ownGuard  *auth.Guard // for the tokens of the gateway's own login; nil: no namespace asks for them
+	hooks     []*hook.Client
+	keySets   []namespaceKeySet
+	endedJTIs map[string]time.Time // revoked tokens whose sockets were ended, and when; owned by watchRevoked
+}
+
+// namespaceKeySet is the JWKS of a namespace.
+type namespaceKeySet struct {
+	namespace, address string
+	keys               *auth.JWKS
+}
+
+// attachable is what every part of a namespace attaches to: a *socketio.Namespace or a
+// *socketio.ParentNamespace.
+type attachable interface {
+	auth.Namespace
+	access.Namespace
+	hook.Namespace
+}
+
+// buildNamespaces serves the namespaces of the configuration. Without any it does
+// nothing.
+func (a *App) buildNamespaces() error {
+	if len(a.config.Namespaces) == 0 {
+		return nil
+	}
+	a.namespaces = &namespaces{endedJTIs: map[string]time.Time{}}
+	for i := range a.config.Namespaces {
+		if err := a.buildNamespace(&a.config.Namespaces[i]); err != nil {
+			return err
+		}
+	}
+	limitPayload(a.ioServer.Of("/login"))
+	a.health.namespaceProblems = a.namespaces.listProblems
+	return nil
+}
+
+// listProblems names the key sets that could not be fetched when they were last needed,
+// for /readyz. The error itself is in the log.
+func (ns *namespaces) listProblems() []string {
+	var all []string
+	for _, set := range ns.keySets {
+		if set.keys.Err() != nil {
+			all = append(all, "namespace "+set.namespace+": the keys at "+set.address+" cannot be fetched: make the URL reachable from this host")
+		}
+	}
+	return all
+}
+
+// keysOf are the keys of a namespace with an issuer of its own.
+func (a *App) keysOf(n *Namespace) (auth.KeySource, error) {
+	if n.JWT.JWKS == "" {
+		return n.keys, nil
+	}
+	keys, err := auth.NewJWKS(n.JWT.JWKS, &auth.JWKSOptions{Logger: a.log.With("namespace", n.Name)})
+	if err != nil {
+		return nil, err // normalize has looked at it
+	}
+	address, _, _ := strings.Cut(n.JWT.JWKS, "?") // a query may hold a secret
+	a.namespaces.keySets = append(a.namespaces.keySets, namespaceKeySet{n.Name, address, keys})
+	return keys, nil
+}
+
+func (a *App) buildNamespace(n *Namespace) error {
+	var ns attachable = a.ioServer.Of(n.Name)
+	if strings.ContainsAny(n.Name, "*{") {
+		ns = a.ioServer.OfPattern(n.Name)
+	}
+	ns.OnConnection(a.admission.countEarlyEvents)
+	if n.Auth == "jwt" {
+		guard, err := a.guardOf(n)
+		if err != nil {
+			return err
+		}
+		guard.Protect(ns)
+	}
+	o := access.Options{
+		Rooms: n.Rooms, Join: n.Join, Relay: n.Relay, Claim: claimOf, Other: access.RefuseUnknown, Known: []string{"auth"},
+	}
+	if n.Auth != "jwt" {
+		o.Known = nil
+	}
+	if n.Limits != nil {
+		o.MaxRooms = n.Limits.Rooms
+		if !n.rate.Off && n.rate.N > 0 {
+			o.EventsPerSecond, o.EventsBurst = float64(n.rate.N)/n.rate.Per.Seconds(), n.rate.N
+		}
+	}
+	if n.Hook != nil {
+		client, err := a.hookOf(n)
+		if err != nil {
+			return err
+		}
+		client.AttachConnections(ns)
+		o.Other = client.HandleEvent
+	}
+	rules, err := access.New(&o)
+	if err != nil {
+		return &configError{"namespaces." + n.Name, "is not usable", err.Error()}
+	}
+	rules.Apply(ns)
+	return nil
+}
+
+// claimOf is the claim of a socket: of its token, or the user that a back end named.
+func claimOf(s *socketio.Socket, name string) (string, bool) {
+	if _, ok := auth.TokenOf(s); ok || name != "sub" {
+		return auth.ClaimOf(s, name)
+	}
+	user, ok := auth.Subject.Of(s)
+	return user, ok && user != ""
+}
+
+// guardOf makes what judges the tokens of a namespace. Those that ask for the gateway's
+// own tokens share one.
+func (a *App) guardOf(n *Namespace) (*auth.Guard, error) {
+	ns := a.namespaces
+	if n.JWT == nil && ns.ownGuard != nil {
+		return ns.ownGuard, nil
+	}
+	o := auth.VerifierOptions{Issuer: a.config.JWTIssuer, Audience: a.config.JWTAudience, Keys: ownKeys{a.issuer}, ClockSkew: 30 * time.Second}
+	if n.JWT != nil {
+		skew, err := parseDuration(n.JWT.ClockSkew)
+		if err != nil {
+			return nil, err // normalize has looked at it
+		}
+		keys, err := a.keysOf(n)
+		if err != nil {
+			return nil, err
+		}
+		o = auth.VerifierOptions{Issuer: n.JWT.Issuer, Audience: n.JWT.Audience, Keys: keys, ClockSkew: skew}
+	}
+	verifier, err := auth.NewVerifier(&o)
+	if err != nil {
+		return nil, &configError{"namespaces." + n.Name + ".jwt", "is not usable", err.Error()}
+	}
+	g := &auth.GuardOptions{Logger: a.log}
+	if n.JWT == nil {
+		g.Revoked = a.isRevoked
+	}
+	guard := auth.NewGuard(verifier, g)
+	ns.guards = append(ns.guards, guard)
+	if n.JWT == nil {
+		ns.ownGuard = guard
+	}
+	return guard, nil
+}
+
+func (a *App) hookOf(n *Namespace) (*hook.Client, error) {
+	timeout, err := parseDuration(n.Hook.Timeout)
+	if err != nil {
+		return nil, err // normalize has looked at it
+	}
+	client, err := hook.New(&hook.Options{
+		URL: n.Hook.URL, Secrets: n.secrets, Events: n.Hook.Events, Timeout: timeout, FailOpen: n.Hook.Fail == "open",
+		Concurrency: n.Hook.Concurrency, Retries: n.Hook.Retries, Headers: n.Hook.Headers, Replica: a.replicaName,
+		Claims: claimsOf, Logger: a.log,
+	})
+	if err != nil {
+		return nil, &configError{"namespaces." + n.Name + ".hook", "is not usable", err.Error()}
+	}
+	a.namespaces.hooks = append(a.namespaces.hooks, client)
+	return client, nil
+}
+
+func claimsOf(s *socketio.Socket) any {
+	if token, ok := auth.TokenOf(s); ok {
+		return token.Claims
+	}
+	return nil
+}
+
+// limitPayload keeps the bound of /login while other namespaces have a wider one.
+func limitPayload(n *socketio.Namespace) {
+	n.OnConnection(func(s *socketio.Socket) {
+		s.Use(func(e *socketio.Event) error {
+			size := 0
+			for _, v := range e.Args().All() {
+				size += len(v.JSON)
+				for _, b := range v.Attachments {
+					size += len(b)
+				}
+			}
+			if size > maxLoginPayload {
+				s.Disconnect(true)
+				return errTooLong
+			}
+			return nil
+		})
+	})
+}
+
+var errTooLong = errors.New("gateway: the event is longer than 16 KiB")
+
+// ownKeys are the keys of the gateway's own tokens, those of a rotation included.
+type ownKeys struct{ issuer *login.Issuer }
+
+// Find implements auth.KeySource.
+func (o ownKeys) Find(_ context.Context, kid string) ([]auth.Key, error) {
+	if o.issuer.Ready() != nil {
+		return nil, auth.ErrUnavailable
+	}
+	var keys []auth.Key
+	for _, k := range o.issuer.PublicKeys() {
+		if kid != "" && k.ID != "" && k.ID != kid {
+			continue
+		}
+		key, err := auth.NewKey(k.ID, k.Material)
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, key)
+	}
+	return keys, nil
+}
+
+// isRevoked asks whether a token was taken back, with the list that /login/revoked has.
+func (a *App) isRevoked(ctx context.Context, t *auth.Token) (bool, error) {
+	list, err := a.loginNamespace.revocations.fetchList(ctx, a.loginService)
+	return slices.Contains(list.Revoked, t.ID), err
+}
+
+// watchRevoked ends the sockets of tokens that were taken back, within two seconds, on
+// this replica; the others do the same.
+func (a *App) watchRevoked(ctx context.Context) {
+	ns := a.namespaces
+	tick := time.NewTicker(revokedAge / 2) // the list is up to revokedAge old
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		list, err := a.loginNamespace.revocations.fetchList(ctx, a.loginService)
+		if err != nil {
+			continue // the health check says that the store is away
+		}
+		fresh := map[string]bool{}
+		now := time.Now()
+		for _, jti := range list.Revoked {
+			if _, done := ns.endedJTIs[jti]; !done {
+				fresh[jti] = true
+				ns.endedJTIs[jti] = now
+			}
+		}
+		for jti, at := range ns.endedJTIs {
+			if now.Sub(at) > time.Duration(a.config.JWTTTL)+time.Minute {
+				delete(ns.endedJTIs, jti) // the token is over
+			}
+		}
+		if len(fresh) > 0 {
+			ns.ownGuard.EndSockets(func(t *auth.Token) bool { return fresh[t.ID] })
+		}
+	}
+}
+
+// shutdown ends what the namespaces own, after the sockets.
+func (ns *namespaces) shutdown(ctx context.Context) error {
+	if ns == nil {
+		return nil
+	}
+	var errs []error
+	for _, client := range ns.hooks {
+		errs = append(errs, client.Shutdown(ctx))
+	}
+	for _, guard := range ns.guards {
+		guard.Close()
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,160 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"reflect"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"posthouse/socketio"
+	"posthouse/socketio/internal/jsonbinary"
+)
+
+// EmitRequest is the body of POST /api/emit, and an entry of POST /api/batch.
+type EmitRequest struct {
+	Namespace string            `json:"namespace" minLength:"1" doc:"The namespace, such as /app."`
+	To        []string          `json:"to,omitempty" doc:"Rooms or ids of sockets; everybody when empty."`
+	Except    []string          `json:"except,omitempty" doc:"Rooms or ids of sockets that are left out."`
+	Event     string            `json:"event" minLength:"1" doc:"The name of the event."`
+	Args      []json.RawMessage `json:"args,omitempty" doc:"The arguments; {\"$binary\": base64} is a binary value."`
+	Volatile  bool              `json:"volatile,omitempty" doc:"Leave out clients that are not ready for it."`
+	Compress  *bool             `json:"compress,omitempty" doc:"Whether the transports compress it."`
+	Local     bool              `json:"local,omitempty" doc:"Reach the sockets of this node only."`
+	Ack       *AckRequest       `json:"ack,omitempty" doc:"Wait for acknowledgements."`
+}
+
+// AckRequest asks for the acknowledgements of an emit.
+type AckRequest struct {
+	Timeout float64 `json:"timeout" exclusiveMinimum:"0" maximum:"60" doc:"Seconds."`
+}
+
+// EmitResult is the answer to an emit. Without an acknowledgement asked for it is empty.
+type EmitResult struct {
+	Acks     []any `json:"acks,omitempty" doc:"The first argument of each acknowledgement."`
+	Expected *int  `json:"expected,omitempty" doc:"How many clients were asked."`
+	Received *int  `json:"received,omitempty" doc:"How many have answered."`
+}
+
+func (h *Handler) registerEmit(api huma.API) {
+	huma.Register(api, operation(http.MethodPost, "/api/emit", "emit", "Emit an event to clients", 404, 503),
+		func(ctx context.Context, in *struct{ Body EmitRequest }) (*struct{ Body EmitResult }, error) {
+			result, err := h.emit(ctx, &in.Body)
+			if err != nil {
+				return nil, err
+			}
+			return &struct{ Body EmitResult }{result}, nil
+		})
+	huma.Register(api, operation(http.MethodPost, "/api/batch", "batch", "Emit several events; each entry has its own result", 404),
+		func(ctx context.Context, in *struct {
+			Body []json.RawMessage `maxItems:"1000" doc:"What POST /api/emit takes."`
+		}) (*struct{ Body []any }, error) {
+			results := make([]any, len(in.Body))
+			for i, text := range in.Body {
+				results[i] = h.emitEntry(ctx, text)
+			}
+			return &struct{ Body []any }{results}, nil
+		})
+}
+
+// emitEntry does one entry of a batch; its problem is its result.
+func (h *Handler) emitEntry(ctx context.Context, text json.RawMessage) any {
+	var tree any
+	var r EmitRequest
+	check := &huma.ValidateResult{}
+	if err := json.Unmarshal(text, &tree); err != nil {
+		return huma.Error400BadRequest("the entry is no JSON")
+	}
+	schema := huma.SchemaFromType(h.registry, reflect.TypeFor[EmitRequest]())
+	huma.Validate(h.registry, schema, huma.NewPathBuffer(nil, 0), huma.ModeWriteToServer, tree, check)
+	if len(check.Errors) > 0 {
+		return huma.Error422UnprocessableEntity("validation failed", check.Errors...)
+	}
+	if err := json.Unmarshal(text, &r); err != nil {
+		return huma.Error422UnprocessableEntity("validation failed", err)
+	}
+	result, err := h.emit(ctx, &r)
+	var told huma.StatusError
+	switch {
+	case errors.As(err, &told):
+		return told
+	case err != nil:
+		return huma.Error500InternalServerError("the entry failed")
+	}
+	return result
+}
+
+func (h *Handler) emit(ctx context.Context, r *EmitRequest) (EmitResult, error) {
+	n, err := h.namespace(ctx, r.Namespace, "body.namespace")
+	if err != nil {
+		return EmitResult{}, err
+	}
+	args, err := jsonbinary.DecodeList(r.Args)
+	if err != nil {
+		return EmitResult{}, huma.Error422UnprocessableEntity("validation failed", &huma.ErrorDetail{Location: "body.args", Message: err.Error()})
+	}
+	op := n.To(r.To...).Except(r.Except...)
+	if r.Volatile {
+		op = op.Volatile()
+	}
+	if r.Compress != nil {
+		op = op.Compress(*r.Compress)
+	}
+	if r.Local {
+		op = op.Local()
+	}
+	if r.Ack == nil {
+		if err := op.Emit(r.Event, args...); err != nil {
+			return EmitResult{}, h.emitError(err)
+		}
+		return EmitResult{}, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(r.Ack.Timeout*float64(time.Second)))
+	defer cancel()
+	acks, err := op.EmitWithAck(ctx, r.Event, args...)
+	expected := len(acks)
+	var partial *socketio.PartialError
+	switch {
+	case errors.As(err, &partial):
+		expected = max(expected, partial.Expected)
+	case err != nil && !errors.Is(err, context.DeadlineExceeded):
+		return EmitResult{}, h.emitError(err)
+	}
+	received := len(acks)
+	result := EmitResult{Acks: make([]any, 0, received), Expected: &expected, Received: &received}
+	for _, ack := range acks {
+		first, err := firstOf(ack)
+		if err != nil {
+			return EmitResult{}, err
+		}
+		result.Acks = append(result.Acks, first)
+	}
+	return result, nil
+}
+
+// emitError tells what the caller can mend from what it cannot.
+func (h *Handler) emitError(err error) error {
+	if errors.Is(err, socketio.ErrReserved) {
+		return huma.Error422UnprocessableEntity("validation failed", &huma.ErrorDetail{Location: "body.event", Message: "the name is reserved"})
+	}
+	return h.unavailable(err)
+}
+
+// firstOf is the first argument of an acknowledgement, nil without one.
+func firstOf(ack socketio.Args) (any, error) {
+	for _, v := range ack.All() {
+		if len(v.Attachments) == 0 && jsonbinary.Plain(v.JSON) {
+			return v.JSON, nil
+		}
+		var tree any
+		if err := ack.Bind(&tree); err != nil {
+			return nil, fmt.Errorf("api: acknowledgement: %w", err)
+		}
+		return jsonbinary.Encode(tree), nil
+	}
+	return nil, nil
+}
