@@ -34,3 +34,6 @@ var (
 
 // errUnexpected is a packet that the protocol forbids at its time.
 var errUnexpected = errors.New("socketio client: unexpected packet")
+
+// errRootLeft: servers of Socket.IO 2 connect "/" once, by themselves.
+var errRootLeft = errors.New("socketio client: a server of Socket.IO 2 lets \"/\" be joined once for each connection")

@@ -20,6 +20,7 @@ type link struct {
 	// Guarded by Manager.mu:
 	conn       *engine.Conn // nil while there is none
 	rootJoined bool         // revision 3: the server has connected "/", which no socket wanted then
+	rootLeft   bool         // revision 3: "/" was left, and cannot be joined again
 
 	// Used by the goroutine of Run:
 	decoder parser.Decoder
@@ -161,7 +162,7 @@ func (l *link) opened(conn *engine.Conn) bool {
 	if m.link != l {
 		return false
 	}
-	l.conn, l.rootJoined = conn, false
+	l.conn, l.rootJoined, l.rootLeft = conn, false, false
 	for _, s := range m.sockets {
 		if s.active {
 			s.joinLocked(l)
@@ -217,7 +218,7 @@ func (l *link) receive(msg engineio.Message) error {
 	s := m.sockets[p.Namespace]
 	if m.link != l || s == nil || !s.active {
 		if p.Namespace == "/" && (p.Type == parser.Connect || p.Type == parser.Disconnect) {
-			l.rootJoined = p.Type == parser.Connect
+			l.rootJoined, l.rootLeft = p.Type == parser.Connect, p.Type == parser.Disconnect
 		}
 		m.mu.Unlock()
 		return nil // it was disconnected meanwhile

@@ -255,6 +255,9 @@ func (s *Socket) lostLocked(reason socketio.Reason, cause error) {
 		return
 	}
 	s.connected, s.id = false, ""
+	if l := s.manager.link; l != nil && s.namespace == "/" {
+		l.rootLeft = true
+	}
 	end := &socketio.DisconnectError{Reason: reason, Err: cause}
 	s.endCtx(end)
 	if fns := s.listeners.onDisconnect; len(fns) > 0 {

@@ -85,7 +85,10 @@ func (s *Socket) sendConnectLocked(conn *engine.Conn, auth any) error {
 	}
 	if s.manager.opts.EIO == 3 {
 		if s.namespace == "/" {
-			if s.manager.link.rootJoined {
+			switch l := s.manager.link; {
+			case l.rootLeft:
+				return errRootLeft
+			case l.rootJoined:
 				s.connectedLocked(conn.ID(), "")
 			}
 			return nil

@@ -47,7 +47,7 @@ type rig struct {
 
 func newRig(t *testing.T, o engineio.Options, wrap func(http.Handler) http.Handler) *rig {
 	t.Helper()
-	r := &rig{closed: make(chan engineio.Reason, 16)}
+	r := &rig{closed: make(chan engineio.Reason, 1000)}
 	o.Accept = func(s *engineio.Session, _ *http.Request) (engineio.Handler, error) { return &echo{s, r.closed}, nil }
 	o.AllowEIO3 = true
 	engine := engineio.NewServer(&o)
@@ -119,6 +119,21 @@ func wait[T any](t *testing.T, what string, from <-chan T) (v T) {
 		t.Fatalf("%s does not come", what)
 	}
 	return v
+}
+
+// until waits for what other goroutines do without telling.
+func until(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	deadline := time.After(patience)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !done() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatal(what)
+		}
+	}
 }
 
 func (p *peer) expect(t *testing.T, data string, binary bool) {

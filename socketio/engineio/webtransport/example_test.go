@@ -6,6 +6,7 @@ import (
 	"log"
 
 	"posthouse/socketio/engineio"
+	engineclient "posthouse/socketio/engineio/client"
 	"posthouse/socketio/engineio/webtransport"
 )
 
@@ -27,4 +28,15 @@ func ExampleServer() {
 	ctx := context.Background()
 	engine.Shutdown(ctx)
 	server.Shutdown(ctx)
+}
+
+func ExampleDial() {
+	conn, err := engineclient.Dial(context.Background(), "https://localhost", &engineclient.Options{
+		Transports:   []string{"webtransport"},
+		WebTransport: webtransport.Dial(&webtransport.DialOptions{TLS: &tls.Config{ServerName: "localhost"}}),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	conn.Close()
 }
