@@ -14,7 +14,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"posthouse/internal/interop/rig"
+	"posthouse/internal/testenv"
 	"posthouse/socketio"
 	"posthouse/socketio/client"
 	"posthouse/socketio/parser"
@@ -39,15 +39,15 @@ var peers = []peer{
 var listening = regexp.MustCompile(`listening on ([0-9]+)`)
 
 // start runs a Node server and returns its URL. A port of 0 means any.
-func (p peer) start(t testing.TB, port int) (url string, process *rig.Process) {
+func (p peer) start(t testing.TB, port int) (url string, process *testenv.Process) {
 	t.Helper()
-	dir := rig.NodeDir(t, p.name)
+	dir := testenv.NodeDir(t, p.name)
 	script, err := filepath.Abs(filepath.Join("testdata", "server.js"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	process = rig.Start(t, []string{"NODE_PATH=" + filepath.Join(dir, "node_modules")}, "node", script, p.name, p.format, strconv.Itoa(port))
-	rig.Until(t, patience, p.name+" listens", func() bool { return listening.MatchString(process.Output()) })
+	process = testenv.Start(t, []string{"NODE_PATH=" + filepath.Join(dir, "node_modules")}, "node", script, p.name, p.format, strconv.Itoa(port))
+	testenv.Until(t, patience, p.name+" listens", func() bool { return listening.MatchString(process.Output()) })
 	return "http://127.0.0.1:" + listening.FindStringSubmatch(process.Output())[1], process
 }
 

@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"posthouse/internal/interop/rig"
+	"posthouse/internal/testenv"
 	"posthouse/socketio"
 	"posthouse/socketio/client"
 )
@@ -263,13 +263,13 @@ func TestNginx_AsShipped(t *testing.T) {
 	if testing.Short() {
 		t.Skip("nginx: not with -short")
 	}
-	rig.Need(t, "nginx")
+	testenv.Need(t, "nginx")
 	addr := strings.TrimPrefix(ourServer(t, nil), "http://")
-	conf, err := os.ReadFile(filepath.Join(rig.Root(), "examples", "deploy", "nginx.conf"))
+	conf, err := os.ReadFile(filepath.Join(testenv.Root(), "examples", "deploy", "nginx.conf"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	port := rig.FreePort(t)
+	port := testenv.FreePort(t)
 	dir := t.TempDir()
 	text := string(conf)
 	for _, replica := range []string{"gateway1:3000", "gateway2:3000", "gateway3:3000"} {
@@ -283,9 +283,9 @@ func TestNginx_AsShipped(t *testing.T) {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	rig.Start(t, nil, "nginx", "-c", file, "-p", dir)
+	testenv.Start(t, nil, "nginx", "-c", file, "-p", dir)
 	url := fmt.Sprintf("http://127.0.0.1:%d", port)
-	rig.Until(t, patience, "nginx listens", func() bool {
+	testenv.Until(t, patience, "nginx listens", func() bool {
 		c, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
 		if err == nil {
 			c.Close()
