@@ -90,7 +90,7 @@ func TestSocket_HostilePackets_ParseError(t *testing.T) {
 			ended := make(chan string, 1)
 			s.OnDisconnect(func(reason socketio.Reason, _ error) { ended <- string(reason) })
 			err := s.Connect(soon(t))
-			reason := ""
+			var reason string
 			if err == nil {
 				reason = wait(t, "the end", ended)
 			} else {

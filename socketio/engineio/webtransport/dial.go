@@ -42,7 +42,7 @@ func Dial(o *DialOptions) func(ctx context.Context, url string, header http.Head
 			EnableStreamResetPartialDelivery: true,
 		}}
 		url = "https" + url[strings.Index(url, "://"):]
-		_, session, err := transport.Dial(ctx, url, header)
+		_, session, err := transport.Dial(ctx, url, header) //nolint:bodyclose // the response's body is the session's stream, which end closes
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("webtransport: %w", err), transport.Close())
 		}
