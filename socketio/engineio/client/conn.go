@@ -50,7 +50,7 @@ type Conn struct {
 	pollCtx  context.Context
 	stopPoll context.CancelFunc
 
-	// What came with the open packet of a poll, for Serve.
+	// The packets that came with the open packet of a poll, for Serve.
 	pendingBody   []byte
 	pendingOctets bool
 
