@@ -90,6 +90,7 @@ type serve struct {
 }
 
 func (s *serve) Run(ctx context.Context) error {
+	limitMemory()
 	slog.SetDefault(gateway.NewLogger(os.Stderr, s.LogLevel, s.LogFormat))
 	app, err := gateway.New(s.Config)
 	if err != nil {

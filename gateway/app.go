@@ -3,7 +3,6 @@ package gateway
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -27,7 +26,9 @@ type App struct {
 	config      Config
 	log         *slog.Logger
 	listener    net.Listener
-	replicaName string // an opaque name, made anew at each start unless configured
+	inner       net.Listener // plain HTTP for the simulator and other replicas; nil: listener serves them
+	certificate *certificate // nil: the main address speaks plain HTTP
+	replicaName string       // an opaque name, made anew at each start unless configured
 
 	redisClient    redis.UniversalClient // nil without Redis
 	relay          *adapter.Relay        // nil without Redis
@@ -64,8 +65,8 @@ func New(cfg Config) (*App, error) {
 }
 
 func (a *App) buildParts() (err error) {
-	if a.listener, err = net.Listen("tcp", a.config.Addr); err != nil {
-		return fmt.Errorf("gateway: listen: %w", err)
+	if err := a.listenAll(); err != nil {
+		return err
 	}
 	if len(a.config.RedisURL) > 0 {
 		if a.redisClient, err = newRedis(a.config.RedisURL, a.log); err != nil {
@@ -152,13 +153,13 @@ func (a *App) spoolPath() string {
 	if a.config.Spool != "" {
 		return a.config.Spool
 	}
-	_, port, _ := net.SplitHostPort(a.listener.Addr().String())
+	port := strconv.Itoa(tcpAddr(a.listener).Port)
 	return filepath.Join(os.TempDir(), "posthouse-"+port+".spool")
 }
 
 // localURL is where this process reaches itself.
 func (a *App) localURL() string {
-	return "http://127.0.0.1:" + strconv.Itoa(a.listener.Addr().(*net.TCPAddr).Port)
+	return "http://127.0.0.1:" + strconv.Itoa(tcpAddr(a.plainListener()).Port)
 }
 
 // Handler returns the whole application, for tests and for embedding.
@@ -169,8 +170,10 @@ func (a *App) Addr() net.Addr { return a.listener.Addr() }
 
 // releaseBound frees what New bound, for apps that never ran.
 func (a *App) releaseBound() {
-	if a.listener != nil {
-		a.listener.Close()
+	for _, l := range []net.Listener{a.listener, a.inner} {
+		if l != nil {
+			l.Close()
+		}
 	}
 	if a.simulator != nil {
 		a.simulator.Close()

@@ -3,7 +3,6 @@ package gateway
 import (
 	"fmt"
 	"io"
-	"net"
 	"strings"
 )
 
@@ -43,9 +42,17 @@ func (a *App) Banner(w io.Writer) {
 
 // publicURL is the address to open on this machine.
 func (a *App) publicURL() string {
-	addr := a.listener.Addr().(*net.TCPAddr)
-	if addr.IP.IsUnspecified() || addr.IP.IsLoopback() {
-		return fmt.Sprintf("http://localhost:%d", addr.Port)
+	scheme := "http://"
+	switch addr := tcpAddr(a.listener); {
+	case a.listener.Addr().Network() == "unix":
+		return "unix:" + a.listener.Addr().String() + ":"
+	case a.certificate != nil:
+		scheme = "https://"
+		fallthrough
+	default:
+		if addr.IP.IsUnspecified() || addr.IP.IsLoopback() {
+			return fmt.Sprintf("%slocalhost:%d", scheme, addr.Port)
+		}
+		return scheme + addr.String()
 	}
-	return "http://" + addr.String()
 }

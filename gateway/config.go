@@ -16,7 +16,7 @@ import (
 // flag, environment variable (POSTHOUSE_…) and default; kong fills it from the
 // three sources, in this order: flags, environment, configuration file.
 type Config struct {
-	Addr string     `env:"POSTHOUSE_ADDR" default:":3000" help:"Listen address. PORT alone sets its port." group:"Server"`
+	Addr string     `env:"POSTHOUSE_ADDR" default:":3000" help:"Listen address: host:port, or unix:/path for a Unix socket, whose peers count as 127.0.0.1. PORT alone sets its port; a socket of systemd wins." group:"Server"`
 	Port int        `env:"PORT" hidden:"" help:"Port of --addr, as hosting platforms set it."`
 	Env  string     `env:"POSTHOUSE_ENV" default:"development" enum:"development,production" help:"development or production. Production refuses to start with throw-away keys." group:"Server"`
 	File ConfigFile `name:"config" env:"POSTHOUSE_CONFIG" placeholder:"FILE" help:"YAML file with these settings and with several accounts." group:"Server"`
@@ -27,6 +27,10 @@ type Config struct {
 	LogFormat   string   `env:"POSTHOUSE_LOG_FORMAT" default:"auto" enum:"auto,text,json" help:"text, json or auto: text on a terminal, else json." group:"Server"`
 	Drain       Duration `env:"POSTHOUSE_DRAIN" default:"10s" help:"Longest time to close all sockets after SIGTERM." group:"Server"`
 	DrainDelay  Duration `env:"POSTHOUSE_DRAIN_DELAY" default:"0s" help:"Keep serving this long after SIGTERM, not ready, before closing." group:"Server"`
+
+	TLSCertFile string `name:"tls-cert-file" env:"POSTHOUSE_TLS_CERT_FILE" placeholder:"FILE" help:"PEM certificate chain; with its key the main address speaks TLS only. Read again when it changes." group:"TLS"`
+	TLSKeyFile  string `name:"tls-key-file" env:"POSTHOUSE_TLS_KEY_FILE" placeholder:"FILE" help:"PEM key of --tls-cert-file." group:"TLS"`
+	HTTPAddr    string `name:"http-addr" env:"POSTHOUSE_HTTP_ADDR" placeholder:"HOST:PORT" help:"Second address, of plain HTTP: it redirects to https and answers health checks." group:"TLS"`
 
 	RedisURL   []string `name:"redis-url" env:"POSTHOUSE_REDIS_URL" sep:"," placeholder:"URL" help:"redis:// or rediss:// URL; several for a cluster; with ?master_name=NAME they are Sentinels. Without it everything is in memory." group:"Cluster"`
 	Adapter    string   `env:"POSTHOUSE_ADAPTER" default:"redis" enum:"redis,sharded,streams" help:"redis, sharded or streams." group:"Cluster"`
@@ -126,10 +130,10 @@ func (c *Config) Normalize() error {
 	if c.Port != 0 && c.Addr == ":3000" {
 		c.Addr = ":" + strconv.Itoa(c.Port)
 	}
-	if _, port, err := net.SplitHostPort(c.Addr); err != nil || port == "" {
-		errs.add(keyError("POSTHOUSE_ADDR", c.Addr, "write host:port or :port, such as :3000"))
+	if _, port, err := net.SplitHostPort(c.Addr); (err != nil || port == "") && unixPath(c.Addr) == "" {
+		errs.add(keyError("POSTHOUSE_ADDR", c.Addr, "write host:port or :port, such as :3000, or unix:/path"))
 	}
-	errs.add(c.normalizeRedis(), c.normalizeWeb(), c.normalizeTokens(), c.normalizeAPI(), c.normalizeAccounts())
+	errs.add(c.normalizeTLS(), c.normalizeRedis(), c.normalizeWeb(), c.normalizeTokens(), c.normalizeAPI(), c.normalizeAccounts())
 	if t := time.Duration(c.TicketTTL); t < time.Second || t > 30*24*time.Hour {
 		errs.add(keyError("POSTHOUSE_TICKET_TTL", c.TicketTTL.String(), "WeChat allows 1 s to 30 days; 120 s to 300 s are usual"))
 	}

@@ -32,7 +32,7 @@ func (a *App) advertisedAddr(alone bool) string {
 	if a.config.Advertise != "" {
 		return a.config.Advertise
 	}
-	addr := a.listener.Addr().(*net.TCPAddr)
+	addr := tcpAddr(a.plainListener())
 	if !addr.IP.IsUnspecified() && (addr.IP.IsLoopback() || !alone) {
 		return addr.String()
 	}

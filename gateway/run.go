@@ -22,15 +22,18 @@ func (a *App) Run(ctx context.Context) error {
 	defer end()
 	server := a.newServer(a.httpHandler)
 	var tasks sync.WaitGroup
-	failed := make(chan error, 4)
+	failed := make(chan error, 8)
 	keep := func(task string, do func(context.Context)) {
 		tasks.Go(func() { a.loginNamespace.panicGuard.keepRunning(background, task, do) })
 	}
 	tasks.Go(func() {
-		if err := a.ioServer.Serve(a.listener, server); !errors.Is(err, http.ErrServerClosed) {
+		if err := a.serveMain(server); !errors.Is(err, http.ErrServerClosed) {
 			failed <- fmt.Errorf("gateway: serve: %w", err)
 		}
 	})
+	if a.certificate != nil {
+		keep("certificate", a.certificate.watch)
+	}
 	keep("spool", func(ctx context.Context) {
 		if err := a.loginService.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
 			failed <- err
@@ -67,13 +70,22 @@ func (a *App) Run(ctx context.Context) error {
 		return errors.Join(err, server.Close())
 	}
 	defer stopAPI()
+	stopPlain, err := a.servePlain(&tasks, failed)
+	if err != nil {
+		return errors.Join(err, server.Close())
+	}
+	defer stopPlain()
+	keep("watchdog", watchdog)
+	notifySystemd("READY=1")
 
 	select {
 	case err = <-failed:
 	case <-ctx.Done():
+		notifySystemd("STOPPING=1")
 		err = a.drainAll(server)
 	}
 	end()
+	stopPlain()
 	stopMetrics()
 	stopAPI()
 	last, cancel := context.WithTimeout(context.Background(), time.Second)

@@ -65,6 +65,15 @@ func ExampleServer_Serve() {
 	log.Fatal(io.Serve(listener, server))
 }
 
+func ExampleServer_ServeTLS() {
+	io := socketio.NewServer(nil)
+	listener, err := net.Listen("tcp", ":443")
+	if err != nil {
+		log.Fatal(err)
+	}
+	log.Fatal(io.ServeTLS(listener, &http.Server{Handler: io}, "cert.pem", "key.pem"))
+}
+
 func ExampleOptions() {
 	io := socketio.NewServer(&socketio.Options{
 		Engine: engineio.Options{

@@ -110,6 +110,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // before or after it. See engineio.Server.Serve.
 func (s *Server) Serve(ln net.Listener, hs *http.Server) error { return s.engineServer.Serve(ln, hs) }
 
+// ServeTLS is Serve with TLS (see engineio.Server.ServeTLS).
+func (s *Server) ServeTLS(ln net.Listener, hs *http.Server, certFile, keyFile string) error {
+	return s.engineServer.ServeTLS(ln, hs, certFile, keyFile)
+}
+
 // Of returns the namespace of that name and creates it when needed; a missing
 // leading slash is added. It panics when the adapter cannot be made: TryOf
 // returns the error.

@@ -62,6 +62,17 @@ func ExampleServer_Shutdown() {
 	}
 }
 
+func ExampleServer_ServeTLS() {
+	engine := engineio.NewServer(nil)
+	listener, err := net.Listen("tcp", ":443")
+	if err != nil {
+		log.Fatal(err)
+	}
+	server := &http.Server{Handler: engine, Protocols: new(http.Protocols)}
+	server.Protocols.SetHTTP1(true) // WebSockets upgrade HTTP/1.1
+	log.Fatal(engine.ServeTLS(listener, server, "cert.pem", "key.pem"))
+}
+
 func ExampleServer_Serve() {
 	engine := engineio.NewServer(nil)
 	mux := http.NewServeMux()

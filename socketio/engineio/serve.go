@@ -63,11 +63,29 @@ func (srv *Server) serveListener(ln net.Listener, hs *http.Server) error {
 	}); ok {
 		return err
 	}
+	return hs.Serve(srv.guardListener(ln))
+}
+
+// ServeTLS is hs.ServeTLS(ln, certFile, keyFile) with what Serve adds: connections are
+// limited before their TLS handshake, and the end of hs and of this server belong
+// together. The files may be empty when hs.TLSConfig has certificates. WebSockets need
+// HTTP/1.1: hs.Protocols says whether clients are offered HTTP/2 beside it.
+func (srv *Server) ServeTLS(ln net.Listener, hs *http.Server, certFile, keyFile string) error {
+	srv.beginServing(hs)
+	err := hs.ServeTLS(srv.guardListener(ln), certFile, keyFile)
+	if errors.Is(err, http.ErrServerClosed) {
+		srv.endServing(hs)
+	}
+	return err
+}
+
+// guardListener applies the limits of connections to ln.
+func (srv *Server) guardListener(ln net.Listener) net.Listener {
 	ln = &patientListener{Listener: ln, log: srv.log, closeSignal: make(chan struct{})}
 	if srv.o.ConnLimiter != nil {
 		ln = &limitedListener{ln, srv}
 	}
-	return hs.Serve(ln)
+	return ln
 }
 
 // beginServing makes Shutdown of hs the end of this server too.
