@@ -89,7 +89,12 @@ type serve struct {
 	gateway.Config `embed:""`
 }
 
-func (s *serve) Run(ctx context.Context) error {
+func (s *serve) Run(ctx context.Context, known variables) error {
+	args := os.Args[1:]
+	if len(args) > 0 && args[0] == "serve" {
+		args = args[1:]
+	}
+	s.Reread = func() *gateway.Settings { return gateway.ReadSettings(args, os.Environ(), known) }
 	limitMemory()
 	slog.SetDefault(gateway.NewLogger(os.Stderr, s.LogLevel, s.LogFormat))
 	app, err := gateway.New(s.Config)

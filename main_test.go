@@ -155,7 +155,7 @@ accounts:
 	}
 	const url = "write redis://[user:password@]host:port[/db]"
 	for _, want := range []string{
-		`FILE:1: addr: "3000" is not usable; write host:port or :port, such as :3000`,
+		`FILE:1: addr: "3000" is not usable; write host:port or :port, such as :3000, or unix:/path`,
 		`FILE:2: log-level: "loud" is not usable; use debug, info, warn, error`,
 		`FILE:3: originz: is unknown; did you mean "origins"?`,
 		`FILE:4: origins: "https://a.example/path" is not usable; write scheme`,

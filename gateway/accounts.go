@@ -208,16 +208,30 @@ func nextDay(now time.Time) time.Time {
 type dailyBudget struct {
 	redisClient redis.UniversalClient
 	appID       string
-	dayLimit    Count
 
 	mu          sync.Mutex // guards what follows
-	dayEnd      time.Time  // the counted day ends here
+	dayLimit    Count
+	dayEnd      time.Time // the counted day ends here
 	usedLocally int
+}
+
+// limit is the day's limit now.
+func (b *dailyBudget) limit() Count {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.dayLimit
+}
+
+// setLimit changes the day's limit.
+func (b *dailyBudget) setLimit(to Count) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.dayLimit = to
 }
 
 // giveBack undoes a spend for a code that was not made.
 func (b *dailyBudget) giveBack(ctx context.Context) {
-	if b.dayLimit.Off {
+	if b.limit().Off {
 		return
 	}
 	end := nextDay(time.Now())
@@ -240,7 +254,8 @@ func (b *dailyBudget) counterKey(end time.Time) string {
 }
 
 func (b *dailyBudget) spendOne(ctx context.Context) bool {
-	if b.dayLimit.Off {
+	limit := b.limit()
+	if limit.Off {
 		return true
 	}
 	end := nextDay(time.Now())
@@ -255,7 +270,7 @@ func (b *dailyBudget) spendOne(ctx context.Context) bool {
 		if n == 1 {
 			b.redisClient.ExpireAt(ctx, key, end.Add(time.Hour))
 		}
-		return n <= int64(b.dayLimit.N)
+		return n <= int64(limit.N)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -263,5 +278,5 @@ func (b *dailyBudget) spendOne(ctx context.Context) bool {
 		b.dayEnd, b.usedLocally = end, 0
 	}
 	b.usedLocally++
-	return b.usedLocally <= b.dayLimit.N
+	return b.usedLocally <= limit.N
 }

@@ -22,11 +22,11 @@ type admission struct {
 	origins           *originPolicy
 	handshakes        *keyedRate[netip.Addr]
 	comebacks         *comebacks[netip.Addr]
-	nodeHandshakes    *rate.Limiter // handshakes of this replica, nil: no limit
+	nodeHandshakes    atomic.Pointer[rate.Limiter] // handshakes of this replica
 	perIP             *keyedCount[netip.Addr]
 	tcpConns          *keyedCount[netip.Addr] // TCP connections that are no WebSocket
 	peers             *peerAddrs              // from which other replicas relay
-	maxConns          int64                   // connections of this replica, 0: no limit
+	maxConns          atomic.Int64            // connections of this replica, 0: no limit
 	openConns         atomic.Int64
 	descriptors       *descriptors
 	descriptorsScarce atomic.Bool // descriptors were scarce when last looked at
@@ -50,24 +50,40 @@ func newAdmission(cfg *Config, m *metrics) *admission {
 		handshakes:     newKeyedRate[netip.Addr](cfg.LimitHandshakes, 3*cfg.LimitHandshakes.N),
 		comebacks:      newComebacks[netip.Addr](),
 		perIP:          newKeyedCount[netip.Addr](cfg.LimitConnections),
-		tcpConns:       newKeyedCount[netip.Addr](Count{N: tcpPerConnection * cfg.LimitConnections.N, Off: cfg.LimitConnections.Off}),
+		tcpConns:       newKeyedCount[netip.Addr](tcpCount(cfg)),
 		peers:          &peerAddrs{knownUntil: map[netip.Addr]time.Time{}},
 		descriptors:    newDescriptors(),
 		metrics:        m,
 		browserCookies: !cfg.LimitQRCodesBrowser.Off || cfg.Confirm == "risk",
 	}
-	if r := cfg.LimitHandshakesNode; !r.Off && r.N > 0 {
-		a.nodeHandshakes = rate.NewLimiter(rate.Limit(float64(r.N)/r.Per.Seconds()), r.N)
-	}
+	a.setNodeLimits(cfg)
 	refused := newRefusedOrigins(slog.Default())
 	a.origins.onRefused = func(r *http.Request) {
 		m.refusals.countRefusal("origin") // refusedOrigins has the line
 		refused.logRefusal(r)
 	}
-	if !cfg.LimitConnectionsNode.Off {
-		a.maxConns = int64(cfg.LimitConnectionsNode.N)
-	}
 	return a
+}
+
+// setNodeLimits sets what this replica takes from all addresses together.
+func (a *admission) setNodeLimits(cfg *Config) {
+	limit, burst := rate.Inf, 0
+	if r := cfg.LimitHandshakesNode; !r.Off && r.N > 0 {
+		limit, burst = rate.Limit(float64(r.N)/r.Per.Seconds()), r.N
+	}
+	if l := a.nodeHandshakes.Load(); l == nil || l.Limit() != limit || l.Burst() != burst {
+		a.nodeHandshakes.Store(rate.NewLimiter(limit, burst))
+	}
+	conns := int64(cfg.LimitConnectionsNode.N)
+	if cfg.LimitConnectionsNode.Off {
+		conns = 0
+	}
+	a.maxConns.Store(conns)
+}
+
+// tcpCount is the limit of TCP connections of an address.
+func tcpCount(cfg *Config) Count {
+	return Count{N: tcpPerConnection * cfg.LimitConnections.N, Off: cfg.LimitConnections.Off}
 }
 
 // startDrain refuses new connections from now on; open ones are not touched.
@@ -167,13 +183,13 @@ func (a *admission) admitConn(r *http.Request) (s *connSlot, limit string, statu
 
 // takeSlots takes a place of the replica and one of the address.
 func (a *admission) takeSlots(key netip.Addr) (limit string, status, retryAfter int) {
-	if a.nodeHandshakes != nil && !a.nodeHandshakes.Allow() {
+	if !a.nodeHandshakes.Load().Allow() {
 		return "handshakes_per_node", http.StatusServiceUnavailable, 1
 	}
 	if a.noteScarcity(socketsBelow) {
 		return "descriptors", http.StatusServiceUnavailable, 5
 	}
-	if n := a.openConns.Add(1); a.maxConns > 0 && n > a.maxConns {
+	if n, limit := a.openConns.Add(1), a.maxConns.Load(); limit > 0 && n > limit {
 		a.openConns.Add(-1)
 		return "connections", http.StatusServiceUnavailable, 5
 	}

@@ -15,40 +15,52 @@ const maxLimitKeys = 100_000
 // keyedRate is one token bucket per key (an address, a socket, an account).
 // Buckets that are full again are forgotten. Safe for concurrent use.
 type keyedRate[K comparable] struct {
+	mu        sync.Mutex // guards what follows
 	perSecond rate.Limit // 0 = off
 	burst     int
-
-	mu      sync.Mutex // guards what follows
-	buckets map[K]*rate.Limiter
-	sweepAt int       // size of buckets at which idle ones are looked for
-	sweptAt time.Time // at most once a second, so that a flood does not pay for sweeps
+	buckets   map[K]*rate.Limiter
+	sweepAt   int       // size of buckets at which idle ones are looked for
+	sweptAt   time.Time // at most once a second, so that a flood does not pay for sweeps
 }
 
 // newKeyedRate allows r.N events per r.Per, burst at once (0: r.N).
 func newKeyedRate[K comparable](r Rate, burst int) *keyedRate[K] {
+	l := &keyedRate[K]{}
+	l.setRate(r, burst)
+	return l
+}
+
+// setRate changes the limit, also of the keys that are known.
+func (l *keyedRate[K]) setRate(r Rate, burst int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if r.Off || r.N == 0 {
-		return &keyedRate[K]{}
+		l.perSecond, l.buckets = 0, nil
+		return
 	}
 	if burst == 0 {
 		burst = r.N
 	}
-	return &keyedRate[K]{
-		perSecond: rate.Limit(float64(r.N) / r.Per.Seconds()),
-		burst:     burst,
-		buckets:   map[K]*rate.Limiter{},
-		sweepAt:   1024,
+	l.perSecond, l.burst = rate.Limit(float64(r.N)/r.Per.Seconds()), burst
+	if l.buckets == nil {
+		l.buckets, l.sweepAt = map[K]*rate.Limiter{}, 1024
+	}
+	now := time.Now()
+	for _, b := range l.buckets {
+		b.SetLimitAt(now, l.perSecond)
+		b.SetBurstAt(now, burst)
 	}
 }
 
 // allow takes one token of key; when there is none it says after how many whole
 // seconds the next one comes.
 func (l *keyedRate[K]) allow(key K) (ok bool, retryAfter int) {
-	if l.perSecond == 0 {
-		return true, 0
-	}
 	now := time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.perSecond == 0 {
+		return true, 0
+	}
 	b := l.buckets[key]
 	if b == nil {
 		if len(l.buckets) >= l.sweepAt {
@@ -69,11 +81,11 @@ func (l *keyedRate[K]) allow(key K) (ok bool, retryAfter int) {
 
 // wouldAllow reports whether allow would, without taking a token.
 func (l *keyedRate[K]) wouldAllow(key K) (ok bool, retryAfter int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if l.perSecond == 0 {
 		return true, 0
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	b := l.buckets[key]
 	if b == nil {
 		return true, 0
@@ -84,9 +96,6 @@ func (l *keyedRate[K]) wouldAllow(key K) (ok bool, retryAfter int) {
 
 // giveBack returns a token of key that allow took for something that did not happen.
 func (l *keyedRate[K]) giveBack(key K) {
-	if l.perSecond == 0 {
-		return
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if b := l.buckets[key]; b != nil {
@@ -110,31 +119,46 @@ func (l *keyedRate[K]) sweepFull(now time.Time) {
 
 // keyedCount counts what is open per key.
 type keyedCount[K comparable] struct {
-	maxPerKey int // 0 = off
-
 	mu         sync.Mutex // guards what follows
+	maxPerKey  int        // 0 = off
 	openPerKey map[K]int
 }
 
 func newKeyedCount[K comparable](c Count) *keyedCount[K] {
-	if c.Off {
-		return &keyedCount[K]{}
+	k := &keyedCount[K]{openPerKey: map[K]int{}}
+	k.setCount(c)
+	return k
+}
+
+// setCount changes the limit. What is open is counted without a limit too, so that one
+// that comes later finds the right numbers.
+func (c *keyedCount[K]) setCount(to Count) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.maxPerKey = to.N
+	if to.Off {
+		c.maxPerKey = 0
 	}
-	return &keyedCount[K]{maxPerKey: c.N, openPerKey: map[K]int{}}
 }
 
 // acquire opens one more for key unless the limit is reached. Every true needs
 // one release.
-func (c *keyedCount[K]) acquire(key K) bool { return c.acquireUpTo(key, c.maxPerKey) }
+func (c *keyedCount[K]) acquire(key K) bool { return c.acquireUpTo(key, 0) }
 
-// acquireUpTo is acquire with another limit.
+// acquireUpTo is acquire with another limit, where that is not 0.
 func (c *keyedCount[K]) acquireUpTo(key K, limit int) bool {
-	if c.maxPerKey == 0 {
-		return true
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	n := c.openPerKey[key]
+	if c.maxPerKey == 0 { // no limit: a key beyond the table is not counted
+		if n > 0 || len(c.openPerKey) < maxLimitKeys {
+			c.openPerKey[key] = n + 1
+		}
+		return true
+	}
+	if limit == 0 {
+		limit = c.maxPerKey
+	}
 	if n >= limit || n == 0 && len(c.openPerKey) >= maxLimitKeys {
 		return false
 	}
@@ -143,9 +167,6 @@ func (c *keyedCount[K]) acquireUpTo(key K, limit int) bool {
 }
 
 func (c *keyedCount[K]) release(key K) {
-	if c.maxPerKey == 0 {
-		return
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.openPerKey[key]--; c.openPerKey[key] <= 0 {

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"posthouse/internal/loglimit"
@@ -24,6 +25,9 @@ type originPolicy struct {
 	allowedOrigins []string // in the form that cleanOrigin returns
 	allowOpaque    bool     // "null" and file:// are allowed: every site can send "null"
 	requireOrigin  bool     // a missing Origin is refused on upgrades and POSTs
+
+	reloaded atomic.Pointer[originPolicy] // has newer values of the three fields above; nil: none
+
 	trustedProxies []netip.Prefix
 	publicPaths    map[string]bool // paths of scripts: served to every page
 	onRefused      func(r *http.Request)
@@ -41,17 +45,21 @@ func cleanOrigin(s string) (string, error) {
 // checkRequest returns errOrigin unless r may be served; cross is the foreign but
 // allowed origin that CORS headers must name, else "".
 func (o *originPolicy) checkRequest(r *http.Request) (cross string, err error) {
+	rules := o
+	if newer := o.reloaded.Load(); newer != nil {
+		rules = newer
+	}
 	text, given, err := origin.Header(r.Header)
 	switch {
 	case err != nil:
 		return "", errOrigin
 	case !given:
-		if o.requireOrigin && (r.Method == http.MethodPost || r.Header.Get("Upgrade") != "") {
+		if rules.requireOrigin && (r.Method == http.MethodPost || r.Header.Get("Upgrade") != "") {
 			return "", errOrigin
 		}
 		return "", nil
 	case origin.Opaque(text):
-		if !o.allowOpaque {
+		if !rules.allowOpaque {
 			return "", errOrigin
 		}
 		return text, nil
@@ -63,7 +71,7 @@ func (o *originPolicy) checkRequest(r *http.Request) (cross string, err error) {
 	if page.Same(o.requestedHost(r)) {
 		return "", nil
 	}
-	if slices.Contains(o.allowedOrigins, page.String()) {
+	if slices.Contains(rules.allowedOrigins, page.String()) {
 		return text, nil
 	}
 	return "", errOrigin

@@ -20,16 +20,25 @@ func (a *App) buildAPI() error {
 	if a.config.APIKey == "" {
 		return nil
 	}
-	keys, err := parseAPIKeys(a.config.APIKey)
+	h, err := a.newAPIHandler(a.config.APIKey)
 	if err != nil {
 		return err
+	}
+	a.api.Store(h)
+	a.apiHandler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { a.api.Load().ServeHTTP(w, r) })
+	return nil
+}
+
+func (a *App) newAPIHandler(text Secret) (*api.Handler, error) {
+	keys, err := parseAPIKeys(text)
+	if err != nil {
+		return nil, err
 	}
 	o := &api.Options{Keys: keys, Logger: a.log}
 	if a.redisClient != nil {
 		o.Idempotency = &redisAnswers{a.redisClient, a.config.AdapterKey + "-api:"}
 	}
-	a.apiHandler, err = api.New(a.ioServer, o)
-	return err
+	return api.New(a.ioServer, o)
 }
 
 func parseAPIKeys(text Secret) ([]api.Key, error) {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -18,6 +19,7 @@ import (
 	"posthouse/internal/login"
 	"posthouse/internal/wxsim"
 	"posthouse/socketio"
+	"posthouse/socketio/api"
 )
 
 // App is one replica of the gateway. New builds the whole graph, top to bottom,
@@ -35,12 +37,15 @@ type App struct {
 	ioServer       *socketio.Server
 	accounts       *accounts
 	issuer         *login.Issuer
-	namespaces     *namespaces    // nil: none are configured
-	apiHandler     http.Handler   // nil: the API is off
+	namespaces     *namespaces  // nil: none are configured
+	apiHandler     http.Handler // nil: the API is off
+	api            atomic.Pointer[api.Handler]
 	keyShelf       login.KeyShelf // of the development key; nil without Redis or with a key of its own
 	loginService   *login.Service
 	loginNamespace *loginNamespace
-	webhookHandler *callback.Handler
+	webhookHandler atomic.Pointer[callback.Handler]
+	loginStore     loginStore
+	pages          *pages
 	simulator      *wxsim.Sim // nil unless the local WeChat runs in this process
 	admission      *admission
 	health         *healthChecks
@@ -145,7 +150,9 @@ func (a *App) buildLogin() (err error) {
 		return err
 	}
 	a.loginService = a.loginNamespace.loginService
-	a.webhookHandler, err = newWebhook(&a.config, a.accounts, a.loginService, store, a.admission, a.metrics, a.log)
+	a.loginStore = store
+	h, err := newWebhook(&a.config, a.accounts, a.loginService, store, a.admission, a.metrics, a.log)
+	a.webhookHandler.Store(h)
 	return err
 }
 

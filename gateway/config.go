@@ -76,6 +76,10 @@ type Config struct {
 	LimitWebhook         Count `name:"limit-webhook" env:"POSTHOUSE_LIMIT_WEBHOOK" default:"200" help:"Pushes from WeChat per second that this replica lets in." group:"Limits"`
 	LimitConnectionsNode Count `name:"limit-connections" env:"POSTHOUSE_LIMIT_CONNECTIONS" default:"50000" help:"Open connections of this replica." group:"Limits"`
 
+	// Reread reads all settings again, from flags, environment and file, for a reload; nil: the
+	// settings stay as they are. See docs/operations.md, Reload.
+	Reread func() *Settings `kong:"-"`
+
 	Accounts   []Account   `kong:"-"` // those of the file, and the one of the environment as "default"
 	Namespaces []Namespace `kong:"-"` // those of the file
 

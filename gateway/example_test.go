@@ -24,6 +24,7 @@ func Example() {
 	if _, err := flags.Parse([]string{"--addr=127.0.0.1:0", "--log-level=error"}); err != nil {
 		log.Fatal(err)
 	}
+	cfg.Reread = func() *gateway.Settings { return gateway.ReadSettings(os.Args[1:], os.Environ(), nil) } // on SIGHUP
 	var app *gateway.App
 	if app, err = gateway.New(cfg); err != nil {
 		log.Fatal(err) // names the setting and the fix
@@ -51,7 +52,7 @@ func ExampleConfig() {
 	cfg := gateway.Config{Addr: "3000", SocketIOPath: "/ws", Origins: []string{"https://www.example.com/shop"}, JWTTTL: 60e9, TicketTTL: 300e9}
 	fmt.Println(cfg.Normalize())
 	// Output:
-	// config: POSTHOUSE_ADDR = "3000" is not usable: write host:port or :port, such as :3000
+	// config: POSTHOUSE_ADDR = "3000" is not usable: write host:port or :port, such as :3000, or unix:/path
 	// config: POSTHOUSE_ORIGINS = "https://www.example.com/shop" is not usable: write scheme://host[:port] without a path, such as https://www.example.com; * is not allowed since credentials are
 }
 
@@ -64,7 +65,7 @@ func ExampleReadSettings() {
 	// Output:
 	// POSTHOUSE_DRIAN: is unknown; did you mean "POSTHOUSE_DRAIN"?
 	// POSTHOUSE_LOG_LEVEL: "loud" is not usable; use debug, info, warn, error
-	// --addr: "3000" is not usable; write host:port or :port, such as :3000
+	// --addr: "3000" is not usable; write host:port or :port, such as :3000, or unix:/path
 }
 
 func ExampleSettings_Show() {
@@ -92,7 +93,7 @@ func ExampleSettingsDoc() {
 			break
 		}
 	}
-	// Output: | `POSTHOUSE_ADDR` | `--addr` | text | `:3000` | Listen address. PORT alone sets its port. |
+	// Output: | `POSTHOUSE_ADDR` | `--addr` | text | `:3000` | Listen address: host:port, or unix:/path for a Unix socket, whose peers count as 127.0.0.1. PORT alone sets its port; a socket of systemd wins. |
 }
 
 func ExampleAccount() {

@@ -9,13 +9,19 @@ import (
 // NewLogger returns a logger that writes structured lines to w. format is text,
 // json, or auto: text when w is a terminal, else json.
 func NewLogger(w io.Writer, level, format string) *slog.Logger {
-	var l slog.Level
+	l := new(slog.LevelVar)
 	_ = l.UnmarshalText([]byte(level)) // checked by the configuration; info otherwise
 	o := &slog.HandlerOptions{Level: l, ReplaceAttr: shortenAttr}
 	if format == "text" || format == "auto" && isTerminal(w) {
-		return slog.New(slog.NewTextHandler(w, o))
+		return slog.New(leveledHandler{slog.NewTextHandler(w, o), l})
 	}
-	return slog.New(slog.NewJSONHandler(w, o))
+	return slog.New(leveledHandler{slog.NewJSONHandler(w, o), l})
+}
+
+// leveledHandler is a handler whose level a reload changes, for the loggers made from it too.
+type leveledHandler struct {
+	slog.Handler
+	level *slog.LevelVar
 }
 
 const maxLogValue = 256 // bytes: clients must not fill the disk

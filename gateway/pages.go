@@ -14,6 +14,7 @@ import (
 	"path"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -38,10 +39,11 @@ type pages struct {
 	simulatorURL string                   // URL of the phone page, "" when there is none
 	hasSimulator func(*http.Request) bool // whether there is one for that request; nil: for all
 	replicaName  string
-	accounts     map[string]pageAccount // by name
-	returnTo     []string               // allowed URLs, and what lies below them
-	originPolicy *originPolicy          // pages that may embed the login
-	qrPrefixes   []string               // what may be drawn as a QR code
+	accounts     map[string]pageAccount                 // by name
+	reloaded     atomic.Pointer[map[string]pageAccount] // newer accounts; nil: none
+	returnTo     []string                               // allowed URLs, and what lies below them
+	originPolicy *originPolicy                          // pages that may embed the login
+	qrPrefixes   []string                               // what may be drawn as a QR code
 	admission    *admission
 	imageCache   imageCache
 	drawingRate  *keyedRate[netip.Addr] // pictures drawn anew per address; nil: no limit
@@ -159,11 +161,21 @@ func (p *pages) register(e *echo.Echo) {
 	e.GET("/favicon.ico", func(c echo.Context) error { return c.Redirect(http.StatusFound, p.fingerprinted["icon.svg"]) })
 }
 
+// account returns what is known of an account now.
+func (p *pages) account(name string) (pageAccount, bool) {
+	all := p.accounts
+	if newer := p.reloaded.Load(); newer != nil {
+		all = *newer
+	}
+	known, ok := all[name]
+	return known, ok
+}
+
 func (p *pages) showStart(c echo.Context) error { return p.renderPage(c, "index.html", pageData{}) }
 
 func (p *pages) showLogin(c echo.Context) error {
 	account := c.QueryParam("account")
-	known, ok := p.accounts[account]
+	known, ok := p.account(account)
 	if !ok {
 		return echo.NewHTTPError(http.StatusNotFound)
 	}
@@ -233,7 +245,7 @@ func (p *pages) elementScript(name string) echo.HandlerFunc {
 
 // elementWords tells <posthouse-login> what it says, how it looks and where it connects.
 func (p *pages) elementWords(c echo.Context) error {
-	known, ok := p.accounts[c.QueryParam("account")]
+	known, ok := p.account(c.QueryParam("account"))
 	if !ok {
 		return echo.NewHTTPError(http.StatusNotFound)
 	}

@@ -33,7 +33,15 @@ func (a *App) buildRoutes() error {
 		c.Response().Header().Set("Access-Control-Allow-Origin", "*") // public keys
 		return c.Blob(http.StatusOK, "application/json", a.issuer.JWKS())
 	})
-	a.webhookHandler.Register(e.Group(""))
+	webhook := func(c echo.Context) error {
+		// The answer is always written there: an error that reached Echo would become JSON.
+		a.webhookHandler.Load().Account(c.Param("account")).ServeHTTP(c.Response(), c.Request())
+		return nil
+	}
+	for _, path := range []string{"/callback/wechat", "/callback/wechat/:account"} {
+		e.GET(path, webhook)
+		e.POST(path, webhook)
+	}
 	a.loginNamespace.register(e)
 	if a.apiHandler != nil && a.config.APIAddr == "" {
 		e.Any("/api/*", mountHandler(a.apiHandler))
@@ -100,19 +108,26 @@ func (a *App) registerPages(e *echo.Echo) error {
 	}
 	p.replicaName = a.replicaName
 	p.admission, p.originPolicy = a.admission, a.admission.origins
-	images := a.config.LimitQRCodesIP // two pictures for each code: the page's and one to save
-	images.N *= 2
-	p.drawingRate = newKeyedRate[netip.Addr](images, 0)
+	p.drawingRate = newKeyedRate[netip.Addr](drawingRate(&a.config), 0)
 	p.returnTo = a.config.ReturnTo
-	p.accounts = map[string]pageAccount{}
+	p.accounts = pageAccounts(a.accounts)
 	p.qrPrefixes = []string{"http://weixin.qq.com/", "https://weixin.qq.com/"}
 	for _, account := range a.accounts.inOrder {
-		p.accounts[account.Name] = pageAccount{account.displayTitle(), account.TypedCode != "off"}
 		p.qrPrefixes = append(p.qrPrefixes, account.MPBase+"/q/")
 	}
-	p.accounts[""] = p.accounts[a.accounts.inOrder[0].Name]
+	a.pages = p
 	p.register(e)
 	return nil
+}
+
+// pageAccounts is what the pages know of all accounts, by name.
+func pageAccounts(as *accounts) map[string]pageAccount {
+	all := map[string]pageAccount{}
+	for _, account := range as.inOrder {
+		all[account.Name] = pageAccount{account.displayTitle(), account.TypedCode != "off"}
+	}
+	all[""] = all[as.inOrder[0].Name]
+	return all
 }
 
 // apiError is the body of every JSON error.

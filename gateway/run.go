@@ -76,6 +76,9 @@ func (a *App) Run(ctx context.Context) error {
 	}
 	defer stopPlain()
 	keep("watchdog", watchdog)
+	if a.config.Reread != nil {
+		keep("settings", a.watchSettings)
+	}
 	notifySystemd("READY=1")
 
 	select {

@@ -37,7 +37,9 @@ func newWebhook(cfg *Config, as *accounts, service *login.Service, dedupe callba
 			hook.Phrases[callback.Phrase(phrase)] = text
 		}
 		if hook.IPPolicy != callback.IPOff {
-			a.senderIPs = callback.NewIPList(a.apiClient, &callback.IPListOptions{Logger: log})
+			if a.senderIPs == nil { // a reload keeps it
+				a.senderIPs = callback.NewIPList(a.apiClient, &callback.IPListOptions{Logger: log})
+			}
 			hook.IPs = a.senderIPs
 		}
 		o.Accounts = append(o.Accounts, hook)
