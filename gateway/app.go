@@ -51,7 +51,9 @@ type App struct {
 	health         *healthChecks
 	metrics        *metrics
 	httpHandler    http.Handler
-	bannerWarnings []string // for the banner
+	bannerWarnings []string  // for the banner
+	settings       *Settings // in force, for reloads; owned by New, then by watchSettings
+	settingsPrint  string    // of the files of settings
 }
 
 // New checks the configuration, binds its address and builds everything. It
@@ -62,6 +64,10 @@ func New(cfg Config) (*App, error) {
 		return nil, err
 	}
 	a := &App{config: cfg, log: slog.Default(), replicaName: cmp.Or(cfg.Replica, newReplicaName())}
+	if cfg.Reread != nil { // before Run: what changes meanwhile is a change
+		a.settings = cfg.Reread()
+		a.settingsPrint = a.settings.filesPrint()
+	}
 	if err := a.buildParts(); err != nil {
 		a.releaseBound()
 		return nil, err

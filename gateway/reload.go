@@ -27,22 +27,18 @@ func (a *App) watchSettings(ctx context.Context) {
 	defer signal.Stop(hangup)
 	tick := time.NewTicker(settingsAge)
 	defer tick.Stop()
-	inForce := a.config.Reread()
-	seen := inForce.filesPrint()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-hangup:
 		case <-tick.C:
-			if inForce.filesPrint() == seen {
+			if a.settings.filesPrint() == a.settingsPrint {
 				continue
 			}
 		}
-		seen = inForce.filesPrint()
-		if next := a.reload(inForce, a.config.Reread()); next != inForce {
-			inForce, seen = next, next.filesPrint()
-		}
+		a.settingsPrint = a.settings.filesPrint() // before the files are read: a change after it is another one
+		a.settings = a.reload(a.settings, a.config.Reread())
 	}
 }
 
