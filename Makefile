@@ -6,7 +6,7 @@ LINT             := $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)
 INTEROP          := internal/interop/node
 BENCH            := examples/bench/node
 
-.PHONY: build run test check vet lint unit deps deb npm bench conformance-peers fuzz vuln module clean
+.PHONY: build run test check vet lint unit deps deb npm bench conformance-peers fuzz vuln module release release-check clean
 
 build:
 	go build -trimpath -o bin/posthouse .
@@ -76,5 +76,13 @@ vuln:
 module:
 	.ci/module "$(MODULE)"
 
+# Checks .goreleaser.yaml and builds archives, deb and rpm below dist, without publishing.
+release-check:
+	.ci/release-check
+
+# Publishes the tag that is checked out.
+release:
+	.ci/release
+
 clean:
-	rm -rf bin $(TOOLS)
+	rm -rf bin dist $(TOOLS)

@@ -2,6 +2,7 @@ package cluster_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -34,12 +35,13 @@ func logins() int {
 
 // cluster is three replicas with Redis and a WeChat of their own.
 type cluster struct {
-	redis    *testenv.Process
-	bases    []string
-	replicas []*testenv.Process
-	ports    []int
-	sim      string
-	env      []string
+	redis     *testenv.Process
+	bases     []string
+	replicas  []*testenv.Process
+	ports     []int
+	sim       string
+	simulator *testenv.Process
+	env       []string
 }
 
 // unlimited switches the limits off that a test from one address would meet.
@@ -64,8 +66,7 @@ func start(t *testing.T, callbacks []int, redisArgs, env []string) *cluster {
 			urls = append(urls, c.bases[i]+"/callback/wechat")
 		}
 	}
-	sim := testenv.Start(t, nil, testenv.Binary(t, "."), "wxsim", "--port", strconv.Itoa(simPort), "--callback", strings.Join(urls, ","))
-	sim.Ready(t, c.sim+"/sim/log")
+	c.pushTo(t, urls...)
 	c.env = append(append([]string{
 		"POSTHOUSE_REDIS_URL=redis://" + addr, "POSTHOUSE_WECHAT_SIMULATOR=" + c.sim, "POSTHOUSE_TICKET_TTL=60s",
 		"POSTHOUSE_SPOOL=" + filepath.Join(t.TempDir(), "spool"),
@@ -74,6 +75,17 @@ func start(t *testing.T, callbacks []int, redisArgs, env []string) *cluster {
 		c.replicas = append(c.replicas, c.replica(t, i))
 	}
 	return c
+}
+
+// pushTo starts the WeChat of the cluster, anew if it runs, with these callbacks.
+func (c *cluster) pushTo(t *testing.T, callbacks ...string) {
+	t.Helper()
+	if c.simulator != nil {
+		c.simulator.Kill()
+	}
+	_, port, _ := strings.Cut(strings.TrimPrefix(c.sim, "http://"), ":")
+	c.simulator = testenv.Start(t, nil, testenv.Binary(t, "."), "wxsim", "--port", port, "--callback", strings.Join(callbacks, ","))
+	c.simulator.Ready(t, c.sim+"/sim/log")
 }
 
 func (c *cluster) replica(t *testing.T, i int) *testenv.Process {
@@ -118,7 +130,7 @@ func (c *cluster) nginx(t *testing.T, name string) string {
 // load runs logins against gateways and fails unless none is lost, doubled or
 // misdelivered, and the callback was quick enough. during runs beside it; its
 // context ends with the load.
-func (c *cluster) load(t *testing.T, gateways []string, o scenario.LoadOptions, during func(ctx context.Context)) {
+func (c *cluster) load(t *testing.T, gateways []string, o scenario.LoadOptions, during func(ctx context.Context)) scenario.Report {
 	t.Helper()
 	var progress bytes.Buffer
 	ctx, stop := context.WithCancel(t.Context())
@@ -131,7 +143,7 @@ func (c *cluster) load(t *testing.T, gateways []string, o scenario.LoadOptions, 
 		}
 	}()
 	o.Target = scenario.Target{Gateways: gateways, Simulator: c.sim + "/sim", Spread: o.Spread}
-	o.Logins, o.Concurrency, o.Rate, o.Output = logins(), 64, 50, &progress
+	o.Logins, o.Concurrency, o.Rate, o.Output = cmp.Or(o.Logins, logins()), 64, cmp.Or(o.Rate, 50), &progress
 	if o.Seed == 0 {
 		o.Seed = rand.Uint64()
 	}
@@ -147,6 +159,7 @@ func (c *cluster) load(t *testing.T, gateways []string, o scenario.LoadOptions, 
 	if !report.OK() || report.SignedIn == 0 {
 		t.Fail()
 	}
+	return report
 }
 
 // The webhook always reaches another replica than the one that holds the socket.
