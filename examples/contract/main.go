@@ -65,7 +65,7 @@ func run(ctx context.Context, port string) error {
 }
 
 func newHandler(io *socketio.Server) (http.Handler, error) {
-	// What does not fit the contract reaches no handler.
+	// An event that does not fit the contract reaches no handler.
 	if err := contract.Check(board.Register(io), nil); err != nil {
 		return nil, err
 	}
