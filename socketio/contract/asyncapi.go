@@ -108,7 +108,7 @@ func (a *asyncAPI) namespace(n *namespaceEvents) {
 	a.channels[channel] = value
 }
 
-// answer is the message of an acknowledgement. What a server answers can be an error.
+// answer is the message of an acknowledgement. That of a server can be an error.
 func (a *asyncAPI) answer(e *event) jsonObject {
 	message := jsonObject{"name": e.Name, "title": "Acknowledgement of " + e.Name}
 	var payload any
@@ -126,7 +126,7 @@ func (a *asyncAPI) answer(e *event) jsonObject {
 }
 
 var errorAnswer = jsonObject{
-	"type": "object", "description": "What a handler answers when it fails.", "required": []string{"error"},
+	"type": "object", "description": "The answer of a handler that failed.", "required": []string{"error"},
 	"properties": jsonObject{"error": jsonObject{
 		"type": "object", "required": []string{"code", "message"},
 		"properties": jsonObject{

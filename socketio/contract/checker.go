@@ -16,7 +16,7 @@ import (
 
 // checker reads JSON against schemas, where it lies. It ends at the first error: a
 // validator that collects errors with their paths would let one message cost a thousand
-// times its size. What a single value must be is huma's to say.
+// times its size. The bounds of a single value are huma's.
 type checker struct {
 	schemas      *schemas
 	allowUnknown bool

@@ -18,9 +18,9 @@
 // the tag nullable:"false" promises otherwise. A []byte anywhere is binary, time.Time
 // and every encoding.TextMarshaler a string, a map with string or integer keys a Record,
 // json.RawMessage, socketio.Value and any are unknown. A named struct is an interface of
-// its own, so that recursive types work. What has no JSON (channels, functions, complex
-// numbers), and a type with a MarshalJSON of its own, is an error that names the field;
-// such a type describes itself with a method Schema(huma.Registry) *huma.Schema.
+// its own, so that recursive types work. A type without JSON (channels, functions, complex
+// numbers) and a type with a MarshalJSON of its own are errors that name the field; the
+// latter describes itself with a method Schema(huma.Registry) *huma.Schema.
 //
 // Bounds are struct tags with the names that JSON Schema gives them, read by
 // github.com/danielgtaylor/huma, as in package api: minimum, maximum, exclusiveMinimum,

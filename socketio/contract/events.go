@@ -53,8 +53,8 @@ func (s *schemas) fromNamespaces(namespaces []Namespace) ([]namespaceEvents, err
 	return all, nil
 }
 
-// fromNamespace reads the declarations of one namespace. What is declared twice must be
-// the same.
+// fromNamespace reads the declarations of one namespace. An event that is declared
+// twice must have the same types.
 func (s *schemas) fromNamespace(ns Namespace) ([]event, error) {
 	var events []event
 	seen := map[string]socketio.EventType{}

@@ -70,7 +70,7 @@ func Example() {
 	//   text: string;
 	// }
 	//
-	// /** What a handler answers when it fails. */
+	// /** The answer of a handler that failed. */
 	// export interface ErrorAnswer {
 	//   error: { code: string; message: string; retryAfter?: number; field?: string; [more: string]: unknown };
 	// }
@@ -78,7 +78,7 @@ func Example() {
 	// /** Bytes: browsers get an ArrayBuffer; Node, and clients that speak MessagePack, a Uint8Array. */
 	// export type Binary = ArrayBuffer | Uint8Array;
 	//
-	// /** What the server sends in namespace /chat. */
+	// /** Events that the server sends in namespace /chat. */
 	// export interface ServerToClientEvents {
 	//   counts: (arg1: number, arg2: number, arg3: number) => void;
 	//   message: (arg: Message) => void;
@@ -86,7 +86,7 @@ func Example() {
 	//   typing: (arg1: string, arg2: boolean) => void;
 	// }
 	//
-	// /** What clients send in namespace /chat. */
+	// /** Events that clients send in namespace /chat. */
 	// export interface ClientToServerEvents {
 	//   away: () => void;
 	//   say: (arg: Say, ack: (answer: Said | ErrorAnswer) => void) => void;

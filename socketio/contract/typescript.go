@@ -39,7 +39,7 @@ func TypeScript(w io.Writer, namespaces ...Namespace) error {
 		ts.namedType(name)
 	}
 	if ts.fails {
-		ts.print("\n/** What a handler answers when it fails. */\nexport interface ErrorAnswer {\n" +
+		ts.print("\n/** The answer of a handler that failed. */\nexport interface ErrorAnswer {\n" +
 			"  error: { code: string; message: string; retryAfter?: number; field?: string; [more: string]: unknown };\n}\n")
 	}
 	if ts.binary {
@@ -84,7 +84,7 @@ func (ts *typeScript) events(n *namespaceEvents, fromServer bool) {
 	if fromServer {
 		who, name = "the server sends", "ServerToClientEvents"
 	}
-	ts.print("\n/** What %s in namespace %s. */\nexport interface %s%s {\n", who, n.name, n.prefix, name)
+	ts.print("\n/** Events that %s in namespace %s. */\nexport interface %s%s {\n", who, n.name, n.prefix, name)
 	for _, e := range n.byDirection(fromServer) {
 		ts.print("  %s: %s => void;\n", propertyName(e.Name), ts.parameters(&e))
 	}

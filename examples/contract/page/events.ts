@@ -20,19 +20,19 @@ export interface Note {
   colour?: "yellow" | "green" | "blue";
 }
 
-/** What a handler answers when it fails. */
+/** The answer of a handler that failed. */
 export interface ErrorAnswer {
   error: { code: string; message: string; retryAfter?: number; field?: string; [more: string]: unknown };
 }
 
-/** What the server sends in namespace /board. */
+/** Events that the server sends in namespace /board. */
 export interface ServerToClientEvents {
   added: (arg: Note) => void;
   moved: (arg: Moved) => void;
   removed: (arg: string) => void;
 }
 
-/** What clients send in namespace /board. */
+/** Events that clients send in namespace /board. */
 export interface ClientToServerEvents {
   add: (arg: NewNote, ack: (answer: Note | ErrorAnswer) => void) => void;
   list: (ack: (answer: Note[] | null | ErrorAnswer) => void) => void;

@@ -38,7 +38,7 @@ export interface Saved {
   count: number | null;
 }
 
-/** What a handler answers when it fails. */
+/** The answer of a handler that failed. */
 export interface ErrorAnswer {
   error: { code: string; message: string; retryAfter?: number; field?: string; [more: string]: unknown };
 }
@@ -46,7 +46,7 @@ export interface ErrorAnswer {
 /** Bytes: browsers get an ArrayBuffer; Node, and clients that speak MessagePack, a Uint8Array. */
 export type Binary = ArrayBuffer | Uint8Array;
 
-/** What the server sends in namespace /tree. */
+/** Events that the server sends in namespace /tree. */
 export interface ServerToClientEvents {
   ask: (arg: string, ack: (answer: boolean) => void) => void;
   deliver: (arg: Node | null, ack: () => void) => void;
@@ -55,7 +55,7 @@ export interface ServerToClientEvents {
   tick: () => void;
 }
 
-/** What clients send in namespace /tree. */
+/** Events that clients send in namespace /tree. */
 export interface ClientToServerEvents {
   count: (ack: (answer: number | ErrorAnswer) => void) => void;
   find: (...args: [ack: (answer: Node[] | null | ErrorAnswer) => void] | [arg: Saved, ack: (answer: Node[] | null | ErrorAnswer) => void]) => void;
