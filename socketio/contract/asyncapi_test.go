@@ -3,6 +3,7 @@ package contract_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"posthouse/internal/testenv"
 	"posthouse/socketio"
 	"posthouse/socketio/contract"
+	"posthouse/socketio/parser"
 )
 
 func asyncAPI(t *testing.T, info contract.Info, namespaces ...contract.Namespace) []byte {
@@ -66,21 +68,48 @@ func TestAsyncAPI_IsValid(t *testing.T) {
 		"two namespaces": asyncAPI(t, contract.Info{Host: "example.org", Description: "d"}, tree, root),
 		"a pattern":      asyncAPI(t, contract.Info{}, pattern),
 	} {
-		if found := validate(t, document); found != "valid\n" {
+		if found := validate(t, document, samples(t)); found != "valid\n" {
 			t.Errorf("%s: %s", name, found)
 		}
 	}
 	broken := bytes.Replace(asyncAPI(t, contract.Info{}, tree), []byte(`"action": "send"`), []byte(`"action": "shout"`), 1)
-	if found := validate(t, broken); !strings.Contains(found, "action") {
+	if found := validate(t, broken, "[]"); !strings.Contains(found, "action") {
 		t.Errorf("the validator takes a broken document: %s", found)
+	}
+	for _, value := range []string{`{}`, `{"id":"1"}`} {
+		if found := validate(t, asyncAPI(t, contract.Info{}, tree), `[{"schema":"Node","value":`+value+`}]`); !strings.Contains(found, "required") {
+			t.Errorf("the schema takes %s: %s", value, found)
+		}
 	}
 }
 
-func validate(t *testing.T, document []byte) string {
+// samples are values of Node as the server writes them.
+func samples(t *testing.T) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "asyncapi.json")
-	if err := os.WriteFile(path, document, 0o600); err != nil {
+	one := 1
+	leaf := Node{base: base{ID: "1", Created: time.Unix(1, 0)}, Name: "leaf", Tags: []string{"a"}, Children: []Node{}}
+	full := Node{base: base{ID: "2", Created: time.Unix(2, 0)}, Name: "tree", Kind: "folder", Children: []Node{leaf}, Next: &leaf, Parent: &leaf,
+		Size: 3, Ratio: 0.5, Big: 1 << 60, Labels: map[string]int{"a": one}, Extra: []byte(`[1]`), Home: "https://example.org/", Tags: []string{"a", "b"}}
+	none := leaf
+	none.Tags = nil
+	var list []string
+	for _, n := range []Node{leaf, full, none} {
+		text, attachments, err := parser.AppendValue(nil, nil, n)
+		if err != nil || len(attachments) > 0 {
+			t.Fatal(err)
+		}
+		list = append(list, `{"schema":"Node","value":`+string(text)+`}`)
+	}
+	return "[" + strings.Join(list, ",") + "]"
+}
+
+// validate runs the validator on a document and on values of its types.
+func validate(t *testing.T, document []byte, values string) string {
+	t.Helper()
+	dir := t.TempDir()
+	path, other := filepath.Join(dir, "asyncapi.json"), filepath.Join(dir, "values.json")
+	if err := errors.Join(os.WriteFile(path, document, 0o600), os.WriteFile(other, []byte(values), 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	return testenv.Node(t, time.Minute, filepath.Join("testdata", "asyncapi.cjs"), path)
+	return testenv.Node(t, time.Minute, filepath.Join("testdata", "asyncapi.cjs"), path, other)
 }

@@ -1,6 +1,7 @@
 package contract
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -135,7 +136,10 @@ func (w *walk) length(schema *huma.Schema, raw []byte) string {
 
 func (w *walk) array(schema *huma.Schema, raw []byte) string {
 	n := 0
-	seen := map[string]bool{}
+	var seen map[string]bool
+	if schema.UniqueItems {
+		seen = map[string]bool{}
+	}
 	for item := range parser.Elements(parser.List(raw)) {
 		if schema.MaxItems != nil && n >= *schema.MaxItems {
 			return fmt.Sprintf("expected at most %d items", *schema.MaxItems)
@@ -240,6 +244,9 @@ func (w *walk) scalar(schema *huma.Schema, raw []byte) string {
 	if len(raw) > 0 && (raw[0] == '{' || raw[0] == '[') && schema.Type != "" {
 		return "expected " + schema.Type
 	}
+	if schema.Type == huma.TypeInteger && bytes.ContainsAny(raw, ".eE") {
+		return "expected integer" // as encoding/json, which takes 1.0 for none
+	}
 	return w.whole(schema, raw)
 }
 
@@ -267,5 +274,9 @@ func (w *walk) whole(schema *huma.Schema, raw []byte) string {
 	if detail.Location != "" {
 		w.path = append(w.path, step{key: jsontext.AppendQuoted(nil, detail.Location)})
 	}
-	return detail.Message
+	if schema.Format == "" {
+		return detail.Message
+	}
+	message, _, _ := strings.Cut(detail.Message, ": ") // a parser's words about the value, with the value
+	return message
 }

@@ -190,6 +190,9 @@ func (s *schemas) build(t reflect.Type) *huma.Schema {
 		return &huma.Schema{Type: huma.TypeNumber}
 	case implements(t, providerType):
 		schema := reflect.New(t).Interface().(huma.SchemaProvider).Schema(s)
+		if schema == nil {
+			fail("the method Schema of %s returns nil", t)
+		}
 		schema.PrecomputeMessages()
 		return schema
 	case parser.IsBinary(t):
@@ -298,7 +301,9 @@ func (s *schemas) object(t reflect.Type, schema *huma.Schema) {
 // field is the schema of one member with the bounds of its tags.
 func (s *schemas) field(m parser.Member) *huma.Schema {
 	if m.Quoted { // bounds of the number inside cannot be said about a string
-		return &huma.Schema{Type: huma.TypeString, Description: m.Field.Tag.Get("doc")}
+		schema := &huma.Schema{Type: huma.TypeString, Description: m.Field.Tag.Get("doc"), Pattern: quotedPattern(m.Field.Type)}
+		schema.PrecomputeMessages()
+		return schema
 	}
 	fs := huma.SchemaFromField(s, m.Field, "")
 	if tag := m.Field.Tag.Get("nullable"); tag == "" && m.Optional && m.Field.Type.Kind() != reflect.Struct {
@@ -307,6 +312,25 @@ func (s *schemas) field(m parser.Member) *huma.Schema {
 		fs.Nullable = true
 	}
 	return fs
+}
+
+// quotedPattern is the text of a scalar inside a string.
+func quotedPattern(t reflect.Type) string {
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	switch kind := t.Kind(); {
+	case kind == reflect.Bool:
+		return "^(true|false)$"
+	case kind >= reflect.Int && kind <= reflect.Int64:
+		return "^-?(0|[1-9][0-9]*)$"
+	case kind >= reflect.Uint && kind <= reflect.Uintptr:
+		return "^(0|[1-9][0-9]*)$"
+	case kind == reflect.Float32, kind == reflect.Float64:
+		return "^-?(0|[1-9][0-9]*)([.][0-9]+)?([eE][-+]?[0-9]+)?$"
+	default:
+		return `^".*"$` // a string is quoted twice
+	}
 }
 
 // SchemaFromRef implements huma.Registry.

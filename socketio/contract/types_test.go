@@ -30,6 +30,7 @@ type (
 		Labels   map[string]int  `json:"labels,omitempty"`
 		Extra    json.RawMessage `json:"extra,omitempty"`
 		Address  netip.Addr      `json:"address,omitzero"`
+		Home     string          `json:"home,omitempty" format:"uri"`
 		Tags     []string        `json:"x-tags" minItems:"1" uniqueItems:"true"`
 		Point    struct {
 			X, Y int8

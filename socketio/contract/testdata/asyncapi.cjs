@@ -1,4 +1,5 @@
-// Prints "valid" when the AsyncAPI document given as the argument is, else what is wrong.
+// Prints "valid" when the AsyncAPI document given as the argument is, and the values {schema, value}
+// of the second file fit its schemas; else the problems.
 const fs = require("node:fs");
 const Ajv = require("ajv");
 const addFormats = require("ajv-formats");
@@ -27,5 +28,11 @@ for (const [name, part] of Object.entries(document.components.schemas)) {
   } catch (error) {
     problems.push(`${name}: ${error.message}`);
   }
+}
+for (const { schema, value } of JSON.parse(fs.readFileSync(process.argv[3], "utf8"))) {
+  const types = new Ajv({ strict: false, logger: false }).addSchema(document, "document");
+  addFormats(types);
+  const fits = types.compile({ $ref: `document#/components/schemas/${schema}` });
+  if (!fits(value)) problems.push(`${schema}: ${JSON.stringify(fits.errors)} in ${JSON.stringify(value)}`);
 }
 console.log(problems.length ? problems.join("\n") : "valid");

@@ -18,10 +18,13 @@ export interface Node {
   size: number;
   /** > 0, ≤ 1 */
   ratio?: number;
+  /** matches ^-?(0|[1-9][0-9]*)$ */
   big?: string;
   labels?: Record<string, number>;
   extra?: unknown;
   address?: string;
+  /** uri */
+  home?: string;
   /** at least 1 item */
   "x-tags": string[] | null;
   point?: {
