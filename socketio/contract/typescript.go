@@ -43,7 +43,7 @@ func TypeScript(w io.Writer, namespaces ...Namespace) error {
 			"  error: { code: string; message: string; retryAfter?: number; field?: string; [more: string]: unknown };\n}\n")
 	}
 	if ts.binary {
-		ts.print("\n/** Bytes: browsers get an ArrayBuffer; Node, and clients that speak MessagePack, a Uint8Array. */\n" +
+		ts.print("\n/** Bytes: browsers get an ArrayBuffer, Node a Buffer, which is a Uint8Array. */\n" +
 			"export type Binary = ArrayBuffer | Uint8Array;\n")
 	}
 	ts.out.WriteString(body)

@@ -46,7 +46,7 @@ export interface ErrorAnswer {
   error: { code: string; message: string; retryAfter?: number; field?: string; [more: string]: unknown };
 }
 
-/** Bytes: browsers get an ArrayBuffer; Node, and clients that speak MessagePack, a Uint8Array. */
+/** Bytes: browsers get an ArrayBuffer, Node a Buffer, which is a Uint8Array. */
 export type Binary = ArrayBuffer | Uint8Array;
 
 /** Events that the server sends in namespace /tree. */
