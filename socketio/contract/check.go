@@ -33,7 +33,9 @@ func (e *FieldError) Error() string {
 // Check makes the namespace refuse events whose arguments do not fit what is declared
 // for them so far: by Handle and Accepts, with the bounds of their tags. Such an event
 // reaches no handler. Events that are not declared pass. It counts for sockets that
-// connect afterwards. The error names a type that cannot be checked.
+// connect afterwards, and stands among the functions of Socket.Use where it was called:
+// catch-all listeners (OnAny) see events before. The error names a type that cannot be
+// checked.
 func Check(on Namespace, o *CheckOptions) error {
 	if o == nil {
 		o = &CheckOptions{}

@@ -139,7 +139,10 @@ func (s *schemas) reference(t reflect.Type) string {
 	name := s.nameFor(t)
 	schema := new(huma.Schema) // first, for a type that refers to itself
 	s.names[t], s.types[name], s.named[name] = name, t, schema
+	outside := s.walking
+	s.walking = map[reflect.Type]bool{} // a type may lead back to itself through the reference
 	s.object(t, schema)
+	s.walking = outside
 	return name
 }
 
