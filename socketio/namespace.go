@@ -39,6 +39,7 @@ type sharedHandlers struct {
 	onDisconnecting    []func(*Socket, Reason)
 	onDisconnect       []func(*Socket, Reason)
 	serverSide         map[string][]func(*ServerSideEvent)
+	recorder           Recorder // nil: nothing is kept
 }
 
 func (h *sharedHandlers) clone() *sharedHandlers {
