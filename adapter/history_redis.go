@@ -69,7 +69,7 @@ var (
 // sent before is at most the answer, all that is sent afterwards comes after it.
 func (s *historyStore) Last(ctx context.Context, room string) (socketio.RecordID, error) {
 	p := s.log.node.publisher
-	if p.isDown() || !s.hears() {
+	if !s.hears() {
 		return socketio.RecordID{}, notReached("history", nil)
 	}
 	type answer struct {
