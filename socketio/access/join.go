@@ -41,6 +41,16 @@ func (t *joinTask) run() (err error) {
 		return errForbidden
 	}
 	t.answer = map[string]any{"room": t.in.Room}
+	if err := t.enter(); err != nil {
+		return err
+	}
+	t.addMembers()
+	return nil
+}
+
+// enter joins, with the room's past if the client asks for it.
+func (t *joinTask) enter() error {
+	r := t.rules
 	kept := r.o.History != nil && r.o.History.Keeps(t.in.Room)
 	switch {
 	case t.in.History > 0 && kept:
@@ -68,6 +78,22 @@ func (t *joinTask) join() error {
 		t.answer[name] = value
 	}
 	return err
+}
+
+// addMembers tells in the answer who is in the room, unless that is not known now.
+func (t *joinTask) addMembers() {
+	p := t.rules.o.Presence
+	if p == nil || !p.Watches(t.in.Room) {
+		return
+	}
+	list, err := p.Members(t.event.Context(), t.event.Socket().Namespace(), t.in.Room)
+	if err != nil {
+		return
+	}
+	t.answer["presence"] = list.Members
+	if list.Stale {
+		t.answer["stale"] = true
+	}
 }
 
 // withHistory joins with the room's past.

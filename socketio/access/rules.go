@@ -9,6 +9,7 @@ import (
 
 	"posthouse/socketio"
 	"posthouse/socketio/history"
+	"posthouse/socketio/presence"
 )
 
 // defaultMaxRooms is how many rooms a socket may be in (docs/realtime.md §3).
@@ -40,6 +41,9 @@ type Options struct {
 	// History is that of the namespace: clients may join with {room, history}, and relayed
 	// events are kept. Rules give it to the namespace: History.Apply is not called.
 	History *history.History
+	// Presence is that of the namespace: the answer to a join tells who is in the room. Rules
+	// give it to the namespace: Presence.Apply is not called.
+	Presence *presence.Presence
 	// Other gets the events that neither the rules nor Known name, RefuseUnknown for
 	// example. Default: they are left to the handlers of the program.
 	Other func(e *socketio.Event)
@@ -71,6 +75,8 @@ type Namespace interface {
 	OnAny(fn func(*socketio.Event))
 	LimitEvents(perSecond float64, burst int)
 	KeepRecords(r socketio.Recorder)
+	OnConnection(fn func(*socketio.Socket))
+	OnDisconnecting(fn func(*socketio.Socket, socketio.Reason))
 }
 
 // Rules are the rules of a namespace, ready for use. Safe for concurrent use.
@@ -142,6 +148,10 @@ func (r *Rules) Apply(n Namespace) {
 	if r.o.History != nil {
 		r.o.History.Apply(n)
 		known = append(known, "history")
+	}
+	if r.o.Presence != nil {
+		r.o.Presence.Apply(n)
+		known = append(known, "presence")
 	}
 	for _, event := range r.o.Relay {
 		n.OnEvent(event, r.answered(r.relay))

@@ -56,7 +56,6 @@ type Presence struct {
 	watched    map[weak.Pointer[socketio.Namespace]]struct{}
 	stale      bool      // the store could not be reached the last time
 	settledAt  time.Time // from when what the store says is the whole truth
-	renewedAt  time.Time
 	leaseSince time.Time // since when the lease is held without interruption
 	sweptAt    time.Time
 }

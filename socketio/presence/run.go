@@ -11,7 +11,7 @@ const maxBatch = 1000
 
 // settleTime is how long after this node's lease had lapsed the other nodes have to write
 // again what they know: until then nobody is said to have left (docs/realtime.md §6).
-const settleTime = 3 * time.Second
+const settleTime = 2 * time.Second
 
 // Run writes what this node knows, and tells rooms who came and who left, until ctx ends.
 // The users of a node that ends stay until its lease does: most are back elsewhere by then.
@@ -82,24 +82,18 @@ func (p *Presence) endGraces() {
 	}
 }
 
-// renew holds the lease. When it had lapsed, everything is written again.
+// renew holds the lease, each time: that it is gone is how a Redis that lost its data is
+// noticed. When the lease had ended, everything is written again.
 func (p *Presence) renew(ctx context.Context) error {
-	p.mu.Lock()
-	due := p.stale || time.Since(p.renewedAt) >= p.o.Store.Lease()/3
-	p.mu.Unlock()
-	if !due {
-		return nil
-	}
 	lapsed, err := p.o.Store.Renew(ctx)
 	if err != nil {
 		return err
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.renewedAt = time.Now()
 	if !lapsed {
 		return nil
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if !p.leaseSince.IsZero() { // not at the start
 		p.settledAt = time.Now().Add(min(settleTime, p.o.Store.Lease()/2))
 		p.o.Logger.Info("presence: the lease had ended; everything is written again")
