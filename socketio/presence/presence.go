@@ -56,7 +56,7 @@ type Presence struct {
 	watched    map[weak.Pointer[socketio.Namespace]]struct{}
 	stale      bool      // the store could not be reached the last time
 	settledAt  time.Time // from when what the store says is the whole truth
-	leaseSince time.Time // since when the lease is held without interruption
+	leaseSince time.Time // since when the lease is held without interruption; zero before the first
 	sweptAt    time.Time
 }
 

@@ -10,7 +10,7 @@ import (
 const maxBatch = 1000
 
 // settleTime is how long after this node's lease had lapsed the other nodes have to write
-// again what they know: until then nobody is said to have left (docs/realtime.md §6).
+// again what they know: until then no user is said to have left (docs/realtime.md §6).
 const settleTime = 2 * time.Second
 
 // Run writes what this node knows, and tells rooms who came and who left, until ctx ends.
