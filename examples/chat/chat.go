@@ -11,6 +11,7 @@ import (
 
 	"posthouse/socketio"
 	"posthouse/socketio/history"
+	"posthouse/socketio/presence"
 )
 
 // Bounds on the space of one person.
@@ -57,15 +58,18 @@ const roomPrefix = "room:"
 // sockets.
 type chat struct {
 	io     *socketio.Server
-	kept   *history.History // the last messages of each room, for all replicas
-	lastAt atomic.Int64     // of the messages that this replica took
+	kept   *history.History   // the last messages of each room, for all replicas
+	here   *presence.Presence // who is in the rooms, over all replicas; its Run tells
+	lastAt atomic.Int64       // of the messages that this replica took
 }
 
 // newChat registers the chat's handlers. All of them are on the namespace, so
 // nothing is kept per socket; socketio.FromContext tells who is calling.
-func newChat(io *socketio.Server) *chat {
+// people is what replicas share of who is there, nil for a single one.
+func newChat(io *socketio.Server, people presence.Store) *chat {
 	c := &chat{io: io}
 	c.keepMessages()
+	c.watchPeople(people)
 	io.Use(c.introduce)
 	io.OnConnection(c.connected)
 	io.OnDisconnecting(c.disconnecting)

@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 
 func start(t *testing.T) (*sockettest.Server, *chat) {
 	srv := sockettest.NewServer(t, options())
-	return srv, newChat(srv.Server)
+	return srv, newChat(srv.Server, nil)
 }
 
 // guest is what the page sends as auth.
