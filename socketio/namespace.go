@@ -40,6 +40,7 @@ type sharedHandlers struct {
 	onDisconnect       []func(*Socket, Reason)
 	serverSide         map[string][]func(*ServerSideEvent)
 	eventTypes         []EventType
+	recorder           Recorder // nil: nothing is kept
 }
 
 func (h *sharedHandlers) clone() *sharedHandlers {
