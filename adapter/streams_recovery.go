@@ -80,8 +80,8 @@ func (a *Streams) RestoreSession(ctx context.Context, pid, offset string) (*sock
 	defer cancel()
 	key := a.options.SessionKeyPrefix + pid
 	session, err := a.takeSession(ctx, key)
-	if err == nil && session == nil && isPrivateID(pid) {
-		a.callForSession(ctx, pid)
+	for certain := !isPrivateID(pid); err == nil && session == nil && !certain; {
+		certain = a.callForSession(ctx, pid)
 		session, err = a.takeSession(ctx, key)
 	}
 	if err != nil || session == nil {

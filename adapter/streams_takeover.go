@@ -90,39 +90,42 @@ func (t *takeovers) forgetRequest(request string) {
 
 // callForSession has the other Go nodes keep the session of a private id, and waits
 // for it, shortly. Their answers cannot arrive while the subscription of this node is
-// being made again: the question is asked when they can, and once more when the
-// subscription was lost before all answers were here.
-func (a *Streams) callForSession(ctx context.Context, pid string) {
+// being made again: then it reports false, when the question is worth asking again.
+func (a *Streams) callForSession(ctx context.Context, pid string) (certain bool) {
 	request := hexID()
 	q := a.takeovers.add(request, a.presence.goNodes())
 	if q == nil {
-		return
+		return true
 	}
 	defer a.takeovers.forgetRequest(request)
+	able, lost := a.presenceChannels.canArrive(), a.presenceChannels.whenLost()
 	digest := sha256.Sum256([]byte(pid))
-	for {
-		select {
-		case <-a.presenceChannels.whenReachable():
-		case <-ctx.Done():
-			return
-		case <-a.ctx.Done():
-			return
-		}
-		lost := a.presenceChannels.whenLost()
-		a.tellSession(sessionCall{a.uid, sessionWanted, request, hex.EncodeToString(digest[:])})
-		timer := time.NewTimer(takeoverPatience)
-		select {
-		case <-lost:
-			timer.Stop()
-			continue
-		case <-q.settled:
-		case <-timer.C:
-		case <-ctx.Done():
-		case <-a.ctx.Done():
-		}
-		timer.Stop()
-		return
+	a.tellSession(sessionCall{a.uid, sessionWanted, request, hex.EncodeToString(digest[:])})
+	timer := time.NewTimer(takeoverPatience)
+	defer timer.Stop()
+	select {
+	case <-q.settled:
+		return true
+	case <-timer.C:
+	case <-ctx.Done():
+		return true
+	case <-a.ctx.Done():
+		return true
 	}
+	select {
+	case <-lost:
+		able = false
+	default:
+	}
+	if able {
+		return true
+	}
+	select {
+	case <-a.presenceChannels.whenReachable():
+	case <-ctx.Done():
+	case <-a.ctx.Done():
+	}
+	return false
 }
 
 func (a *Streams) tellSession(c sessionCall) {
