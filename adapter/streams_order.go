@@ -20,7 +20,7 @@ const orderPatience = time.Second
 // ownBroadcast is a broadcast of this node on its way through the stream.
 type ownBroadcast struct {
 	settled chan struct{} // closed when it is delivered, or cannot be
-	// Guarded by Streams.mu:
+	// Guarded by recoveryLog.mu:
 	entryID   entryID
 	isSettled bool // done is closed
 	byReader  bool // by the reader
@@ -34,7 +34,7 @@ func (b *ownBroadcast) settle() {
 	}
 }
 
-func (a *Streams) broadcastInOrder(ctx context.Context, m *clusterMessage) error {
+func (a *recoveryLog) broadcastInOrder(ctx context.Context, m *clusterMessage) error {
 	b := &ownBroadcast{settled: make(chan struct{})}
 	failure := a.appendEntry(m, func(id string, err error) { a.entryAdded(b, id, err) })
 	if failure == nil && !a.publisher.isDown() {
@@ -61,7 +61,7 @@ func (a *Streams) broadcastInOrder(ctx context.Context, m *clusterMessage) error
 }
 
 // entryAdded is told the fate of the XADD of b.
-func (a *Streams) entryAdded(b *ownBroadcast, text string, err error) {
+func (a *recoveryLog) entryAdded(b *ownBroadcast, text string, err error) {
 	id, ok := parseEntryID(text)
 	if err != nil || !ok {
 		a.mu.Lock()
@@ -82,7 +82,7 @@ func (a *Streams) entryAdded(b *ownBroadcast, text string, err error) {
 }
 
 // takeOwn is asked by the reader about an entry of ours: must it be delivered?
-func (a *Streams) takeOwn(id entryID) bool {
+func (a *recoveryLog) takeOwn(id entryID) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	b := a.ownBroadcasts[id]
@@ -103,7 +103,7 @@ func (a *Streams) takeOwn(id entryID) bool {
 
 // sweepWaiting drops what the reader has passed: words left for replies that never
 // came, and broadcasts that were trimmed before they were read. Locked.
-func (a *Streams) sweepWaiting(now entryID) {
+func (a *recoveryLog) sweepWaiting(now entryID) {
 	const enough = 4096
 	if len(a.ownBroadcasts) < enough {
 		return

@@ -2,6 +2,7 @@ package adapter
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -29,15 +30,19 @@ const (
 
 // PersistSession implements socketio.SessionStore. A socket that missed events
 // through a gap in the stream is not kept: it could only come back with the gap.
-func (a *Streams) PersistSession(ctx context.Context, s socketio.RecoverableSession) error {
-	if a.keepSessions <= 0 {
+func (a *recoveryLog) PersistSession(ctx context.Context, s socketio.RecoverableSession) error {
+	if a.keepFor <= 0 {
 		return nil
+	}
+	ours, err := a.current.endCurrent(ctx, sha256.Sum256([]byte(s.PID)))
+	if err != nil {
+		return err
 	}
 	a.mu.Lock()
 	_, tainted := a.taintedSockets[s.SID]
 	delete(a.taintedSockets, s.SID)
 	a.mu.Unlock()
-	if tainted {
+	if tainted || !ours {
 		return nil
 	}
 	if s.Rooms == nil {
@@ -54,16 +59,16 @@ func (a *Streams) PersistSession(ctx context.Context, s socketio.RecoverableSess
 	if err != nil {
 		return err
 	}
-	key := a.options.SessionKeyPrefix + s.PID
+	key := a.sessionKeyPrefix + s.PID
 	node, err := a.redisNodes.ownerOf(ctx, key)
 	if err != nil {
 		return err
 	}
-	return node.Set(ctx, key, base64.StdEncoding.EncodeToString(packed), a.keepSessions).Err()
+	return node.Set(ctx, key, base64.StdEncoding.EncodeToString(packed), a.keepFor).Err()
 }
 
 // SessionPosition implements socketio.SessionStore.
-func (a *Streams) SessionPosition() string {
+func (a *recoveryLog) SessionPosition() string {
 	if id := a.reader.lastSeen.Load(); id != nil {
 		return id.String()
 	}
@@ -72,18 +77,13 @@ func (a *Streams) SessionPosition() string {
 
 // RestoreSession implements socketio.SessionStore. The session is consumed, also
 // when it cannot be recovered.
-func (a *Streams) RestoreSession(ctx context.Context, pid, offset string) (*socketio.RestoredSession, error) {
-	if _, ok := parseEntryID(offset); !ok && offset != "" || a.keepSessions <= 0 {
+func (a *recoveryLog) RestoreSession(ctx context.Context, pid, offset string) (*socketio.RestoredSession, error) {
+	if _, ok := parseEntryID(offset); !ok && offset != "" || a.keepFor <= 0 {
 		return nil, nil
 	}
 	ctx, cancel := a.withDeadline(ctx, a.requestTimeout)
 	defer cancel()
-	key := a.options.SessionKeyPrefix + pid
-	session, err := a.takeSession(ctx, key)
-	for certain := !isPrivateID(pid); err == nil && session == nil && !certain; {
-		certain = a.callForSession(ctx, pid)
-		session, err = a.takeSession(ctx, key)
-	}
+	session, err := a.claimSession(ctx, pid)
 	if err != nil || session == nil {
 		return nil, err
 	}
@@ -105,7 +105,35 @@ func (a *Streams) RestoreSession(ctx context.Context, pid, offset string) (*sock
 	return &socketio.RestoredSession{RecoverableSession: *session, Missed: missed}, nil
 }
 
-func (a *Streams) takeSession(ctx context.Context, key string) (*socketio.RecoverableSession, error) {
+// claimSession takes a session from where it is: it was kept when its socket ended, or a
+// node still has it, or the node that had it is dead.
+func (a *recoveryLog) claimSession(ctx context.Context, pid string) (*socketio.RecoverableSession, error) {
+	key := a.sessionKeyPrefix + pid
+	session, err := a.takeSession(ctx, key)
+	if err != nil || session != nil || !isPrivateID(pid) {
+		return session, err
+	}
+	current, err := a.current.findCurrent(ctx, sha256.Sum256([]byte(pid)))
+	if err != nil {
+		return nil, err
+	}
+	if len(current) == 1 && a.isDead(ctx, current[0].owner) {
+		if session, err := a.current.takeCurrent(ctx, current, pid); err != nil || session != nil {
+			return session, err
+		}
+	}
+	result := callLost
+	for err == nil && session == nil && result == callLost {
+		result = a.callForSession(ctx, pid)
+		session, err = a.takeSession(ctx, key)
+	}
+	if err != nil || session != nil || result == callAnswered {
+		return session, err
+	}
+	return a.current.takeCurrent(ctx, current, pid)
+}
+
+func (a *recoveryLog) takeSession(ctx context.Context, key string) (*socketio.RecoverableSession, error) {
 	node, err := a.redisNodes.ownerOf(ctx, key)
 	if err != nil {
 		return nil, err
@@ -144,7 +172,7 @@ func decodeSession(text string) (*socketio.RecoverableSession, error) {
 
 // readMissed reads what the session missed, exactly up to what the reader has
 // delivered, and holds delivery until the socket is there to get the rest.
-func (a *Streams) readMissed(ctx context.Context, node *redis.Client, from entryID, s *socketio.RecoverableSession) ([]*parser.Packet, bool, error) {
+func (a *recoveryLog) readMissed(ctx context.Context, node *redis.Client, from entryID, s *socketio.RecoverableSession) ([]*parser.Packet, bool, error) {
 	type found struct {
 		id entryID
 		p  *parser.Packet
@@ -206,7 +234,7 @@ func (a *Streams) readMissed(ctx context.Context, node *redis.Client, from entry
 }
 
 // missedPacket returns the packet of an entry if the session was meant to get it.
-func (a *Streams) missedPacket(id entryID, fields map[string]any, s *socketio.RecoverableSession) *parser.Packet {
+func (a *recoveryLog) missedPacket(id entryID, fields map[string]any, s *socketio.RecoverableSession) *parser.Packet {
 	m, err := decodeEntry(fields)
 	if err != nil || m == nil || m.namespace != a.namespaceName || m.messageType != clusterBroadcast || m.packet == nil || m.options.Flags.Volatile {
 		return nil
@@ -223,7 +251,7 @@ func (a *Streams) missedPacket(id entryID, fields map[string]any, s *socketio.Re
 
 // holdUntilAdmitted keeps the reader's gate, which the caller has locked, until
 // the socket is in its rooms (RoomCreated says so), or for a moment.
-func (a *Streams) holdUntilAdmitted(sid string) {
+func (a *recoveryLog) holdUntilAdmitted(sid string) {
 	release := sync.OnceFunc(a.reader.deliveryMu.Unlock)
 	timer := time.AfterFunc(admission, func() {
 		a.mu.Lock()
@@ -241,7 +269,7 @@ func (a *Streams) holdUntilAdmitted(sid string) {
 
 // RoomCreated implements socketio.RoomWatcher: it learns that the socket of a
 // restored session is there.
-func (a *Streams) RoomCreated(room string, private bool) {
+func (a *recoveryLog) RoomCreated(room string, private bool) {
 	if !private {
 		return
 	}
@@ -255,12 +283,20 @@ func (a *Streams) RoomCreated(room string, private bool) {
 }
 
 // RoomDeleted implements socketio.RoomWatcher.
-func (a *Streams) RoomDeleted(room string, private bool) {}
+func (a *recoveryLog) RoomDeleted(room string, private bool) {}
+
+// isTainted reports whether a socket missed something that it cannot recover.
+func (a *recoveryLog) isTainted(sid string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	_, tainted := a.taintedSockets[sid]
+	return tainted
+}
 
 // streamGap implements streamListener: the sockets that are here now missed something.
-func (a *Streams) streamGap() {
+func (a *recoveryLog) streamGap() {
 	a.counters.streamGaps.Add(1)
-	if a.keepSessions <= 0 {
+	if a.keepFor <= 0 {
 		return
 	}
 	list, err := a.localAdapter.FetchSockets(a.ctx, socketio.BroadcastOptions{Flags: socketio.BroadcastFlags{Local: true}})

@@ -88,14 +88,23 @@ func (t *takeovers) forgetRequest(request string) {
 	t.mu.Unlock()
 }
 
+// callResult tells what came of a question for a session.
+type callResult int
+
+const (
+	callAnswered   callResult = iota // one node has kept the session, or no node has it
+	callUnanswered                   // a node did not answer in time
+	callLost                         // the answers could not arrive
+)
+
 // callForSession has the other Go nodes keep the session of a private id, and waits
 // for it, shortly. Their answers cannot arrive while the subscription of this node is
-// being made again: then it reports false, when the question is worth asking again.
-func (a *Streams) callForSession(ctx context.Context, pid string) (certain bool) {
+// being made again: then the result is callLost, when the question is worth asking again.
+func (a *recoveryLog) callForSession(ctx context.Context, pid string) callResult {
 	request := hexID()
 	q := a.takeovers.add(request, a.presence.goNodes())
 	if q == nil {
-		return true
+		return callAnswered
 	}
 	defer a.takeovers.forgetRequest(request)
 	able, lost := a.presenceChannels.canArrive(), a.presenceChannels.whenLost()
@@ -105,12 +114,12 @@ func (a *Streams) callForSession(ctx context.Context, pid string) (certain bool)
 	defer timer.Stop()
 	select {
 	case <-q.settled:
-		return true
+		return callAnswered
 	case <-timer.C:
 	case <-ctx.Done():
-		return true
+		return callAnswered // there is no time for more
 	case <-a.ctx.Done():
-		return true
+		return callAnswered
 	}
 	select {
 	case <-lost:
@@ -118,24 +127,24 @@ func (a *Streams) callForSession(ctx context.Context, pid string) (certain bool)
 	default:
 	}
 	if able {
-		return true
+		return callUnanswered
 	}
 	select {
 	case <-a.presenceChannels.whenReachable():
 	case <-ctx.Done():
 	case <-a.ctx.Done():
 	}
-	return false
+	return callLost
 }
 
-func (a *Streams) tellSession(c sessionCall) {
+func (a *recoveryLog) tellSession(c sessionCall) {
 	if b, err := json.Marshal(c); err == nil {
-		_ = a.publisher.queueCommand(publishCommand(a.publishName(), a.presenceChannel, b)) // a lost question ends by takeoverPatience
+		_ = a.tellNodes(b) // a lost question ends by takeoverPatience
 	}
 }
 
 // hearSession takes a message of the channel of presence, if it is a sessionCall.
-func (a *Streams) hearSession(payload []byte) bool {
+func (a *recoveryLog) hearSession(payload []byte) bool {
 	var c sessionCall
 	if json.Unmarshal(payload, &c) != nil || c.Request == "" || len(c.Request) > 64 || c.UID == "" {
 		return false
@@ -155,7 +164,7 @@ func (a *Streams) hearSession(payload []byte) bool {
 
 // answerSession is called by the goroutine of the subscription, which must not wait
 // for Redis.
-func (a *Streams) answerSession(c sessionCall) {
+func (a *recoveryLog) answerSession(c sessionCall) {
 	var digest [sha256.Size]byte
 	b, err := hex.DecodeString(c.Digest)
 	answer := sessionCall{UID: a.uid, Type: sessionNone, Request: c.Request}

@@ -15,6 +15,9 @@ type LocalAdapter struct {
 	ns           *Namespace
 	roomWatcher  RoomWatcher
 	liveSessions liveSessions // used with recovery only
+	// sessionWatcher is nil unless the adapter keeps sessions current. It is set before
+	// the first socket.
+	sessionWatcher SessionWatcher
 
 	mu          sync.RWMutex // guards what follows
 	socketsByID map[string]*Socket

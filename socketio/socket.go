@@ -2,6 +2,7 @@ package socketio
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"sync"
 	"sync/atomic"
@@ -60,6 +61,10 @@ type resumption struct {
 	socket     *Socket       // nil until liveSessions knows it
 	keptOrLost chan struct{} // closed when the session is kept, or is not going to be
 	claimed    bool          // guarded by liveSessions.mu
+
+	digest   [sha256.Size]byte // of pid; set with socket
+	isLive   atomic.Bool       // liveSessions knows it
+	isToldOf atomic.Bool       // the SessionWatcher knows that it changed
 
 	// formerRooms are those of a socket whose session was taken over, until its end;
 	// guarded by LocalAdapter.mu of the namespace.
