@@ -15,7 +15,7 @@ import (
 func (a *Classic) receive(channel, payload string) {
 	if room, ok := strings.CutPrefix(channel, a.broadcastPrefix); ok {
 		room = strings.TrimSuffix(room, "#")
-		if room == "" || a.localAdapter.HasRoom(room) {
+		if room == "" || a.eventLog != nil || a.localAdapter.HasRoom(room) {
 			a.receiveBroadcast(channel, []byte(payload))
 		}
 		return
@@ -26,7 +26,7 @@ func (a *Classic) receive(channel, payload string) {
 	case strings.HasPrefix(channel, a.responsePrefix):
 		a.receiveResponse(channel, []byte(payload))
 	case channel == a.presenceChannel:
-		if !a.presence.receiveMessage([]byte(payload)) {
+		if !a.eventLog.hearCall([]byte(payload)) && !a.presence.receiveMessage([]byte(payload)) {
 			a.countMalformed(channel, errMalformed)
 		}
 	}
@@ -46,11 +46,13 @@ func (a *Classic) receiveBroadcast(channel string, payload []byte) {
 		a.counters.foreignEntries.Add(1)
 		return
 	}
-	a.counters.received.Add(1)
-	o.Flags.Local = true
-	if err := a.localAdapter.Broadcast(a.ctx, p, o); err != nil {
-		a.countMalformed(channel, err)
-	}
+	a.eventLog.takePublished(uid, &o, func() {
+		a.counters.received.Add(1)
+		o.Flags.Local = true
+		if err := a.localAdapter.Broadcast(a.ctx, p, o); err != nil {
+			a.countMalformed(channel, err)
+		}
+	})
 }
 
 func (a *Classic) receiveRequest(channel string, payload []byte) {

@@ -14,6 +14,8 @@ type clusterNode struct {
 	// sendMessage publishes a message to all nodes, reply one to a single node. Neither waits.
 	sendMessage func(m *clusterMessage) error
 	replyTo     func(uid string, m *clusterMessage) error
+	// takePublished is that of the log; nil without one.
+	takePublished func(uid string, o *socketio.BroadcastOptions, deliver func())
 }
 
 func (c *clusterNode) newMessage(t clusterType) *clusterMessage {
@@ -65,7 +67,7 @@ func (c *clusterNode) handleMessage(m *clusterMessage) {
 		c.counters.foreignEntries.Add(1)
 		return
 	}
-	if m.senderUID != emitterUID {
+	if !isEmitter(m.senderUID) {
 		c.presence.rememberForeign(m.senderUID)
 	}
 	o := m.options
@@ -77,7 +79,12 @@ func (c *clusterNode) handleMessage(m *clusterMessage) {
 			c.answerBroadcastOf(m, o)
 			break
 		}
-		err = c.localAdapter.Broadcast(c.ctx, m.packet, o)
+		deliver := func() { err = c.localAdapter.Broadcast(c.ctx, m.packet, o) }
+		if c.takePublished == nil {
+			deliver()
+		} else {
+			c.takePublished(m.senderUID, &o, deliver)
+		}
 	case clusterJoin:
 		err = c.localAdapter.AddSockets(c.ctx, o, m.rooms)
 	case clusterLeave:

@@ -28,6 +28,9 @@ const (
 	clusterClientCount
 	clusterAck
 	clusterClose // not used by these adapters
+	// clusterMark is an entry of a stream that is no message (docs/protocol.md §4.6). Nodes of
+	// the reference ignore it.
+	clusterMark clusterType = 64
 )
 
 // clusterMessage is any message of the model; its type tells which fields mean
@@ -45,6 +48,7 @@ type clusterMessage struct {
 	socketsJSON json.RawMessage           // fetch response
 	value       socketio.Value            // server-side emit and its response, ack
 	clientCount int
+	mark        markKind // mark
 }
 
 // attachments are the binary values of the message.
@@ -91,6 +95,11 @@ func (m *clusterMessage) appendData(dst []byte) []byte {
 		dst = append(dst, `{"opts":`...)
 		dst = appendOptsJSON(dst, &m.options)
 		requestID(",")
+	case clusterMark:
+		dst = append(dst, `{"mark":`...)
+		dst = jsontext.AppendQuoted(dst, string(m.mark))
+		dst = append(dst, `,"opts":`...)
+		dst = appendOptsJSON(dst, &m.options)
 	case clusterFetchResponse:
 		requestID("{")
 		dst = append(dst, `,"sockets":`...)
@@ -218,6 +227,8 @@ func (m *clusterMessage) decodeData(data json.RawMessage, attachments [][]byte) 
 			m.socketsJSON = value
 		case "clientCount":
 			m.clientCount = jsonInt(value)
+		case "mark":
+			m.mark = markKind(jsonText(value))
 		}
 	})
 	if m.messageType != clusterBroadcast {

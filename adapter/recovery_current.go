@@ -74,6 +74,17 @@ func (a *recoveryLog) SessionChanged(digest sessionDigest) {
 	}
 }
 
+// rewrite has the whole hash written anew.
+func (c *currentSessions) rewrite() {
+	c.mu.Lock()
+	c.all = true
+	c.mu.Unlock()
+	select {
+	case c.wakeSignal <- struct{}{}:
+	default:
+	}
+}
+
 // refreshEvery is how often the hash must be prolonged; it lives for one such time longer
 // than a session is kept.
 func (c *currentSessions) refreshEvery() time.Duration {

@@ -11,6 +11,7 @@ import (
 type recoveryLog struct {
 	*clusterNode
 	streamKey        string
+	maxLen           int64 // about how many entries the stream keeps
 	sessionKeyPrefix string
 	keepFor          time.Duration // how long sessions are kept; 0 without recovery
 	reader           *streamReader
@@ -22,6 +23,8 @@ type recoveryLog struct {
 
 	takeovers takeovers
 	current   *currentSessions // nil without recovery
+	marks     *logMarks        // nil without recovery
+	hearing   *hearing         // nil where all publishers write the log
 
 	mu             sync.Mutex                // guards what follows
 	ownBroadcasts  map[entryID]*ownBroadcast // broadcasts that the reader will deliver
@@ -29,9 +32,9 @@ type recoveryLog struct {
 	holdUntilThere map[string]func()         // called when the socket of a restored session is there
 }
 
-func newRecoveryLog(c *clusterNode, streamKey, sessionKeyPrefix string) *recoveryLog {
+func newRecoveryLog(c *clusterNode, streamKey string, maxLen int64, sessionKeyPrefix string) *recoveryLog {
 	a := &recoveryLog{
-		clusterNode: c, streamKey: streamKey, sessionKeyPrefix: sessionKeyPrefix,
+		clusterNode: c, streamKey: streamKey, maxLen: maxLen, sessionKeyPrefix: sessionKeyPrefix,
 		ownBroadcasts:  make(map[entryID]*ownBroadcast),
 		taintedSockets: make(map[string]struct{}),
 		holdUntilThere: make(map[string]func()),
@@ -39,14 +42,20 @@ func newRecoveryLog(c *clusterNode, streamKey, sessionKeyPrefix string) *recover
 	if keep, ok := c.localAdapter.RecoveryEnabled(); ok {
 		a.keepFor = keep
 		a.current = newCurrentSessions(a)
+		a.marks = newLogMarks(a)
 	}
 	return a
 }
 
-// startKeeping starts the goroutine that keeps sessions current.
+// startKeeping starts the goroutines of recovery.
 func (a *recoveryLog) startKeeping() {
-	if a.current != nil {
-		a.wg.Go(func() { a.current.run(a.ctx) })
+	if a.keepFor <= 0 {
+		return
+	}
+	a.wg.Go(func() { a.current.run(a.ctx) })
+	a.wg.Go(func() { a.marks.run(a.ctx) })
+	if a.hearing != nil {
+		a.wg.Go(func() { a.hearing.run(a.ctx) })
 	}
 }
 
@@ -55,7 +64,7 @@ func (a *recoveryLog) broadcastEntry(id entryID, m *clusterMessage) {
 	o := m.options
 	o.Flags.Local = true
 	p := *m.packet
-	if isRecoverable(&p, &o) {
+	if isRecoverable(&p, &o) && (a.hearing == nil || !a.hearing.withholdsOffsets()) {
 		p.Data = withOffset(p.Data, id)
 	}
 	p.Namespace = a.namespaceName

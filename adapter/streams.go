@@ -92,7 +92,7 @@ func RedisStreams(rdb redis.UniversalClient, opts *StreamsOptions) socketio.NewA
 		o = *opts
 	}
 	o = o.withDefaults()
-	readers := &streamReaders{byStream: make(map[string]*streamReader)}
+	readers := newStreamReaders()
 	return func(l *socketio.LocalAdapter) (socketio.Adapter, error) {
 		nodes, err := newRedisNodes(rdb)
 		if err != nil {
@@ -123,7 +123,7 @@ func newStreams(l *socketio.LocalAdapter, nodes redisNodes, o StreamsOptions, re
 	m := newMember(l, nodes, hexID(), o.RequestsTimeout, o.Logger)
 	m.sharded = o.UseShardedPubSub
 	a := &Streams{
-		recoveryLog:     newRecoveryLog(&clusterNode{node: m}, streamOf(o.StreamName, o.StreamCount, m.namespaceName, o.SafeStreamNames), o.SessionKeyPrefix),
+		recoveryLog:     newRecoveryLog(&clusterNode{node: m}, streamOf(o.StreamName, o.StreamCount, m.namespaceName, o.SafeStreamNames), int64(o.MaxLen), o.SessionKeyPrefix),
 		options:         o,
 		mainChannel:     o.ChannelPrefix + "#" + m.namespaceName + "#",
 		presenceChannel: o.ChannelPrefix + "-nodes#" + m.namespaceName + "#",
@@ -196,7 +196,7 @@ func (a *Streams) publish(channel string, msg *clusterMessage) error {
 // addEntry adds a durable message to the stream. done, if not nil, is told the
 // entry's id; it must not block.
 func (a *Streams) addEntry(msg *clusterMessage, done func(id string, err error)) error {
-	args, err := msg.entryArgs(a.streamKey, int64(a.options.MaxLen))
+	args, err := msg.entryArgs(a.streamKey, a.maxLen)
 	if err != nil {
 		return err
 	}
@@ -238,8 +238,12 @@ func (a *Streams) receiveEntry(id entryID, m *clusterMessage, err error) {
 		}
 		return
 	}
+	if m.messageType == clusterMark {
+		a.readMark(m)
+		return
+	}
 	if m.messageType == clusterBroadcast && m.requestID == "" && a.keepFor > 0 {
-		if m.senderUID != emitterUID {
+		if !isEmitter(m.senderUID) {
 			a.presence.rememberForeign(m.senderUID)
 		}
 		a.counters.received.Add(1)

@@ -54,6 +54,10 @@ func (a *recoveryLog) broadcastInOrder(ctx context.Context, m *clusterMessage) e
 	if !abandoned {
 		return nil
 	}
+	// The sockets of other nodes may never get it, and those of this node may get it again.
+	if isRecoverable(m.packet, &m.options) {
+		a.marks.add(markLost, &m.options)
+	}
 	if err := a.localAdapter.Broadcast(ctx, m.packet, m.options); err != nil {
 		return err
 	}

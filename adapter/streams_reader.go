@@ -57,6 +57,10 @@ type streamReaders struct {
 	byStream map[string]*streamReader
 }
 
+func newStreamReaders() *streamReaders {
+	return &streamReaders{byStream: make(map[string]*streamReader)}
+}
+
 // join adds a namespace to the reader of its stream, which it starts if there is none.
 func (s *streamReaders) join(stream, nsp string, l streamListener, make func() *streamReader) *streamReader {
 	s.mu.Lock()

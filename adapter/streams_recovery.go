@@ -98,7 +98,13 @@ func (a *recoveryLog) RestoreSession(ctx context.Context, pid, offset string) (*
 	if err != nil {
 		return nil, err
 	}
-	missed, ok, err := a.readMissed(ctx, node, from, session)
+	var heard heardState
+	if a.hearing != nil {
+		if heard, ok = a.hearing.vouch(ctx, from); !ok {
+			return nil, nil
+		}
+	}
+	missed, ok, err := a.readMissed(ctx, node, from, session, heard)
 	if err != nil || !ok {
 		return nil, err
 	}
@@ -172,7 +178,7 @@ func decodeSession(text string) (*socketio.RecoverableSession, error) {
 
 // readMissed reads what the session missed, exactly up to what the reader has
 // delivered, and holds delivery until the socket is there to get the rest.
-func (a *recoveryLog) readMissed(ctx context.Context, node *redis.Client, from entryID, s *socketio.RecoverableSession) ([]*parser.Packet, bool, error) {
+func (a *recoveryLog) readMissed(ctx context.Context, node *redis.Client, from entryID, s *socketio.RecoverableSession, heard heardState) ([]*parser.Packet, bool, error) {
 	type found struct {
 		id entryID
 		p  *parser.Packet
@@ -190,7 +196,14 @@ func (a *recoveryLog) readMissed(ctx context.Context, node *redis.Client, from e
 				return nil, false, errMalformed
 			}
 			last = id
-			if p := a.missedPacket(id, e.Values, s); p != nil {
+			m, err := decodeEntry(e.Values)
+			if err != nil || m == nil || m.namespace != a.namespaceName {
+				continue
+			}
+			if m.messageType == clusterMark && m.mark != markBegin && includesMemberOf(&m.options, s) {
+				return nil, false, nil // something that the stream does not hold
+			}
+			if p := missedPacket(id, m, s); p != nil {
 				list = append(list, found{id, p})
 			}
 		}
@@ -221,6 +234,10 @@ func (a *recoveryLog) readMissed(ctx context.Context, node *redis.Client, from e
 			a.reader.deliveryMu.Unlock() // more was delivered meanwhile
 			continue
 		}
+		if a.hearing != nil && !a.hearing.isUnchanged(heard) {
+			a.reader.deliveryMu.Unlock()
+			return nil, false, nil
+		}
 		packets := make([]*parser.Packet, 0, len(list))
 		for _, f := range list {
 			if f.id.compare(a.reader.lastDelivered) <= 0 {
@@ -234,19 +251,20 @@ func (a *recoveryLog) readMissed(ctx context.Context, node *redis.Client, from e
 }
 
 // missedPacket returns the packet of an entry if the session was meant to get it.
-func (a *recoveryLog) missedPacket(id entryID, fields map[string]any, s *socketio.RecoverableSession) *parser.Packet {
-	m, err := decodeEntry(fields)
-	if err != nil || m == nil || m.namespace != a.namespaceName || m.messageType != clusterBroadcast || m.packet == nil || m.options.Flags.Volatile {
-		return nil
-	}
-	in := func(room string) bool { return room == s.SID || slices.Contains(s.Rooms, room) }
-	if len(m.options.Rooms) > 0 && !slices.ContainsFunc(m.options.Rooms, in) || slices.ContainsFunc(m.options.Except, in) {
+func missedPacket(id entryID, m *clusterMessage, s *socketio.RecoverableSession) *parser.Packet {
+	if m.messageType != clusterBroadcast || m.packet == nil || m.options.Flags.Volatile || !includesMemberOf(&m.options, s) {
 		return nil
 	}
 	p := *m.packet
 	p.ID = nil
 	p.Data = withOffset(p.Data, id)
 	return &p
+}
+
+// includesMemberOf reports whether the socket of the session is among the receivers.
+func includesMemberOf(o *socketio.BroadcastOptions, s *socketio.RecoverableSession) bool {
+	in := func(room string) bool { return room == s.SID || slices.Contains(s.Rooms, room) }
+	return (len(o.Rooms) == 0 || slices.ContainsFunc(o.Rooms, in)) && !slices.ContainsFunc(o.Except, in)
 }
 
 // holdUntilAdmitted keeps the reader's gate, which the caller has locked, until
@@ -299,14 +317,24 @@ func (a *recoveryLog) streamGap() {
 	if a.keepFor <= 0 {
 		return
 	}
-	list, err := a.localAdapter.FetchSockets(a.ctx, socketio.BroadcastOptions{Flags: socketio.BroadcastFlags{Local: true}})
-	if err != nil {
+	a.mu.Lock()
+	clear(a.taintedSockets) // of sockets that are gone: those that are here follow
+	a.mu.Unlock()
+	a.taint(socketio.BroadcastOptions{})
+}
+
+// taint notes that the selected sockets of this node missed something that they cannot
+// recover: their sessions are not kept any more.
+func (a *recoveryLog) taint(o socketio.BroadcastOptions) {
+	o.Flags.Local = true
+	list, err := a.localAdapter.FetchSockets(a.ctx, o)
+	if err != nil || len(list) == 0 {
 		return
 	}
 	a.mu.Lock()
-	defer a.mu.Unlock()
-	clear(a.taintedSockets)
 	for _, s := range list {
 		a.taintedSockets[s.ID] = struct{}{}
 	}
+	a.mu.Unlock()
+	a.current.rewrite()
 }

@@ -37,6 +37,11 @@ const (
 	sessionWanted presenceType = "session-wanted"
 	sessionKept   presenceType = "session-kept"
 	sessionNone   presenceType = "session-none"
+	// A node that cannot vouch itself for what was heard since an offset asks the others; the
+	// field session holds the offset.
+	hearingWanted presenceType = "heard-wanted"
+	hearingWhole  presenceType = "heard"
+	hearingBroken presenceType = "heard-not"
 )
 
 // takeovers are the open questions of this node.
@@ -48,6 +53,7 @@ type takeovers struct {
 type takeover struct {
 	unanswered map[string]struct{} // nodes that have not answered
 	settled    chan struct{}       // closed by the answer that settles it
+	positive   bool                // a node has answered with yes; valid when settled
 }
 
 // add opens a question to nodes; nil when there are none, or too many questions.
@@ -77,6 +83,7 @@ func (t *takeovers) takeAnswer(request, uid string, kept bool) {
 		return
 	}
 	if delete(q.unanswered, uid); kept || len(q.unanswered) == 0 {
+		q.positive = kept
 		delete(t.openTakeovers, request)
 		close(q.settled)
 	}
@@ -143,6 +150,16 @@ func (a *recoveryLog) tellSession(c sessionCall) {
 	}
 }
 
+// hearCall is hearSession for an adapter that may have no log; a may be nil. Other nodes
+// may have one.
+func (a *pubSubLog) hearCall(payload []byte) bool {
+	if a != nil && a.keepFor > 0 {
+		return a.hearSession(payload)
+	}
+	var c sessionCall
+	return json.Unmarshal(payload, &c) == nil && c.Request != ""
+}
+
 // hearSession takes a message of the channel of presence, if it is a sessionCall.
 func (a *recoveryLog) hearSession(payload []byte) bool {
 	var c sessionCall
@@ -154,8 +171,12 @@ func (a *recoveryLog) hearSession(payload []byte) bool {
 		if c.UID != a.uid {
 			a.answerSession(c)
 		}
-	case sessionKept, sessionNone:
-		a.takeovers.takeAnswer(c.Request, c.UID, c.Type == sessionKept)
+	case hearingWanted:
+		if c.UID != a.uid && a.hearing != nil {
+			a.answerHearing(c)
+		}
+	case sessionKept, sessionNone, hearingWhole, hearingBroken:
+		a.takeovers.takeAnswer(c.Request, c.UID, c.Type == sessionKept || c.Type == hearingWhole)
 	default:
 		return false
 	}
