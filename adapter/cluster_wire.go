@@ -98,6 +98,8 @@ func (m *clusterMessage) appendData(dst []byte) []byte {
 	case clusterMark:
 		dst = append(dst, `{"mark":`...)
 		dst = jsontext.AppendQuoted(dst, string(m.mark))
+		dst = append(dst, `,"clientCount":`...)
+		dst = strconv.AppendInt(dst, int64(m.clientCount), 10)
 		dst = append(dst, `,"opts":`...)
 		dst = appendOptsJSON(dst, &m.options)
 	case clusterFetchResponse:

@@ -26,18 +26,25 @@ type recoveryLog struct {
 	marks     *logMarks        // nil without recovery
 	hearing   *hearing         // nil where all publishers write the log
 
-	mu             sync.Mutex                // guards what follows
-	ownBroadcasts  map[entryID]*ownBroadcast // broadcasts that the reader will deliver
-	taintedSockets map[string]struct{}       // sockets that missed something they cannot recover
-	holdUntilThere map[string]func()         // called when the socket of a restored session is there
+	mu            sync.Mutex                  // guards what follows
+	ownBroadcasts map[entryID]*ownBroadcast   // broadcasts that the reader will deliver
+	earlyEntries  map[entryID]*clusterMessage // own entries that it delivered before Redis told their ids
+	// abandonedBroadcasts were delivered out of order, and the reader has not passed them.
+	abandonedBroadcasts map[*ownBroadcast]struct{}
+	lostMarks           int                 // how many marks of lost broadcasts were queued
+	lostMarkQueued      bool                // the last of them is not in the stream yet
+	taintedSockets      map[string]struct{} // sockets that missed something they cannot recover
+	holdUntilThere      map[string]func()   // called when the socket of a restored session is there
 }
 
 func newRecoveryLog(c *clusterNode, streamKey string, maxLen int64, sessionKeyPrefix string) *recoveryLog {
 	a := &recoveryLog{
 		clusterNode: c, streamKey: streamKey, maxLen: maxLen, sessionKeyPrefix: sessionKeyPrefix,
-		ownBroadcasts:  make(map[entryID]*ownBroadcast),
-		taintedSockets: make(map[string]struct{}),
-		holdUntilThere: make(map[string]func()),
+		ownBroadcasts:       make(map[entryID]*ownBroadcast),
+		earlyEntries:        make(map[entryID]*clusterMessage),
+		abandonedBroadcasts: make(map[*ownBroadcast]struct{}),
+		taintedSockets:      make(map[string]struct{}),
+		holdUntilThere:      make(map[string]func()),
 	}
 	if keep, ok := c.localAdapter.RecoveryEnabled(); ok {
 		a.keepFor = keep
@@ -64,8 +71,12 @@ func (a *recoveryLog) broadcastEntry(id entryID, m *clusterMessage) {
 	o := m.options
 	o.Flags.Local = true
 	p := *m.packet
-	if isRecoverable(&p, &o) && (a.hearing == nil || !a.hearing.withholdsOffsets()) {
-		p.Data = withOffset(p.Data, id)
+	if isRecoverable(&p, &o) {
+		offset := noOffset
+		if !a.withholdsOffsets() {
+			offset = id.String()
+		}
+		p.Data = withOffset(p.Data, offset)
 	}
 	p.Namespace = a.namespaceName
 	if err := a.localAdapter.Broadcast(a.ctx, &p, o); err != nil {

@@ -158,7 +158,13 @@ func (k *logMarks) write(ctx context.Context, messages []*clusterMessage) (last 
 
 // readMark takes a mark of the log.
 func (a *recoveryLog) readMark(m *clusterMessage) {
-	if m.senderUID == a.uid || a.keepFor <= 0 {
+	if a.keepFor <= 0 {
+		return
+	}
+	if m.senderUID == a.uid {
+		if m.mark == markLost {
+			a.ownLostMarkRead(m.clientCount)
+		}
 		return
 	}
 	if m.mark == markLost {

@@ -184,7 +184,7 @@ func (a *pubSubLog) receiveEntry(id entryID, m *clusterMessage, err error) {
 		a.unknownMessage()
 	case m.senderUID == a.uid:
 		a.counters.ownEntries.Add(1)
-		if a.takeOwn(id) {
+		if a.takeOwn(id, m) {
 			a.broadcastEntry(id, m)
 		}
 	default:

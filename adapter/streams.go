@@ -233,7 +233,7 @@ func (a *Streams) receiveEntry(id entryID, m *clusterMessage, err error) {
 	}
 	if m.senderUID == a.uid {
 		a.counters.ownEntries.Add(1)
-		if a.keepFor > 0 && m.messageType == clusterBroadcast && a.takeOwn(id) {
+		if a.keepFor > 0 && m.messageType == clusterBroadcast && a.takeOwn(id, m) {
 			a.broadcastEntry(id, m)
 		}
 		return

@@ -257,7 +257,7 @@ func missedPacket(id entryID, m *clusterMessage, s *socketio.RecoverableSession)
 	}
 	p := *m.packet
 	p.ID = nil
-	p.Data = withOffset(p.Data, id)
+	p.Data = withOffset(p.Data, id.String())
 	return &p
 }
 
