@@ -227,7 +227,7 @@ func (r *streamReader) runConn(at *streamPosition, found *bool) error {
 		r.deliveryMu.Unlock()
 	}
 	r.markReady()
-	for {
+	for isFirst := true; ; isFirst = false {
 		batch, err := conn.XRead(r.ctx, &redis.XReadArgs{
 			Streams: []string{r.streamKey, at.entryID.String()}, Count: r.batchSize, Block: r.blockTime,
 		}).Result()
@@ -241,15 +241,42 @@ func (r *streamReader) runConn(at *streamPosition, found *bool) error {
 			return err
 		}
 		entries := batch[0].Messages
-		r.deliverBatch(entries, at)
-		if len(entries) > 1 {
-			// We did not wait for these: were there more before them? (A single entry
-			// is what a read that waited gets.)
-			if err := r.checkForGap(owner, at, false); err != nil {
+		// Did we wait for these, or were there more before them? (A single entry is what a
+		// read that waited gets.) A gap must be known before anything behind it is delivered.
+		if isFirst || len(entries) > 1 {
+			if err := r.checkBatch(owner, at, entries); err != nil {
 				return err
 			}
 		}
+		r.deliverBatch(entries, at)
 	}
+}
+
+// checkBatch looks for entries that were trimmed between what was delivered and a batch.
+func (r *streamReader) checkBatch(commands *redis.Client, at *streamPosition, entries []redis.XMessage) error {
+	info, err := streamInfo(r.ctx, commands, r.streamKey)
+	if err != nil {
+		return err
+	}
+	if info.entriesAdded == 0 || at.uncounted || info.firstEntry.compare(at.entryID) <= 0 {
+		return nil // Redis does not count, or nothing behind our position has gone
+	}
+	// Whatever was removed is what we had, and those of the batch that went since.
+	expected := at.entriesAdded
+	for _, e := range entries {
+		if id, ok := parseEntryID(e.ID); ok && id.compare(info.firstEntry) < 0 {
+			expected++
+		}
+	}
+	switch lost := info.entriesAdded - info.length - expected; {
+	case info.entriesAdded < at.entriesAdded+int64(len(entries)):
+		r.tellGap("the stream began anew")
+		at.entriesAdded, at.uncounted = at.entriesAdded+lost, true
+	case lost > 0:
+		r.tellGap("entries were trimmed before they were read")
+		at.entriesAdded += lost
+	}
+	return nil
 }
 
 // warnAboutEviction says so if Redis may throw streams and sessions away when its

@@ -25,7 +25,7 @@ const (
 	restoreRounds = 100
 	restoreCount  = 1000
 	// admission is how long delivery stands still for a socket that comes back.
-	admission = 100 * time.Millisecond
+	admission = time.Second
 )
 
 // PersistSession implements socketio.SessionStore. A socket that missed events
@@ -274,6 +274,7 @@ func (a *recoveryLog) holdUntilAdmitted(sid string) {
 	timer := time.AfterFunc(admission, func() {
 		a.mu.Lock()
 		delete(a.holdUntilThere, sid)
+		a.taintedSockets[sid] = struct{}{} // if it ever comes, it has missed something
 		a.mu.Unlock()
 		release()
 	})

@@ -34,6 +34,7 @@ type Socket struct {
 	listeners   *listeners
 	pendingAcks map[uint64]ackFunc
 	heldFrames  []heldFrames
+	heldTooMany bool // some were not held
 	dataValues  map[string]any
 	ctx         context.Context
 	cancel      context.CancelCauseFunc
