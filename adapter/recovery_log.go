@@ -31,10 +31,10 @@ type recoveryLog struct {
 	earlyEntries  map[entryID]*clusterMessage // own entries that it delivered before Redis told their ids
 	// abandonedBroadcasts were delivered out of order, and the reader has not passed them.
 	abandonedBroadcasts map[*ownBroadcast]struct{}
-	lostMarks           int                 // how many marks of lost broadcasts were queued
-	lostMarkQueued      bool                // the last of them is not in the stream yet
-	taintedSockets      map[string]struct{} // sockets that missed something they cannot recover
-	holdUntilThere      map[string]func()   // called when the socket of a restored session is there
+	lostMarks           int                       // how many marks of lost broadcasts were queued
+	lostMarkQueued      bool                      // the last of them is not in the stream yet
+	taintedSockets      map[string]struct{}       // sockets that missed something they cannot recover
+	heldAdmissions      map[string]*heldAdmission // by socket id
 }
 
 func newRecoveryLog(c *clusterNode, streamKey string, maxLen int64, sessionKeyPrefix string) *recoveryLog {
@@ -44,7 +44,7 @@ func newRecoveryLog(c *clusterNode, streamKey string, maxLen int64, sessionKeyPr
 		earlyEntries:        make(map[entryID]*clusterMessage),
 		abandonedBroadcasts: make(map[*ownBroadcast]struct{}),
 		taintedSockets:      make(map[string]struct{}),
-		holdUntilThere:      make(map[string]func()),
+		heldAdmissions:      make(map[string]*heldAdmission),
 	}
 	if keep, ok := c.localAdapter.RecoveryEnabled(); ok {
 		a.keepFor = keep

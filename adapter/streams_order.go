@@ -70,6 +70,7 @@ func (a *recoveryLog) broadcastInOrder(ctx context.Context, m *clusterMessage) e
 	if failure != nil {
 		a.broadcastFailed(b)
 	}
+	a.awaitAdmissions() // a socket that was restored just before gets it as well
 	p := *m.packet
 	if isRecoverable(&p, &m.options) {
 		p.Data = withOffset(p.Data, noOffset)

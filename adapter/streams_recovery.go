@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -244,7 +243,10 @@ func (a *recoveryLog) readMissed(ctx context.Context, node *redis.Client, from e
 				packets = append(packets, f.p)
 			}
 		}
-		a.holdUntilAdmitted(s.SID)
+		if !a.holdUntilAdmitted(s.SID) {
+			a.reader.deliveryMu.Unlock()
+			return nil, false, nil
+		}
 		return packets, true, nil
 	}
 	return nil, false, nil
@@ -267,23 +269,57 @@ func includesMemberOf(o *socketio.BroadcastOptions, s *socketio.RecoverableSessi
 	return (len(o.Rooms) == 0 || slices.ContainsFunc(o.Rooms, in)) && !slices.ContainsFunc(o.Except, in)
 }
 
-// holdUntilAdmitted keeps the reader's gate, which the caller has locked, until
-// the socket is in its rooms (RoomCreated says so), or for a moment.
-func (a *recoveryLog) holdUntilAdmitted(sid string) {
-	release := sync.OnceFunc(a.reader.deliveryMu.Unlock)
-	timer := time.AfterFunc(admission, func() {
-		a.mu.Lock()
-		delete(a.holdUntilThere, sid)
-		a.taintedSockets[sid] = struct{}{} // if it ever comes, it has missed something
-		a.mu.Unlock()
-		release()
-	})
+// heldAdmission is a socket whose session was restored and that is not in its rooms yet.
+type heldAdmission struct {
+	timer *time.Timer
+	over  chan struct{} // closed when it is, or was given up
+}
+
+// holdUntilAdmitted keeps the reader's deliveryMu, which the caller has locked, until
+// the socket is in its rooms (RoomCreated says so), or for a moment. It reports false,
+// and keeps nothing, when this node delivered events that the stream may lack.
+func (a *recoveryLog) holdUntilAdmitted(sid string) bool {
 	a.mu.Lock()
-	a.holdUntilThere[sid] = func() {
-		timer.Stop()
-		release()
+	defer a.mu.Unlock()
+	if len(a.abandonedBroadcasts) > 0 {
+		return false
+	}
+	h := &heldAdmission{over: make(chan struct{})}
+	a.heldAdmissions[sid] = h
+	h.timer = time.AfterFunc(admission, func() {
+		a.endAdmission(sid, h, true)
+	})
+	return true
+}
+
+// endAdmission lets delivery go on, once.
+func (a *recoveryLog) endAdmission(sid string, h *heldAdmission, givenUp bool) {
+	a.mu.Lock()
+	if a.heldAdmissions[sid] != h {
+		a.mu.Unlock()
+		return
+	}
+	delete(a.heldAdmissions, sid)
+	if givenUp {
+		a.taintedSockets[sid] = struct{}{} // if it ever comes, it has missed something
 	}
 	a.mu.Unlock()
+	h.timer.Stop()
+	close(h.over)
+	a.reader.deliveryMu.Unlock()
+}
+
+// awaitAdmissions returns when the sockets that are just being restored are there.
+func (a *recoveryLog) awaitAdmissions() {
+	a.mu.Lock()
+	var all []*heldAdmission
+	for _, h := range a.heldAdmissions {
+		all = append(all, h)
+	}
+	a.mu.Unlock()
+	for _, h := range all {
+		<-h.over
+	}
 }
 
 // RoomCreated implements socketio.RoomWatcher: it learns that the socket of a
@@ -293,11 +329,10 @@ func (a *recoveryLog) RoomCreated(room string, private bool) {
 		return
 	}
 	a.mu.Lock()
-	admit := a.holdUntilThere[room]
-	delete(a.holdUntilThere, room)
+	h := a.heldAdmissions[room]
 	a.mu.Unlock()
-	if admit != nil {
-		admit()
+	if h != nil {
+		a.endAdmission(room, h, false)
 	}
 }
 
