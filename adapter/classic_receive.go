@@ -8,6 +8,7 @@ import (
 
 	"posthouse/internal/jsontext"
 	"posthouse/socketio"
+	"posthouse/socketio/parser"
 )
 
 // receive takes every message of the subscription. What to do is decided by the
@@ -46,13 +47,19 @@ func (a *Classic) receiveBroadcast(channel string, payload []byte) {
 		a.counters.foreignEntries.Add(1)
 		return
 	}
-	a.eventLog.takePublished(uid, &o, func() {
-		a.counters.received.Add(1)
-		o.Flags.Local = true
-		if err := a.localAdapter.Broadcast(a.ctx, p, o); err != nil {
-			a.countMalformed(channel, err)
-		}
-	})
+	if a.eventLog == nil {
+		a.deliverBroadcast(channel, p, o)
+		return
+	}
+	a.eventLog.takePublished(uid, &o, func() { a.deliverBroadcast(channel, p, o) })
+}
+
+func (a *Classic) deliverBroadcast(channel string, p *parser.Packet, o socketio.BroadcastOptions) {
+	a.counters.received.Add(1)
+	o.Flags.Local = true
+	if err := a.localAdapter.Broadcast(a.ctx, p, o); err != nil {
+		a.countMalformed(channel, err)
+	}
 }
 
 func (a *Classic) receiveRequest(channel string, payload []byte) {

@@ -79,12 +79,11 @@ func (c *clusterNode) handleMessage(m *clusterMessage) {
 			c.answerBroadcastOf(m, o)
 			break
 		}
-		deliver := func() { err = c.localAdapter.Broadcast(c.ctx, m.packet, o) }
-		if c.takePublished == nil {
-			deliver()
-		} else {
-			c.takePublished(m.senderUID, &o, deliver)
+		if c.takePublished != nil {
+			c.takeLogged(m, o)
+			break
 		}
+		err = c.localAdapter.Broadcast(c.ctx, m.packet, o)
 	case clusterJoin:
 		err = c.localAdapter.AddSockets(c.ctx, o, m.rooms)
 	case clusterLeave:
@@ -105,6 +104,15 @@ func (c *clusterNode) handleMessage(m *clusterMessage) {
 	if err != nil {
 		c.log.Warn("request of another node failed", "type", int(m.messageType), "error", err)
 	}
+}
+
+// takeLogged is for a broadcast that was published, where there is a log.
+func (c *clusterNode) takeLogged(m *clusterMessage, o socketio.BroadcastOptions) {
+	c.takePublished(m.senderUID, &o, func() {
+		if err := c.localAdapter.Broadcast(c.ctx, m.packet, o); err != nil {
+			c.countMalformed(c.countChannel, err)
+		}
+	})
 }
 
 func (c *clusterNode) sendAnswer(to, requestID string, t clusterType, fill func(*clusterMessage)) {

@@ -2,6 +2,7 @@ package adapter
 
 import (
 	"encoding/json"
+	"slices"
 	"strconv"
 
 	"posthouse/internal/jsontext"
@@ -45,10 +46,10 @@ type clusterMessage struct {
 	options     socketio.BroadcastOptions // broadcast, join, leave, disconnect, fetch
 	rooms       []string                  // join, leave
 	closeConn   bool                      // disconnect
+	mark        markKind                  // mark
 	socketsJSON json.RawMessage           // fetch response
 	value       socketio.Value            // server-side emit and its response, ack
 	clientCount int
-	mark        markKind // mark
 }
 
 // attachments are the binary values of the message.
@@ -97,7 +98,7 @@ func (m *clusterMessage) appendData(dst []byte) []byte {
 		requestID(",")
 	case clusterMark:
 		dst = append(dst, `{"mark":`...)
-		dst = jsontext.AppendQuoted(dst, string(m.mark))
+		dst = jsontext.AppendQuoted(dst, markNames[m.mark])
 		dst = append(dst, `,"clientCount":`...)
 		dst = strconv.AppendInt(dst, int64(m.clientCount), 10)
 		dst = append(dst, `,"opts":`...)
@@ -230,7 +231,8 @@ func (m *clusterMessage) decodeData(data json.RawMessage, attachments [][]byte) 
 		case "clientCount":
 			m.clientCount = jsonInt(value)
 		case "mark":
-			m.mark = markKind(jsonText(value))
+			// An unknown mark becomes 255 and ends recovery like one of an event.
+			m.mark = markKind(slices.Index(markNames[:], jsonText(value)) & 0xff)
 		}
 	})
 	if m.messageType != clusterBroadcast {

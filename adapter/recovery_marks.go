@@ -12,17 +12,19 @@ import (
 
 // markKind tells what a mark in the log is about (docs/protocol.md §4.6). For the kinds
 // that stand for a broadcast, the mark comes after it and has its rooms.
-type markKind string
+type markKind uint8
 
 const (
 	// markHeard stands for broadcasts of publishers that write no log.
-	markHeard markKind = "heard"
+	markHeard markKind = iota
 	// markLost stands for broadcasts that the sender delivered to its own sockets, and that
 	// the log may lack.
-	markLost markKind = "lost"
+	markLost
 	// markBegin says that from here on the writer hears what publishers without the log send.
-	markBegin markKind = "begin"
+	markBegin
 )
+
+var markNames = [...]string{markHeard: "heard", markLost: "lost", markBegin: "begin"}
 
 const (
 	// marksDelay is how long a mark waits for others to go with it. A late mark is never

@@ -161,10 +161,10 @@ func (a *pubSubLog) broadcast(ctx context.Context, p *parser.Packet, o socketio.
 }
 
 // takePublished takes a broadcast that was published; deliver hands it to the sockets of
-// this node. a may be nil.
+// this node.
 func (a *pubSubLog) takePublished(uid string, o *socketio.BroadcastOptions, deliver func()) {
 	switch {
-	case a == nil || a.keepFor <= 0:
+	case a.keepFor <= 0:
 		deliver()
 	case isLogged(uid):
 		// It comes by the log.
