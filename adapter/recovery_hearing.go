@@ -208,7 +208,7 @@ func (h *hearing) vouch(ctx context.Context, from entryID) (state heardState, ok
 	if h.fence(ctx) != nil {
 		return state, false
 	}
-	// What comes from here on ends the recovery; what came up to here is in the log.
+	// Broadcasts from here on end the recovery; those up to here are in the log.
 	state.heardCount = h.heardCount.Load()
 	if h.log.marks.flush(ctx) != nil {
 		return state, false

@@ -101,7 +101,7 @@ func TestRecovery_ReplicaKilled_ClientRecoversOnAnother(t *testing.T) {
 	}
 }
 
-// What a client left by itself does not come back, and Redis forgets it.
+// Redis forgets the session of a client that has left.
 func TestRecovery_CurrentSessions_EndWithTheirSockets(t *testing.T) {
 	t.Parallel()
 	rdb, _ := newRedis(t)

@@ -129,8 +129,8 @@ func (r *recoveryTrial) comeBack(c *roamer) {
 	}
 }
 
-// What a recovered client got is what was sent to its room, in order, without a gap or
-// a repeat: while nodes die, connections to Redis are cut, the log is trimmed, and Node
+// A recovered client got exactly the events of its room, in order, without a gap or a
+// repeat: while nodes die, connections to Redis are cut, the log is trimmed, and Node
 // nodes that write no log send as well.
 func TestRecovery_RecoveredMeansNothingMissed(t *testing.T) {
 	t.Parallel()
