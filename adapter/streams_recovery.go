@@ -23,6 +23,8 @@ const (
 	// reads that are not the end, it is not recovered rather than with a gap.
 	restoreRounds = 100
 	restoreCount  = 1000
+	// vouchRounds bounds how often a restoration begins again because something was heard.
+	vouchRounds = 3
 	// admission is how long delivery stands still for a socket that comes back.
 	admission = time.Second
 )
@@ -78,36 +80,46 @@ func (a *recoveryLog) SessionPosition() string {
 // when it cannot be recovered.
 func (a *recoveryLog) RestoreSession(ctx context.Context, pid, offset string) (*socketio.RestoredSession, error) {
 	if _, ok := parseEntryID(offset); !ok && offset != "" || a.keepFor <= 0 {
-		return nil, nil
+		return nil, a.notRecovered(reasonOffset)
 	}
 	ctx, cancel := a.withDeadline(ctx, a.requestTimeout)
 	defer cancel()
 	session, err := a.claimSession(ctx, pid)
-	if err != nil || session == nil {
+	if err != nil {
 		return nil, err
+	}
+	if session == nil {
+		return nil, a.notRecovered(reasonNoSession)
 	}
 	if offset == "" {
 		offset = session.Since // the client received nothing: it missed all since then
 	}
 	from, ok := parseEntryID(offset)
 	if !ok {
-		return nil, nil
+		return nil, a.notRecovered(reasonOffset)
 	}
 	node, err := a.redisNodes.ownerOf(ctx, a.streamKey)
 	if err != nil {
 		return nil, err
 	}
-	var heard heardState
-	if a.hearing != nil {
-		if heard, ok = a.hearing.vouch(ctx, from); !ok {
-			return nil, nil
+	for range vouchRounds {
+		var heard heardState
+		if a.hearing != nil {
+			if heard, ok = a.hearing.vouch(ctx, from); !ok {
+				return nil, a.notRecovered(reasonNoWitness)
+			}
+		}
+		missed, reason, err := a.readMissed(ctx, node, from, session, heard)
+		switch {
+		case err != nil:
+			return nil, err
+		case reason == "":
+			return &socketio.RestoredSession{RecoverableSession: *session, Missed: missed}, nil
+		case reason != reasonHeard:
+			return nil, a.notRecovered(reason)
 		}
 	}
-	missed, ok, err := a.readMissed(ctx, node, from, session, heard)
-	if err != nil || !ok {
-		return nil, err
-	}
-	return &socketio.RestoredSession{RecoverableSession: *session, Missed: missed}, nil
+	return nil, a.notRecovered(reasonHeard)
 }
 
 // claimSession takes a session from where it is: it was kept when its socket ended, or a
@@ -177,7 +189,7 @@ func decodeSession(text string) (*socketio.RecoverableSession, error) {
 
 // readMissed reads what the session missed, exactly up to what the reader has
 // delivered, and holds delivery until the socket is there to get the rest.
-func (a *recoveryLog) readMissed(ctx context.Context, node *redis.Client, from entryID, s *socketio.RecoverableSession, heard heardState) ([]*parser.Packet, bool, error) {
+func (a *recoveryLog) readMissed(ctx context.Context, node *redis.Client, from entryID, s *socketio.RecoverableSession, heard heardState) (missed []*parser.Packet, reason string, err error) {
 	type found struct {
 		id entryID
 		p  *parser.Packet
@@ -187,12 +199,12 @@ func (a *recoveryLog) readMissed(ctx context.Context, node *redis.Client, from e
 	for range restoreRounds {
 		entries, err := node.XRangeN(ctx, a.streamKey, last.next().String(), "+", restoreCount).Result()
 		if err != nil {
-			return nil, false, err
+			return nil, "", err
 		}
 		for _, e := range entries {
 			id, ok := parseEntryID(e.ID)
 			if !ok {
-				return nil, false, errMalformed
+				return nil, "", errMalformed
 			}
 			last = id
 			m, err := decodeEntry(e.Values)
@@ -200,7 +212,7 @@ func (a *recoveryLog) readMissed(ctx context.Context, node *redis.Client, from e
 				continue
 			}
 			if m.messageType == clusterMark && m.mark != markBegin && includesMemberOf(&m.options, s) {
-				return nil, false, nil // something that the stream does not hold
+				return nil, reasonMark, nil
 			}
 			if p := missedPacket(id, m, s); p != nil {
 				list = append(list, found{id, p})
@@ -213,20 +225,20 @@ func (a *recoveryLog) readMissed(ctx context.Context, node *redis.Client, from e
 		// there, so was all that we have read.
 		at, err := node.XRange(ctx, a.streamKey, from.String(), from.String()).Result()
 		if err != nil {
-			return nil, false, err
+			return nil, "", err
 		}
 		if len(at) == 0 {
 			// The session may have begun before the first entry: nothing is missing if
 			// the stream has never lost one.
 			info, err := streamInfo(ctx, node, a.streamKey)
 			if err != nil || from != (entryID{}) || info.entriesAdded != info.length {
-				return nil, false, err
+				return nil, reasonTrimmed, err
 			}
 		}
 		// The client may come from a node whose reader is ahead of this one's, which
 		// would deliver again what the client has.
 		if err := a.reader.waitDelivered(ctx, from); err != nil {
-			return nil, false, err
+			return nil, "", err
 		}
 		a.reader.deliveryMu.Lock()
 		if a.reader.lastDelivered.compare(last) > 0 {
@@ -235,7 +247,7 @@ func (a *recoveryLog) readMissed(ctx context.Context, node *redis.Client, from e
 		}
 		if a.hearing != nil && !a.hearing.isUnchanged(heard) {
 			a.reader.deliveryMu.Unlock()
-			return nil, false, nil
+			return nil, reasonHeard, nil
 		}
 		packets := make([]*parser.Packet, 0, len(list))
 		for _, f := range list {
@@ -245,11 +257,11 @@ func (a *recoveryLog) readMissed(ctx context.Context, node *redis.Client, from e
 		}
 		if !a.holdUntilAdmitted(s.SID) {
 			a.reader.deliveryMu.Unlock()
-			return nil, false, nil
+			return nil, reasonUnsettled, nil
 		}
-		return packets, true, nil
+		return packets, "", nil
 	}
-	return nil, false, nil
+	return nil, reasonTooMuch, nil
 }
 
 // missedPacket returns the packet of an entry if the session was meant to get it.
