@@ -35,6 +35,7 @@ type hearing struct {
 	marksRead   atomic.Uint64 // marks of other nodes that the reader met
 	marksPassed atomic.Uint64 // those before which this node has heard everything
 	wakeSignal  chan struct{} // capacity 1: marksRead grew
+	tainted     uint64        // of channels, when sockets were tainted last; only begin uses it
 
 	mu       sync.Mutex    // guards what follows
 	unbroken uint64        // of channels, when since was written; 0 before
@@ -82,8 +83,11 @@ func (h *hearing) run(ctx context.Context) {
 func (h *hearing) begin(ctx context.Context, unbroken uint64) bool {
 	ctx, cancel := context.WithTimeout(ctx, h.log.requestTimeout)
 	defer cancel()
-	// Sockets that were here before may have missed something without a mark.
-	h.log.taint(socketio.BroadcastOptions{})
+	if h.tainted != unbroken {
+		// Sockets that were here before may have missed something without a mark.
+		h.log.taint(socketio.BroadcastOptions{})
+		h.tainted = unbroken
+	}
 	if err := h.log.current.write(ctx); err != nil {
 		return false
 	}

@@ -2,9 +2,14 @@ package adapter
 
 import (
 	"context"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
+
+// fenceAgain is after how long a word is published again: the channel may not have been
+// subscribed the first time.
+const fenceAgain = 200 * time.Millisecond
 
 // fence returns nil when every message has been handled that was published before, to the
 // channels of this subscription. It publishes a word to itself by way of each server on
@@ -24,20 +29,25 @@ func (l *subscription) fence(ctx context.Context) error {
 			delete(l.openFences, word)
 			l.mu.Unlock()
 		}()
-		var err error
-		if l.probeChannel.kind == toShardChannel {
-			err = c.SPublish(ctx, l.probeChannel.name, word).Err()
-		} else {
-			err = c.Publish(ctx, l.probeChannel.name, word).Err()
-		}
-		if err != nil {
-			return err
-		}
-		select {
-		case <-back:
-			return nil
-		case <-ctx.Done():
-			return context.Cause(ctx)
+		again := time.NewTicker(fenceAgain)
+		defer again.Stop()
+		for {
+			var err error
+			if l.probeChannel.kind == toShardChannel {
+				err = c.SPublish(ctx, l.probeChannel.name, word).Err()
+			} else {
+				err = c.Publish(ctx, l.probeChannel.name, word).Err()
+			}
+			if err != nil {
+				return err
+			}
+			select {
+			case <-back:
+				return nil
+			case <-again.C:
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
 		}
 	}
 	if l.probeChannel.kind != toShardChannel && l.redisNodes.clusterClient != nil {
