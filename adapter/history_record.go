@@ -32,7 +32,8 @@ const (
 // recordScript keeps an event and publishes it. KEYS: the streams of the rooms, and for the
 // streams adapter its own. ARGV: events, age, life of the mark, entry, number of rooms, the
 // marks of the event in each room; then publish or spublish, channel and the message before
-// and after the ids, or xadd, MAXLEN and fields. A room whose stream Redis refuses, when its
+// and after the ids, or xadd, MAXLEN and fields, or log, MAXLEN, all of the first and the
+// fields: an entry and its copy. A room whose stream Redis refuses, when its
 // memory is full for instance, keeps nothing; the event is published all the same.
 const recordScript = `local n = tonumber(ARGV[5])
 local ids, text = {}, {}
@@ -58,6 +59,13 @@ if ARGV[at] == 'xadd' then
   add[#add + 1] = 'history'
   add[#add + 1] = table.concat(text)
   reply = redis.call(unpack(add))
+elseif ARGV[at] == 'log' then
+  local add = {'XADD', KEYS[n + 1], 'MAXLEN', '~', ARGV[at + 1], '*'}
+  for i = at + 6, #ARGV do add[#add + 1] = ARGV[i] end
+  add[#add + 1] = 'history'
+  add[#add + 1] = table.concat(text)
+  reply = redis.call(unpack(add))
+  redis.call(ARGV[at + 2], ARGV[at + 3], ARGV[at + 4] .. table.concat(text) .. ARGV[at + 5])
 else
   reply = redis.call(ARGV[at], ARGV[at + 1], ARGV[at + 2] .. table.concat(text) .. ARGV[at + 3])
 end
@@ -127,12 +135,43 @@ func orderRooms(o socketio.BroadcastOptions) socketio.BroadcastOptions {
 // publishRecorded queues the script for an event whose message, with placeholders for the
 // ids, goes to a channel.
 func (l *historyLog) publishRecorded(r *socketio.Recorded, command, channel string, message []byte) error {
+	head, tail, ok := cutRecorded(r, message)
+	if !ok {
+		return errMalformed
+	}
+	return l.record(r, "", []any{command, channel, head, tail}, len(message), nil)
+}
+
+// cutRecorded returns the parts of a message before and behind the placeholders for ids.
+func cutRecorded(r *socketio.Recorded, message []byte) (head, tail []byte, ok bool) {
 	mark := []byte(recordedText(r))
 	at := bytes.LastIndex(message, mark) // behind everything that users write
 	if at < 0 {
-		return errMalformed
+		return nil, nil, false
 	}
-	return l.record(r, "", []any{command, channel, message[:at], message[at+len(mark):]}, len(message), nil)
+	return message[:at], message[at+len(mark):], true
+}
+
+// leaveOut takes an event that cannot be kept: readers of the rooms see that it is missing.
+func (l *historyLog) leaveOut(r *socketio.Recorded) {
+	l.mu.Lock()
+	for _, room := range r.Rooms {
+		w := l.roomLocked(room)
+		w.number++
+		w.failed = w.number
+	}
+	l.mu.Unlock()
+	r.Settle(make([]socketio.RecordID, len(r.Rooms)))
+}
+
+// roomLocked returns what this node has written to a room.
+func (l *historyLog) roomLocked(room string) *writerRoom {
+	w := l.rooms[room]
+	if w == nil {
+		w = &writerRoom{}
+		l.rooms[room] = w
+	}
+	return w
 }
 
 // record queues the script. done, if not nil, gets the reply of its last command.
@@ -161,11 +200,7 @@ func (l *historyLog) record(r *socketio.Recorded, ownStream string, last []any, 
 		l.writerName = randid.Hex(6)
 	}
 	for i, room := range r.Rooms {
-		w := l.rooms[room]
-		if w == nil {
-			w = &writerRoom{}
-			l.rooms[room] = w
-		}
+		w := l.roomLocked(room)
 		w.number++
 		rooms[i], numbers[i] = w, w.number
 		args = append(args, l.writerName+":"+strconv.FormatUint(w.number, 10))

@@ -40,6 +40,15 @@ func historyAdapters() map[string]func(redis.UniversalClient) (socketio.NewAdapt
 		"streams with recovery": func(c redis.UniversalClient) (socketio.NewAdapter, *socketio.Options) {
 			return adapter.RedisStreams(c, nil), &socketio.Options{Recovery: &socketio.Recovery{MaxDisconnection: time.Minute}}
 		},
+		"classic with recovery": func(c redis.UniversalClient) (socketio.NewAdapter, *socketio.Options) {
+			return adapter.Redis(c, &adapter.RedisOptions{Log: &adapter.LogOptions{}}), &socketio.Options{Recovery: &socketio.Recovery{MaxDisconnection: time.Minute}}
+		},
+		"classic with a log": func(c redis.UniversalClient) (socketio.NewAdapter, *socketio.Options) {
+			return adapter.Redis(c, &adapter.RedisOptions{Log: &adapter.LogOptions{}}), &socketio.Options{}
+		},
+		"sharded with recovery": func(c redis.UniversalClient) (socketio.NewAdapter, *socketio.Options) {
+			return adapter.ShardedRedis(c, &adapter.ShardedOptions{Log: &adapter.LogOptions{}}), &socketio.Options{Recovery: &socketio.Recovery{MaxDisconnection: time.Minute}}
+		},
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -114,6 +115,23 @@ func (p *publisher) queueCommand(c redisCommand) error {
 	default:
 	}
 	return nil
+}
+
+// queueFirst queues c before everything that waits. It is for few commands that must be
+// sent: the limits of the queue do not count.
+func (p *publisher) queueFirst(c redisCommand) {
+	p.mu.Lock()
+	if p.isClosed {
+		p.mu.Unlock()
+		return
+	}
+	p.queue = slices.Insert(p.queue, 0, c)
+	p.queuedBytes += c.byteSize
+	p.mu.Unlock()
+	select {
+	case p.wakeSignal <- struct{}{}:
+	default:
+	}
 }
 
 // close refuses further commands; run sends what waits and returns. It is called once.

@@ -18,6 +18,9 @@ type LocalAdapter struct {
 	liveSessions liveSessions // used with recovery only
 	holds        roomHolds    // of joins that begin with history
 	holdCount    atomic.Int64 // how many there are
+	// sessionWatcher is nil unless the adapter keeps sessions current. It is set before
+	// the first socket.
+	sessionWatcher SessionWatcher
 
 	mu          sync.RWMutex // guards what follows
 	socketsByID map[string]*Socket

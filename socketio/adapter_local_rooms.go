@@ -149,6 +149,7 @@ func (l *LocalAdapter) joinRooms(s *Socket, rooms []string) error {
 	}
 	l.mu.Unlock()
 	l.callRoomHooks()
+	s.sessionChanged()
 	return nil
 }
 
@@ -183,6 +184,7 @@ func (l *LocalAdapter) leaveRoom(s *Socket, name string) {
 	}
 	l.mu.Unlock()
 	l.callRoomHooks()
+	s.sessionChanged()
 }
 
 func (l *LocalAdapter) leaveOwn(s *Socket) {

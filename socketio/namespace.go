@@ -97,6 +97,7 @@ func (n *Namespace) makeAdapter() (err error) {
 	}
 	if store, ok := n.adapter.(SessionStore); ok && opts.Recovery != nil {
 		n.sessionStore, n.addsOffsets = store, true
+		n.localAdapter.sessionWatcher, _ = n.adapter.(SessionWatcher)
 	}
 	return nil
 }
