@@ -43,6 +43,8 @@ type Server struct {
 	refusalFloods loglimit.Limiter // lines of Limits.RefusedConnects
 	eventFloods   loglimit.Limiter // lines of Limits.EventsPerSecond
 
+	socketDetails atomic.Pointer[[]socketDetail] // see AddDetail; copied on write under mu
+
 	mu               sync.Mutex // guards what follows
 	namespacesByName map[string]*namespaceEntry
 	parentNamespaces []*ParentNamespace
