@@ -23,7 +23,7 @@ func ExampleNamespace_Observe() {
 		Sent:        func(s *socketio.Socket, event string, _ socketio.Args) { slog.Info("sent", "event", event) },
 	})
 	defer stop()
-	// What happened before the call has been told when the function runs.
+	// The hooks have been told of all earlier changes when the function runs.
 	io.LocalAdapter().AfterRoomEvents(func() { slog.Info("up to date") })
 }
 
@@ -33,6 +33,9 @@ func ExampleServer_AddDetail() {
 	sockets, err := io.FetchSockets(context.Background())
 	for _, s := range sockets {
 		fmt.Println(s.ID(), string(s.Detail("node")))
+	}
+	for s := range io.Sockets() { // on this node, without asking
+		fmt.Println(string(s.Details().Data))
 	}
 	fmt.Println(len(sockets), err)
 	// Output: 0 <nil>

@@ -38,3 +38,9 @@ func (r *RemoteSocket) Detail(name string) json.RawMessage {
 	}
 	return fields[name]
 }
+
+// Details describes the socket as FetchSockets tells it on other nodes: without the
+// fields of Options.PrivateHandshake, with those of AddDetail in its data.
+func (s *Socket) Details() SocketDetails {
+	return SocketDetails{ID: s.id, Handshake: s.publicHandshake(), Rooms: s.Rooms(), Data: s.dataWith(s.ns.server.details())}
+}
