@@ -1,8 +1,10 @@
 package admin_test
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
+	"os"
 
 	"posthouse/socketio"
 	"posthouse/socketio/admin"
@@ -30,7 +32,7 @@ func ExampleOptions() {
 	a, err := admin.Instrument(io, &admin.Options{
 		Namespace:         "/ops",
 		NoAuth:            true, // for development only
-		Mode:              admin.Development,
+		Mode:              admin.Mode(cmp.Or(os.Getenv("MODE"), "development")),
 		ServerID:          "eu-1",
 		PrivateNamespaces: []string{"/login"},
 		PrivateEvents:     []string{"auth", "pay"},
