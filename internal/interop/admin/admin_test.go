@@ -54,3 +54,13 @@ func TestMixedCluster_AdministratorOnEachServer_SeesAndCommandsAll(t *testing.T)
 		t.Error(out)
 	}
 }
+
+func TestOfficialPage_TwoGatewaysAndNode_ListsAndCommands(t *testing.T) {
+	testenv.NodeDir(t, "playwright-core")
+	testenv.Need(t, "chromium")
+	shots := os.Getenv("POSTHOUSE_TEST_SCREENSHOTS")
+	out := testenv.Node(t, 2*time.Minute, filepath.Join("testdata", "page.mjs"), append([]string{shots}, cluster(t)...)...)
+	if strings.TrimSpace(out) != "ok" {
+		t.Error(out)
+	}
+}
