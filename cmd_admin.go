@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -22,8 +23,8 @@ type adminHash struct {
 }
 
 // Run asks on the terminal, without an echo, or reads the first line of its input.
-func (h *adminHash) Run() error {
-	password, err := readPassword(os.Stdin, os.Stderr)
+func (h *adminHash) Run(ctx context.Context) error {
+	password, err := readPassword(ctx, os.Stdin, os.Stderr)
 	if err != nil {
 		return err
 	}
@@ -48,16 +49,30 @@ func hashPassword(password string, cost int) (string, error) {
 	return string(hash), err
 }
 
-func readPassword(in *os.File, prompt io.Writer) (string, error) {
+// readPassword gives the terminal its echo back when ctx ends, too.
+func readPassword(ctx context.Context, in *os.File, prompt io.Writer) (string, error) {
 	restore, err := hideInput(in)
 	if err == nil { // a terminal
 		defer restore()
 		fmt.Fprint(prompt, "Password: ")
 		defer fmt.Fprintln(prompt)
 	}
-	line, err := bufio.NewReader(io.LimitReader(in, 4096)).ReadString('\n')
-	if err != nil && (!errors.Is(err, io.EOF) || line == "") {
-		return "", fmt.Errorf("admin hash: no password was given: %w", err)
+	type input struct {
+		line string
+		err  error
 	}
-	return strings.TrimRight(line, "\r\n"), nil
+	read := make(chan input, 1)
+	go func() { // ends with the input, or with the process
+		line, err := bufio.NewReader(io.LimitReader(in, 4096)).ReadString('\n')
+		read <- input{line, err}
+	}()
+	select {
+	case got := <-read:
+		if got.err != nil && (!errors.Is(got.err, io.EOF) || got.line == "") {
+			return "", fmt.Errorf("admin hash: no password was given: %w", got.err)
+		}
+		return strings.TrimRight(got.line, "\r\n"), nil
+	case <-ctx.Done():
+		return "", errors.New("admin hash: interrupted")
+	}
 }

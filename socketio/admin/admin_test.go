@@ -326,3 +326,29 @@ func TestBudget_ManyEvents_AreDroppedAndSocketsAreNot(t *testing.T) {
 		return stats.DroppedEvents > 0
 	})
 }
+
+func TestInstrument_NoAdministrator_SendingAllocatesAsBefore(t *testing.T) {
+	if testenv.Race {
+		t.Skip("the race detector allocates")
+	}
+	srv := sockettest.NewServer(t, &socketio.Options{Logger: quiet})
+	key := socketio.NewKey[int]("n")
+	c := srv.Connect("/", nil)
+	s := srv.Socket(c.ID)
+	work := func() {
+		_ = s.Volatile().Emit("x", "y")
+		_ = srv.Volatile().Emit("x", "y")
+		key.Set(s, 7)
+		_ = s.Join("room")
+		s.Leave("room")
+	}
+	before := testing.AllocsPerRun(200, work)
+	a, err := admin.Instrument(srv.Server, &admin.Options{NoAuth: true, Logger: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	if after := testing.AllocsPerRun(200, work); after > before+0.5 {
+		t.Errorf("%v allocations, %v without administrators", after, before)
+	}
+}

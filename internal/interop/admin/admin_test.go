@@ -84,3 +84,12 @@ func TestOfficialPage_TwoGatewaysAndNode_ListsAndCommands(t *testing.T) {
 		t.Error(out)
 	}
 }
+
+func TestLogin_AdministratorLooks_NoSecretIsShown(t *testing.T) {
+	testenv.NodeDir(t)
+	base, _ := testenv.Gateway(t, "POSTHOUSE_ADMIN_PASSWORD_HASH="+hashOf(t, "changeit"))
+	out := testenv.Node(t, time.Minute, filepath.Join("testdata", "secrets.cjs"), base)
+	if strings.TrimSpace(out) != "ok" {
+		t.Error(out)
+	}
+}
