@@ -38,7 +38,7 @@ func tellOutgoing(targets []*Socket, p *parser.Packet) {
 	if len(targets) == 0 {
 		return
 	}
-	shared := targets[0].ns.sharedHandlers.Load().observesSent()
+	shared := targets[0].ns.sharedHandlers.Load().watchesSent()
 	for _, s := range targets {
 		if shared || s.hasOutgoing.Load() {
 			s.runGuarded(func() { s.callOutgoing(p) })

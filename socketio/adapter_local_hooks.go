@@ -8,7 +8,7 @@ const (
 	roomDeleted
 	roomJoined
 	roomLeft
-	socketConnected    // only observers are told of this
+	socketConnected    // only watchers are told of this
 	socketDisconnected // and of this
 	roomBarrier        // see AfterRoomEvents
 )
@@ -39,7 +39,7 @@ type RoomHooks struct {
 // no more than what concurrent callers added while one of them delivers.
 type roomEventQueue struct {
 	hooks      []RoomHooks
-	observers  []*Observer
+	watchers   []*Watcher
 	queue      []roomEvent
 	delivering bool
 }
@@ -53,22 +53,22 @@ func (l *LocalAdapter) OnRooms(h RoomHooks) {
 
 // queueRoomEvent queues a change; the caller holds l.mu and calls callRoomHooks later.
 func (l *LocalAdapter) queueRoomEvent(kind roomEventKind, room, id string, private bool) {
-	if len(l.roomEvents.hooks)+len(l.roomEvents.observers) == 0 && (l.roomWatcher == nil || kind > roomDeleted) {
+	if len(l.roomEvents.hooks)+len(l.roomEvents.watchers) == 0 && (l.roomWatcher == nil || kind > roomDeleted) {
 		return
 	}
 	l.roomEvents.queue = append(l.roomEvents.queue, roomEvent{eventKind: kind, roomName: room, socketID: id, isPrivate: private})
 }
 
-// queueConnected and queueDisconnected queue what only observers are told; the caller
+// queueConnected and queueDisconnected queue what only watchers are told; the caller
 // holds l.mu.
 func (l *LocalAdapter) queueConnected(s *Socket) {
-	if len(l.roomEvents.observers) > 0 {
+	if len(l.roomEvents.watchers) > 0 {
 		l.roomEvents.queue = append(l.roomEvents.queue, roomEvent{eventKind: socketConnected, socket: s, rooms: l.roomNames(s)})
 	}
 }
 
 func (l *LocalAdapter) queueDisconnected(s *Socket, reason Reason) {
-	if len(l.roomEvents.observers) > 0 {
+	if len(l.roomEvents.watchers) > 0 {
 		l.roomEvents.queue = append(l.roomEvents.queue, roomEvent{eventKind: socketDisconnected, socket: s, reason: reason})
 	}
 }
@@ -81,13 +81,13 @@ func (l *LocalAdapter) callRoomHooks() {
 	}
 	l.roomEvents.delivering = true
 	for len(l.roomEvents.queue) > 0 {
-		queue, hooks, observers := l.roomEvents.queue, l.roomEvents.hooks, l.roomEvents.observers
+		queue, hooks, watchers := l.roomEvents.queue, l.roomEvents.hooks, l.roomEvents.watchers
 		l.roomEvents.queue = nil
 		l.mu.Unlock()
 		for _, n := range queue {
 			l.runGuarded(func() { l.callRoomHook(n, hooks) }) // a panic must not stop the next ones
-			for _, o := range observers {
-				l.runGuarded(func() { n.callObserver(o) })
+			for _, o := range watchers {
+				l.runGuarded(func() { n.callWatcher(o) })
 			}
 		}
 		l.mu.Lock()

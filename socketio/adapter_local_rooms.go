@@ -112,7 +112,7 @@ func (l *LocalAdapter) addInOwnRoom(s *Socket, rooms ...string) {
 	l.callRoomHooks()
 }
 
-// announceSocket is addInOwnRoom for a socket that is let in: observers are told of it.
+// announceSocket is addInOwnRoom for a socket that is let in: watchers are told of it.
 func (l *LocalAdapter) announceSocket(s *Socket) {
 	l.addInOwnRoom(s)
 	l.mu.Lock()

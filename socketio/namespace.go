@@ -39,7 +39,7 @@ type sharedHandlers struct {
 	onDisconnecting    []func(*Socket, Reason)
 	onDisconnect       []func(*Socket, Reason)
 	serverSide         map[string][]func(*ServerSideEvent)
-	observers          []*Observer
+	watchers           []*Watcher
 }
 
 func (h *sharedHandlers) clone() *sharedHandlers {
@@ -51,7 +51,7 @@ func (h *sharedHandlers) clone() *sharedHandlers {
 	c.onUpgrade = slices.Clone(h.onUpgrade)
 	c.onDisconnecting = slices.Clone(h.onDisconnecting)
 	c.onDisconnect = slices.Clone(h.onDisconnect)
-	c.observers = slices.Clone(h.observers)
+	c.watchers = slices.Clone(h.watchers)
 	c.onEvent = make(map[string][]func(*Event), len(h.onEvent))
 	for k, v := range h.onEvent {
 		c.onEvent[k] = slices.Clone(v)

@@ -42,7 +42,7 @@ type Socket struct {
 	rooms     []membership
 	ownRoom   bool // it is in the room named by its id
 	inAdapter bool // the LocalAdapter has it
-	announced bool // observers count it as connected
+	announced bool // watchers count it as connected
 }
 
 // The life of a socket.

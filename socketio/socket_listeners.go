@@ -160,7 +160,7 @@ func (s *Socket) OnUpgrade(fn func(transport string)) {
 
 // upgraded tells the functions of OnUpgrade.
 func (s *Socket) upgraded(transport string) {
-	s.tellObservers(func(o *Observer) {
+	s.tellWatchers(func(o *Watcher) {
 		if o.Upgraded != nil {
 			o.Upgraded(s, transport)
 		}
@@ -214,8 +214,8 @@ func (s *Socket) dispatchEvent(e *Event, l *listeners) {
 	}
 	e.eventName, e.valuesJSON = name, list
 	shared := s.ns.sharedHandlers.Load()
-	if len(shared.observers) > 0 {
-		s.tellObservers(func(o *Observer) {
+	if len(shared.watchers) > 0 {
+		s.tellWatchers(func(o *Watcher) {
 			if o.Received != nil {
 				o.Received(e)
 			}

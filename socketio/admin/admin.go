@@ -30,13 +30,13 @@ type Admin struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 
-	mu        sync.Mutex // guards what follows
-	tasks     sync.WaitGroup
-	isClosed  bool
-	watched   map[*socketio.Namespace]*watchedNamespace // every namespace that exists
-	observing bool                                      // the namespaces have observers
-	lookers   map[*socketio.Socket]bool                 // administrators here who see everything
-	remote    bool                                      // there are such administrators elsewhere
+	mu       sync.Mutex // guards what follows
+	tasks    sync.WaitGroup
+	isClosed bool
+	watched  map[*socketio.Namespace]*watchedNamespace // every namespace that exists
+	watching bool                                      // the namespaces have watchers
+	lookers  map[*socketio.Socket]bool                 // administrators here who see everything
+	remote   bool                                      // there are such administrators elsewhere
 }
 
 // counts are what Stats tells.
@@ -113,13 +113,13 @@ func (a *Admin) start(task func()) {
 	}
 }
 
-// Close takes the observers away, stops everything and waits for it. Administrators stay
+// Close takes the watchers away, stops everything and waits for it. Administrators stay
 // connected, but see nothing new. It is idempotent.
 func (a *Admin) Close() error {
 	a.cancel()
 	a.mu.Lock()
 	a.isClosed = true
-	a.updateObserversLocked()
+	a.updateWatchersLocked()
 	a.mu.Unlock()
 	a.tasks.Wait()
 	return nil
@@ -159,7 +159,7 @@ func (a *Admin) welcome(s *socketio.Socket) {
 	}
 	a.mu.Lock()
 	a.lookers[s] = true
-	a.updateObserversLocked()
+	a.updateWatchersLocked()
 	a.mu.Unlock()
 	a.start(func() { a.fillPage(s) })
 }
@@ -173,7 +173,7 @@ func (a *Admin) farewell(s *socketio.Socket, _ socketio.Reason) {
 func (a *Admin) stopLooking(s *socketio.Socket) {
 	a.mu.Lock()
 	delete(a.lookers, s)
-	a.updateObserversLocked()
+	a.updateWatchersLocked()
 	a.mu.Unlock()
 }
 

@@ -289,7 +289,7 @@ func TestLiveEvents_Events_ShowArguments(t *testing.T) {
 	}
 }
 
-func TestLiveEvents_NoAdministrator_NamespacesAreNotObserved(t *testing.T) {
+func TestLiveEvents_NoAdministrator_NamespacesAreNotWatched(t *testing.T) {
 	srv, a := instrument(t, nil)
 	srv.OnEvent("say", func(e *socketio.Event) { _ = e.Ack() })
 	client := srv.Connect("/", nil)

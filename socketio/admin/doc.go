@@ -12,7 +12,7 @@
 //
 // Statistics go out every two seconds. Everything else is sent only while an
 // administrator is connected to this node or another, at most Options.Budget messages a
-// second; until then the namespaces have no observers. Nothing here waits for a socket,
+// second; until then the namespaces have no watchers. Nothing here waits for a socket,
 // a handler or another node while it holds one up.
 //
 // # Goroutines

@@ -20,7 +20,7 @@ const (
 
 // watchedNamespace is a namespace that exists, or did a moment ago.
 type watchedNamespace struct {
-	stop func() // takes the observer away; nil: there is none
+	stop func() // takes the watcher away; nil: there is none
 	seen bool   // Server.Namespaces has listed it
 }
 
@@ -33,7 +33,7 @@ func (a *Admin) addNamespace(n *socketio.Namespace) {
 	defer a.mu.Unlock()
 	if a.watched[n] == nil {
 		a.watched[n] = &watchedNamespace{}
-		a.updateObserversLocked()
+		a.updateWatchersLocked()
 	}
 }
 
@@ -54,15 +54,15 @@ func (a *Admin) forgetNamespaces() {
 	}
 }
 
-// updateObserversLocked gives all namespaces observers, or takes them away; the caller
+// updateWatchersLocked gives all namespaces watchers, or takes them away; the caller
 // holds a.mu.
-func (a *Admin) updateObserversLocked() {
-	a.observing = !a.isClosed && (len(a.lookers) > 0 || a.remote)
+func (a *Admin) updateWatchersLocked() {
+	a.watching = !a.isClosed && (len(a.lookers) > 0 || a.remote)
 	for n, w := range a.watched {
 		switch {
-		case a.observing && w.stop == nil:
-			w.stop = n.Observe(a.observerOf(n))
-		case !a.observing && w.stop != nil:
+		case a.watching && w.stop == nil:
+			w.stop = n.Watch(a.watcherOf(n))
+		case !a.watching && w.stop != nil:
 			w.stop()
 			w.stop = nil
 		}
@@ -73,7 +73,7 @@ func (a *Admin) setRemote(remote bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.remote = remote
-	a.updateObserversLocked()
+	a.updateWatchersLocked()
 }
 
 // audience is the operator that reaches those who look: nothing is published to other

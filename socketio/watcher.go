@@ -2,11 +2,11 @@ package socketio
 
 import "slices"
 
-// Observer is told what happens to the sockets of a namespace on this node. It is for
+// Watcher is told what happens to the sockets of a namespace on this node. It is for
 // tools that watch, such as socketio/admin: it can be added and taken away while clients
 // are connected, and a namespace without one pays nothing. Nil fields are skipped. The
 // functions must not block, and a panic of one of them touches no socket.
-type Observer struct {
+type Watcher struct {
 	// Connected, Disconnected, Joined and Left come one at a time for each namespace,
 	// in the order of the changes: rooms holds those that earlier calls of Joined told,
 	// and later ones are told by Joined. A recovered socket is connected anew.
@@ -26,28 +26,28 @@ type Observer struct {
 	Sent     func(s *Socket, event string, args Args)
 }
 
-// Observe adds an observer and returns what takes it away. A call that is under way
+// Watch adds a watcher and returns what takes it away. A call that is under way
 // may still come after that.
-func (n *Namespace) Observe(o Observer) (stop func()) {
+func (n *Namespace) Watch(o Watcher) (stop func()) {
 	added := &o
-	n.updateHandlers(func(h *sharedHandlers) { h.observers = append(h.observers, added) })
-	n.localAdapter.setObservers(n)
+	n.updateHandlers(func(h *sharedHandlers) { h.watchers = append(h.watchers, added) })
+	n.localAdapter.setWatchers(n)
 	return func() {
 		n.updateHandlers(func(h *sharedHandlers) {
-			h.observers = slices.DeleteFunc(h.observers, func(o *Observer) bool { return o == added })
+			h.watchers = slices.DeleteFunc(h.watchers, func(o *Watcher) bool { return o == added })
 		})
-		n.localAdapter.setObservers(n)
+		n.localAdapter.setWatchers(n)
 	}
 }
 
-// setObservers takes over the observers of the namespace, for the order of rooms.
-func (l *LocalAdapter) setObservers(n *Namespace) {
+// setWatchers takes over the watchers of the namespace, for the order of rooms.
+func (l *LocalAdapter) setWatchers(n *Namespace) {
 	l.mu.Lock()
-	l.roomEvents.observers = n.sharedHandlers.Load().observers
+	l.roomEvents.watchers = n.sharedHandlers.Load().watchers
 	l.mu.Unlock()
 }
 
-// AfterRoomEvents calls fn once, when room hooks and observers have been told of all
+// AfterRoomEvents calls fn once, when room hooks and watchers have been told of all
 // changes that were made before the call. It has the rules of RoomHooks.
 func (l *LocalAdapter) AfterRoomEvents(fn func()) {
 	l.mu.Lock()
@@ -56,31 +56,31 @@ func (l *LocalAdapter) AfterRoomEvents(fn func()) {
 	l.callRoomHooks()
 }
 
-// observesSent reports whether a function wants to see what is sent.
-func (h *sharedHandlers) observesSent() bool {
-	return len(h.onAnyOutgoing) > 0 || len(h.observers) > 0
+// watchesSent reports whether a function wants to see what is sent.
+func (h *sharedHandlers) watchesSent() bool {
+	return len(h.onAnyOutgoing) > 0 || len(h.watchers) > 0
 }
 
-// tellObservers calls tell for each observer of the namespace.
-func (s *Socket) tellObservers(tell func(o *Observer)) {
-	for _, o := range s.ns.sharedHandlers.Load().observers {
+// tellWatchers calls tell for each watcher of the namespace.
+func (s *Socket) tellWatchers(tell func(o *Watcher)) {
+	for _, o := range s.ns.sharedHandlers.Load().watchers {
 		s.ns.localAdapter.runGuarded(func() { tell(o) })
 	}
 }
 
 func (s *Socket) tellDataChanged() {
-	if len(s.ns.sharedHandlers.Load().observers) == 0 {
+	if len(s.ns.sharedHandlers.Load().watchers) == 0 {
 		return // without the closure below
 	}
-	s.tellObservers(func(o *Observer) {
+	s.tellWatchers(func(o *Watcher) {
 		if o.DataChanged != nil {
 			o.DataChanged(s)
 		}
 	})
 }
 
-// callObserver tells an observer of what happened to sockets and rooms.
-func (e *roomEvent) callObserver(o *Observer) {
+// callWatcher tells a watcher of what happened to sockets and rooms.
+func (e *roomEvent) callWatcher(o *Watcher) {
 	switch {
 	case e.eventKind == socketConnected && o.Connected != nil:
 		o.Connected(e.socket, e.rooms)

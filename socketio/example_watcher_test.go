@@ -8,9 +8,9 @@ import (
 	"posthouse/socketio"
 )
 
-func ExampleNamespace_Observe() {
+func ExampleNamespace_Watch() {
 	io := socketio.NewServer(nil)
-	stop := io.Observe(socketio.Observer{
+	stop := io.Watch(socketio.Watcher{
 		Connected:    func(s *socketio.Socket, rooms []string) { slog.Info("came", "id", s.ID(), "rooms", rooms) },
 		Disconnected: func(s *socketio.Socket, reason socketio.Reason) { slog.Info("went", "id", s.ID(), "reason", reason) },
 		Joined:       func(room, id string) { slog.Info("joined", "id", id, "room", room) },

@@ -6,13 +6,13 @@ import (
 	"posthouse/socketio"
 )
 
-// observerOf turns what happens in a namespace into notices.
-func (a *Admin) observerOf(n *socketio.Namespace) socketio.Observer {
+// watcherOf turns what happens in a namespace into notices.
+func (a *Admin) watcherOf(n *socketio.Namespace) socketio.Watcher {
 	add := func(v notice) {
 		v.namespace, v.at = n, time.Now()
 		a.notices.add(v)
 	}
-	o := socketio.Observer{
+	o := socketio.Watcher{
 		Connected: func(s *socketio.Socket, rooms []string) {
 			add(notice{kind: connectedNotice, socket: s, id: s.ID(), rooms: rooms})
 		},

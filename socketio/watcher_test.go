@@ -13,7 +13,7 @@ import (
 	"posthouse/socketio/sockettest"
 )
 
-// diary writes down what an observer is told.
+// diary writes down what a watcher is told.
 type diary struct {
 	mu    sync.Mutex
 	lines []string
@@ -31,8 +31,8 @@ func (d *diary) read() []string {
 	return slices.Clone(d.lines)
 }
 
-func (d *diary) observer() socketio.Observer {
-	return socketio.Observer{
+func (d *diary) watcher() socketio.Watcher {
+	return socketio.Watcher{
 		Connected:    func(s *socketio.Socket, rooms []string) { d.add("connected %d", len(rooms)) },
 		Disconnected: func(s *socketio.Socket, reason socketio.Reason) { d.add("disconnected %s", reason) },
 		Joined: func(room, id string) {
@@ -61,7 +61,7 @@ func (d *diary) expect(t *testing.T, want ...string) {
 	}
 }
 
-func TestObserve_LifeOfASocket_IsToldInOrder(t *testing.T) {
+func TestWatch_LifeOfASocket_IsToldInOrder(t *testing.T) {
 	srv := serve(t, nil)
 	visits := socketio.NewKey[int]("visits")
 	secret := socketio.NewPrivateKey[string]("secret")
@@ -78,7 +78,7 @@ func TestObserve_LifeOfASocket_IsToldInOrder(t *testing.T) {
 		})
 	})
 	var d diary
-	stop := srv.Observe(d.observer())
+	stop := srv.Watch(d.watcher())
 	c := srv.Connect("/", nil)
 	c.Call("go", "x")
 	c.Disconnect()
@@ -92,35 +92,35 @@ func TestObserve_LifeOfASocket_IsToldInOrder(t *testing.T) {
 	d.expect(t, want...)
 }
 
-func TestObserve_ConnectedAlready_OnlyTheEndIsTold(t *testing.T) {
+func TestWatch_ConnectedAlready_OnlyTheEndIsTold(t *testing.T) {
 	srv := serve(t, nil)
 	c := srv.Connect("/", nil)
 	var d diary
-	srv.Observe(d.observer())
+	srv.Watch(d.watcher())
 	c.Disconnect()
 	d.expect(t, "left own", "disconnected client namespace disconnect")
 }
 
-func TestObserve_RefusedSocket_IsNoConnection(t *testing.T) {
+func TestWatch_RefusedSocket_IsNoConnection(t *testing.T) {
 	srv := serve(t, nil)
 	srv.Use(func(_ context.Context, s *socketio.Socket) error {
 		_ = s.Join("early")
 		return &socketio.ConnectError{Message: "no"}
 	})
 	var d diary
-	srv.Observe(d.observer())
+	srv.Watch(d.watcher())
 	if _, err := srv.TryConnect("/", nil, nil); err == nil {
 		t.Fatal("the socket was let in")
 	}
 	d.expect(t, "joined early", "left early")
 }
 
-func TestObserve_PanickingObserver_TouchesNoSocket(t *testing.T) {
+func TestWatch_PanickingWatcher_TouchesNoSocket(t *testing.T) {
 	srv := serve(t, nil)
 	srv.OnEvent("ping", func(e *socketio.Event) { _ = e.Ack("pong") })
-	srv.Observe(socketio.Observer{
-		Connected: func(*socketio.Socket, []string) { panic("observer") },
-		Received:  func(*socketio.Event) { panic("observer") },
+	srv.Watch(socketio.Watcher{
+		Connected: func(*socketio.Socket, []string) { panic("watcher") },
+		Received:  func(*socketio.Event) { panic("watcher") },
 	})
 	if got := srv.Connect("/", nil).Call("ping").String(); got != `["pong"]` {
 		t.Errorf("answer %s", got)
@@ -131,7 +131,7 @@ func TestAfterRoomEvents_EarlierChanges_AreToldBefore(t *testing.T) {
 	srv := serve(t, nil)
 	srv.Connect("/", nil)
 	var d diary
-	srv.Observe(d.observer())
+	srv.Watch(d.watcher())
 	for s := range srv.Sockets() {
 		_ = s.Join("a")
 		srv.LocalAdapter().AfterRoomEvents(func() { d.add("barrier") })
