@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"posthouse/socketio/engineio"
+	"posthouse/socketio/internal/tally"
 	"posthouse/socketio/parser"
 )
 
@@ -28,6 +29,11 @@ func (l *LocalAdapter) encodeFrames(p *parser.Packet, id *uint64, f BroadcastFla
 // holds up no other client; of a burst of broadcasts each client gets what has gathered in
 // one write.
 func sendAll(targets []*Socket, frames []*engineio.Frame, f BroadcastFlags) {
+	if len(targets) == 0 {
+		return
+	}
+	first := targets[0]
+	first.ns.traffic.Add(tally.Key(first.id), eventsOut, uint64(len(targets)))
 	for _, s := range targets {
 		_ = s.sendFrames(frames, f.Volatile, true) // a socket that has just gone gets nothing
 	}

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"posthouse/socketio/internal/tally"
 )
 
 // Namespace is a named group of sockets with handlers of its own. All methods
@@ -21,6 +23,7 @@ type Namespace struct {
 	sessionStore   SessionStore // nil without recovery
 	addsOffsets    bool         // the adapter puts offsets on broadcasts
 	lastAck        atomic.Uint64
+	traffic        tally.Set                      // events and sockets, see Stats
 	sharedHandlers atomic.Pointer[sharedHandlers] // copied on write under mu
 
 	mu sync.Mutex // serialises changes of handlers
@@ -65,7 +68,7 @@ func (h *sharedHandlers) clone() *sharedHandlers {
 
 // newNamespace makes a namespace with its adapter; it is not registered yet.
 func newNamespace(s *Server, name string, parent *ParentNamespace) (*Namespace, error) {
-	n := &Namespace{name: name, server: s, parent: parent}
+	n := &Namespace{name: name, server: s, parent: parent, traffic: tally.New()}
 	h := new(sharedHandlers)
 	if parent != nil {
 		h = parent.handlers()

@@ -33,6 +33,13 @@ func (s *Socket) restoreSession() (missed []*parser.Packet, ok bool) {
 	if s.Auth(&from) != nil || from.PID == "" || s.ns.sessionStore == nil {
 		return nil, false
 	}
+	defer func() {
+		if ok {
+			s.ns.server.counters.recovered.Add(1)
+		} else {
+			s.ns.server.counters.notRecovered.Add(1)
+		}
+	}()
 	if _, err := s.ns.localAdapter.takeOver(s.Context(), sha256.Sum256([]byte(from.PID)), s.conn); err != nil {
 		s.ns.server.log.Warn("socketio: session not taken over", "namespace", s.ns.name, "error", err)
 		return nil, false

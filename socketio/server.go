@@ -42,6 +42,7 @@ type Server struct {
 	panicLines    loglimit.Limiter // lines of panics
 	refusalFloods loglimit.Limiter // lines of Limits.RefusedConnects
 	eventFloods   loglimit.Limiter // lines of Limits.EventsPerSecond
+	counters      counters
 
 	socketDetails atomic.Pointer[[]socketDetail] // see AddDetail; copied on write under mu
 
@@ -50,6 +51,7 @@ type Server struct {
 	parentNamespaces []*ParentNamespace
 	onNamespace      []func(*Namespace)
 	shutdownCalled   bool
+	formerTraffic    NamespaceStats // of namespaces that are gone
 }
 
 // NewServer returns a server that is ready to serve. It starts nothing. It
