@@ -352,3 +352,47 @@ func TestInstrument_NoAdministrator_SendingAllocatesAsBefore(t *testing.T) {
 		t.Errorf("%v allocations, %v without administrators", after, before)
 	}
 }
+
+func TestServerStats_AggregatedEvents_CountTheEngine(t *testing.T) {
+	srv, _ := instrument(t, nil)
+	srv.OnEvent("say", func(e *socketio.Event) { _ = e.Ack() })
+	c := srv.Connect("/admin", nil)
+	if _, err := srv.Dial(&sockettest.DialOptions{Transport: "polling"}); err != nil {
+		t.Fatal(err)
+	}
+	client := srv.Connect("/", nil)
+	client.Call("say", "hello")
+	client.Close()
+	counts := map[string]uint64{}
+	polling := 0
+	testenv.Until(t, sockettest.Wait, "the disconnection", func() bool {
+		var stats struct {
+			PollingClientsCount int
+			AggregatedEvents    []struct {
+				Timestamp     int64
+				Type, SubType string
+				Count         uint64
+			}
+		}
+		bind(t, c.Expect("server_stats"), 0, &stats)
+		seen := map[string]bool{}
+		for _, e := range stats.AggregatedEvents {
+			key := e.Type + ":" + e.SubType
+			if seen[key] || e.Timestamp%1000 != 0 || time.Since(time.UnixMilli(e.Timestamp)) > time.Minute {
+				t.Errorf("events %+v", stats.AggregatedEvents)
+			}
+			seen[key] = true
+			counts[key] += e.Count
+		}
+		polling = stats.PollingClientsCount
+		return counts["rawDisconnection:transport close"]+counts["rawDisconnection:transport error"] > 0
+	})
+	if polling != 1 || counts["rawConnection:"] != 3 {
+		t.Errorf("%d poll, counts %v", polling, counts)
+	}
+	for _, key := range []string{"packetsIn:", "packetsOut:", "bytesIn:", "bytesOut:"} {
+		if counts[key] < 3 {
+			t.Errorf("%s %d", key, counts[key])
+		}
+	}
+}

@@ -39,17 +39,9 @@ type aggregatedEvent struct {
 	Count     uint64 `json:"count"`
 }
 
-// engineCounts are the counters of the engine since its start, and its sessions now.
-type engineCounts struct {
-	clients, polling                         int
-	opened                                   uint64
-	closed                                   map[engineio.Reason]uint64
-	packetsIn, packetsOut, bytesIn, bytesOut uint64
-}
-
 // statsReporter remembers the counters of the last server_stats. Only runStats uses it.
 type statsReporter struct {
-	last engineCounts
+	last engineio.Stats
 }
 
 // runStats sends server_stats, the first at once.
@@ -68,11 +60,11 @@ func (a *Admin) runStats() {
 }
 
 func (a *Admin) currentStats(now time.Time) serverStats {
-	counts := a.readEngine()
+	engine := a.io.Engine().Stats()
 	s := serverStats{
 		ServerID: a.options.ServerID, Hostname: a.hostname, PID: pid(), Uptime: now.Sub(a.startedAt).Seconds(),
-		ClientsCount: counts.clients, PollingClientsCount: counts.polling,
-		AggregatedEvents: a.reporter.report(counts, now), Namespaces: []namespaceStats{},
+		ClientsCount: int(sum(engine.Sessions)), PollingClientsCount: int(engine.Sessions["polling"]),
+		AggregatedEvents: a.reporter.report(engine, now), Namespaces: []namespaceStats{},
 		DroppedEvents: a.counts.dropped.Load(),
 	}
 	// The page merges lists by index: they must stay sorted alike.
@@ -83,40 +75,32 @@ func (a *Admin) currentStats(now time.Time) serverStats {
 }
 
 // report is what happened since the last call.
-func (r *statsReporter) report(c engineCounts, now time.Time) []aggregatedEvent {
+func (r *statsReporter) report(now engineio.Stats, at time.Time) []aggregatedEvent {
 	events := []aggregatedEvent{}
-	second := now.Truncate(time.Second).UnixMilli()
+	second := at.Truncate(time.Second).UnixMilli()
 	add := func(kind, subType string, count uint64) {
 		if count > 0 {
 			events = append(events, aggregatedEvent{second, kind, subType, count})
 		}
 	}
-	add("rawConnection", "", c.opened-r.last.opened)
-	for reason, count := range c.closed {
-		add("rawDisconnection", string(reason), count-r.last.closed[reason])
+	add("rawConnection", "", sum(now.Opened)-sum(r.last.Opened))
+	for reason, count := range now.Closed {
+		add("rawDisconnection", string(reason), count-r.last.Closed[reason])
 	}
-	add("packetsIn", "", c.packetsIn-r.last.packetsIn)
-	add("packetsOut", "", c.packetsOut-r.last.packetsOut)
-	add("bytesIn", "", c.bytesIn-r.last.bytesIn)
-	add("bytesOut", "", c.bytesOut-r.last.bytesOut)
+	add("packetsIn", "", now.PacketsIn-r.last.PacketsIn)
+	add("packetsOut", "", now.PacketsOut-r.last.PacketsOut)
+	add("bytesIn", "", now.BytesIn-r.last.BytesIn)
+	add("bytesOut", "", now.BytesOut-r.last.BytesOut)
 	slices.SortFunc(events, func(a, b aggregatedEvent) int {
 		return strings.Compare(a.Type+a.SubType, b.Type+b.SubType)
 	})
-	r.last = c
+	r.last = now
 	return events
 }
 
-// readEngine reads the engine's counters. This is the one place that does.
-func (a *Admin) readEngine() engineCounts {
-	c := engineCounts{clients: a.io.Engine().ClientsCount()}
-	polling := map[*engineio.Session]bool{}
-	for _, n := range a.io.Namespaces() {
-		for s := range n.Sockets() {
-			if s.Conn().Transport() == "polling" {
-				polling[s.Conn()] = true
-			}
-		}
+func sum(counts map[string]uint64) (total uint64) {
+	for _, count := range counts {
+		total += count
 	}
-	c.polling = len(polling)
-	return c
+	return total
 }
