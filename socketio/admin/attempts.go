@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"net/netip"
 	"sync"
 	"time"
 )
@@ -47,6 +48,7 @@ func (a *attempts) succeed(address string) {
 }
 
 func (a *attempts) find(address string, now time.Time) *failures {
+	address = networkOf(address)
 	isOver := func(f *failures) bool { return now.Sub(f.since) >= time.Minute }
 	f := a.addresses[address]
 	if f == nil && len(a.addresses) >= maxAddresses {
@@ -68,4 +70,18 @@ func (a *attempts) find(address string, now time.Time) *failures {
 		*f = failures{since: now}
 	}
 	return f
+}
+
+// networkOf is what one peer has of the address space: an IPv4 address, or the 64 bits of
+// an IPv6 network, in which it may choose addresses as it likes.
+func networkOf(address string) string {
+	ip, err := netip.ParseAddr(address)
+	if err != nil || ip.Unmap().Is4() {
+		return address
+	}
+	network, err := ip.WithZone("").Prefix(64)
+	if err != nil {
+		return address
+	}
+	return network.String()
 }

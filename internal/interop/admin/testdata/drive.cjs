@@ -69,6 +69,9 @@ async function main() {
       if (s.transport !== (j === 0 ? "polling" : "websocket")) fail(`transport ${s.transport} of ${bases[j]} at ${bases[i]}`);
       if (s.data._admin || s.handshake.auth) fail(`secrets of ${bases[j]} at ${bases[i]}`);
       new Date(s.handshake.issued).toISOString();
+      const shape = (o) => JSON.stringify(Object.entries(o).map(([k, v]) => `${k}: ${Array.isArray(v) ? "array" : typeof v}`).sort());
+      const last = known(a, clients.at(-1)); // Node's, where there is one
+      if (shape(s) !== shape(last) || shape(s.handshake) !== shape(last.handshake)) fail(`the socket of ${bases[j]} is ${JSON.stringify(s)}, that of ${bases.at(-1)} ${JSON.stringify(last)}`);
     }
   }
 

@@ -16,7 +16,8 @@ page.setDefaultTimeout(20000);
 const errors = [];
 page.on("pageerror", (e) => errors.push(e.message));
 page.on("console", (m) => m.type() === "error" && errors.push(m.text()));
-page.on("requestfailed", (r) => !r.url().includes("/socket.io/") && errors.push(`${r.url()}: ${r.failure().errorText}`));
+// The reload ends polls, and files that are still on their way.
+page.on("requestfailed", (r) => !r.url().includes("/socket.io/") && r.failure().errorText !== "net::ERR_ABORTED" && errors.push(`${r.url()}: ${r.failure().errorText}`));
 page.on("request", (r) => { if (!r.url().startsWith(bases[0]) && !r.url().startsWith("data:")) errors.push(`a request to ${r.url()}`); });
 const shot = (name) => shots && page.screenshot({ path: join(shots, `${name}.png`) });
 const go = (hash) => page.evaluate((h) => { location.hash = h; }, hash);
