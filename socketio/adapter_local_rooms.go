@@ -246,6 +246,7 @@ func (l *LocalAdapter) removeSocket(s *Socket, reason Reason) {
 		s.resumption.formerRooms = nil
 	}
 	l.mu.Unlock()
+	l.dropHolds(s)
 	l.callRoomHooks()
 }
 

@@ -43,6 +43,8 @@ type sharedHandlers struct {
 	onDisconnect       []func(*Socket, Reason)
 	serverSide         map[string][]func(*ServerSideEvent)
 	watchers           []*Watcher
+	eventTypes         []EventType
+	recorder           Recorder // nil: nothing is kept
 }
 
 func (h *sharedHandlers) clone() *sharedHandlers {
@@ -55,6 +57,7 @@ func (h *sharedHandlers) clone() *sharedHandlers {
 	c.onDisconnecting = slices.Clone(h.onDisconnecting)
 	c.onDisconnect = slices.Clone(h.onDisconnect)
 	c.watchers = slices.Clone(h.watchers)
+	c.eventTypes = slices.Clip(h.eventTypes) // shared: an append copies it
 	c.onEvent = make(map[string][]func(*Event), len(h.onEvent))
 	for k, v := range h.onEvent {
 		c.onEvent[k] = slices.Clone(v)

@@ -13,25 +13,25 @@ import (
 	"posthouse/socketio/sockettest"
 )
 
-// diary writes down what a watcher is told.
-type diary struct {
+// watchDiary writes down what a watcher is told.
+type watchDiary struct {
 	mu    sync.Mutex
 	lines []string
 }
 
-func (d *diary) add(format string, args ...any) {
+func (d *watchDiary) add(format string, args ...any) {
 	d.mu.Lock()
 	d.lines = append(d.lines, fmt.Sprintf(format, args...))
 	d.mu.Unlock()
 }
 
-func (d *diary) read() []string {
+func (d *watchDiary) read() []string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return slices.Clone(d.lines)
 }
 
-func (d *diary) watcher() socketio.Watcher {
+func (d *watchDiary) watcher() socketio.Watcher {
 	return socketio.Watcher{
 		Connected:    func(s *socketio.Socket, rooms []string) { d.add("connected %d", len(rooms)) },
 		Disconnected: func(s *socketio.Socket, reason socketio.Reason) { d.add("disconnected %s", reason) },
@@ -53,7 +53,7 @@ func (d *diary) watcher() socketio.Watcher {
 	}
 }
 
-func (d *diary) expect(t *testing.T, want ...string) {
+func (d *watchDiary) expect(t *testing.T, want ...string) {
 	t.Helper()
 	testenv.Until(t, sockettest.Wait, fmt.Sprint(want), func() bool { return len(d.read()) >= len(want) })
 	if got := d.read(); !slices.Equal(got, want) {
@@ -77,7 +77,7 @@ func TestWatch_LifeOfASocket_IsToldInOrder(t *testing.T) {
 			_ = e.Ack()
 		})
 	})
-	var d diary
+	var d watchDiary
 	stop := srv.Watch(d.watcher())
 	c := srv.Connect("/", nil)
 	c.Call("go", "x")
@@ -95,7 +95,7 @@ func TestWatch_LifeOfASocket_IsToldInOrder(t *testing.T) {
 func TestWatch_ConnectedAlready_OnlyTheEndIsTold(t *testing.T) {
 	srv := serve(t, nil)
 	c := srv.Connect("/", nil)
-	var d diary
+	var d watchDiary
 	srv.Watch(d.watcher())
 	c.Disconnect()
 	d.expect(t, "left own", "disconnected client namespace disconnect")
@@ -107,7 +107,7 @@ func TestWatch_RefusedSocket_IsNoConnection(t *testing.T) {
 		_ = s.Join("early")
 		return &socketio.ConnectError{Message: "no"}
 	})
-	var d diary
+	var d watchDiary
 	srv.Watch(d.watcher())
 	if _, err := srv.TryConnect("/", nil, nil); err == nil {
 		t.Fatal("the socket was let in")
@@ -130,7 +130,7 @@ func TestWatch_PanickingWatcher_TouchesNoSocket(t *testing.T) {
 func TestAfterRoomEvents_EarlierChanges_AreToldBefore(t *testing.T) {
 	srv := serve(t, nil)
 	srv.Connect("/", nil)
-	var d diary
+	var d watchDiary
 	srv.Watch(d.watcher())
 	for s := range srv.Sockets() {
 		_ = s.Join("a")
