@@ -24,6 +24,7 @@ type commands struct {
 	Wxsim   wxsimCommands    `cmd:"" help:"Run the local WeChat alone, or scenarios and load against gateways."`
 	Emit    emit             `cmd:"" help:"Emit an event to clients, through the API or Redis."`
 	Bench   bench            `cmd:"" help:"Put a Socket.IO server under load and tell what it costs."`
+	Admin   adminCommands    `cmd:"" help:"Tools for the Admin UI."`
 	Config  configCommands   `cmd:"" help:"Check, show and explain the settings."`
 	Version printVersion     `cmd:"" help:"Print the version, the commit and the Go release."`
 	Short   kong.VersionFlag `name:"version" help:"Print the version."`

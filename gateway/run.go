@@ -111,6 +111,7 @@ func (a *App) drainAll(server *http.Server) error {
 	if err := server.Shutdown(last); err != nil {
 		a.log.Warn("gateway: requests did not end in time", "error", err)
 	}
+	a.closeAdmin()
 	a.log.Info("gateway: drained")
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"posthouse/socketio/engineio"
+	"posthouse/socketio/internal/tally"
 	"posthouse/socketio/parser"
 )
 
@@ -28,6 +29,11 @@ func (l *LocalAdapter) encodeFrames(p *parser.Packet, id *uint64, f BroadcastFla
 // holds up no other client; of a burst of broadcasts each client gets what has gathered in
 // one write.
 func (l *LocalAdapter) sendAll(targets []*Socket, frames []*engineio.Frame, o *BroadcastOptions) {
+	if len(targets) == 0 {
+		return
+	}
+	first := targets[0]
+	first.ns.traffic.Add(tally.Key(first.id), eventsOut, uint64(len(targets)))
 	holding := l.holdCount.Load() > 0
 	for _, s := range targets {
 		if holding && l.isHeld(s, frames, o) {
@@ -42,7 +48,7 @@ func tellOutgoing(targets []*Socket, p *parser.Packet) {
 	if len(targets) == 0 {
 		return
 	}
-	shared := len(targets[0].ns.sharedHandlers.Load().onAnyOutgoing) > 0
+	shared := targets[0].ns.sharedHandlers.Load().watchesSent()
 	for _, s := range targets {
 		if shared || s.hasOutgoing.Load() {
 			s.runGuarded(func() { s.callOutgoing(p) })
