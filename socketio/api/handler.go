@@ -50,6 +50,8 @@ type Handler struct {
 	log      *slog.Logger
 	mux      *http.ServeMux
 	registry huma.Registry
+
+	entrySchema *huma.Schema // of EmitRequest
 }
 
 // New returns the API of a server.
@@ -96,6 +98,7 @@ func (h *Handler) register() {
 	}
 	api := humago.New(h.mux, config)
 	h.registerEmit(api)
+	h.registerBatch(api)
 	h.registerManage(api)
 	h.registerRead(api)
 	h.registerRooms(api)
