@@ -24,6 +24,7 @@ type commands struct {
 	Wxsim   wxsimCommands    `cmd:"" help:"Run the local WeChat alone, or scenarios and load against gateways."`
 	Emit    emit             `cmd:"" help:"Emit an event to clients, through the API or Redis."`
 	Bench   bench            `cmd:"" help:"Put a Socket.IO server under load and tell what it costs."`
+	Doctor  examine          `cmd:"" help:"Examine the way to any Socket.IO server, and name the hop that is to blame."`
 	Config  configCommands   `cmd:"" help:"Check, show and explain the settings."`
 	Version printVersion     `cmd:"" help:"Print the version, the commit and the Go release."`
 	Short   kong.VersionFlag `name:"version" help:"Print the version."`
@@ -59,7 +60,11 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	command.BindTo(ctx, (*context.Context)(nil))
-	switch err := command.Run(); {
+	err = command.Run()
+	code, hasCode := errors.AsType[exitCode](err)
+	switch {
+	case hasCode:
+		os.Exit(int(code))
 	case errors.Is(err, errWrongSettings):
 		os.Exit(1)
 	case err != nil:
