@@ -25,10 +25,12 @@ type examine struct {
 
 // Help is shown by posthouse doctor --help.
 func (examine) Help() string {
-	return `One line for each check: ✓, ✗ or – (not asked, not offered), what was seen, the hop to blame and its setting. It ends within a minute; the exit code is the number of ✗.
+	return `One line for each check: ✓, ✗ or – (not asked, not offered), what was seen, the
+hop to blame and its setting. It ends within a minute; the exit code is the
+number of ✗.
 
-  posthouse doctor https://www.example.com
-  posthouse doctor --json --origin https://app.example.com https://api.example.com/chat`
+Example: posthouse doctor https://www.example.com
+         posthouse doctor --json --origin https://app.example.com https://api.example.com/chat`
 }
 
 // maxExitCode bounds the number of failures that an exit code can tell.
