@@ -93,11 +93,14 @@ func evictionPolicy(ctx context.Context, rdb redis.UniversalClient) (policy stri
 	return "", false
 }
 
-// warnAboutEviction says so if Redis may throw tickets away when its memory is
-// full (docs/reliability.md §3 row F12).
-func warnAboutEviction(ctx context.Context, rdb redis.UniversalClient, log *slog.Logger) {
+// warnAboutEviction says so, in the log and at /readyz, if Redis may throw tickets away
+// when its memory is full (docs/reliability.md §3 row F12).
+func warnAboutEviction(ctx context.Context, rdb redis.UniversalClient, health *healthChecks, log *slog.Logger) {
 	policy, ok := evictionPolicy(ctx, rdb)
 	if ok && policy != "noeviction" {
-		log.Warn("redis may evict tickets, which loses logins: set maxmemory-policy to noeviction", "policy", policy)
+		log.Warn("redis may evict tickets, which loses logins", "reason", "redis_policy", "policy", policy, "fix", policyFix)
+		health.redisPolicy.Store(&policy)
 	}
 }
+
+const policyFix = "set maxmemory-policy to noeviction in redis.conf"
