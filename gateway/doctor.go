@@ -23,6 +23,7 @@ type doctorProbe struct {
 	app   *App
 	rates *keyedRate[netip.Addr]
 
+	fill    *doctorFill
 	streams atomic.Int64 // answers in two parts that are under way
 
 	turn    chan struct{} // holds one token while a request looks at the fields below, or at Redis
@@ -70,7 +71,7 @@ const (
 )
 
 func (a *App) registerDoctor(e *echo.Echo) {
-	p := &doctorProbe{app: a, rates: newKeyedRate[netip.Addr](Rate{N: 60, Per: time.Minute}, 0), turn: make(chan struct{}, 1)}
+	p := &doctorProbe{app: a, rates: newKeyedRate[netip.Addr](a.config.LimitHandshakes, 3*a.config.LimitHandshakes.N), fill: newDoctorFill(), turn: make(chan struct{}, 1)}
 	e.GET(a.config.SocketIOPath+"/doctor", mountHandler(a.admission.origins.middleware(p)))
 }
 
@@ -82,8 +83,15 @@ func (p *doctorProbe) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Content-Type", "application/json")
-	if r.URL.Query().Get("stream") != "" {
+	switch q := r.URL.Query(); {
+	case q.Get("stream") != "":
 		p.answerInParts(w, r)
+		return
+	case q.Get("fill") != "":
+		p.fill.write(w, q.Get("fill"))
+		return
+	case q.Get("filled") != "":
+		p.fill.tell(w, q.Get("filled"))
 		return
 	}
 	text, err := json.Marshal(p.look(r))

@@ -22,7 +22,7 @@ func newDoctorApp(t *testing.T) *App {
 		t.Fatal(err)
 	}
 	if _, err := flags.Parse([]string{"--addr=127.0.0.1:0", "--redis-url=redis://canary:canary-password@127.0.0.1:1",
-		"--trusted-proxies=10.1.2.0/24", "--spool=" + filepath.Join(t.TempDir(), "spool")}); err != nil {
+		"--trusted-proxies=10.1.2.0/24", "--limit-handshakes-per-ip=1/s", "--spool=" + filepath.Join(t.TempDir(), "spool")}); err != nil {
 		t.Fatal(err)
 	}
 	app, err := New(cfg)
@@ -88,17 +88,17 @@ func TestDoctorProbe_TellsNoSecretsAndHasLimits(t *testing.T) {
 			t.Errorf("it tells %q: %s", secret, w.Body)
 		}
 	}
-	if w := askDoctor(app, "198.51.100.7:1", map[string]string{"Origin": "https://other.example"}); w.Code != http.StatusForbidden {
+	if w := askDoctor(app, "198.51.100.6:1", map[string]string{"Origin": "https://other.example"}); w.Code != http.StatusForbidden {
 		t.Errorf("a page of another origin got %d", w.Code)
 	}
 	refused := 0
-	for range 70 {
+	for range 20 {
 		if w := askDoctor(app, "198.51.100.9:1", nil); w.Code == http.StatusTooManyRequests && w.Header().Get("Retry-After") != "" {
 			refused++
 		}
 	}
-	if refused == 0 || refused > 11 { // one more is let in each second
-		t.Errorf("%d of 70 refused", refused)
+	if refused == 0 || refused > 17 { // one more is let in each second
+		t.Errorf("%d of 20 refused", refused)
 	}
 }
 
@@ -111,4 +111,62 @@ func TestDoctorProbe_ManyStreams_AreRefused(t *testing.T) {
 	if w.Code != http.StatusServiceUnavailable || p.streams.Load() != maxDoctorStreams {
 		t.Errorf("%d, %d under way", w.Code, p.streams.Load())
 	}
+}
+
+// An unread answer is counted as far as it was taken, one at a time and under its name.
+func TestDoctorFill_CountsWhatWasTaken(t *testing.T) {
+	f := newDoctorFill()
+	tell := func(id string) string {
+		w := httptest.NewRecorder()
+		f.tell(w, id)
+		return w.Body.String()
+	}
+	f.write(takes(3*doctorFillChunk), "a")
+	if got := tell("a"); got != `{"of":16777216,"taken":196608}`+"\n" {
+		t.Errorf("%s", got)
+	}
+	if got := tell("b"); !strings.Contains(got, "Not Found") {
+		t.Errorf("%s", got)
+	}
+	f.underWay.Store(true)
+	w := httptest.NewRecorder()
+	if f.write(w, "c"); w.Code != http.StatusServiceUnavailable || tell("a") == tell("c") {
+		t.Errorf("two at once: %d", w.Code)
+	}
+	f.underWay.Store(false)
+	refused := 0
+	for range 10 {
+		w := httptest.NewRecorder()
+		if f.write(brokenWriter{w}, "d"); w.Code == http.StatusServiceUnavailable {
+			refused++
+		}
+	}
+	if refused < 4 {
+		t.Errorf("%d of 10 refused", refused)
+	}
+}
+
+// takes is an asker that takes so many bytes and leaves.
+func takes(n int) http.ResponseWriter { return &leaver{httptest.NewRecorder(), n} }
+
+type leaver struct {
+	*httptest.ResponseRecorder
+	left int
+}
+
+func (l *leaver) Write(p []byte) (int, error) {
+	if l.left -= len(p); l.left < 0 {
+		return 0, http.ErrHandlerTimeout
+	}
+	return len(p), nil
+}
+
+// brokenWriter takes refusals only.
+type brokenWriter struct{ *httptest.ResponseRecorder }
+
+func (b brokenWriter) Write(p []byte) (int, error) {
+	if len(p) == doctorFillChunk {
+		return 0, http.ErrHandlerTimeout
+	}
+	return b.ResponseRecorder.Write(p)
 }

@@ -33,16 +33,30 @@ func (w *walk) checkBodies(ctx context.Context) {
 		w.skip("body-1m", "a smaller one does not arrive")
 		return
 	}
-	if w.isPosthouse && w.own.stream != nil && w.own.stream.held {
-		w.fail("body-100k", faultBuffering, "the first part of an answer came %s late, with the last one: answers are buffered",
-			shortTime(w.own.stream.late))
-	}
+	w.checkBuffering(ctx)
 	if limit <= smallBody {
 		w.skip("body-1m", "the server takes %s", sizeText(limit))
 		return
 	}
 	w.options.Progress("body-1m")
 	w.checkBody(ctx, "body-1m", min(largeBody, limit), limit)
+}
+
+// checkBuffering asks whether a proxy keeps answers, which only a Posthouse helps to see.
+func (w *walk) checkBuffering(ctx context.Context) {
+	if w.isPosthouse && w.own.stream != nil && w.own.stream.held {
+		w.fail("body-100k", faultBuffering, "the first part of an answer came %s late, with the last one: answers are buffered",
+			shortTime(w.own.stream.late))
+		return
+	}
+	switch w.isBuffered(ctx) {
+	case yes:
+		w.fail("body-100k", faultBuffering, "16 MiB of an answer that nobody reads were taken: answers are buffered, and the server cannot see slow clients")
+	case no:
+		c := w.results["body-100k"]
+		c.Seen += ", answers are not buffered"
+		w.results["body-100k"] = c
+	}
 }
 
 // checkBody sends one size over each transport.
@@ -91,7 +105,11 @@ func (w *walk) failBody(name string, size int, err error) {
 	f, why := faultBody, plain(err)
 	if refused, ok := errors.AsType[*statusError](err); ok {
 		w.noticeHop(refused.answer.header, refused.answer.body)
-		if refused.answer.status >= http.StatusInternalServerError {
+		switch {
+		case refused.answer.status == http.StatusGatewayTimeout || refused.answer.status == http.StatusRequestTimeout:
+			f = faultIdle
+			w.timedOut = append(w.timedOut, name)
+		case refused.answer.status >= http.StatusInternalServerError:
 			f = faultBodyBuffer
 			why += ": the hop could not buffer the body"
 		}

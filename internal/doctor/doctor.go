@@ -93,7 +93,7 @@ type walk struct {
 	isPosthouse bool // the server is a Posthouse
 	isCached    bool // polls are answered by a cache
 	own         ownAnswer
-	sessionIDs  []string // of the handshakes
+	timedOut    []string // checks that a time-out of a proxy failed; idle alone is blamed if it fails too
 }
 
 // Run walks all checks. The error is about the options; what is wrong with the server

@@ -67,7 +67,6 @@ func (w *walk) checkHandshake(ctx context.Context, name string, revision int) er
 		return err
 	}
 	defer c.close()
-	w.sessionIDs = append(w.sessionIDs, c.open.SID)
 	size := ""
 	if c.open.MaxPayload > 0 {
 		size = ", maxPayload " + sizeText(c.open.MaxPayload)

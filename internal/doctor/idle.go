@@ -168,6 +168,9 @@ func (w *walk) finishIdle(ctx context.Context, c *idleChecks) {
 	slices.Sort(c.alive)
 	switch {
 	case len(c.faults) > 0:
+		for _, name := range w.timedOut {
+			w.skip(name, "met the time-out of a proxy")
+		}
 		w.fail("idle", faultIdle, "%s; the server is silent for pingInterval, %d ms", joinAnd(c.faults), w.open.PingInterval)
 	case len(c.alive) > 0:
 		w.ok("idle", "%s lasted for %s", joinAnd(c.alive), c.length)

@@ -56,7 +56,6 @@ func (w *walk) pollTwice(ctx context.Context, client *http.Client) error {
 	if err != nil {
 		return err
 	}
-	w.sessionIDs = append(w.sessionIDs, c.open.SID)
 	defer c.close()
 	return w.echo(ctx, c, 0)
 }

@@ -23,9 +23,9 @@ func TestMain(m *testing.M) {
 }
 
 const (
-	shortPing = time.Second
+	shortPing = 2 * time.Second
 	// idle is how long the doctor waits in these tests: longer than the pings.
-	idle = 2500 * time.Millisecond
+	idle = 4500 * time.Millisecond
 )
 
 // broken is a mistake of a proxy, and the check that has to find it.
@@ -40,15 +40,15 @@ type broken struct {
 var brokenForAll = []broken{
 	{"nginx/no Upgrade", "nginx", []string{"proxy_set_header Upgrade $http_upgrade;", ""}, "websocket", "proxy_set_header Upgrade"},
 	{"nginx/HTTP 1.0 to the server", "nginx", []string{"proxy_http_version 1.1;", "", "proxy_set_header Upgrade $http_upgrade;", "", "proxy_set_header Connection $connection_upgrade;", ""}, "websocket", "proxy_http_version 1.1"},
-	{"nginx/short time-out", "nginx", []string{"proxy_read_timeout 75s", "proxy_read_timeout 500ms"}, "idle", "proxy_read_timeout"},
+	{"nginx/short time-out", "nginx", []string{"proxy_read_timeout 75s", "proxy_read_timeout 1200ms"}, "idle", "proxy_read_timeout"},
 	{"nginx/small body limit", "nginx", []string{"client_max_body_size 2m", "client_max_body_size 8k"}, "body-100k", "client_max_body_size"},
 	{"nginx/cached polls", "nginx", []string{"proxy_buffering off;", "proxy_cache polls; proxy_cache_key $uri$arg_transport; proxy_cache_valid 200 1m; proxy_ignore_headers Cache-Control Set-Cookie Vary Expires;"}, "headers", "proxy_cache off"},
 	{"nginx/another path", "nginx", []string{"proxy_pass http://servers;", "proxy_pass http://servers/app/;"}, "handshake-eio4", "location /socket.io/"},
 	{"nginx/no server", "nginx", []string{"SERVERS", "server 127.0.0.1:1;"}, "http", "proxy_pass"},
 	{"haproxy/no Upgrade", "haproxy", []string{"default_backend", "http-request del-header Upgrade\n\tdefault_backend"}, "websocket", "del-header"},
-	{"haproxy/short time-out", "haproxy", []string{"timeout server 75s", "timeout server 500ms", "timeout tunnel 75s", "timeout tunnel 500ms"}, "idle", "timeout tunnel"},
-	{"haproxy/short time-out of polls", "haproxy", []string{"timeout server 75s", "timeout server 500ms"}, "idle", "timeout server"},
-	{"haproxy/short time-out of clients", "haproxy", []string{"timeout client 75s", "timeout client 500ms", "timeout tunnel 75s", ""}, "idle", "timeout client"},
+	{"haproxy/short time-out", "haproxy", []string{"timeout server 75s", "timeout server 1200ms", "timeout tunnel 75s", "timeout tunnel 1200ms"}, "idle", "timeout tunnel"},
+	{"haproxy/short time-out of polls", "haproxy", []string{"timeout server 75s", "timeout server 1200ms"}, "idle", "timeout server"},
+	{"haproxy/short time-out of clients", "haproxy", []string{"timeout client 75s", "timeout client 1200ms", "timeout tunnel 75s", ""}, "idle", "timeout client"},
 	{"haproxy/small body limit", "haproxy", []string{"default_backend", "http-request deny deny_status 413 if { req.hdr(content-length),mul(1) gt 8000 }\n\tdefault_backend"}, "body-100k", "req.body_size"},
 	{"haproxy/another path", "haproxy", []string{"default_backend", "http-request set-path /app%[path]\n\tdefault_backend"}, "handshake-eio4", "path_beg /socket.io/"},
 	{"haproxy/no server", "haproxy", []string{"SERVERS", "server s 127.0.0.1:1"}, "http", "server and option httpchk"},
@@ -71,7 +71,7 @@ var brokenForNode = []broken{
 // brokenForOurs can be seen only because the gateway tells what arrives.
 var brokenForOurs = []broken{
 	{"nginx/another Host", "nginx", []string{"proxy_set_header Host $http_host;", "proxy_set_header Host internal;", "proxy_set_header X-Forwarded-Host $http_host;", ""}, "origin", "proxy_set_header Host"},
-	{"nginx/buffered answers", "nginx", []string{"proxy_buffering off;", "proxy_buffering on; gzip on; gzip_types text/plain; gzip_min_length 0; gzip_proxied any;"}, "body-100k", "proxy_buffering off"},
+	{"nginx/answers that are compressed late", "nginx", []string{"proxy_buffering off;", "proxy_buffering on; gzip on; gzip_types text/plain; gzip_min_length 0; gzip_proxied any;"}, "body-100k", "proxy_buffering off"},
 	{"nginx/no X-Forwarded-For", "nginx", []string{"proxy_set_header X-Forwarded-For $remote_addr;", ""}, "forwarded", "X-Forwarded-For"},
 	{"nginx/stripped Authorization", "nginx", []string{"proxy_buffering off;", `proxy_buffering off; proxy_set_header Authorization "";`}, "headers", "proxy_set_header"},
 	{"nginx/no webhook", "nginx", []string{"location / {", "location /callback/ { return 404; }\n\t\tlocation / {"}, "webhook", "location /callback/wechat"},
@@ -96,6 +96,32 @@ func TestDoctor_BrokenProxyBeforeTheGateway_NamesTheDirective(t *testing.T) {
 	base, _ := testenv.Gateway(t, "POSTHOUSE_TRUSTED_PROXIES=127.0.0.1/32",
 		"POSTHOUSE_LIMIT_CONNECTIONS_PER_IP=off", "POSTHOUSE_LIMIT_HANDSHAKES_PER_IP=off")
 	examineBroken(t, []string{strings.TrimPrefix(base, "http://")}, append(slices.Clone(brokenForAll), brokenForOurs...))
+}
+
+// A proxy that buffers answers hides slow clients from the gateway; one that does not is seen
+// not to.
+func TestDoctor_ProxyThatBuffersAnswers_IsTold(t *testing.T) {
+	t.Parallel()
+	cases := []struct {
+		program  string
+		changes  []string
+		buffered bool
+	}{{"nginx", []string{"proxy_buffering off;", ""}, true}, {"nginx", nil, false}, {"haproxy", nil, false}}
+	var walks []doctor.Options
+	for _, c := range cases {
+		base, _ := testenv.Gateway(t, "POSTHOUSE_TRUSTED_PROXIES=127.0.0.1/32")
+		url := startProxy(t, c.program, []string{strings.TrimPrefix(base, "http://")}, c.changes)
+		walks = append(walks, doctor.Options{URL: url, Idle: idle})
+	}
+	reports := runAll(t, walks)
+	for i, c := range cases {
+		report := reports[i]
+		if c.buffered {
+			(&broken{program: c.program, check: "body-100k", directive: "proxy_buffering off"}).judge(t, report)
+		} else if found := find(report, "body-100k"); found.Result != doctor.OK || !strings.Contains(found.Seen, "not buffered") {
+			t.Errorf("%s: %+v", c.program, found)
+		}
+	}
 }
 
 // examineBroken runs the doctor through all the broken proxies at once.
