@@ -45,6 +45,7 @@ func (a *App) buildRoutes() error {
 		e.Any("/sim", mountHandler(sim))
 		e.Any("/sim/*", mountHandler(sim))
 	}
+	a.registerDoctor(e)
 	// Last and least: /ws/signup wins where the path is /ws.
 	var server http.Handler = a.ioServer
 	if a.relay != nil {

@@ -45,7 +45,7 @@ func (a *App) Run(ctx context.Context) error {
 	keep("keys", a.watchKeys)
 	keep("development key", a.awaitKey)
 	if a.redisClient != nil {
-		keep("eviction", func(ctx context.Context) { warnAboutEviction(ctx, a.redisClient, a.log) })
+		keep("eviction", func(ctx context.Context) { warnAboutEviction(ctx, a.redisClient, a.health, a.log) })
 	}
 	if a.namespaces != nil && a.namespaces.ownGuard != nil {
 		keep("revoked tokens", a.watchRevoked)
