@@ -37,6 +37,9 @@ var refusalFixes = map[string]string{
 	"pprof":                  "ask on loopback, or set POSTHOUSE_PPROF=true",
 }
 
+// quietRefusals are the reasons that are counted only.
+var quietRefusals = []string{"events", "login_events", "signup_messages", "origin", "failures_per_socket", "failures_per_ip"}
+
 func newRefusals(counter *prometheus.CounterVec) *refusals {
 	r := &refusals{counter: counter, linesByLimit: map[string]*refusalLine{}}
 	for limit, fix := range refusalFixes {

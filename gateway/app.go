@@ -36,6 +36,7 @@ type App struct {
 	issuer         *login.Issuer
 	namespaces     *namespaces    // nil: none are configured
 	apiHandler     http.Handler   // nil: the API is off
+	spool          *login.Spool   // nil without Redis
 	keyShelf       login.KeyShelf // of the development key; nil without Redis or with a key of its own
 	loginService   *login.Service
 	loginNamespace *loginNamespace
@@ -81,6 +82,8 @@ func (a *App) buildParts() (err error) {
 		}
 		return float64(a.ioServer.Engine().ClientsCount())
 	})
+	a.metrics.knowNamespaces(a.config.Namespaces)
+	a.metrics.registry.MustRegister(&socketioCollector{app: a})
 	if a.relay != nil {
 		a.metrics.registry.MustRegister(&clusterCollector{app: a})
 	}
@@ -128,6 +131,7 @@ func (a *App) buildLogin() (err error) {
 		if spool, err = login.OpenSpool(a.spoolPath()); err != nil {
 			return err
 		}
+		a.spool = spool
 		if n := spool.Damaged(); n > 0 {
 			a.log.Warn("gateway: some claims of the spool could not be read", "file", a.spoolPath(), "lines", n)
 		}
