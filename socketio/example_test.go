@@ -270,3 +270,13 @@ func ExampleServer_Stats() {
 	fmt.Println(main.Sockets, main.EventsIn, st.Engine.BytesOut, io.WaitingEvents())
 	// Output: 0 0 0 0
 }
+
+func ExampleEventType() {
+	io := socketio.NewServer(nil)
+	socketio.Handle(io, "add", func(_ context.Context, n int) (string, error) { return "", nil })
+	var t socketio.EventType
+	for _, t = range io.EventTypes() {
+		fmt.Println(t.Name, t.Args, t.Answer)
+	}
+	// Output: add [int] string
+}

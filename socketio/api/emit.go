@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"reflect"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -49,46 +48,6 @@ func (h *Handler) registerEmit(api huma.API) {
 			}
 			return &struct{ Body EmitResult }{result}, nil
 		})
-	huma.Register(api, operation(http.MethodPost, "/api/batch", "batch", "Emit several events; each entry has its own result", 404),
-		func(ctx context.Context, in *struct {
-			Body []json.RawMessage `maxItems:"1000" doc:"What POST /api/emit takes."`
-		}) (*struct{ Body []any }, error) {
-			if in.Body == nil {
-				return nil, huma.Error422UnprocessableEntity("validation failed", &huma.ErrorDetail{Location: "body", Message: "expected a list"})
-			}
-			results := make([]any, len(in.Body))
-			for i, text := range in.Body {
-				results[i] = h.emitEntry(ctx, text)
-			}
-			return &struct{ Body []any }{results}, nil
-		})
-}
-
-// emitEntry does one entry of a batch; its problem is its result.
-func (h *Handler) emitEntry(ctx context.Context, text json.RawMessage) any {
-	var tree any
-	var r EmitRequest
-	check := &huma.ValidateResult{}
-	if err := json.Unmarshal(text, &tree); err != nil {
-		return huma.Error400BadRequest("the entry is no JSON")
-	}
-	schema := huma.SchemaFromType(h.registry, reflect.TypeFor[EmitRequest]())
-	huma.Validate(h.registry, schema, huma.NewPathBuffer(nil, 0), huma.ModeWriteToServer, tree, check)
-	if len(check.Errors) > 0 {
-		return huma.Error422UnprocessableEntity("validation failed", check.Errors...)
-	}
-	if err := json.Unmarshal(text, &r); err != nil {
-		return huma.Error422UnprocessableEntity("validation failed", err)
-	}
-	result, err := h.emit(ctx, &r)
-	var told huma.StatusError
-	switch {
-	case errors.As(err, &told):
-		return told
-	case err != nil:
-		return huma.Error500InternalServerError("the entry failed")
-	}
-	return result
 }
 
 func (h *Handler) emit(ctx context.Context, r *EmitRequest) (EmitResult, error) {

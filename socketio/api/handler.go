@@ -45,6 +45,8 @@ type Handler struct {
 	log      *slog.Logger
 	mux      *http.ServeMux
 	registry huma.Registry
+
+	entrySchema *huma.Schema // of EmitRequest
 }
 
 // New returns the API of a server.
@@ -91,6 +93,7 @@ func (h *Handler) register() {
 	}
 	api := humago.New(h.mux, config)
 	h.registerEmit(api)
+	h.registerBatch(api)
 	h.registerManage(api)
 	h.registerRead(api)
 	h.mux.HandleFunc("GET /api/{$}", h.servePage)
