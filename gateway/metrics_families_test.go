@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"bufio"
-	"flag"
 	"fmt"
 	"net"
 	"net/http"
@@ -14,8 +13,6 @@ import (
 
 	dto "github.com/prometheus/client_model/go"
 )
-
-var update = flag.Bool("update", false, "write the generated parts of docs and examples/deploy")
 
 // appForMetrics is an app that does not run; redis is an address where none need be.
 func appForMetrics(t *testing.T, redis ...string) *App {
