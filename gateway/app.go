@@ -83,6 +83,7 @@ func (a *App) buildParts() (err error) {
 		return float64(a.ioServer.Engine().ClientsCount())
 	})
 	a.metrics.knowNamespaces(a.config.Namespaces)
+	a.metrics.limitsPage = a.serveLimits
 	a.metrics.registry.MustRegister(&socketioCollector{app: a})
 	if a.relay != nil {
 		a.metrics.registry.MustRegister(&clusterCollector{app: a})

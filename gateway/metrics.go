@@ -3,6 +3,7 @@ package gateway
 import (
 	"net/http"
 	"net/http/pprof"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -30,6 +31,8 @@ type metrics struct {
 	stageTimes           *prometheus.HistogramVec
 	namespaceLabels      []string                       // the names that may become labels
 	eventTimesByName     map[string]prometheus.Observer // of namespaceLabels and otherLabel
+	webhookFloods        atomic.Uint64                  // pushes refused because too many came
+	limitsPage           http.HandlerFunc               // GET /debug/limits; nil: there is none
 	knownAccounts        map[string]bool                // the names that may become labels; nil: any name
 	reasonLabels         reasonLabels                   // of logins
 }
@@ -110,6 +113,9 @@ func (m *metrics) Stage(stage string, took time.Duration) {
 // set.
 func (m *metrics) handler(everywhere bool) http.Handler {
 	mux := http.NewServeMux()
+	if m.limitsPage != nil {
+		mux.HandleFunc("GET /debug/limits", m.limitsPage)
+	}
 	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}))
 	profiles := http.NewServeMux()
 	profiles.HandleFunc("/debug/pprof/", pprof.Index)
@@ -152,6 +158,9 @@ func (c webhookCounter) Answered(account, kind, answer string, took time.Duratio
 }
 
 func (c webhookCounter) Refused(account, reason string) {
+	if reason == "flood" || reason == "busy" {
+		c.metrics.webhookFloods.Add(1)
+	}
 	c.metrics.webhookEvents.WithLabelValues("refused", c.metrics.accountLabel(account), labelText(reason)).Inc()
 }
 

@@ -195,6 +195,5 @@ func checkGenerated(t *testing.T, path string, generate func(old string) string)
 }
 
 func TestMetrics_Generated_OperationsTable(t *testing.T) {
-	t.Parallel()
 	checkGenerated(t, "../docs/operations.md", func(old string) string { return replaceBetween(t, old, "metrics", metricsTable()) })
 }

@@ -35,6 +35,8 @@ func newSocketIO(cfg *Config, rdb redis.UniversalClient, relay *adapter.Relay, a
 
 			ConnLimiter: admit,
 			OnFlush:     admit.metrics.observeFlush,
+
+			OnSessionEnd: newEndLog(log).connectionEnded,
 		},
 		ConnectTimeout: 10 * time.Second, // docs/reliability.md §4 row 9
 		Bundles:        clientdist.FS(),
