@@ -103,6 +103,20 @@ func ExampleStreams_Proved() {
 	_ = suspect
 }
 
+// Clients recover their session on any node, also after their node was killed, and Node
+// nodes with @socket.io/redis-adapter stay in the cluster.
+func ExampleLogOptions() {
+	rdb := redis.NewClient(&redis.Options{Addr: "localhost:6379"})
+	log := &adapter.LogOptions{MaxLen: 50_000}
+	io := socketio.NewServer(&socketio.Options{
+		Recovery:   &socketio.Recovery{MaxDisconnection: 2 * time.Minute},
+		NewAdapter: adapter.Redis(rdb, &adapter.RedisOptions{Log: log}),
+	})
+	// A publisher without the log ends the recovery of those who may have missed something.
+	emitter := adapter.NewEmitter(rdb, &adapter.EmitterOptions{Log: log})
+	_, _ = io, emitter
+}
+
 func ExampleStats() {
 	rdb := redis.NewClient(&redis.Options{Addr: "localhost:6379"})
 	io := socketio.NewServer(&socketio.Options{NewAdapter: adapter.Redis(rdb, nil)})

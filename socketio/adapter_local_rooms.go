@@ -149,6 +149,7 @@ func (l *LocalAdapter) joinRooms(s *Socket, rooms []string) error {
 	}
 	l.mu.Unlock()
 	l.callRoomHooks()
+	s.sessionChanged()
 	return nil
 }
 
@@ -183,6 +184,7 @@ func (l *LocalAdapter) leaveRoom(s *Socket, name string) {
 	}
 	l.mu.Unlock()
 	l.callRoomHooks()
+	s.sessionChanged()
 }
 
 func (l *LocalAdapter) leaveOwn(s *Socket) {
@@ -234,6 +236,7 @@ func (l *LocalAdapter) removeSocket(s *Socket) {
 		s.resumption.formerRooms = nil
 	}
 	l.mu.Unlock()
+	l.dropHolds(s)
 	l.callRoomHooks()
 }
 

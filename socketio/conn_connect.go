@@ -296,12 +296,17 @@ func (s *Socket) announceConnect(missed []*parser.Packet) {
 	}
 	s.conn.sendPacket(&parser.Packet{Type: parser.Connect, Namespace: s.ns.name, Data: s.connectPayload()})
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	for _, frames := range s.heldFrames {
 		_ = s.conn.engineSession.Send(frames...)
 	}
 	s.heldFrames = nil
+	if s.heldTooMany && s.resumption != nil {
+		s.mu.Unlock() // holdFrames stays: nothing may follow what was not held
+		s.conn.engineSession.Discard()
+		return
+	}
 	s.holdFrames.Store(false)
+	s.mu.Unlock()
 }
 
 // beginSession makes a session that is not a recovered one known, before the client

@@ -43,6 +43,7 @@ type sharedHandlers struct {
 	onDisconnect       []func(*Socket, Reason)
 	serverSide         map[string][]func(*ServerSideEvent)
 	eventTypes         []EventType
+	recorder           Recorder // nil: nothing is kept
 }
 
 func (h *sharedHandlers) clone() *sharedHandlers {
@@ -99,6 +100,7 @@ func (n *Namespace) makeAdapter() (err error) {
 	}
 	if store, ok := n.adapter.(SessionStore); ok && opts.Recovery != nil {
 		n.sessionStore, n.addsOffsets = store, true
+		n.localAdapter.sessionWatcher, _ = n.adapter.(SessionWatcher)
 	}
 	return nil
 }

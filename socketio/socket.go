@@ -2,6 +2,7 @@ package socketio
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"sync"
 	"sync/atomic"
@@ -33,6 +34,7 @@ type Socket struct {
 	listeners   *listeners
 	pendingAcks map[uint64]ackFunc
 	heldFrames  []heldFrames
+	heldTooMany bool // some were not held
 	dataValues  map[string]any
 	ctx         context.Context
 	cancel      context.CancelCauseFunc
@@ -60,6 +62,10 @@ type resumption struct {
 	socket     *Socket       // nil until liveSessions knows it
 	keptOrLost chan struct{} // closed when the session is kept, or is not going to be
 	claimed    bool          // guarded by liveSessions.mu
+
+	digest   [sha256.Size]byte // of pid; set with socket
+	isLive   atomic.Bool       // liveSessions knows it
+	isToldOf atomic.Bool       // the SessionWatcher knows that it changed
 
 	// formerRooms are those of a socket whose session was taken over, until its end;
 	// guarded by LocalAdapter.mu of the namespace.

@@ -32,15 +32,18 @@ type privateValue struct{ value any }
 // Set stores a value.
 func (k Key[T]) Set(s *Socket, value T) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.dataValues == nil {
 		s.dataValues = make(map[string]any, 1)
 	}
 	if k.private {
 		s.dataValues[k.name] = privateValue{value}
-		return
+	} else {
+		s.dataValues[k.name] = value
 	}
-	s.dataValues[k.name] = value
+	s.mu.Unlock()
+	if !k.private {
+		s.sessionChanged()
+	}
 }
 
 // Of returns the value of a socket; ok is false when there is none, or when
@@ -70,8 +73,9 @@ func (k Key[T]) Of(s *Socket) (value T, ok bool) {
 // Delete removes the value of a socket.
 func (k Key[T]) Delete(s *Socket) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	delete(s.dataValues, k.name)
+	s.mu.Unlock()
+	s.sessionChanged()
 }
 
 // In decodes the value from the Data of a RemoteSocket.

@@ -256,7 +256,9 @@ func (s *Socket) sendFrames(frames []*engineio.Frame, volatile, soon bool) error
 	if s.holdFrames.Load() {
 		s.mu.Lock()
 		if s.holdFrames.Load() {
-			if !s.closeQueued && len(s.heldFrames) < maxHeld {
+			if len(s.heldFrames) >= maxHeld {
+				s.heldTooMany = true
+			} else if !s.closeQueued {
 				s.heldFrames = append(s.heldFrames, frames)
 			}
 			s.mu.Unlock()
@@ -275,7 +277,8 @@ func (s *Socket) sendFrames(frames []*engineio.Frame, volatile, soon bool) error
 }
 
 // maxHeld bounds the packets that wait for a CONNECT packet to go first; the
-// time is that of a middleware.
+// time is that of a middleware. With recovery on, a client for which there were more
+// is disconnected: it comes back for them.
 const maxHeld = 1024
 
 func sendError(err error) error {

@@ -134,6 +134,9 @@ func (b *batchRun) emitEntry(ctx context.Context, text []byte) any {
 		}
 		b.namespace = n
 	}
+	if b.namespace.Recorder() != nil { // the rooms may have histories
+		return h.emitUnusual(ctx, text)
+	}
 	op := b.namespace.To(e.to...).Except(e.except...)
 	if e.volatile {
 		op = op.Volatile()

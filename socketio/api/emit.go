@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"posthouse/socketio"
+	"posthouse/socketio/history"
 	"posthouse/socketio/internal/jsonbinary"
 )
 
@@ -24,6 +26,7 @@ type EmitRequest struct {
 	Volatile  bool              `json:"volatile,omitempty" doc:"Leave out clients that are not ready for it."`
 	Compress  *bool             `json:"compress,omitempty" doc:"Whether the transports compress it."`
 	Local     bool              `json:"local,omitempty" doc:"Reach the sockets of this node only."`
+	History   *bool             `json:"history,omitempty" doc:"Whether the histories of the rooms keep it. Default: those of the rooms that have one, unless it is volatile, local or acknowledged."`
 	Ack       *AckRequest       `json:"ack,omitempty" doc:"Wait for acknowledgements."`
 }
 
@@ -69,6 +72,9 @@ func (h *Handler) emit(ctx context.Context, r *EmitRequest) (EmitResult, error) 
 	if r.Local {
 		op = op.Local()
 	}
+	if op, err = recorded(n, r, op); err != nil {
+		return EmitResult{}, err
+	}
 	if r.Ack == nil {
 		if err := op.Emit(r.Event, args...); err != nil {
 			return EmitResult{}, h.emitError(err)
@@ -96,6 +102,21 @@ func (h *Handler) emit(ctx context.Context, r *EmitRequest) (EmitResult, error) 
 		answers = append(answers, first)
 	}
 	return EmitResult{Acks: &answers, Expected: &expected, Received: &received}, nil
+}
+
+// recorded lets the histories of the rooms keep an event.
+func recorded(n *socketio.Namespace, r *EmitRequest, op socketio.BroadcastOperator) (socketio.BroadcastOperator, error) {
+	kept, _ := n.Recorder().(*history.History)
+	switch {
+	case r.History == nil:
+		return op.Record(), nil
+	case !*r.History:
+		return op, nil
+	case r.Volatile || r.Local || r.Ack != nil || kept == nil || !slices.ContainsFunc(r.To, kept.Keeps):
+		return op, huma.Error422UnprocessableEntity("validation failed", &huma.ErrorDetail{Location: "body.history", Value: true,
+			Message: "only an event to rooms that have a history is kept, and none that is volatile, local or acknowledged"})
+	}
+	return op.Record(), nil
 }
 
 // emitError tells what the caller can mend from what it cannot.
