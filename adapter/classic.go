@@ -295,17 +295,17 @@ func (a *Classic) RemoteDisconnect(ctx context.Context, sid string, closeConn bo
 		return ErrClosed
 	}
 	defer a.pendingRequests.remove(id)
-	a.counters.requests.Add(1)
+	a.counters.requestSent(r)
 	select {
 	case <-a.answerChannels.whenReachable():
 	case <-ctx.Done():
-		return a.countLost(r.wait(ctx))
+		return a.countLost(r, r.wait(ctx))
 	}
 	err := a.publishJSON(a.requestChannel, classicRequest{RequestID: id, Type: classicDisconnect, SID: sid, Close: &closeConn})
 	if err != nil {
-		return a.countLost(err)
+		return a.countLost(r, err)
 	}
-	return a.countLost(r.wait(ctx))
+	return a.countLost(r, r.wait(ctx))
 }
 
 // ServerSideEmit implements socketio.Adapter. Binary arguments arrive as Node

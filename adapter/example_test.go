@@ -2,6 +2,7 @@ package adapter_test
 
 import (
 	"context"
+	"fmt"
 	"log"
 	"time"
 
@@ -125,4 +126,20 @@ func ExampleStats() {
 		}
 	}
 	_ = watch
+}
+
+func ExampleRequestKinds() {
+	var st adapter.Stats // as Stats of an adapter returns it
+	for i, kind := range adapter.RequestKinds() {
+		var r adapter.RequestStats = st.ByKind[i]
+		fmt.Println(kind, r.Sent, r.Failed)
+	}
+	// Output:
+	// emitWithAck 0 0
+	// fetchSockets 0 0
+	// allRooms 0 0
+	// serverSideEmit 0 0
+	// remoteDisconnect 0 0
+	// serverCount 0 0
+	// change 0 0
 }

@@ -262,6 +262,25 @@ func (b *dailyBudget) counterKey(end time.Time) string {
 	return "posthouse:qr:{" + b.appID + "}:" + strconv.FormatInt(end.Unix(), 10)
 }
 
+// remaining is how many codes are left today, as far as this replica knows: with Redis by
+// its last spend. known is false without a limit.
+func (b *dailyBudget) remaining() (left int, known bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	used := b.usedLocally
+	if !b.dayEnd.Equal(nextDay(time.Now())) {
+		used = 0
+	}
+	return max(b.dayLimit.N-used, 0), !b.dayLimit.Off
+}
+
+// noteUsed remembers what Redis has counted for the day that ends at end.
+func (b *dailyBudget) noteUsed(end time.Time, used int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.dayEnd, b.usedLocally = end, used
+}
+
 func (b *dailyBudget) spendOne(ctx context.Context) bool {
 	if b.dayLimit.Off {
 		return true
@@ -275,6 +294,7 @@ func (b *dailyBudget) spendOne(ctx context.Context) bool {
 		if err != nil {
 			return true
 		}
+		b.noteUsed(end, int(n))
 		if n == 1 {
 			b.redisClient.ExpireAt(ctx, key, end.Add(time.Hour))
 		}

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"log/slog"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -13,6 +14,7 @@ import (
 type refusals struct {
 	counter      *prometheus.CounterVec // by limit
 	linesByLimit map[string]*refusalLine
+	totals       map[string]*atomic.Uint64 // by limit; for /debug/limits
 }
 
 // refusalLine is the line of one reason.
@@ -37,10 +39,17 @@ var refusalFixes = map[string]string{
 	"pprof":                  "ask on loopback, or set POSTHOUSE_PPROF=true",
 }
 
+// quietRefusals are the reasons that are counted only.
+var quietRefusals = []string{"events", "login_events", "signup_messages", "origin", "failures_per_socket", "failures_per_ip"}
+
 func newRefusals(counter *prometheus.CounterVec) *refusals {
-	r := &refusals{counter: counter, linesByLimit: map[string]*refusalLine{}}
+	r := &refusals{counter: counter, linesByLimit: map[string]*refusalLine{}, totals: map[string]*atomic.Uint64{}}
+	for _, limit := range quietRefusals {
+		r.totals[limit] = new(atomic.Uint64)
+	}
 	for limit, fix := range refusalFixes {
 		r.linesByLimit[limit] = &refusalLine{fixAdvice: fix}
+		r.totals[limit] = new(atomic.Uint64)
 	}
 	return r
 }
@@ -48,6 +57,9 @@ func newRefusals(counter *prometheus.CounterVec) *refusals {
 // countRefusal counts a refusal; seen are attributes of its line.
 func (r *refusals) countRefusal(limit string, seen ...any) {
 	r.counter.WithLabelValues(limit).Inc()
+	if total := r.totals[limit]; total != nil {
+		total.Add(1)
+	}
 	line := r.linesByLimit[limit]
 	if line == nil {
 		return
@@ -55,4 +67,12 @@ func (r *refusals) countRefusal(limit string, seen ...any) {
 	if held, ok := line.Allow(); ok {
 		slog.Warn("gateway: refused", append([]any{"reason", limit, "fix", line.fixAdvice, "not_logged", held}, seen...)...)
 	}
+}
+
+// refusedBy is how many requests and events a limit has refused.
+func (r *refusals) refusedBy(limit string) uint64 {
+	if total := r.totals[limit]; total != nil {
+		return total.Load()
+	}
+	return 0
 }

@@ -38,6 +38,7 @@ type App struct {
 	namespaces     *namespaces    // nil: none are configured
 	apiHandler     http.Handler   // nil: the API is off
 	admin          *admin.Admin   // nil: the Admin UI is off
+	spool          *login.Spool   // nil without Redis
 	keyShelf       login.KeyShelf // of the development key; nil without Redis or with a key of its own
 	loginService   *login.Service
 	loginNamespace *loginNamespace
@@ -83,6 +84,9 @@ func (a *App) buildParts() (err error) {
 		}
 		return float64(a.ioServer.Engine().ClientsCount())
 	})
+	a.metrics.knowNamespaces(a.config.Namespaces)
+	a.metrics.limitsPage = a.serveLimits
+	a.metrics.registry.MustRegister(&socketioCollector{app: a})
 	if a.relay != nil {
 		a.metrics.registry.MustRegister(&clusterCollector{app: a})
 	}
@@ -133,6 +137,7 @@ func (a *App) buildLogin() (err error) {
 		if spool, err = login.OpenSpool(a.spoolPath()); err != nil {
 			return err
 		}
+		a.spool = spool
 		if n := spool.Damaged(); n > 0 {
 			a.log.Warn("gateway: some claims of the spool could not be read", "file", a.spoolPath(), "lines", n)
 		}

@@ -24,6 +24,7 @@ type namespaces struct {
 	guards    []*auth.Guard
 	ownGuard  *auth.Guard // for the tokens of the gateway's own login; nil: no namespace asks for them
 	hooks     []*hook.Client
+	rules     []*access.Rules
 	keySets   []namespaceKeySet
 	presences []namespacePresence
 	endedJTIs map[string]time.Time // revoked tokens whose sockets were ended, and when; owned by watchRevoked
@@ -134,6 +135,7 @@ func (a *App) buildNamespace(n *Namespace) error {
 		return &configError{"namespaces." + n.Name, "is not usable", err.Error()}
 	}
 	rules.Apply(ns)
+	a.namespaces.rules = append(a.namespaces.rules, rules)
 	return nil
 }
 

@@ -29,11 +29,9 @@ func (l *LocalAdapter) encodeFrames(p *parser.Packet, id *uint64, f BroadcastFla
 // holds up no other client; of a burst of broadcasts each client gets what has gathered in
 // one write.
 func (l *LocalAdapter) sendAll(targets []*Socket, frames []*engineio.Frame, o *BroadcastOptions) {
-	if len(targets) == 0 {
-		return
+	if len(targets) > 0 {
+		l.ns.traffic.Add(tally.Key(targets[0].id), eventsOut, uint64(len(targets)))
 	}
-	first := targets[0]
-	first.ns.traffic.Add(tally.Key(first.id), eventsOut, uint64(len(targets)))
 	holding := l.holdCount.Load() > 0
 	for _, s := range targets {
 		if holding && l.isHeld(s, frames, o) {

@@ -90,6 +90,9 @@ func (s *Service) confirmTicket(ctx context.Context, t Ticket, openID string, ok
 	if t.Moved {
 		s.notifyHolder(ctx, t)
 	}
+	if t.Moved && t.State == Done {
+		s.countStage(StageClaimed, t.IssuedAt.Sub(t.EventAt))
+	}
 	if t.Risk && outcome == OutcomeClaimed {
 		s.trustMarks(ctx, t, openID)
 	}

@@ -150,6 +150,7 @@ func (s *Service) Start(ctx context.Context, r StartRequest) (Started, error) {
 			return Started{}, fmt.Errorf("login: start: %w", err)
 		}
 	}
+	begin := time.Now()
 	scene := newScene()
 	if _, err := s.options.Store.Get(ctx, scene); !errors.Is(err, ErrUnauthorized) {
 		return Started{}, fmt.Errorf("login: start: %w", err)
@@ -178,6 +179,7 @@ func (s *Service) Start(ctx context.Context, r StartRequest) (Started, error) {
 			return Started{}, err
 		}
 	}
+	s.countStage(StageShown, time.Since(begin))
 	return Started{Ticket: t, URL: qr.URL, ImageURL: qr.ImageURL, Code: code, Resume: secret}, nil
 }
 

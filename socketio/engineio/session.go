@@ -76,6 +76,7 @@ type Session struct {
 	inFlusher    bool        // in the flusher's list
 	closedAsSlow bool        // ErrSlow has closed the session
 	sent         sessionTraffic
+	flushFrom    time.Duration // of epoch: when a send that is timed began; 0: none is
 
 	openedAt time.Duration // of epoch; never changes
 	revision uint8         // of the protocol, 4 or 3; never changes

@@ -131,8 +131,24 @@ func (s *Session) countOutLocked(packets, size int) {
 	s.sent.packets += uint32(packets)
 	s.sent.bytes += uint64(size)
 	key := tally.Key(s.id)
-	s.srv.counters.traffic.Add(key, packetsOut, uint64(packets))
+	sum := s.srv.counters.traffic.Add(key, packetsOut, uint64(packets))
+	if s.srv.o.OnFlush != nil && sum%flushSample < uint64(packets) && s.flushFrom == 0 {
+		s.flushFrom = time.Since(epoch)
+	}
 	s.srv.counters.traffic.Add(key, bytesOut, uint64(size))
+}
+
+// flushSample is how many packets are sent for each that is timed.
+const flushSample = 16
+
+// flushedLocked tells Options.OnFlush when nothing waits any more.
+func (s *Session) flushedLocked() {
+	if s.waitingLocked() > 0 {
+		return
+	}
+	took := time.Since(epoch) - s.flushFrom
+	s.flushFrom = 0
+	s.srv.o.OnFlush(took)
 }
 
 // Stats returns the counters. It takes no lock: the values are read one after the

@@ -61,3 +61,22 @@ func TestServer_Stats_SlowPeerIsCounted(t *testing.T) {
 		}
 	})
 }
+
+func TestOptions_OnFlush_TimesWhatWaits(t *testing.T) {
+	var times []time.Duration
+	inWorld(t, engineio.Options{OnFlush: func(took time.Duration) { times = append(times, took) }}, nil, func(w *world) {
+		sid := w.open("EIO=4&transport=polling")
+		p := w.last()
+		for range 15 {
+			_ = p.s.Send(text("x"))
+			w.get("EIO=4&transport=polling&sid=" + sid)
+		}
+		_ = p.s.Send(text("timed"))
+		time.Sleep(3 * time.Second)
+		w.get("EIO=4&transport=polling&sid=" + sid)
+		synctest.Wait()
+		if len(times) != 1 || times[0] != 3*time.Second {
+			t.Errorf("%v", times)
+		}
+	})
+}
