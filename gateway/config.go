@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"posthouse/internal/oidc"
 	"posthouse/internal/origin"
 )
 
@@ -49,6 +50,9 @@ type Config struct {
 	JWTTTL         Duration `name:"jwt-ttl" env:"POSTHOUSE_JWT_TTL" default:"15m" help:"Life of a token." group:"Tokens"`
 	Cookie         string   `env:"POSTHOUSE_COOKIE" placeholder:"NAME" help:"Also set the exchanged token as this HttpOnly cookie." group:"Tokens"`
 
+	Issuer      string   `env:"POSTHOUSE_ISSUER" placeholder:"URL" help:"Address of this gateway as an OpenID Provider, such as https://login.example.com. Needed once the file names clients." group:"OpenID"`
+	OIDCKeyFile []string `name:"oidc-key-file" env:"POSTHOUSE_OIDC_KEY_FILE" sep:"," placeholder:"FILE" help:"Files with the keys of ID tokens: PKCS#8 PEM, RSA of 2048 bits or more (RS256), EC P-256 (ES256). The first of a kind signs." group:"OpenID"`
+
 	APIAddr    string `name:"api-addr" env:"POSTHOUSE_API_ADDR" placeholder:"HOST:PORT" help:"Separate listener for the HTTP API below /api/; the main address when empty." group:"API"`
 	APIKey     Secret `name:"api-key" env:"POSTHOUSE_API_KEY" hidden:"" help:"Keys of the HTTP API, one in each line."`
 	APIKeyFile string `name:"api-key-file" env:"POSTHOUSE_API_KEY_FILE" placeholder:"FILE" help:"File with the keys of the HTTP API, one in each line, each optionally limited: <key> namespaces=/app scopes=emit,read,manage. The API is off without a key." group:"API"`
@@ -74,6 +78,9 @@ type Config struct {
 
 	Accounts   []Account   `kong:"-"` // those of the file, and the one of the environment as "default"
 	Namespaces []Namespace `kong:"-"` // those of the file
+	Clients    []Client    `kong:"-"` // of the OpenID Provider, those of the file
+	Session    Session     `kong:"-"` // of the file
+	oidcKeys   []oidc.Key  // of OIDCKeyFile
 }
 
 // Account is one WeChat Official Account. In the configuration file several may
@@ -120,6 +127,7 @@ func (c *Config) Normalize() error {
 		namespaces, err := c.File.namespaces()
 		errs.add(err)
 		c.Namespaces = append(c.Namespaces, namespaces...)
+		errs.add(c.File.openID(c))
 	}
 	if c.Port != 0 && c.Addr == ":3000" {
 		c.Addr = ":" + strconv.Itoa(c.Port)
@@ -127,7 +135,7 @@ func (c *Config) Normalize() error {
 	if _, port, err := net.SplitHostPort(c.Addr); err != nil || port == "" {
 		errs.add(keyError("POSTHOUSE_ADDR", c.Addr, "write host:port or :port, such as :3000"))
 	}
-	errs.add(c.normalizeRedis(), c.normalizeWeb(), c.normalizeTokens(), c.normalizeAPI(), c.normalizeAccounts())
+	errs.add(c.normalizeRedis(), c.normalizeWeb(), c.normalizeTokens(), c.normalizeAPI(), c.normalizeAccounts(), c.normalizeOpenID())
 	if t := time.Duration(c.TicketTTL); t < time.Second || t > 30*24*time.Hour {
 		errs.add(keyError("POSTHOUSE_TICKET_TTL", c.TicketTTL.String(), "WeChat allows 1 s to 30 days; 120 s to 300 s are usual"))
 	}

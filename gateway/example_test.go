@@ -173,3 +173,17 @@ func ExampleNamespace() {
 	fmt.Println(cfg.Namespaces[0].Name)
 	// Output: /app
 }
+
+func ExampleClient() {
+	grafana := gateway.Client{
+		ID: "grafana", SecretFile: "grafana.secret", Name: "Grafana",
+		RedirectURIs:       []string{"https://grafana.example.com/login/generic_oauth"},
+		LogoutRedirectURIs: []string{"https://grafana.example.com/"},
+		Scopes:             []string{"openid", "profile"},
+	}
+	cfg := gateway.Config{ // the clients and the session come from the configuration file
+		Issuer: "https://login.example.com", Clients: []gateway.Client{grafana}, Session: gateway.Session{Age: "8h"},
+	}
+	fmt.Println(cfg.Issuer, cfg.Clients[0].ID, cfg.Session.Age)
+	// Output: https://login.example.com grafana 8h
+}

@@ -25,13 +25,23 @@ func (a *App) buildRoutes() error {
 	e.Use(a.recoverPanics)
 
 	a.health.register(e)
-	if err := a.registerPages(e); err != nil {
+	pages, err := a.registerPages(e)
+	if err != nil {
+		return err
+	}
+	if err := a.registerOpenID(e, pages); err != nil {
 		return err
 	}
 	e.GET("/.well-known/jwks.json", func(c echo.Context) error {
 		c.Response().Header().Set("Cache-Control", "public, max-age="+strconv.Itoa(int(jwksAge.Seconds())))
 		c.Response().Header().Set("Access-Control-Allow-Origin", "*") // public keys
-		return c.Blob(http.StatusOK, "application/json", a.issuer.JWKS())
+		jwks, err := a.publicJWKS(c.Request().Context())
+		if err != nil {
+			a.log.Warn("gateway: the JWKS lacks the keys of the OpenID Provider; they cannot be fetched", "error", err)
+			c.Response().Header().Set("Cache-Control", "no-store")
+			jwks = a.issuer.JWKS()
+		}
+		return c.Blob(http.StatusOK, "application/json", jwks)
 	})
 	a.webhookHandler.Register(e.Group(""))
 	a.loginNamespace.register(e)
@@ -87,10 +97,10 @@ func mountHandler(h http.Handler) echo.HandlerFunc {
 	}
 }
 
-func (a *App) registerPages(e *echo.Echo) error {
+func (a *App) registerPages(e *echo.Echo) (*pages, error) {
 	p, err := newPages()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	p.clientURL = a.config.SocketIOPath + "/socket.io.esm.min.js"
 	p.socketIOPath = a.config.SocketIOPath
@@ -112,7 +122,7 @@ func (a *App) registerPages(e *echo.Echo) error {
 	}
 	p.accounts[""] = p.accounts[a.accounts.inOrder[0].Name]
 	p.register(e)
-	return nil
+	return p, nil
 }
 
 // apiError is the body of every JSON error.

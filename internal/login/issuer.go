@@ -2,6 +2,7 @@ package login
 
 import (
 	"context"
+	"crypto"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -196,6 +197,17 @@ func (i *Issuer) Issue(_ context.Context, id Identity, jti string, iat time.Time
 		return Token{}, fmt.Errorf("login: sign: %w", err)
 	}
 	return Token{JWT: signed, JTI: jti, ExpiresAt: time.Unix(c.ExpiresAt, 0)}, nil
+}
+
+// Ed25519 is the key that signs now, for tokens of other kinds; false when that is a shared
+// secret, or not there yet.
+func (i *Issuer) Ed25519() (id string, private crypto.Signer, ok bool) {
+	if i.Ready() != nil {
+		return "", nil, false
+	}
+	k := i.signingKey(time.Now())
+	private, ok = k.privateKey.(crypto.Signer)
+	return k.keyID, private, ok
 }
 
 // PublicKey verifies tokens of an Issuer.

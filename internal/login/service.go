@@ -48,6 +48,14 @@ type Counter interface {
 	Count(metric, account, reason string)
 }
 
+// Revocations ends what came of logins elsewhere. Both are idempotent.
+type Revocations interface {
+	// RevokeSignIn takes back the login with that jti.
+	RevokeSignIn(ctx context.Context, jti string) error
+	// RevokePerson takes back all logins of a person up to a time (zero: now).
+	RevokePerson(ctx context.Context, appID, openID string, at time.Time) error
+}
+
 // TypedCodes is what QRCodes may also implement: a code to type without asking
 // WeChat; false when the account has none.
 type TypedCodes interface {
@@ -60,14 +68,16 @@ type ServiceOptions struct {
 	Store    Store
 	Issuer   TokenIssuer
 	QRCodes  QRCodes
-	Notifier Notifier      // told about claims, confirmations and ends; nil: none is
-	UnionIDs UnionIDs      // nil: tokens carry no unionid
-	Spool    *Spool        // takes claims while the store is away; nil: they fail
-	Life     time.Duration // asked for a ticket; default 5 min
-	CodeLife time.Duration // of a one-time code; default 60 s
-	TokenTTL time.Duration // how long a revocation is remembered; default 15 min
-	Counter  Counter
-	Logger   *slog.Logger // nil means slog.Default()
+	Notifier Notifier // told about claims, confirmations and ends; nil: none is
+	UnionIDs UnionIDs // nil: tokens carry no unionid
+	// Revocations hears of logins that are taken back, before the store does: nil, none.
+	Revocations Revocations
+	Spool       *Spool        // takes claims while the store is away; nil: they fail
+	Life        time.Duration // asked for a ticket; default 5 min
+	CodeLife    time.Duration // of a one-time code; default 60 s
+	TokenTTL    time.Duration // how long a revocation is remembered; default 15 min
+	Counter     Counter
+	Logger      *slog.Logger // nil means slog.Default()
 }
 
 // Service is the login as the gateway and the webhook use it. It is safe for
