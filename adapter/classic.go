@@ -95,7 +95,7 @@ func newClassic(l *socketio.LocalAdapter, nodes redisNodes, o RedisOptions) *Cla
 		responsePrefix:  o.Key + "-response#" + m.namespaceName + "#",
 		presenceChannel: o.Key + "-nodes#" + m.namespaceName + "#",
 	}
-	m.answerOn(a.requestChannel, func(uid string) string { return a.responsePrefix + uid + "#" })
+	m.answerOn(a.requestChannel, func(uid string) string { return a.responsePrefix + uid + "#" }, a.presenceChannel)
 	m.publisher = newPublisher(nodes, a.broadcastPrefix, &m.counters, m.log)
 	m.presence = newPeers(m.uid, o.HeartbeatInterval,
 		func(b []byte) { _ = a.publishOn(a.presenceChannel, b) }, m.pendingRequests.nodeLeft)

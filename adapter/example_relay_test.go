@@ -39,7 +39,7 @@ func ExampleRelay() {
 	_ = serve
 }
 
-// What a replica relays for others is given back before it ends; the sessions live on.
+// Polls that a replica relays for others are given back before it ends; the sessions live on.
 func ExampleRelay_Drain() {
 	drain := func(ctx context.Context, io *socketio.Server, relay *adapter.Relay) {
 		var draining sync.WaitGroup

@@ -39,8 +39,10 @@ type node struct {
 	presence        *presence
 	pendingRequests *pendingRequests
 	answerChannels  *answerChannels
-	requestWorker   *requestWorker
-	requestTimeout  time.Duration // of requests
+	// presenceChannels tells whether what other nodes say about themselves reaches this one.
+	presenceChannels *answerChannels
+	requestWorker    *requestWorker
+	requestTimeout   time.Duration // of requests
 	// Where nodes are counted, and the channel of the answers to one node, which
 	// tells whether that node is subscribed.
 	countChannel   string
@@ -55,7 +57,7 @@ type node struct {
 }
 
 func newMember(l *socketio.LocalAdapter, nodes redisNodes, uid string, timeout time.Duration, log *slog.Logger) *node {
-	m := &node{localAdapter: l, namespaceName: l.Namespace(), uid: uid, redisNodes: nodes, pendingRequests: newPending(), answerChannels: newAnswers(), requestTimeout: timeout}
+	m := &node{localAdapter: l, namespaceName: l.Namespace(), uid: uid, redisNodes: nodes, pendingRequests: newPending(), requestTimeout: timeout}
 	if m.requestTimeout <= 0 {
 		m.requestTimeout = defaultRequestsTimeout
 	}
@@ -122,11 +124,16 @@ func (m *node) Stats() Stats {
 func (m *node) ServerCount(ctx context.Context) (int, error) {
 	ctx, cancel := m.withDeadline(ctx, 0)
 	defer cancel()
-	counts, err := m.redisNodes.countSubscribers(ctx, m.sharded, m.countChannel)
+	self := m.answersChannel(m.uid)
+	counts, err := m.redisNodes.countSubscribers(ctx, m.sharded, m.countChannel, self)
 	if err != nil {
 		return m.presence.countAlive() + 1, notReached(opServerCount, err)
 	}
-	return max(counts[m.countChannel], 1), nil
+	n := counts[m.countChannel]
+	if counts[self] == 0 { // its subscription is being made again: Redis counts the others
+		n++
+	}
+	return max(n, 1), nil
 }
 
 // withDeadline bounds ctx: by d if positive, else by its own deadline, else by the

@@ -14,19 +14,34 @@ type answerChannels struct {
 	subscribedOn     map[string]map[*subscription]struct{}
 	allSubscribed    chan struct{} // closed while each channel has a subscription
 	allAreSubscribed bool          // up is closed
+	anyLost          chan struct{} // closed when a channel loses its last subscription; renewed with the next one
+
+	// alsoTold is told the same about channels of its own; nil without. It is set before the
+	// subscriptions run.
+	alsoTold *answerChannels
 }
 
-func newAnswers() *answerChannels { return &answerChannels{allSubscribed: make(chan struct{})} }
+func newAnswers(channels ...string) *answerChannels {
+	a := &answerChannels{allSubscribed: make(chan struct{}), anyLost: make(chan struct{})}
+	a.subscribedOn = make(map[string]map[*subscription]struct{}, len(channels))
+	for _, channel := range channels {
+		a.subscribedOn[channel] = make(map[*subscription]struct{}, 1)
+	}
+	return a
+}
 
-// answerOn sets the channels on which nodes are counted and get their answers.
-func (m *node) answerOn(count string, answers func(uid string) string) {
+// answerOn sets the channels on which nodes are counted, get their answers and tell each
+// other of their presence.
+func (m *node) answerOn(count string, answers func(uid string) string, presence string) {
 	m.countChannel, m.answersChannel = count, answers
-	m.answerChannels.subscribedOn = map[string]map[*subscription]struct{}{count: {}, answers(m.uid): {}}
+	m.answerChannels = newAnswers(count, answers(m.uid))
+	m.presenceChannels = newAnswers(presence)
+	m.answerChannels.alsoTold = m.presenceChannels
 }
 
 // channelSubscribed takes the confirmation of a channel on l.
 func (a *answerChannels) channelSubscribed(l *subscription, channel string) {
-	a.changeAndSettle(func() {
+	a.changeAndSettle(func(a *answerChannels) {
 		if links, ok := a.subscribedOn[channel]; ok {
 			links[l] = struct{}{}
 		}
@@ -35,12 +50,12 @@ func (a *answerChannels) channelSubscribed(l *subscription, channel string) {
 
 // channelUnsubscribed takes the end of a channel on l.
 func (a *answerChannels) channelUnsubscribed(l *subscription, channel string) {
-	a.changeAndSettle(func() { delete(a.subscribedOn[channel], l) })
+	a.changeAndSettle(func(a *answerChannels) { delete(a.subscribedOn[channel], l) })
 }
 
 // connectionLost takes the end of the connection of l.
 func (a *answerChannels) connectionLost(l *subscription) {
-	a.changeAndSettle(func() {
+	a.changeAndSettle(func(a *answerChannels) {
 		for _, links := range a.subscribedOn {
 			delete(links, l)
 		}
@@ -48,13 +63,14 @@ func (a *answerChannels) connectionLost(l *subscription) {
 }
 
 // changeAndSettle makes one change to on and keeps up in step.
-func (a *answerChannels) changeAndSettle(f func()) {
+func (a *answerChannels) changeAndSettle(f func(*answerChannels)) {
 	if a == nil {
 		return // the subscription carries no answers
 	}
+	a.alsoTold.changeAndSettle(f)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	f()
+	f(a)
 	is := true
 	for _, links := range a.subscribedOn {
 		is = is && len(links) > 0
@@ -62,8 +78,10 @@ func (a *answerChannels) changeAndSettle(f func()) {
 	switch {
 	case is && !a.allAreSubscribed:
 		close(a.allSubscribed)
+		a.anyLost = make(chan struct{})
 	case !is && a.allAreSubscribed:
 		a.allSubscribed = make(chan struct{})
+		close(a.anyLost)
 	}
 	a.allAreSubscribed = is
 }
@@ -73,6 +91,13 @@ func (a *answerChannels) whenReachable() <-chan struct{} {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.allSubscribed
+}
+
+// whenLost returns a channel that is closed when answers can arrive no more.
+func (a *answerChannels) whenLost() <-chan struct{} {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.anyLost
 }
 
 // canArrive reports whether answers can arrive now.

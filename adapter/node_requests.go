@@ -34,7 +34,7 @@ type clusterRequest struct {
 	isFinished   bool
 	firstAckEnds bool // the first acknowledgement ends it
 
-	// What came. A broadcast with acks has clients acknowledgements to come in all.
+	// The answers so far. A broadcast with acks has clientCount acknowledgements to come in all.
 	clientCount int
 	values      []socketio.Value
 	sockets     []socketio.SocketDetails

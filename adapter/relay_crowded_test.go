@@ -62,8 +62,8 @@ func TestRelay_OwnerThatRefusesConnections_IsAskedAgain(t *testing.T) {
 	}
 }
 
-// What a middleware says to clients about their connections, such as to close them
-// while descriptors are scarce, is not said to replicas.
+// A middleware's word to clients about their connections, such as to close them while
+// descriptors are scarce, is not said to replicas.
 func TestRelay_MiddlewareThatClosesConnections_DoesNotEndRelaying(t *testing.T) {
 	rdb := newRelayRedis(t)
 	var peers sync.Map // by address

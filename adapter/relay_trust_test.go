@@ -93,7 +93,7 @@ func TestRelay_EntryThatNoReplicaSigned_IsNotConnectedTo(t *testing.T) {
 	}
 }
 
-// What was once a replica's address may be something else's now.
+// An address that was once a replica's may be another process's now.
 func TestRelay_AddressWithoutProof_GetsNoRequestAndNoSay(t *testing.T) {
 	for name, secrets := range map[string][][]byte{"with a secret": {relaySecret}, "without": nil} {
 		t.Run(name, func(t *testing.T) {

@@ -107,7 +107,7 @@ func newSharded(l *socketio.LocalAdapter, nodes redisNodes, o ShardedOptions) *S
 		mainChannel:      o.ChannelPrefix + "#" + m.namespaceName + "#",
 		presenceChannel:  o.ChannelPrefix + "-nodes#" + m.namespaceName + "#",
 	}
-	m.answerOn(a.mainChannel, func(uid string) string { return a.mainChannel + uid + "#" })
+	m.answerOn(a.mainChannel, func(uid string) string { return a.mainChannel + uid + "#" }, a.presenceChannel)
 	a.sendMessage = func(msg *clusterMessage) error { return a.publish(a.mainChannel, msg) }
 	a.replyTo = func(uid string, msg *clusterMessage) error { return a.publish(m.answersChannel(uid), msg) }
 	m.publisher = newPublisher(nodes, "", &m.counters, m.log)

@@ -146,7 +146,7 @@ func newStreams(l *socketio.LocalAdapter, nodes redisNodes, o StreamsOptions, re
 	if keep, ok := l.RecoveryEnabled(); ok {
 		a.keepSessions = keep
 	}
-	m.answerOn(a.mainChannel, func(uid string) string { return a.mainChannel + uid + "#" })
+	m.answerOn(a.mainChannel, func(uid string) string { return a.mainChannel + uid + "#" }, a.presenceChannel)
 	a.sendMessage = func(msg *clusterMessage) error { return a.publish(a.mainChannel, msg) }
 	a.replyTo = func(uid string, msg *clusterMessage) error { return a.publish(m.answersChannel(uid), msg) }
 	m.publisher = newPublisher(nodes, "", &m.counters, m.log)

@@ -89,7 +89,9 @@ func (t *takeovers) forgetRequest(request string) {
 }
 
 // callForSession has the other Go nodes keep the session of a private id, and waits
-// for it, shortly.
+// for it, shortly. Their answers cannot arrive while the subscription of this node is
+// being made again: the question is asked when they can, and once more when the
+// subscription was lost before all answers were here.
 func (a *Streams) callForSession(ctx context.Context, pid string) {
 	request := hexID()
 	q := a.takeovers.add(request, a.presence.goNodes())
@@ -98,14 +100,28 @@ func (a *Streams) callForSession(ctx context.Context, pid string) {
 	}
 	defer a.takeovers.forgetRequest(request)
 	digest := sha256.Sum256([]byte(pid))
-	a.tellSession(sessionCall{a.uid, sessionWanted, request, hex.EncodeToString(digest[:])})
-	timer := time.NewTimer(takeoverPatience)
-	defer timer.Stop()
-	select {
-	case <-q.settled:
-	case <-timer.C:
-	case <-ctx.Done():
-	case <-a.ctx.Done():
+	for {
+		select {
+		case <-a.presenceChannels.whenReachable():
+		case <-ctx.Done():
+			return
+		case <-a.ctx.Done():
+			return
+		}
+		lost := a.presenceChannels.whenLost()
+		a.tellSession(sessionCall{a.uid, sessionWanted, request, hex.EncodeToString(digest[:])})
+		timer := time.NewTimer(takeoverPatience)
+		select {
+		case <-lost:
+			timer.Stop()
+			continue
+		case <-q.settled:
+		case <-timer.C:
+		case <-ctx.Done():
+		case <-a.ctx.Done():
+		}
+		timer.Stop()
+		return
 	}
 }
 

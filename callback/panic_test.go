@@ -70,7 +70,7 @@ func TestPush_PanicThatDoesNotComeAgain_TheRepeatLogsIn(t *testing.T) {
 	})
 }
 
-// What has no effect that could be lost is acknowledged at once: a text that makes us
+// A push without an effect that could be lost is acknowledged at once: a text that makes us
 // panic must not let its author stop the account's pushes.
 func TestPush_PanicWithoutAnEffect_IsAcknowledged(t *testing.T) {
 	for name, change := range map[string]func(*callback.Options){

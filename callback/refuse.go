@@ -51,7 +51,7 @@ func (a *account) refuseFlood(w http.ResponseWriter) {
 	a.turnAway(w, http.StatusTooManyRequests, callPush, "flood", "")
 }
 
-// What WeChat calls the webhook for.
+// The reasons of a call: WeChat pushes, or checks the address.
 const (
 	callPush   = "push"
 	callVerify = "verify" // of the URL, when it is saved on WeChat's page

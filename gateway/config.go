@@ -81,6 +81,8 @@ type Config struct {
 	Clients    []Client    `kong:"-"` // of the OpenID Provider, those of the file
 	Session    Session     `kong:"-"` // of the file
 	oidcKeys   []oidc.Key  // of OIDCKeyFile
+
+	hasSections bool // Normalize has put the file's sections and the default account into the lists above
 }
 
 // Account is one WeChat Official Account. In the configuration file several may
@@ -117,10 +119,10 @@ func (c *Config) Production() bool { return c.Env == "production" }
 
 // Normalize fills what follows from other settings, reads the files that hold
 // secrets and checks everything. Its error joins one for each thing that is wrong,
-// naming the key and the fix.
+// naming the key and the fix. ReadSettings and New call it; a second call changes nothing.
 func (c *Config) Normalize() error {
 	var errs configErrors
-	if c.File != "" {
+	if c.File != "" && !c.hasSections {
 		accounts, err := c.File.accounts()
 		errs.add(err)
 		c.Accounts = append(c.Accounts, accounts...)
@@ -144,6 +146,7 @@ func (c *Config) Normalize() error {
 		errs.add(keyError("POSTHOUSE_ADVERTISE", c.Advertise,
 			"replicas on several machines prove themselves with a secret: set POSTHOUSE_JWT_KEY_FILE, the same on all of them"))
 	}
+	c.hasSections = true
 	return errs.joinErrors()
 }
 
@@ -251,9 +254,10 @@ func (c *Config) normalizeAccounts() error {
 	}
 	cleanValues(&c.WeChat.AppID)
 	switch {
-	case c.WeChat.AppID != "":
+	case c.WeChat.AppID != "" && !c.hasSections:
 		c.WeChat.Name = "default"
 		c.Accounts = append([]Account{c.WeChat}, c.Accounts...)
+	case c.WeChat.AppID != "":
 	case c.WeChat.Secret != "" || c.WeChat.Token != "" || c.WeChat.SecretFile != "":
 		errs.add(keyError("POSTHOUSE_WECHAT_APPID", "", "set it beside the secret and the token"))
 	case len(c.Accounts) == 0 && c.Production() && c.WeChatSimulator == "":

@@ -136,3 +136,23 @@ func TestConfig_Namespaces_AllMistakesAreTold(t *testing.T) {
 		t.Errorf("%q, want %q", keys, want)
 	}
 }
+
+// ReadSettings and New both complete the settings: no account and no namespace is there twice.
+func TestConfig_Normalize_TwiceIsOnce(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "posthouse.yaml")
+	text := "accounts:\n  - {name: shop, appid: wx1, secret: s, token: token, mode: plain}\nnamespaces:\n  /app: {auth: open}\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := ReadSettings([]string{"--config=" + file},
+		[]string{"POSTHOUSE_WECHAT_APPID=wx2", "POSTHOUSE_WECHAT_SECRET=s", "POSTHOUSE_WECHAT_TOKEN=token", "POSTHOUSE_WECHAT_MODE=plain"}, nil)
+	for range 2 {
+		if len(s.Config.Accounts) != 2 || len(s.Config.Namespaces) != 1 {
+			t.Errorf("%d accounts, %d namespaces", len(s.Config.Accounts), len(s.Config.Namespaces))
+		}
+		if err := s.Config.Normalize(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

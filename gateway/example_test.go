@@ -14,7 +14,7 @@ import (
 	"posthouse/gateway"
 )
 
-// What the binary does: settings from flags and environment, then New and Run.
+// The binary does no more: settings from flags and environment, then New and Run.
 func Example() {
 	var cfg gateway.Config
 	flags, err := kong.New(&cfg)

@@ -80,12 +80,9 @@ func startProvider(t *testing.T, yaml string, args ...string) *provider {
 	for _, problem := range settings.Problems() {
 		t.Fatal(problem)
 	}
-	cfg := settings.Config
-	// Normalize has run once; New runs it again on what the flags gave.
-	cfg.Accounts, cfg.Namespaces, cfg.Clients, cfg.oidcKeys = nil, nil, nil, nil
 	old := slog.Default()
 	slog.SetDefault(slog.New(slog.DiscardHandler))
-	app, err := New(cfg)
+	app, err := New(settings.Config)
 	slog.SetDefault(old)
 	if err != nil {
 		t.Fatal(err)

@@ -130,9 +130,7 @@ func TestOIDC_Discovery_SaysWhatIsTrue(t *testing.T) {
 
 // Without clients the routes are not there.
 func TestOIDC_Off_RoutesAre404(t *testing.T) {
-	cfg := ReadSettings([]string{"--addr=127.0.0.1:0"}, nil, nil).Config
-	cfg.Accounts = nil
-	app, err := New(cfg)
+	app, err := New(ReadSettings([]string{"--addr=127.0.0.1:0"}, nil, nil).Config)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -156,7 +156,7 @@ func (d pageData) SignInTo() string {
 func (p *pages) register(e *echo.Echo) {
 	e.GET("/", p.showStart)
 	e.GET("/login", p.showLogin)
-	// What <posthouse-login> needs in pages of other origins: stable addresses, and
+	// <posthouse-login> in pages of other origins needs stable addresses, and
 	// CORS for the allowed ones.
 	cors := echo.WrapMiddleware(p.originPolicy.publicFiles)
 	e.GET("/login/qr.svg", p.qrSVG, cors)

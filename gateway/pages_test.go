@@ -217,7 +217,7 @@ func TestPages(t *testing.T) {
 	}
 }
 
-// What each answer tells the browser about itself: pages are checked again every time
+// Each answer tells the browser about itself: pages are checked again every time
 // and run nothing but our files, assets never change under their fingerprint, the
 // element keeps its address and is checked again, codes are the visitor's alone.
 func TestHeadersOfPagesAndAssets(t *testing.T) {

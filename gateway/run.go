@@ -100,7 +100,7 @@ func (a *App) drainAll(server *http.Server) error {
 	if err := a.namespaces.shutdown(ctx); err != nil {
 		a.log.Warn("gateway: the back ends did not hear of all disconnects in time", "error", err)
 	}
-	// What is left are webhooks and pages: short requests.
+	// The remaining requests are webhooks and pages: short ones.
 	last, cancelLast := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancelLast()
 	if err := server.Shutdown(last); err != nil {

@@ -134,7 +134,7 @@ func TestAllocationsPerEmit(t *testing.T) {
 	}
 }
 
-// What an idle client costs. The first number is the heap of this package for a
+// The cost of an idle client. The first number is the heap of this package for a
 // connection and its socket in one namespace (a short handshake), the second that of the whole
 // process, client side, engine and goroutine stacks included.
 func TestMemoryPerIdleSocket(t *testing.T) {

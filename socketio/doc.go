@@ -86,7 +86,7 @@
 //	serveClient                          Options.Bundles, with clientdist.FS()
 //	io.close()                           Shutdown(ctx)
 //
-// What differs on purpose: modifiers do not change the socket but return a
+// The differences on purpose: modifiers do not change the socket but return a
 // value; errors of middlewares reach the client only as *ConnectError; Limits are
 // on; empty dynamic namespaces are forgotten; FetchSockets
 // tells no token of a handshake (Options.PrivateHandshake); a recovered session is used up; a client

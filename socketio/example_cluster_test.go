@@ -46,7 +46,7 @@ func ExampleLocal() {
 		Rooms: []string{"a", "b"}, Except: []string{"c"},
 		Flags: socketio.BroadcastFlags{Timeout: time.Second},
 	}
-	// What arrives from another node is delivered with it:
+	// A packet that arrives from another node is delivered with it:
 	p := &parser.Packet{Type: parser.Event, Namespace: here.Namespace(), Data: []byte(`["news",1]`)}
 	fmt.Println(here.Broadcast(context.Background(), p, everywhere))
 	var details []socketio.SocketDetails

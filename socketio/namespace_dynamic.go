@@ -7,7 +7,7 @@ import (
 )
 
 // ParentNamespace makes namespaces on demand (docs/protocol.md §3.7).
-// What is registered on it counts for each child made afterwards; operators and
+// A handler registered on it counts for each child made afterwards; operators and
 // Emit reach all children.
 type ParentNamespace struct {
 	server     *Server

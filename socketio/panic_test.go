@@ -158,8 +158,8 @@ func TestHandler_PanicEndsTheConnectionSoThatClientsReconnect(t *testing.T) {
 	}
 }
 
-// What was sent before the panic still arrives, and what the client sent behind the
-// event that panicked is not handled.
+// Events sent before the panic still arrive, and those of the client behind the event
+// that panicked are not handled.
 func TestHandler_PanicKeepsWhatWasSentAndDropsWhatIsQueued(t *testing.T) {
 	srv := serve(t, nil)
 	handled := make(chan string, 8)

@@ -2,7 +2,7 @@ package socketio
 
 import "errors"
 
-// What follows is for packages that speak the protocol beside Server, such as
+// The functions of this file are for packages that speak the protocol beside Server, such as
 // socketio/client: their events and acknowledgements hold the same Args, and are
 // encoded alike.
 

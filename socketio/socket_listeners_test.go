@@ -7,7 +7,7 @@ import (
 	"posthouse/socketio"
 )
 
-// What socket.on, once, off, onAny, prependAny, use, onAnyOutgoing do in Node.
+// The order is that of socket.on, once, off, onAny, prependAny, use, onAnyOutgoing in Node.
 func TestListenersRunInTheOrderOfNode(t *testing.T) {
 	srv := serve(t, nil)
 	log := make(chan string, 32)

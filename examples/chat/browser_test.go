@@ -17,7 +17,7 @@ import (
 	"posthouse/socketio"
 )
 
-// What two people see and do, with a cut connection in between. With
+// Two people write to each other, with a cut connection in between. With
 // POSTHOUSE_TEST_SCREENSHOTS set to a directory the page is photographed.
 func TestTwoPeopleInTwoBrowsers(t *testing.T) {
 	node := testenv.NodeDir(t, "axe-core")

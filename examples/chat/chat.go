@@ -11,7 +11,7 @@ import (
 	"posthouse/socketio"
 )
 
-// What one person may take up.
+// Bounds on the space of one person.
 const (
 	maxName  = 24   // characters
 	maxRoom  = 32   // characters

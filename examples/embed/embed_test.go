@@ -27,7 +27,7 @@ var recipes = map[string]func(*socketio.Server) http.Handler{
 	"net/http": NetHTTP, "Echo v4": Echo4, "Echo v5": Echo5, "chi": Chi, "gin": Gin,
 }
 
-// What a browser does: it polls, upgrades to a WebSocket, and is answered.
+// The client does as a browser does: it polls, upgrades to a WebSocket, and is answered.
 func TestAClientPollsAndUpgrades(t *testing.T) {
 	for name, mount := range recipes {
 		t.Run(name, func(t *testing.T) {

@@ -19,7 +19,10 @@ const (
 )
 
 // namedPackages are the packages whose names are measured, together and each by itself.
-var namedPackages = []string{"socketio", "socketio/engineio", "adapter", "gateway", "callback", "internal/login"}
+var namedPackages = []string{
+	"socketio", "socketio/engineio", "socketio/client", "socketio/engineio/client",
+	"adapter", "gateway", "callback", "internal/login",
+}
 
 // oneWord matches a name that is a single lower-case word.
 var oneWord = regexp.MustCompile(`^[a-z][a-z0-9]*$`)

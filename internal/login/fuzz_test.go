@@ -7,8 +7,8 @@ import (
 	"posthouse/internal/login"
 )
 
-// What browsers and phones send as codes, verifiers, tickets, secrets and texts
-// never panics and opens nothing but the one right pair.
+// Input of browsers and phones as codes, verifiers, tickets, secrets and texts never
+// panics and opens nothing but the one right pair.
 func FuzzWhatPeersSend(f *testing.F) {
 	r := fuzzRig(f)
 	typed, err := r.Start(f.Context(), login.StartRequest{Account: "main", SocketID: "s", Challenge: challenge})

@@ -14,7 +14,7 @@ import (
 // is an ErrUnauthorized: such a ticket is worth as much as none.
 var ErrDamaged = fmt.Errorf("%w: damaged in the store", ErrUnauthorized)
 
-// What a replica writes is within these bounds. Lengths are in bytes.
+// The fields that a replica writes are within these bounds. Lengths are in bytes.
 const (
 	maxIDLength   = 128       // ids, hashes, openids, names
 	maxTextLength = 256       // what people read of a browser

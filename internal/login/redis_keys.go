@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// What is looked up by a browser's or WeChat's words is hashed: it bounds the key
+// A key of a browser's or WeChat's words holds their hash: the hash bounds the key
 // and keeps persons out of key names. The braces make a cluster hash tag of it.
 func (r *Redis) ticketKey(id string) string { return r.keyPrefix + "t:{" + id + "}" }
 

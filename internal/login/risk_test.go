@@ -81,7 +81,7 @@ func TestRiskAsksOncePerNetworkAndBrowser(t *testing.T) {
 	})
 }
 
-// What was not confirmed teaches nothing: an attacker's browser stays unknown.
+// A login that was not confirmed teaches nothing: an attacker's browser stays unknown.
 func TestRiskLearnsOnlyFromTheConfirmed(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *fixture) {
 		r := newRig(t, s, nil)

@@ -2,7 +2,7 @@ package login
 
 import "time"
 
-// What the stores agree on. The life of a ticket itself is what WeChat granted.
+// Times that the stores agree on. The life of a ticket itself is as long as WeChat granted.
 const (
 	// Grace is how long after its end a ticket may still be claimed, because
 	// WeChat's push was slow (docs/login.md §2).

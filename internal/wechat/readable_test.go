@@ -9,7 +9,7 @@ import (
 	"posthouse/internal/wechat"
 )
 
-// What people type and paste stands in Content as it was typed; a character that XML
+// Text that people type and paste stands in Content as it was typed; a character that XML
 // forbids costs itself and nothing else.
 func TestParse_ForbiddenCharacters_AreDropped(t *testing.T) {
 	t.Parallel()

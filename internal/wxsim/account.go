@@ -68,7 +68,7 @@ type Account struct {
 // SceneField names one of the two fields that a scene may come in.
 type SceneField string
 
-// What counts when both fields are sent: the one that the action name asks for,
+// The field that counts when both are sent: the one that the action name asks for,
 // or one of them whatever the action.
 const (
 	ByAction SceneField = "action"

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// What people do on their phones. Each action changes the platform under the
+// Actions of people on their phones. Each action changes the platform under the
 // lock, then pushes without it.
 
 // Outcome is what a person's action came to: the event that was pushed, if any,

@@ -6,7 +6,7 @@
 // the gateway (or inside it, under /sim) and clicks on the phone page; a test
 // drives the same people over HTTP and reads what happened from the log.
 //
-// What it imitates: access tokens and their two families, QR codes with
+// It imitates access tokens and their two families, QR codes with
 // scenes, quotas and error codes; message pushes in plain, compat and secure
 // mode with WeChat's five seconds, three deliveries and one-minute penalty; and
 // a verdict on every answer. Faults can be switched on for each of these.

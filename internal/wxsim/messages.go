@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// What else arrives at a callback (docs/wechat.md §2.9): the messages people send
+// The other pushes that arrive at a callback (docs/wechat.md §2.9): the messages people send
 // beside texts, and the events the phone page has no button for. Values are
 // invented; their names and order are WeChat's.
 

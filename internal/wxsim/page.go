@@ -92,7 +92,7 @@ func pageLanguage(r *http.Request) string {
 	return "en"
 }
 
-// What the page shows at most: it is a phone, not a database.
+// The page shows no more than this: it is a phone, not a database.
 const (
 	shownPeople = 40
 	shownCodes  = 40

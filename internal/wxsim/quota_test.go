@@ -58,7 +58,7 @@ func TestQuotasBeginAnewAtMidnightInShanghai(t *testing.T) {
 	})
 }
 
-// What an account may write depends on what the person did last.
+// The messages that an account may write depend on the person's last act.
 func TestEachInteractionOpensItsWindow(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

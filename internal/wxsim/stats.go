@@ -12,7 +12,7 @@ type Stats struct {
 	Deliveries int `json:"deliveries"` // attempts of all pushes
 	Repeated   int `json:"repeated"`   // attempts after the first of a push
 
-	// What became of the attempts.
+	// The outcome of the attempts.
 	Answered    int `json:"answered"`    // success, empty, or a message
 	Refused     int `json:"refused"`     // 403: what a forged push has to get
 	Illegal     int `json:"illegal"`     // any other status or body: the person reads that the service is down

@@ -103,7 +103,7 @@ func TestSocket_HostilePackets_ParseError(t *testing.T) {
 	}
 }
 
-// What a server may send and the client has no use for changes nothing.
+// Packets that a server may send and the client has no use for change nothing.
 func TestSocket_OddPackets_AreIgnored(t *testing.T) {
 	t.Parallel()
 	url := rawServer(t, `42["early"]`, joined, `42/other,["a"]`, `40/other,{"sid":"x"}`, `41/other,`, `4312345["unknown ack"]`, `43`, `42`,

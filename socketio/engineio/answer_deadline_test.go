@@ -109,7 +109,7 @@ func TestServe_PeerThatReadsNothing_IsClosed(t *testing.T) {
 			})
 			l := w.line()
 			l.send(strings.Repeat(request, 60))
-			// What the server sent is not there any more after a reset.
+			// The server's bytes are not there any more after a reset.
 			eventually(t, "the connection is reset", func() bool { return errors.Is(pendingError(l.conn), unix.ECONNRESET) })
 			// The reset may be seen before the handler has returned.
 			eventually(t, "a handler has returned", func() bool { return len(returned) > 0 })

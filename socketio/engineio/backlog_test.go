@@ -220,7 +220,7 @@ func TestSession_SlowPeer_IsLoggedOncePerInterval(t *testing.T) {
 	})
 }
 
-// What an upgrade takes over waits by the rule of streams.
+// Messages that an upgrade takes over wait by the rule of streams.
 func TestSession_SlowPeer_BacklogMovesWithAnUpgrade(t *testing.T) {
 	big := strings.Repeat("x", 700_000)
 	inWorld(t, engineio.Options{}, nil, func(w *world) {

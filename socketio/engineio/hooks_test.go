@@ -71,7 +71,7 @@ func TestOptions_Cookie_InvalidIsRefusedAtTheStart(t *testing.T) { // GHSA-pxg6-
 			engineio.NewServer(&engineio.Options{Cookie: c})
 		})
 	}
-	// What an application puts elsewhere does not get out: the value is the session's id.
+	// The other fields of an application's cookie do not get out: the value is the session's id.
 	if _, err := engineio.New(&engineio.Options{Cookie: &http.Cookie{Value: "a; b", Raw: "x; y", Unparsed: []string{"z; z"}}}); err != nil {
 		t.Error(err)
 	}

@@ -19,7 +19,7 @@ import (
 	"posthouse/socketio/engineio"
 )
 
-// What follows needs the sockets of a real kernel, so there is no fake time. Each
+// The tests of this file need the sockets of a real kernel, so there is no fake time. Each
 // test runs in every way in which a WebSocket can come to be read.
 
 var readings = map[string]reading{"loop": {}, "goroutine": {goroutines: true}, "serve": {serve: true}}

@@ -316,7 +316,7 @@ func TestServe_ListenersThatAreNotTCP(t *testing.T) {
 	}
 }
 
-// What an http.Server may be told, and the fast path cannot do, is net/http's.
+// Hooks of an http.Server that the fast path cannot honour leave the serving to net/http.
 func TestServe_HTTPServersWithHooks_AreNetHTTPs(t *testing.T) {
 	for name, change := range map[string]func(hs *http.Server){
 		"ConnState": func(hs *http.Server) { hs.ConnState = func(net.Conn, http.ConnState) {} },

@@ -150,8 +150,7 @@ func (st *wsTransport) closeFD(err error) {
 		st.heldBytes.release()
 	}
 	st.loop.Remove(st.fd)
-	if drain {
-		netpoll.ShutdownWrite(st.fd)
+	if drain { // as closeDrained, but that CloseFD follows at once and ends our side
 		netpoll.DrainFD(st.fd)
 	}
 	netpoll.CloseFD(st.fd)

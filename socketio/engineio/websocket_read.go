@@ -205,7 +205,7 @@ func (st *wsTransport) handleBytes(p []byte) error {
 			if !st.s.completeUpgrade(st) {
 				return st.dismiss(nil)
 			}
-			// What the upgrade has inherited is a pause of the handler.
+			// The upgrade has inherited a pause of the handler.
 			if free := st.tellUpgraded(); free != nil && st.pauseEnd == nil {
 				st.pauseEnd = free
 			}

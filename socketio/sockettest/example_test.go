@@ -90,7 +90,7 @@ func ExampleClient_Call() {
 	// Output: 3 [[1]]
 }
 
-// What is on the wire, for tests of a protocol rather than of handlers.
+// Dial gives the bytes on the wire, for tests of a protocol rather than of handlers.
 func ExampleServer_Dial() {
 	t := new(exampleT)
 	defer t.end()

@@ -185,7 +185,7 @@ func bareProxy(t *testing.T, gateway string) string {
 	return "http://" + addr
 }
 
-// What people do with the page: by keyboard, by ear, on phones, in background tabs,
+// People use the page by keyboard, by ear, on phones, in background tabs,
 // over bad networks.
 func TestTheLoginPageForEverybody(t *testing.T) {
 	testenv.NodeDir(t, "axe-core", "jsqr")

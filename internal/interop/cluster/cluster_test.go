@@ -126,7 +126,7 @@ func descendants(pid int) map[int]string {
 	return family
 }
 
-// What Go, Node and an emitter say reaches the clients of all; both logins work.
+// Events of Go, Node and an emitter reach the clients of all; both logins work.
 func TestGoAndNodeInOneCluster(t *testing.T) {
 	e := startExample(t)
 	out := testenv.Node(t, time.Minute, filepath.Join("testdata", "drive.cjs"),

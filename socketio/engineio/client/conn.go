@@ -50,7 +50,7 @@ type Conn struct {
 	pollCtx  context.Context
 	stopPoll context.CancelFunc
 
-	// What came with the open packet of a poll, for Serve.
+	// The packets that came with the open packet of a poll, for Serve.
 	pendingBody   []byte
 	pendingOctets bool
 
@@ -125,7 +125,7 @@ func (c *Conn) Send(ms ...engineio.Message) error {
 	if c.state != stateOpen {
 		return ErrClosed
 	}
-	if c.packetBytes+c.stream.waiting()+size > c.opts.MaxBuffered {
+	if c.packetBytes+c.stream.waitingBytes()+size > c.opts.MaxBuffered {
 		return ErrBufferFull
 	}
 	for i := range ms {
@@ -246,11 +246,11 @@ func (c *Conn) Serve(ctx context.Context, h Handler) error {
 }
 
 // seen notes that something arrived.
-func (c *Conn) seen() { c.lastSeen.Store(int64(time.Since(epoch))) }
+func (c *Conn) noteReceived() { c.lastSeen.Store(int64(time.Since(epoch))) }
 
 // startHeartbeat begins the watch over the server.
 func (c *Conn) startHeartbeat() {
-	c.seen()
+	c.noteReceived()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	wait := c.pingInterval + c.pingTimeout

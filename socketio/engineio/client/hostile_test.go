@@ -69,7 +69,7 @@ func TestDial_ServerThatNeverAnswers_EndsWithContext(t *testing.T) {
 	}
 }
 
-// What a server may send after a good handshake, and how the connection ends.
+// A hostile server's frames after a good handshake, and how the connection ends.
 func TestConn_HostileFrames_EndTheConnection(t *testing.T) {
 	t.Parallel()
 	const max = 10_000

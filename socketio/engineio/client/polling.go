@@ -37,7 +37,7 @@ func (c *Conn) request(ctx context.Context, method, contentType string, body []b
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return nil, nil, refusal(resp)
+		return nil, nil, refusalError(resp)
 	}
 	if resp.ContentLength > int64(c.opts.MaxPayload) {
 		return nil, nil, ErrMaxPayload
@@ -50,7 +50,7 @@ func (c *Conn) request(ctx context.Context, method, contentType string, body []b
 }
 
 // refusal returns the error for an answer with another status than the wanted one.
-func refusal(resp *http.Response) error {
+func refusalError(resp *http.Response) error {
 	e := &StatusError{Status: resp.StatusCode}
 	if resp.StatusCode != http.StatusSwitchingProtocols { // its body is a connection
 		text, _ := io.ReadAll(io.LimitReader(resp.Body, statusText)) // the status says enough
@@ -90,7 +90,7 @@ func (r *receiver) poll() {
 	c.pendingBody = nil
 	for {
 		if body != nil {
-			r.payload(body, octets)
+			r.receivePayload(body, octets)
 		}
 		if c.pollingIsOver() {
 			return
@@ -100,12 +100,12 @@ func (r *receiver) poll() {
 			c.end(engineio.ReasonTransportError, err)
 			return
 		}
-		c.seen()
+		c.noteReceived()
 	}
 }
 
 // payload takes the packets of one answer.
-func (r *receiver) payload(body []byte, octets bool) {
+func (r *receiver) receivePayload(body []byte, octets bool) {
 	next := r.conn.nextPacket(octets)
 	for done := false; !done; {
 		var p wire.Packet
@@ -114,7 +114,7 @@ func (r *receiver) payload(body []byte, octets bool) {
 			r.conn.end(engineio.ReasonTransportError, protocolError(err))
 			return
 		}
-		if !r.packet(p) {
+		if !r.receivePacket(p) {
 			return
 		}
 	}

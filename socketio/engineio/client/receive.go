@@ -29,7 +29,7 @@ func (r *receiver) run() {
 }
 
 // packet takes one packet; false means that the connection has ended.
-func (r *receiver) packet(p wire.Packet) bool {
+func (r *receiver) receivePacket(p wire.Packet) bool {
 	c := r.conn
 	switch p.Type {
 	case wire.Message:

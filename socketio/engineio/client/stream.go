@@ -49,7 +49,7 @@ func newStream(c *Conn, name string, rw io.ReadWriteCloser) *stream {
 }
 
 // waiting returns the bytes that are not written yet.
-func (st *stream) waiting() int {
+func (st *stream) waitingBytes() int {
 	if st == nil {
 		return 0
 	}
@@ -221,7 +221,7 @@ func (st *stream) read(r *receiver) {
 			c.end(engineio.ReasonTransportError, protocolError(err))
 			return errStop
 		}
-		if !r.packet(p) {
+		if !r.receivePacket(p) {
 			return errStop
 		}
 		return nil
@@ -239,7 +239,7 @@ func (st *stream) read(r *receiver) {
 			p = busy[:]
 		}
 		n, err := st.rw.Read(p)
-		c.seen()
+		c.noteReceived()
 		if !st.feed(p[:n]) {
 			return
 		}

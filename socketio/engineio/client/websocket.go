@@ -65,7 +65,7 @@ func (c *Conn) dialWebSocket(ctx context.Context, url string) (io.ReadWriteClose
 		if resp.StatusCode == http.StatusSwitchingProtocols {
 			return nil, err
 		}
-		return nil, refusal(resp)
+		return nil, refusalError(resp)
 	}
 	rw, ok := resp.Body.(io.ReadWriteCloser) // net/http promises it for a 101
 	if !ok {

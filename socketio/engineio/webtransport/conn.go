@@ -59,7 +59,7 @@ func (c *conn) Write(p []byte) (int, error) {
 	c.buf = c.out.translate(c.buf[:0], p)
 	if len(c.buf) > 0 {
 		if _, err := c.stream.Write(c.buf); err != nil {
-			// What had left cannot be told in the engine's bytes; the stream is
+			// The part that had left cannot be told in the engine's bytes; the stream is
 			// lost anyway.
 			return 0, err
 		}

@@ -48,7 +48,7 @@ func TestSession(t *testing.T) {
 	}
 }
 
-// What was sent before Close arrives, and then the session ends within a second.
+// Messages sent before Close arrive, and then the session ends within a second.
 func TestCloseByTheServer(t *testing.T) {
 	r := newRig(t, engineio.Options{})
 	c := r.connect(t, "0")
@@ -83,7 +83,7 @@ func TestHeartbeat(t *testing.T) {
 	c.gone()
 }
 
-// What comes with the opening packet is not lost, and the deadline of the
+// Packets that come with the opening packet are not lost, and the deadline of the
 // opening does not outlive it.
 func TestAfterTheOpening(t *testing.T) {
 	r := newRig(t, engineio.Options{UpgradeTimeout: 700 * time.Millisecond, PingInterval: 900 * time.Millisecond})

@@ -50,7 +50,7 @@ func TestDecode_RefusesWhatIsNoValue(t *testing.T) {
 	}
 }
 
-// What Encode makes of any tree is decoded to the same tree, whatever way its keys are
+// Encode's text for any tree is decoded to the same tree, whatever way its keys are
 // spelt.
 func FuzzDecode_IsTheInverseOfEncode(f *testing.F) {
 	for _, seed := range []string{`{"$binary":"aGk="}`, `{"$object":{"$object":{}}}`, `[{"\u0024binary":"aGk="}]`, `{"a":"$b"}`, `1e400`} {

@@ -40,7 +40,7 @@ func FuzzReader(f *testing.F) {
 		if !json.Valid(text) {
 			t.Fatalf("%x: invalid JSON %q", b, text)
 		}
-		// What was read is written and read again without change.
+		// A value that was read is written and read again without change.
 		again, err := msgpack.AppendValue(nil, text, bin)
 		if err != nil {
 			t.Fatalf("%s: %v", text, err)

@@ -139,7 +139,7 @@ func mainNamespace(s *socket.Socket) {
 	when("blob", "back", func(a []any) bool { return isBinary(arg(a, 0)) })
 	when("jsonbuff", "jsonbuff-ack", func(a []any) bool { return isMessage(arg(a, 0)) })
 	when("jsonblob", "jsonblob-ack", func(a []any) bool { return isMessage(arg(a, 0)) })
-	// What arrives first must be handled first; the counters do not wait for it.
+	// The first arrival must be handled first; the counters do not wait for it.
 	var steps, blobs atomic.Int32
 	on(s, "abuff1", func(_ func(...any), args []any) { advance(&steps, 0, isBinary(arg(args, 0))) })
 	when("abuff2", "abuff2-ack", func([]any) bool { return steps.Load() == 1 })

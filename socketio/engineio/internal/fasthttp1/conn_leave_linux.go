@@ -34,22 +34,21 @@ func (c *Conn) Upgrade(s netpoll.Successor) {
 	if h != nil {
 		loop.Replace(c.fd, h)
 	}
-	// The loop closes the descriptor; or it tells the successor to look for what came
-	// since the request.
+	// The loop closes the descriptor; or it gives the successor the events since the
+	// request.
 	loop.Wake(c)
 }
 
-// passOn calls the successor's handler. Tasks that were due before Upgrade still reach
-// c; the one that Upgrade causes is the one that leaves the listener.
-func (c *Conn) passOn(h netpoll.Handler, e netpoll.Events, woken, leaves bool) (again bool) {
+// passOn gives the successor's handler the events that it has not seen. Tasks that were
+// due before Upgrade still reach c, and the one that Upgrade causes brings the events
+// that came while the request was served; most often there are none, and reading would
+// be in vain.
+func (c *Conn) passOn(h netpoll.Handler, e netpoll.Events, leaves bool) (again bool) {
 	if leaves {
 		c.listener.count(-1)
 		c.listener.release(c.remote)
 	}
-	if woken {
-		return h.Woken()
-	}
-	return h.Ready(e)
+	return e != 0 && h.Ready(e)
 }
 
 // Hijack implements ResponseConn: for handlers that want the connection themselves.

@@ -76,8 +76,15 @@ func (c *Conn) handle(e netpoll.Events, woken bool) (again bool) {
 	if h := c.successor; h != nil {
 		leaves := !c.detached
 		c.detached = true
+		if c.unread {
+			e |= netpoll.Readable
+		}
+		if c.peerClosed {
+			e |= netpoll.Readable | netpoll.PeerClosed
+		}
+		c.unread, c.peerClosed = false, false
 		c.mu.Unlock()
-		return c.passOn(h, e, woken, leaves)
+		return c.passOn(h, e, leaves)
 	}
 	if c.writable != nil && e.Has(netpoll.Writable|netpoll.PeerClosed) {
 		select {

@@ -434,7 +434,7 @@ func TestResponse_SetWriteDeadline_ReachesTheConnection(t *testing.T) {
 	}
 }
 
-// What one request left must not come with the next one's answer.
+// Leftovers of one request must not come with the next one's answer.
 func TestResponse_Release_LeavesNothing(t *testing.T) {
 	for _, name := range slices.Sorted(maps.Keys(answers)) {
 		near, far := net.Pipe()

@@ -26,7 +26,7 @@ type Packet struct {
 	Data   []byte
 }
 
-// What a peer did that sent no packet: the descriptions of sessions closed with a parse error.
+// The descriptions of sessions closed with a parse error say how a peer broke the format.
 var (
 	ErrParse   = errors.New("engineio: invalid packet")
 	ErrNotUTF8 = errors.New("engineio: text is not UTF-8")

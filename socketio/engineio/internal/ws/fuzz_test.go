@@ -93,7 +93,7 @@ func FuzzInflate(f *testing.F) {
 		if len(got) > limit {
 			t.Fatalf("%d bytes inflated, the limit is %d", len(got), limit)
 		}
-		// What came out once, compressed again by another, comes out the same.
+		// A message that came out once, compressed again by another, comes out the same.
 		again := newEcho(&ws.Limits{MaxMessage: limit}, d)
 		again.feed(frame{true, 4, ws.Binary, deflated(t, got)}.append(nil))
 		if again.err != nil || !bytes.Equal(again.out[1:], e.out[1:]) {
