@@ -40,6 +40,7 @@ type App struct {
 	keyShelf       login.KeyShelf // of the development key; nil without Redis or with a key of its own
 	loginService   *login.Service
 	provider       *oidc.Provider // nil: no clients are configured
+	compat         *compatServer  // nil: off
 	loginNamespace *loginNamespace
 	webhookHandler *callback.Handler
 	simulator      *wxsim.Sim // nil unless the local WeChat runs in this process
@@ -151,7 +152,7 @@ func (a *App) buildLogin() (err error) {
 		return err
 	}
 	a.loginService = a.loginNamespace.loginService
-	a.webhookHandler, err = newWebhook(&a.config, a.accounts, a.loginService, store, a.admission, a.metrics, a.log)
+	a.webhookHandler, err = newWebhook(&a.config, a.accounts, a.loginService, store, a.compat, a.admission, a.metrics, a.log)
 	return err
 }
 

@@ -80,6 +80,7 @@ type Config struct {
 	Namespaces []Namespace `kong:"-"` // those of the file
 	Clients    []Client    `kong:"-"` // of the OpenID Provider, those of the file
 	Session    Session     `kong:"-"` // of the file
+	Compat     Compat      `kong:"-"` // of the file
 	oidcKeys   []oidc.Key  // of OIDCKeyFile
 
 	hasSections bool // Normalize has put the file's sections and the default account into the lists above
@@ -137,7 +138,7 @@ func (c *Config) Normalize() error {
 	if _, port, err := net.SplitHostPort(c.Addr); err != nil || port == "" {
 		errs.add(keyError("POSTHOUSE_ADDR", c.Addr, "write host:port or :port, such as :3000"))
 	}
-	errs.add(c.normalizeRedis(), c.normalizeWeb(), c.normalizeTokens(), c.normalizeAPI(), c.normalizeAccounts(), c.normalizeOpenID())
+	errs.add(c.normalizeRedis(), c.normalizeWeb(), c.normalizeTokens(), c.normalizeAPI(), c.normalizeAccounts(), c.normalizeOpenID(), c.normalizeCompat())
 	if t := time.Duration(c.TicketTTL); t < time.Second || t > 30*24*time.Hour {
 		errs.add(keyError("POSTHOUSE_TICKET_TTL", c.TicketTTL.String(), "WeChat allows 1 s to 30 days; 120 s to 300 s are usual"))
 	}

@@ -136,7 +136,7 @@ func mappingPairs(node ast.Node) ([]yamlPair, error) {
 }
 
 // sectionNames are the keys of a file that are no flags.
-var sectionNames = []string{"accounts", "namespaces", "clients", "session"}
+var sectionNames = []string{"accounts", "namespaces", "clients", "session", "compat"}
 
 // fileSections are the parts of a file that are no flags, with the line of each of their
 // keys.
@@ -146,6 +146,7 @@ type fileSections struct {
 	namespaces []fileNamespace
 	clients    []fileNamespace // named by their ids
 	session    []fileNamespace // one at most
+	compat     []fileNamespace // one at most
 }
 
 func (f *fileSections) readSection(pair yamlPair) error {
@@ -157,7 +158,12 @@ func (f *fileSections) readSection(pair yamlPair) error {
 	case "clients":
 		return f.readClients(pair.value)
 	}
-	f.session = append(f.session, newFileSection(pair.key, pair.value, pair.lineNumber))
+	section := newFileSection(pair.key, pair.value, pair.lineNumber)
+	if pair.key == "session" {
+		f.session = append(f.session, section)
+	} else {
+		f.compat = append(f.compat, section)
+	}
 	return nil
 }
 
@@ -216,7 +222,10 @@ func (f *fileSections) placeOf(key string) string {
 	if rest, ok := strings.CutPrefix(key, "clients."); ok {
 		return f.placeIn(f.clients, rest)
 	}
-	if strings.HasPrefix(key, "session") {
+	if strings.HasPrefix(key, "compat.") {
+		return f.placeIn(f.compat, key)
+	}
+	if strings.HasPrefix(key, "session.") {
 		return f.placeIn(f.session, key)
 	}
 	m := ofAccount.FindStringSubmatch(key)

@@ -89,12 +89,23 @@ func (f ConfigFile) openID(c *Config) error {
 		c.Clients = append(c.Clients, client)
 	}
 	for _, from := range file.session {
-		key := func(name string) string { return strings.TrimSuffix("session."+name, ".") }
-		if from.yamlNode.Type() != ast.NullType {
-			decodeKeys(from.yamlNode, "", reflect.ValueOf(&c.Session).Elem(), keysOfType(reflect.TypeFor[Session]()), key, &errs)
-		}
+		from.decode(&c.Session, &errs)
+	}
+	for _, from := range file.compat {
+		from.decode(&c.Compat, &errs)
+	}
+	if s := c.Compat.WeChatServer; s != nil && s.TokenFile != "" {
+		s.TokenFile = beside(filepath.Dir(string(f)), s.TokenFile)
 	}
 	return errs.joinErrors()
+}
+
+// decode reads a section that is a struct; into points to it.
+func (n *fileNamespace) decode(into any, errs *configErrors) {
+	key := func(name string) string { return strings.TrimSuffix(n.name+"."+name, ".") }
+	if v := reflect.ValueOf(into).Elem(); n.yamlNode.Type() != ast.NullType {
+		decodeKeys(n.yamlNode, "", v, keysOfType(v.Type()), key, errs)
+	}
 }
 
 var clientKeys = keysOfType(reflect.TypeFor[Client]())
@@ -227,13 +238,7 @@ func (o *Client) normalize(c *Config, key func(string) string) error {
 		errs.add(checkRedirect(key("logout-redirect-uris"), uri, c.Production()))
 	}
 	errs.add(o.normalizeScopes(key))
-	accounts := []string{"default"} // the local WeChat's
-	if len(c.Accounts) > 0 {
-		accounts = accounts[:0]
-		for _, a := range c.Accounts {
-			accounts = append(accounts, a.Name)
-		}
-	}
+	accounts := c.accountNames()
 	if o.Account == "" {
 		o.Account = accounts[0]
 	}

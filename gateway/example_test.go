@@ -187,3 +187,10 @@ func ExampleClient() {
 	fmt.Println(cfg.Issuer, cfg.Clients[0].ID, cfg.Session.Age)
 	// Output: https://login.example.com grafana 8h
 }
+
+func ExampleCompat() {
+	compat := gateway.Compat{WeChatServer: &gateway.CompatWeChatServer{TokenFile: "wechat-server.token", Words: []string{"验证码"}, Age: "3m"}}
+	cfg := gateway.Config{Compat: compat} // from the configuration file
+	fmt.Println(cfg.Compat.WeChatServer.Words)
+	// Output: [验证码]
+}

@@ -18,12 +18,13 @@ import (
 // buildProvider makes the OpenID Provider when clients are configured (docs/oidc.md). The
 // login service is told to take back there what it takes back itself.
 func (a *App) buildProvider() (login.Revocations, error) {
-	if len(a.config.Clients) == 0 {
-		return nil, nil
-	}
 	var store oidc.Store = oidc.NewMemory()
 	if a.redisClient != nil {
 		store = oidc.NewRedis(a.redisClient)
+	}
+	a.buildCompat(store)
+	if len(a.config.Clients) == 0 {
+		return nil, nil
 	}
 	clients := make([]oidc.Client, len(a.config.Clients))
 	for i, c := range a.config.Clients {

@@ -45,6 +45,9 @@ func (a *App) buildRoutes() error {
 	})
 	a.webhookHandler.Register(e.Group(""))
 	a.loginNamespace.register(e)
+	if a.compat != nil { // before the API, which has all of /api/
+		e.Any("/api/wechat/user", mountHandler(a.compat))
+	}
 	if a.apiHandler != nil && a.config.APIAddr == "" {
 		e.Any("/api/*", mountHandler(a.apiHandler))
 	}

@@ -40,8 +40,8 @@ func newNumber() string {
 	return strconv.FormatInt(10+n.Int64(), 10)
 }
 
-// newTypedCode is a code for a person to send from the phone.
-func newTypedCode() string {
+// NewTypedCode is a code of 40 random bits that people read and type.
+func NewTypedCode() string {
 	b := make([]byte, typedLength)
 	rand.Read(b) // never fails
 	for i := range b {

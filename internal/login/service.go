@@ -170,7 +170,7 @@ func (s *Service) Start(ctx context.Context, r StartRequest) (Started, error) {
 	}
 	code := ""
 	if qr.Typed {
-		code = newTypedCode()
+		code = NewTypedCode()
 		qr.Ticket = typedTicket(qr.AppID, code)
 	}
 	secret := newSecret()

@@ -21,5 +21,7 @@
 // notices (Options.Notice). It also says when a sign-in is taken back: RevokeSignIn and
 // RevokePerson.
 //
+// ChatCodes are another way to sign in to an application, on the same stores.
+//
 // The package starts no goroutine.
 package oidc

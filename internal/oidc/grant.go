@@ -31,7 +31,7 @@ type grant struct {
 	ClientID string
 	Browser  string // hash of the cookie of the browser that asked
 
-	// What the application asked for.
+	// The words of the application.
 	RequestHash string
 	RedirectURI string
 	FormPost    bool `json:",omitempty"`

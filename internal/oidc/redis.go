@@ -17,6 +17,8 @@ const redisTimeout = 2 * time.Second
 //
 //	posthouse:oidc:g:<hash>  hash: a sign-in, d its sealed record and v its version
 //	posthouse:oidc:s:<hash>  the same of a browser's session
+//	posthouse:oidc:c:<hash>  the same of a code given in the chat
+//	posthouse:oidc:l:<hash>  the same of a person's latest such code
 //	posthouse:oidc:p:<hash>  until when the sign-ins of a person were taken back
 //	posthouse:oidc:j:<hash>  when a single sign-in was taken back
 //

@@ -1,4 +1,4 @@
-// Package openid_test signs people in to applications that nobody here wrote, through the
+// Package openid_test signs people in to applications of other authors, through the
 // built gateway as their OpenID Provider, with a browser and the local WeChat.
 package openid_test
 
