@@ -1,11 +1,21 @@
 package gateway
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
 	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"posthouse/internal/oidc"
 )
 
 func TestOIDC_Token_ClientAuthentication(t *testing.T) {
@@ -88,5 +98,98 @@ func TestOIDC_Continue_AgainKillsTheEarlierCode(t *testing.T) {
 		if r := b.get("/login?request=" + junk); r.StatusCode != http.StatusBadRequest {
 			t.Errorf("request %q: %s", junk, r.Status)
 		}
+	}
+}
+
+// The first key of a kind signs, all are published, and hints of the earlier one are good.
+func TestOIDC_Keys_RotateAndES256(t *testing.T) {
+	dir := t.TempDir()
+	var files []string
+	for _, name := range []string{"new.pem", "old.pem"} {
+		_, text, err := oidc.GenerateKey()
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, writeFile(t, filepath.Join(dir, name), text))
+	}
+	files = append(files, writeFile(t, filepath.Join(dir, "ec.pem"), ecPEM(t)))
+	const ec = "  - id: ec\n    redirect-uris: [https://ec.example.com/cb]\n    id-token-signed-response-alg: ES256\n"
+	p := startProvider(t, ec, "--oidc-key-file="+strings.Join(files, ","))
+	b := p.person(t, "ana")
+	kids := map[any]any{}
+	for _, k := range b.get("/.well-known/jwks.json").json(t)["keys"].([]any) {
+		key := k.(map[string]any)
+		kids[key["kid"]] = key["alg"]
+	}
+	if len(kids) != 4 {
+		t.Errorf("keys %v", kids)
+	}
+	if algorithms, _ := json.Marshal(b.get("/.well-known/openid-configuration").json(t)["id_token_signing_alg_values_supported"]); string(algorithms) != `["RS256","ES256","EdDSA"]` {
+		t.Errorf("algorithms %s", algorithms)
+	}
+	spa := []string{"client_id", "ec", "redirect_uri", "https://ec.example.com/cb"}
+	header, _ := claimsIn(t, b.tokens(exchangeForm(b.code(spa...), append(spa, "client_secret", "")...))["id_token"])
+	if header["alg"] != "ES256" || kids[header["kid"]] != "ES256" {
+		t.Errorf("header %v", header)
+	}
+	before := b.tokens(exchangeForm(b.code()))["id_token"]
+
+	// The same keys in another order, after a restart at the same issuer.
+	rotated := startProvider(t, ec, "--issuer="+p.url, "--oidc-key-file="+strings.Join([]string{files[1], files[0], files[2]}, ","))
+	c := rotated.person(t, "ana")
+	after := c.tokens(exchangeForm(c.code()))["id_token"]
+	h1, _ := claimsIn(t, before)
+	h2, _ := claimsIn(t, after)
+	if h1["kid"] == h2["kid"] || kids[h1["kid"]] != "RS256" || kids[h2["kid"]] != "RS256" {
+		t.Errorf("kids %v and %v", h1["kid"], h2["kid"])
+	}
+	if r := c.get("/oauth/end_session?id_token_hint=" + before.(string)); r.StatusCode != http.StatusOK {
+		t.Errorf("a hint of the earlier key: %s", r.Status)
+	}
+}
+
+func ecPEM(t *testing.T) string {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+}
+
+func writeFile(t *testing.T, file, text string) string {
+	t.Helper()
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// With unionid: on the subject is the unionid, and a person without one is refused.
+func TestOIDC_Subject_IsTheUnionID(t *testing.T) {
+	p := startProvider(t, "", "--wechat-unionid=on")
+	b := p.person(t, "a person that WeChat does not know")
+	b.openID = "oUnknownPerson"
+	refused := b.logIn()
+	if q := refused.location(t).Query(); q.Get("error") != "temporarily_unavailable" || q.Get("state") != "st4te" || q.Has("code") {
+		t.Errorf("without a unionid: %s", refused.Header.Get("Location"))
+	}
+	r, err := http.Post(p.url+"/sim/follow", "application/json", strings.NewReader(`{"person":"ana"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	var follower struct{ OpenID string }
+	if err := json.NewDecoder(r.Body).Decode(&follower); err != nil {
+		t.Fatal(err)
+	}
+	b.openID = follower.OpenID
+	_, claims := claimsIn(t, b.tokens(exchangeForm(b.code("scope", "openid wechat")))["id_token"])
+	if claims["sub"] == b.openID || claims["sub"] != claims["unionid"] || claims["openid"] != b.openID {
+		t.Errorf("claims %v of %s", claims, b.openID)
 	}
 }

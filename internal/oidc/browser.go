@@ -62,12 +62,11 @@ type session struct {
 
 // startSession makes the browser stay signed in.
 func (p *Provider) startSession(ctx context.Context, w http.ResponseWriter, account string, id Identity) error {
-	if p.options.SessionAge <= 0 {
+	if p.options.SessionAge <= 0 || id.Subject == "" {
 		return nil
 	}
 	key := randomBytes(idSize)
 	_, err := p.sessions.create(ctx, key, func(now time.Time) (session, time.Duration) {
-		id.Context, id.ContextClient = "", ""
 		return session{account, id, now.Add(p.options.SessionAge)}, p.options.SessionAge
 	})
 	if err != nil {

@@ -64,8 +64,6 @@ type Identity struct {
 	JTI                             string    // of the login, for RevokeSignIn
 	AuthTime                        time.Time // when the person proved who they are
 	Nickname, Picture, Locale       string    // "" when WeChat does not tell
-	Context                         string    `json:",omitempty"` // claim ctx: the page's own state
-	ContextClient                   string    `json:",omitempty"` // the client that gets it
 }
 
 var (

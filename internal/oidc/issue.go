@@ -159,8 +159,5 @@ func claimsOf(client *Client, id Identity, scopes []string) map[string]any {
 		put("openid", id.OpenID)
 		put("unionid", id.UnionID)
 	}
-	if id.ContextClient == client.ID {
-		put("ctx", id.Context)
-	}
 	return claims
 }
