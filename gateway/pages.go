@@ -19,6 +19,7 @@ import (
 	"github.com/labstack/echo/v4"
 	"golang.org/x/text/language"
 
+	"posthouse/internal/login"
 	"posthouse/internal/oidc"
 )
 
@@ -184,6 +185,11 @@ func (p *pages) showLogin(c echo.Context) error {
 		account = d.Request.Account
 	} else {
 		d.RequestID, d.ReturnTo = "", p.safeReturn(c.QueryParam("returnTo"))
+		// An application elsewhere gets a one-time code for its own back end (docs/login.md §5).
+		d.Request.Challenge = c.QueryParam("challenge")
+		if d.Request.Challenge != "" && (d.ReturnTo == "" || !login.ValidChallenge(d.Request.Challenge)) {
+			return echo.NewHTTPError(http.StatusBadRequest)
+		}
 	}
 	known, ok := p.accounts[account]
 	if !ok {

@@ -66,7 +66,7 @@ function show(state, detail) {
   else if (focused.checkVisibility?.() === false) $("words").focus(); // its button went away
   if (state === "refused") $("offline").hidden = true; // the network is not to blame
   if (state === "done" && request) finish(detail);
-  else if (state === "done") done(detail.token);
+  else if (state === "done") done(detail);
 }
 
 function startClock() {
@@ -89,27 +89,26 @@ function stopClock() {
   $("clock").textContent = "";
 }
 
-function done(token) {
-  try { sessionStorage.setItem("posthouse.token", token); } catch { /* private mode */ }
+function done({ token, code }) {
+  try { if (token) sessionStorage.setItem("posthouse.token", token); } catch { /* private mode */ }
   const target = returnTo && new URL(returnTo, location.href);
   // The gateway has checked it; a path stays here, and nothing is a script.
   if (!target || !/^https?:$/.test(target.protocol) || (returnTo.startsWith("/") && target.origin !== location.origin)) return;
-  setTimeout(() => location.assign(target.href), 600);
+  // For the back end that has the verifier of the challenge; of no use to other readers.
+  if (code) target.searchParams.set("code", code);
+  setTimeout(() => location.assign(target.href), code ? 0 : 600);
 }
 
 // The application that sent the person here gets a code of its own: see docs/oidc.md §3.
 async function finish({ code }) {
-  for (let tries = 0; tries < 6; tries++) {
+  const body = JSON.stringify({ request, code });
+  for (let wait = 250; wait < 16e3; wait *= 2) {
     try {
-      const answer = await fetch("/oauth/finish", {
-        method: "POST",
-        headers: { "content-type": "application/json" },
-        body: JSON.stringify({ request, code }),
-      });
+      const answer = await fetch("/oauth/finish", { method: "POST", body });
       if (answer.ok) return location.replace((await answer.json()).continue);
-      if (answer.status < 500 && answer.status !== 429) return show("over", {});
+      if (answer.status < 500) return show("over", {});
     } catch { /* the answer was lost: the same code is good again for a while */ }
-    await new Promise((resolve) => { setTimeout(resolve, 250 * 2 ** tries); });
+    await new Promise((next) => setTimeout(next, wait));
   }
   show("unavailable", {});
 }
