@@ -29,6 +29,7 @@ type Claims struct {
 	NotBefore int64    `json:"nbf"`
 	ExpiresAt int64    `json:"exp"`
 	JTI       string   `json:"jti"`
+	Context   string   `json:"ctx,omitempty"` // of the page that began the login
 }
 
 // IssuerOptions configure an Issuer. Only Keys is required, and not with Pending.
@@ -187,7 +188,7 @@ func (i *Issuer) Issue(_ context.Context, id Identity, jti string, iat time.Time
 	c := Claims{
 		Issuer: i.options.Issuer, Audience: i.options.Audience, Subject: i.options.Subject(id),
 		AppID: id.AppID, OpenID: id.OpenID, UnionID: id.UnionID, AMR: []string{"wechat_oa"},
-		IssuedAt: at, NotBefore: at, ExpiresAt: at + int64(i.options.Life/time.Second), JTI: jti,
+		IssuedAt: at, NotBefore: at, ExpiresAt: at + int64(i.options.Life/time.Second), JTI: jti, Context: id.Context,
 	}
 	key := i.signingKey(time.Now())
 	token := jwt.NewWithClaims(key.method, c)

@@ -127,6 +127,7 @@ type StartRequest struct {
 	SocketID  string
 	Raw       bool   // the socket is a raw /ws/signup one
 	Challenge string // PKCE S256, "" when the token goes over the socket
+	Context   string // opaque, for claim ctx; see ValidContext
 	Browser   string // stands for the browser, "" when unknown; see Ticket
 	Agent     string // what kind it is, as people read it
 	Network   string // where it is, no single address
@@ -155,6 +156,9 @@ func (s *Service) Start(ctx context.Context, r StartRequest) (Started, error) {
 	if r.Challenge != "" && !ValidChallenge(r.Challenge) {
 		return Started{}, fmt.Errorf("%w: challenge", ErrBadRequest)
 	}
+	if !ValidContext(r.Context) {
+		return Started{}, fmt.Errorf("%w: context", ErrBadRequest)
+	}
 	if i, ok := s.options.Issuer.(interface{ Ready() error }); ok {
 		if err := i.Ready(); err != nil { // a code that cannot become a login is not made
 			return Started{}, fmt.Errorf("login: start: %w", err)
@@ -177,7 +181,7 @@ func (s *Service) Start(ctx context.Context, r StartRequest) (Started, error) {
 	t, err := s.options.Store.Create(ctx, Ticket{
 		ID: scene, WeChat: qr.Ticket, Account: r.Account, AppID: qr.AppID,
 		SocketID: r.SocketID, Raw: r.Raw,
-		ResumeHash: hashSecret(secret), Challenge: r.Challenge, Number: newNumber(),
+		ResumeHash: hashSecret(secret), Challenge: r.Challenge, Context: r.Context, Number: newNumber(),
 		Browser: r.Browser, Agent: r.Agent, Network: r.Network, URL: qr.URL, ImageURL: qr.ImageURL,
 	}, qr.Life)
 	if err != nil {
