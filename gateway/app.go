@@ -41,6 +41,7 @@ type App struct {
 	loginService   *login.Service
 	provider       *oidc.Provider // nil: no clients are configured
 	compat         *compatServer  // nil: off
+	loginHook      *loginHook     // nil: off
 	loginNamespace *loginNamespace
 	webhookHandler *callback.Handler
 	simulator      *wxsim.Sim // nil unless the local WeChat runs in this process
@@ -141,12 +142,16 @@ func (a *App) buildLogin() (err error) {
 	if err != nil {
 		return err
 	}
+	observer, err := a.buildLoginHook()
+	if err != nil {
+		return err
+	}
 	a.loginNamespace, err = newLoginNamespace(loginDeps{
 		ioServer: a.ioServer, config: &a.config, accounts: a.accounts, admission: a.admission, metrics: a.metrics, log: a.log,
 	}, login.ServiceOptions{
 		Store: store, Issuer: a.issuer, QRCodes: a.accounts, UnionIDs: a.accounts, Spool: spool,
 		Life: time.Duration(a.config.TicketTTL), TokenTTL: time.Duration(a.config.JWTTTL),
-		Revocations: revocations, Counter: a.metrics, Logger: a.log,
+		Revocations: revocations, Observer: observer, Counter: a.metrics, Logger: a.log,
 	})
 	if err != nil {
 		return err

@@ -81,6 +81,7 @@ type Config struct {
 	Clients    []Client    `kong:"-"` // of the OpenID Provider, those of the file
 	Session    Session     `kong:"-"` // of the file
 	Compat     Compat      `kong:"-"` // of the file
+	LoginHook  *LoginHook  `kong:"-"` // of the file; nil: off
 	oidcKeys   []oidc.Key  // of OIDCKeyFile
 
 	hasSections bool // Normalize has put the file's sections and the default account into the lists above
@@ -138,7 +139,7 @@ func (c *Config) Normalize() error {
 	if _, port, err := net.SplitHostPort(c.Addr); err != nil || port == "" {
 		errs.add(keyError("POSTHOUSE_ADDR", c.Addr, "write host:port or :port, such as :3000"))
 	}
-	errs.add(c.normalizeRedis(), c.normalizeWeb(), c.normalizeTokens(), c.normalizeAPI(), c.normalizeAccounts(), c.normalizeOpenID(), c.normalizeCompat())
+	errs.add(c.normalizeRedis(), c.normalizeWeb(), c.normalizeTokens(), c.normalizeAPI(), c.normalizeAccounts(), c.normalizeOpenID(), c.normalizeCompat(), c.LoginHook.normalize())
 	if t := time.Duration(c.TicketTTL); t < time.Second || t > 30*24*time.Hour {
 		errs.add(keyError("POSTHOUSE_TICKET_TTL", c.TicketTTL.String(), "WeChat allows 1 s to 30 days; 120 s to 300 s are usual"))
 	}

@@ -136,7 +136,7 @@ func mappingPairs(node ast.Node) ([]yamlPair, error) {
 }
 
 // sectionNames are the keys of a file that are no flags.
-var sectionNames = []string{"accounts", "namespaces", "clients", "session", "compat"}
+var sectionNames = []string{"accounts", "namespaces", "clients", "session", "compat", "login-hook"}
 
 // fileSections are the parts of a file that are no flags, with the line of each of their
 // keys.
@@ -147,6 +147,7 @@ type fileSections struct {
 	clients    []fileNamespace // named by their ids
 	session    []fileNamespace // one at most
 	compat     []fileNamespace // one at most
+	loginHook  []fileNamespace // one at most
 }
 
 func (f *fileSections) readSection(pair yamlPair) error {
@@ -159,11 +160,8 @@ func (f *fileSections) readSection(pair yamlPair) error {
 		return f.readClients(pair.value)
 	}
 	section := newFileSection(pair.key, pair.value, pair.lineNumber)
-	if pair.key == "session" {
-		f.session = append(f.session, section)
-	} else {
-		f.compat = append(f.compat, section)
-	}
+	list := map[string]*[]fileNamespace{"session": &f.session, "compat": &f.compat, "login-hook": &f.loginHook}[pair.key]
+	*list = append(*list, section)
 	return nil
 }
 
@@ -224,6 +222,9 @@ func (f *fileSections) placeOf(key string) string {
 	}
 	if strings.HasPrefix(key, "compat.") {
 		return f.placeIn(f.compat, key)
+	}
+	if strings.HasPrefix(key, "login-hook.") {
+		return f.placeIn(f.loginHook, key)
 	}
 	if strings.HasPrefix(key, "session.") {
 		return f.placeIn(f.session, key)

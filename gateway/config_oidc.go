@@ -94,6 +94,13 @@ func (f ConfigFile) openID(c *Config) error {
 	for _, from := range file.compat {
 		from.decode(&c.Compat, &errs)
 	}
+	for _, from := range file.loginHook {
+		c.LoginHook = &LoginHook{}
+		from.decode(c.LoginHook, &errs)
+		if c.LoginHook.SecretFile != "" {
+			c.LoginHook.SecretFile = beside(filepath.Dir(string(f)), c.LoginHook.SecretFile)
+		}
+	}
 	if s := c.Compat.WeChatServer; s != nil && s.TokenFile != "" {
 		s.TokenFile = beside(filepath.Dir(string(f)), s.TokenFile)
 	}

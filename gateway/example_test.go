@@ -194,3 +194,9 @@ func ExampleCompat() {
 	fmt.Println(cfg.Compat.WeChatServer.Words)
 	// Output: [验证码]
 }
+
+func ExampleLoginHook() {
+	cfg := gateway.Config{LoginHook: &gateway.LoginHook{URL: "http://127.0.0.1:8080/logins", SecretFile: "login-hook.key"}} // from the configuration file
+	fmt.Println(cfg.LoginHook.URL)
+	// Output: http://127.0.0.1:8080/logins
+}

@@ -297,7 +297,7 @@ func TestLogin_TicketWithoutSecretBindsNoSocket(t *testing.T) {
 	})
 }
 
-// What a page sends along comes back in the token, and in no other one.
+// The state that a page sends along comes back in its token, and in no other one.
 func TestLogin_StateOfThePage_IsClaimCtx(t *testing.T) {
 	eachLogin(t, 1, nil, func(t *testing.T, rs []*replica) {
 		r := rs[0]

@@ -59,6 +59,7 @@ func (s *Service) Deny(ctx context.Context, appID, openID string, at time.Time) 
 	}
 	s.options.Counter.Count("attempt", t.Account, "revoked")
 	s.notifyHolder(ctx, t)
+	s.observeRevoked(t)
 	return t, OutcomeDenied, nil
 }
 
@@ -87,7 +88,14 @@ func (s *Service) denyToken(ctx context.Context, appID, openID string, at time.T
 		return Ticket{}, "", err
 	}
 	s.options.Counter.Count("attempt", "", "revoked")
+	s.observeRevoked(Ticket{AppID: appID, OpenID: openID})
 	return Ticket{AppID: appID, State: Done, Revoked: true}, OutcomeDenied, nil
+}
+
+func (s *Service) observeRevoked(t Ticket) {
+	if s.options.Observer != nil {
+		s.options.Observer.LoginRevoked(t)
+	}
 }
 
 // Revoked lists the jti of every token that was taken back before its end, at most
@@ -127,6 +135,9 @@ func (s *Service) Forget(ctx context.Context, appID, openID string, at time.Time
 	for _, t := range tickets {
 		s.countMove(t)
 		s.notifyHolder(ctx, t)
+	}
+	if s.options.Observer != nil {
+		s.options.Observer.PersonLeft(appID, openID, at)
 	}
 	return nil
 }

@@ -48,6 +48,19 @@ type Counter interface {
 	Count(metric, account, reason string)
 }
 
+// Observer hears of events that an application's back end may want to know. It does not
+// block. A notice may come twice, and is lost when the process dies right then: the store
+// and the token are the truth.
+type Observer interface {
+	// LoginDone is told of a ticket that has just become done.
+	LoginDone(t Ticket)
+	// LoginRevoked is told of a login that the person took back. JTI is "" when the ticket
+	// is not known any more.
+	LoginRevoked(t Ticket)
+	// PersonLeft is told of a person who left an account.
+	PersonLeft(appID, openID string, at time.Time)
+}
+
 // Revocations ends what came of logins elsewhere. Both are idempotent.
 type Revocations interface {
 	// RevokeSignIn takes back the login with that jti.
@@ -70,6 +83,8 @@ type ServiceOptions struct {
 	QRCodes  QRCodes
 	Notifier Notifier // told about claims, confirmations and ends; nil: none is
 	UnionIDs UnionIDs // nil: tokens carry no unionid
+	// Observer hears of logins that are done or taken back; nil: none.
+	Observer Observer
 	// Revocations hears of logins that are taken back, before the store does: nil, none.
 	Revocations Revocations
 	Spool       *Spool        // takes claims while the store is away; nil: they fail
@@ -242,6 +257,9 @@ func (s *Service) endTicket(ctx context.Context, id string, to State, reason, so
 func (s *Service) countMove(t Ticket) {
 	if t.Moved && t.State.Terminal() {
 		s.options.Counter.Count("attempt", t.Account, string(t.State)+":"+t.Reason)
+		if t.State == Done && s.options.Observer != nil {
+			s.options.Observer.LoginDone(t)
+		}
 	}
 }
 
