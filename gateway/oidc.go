@@ -143,7 +143,27 @@ func (a *App) signInPerson(ctx context.Context, q oidc.SignIn) (oidc.Identity, e
 				"account", account.Name, "fix", "bind the account to an Open Platform account, or set its unionid to off")
 		}
 	}
+	if q.Profile {
+		a.addProfile(ctx, account, &id)
+	}
 	return id, nil
+}
+
+// profileTime is how long WeChat may take to tell a name; a sign-in waits no longer.
+const profileTime = 1500 * time.Millisecond
+
+// addProfile adds what WeChat tells of a person. Without an answer the claims are absent.
+func (a *App) addProfile(ctx context.Context, account *account, id *oidc.Identity) {
+	ctx, cancel := context.WithTimeout(ctx, profileTime)
+	defer cancel()
+	u, err := account.askUser(ctx, id.OpenID)
+	if err != nil {
+		a.metrics.Count("profile", account.Name, "failed")
+		a.log.Debug("gateway: a sign-in goes without a profile", "account", account.Name, "error", err)
+		return
+	}
+	a.metrics.Count("profile", account.Name, "known")
+	id.Nickname, id.Picture, id.Locale = u.Nickname, u.Picture, u.Language
 }
 
 // registerOpenID adds the endpoints of the provider.

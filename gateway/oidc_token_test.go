@@ -193,3 +193,31 @@ func TestOIDC_Subject_IsTheUnionID(t *testing.T) {
 		t.Errorf("claims %v of %s", claims, b.openID)
 	}
 }
+
+// Scope profile says what WeChat says, and nothing that it does not.
+func TestOIDC_Profile_IsNeverInvented(t *testing.T) {
+	p := startProvider(t, "")
+	r, err := http.Post(p.url+"/sim/follow", "application/json", strings.NewReader(`{"person":"ana"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	var follower struct{ OpenID string }
+	if err := json.NewDecoder(r.Body).Decode(&follower); err != nil {
+		t.Fatal(err)
+	}
+	b := p.person(t, follower.OpenID)
+	tokens := b.tokens(exchangeForm(b.code("scope", "openid profile")))
+	info := b.userinfo(tokens["access_token"]).json(t)
+	if _, claims := claimsIn(t, tokens["id_token"]); claims["locale"] != "zh-CN" || info["locale"] != "zh-CN" {
+		t.Errorf("locale %v and %v", claims["locale"], info["locale"])
+	}
+	for _, name := range []string{"nickname", "picture", "name", "email_verified", "openid"} {
+		if _, has := info[name]; has {
+			t.Errorf("%s is %v", name, info[name])
+		}
+	}
+	if info := b.userinfo(b.tokens(exchangeForm(b.code("scope", "openid")))["access_token"]).json(t); info["locale"] != nil {
+		t.Errorf("without the scope: %v", info)
+	}
+}
