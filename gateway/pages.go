@@ -42,6 +42,7 @@ type pages struct {
 	hasSimulator func(*http.Request) bool // whether there is one for that request; nil: for all
 	replicaName  string
 	accounts     map[string]pageAccount // by name
+	firstAccount string                 // the name of the one that "" means
 	returnTo     []string               // allowed URLs, and what lies below them
 	originPolicy *originPolicy          // pages that may embed the login
 	qrPrefixes   []string               // what may be drawn as a QR code
@@ -182,7 +183,9 @@ func (p *pages) showLogin(c echo.Context) error {
 		if d.Request.Continue != "" {
 			return c.Redirect(http.StatusFound, d.Request.Continue)
 		}
-		account = d.Request.Account
+		if account = d.Request.Account; account == p.firstAccount {
+			account = "" // the same attempt as that of the page without an application
+		}
 	} else {
 		d.RequestID, d.ReturnTo = "", p.safeReturn(c.QueryParam("returnTo"))
 		// An application elsewhere gets a one-time code for its own back end (docs/login.md §5).

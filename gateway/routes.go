@@ -123,6 +123,7 @@ func (a *App) registerPages(e *echo.Echo) (*pages, error) {
 		p.accounts[account.Name] = pageAccount{account.displayTitle(), account.TypedCode != "off"}
 		p.qrPrefixes = append(p.qrPrefixes, account.MPBase+"/q/")
 	}
+	p.firstAccount = a.accounts.inOrder[0].Name
 	p.accounts[""] = p.accounts[a.accounts.inOrder[0].Name]
 	p.register(e)
 	return p, nil

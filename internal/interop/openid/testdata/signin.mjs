@@ -35,7 +35,7 @@ for (const { name, ...look } of looks) {
   if (refused.status() !== 403 || (await stranger.$("#qr"))) throw new Error("another browser: " + refused.status());
   if (shots) await stranger.screenshot({ path: join(shots, `oidc-${name}-refused.png`), fullPage: true });
 
-  const { ticket } = await page.evaluate(() => JSON.parse(sessionStorage.getItem("posthouse.login.default")));
+  const { ticket } = await page.evaluate(() => JSON.parse(sessionStorage.getItem("posthouse.login.")));
   const scan = await fetch(gateway + "/sim/scan", {
     method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ person, ticket, follow: true }),
   });
