@@ -33,7 +33,8 @@ func (a *App) buildProvider() (login.Revocations, error) {
 			Scopes: c.Scopes, Account: c.Account, Algorithm: c.Algorithm, Claims: c.Claims,
 		}
 	}
-	requests := newKeyedRate[netip.Addr](a.config.LimitHandshakes, 3*a.config.LimitHandshakes.N)
+	// Each request that goes on is followed by a connection, which costs more.
+	requests := newKeyedRate[netip.Addr](a.config.LimitHandshakes, 20*a.config.LimitHandshakes.N)
 	failures := newKeyedRate[netip.Addr](clientFailures, 0)
 	o := oidc.Options{
 		Issuer: a.config.Issuer, Clients: clients, Store: store, Keys: a.config.oidcKeys, EdKey: a.edKey,

@@ -315,3 +315,21 @@ func TestOIDC_Introspect_IsForConfidentialClientsAndTheirTokens(t *testing.T) {
 	wantError(t, ask(), http.StatusUnauthorized, "invalid_client")
 	wantError(t, ask("client_id", "grafana", "client_secret", "wrong"), http.StatusUnauthorized, "invalid_client")
 }
+
+// A person who leaves and comes back at once is another visit, also in the same second.
+func TestOIDC_Revoked_AVisitAfterLeavingIsGood(t *testing.T) {
+	eachProvider(t, "", func(t *testing.T, p *provider) {
+		b := p.person(t, "ana")
+		appID := p.accounts.inOrder[0].AppID
+		for range 3 { // some of them within one second
+			before := b.tokens(exchangeForm(b.code("scope", "openid offline_access")))
+			if err := p.loginService.Forget(t.Context(), appID, "ana", time.Unix(time.Now().Unix(), 0)); err != nil {
+				t.Fatal(err)
+			}
+			after := b.tokens(exchangeForm(b.code("scope", "openid offline_access")))
+			if b.isActive(before["access_token"]) || !b.isActive(after["access_token"]) {
+				t.Errorf("before %v, after %v", b.isActive(before["access_token"]), b.isActive(after["access_token"]))
+			}
+		}
+	})
+}

@@ -43,13 +43,6 @@ type wish struct {
 }
 
 func (p *Provider) serveAuthorize(w http.ResponseWriter, r *http.Request) {
-	if take := p.options.Requests.Take; take != nil {
-		if wait := take(r); wait > 0 {
-			w.Header().Set("Retry-After", strconv.Itoa(wait))
-			p.options.Notice(w, r, http.StatusTooManyRequests, Notice{Word: WordLimited})
-			return
-		}
-	}
 	if err := r.ParseForm(); err != nil {
 		p.options.Count("authorize", "bad_request")
 		p.options.Notice(w, r, http.StatusBadRequest, Notice{Word: WordBadApp})
@@ -202,6 +195,13 @@ func (p *Provider) answerWish(w http.ResponseWriter, r *http.Request, q *wish) {
 	if known == nil && q.none {
 		p.sendError(w, q.to, refusal{"login_required", "nobody is signed in"})
 		return
+	}
+	if take := p.options.Requests.Take; take != nil {
+		if wait := take(r); wait > 0 {
+			w.Header().Set("Retry-After", strconv.Itoa(wait))
+			p.options.Notice(w, r, http.StatusTooManyRequests, Notice{Word: WordLimited, App: q.client.Name})
+			return
+		}
 	}
 	id := randomBytes(idSize)
 	request := newSecret(id)

@@ -62,7 +62,8 @@ type accessToken struct {
 type Identity struct {
 	Subject, AppID, OpenID, UnionID string
 	JTI                             string    // of the login, for RevokeSignIn
-	AuthTime                        time.Time // when the person proved who they are
+	AuthTime                        time.Time // when the person proved who they are, in whole seconds
+	SignedInAt                      time.Time // when that was noted here, by the store's clock
 	Nickname, Picture, Locale       string    // "" when WeChat does not tell
 }
 
@@ -91,13 +92,14 @@ func latest(a, b time.Time) time.Time {
 }
 
 // signIn notes who answered the request. The same answer again changes nothing.
-func (g *grant) signIn(id Identity, browser string) error {
+func (g *grant) signIn(id Identity, browser string, now time.Time) error {
 	if g.Browser != browser {
 		return errNotIts
 	}
 	switch g.Stage {
 	case stageRequest:
 		g.Stage, g.Identity = stageDone, id
+		g.Identity.SignedInAt = now
 		return nil
 	case stageDone, stageCode:
 		if g.Identity.JTI == id.JTI {

@@ -124,9 +124,9 @@ func (p *Provider) serveFinish(w http.ResponseWriter, r *http.Request) {
 	}
 	browser := p.browserOf(r)
 	first := false
-	_, err = p.grants.update(r.Context(), id, func(g *grant, _ time.Time) (time.Duration, error) {
+	signedIn, err := p.grants.update(r.Context(), id, func(g *grant, now time.Time) (time.Duration, error) {
 		first = g.Stage == stageRequest
-		if err := g.signIn(person, browser); err != nil {
+		if err := g.signIn(person, browser, now); err != nil {
 			return 0, err
 		}
 		return requestLife, nil
@@ -136,7 +136,7 @@ func (p *Provider) serveFinish(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if first {
-		if err := p.startSession(r.Context(), w, client.Account, person); err != nil {
+		if err := p.startSession(r.Context(), w, client.Account, signedIn.Identity); err != nil {
 			p.logFault("session", err) // this sign-in is good without
 		}
 	}

@@ -67,7 +67,7 @@ type Options struct {
 	TokenLife  time.Duration // of access and ID tokens
 	SignIn     func(context.Context, SignIn) (Identity, error)
 	Notice     func(w http.ResponseWriter, r *http.Request, status int, n Notice)
-	Requests   Limit // authorization requests
+	Requests   Limit // authorization requests that are remembered
 	Failures   Limit // wrong client secrets
 	// Count counts what happened; both words are few and constant.
 	Count  func(step, result string)
@@ -198,12 +198,15 @@ func (p *Provider) endpoint(serve http.HandlerFunc, methods []string, kind endpo
 
 // marksOf are the keys under which a sign-in may have been taken back.
 func marksOf(id Identity) []string {
-	return []string{personMark(id.AppID, id.OpenID), signInMark(id.JTI)}
+	left, arrived := personMarks(id.AppID, id.OpenID)
+	return []string{left, arrived, signInMark(id.JTI)}
 }
 
-func personMark(appID, openID string) string {
+// personMarks are the keys of when a person left, by WeChat's clock, and of when that
+// arrived here, by the store's.
+func personMarks(appID, openID string) (left, arrived string) {
 	sum := sha256.Sum256([]byte(appID + "\x00" + openID))
-	return "p:" + encode(sum[:])
+	return "p:" + encode(sum[:]), "a:" + encode(sum[:])
 }
 
 func signInMark(jti string) string {
@@ -218,7 +221,11 @@ func (p *Provider) RevokeSignIn(ctx context.Context, jti string) error {
 
 // RevokePerson takes back all sign-ins of a person up to a time (zero: now).
 func (p *Provider) RevokePerson(ctx context.Context, appID, openID string, at time.Time) error {
-	return p.options.Store.Mark(ctx, personMark(appID, openID), at, refreshLife)
+	left, arrived := personMarks(appID, openID)
+	if err := p.options.Store.Mark(ctx, arrived, time.Time{}, refreshLife); err != nil {
+		return err
+	}
+	return p.options.Store.Mark(ctx, left, at, refreshLife)
 }
 
 // wasRevoked reports whether a sign-in was taken back.
@@ -227,8 +234,17 @@ func (p *Provider) wasRevoked(ctx context.Context, id Identity) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	left, denied := marks[0], marks[1]
-	return !left.IsZero() && !id.AuthTime.After(left) || !denied.IsZero(), nil
+	left, arrived, denied := marks[0].Truncate(time.Second), marks[1], marks[2]
+	switch {
+	case !denied.IsZero():
+		return true, nil
+	case marks[0].IsZero() || id.AuthTime.After(left):
+		return false, nil
+	case id.AuthTime.Before(left):
+		return true, nil
+	}
+	// The same second: whichever came here first happened first.
+	return id.SignedInAt.Before(arrived), nil
 }
 
 // logFault tells the operator that a step failed for a reason that is not the peer's.

@@ -20,6 +20,7 @@ const redisTimeout = 2 * time.Second
 //	posthouse:oidc:c:<hash>  the same of a code given in the chat
 //	posthouse:oidc:l:<hash>  the same of a person's latest such code
 //	posthouse:oidc:p:<hash>  until when the sign-ins of a person were taken back
+//	posthouse:oidc:a:<hash>  when that arrived
 //	posthouse:oidc:j:<hash>  when a single sign-in was taken back
 //
 // Every key expires by itself. The clock is the server's. Safe for concurrent use.
