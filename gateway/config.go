@@ -110,6 +110,8 @@ type Account struct {
 	IPAllowList    string `name:"ip-allow-list" env:"IP_ALLOW_LIST" default:"off" help:"Check pushes against WeChat's addresses: off, log or enforce." yaml:"ip-allow-list"`
 	TypedCode      string `env:"TYPED_CODE" default:"fallback" help:"Codes that people type into WeChat: off, fallback or always." yaml:"typed-code"`
 	UnionID        string `name:"unionid" env:"UNIONID" default:"off" help:"Claim unionid, for accounts of an Open Platform account: off or on. On costs one user/info call per login." yaml:"unionid"`
+	WebAuth        string `name:"web-auth" env:"WEB_AUTH" default:"off" help:"Inside WeChat, offer applications' people to sign in without a code, by web authorisation (snsapi_base): off or on. The gateway's domain must be entered on WeChat's page." yaml:"web-auth"`
+	OpenBase       string `name:"open-base" env:"OPEN_BASE" default:"https://open.weixin.qq.com" help:"Where WeChat's browser goes for web authorisation." yaml:"open-base"`
 	Language       string `env:"LANGUAGE" default:"zh-CN" help:"Language of what the account answers in the chat: zh-CN or en." yaml:"language"`
 
 	// Phrases replace single sentences of the chat, by name (callback.Phrase).
@@ -309,6 +311,8 @@ func (a *Account) normalize() error {
 		{!slices.Contains([]string{"off", "log", "enforce"}, a.IPAllowList), "ip-allow-list", a.IPAllowList, "use off, log or enforce"},
 		{!slices.Contains([]string{"off", "fallback", "always"}, a.TypedCode), "typed-code", a.TypedCode, "use off, fallback or always"},
 		{!slices.Contains([]string{"off", "on"}, a.UnionID), "unionid", a.UnionID, "use off or on"},
+		{!slices.Contains([]string{"off", "on"}, a.WebAuth), "web-auth", a.WebAuth, "use off or on"},
+		{!absoluteURL(a.OpenBase), "open-base", a.OpenBase, "write an absolute URL"},
 		{!absoluteURL(a.APIBase), "api-base", a.APIBase, "write an absolute URL"},
 		{!absoluteURL(a.MPBase), "mp-base", a.MPBase, "write an absolute URL"},
 		{a.Forward != "" && !absoluteURL(a.Forward), "forward", a.Forward, "write an absolute URL"},

@@ -168,11 +168,11 @@ func (a *App) addProfile(ctx context.Context, account *account, id *oidc.Identit
 }
 
 // registerOpenID adds the endpoints of the provider.
-func (a *App) registerOpenID(e *echo.Echo, p *pages) error {
+func (a *App) registerOpenID(e *echo.Echo, p *pages) {
 	if a.provider == nil {
-		return nil
+		return
 	}
-	a.pages, p.provider = p, a.provider
+	p.provider = a.provider
 	for _, route := range a.provider.Routes() {
 		h := route.Handler
 		if route.Path == oidc.FinishPath { // the one that a script of ours posts to
@@ -180,7 +180,6 @@ func (a *App) registerOpenID(e *echo.Echo, p *pages) error {
 		}
 		e.Any(route.Path, mountHandler(h))
 	}
-	return nil
 }
 
 // showNotice writes a page of one sentence.

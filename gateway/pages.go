@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"path"
 	"regexp"
 	"strings"
@@ -56,6 +57,7 @@ type pages struct {
 type pageAccount struct {
 	title         string
 	hasTypedCodes bool // people may ask for a code to type
+	hasWebAuth    bool // WeChat's own browser need not scan
 }
 
 type asset struct {
@@ -132,6 +134,7 @@ type pageData struct {
 	RequestID                       string    // of the application that the person signs in to; "" without one
 	Request                         oidc.Page // what it is
 	Notice                          string    // the sentence of notice.html
+	WebAuth                         string    // where a click signs in inside WeChat; "" when it does not
 	InWeChat                        bool      // the page is open inside WeChat
 	Remote                          bool      // the simulator does not answer there
 }
@@ -201,6 +204,13 @@ func (p *pages) showLogin(c echo.Context) error {
 	p.admission.knowBrowser(c.Response(), c.Request()) // the sockets that follow are one browser's
 	d.Account, d.AccountTitle, d.Typed = account, known.title, known.hasTypedCodes
 	d.InWeChat = strings.Contains(c.Request().UserAgent(), "MicroMessenger")
+	if d.InWeChat && known.hasWebAuth && d.Request.Challenge != "" && !c.QueryParams().Has("scan") {
+		q := url.Values{"account": {account}, "returnTo": {d.ReturnTo}, "challenge": {d.Request.Challenge}}
+		if d.RequestID != "" {
+			q = url.Values{"request": {d.RequestID}}
+		}
+		d.WebAuth = webAuthStart + "?" + q.Encode()
+	}
 	return p.renderPage(c, "login.html", d)
 }
 

@@ -29,9 +29,9 @@ func (a *App) buildRoutes() error {
 	if err != nil {
 		return err
 	}
-	if err := a.registerOpenID(e, pages); err != nil {
-		return err
-	}
+	a.pages = pages
+	a.registerOpenID(e, pages)
+	a.registerWebAuth(e, pages)
 	e.GET("/.well-known/jwks.json", func(c echo.Context) error {
 		c.Response().Header().Set("Cache-Control", "public, max-age="+strconv.Itoa(int(jwksAge.Seconds())))
 		c.Response().Header().Set("Access-Control-Allow-Origin", "*") // public keys
@@ -120,7 +120,7 @@ func (a *App) registerPages(e *echo.Echo) (*pages, error) {
 	p.accounts = map[string]pageAccount{}
 	p.qrPrefixes = []string{"http://weixin.qq.com/", "https://weixin.qq.com/"}
 	for _, account := range a.accounts.inOrder {
-		p.accounts[account.Name] = pageAccount{account.displayTitle(), account.TypedCode != "off"}
+		p.accounts[account.Name] = pageAccount{account.displayTitle(), account.TypedCode != "off", account.WebAuth == "on"}
 		p.qrPrefixes = append(p.qrPrefixes, account.MPBase+"/q/")
 	}
 	p.firstAccount = a.accounts.inOrder[0].Name

@@ -98,29 +98,35 @@ func (p *Provider) serveFinish(w http.ResponseWriter, r *http.Request) {
 		answerError(w, http.StatusBadRequest, refusal{"invalid_request", "request and code are needed"})
 		return
 	}
-	g, id, err := p.findRequest(r, q.Request)
+	next, err := p.Finish(w, r, q.Request, q.Code)
 	if err != nil {
 		p.refuseFinish(w, err)
 		return
 	}
+	answerJSON(w, http.StatusOK, struct {
+		Continue string `json:"continue"`
+	}{next})
+}
+
+// Finish answers a request of this browser with the one-time code of a login that began with
+// the request's challenge, and returns where the browser goes on. It may set a cookie.
+func (p *Provider) Finish(w http.ResponseWriter, r *http.Request, request, code string) (next string, err error) {
+	g, id, err := p.findRequest(r, request)
+	if err != nil {
+		return "", err
+	}
 	client := p.clients[g.ClientID]
 	if client == nil {
-		p.refuseFinish(w, errUnknown)
-		return
+		return "", errUnknown
 	}
-	next := struct {
-		Continue string `json:"continue"`
-	}{pathContinue + "?request=" + url.QueryEscape(q.Request)}
 	person, err := p.options.SignIn(r.Context(), SignIn{
-		Account: client.Account, Code: q.Code, Verifier: g.LoginProof, ClientID: client.ID, Profile: slices.Contains(g.Scopes, "profile"),
+		Account: client.Account, Code: code, Verifier: g.LoginProof, ClientID: client.ID, Profile: slices.Contains(g.Scopes, "profile"),
 	})
-	switch {
-	case errors.Is(err, ErrRefused):
-		p.refuseFinish(w, errNotIts)
-		return
-	case err != nil:
-		p.refuseFinish(w, err)
-		return
+	if errors.Is(err, ErrRefused) {
+		return "", errNotIts
+	}
+	if err != nil {
+		return "", err
 	}
 	browser := p.browserOf(r)
 	first := false
@@ -132,8 +138,7 @@ func (p *Provider) serveFinish(w http.ResponseWriter, r *http.Request) {
 		return requestLife, nil
 	})
 	if err != nil {
-		p.refuseFinish(w, err)
-		return
+		return "", err
 	}
 	if first {
 		if err := p.startSession(r.Context(), w, client.Account, signedIn.Identity); err != nil {
@@ -141,7 +146,7 @@ func (p *Provider) serveFinish(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	p.options.Count("login", "done")
-	answerJSON(w, http.StatusOK, next)
+	return pathContinue + "?request=" + url.QueryEscape(request), nil
 }
 
 func (p *Provider) refuseFinish(w http.ResponseWriter, err error) {
