@@ -76,6 +76,7 @@ type Classic struct {
 	*node
 	subscription *subscription
 	ownChannels  bool
+	history      *historyLog
 
 	broadcastPrefix string // prefix of the channels of broadcasts, and the channel of those to all or several rooms
 	requestChannel  string
@@ -105,6 +106,7 @@ func newClassic(l *socketio.LocalAdapter, nodes redisNodes, o RedisOptions) *Cla
 	link := newSubscription(nodes, server, probe, o.ProbeInterval, &m.counters, m.log, a.receive)
 	link.proofEvery, link.answerChannels = o.ProofInterval, m.answerChannels
 	a.subscription = link
+	a.history = newHistoryLog(m, o.Key, a.broadcastPrefix)
 	for _, s := range []redisChannel{
 		{globEscaper.Replace(a.broadcastPrefix) + "*", toPattern},
 		{a.requestChannel, toChannel},
@@ -143,12 +145,18 @@ func (a *Classic) publishJSON(channel string, v any) error {
 func (a *Classic) Broadcast(ctx context.Context, p *parser.Packet, o socketio.BroadcastOptions) error {
 	var failure error
 	if !o.Flags.Local {
+		if o.Recorded != nil {
+			o = orderRooms(o)
+		}
 		channel := a.broadcastPrefix
 		if len(o.Rooms) == 1 {
 			channel += o.Rooms[0] + "#"
 		}
 		b, err := appendClassicBroadcast(make([]byte, 0, 128+len(p.Data)), a.uid, p, &o, adapterOrder)
-		if err == nil {
+		switch {
+		case err == nil && o.Recorded != nil:
+			err = a.history.publishRecorded(o.Recorded, "publish", channel, b)
+		case err == nil:
 			err = a.publishOn(channel, b)
 		}
 		failure = err

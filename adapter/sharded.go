@@ -91,6 +91,7 @@ type Sharded struct {
 	mainChannel      string // channel of all nodes, and prefix of the others
 	presenceChannel  string
 	subscriptions    *shardedSubscription
+	history          *historyLog
 }
 
 var (
@@ -107,6 +108,7 @@ func newSharded(l *socketio.LocalAdapter, nodes redisNodes, o ShardedOptions) *S
 		mainChannel:      o.ChannelPrefix + "#" + m.namespaceName + "#",
 		presenceChannel:  o.ChannelPrefix + "-nodes#" + m.namespaceName + "#",
 	}
+	a.history = newHistoryLog(m, o.ChannelPrefix, a.mainChannel)
 	m.answerOn(a.mainChannel, func(uid string) string { return a.mainChannel + uid + "#" }, a.presenceChannel)
 	a.sendMessage = func(msg *clusterMessage) error { return a.publish(a.mainChannel, msg) }
 	a.replyTo = func(uid string, msg *clusterMessage) error { return a.publish(m.answersChannel(uid), msg) }
@@ -200,9 +202,25 @@ func (a *Sharded) Broadcast(ctx context.Context, p *parser.Packet, o socketio.Br
 	if !o.Flags.Local {
 		m := a.newMessage(clusterBroadcast)
 		m.packet, m.options = p, o
-		failure = a.publish(a.subscriptionMode.channelOf(a.mainChannel, &o), m)
+		if o.Recorded == nil {
+			failure = a.publish(a.subscriptionMode.channelOf(a.mainChannel, &o), m)
+		} else {
+			failure = a.broadcastRecorded(m)
+		}
 	}
 	return errors.Join(a.localAdapter.Broadcast(ctx, p, o), failure)
+}
+
+// broadcastRecorded publishes an event that histories keep. It goes to the channel of all
+// nodes, on whose server the streams are: a channel of the room may not be subscribed yet
+// where a client joins.
+func (a *Sharded) broadcastRecorded(m *clusterMessage) error {
+	m.options = orderRooms(m.options)
+	b, err := m.encodeSharded()
+	if err != nil {
+		return err
+	}
+	return a.history.publishRecorded(m.options.Recorded, "spublish", a.mainChannel, b)
 }
 
 // BroadcastWithAck implements socketio.Adapter.

@@ -116,6 +116,7 @@ type Streams struct {
 	lastProof       func() time.Time
 
 	takeovers takeovers
+	history   *historyLog
 
 	mu             sync.Mutex                // guards what follows
 	ownBroadcasts  map[entryID]*ownBroadcast // broadcasts that the reader will deliver
@@ -146,6 +147,7 @@ func newStreams(l *socketio.LocalAdapter, nodes redisNodes, o StreamsOptions, re
 	if keep, ok := l.RecoveryEnabled(); ok {
 		a.keepSessions = keep
 	}
+	a.history = newHistoryLog(m, o.ChannelPrefix, a.streamKey)
 	m.answerOn(a.mainChannel, func(uid string) string { return a.mainChannel + uid + "#" }, a.presenceChannel)
 	a.sendMessage = func(msg *clusterMessage) error { return a.publish(a.mainChannel, msg) }
 	a.replyTo = func(uid string, msg *clusterMessage) error { return a.publish(m.answersChannel(uid), msg) }
@@ -217,6 +219,11 @@ func (a *Streams) appendEntry(msg *clusterMessage, done func(id string, err erro
 			id, _ := reply.(string)
 			done(id, err)
 		}
+	}
+	if msg.options.Recorded != nil {
+		// The fields begin behind xadd, the stream, MAXLEN ~ n and the star.
+		last := append([]any{"xadd", args[4]}, args[6:]...)
+		return a.history.record(msg.options.Recorded, a.streamKey, last, c.byteSize, c.onReply)
 	}
 	return a.publisher.queueCommand(c)
 }
@@ -308,6 +315,9 @@ func (a *Streams) Broadcast(ctx context.Context, p *parser.Packet, o socketio.Br
 		return a.localAdapter.Broadcast(ctx, p, o)
 	}
 	m := a.newMessage(clusterBroadcast)
+	if o.Recorded != nil {
+		o = orderRooms(o)
+	}
 	m.packet, m.options = p, o
 	if a.keepSessions > 0 {
 		return a.broadcastInOrder(ctx, m)

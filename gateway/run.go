@@ -50,6 +50,11 @@ func (a *App) Run(ctx context.Context) error {
 	if a.namespaces != nil && a.namespaces.ownGuard != nil {
 		keep("revoked tokens", a.watchRevoked)
 	}
+	if a.namespaces != nil {
+		for _, p := range a.namespaces.presences {
+			keep("presence of "+p.namespace, p.here.Run)
+		}
+	}
 	if a.relay != nil {
 		keep("relay", func(ctx context.Context) {
 			if err := a.relay.Run(ctx); err != nil {

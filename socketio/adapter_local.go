@@ -3,6 +3,7 @@ package socketio
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"posthouse/socketio/parser"
@@ -15,6 +16,8 @@ type LocalAdapter struct {
 	ns           *Namespace
 	roomWatcher  RoomWatcher
 	liveSessions liveSessions // used with recovery only
+	holds        roomHolds    // of joins that begin with history
+	holdCount    atomic.Int64 // how many there are
 
 	mu          sync.RWMutex // guards what follows
 	socketsByID map[string]*Socket
@@ -52,7 +55,7 @@ func (l *LocalAdapter) Broadcast(ctx context.Context, p *parser.Packet, o Broadc
 		return err
 	}
 	tellOutgoing(targets, p)
-	sendAll(targets, frames, o.Flags)
+	l.sendAll(targets, frames, &o)
 	return nil
 }
 

@@ -234,6 +234,7 @@ func (l *LocalAdapter) removeSocket(s *Socket) {
 		s.resumption.formerRooms = nil
 	}
 	l.mu.Unlock()
+	l.dropHolds(s)
 	l.callRoomHooks()
 }
 

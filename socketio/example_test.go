@@ -260,3 +260,13 @@ func ExampleAppendEvent() {
 	// 2
 	// map[error:map[code:full message:no seats]] true
 }
+
+func ExampleEventType() {
+	io := socketio.NewServer(nil)
+	socketio.Handle(io, "add", func(_ context.Context, n int) (string, error) { return "", nil })
+	var t socketio.EventType
+	for _, t = range io.EventTypes() {
+		fmt.Println(t.Name, t.Args, t.Answer)
+	}
+	// Output: add [int] string
+}

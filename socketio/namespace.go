@@ -39,6 +39,8 @@ type sharedHandlers struct {
 	onDisconnecting    []func(*Socket, Reason)
 	onDisconnect       []func(*Socket, Reason)
 	serverSide         map[string][]func(*ServerSideEvent)
+	eventTypes         []EventType
+	recorder           Recorder // nil: nothing is kept
 }
 
 func (h *sharedHandlers) clone() *sharedHandlers {
@@ -50,6 +52,7 @@ func (h *sharedHandlers) clone() *sharedHandlers {
 	c.onUpgrade = slices.Clone(h.onUpgrade)
 	c.onDisconnecting = slices.Clone(h.onDisconnecting)
 	c.onDisconnect = slices.Clone(h.onDisconnect)
+	c.eventTypes = slices.Clip(h.eventTypes) // shared: an append copies it
 	c.onEvent = make(map[string][]func(*Event), len(h.onEvent))
 	for k, v := range h.onEvent {
 		c.onEvent[k] = slices.Clone(v)

@@ -145,7 +145,7 @@ func (a *recoveryAdapter) recordAndSend(p *parser.Packet, o BroadcastOptions) ([
 	a.trimPackets(now)
 	a.sentPackets = append(a.sentPackets, sentPacket{offset, now, p, o})
 	targets := a.collectTargets(o)
-	sendAll(targets, frames, o.Flags)
+	a.sendAll(targets, frames, &o)
 	return targets, nil
 }
 
