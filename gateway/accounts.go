@@ -192,14 +192,19 @@ func (as *accounts) UnionID(ctx context.Context, name, openID string) (string, e
 	if a == nil {
 		return "", newFailure("unknown_account", 0)
 	}
+	u, err := a.askUser(ctx, openID)
+	return u.UnionID, err
+}
+
+// askUser asks WeChat for a person's data.
+func (a *account) askUser(ctx context.Context, openID string) (wechat.User, error) {
 	select {
 	case a.personCalls <- struct{}{}:
 		defer func() { <-a.personCalls }()
 	case <-ctx.Done():
-		return "", ctx.Err()
+		return wechat.User{}, ctx.Err()
 	}
-	u, err := a.apiClient.User(ctx, openID)
-	return u.UnionID, err
+	return a.apiClient.User(ctx, openID)
 }
 
 // displayTitle is the account's name as people read it.

@@ -32,6 +32,8 @@ var refusalFixes = map[string]string{
 	"handshakes_per_ip":      "raise POSTHOUSE_LIMIT_HANDSHAKES_PER_IP; name the address in POSTHOUSE_TRUSTED_PROXIES if it is a proxy",
 	"handshakes_per_node":    "raise POSTHOUSE_LIMIT_HANDSHAKES_PER_NODE or add replicas",
 	"exchanges_per_ip":       "raise POSTHOUSE_LIMIT_HANDSHAKES_PER_IP",
+	"authorizations_per_ip":  "raise POSTHOUSE_LIMIT_HANDSHAKES_PER_IP; name the address in POSTHOUSE_TRUSTED_PROXIES if it is a proxy",
+	"client_secrets_per_ip":  "the application at this address sends a wrong client secret: compare it with the client's secret-file",
 	"qrcodes_per_socket":     "raise POSTHOUSE_LIMIT_QRCODES_PER_SOCKET",
 	"qrcodes_per_browser":    "raise POSTHOUSE_LIMIT_QRCODES_PER_BROWSER",
 	"qrcodes_per_ip":         "raise POSTHOUSE_LIMIT_QRCODES_PER_IP",

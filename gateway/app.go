@@ -17,6 +17,7 @@ import (
 	"posthouse/adapter"
 	"posthouse/callback"
 	"posthouse/internal/login"
+	"posthouse/internal/oidc"
 	"posthouse/internal/wxsim"
 	"posthouse/socketio"
 	"posthouse/socketio/admin"
@@ -41,6 +42,9 @@ type App struct {
 	spool          *login.Spool   // nil without Redis
 	keyShelf       login.KeyShelf // of the development key; nil without Redis or with a key of its own
 	loginService   *login.Service
+	provider       *oidc.Provider // nil: no clients are configured
+	compat         *compatServer  // nil: off
+	loginHook      *loginHook     // nil: off
 	loginNamespace *loginNamespace
 	webhookHandler *callback.Handler
 	simulator      *wxsim.Sim // nil unless the local WeChat runs in this process
@@ -48,6 +52,7 @@ type App struct {
 	health         *healthChecks
 	metrics        *metrics
 	httpHandler    http.Handler
+	pages          *pages   // for notices of the provider
 	bannerWarnings []string // for the banner
 }
 
@@ -143,18 +148,26 @@ func (a *App) buildLogin() (err error) {
 		}
 	}
 	a.health.checkKey = a.issuer.Ready
+	revocations, err := a.buildProvider()
+	if err != nil {
+		return err
+	}
+	observer, err := a.buildLoginHook()
+	if err != nil {
+		return err
+	}
 	a.loginNamespace, err = newLoginNamespace(loginDeps{
 		ioServer: a.ioServer, config: &a.config, accounts: a.accounts, admission: a.admission, metrics: a.metrics, log: a.log,
 	}, login.ServiceOptions{
 		Store: store, Issuer: a.issuer, QRCodes: a.accounts, UnionIDs: a.accounts, Spool: spool,
 		Life: time.Duration(a.config.TicketTTL), TokenTTL: time.Duration(a.config.JWTTTL),
-		Counter: a.metrics, Logger: a.log,
+		Revocations: revocations, Observer: observer, Counter: a.metrics, Logger: a.log,
 	})
 	if err != nil {
 		return err
 	}
 	a.loginService = a.loginNamespace.loginService
-	a.webhookHandler, err = newWebhook(&a.config, a.accounts, a.loginService, store, a.admission, a.metrics, a.log)
+	a.webhookHandler, err = newWebhook(&a.config, a.accounts, a.loginService, store, a.compat, a.admission, a.metrics, a.log)
 	return err
 }
 

@@ -19,6 +19,7 @@ type (
 		Refresh   bool   `json:"refresh,omitempty" doc:"Replaces the ticket that the socket has."`
 		Typed     bool   `json:"typed,omitempty" doc:"The page can show a code to type instead of the picture."`
 		Prefer    string `json:"prefer,omitempty" enum:"typed" doc:"The person cannot scan."`
+		State     string `json:"state,omitempty" doc:"The page's own, up to 512 bytes: claim ctx of the token."`
 	}
 	qrcodeAnswer struct {
 		Ticket    string `json:"ticket"`
@@ -165,7 +166,7 @@ func (v *loginSocket) onQRCode(ctx context.Context, e *socketio.Event) (any, err
 // answerAgain is the answer for the ticket that a has, if it may be answered again.
 func (n *loginNamespace) answerAgain(a *loginAttempt, q qrcodeRequest) (qrcodeAnswer, bool) {
 	if a == nil || q.Refresh || a.qrcodeAnswer.Ticket == "" || a.currentState() != login.Waiting ||
-		q.Challenge != a.ticket.Challenge || q.Account != "" && q.Account != a.ticket.Account {
+		q.Challenge != a.ticket.Challenge || q.State != a.ticket.Context || q.Account != "" && q.Account != a.ticket.Account {
 		return qrcodeAnswer{}, false
 	}
 	left := a.timeLeft()
@@ -183,7 +184,7 @@ func (n *loginNamespace) beginAttempt(ctx context.Context, old *loginAttempt, q 
 	if account == nil {
 		return nil, newFailure("unknown_account", 0)
 	}
-	if q.Challenge != "" && !login.ValidChallenge(q.Challenge) {
+	if q.Challenge != "" && !login.ValidChallenge(q.Challenge) || !login.ValidContext(q.State) {
 		return nil, newFailure("bad_request", 0)
 	}
 	giveBack, err := n.spendCode(b.id(), from)
@@ -191,7 +192,7 @@ func (n *loginNamespace) beginAttempt(ctx context.Context, old *loginAttempt, q 
 		return nil, err
 	}
 	request := login.StartRequest{
-		Account: account.Name, SocketID: b.id(), Raw: raw, Challenge: q.Challenge,
+		Account: account.Name, SocketID: b.id(), Raw: raw, Challenge: q.Challenge, Context: q.State,
 		Typed: q.Typed, PreferTyped: q.Prefer == "typed",
 		Browser: from.browserHash, Agent: from.agentName, Network: from.networkName,
 	}

@@ -25,16 +25,29 @@ func (a *App) buildRoutes() error {
 	e.Use(a.recoverPanics)
 
 	a.health.register(e)
-	if err := a.registerPages(e); err != nil {
+	pages, err := a.registerPages(e)
+	if err != nil {
 		return err
 	}
+	a.pages = pages
+	a.registerOpenID(e, pages)
+	a.registerWebAuth(e, pages)
 	e.GET("/.well-known/jwks.json", func(c echo.Context) error {
 		c.Response().Header().Set("Cache-Control", "public, max-age="+strconv.Itoa(int(jwksAge.Seconds())))
 		c.Response().Header().Set("Access-Control-Allow-Origin", "*") // public keys
-		return c.Blob(http.StatusOK, "application/json", a.issuer.JWKS())
+		jwks, err := a.publicJWKS(c.Request().Context())
+		if err != nil {
+			a.log.Warn("gateway: the JWKS lacks the keys of the OpenID Provider; they cannot be fetched", "error", err)
+			c.Response().Header().Set("Cache-Control", "no-store")
+			jwks = a.issuer.JWKS()
+		}
+		return c.Blob(http.StatusOK, "application/json", jwks)
 	})
 	a.webhookHandler.Register(e.Group(""))
 	a.loginNamespace.register(e)
+	if a.compat != nil { // before the API, which has all of /api/
+		e.Any("/api/wechat/user", mountHandler(a.compat))
+	}
 	if a.apiHandler != nil && a.config.APIAddr == "" {
 		e.Any("/api/*", mountHandler(a.apiHandler))
 	}
@@ -91,10 +104,10 @@ func mountHandler(h http.Handler) echo.HandlerFunc {
 	}
 }
 
-func (a *App) registerPages(e *echo.Echo) error {
+func (a *App) registerPages(e *echo.Echo) (*pages, error) {
 	p, err := newPages()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	p.clientURL = a.config.SocketIOPath + "/socket.io.esm.min.js"
 	p.socketIOPath = a.config.SocketIOPath
@@ -111,12 +124,13 @@ func (a *App) registerPages(e *echo.Echo) error {
 	p.accounts = map[string]pageAccount{}
 	p.qrPrefixes = []string{"http://weixin.qq.com/", "https://weixin.qq.com/"}
 	for _, account := range a.accounts.inOrder {
-		p.accounts[account.Name] = pageAccount{account.displayTitle(), account.TypedCode != "off"}
+		p.accounts[account.Name] = pageAccount{account.displayTitle(), account.TypedCode != "off", account.WebAuth == "on"}
 		p.qrPrefixes = append(p.qrPrefixes, account.MPBase+"/q/")
 	}
+	p.firstAccount = a.accounts.inOrder[0].Name
 	p.accounts[""] = p.accounts[a.accounts.inOrder[0].Name]
 	p.register(e)
-	return nil
+	return p, nil
 }
 
 // apiError is the body of every JSON error.

@@ -84,6 +84,7 @@ func (a *App) Run(ctx context.Context) error {
 	last, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	_ = a.namespaces.shutdown(last) // done already, unless Run ends by a fault
+	_ = a.loginHook.shutdown(last)  // likewise
 	return errors.Join(err, server.Close(), waitFor(&tasks, 5*time.Second))
 }
 
@@ -102,8 +103,8 @@ func (a *App) drainAll(server *http.Server) error {
 	if err := errors.Join(a.drainSockets(ctx), a.ioServer.Shutdown(ctx)); err != nil {
 		a.log.Warn("gateway: sockets did not close in time", "error", err)
 	}
-	if err := a.namespaces.shutdown(ctx); err != nil {
-		a.log.Warn("gateway: the back ends did not hear of all disconnects in time", "error", err)
+	if err := errors.Join(a.namespaces.shutdown(ctx), a.loginHook.shutdown(ctx)); err != nil {
+		a.log.Warn("gateway: the back ends did not hear of all disconnects and logins in time", "error", err)
 	}
 	// The remaining requests are webhooks and pages: short ones.
 	last, cancelLast := context.WithTimeout(context.Background(), 5*time.Second)

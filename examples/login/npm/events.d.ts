@@ -47,6 +47,8 @@ export interface QrcodeRequest {
   typed?: boolean;
   /** The person cannot scan. */
   prefer?: "typed";
+  /** The page's own, up to 512 bytes: claim ctx of the token. */
+  state?: string;
 }
 
 export interface ResumeRequest {
