@@ -214,7 +214,7 @@ func (a *recoveryLog) withholdsOffsets() bool {
 	a.mu.Lock()
 	astray := len(a.abandonedBroadcasts) > 0
 	a.mu.Unlock()
-	return astray || a.hearing != nil && a.hearing.withholdsOffsets()
+	return astray || a.current.holdsTainted() || a.hearing != nil && a.hearing.withholdsOffsets()
 }
 
 // noOffset stands where an offset would for events with which no client can recover. It
