@@ -84,6 +84,7 @@ type Classic struct {
 	subscription *subscription
 	eventLog     *pubSubLog // nil without a log
 	ownChannels  bool
+	history      *historyLog
 
 	broadcastPrefix string // prefix of the channels of broadcasts, and the channel of those to all or several rooms
 	requestChannel  string
@@ -119,6 +120,10 @@ func newClassic(l *socketio.LocalAdapter, nodes redisNodes, o RedisOptions, read
 	link := newSubscription(nodes, server, probe, o.ProbeInterval, &m.counters, m.log, a.receive)
 	link.proofEvery, link.answerChannels = o.ProofInterval, m.answerChannels
 	a.subscription = link
+	a.history = newHistoryLog(m, o.Key, a.broadcastPrefix)
+	if a.eventLog != nil {
+		a.eventLog.history = a.history
+	}
 	broadcasts := globEscaper.Replace(a.broadcastPrefix) + "*"
 	for _, s := range []redisChannel{
 		{broadcasts, toPattern},
@@ -176,8 +181,14 @@ func (a *Classic) Broadcast(ctx context.Context, p *parser.Packet, o socketio.Br
 		if a.eventLog != nil {
 			return a.eventLog.broadcast(ctx, p, o)
 		}
+		if o.Recorded != nil {
+			o = orderRooms(o)
+		}
 		channel, b, err := a.encodeBroadcast(p, &o)
-		if err == nil {
+		switch {
+		case err == nil && o.Recorded != nil:
+			err = a.history.publishRecorded(o.Recorded, "publish", channel, b)
+		case err == nil:
 			err = a.publishOn(channel, b)
 		}
 		failure = err

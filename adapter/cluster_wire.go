@@ -287,7 +287,12 @@ func appendOptsJSON(dst []byte, o *socketio.BroadcastOptions) []byte {
 		flag(`"timeout":`)
 		dst = strconv.AppendInt(dst, o.Flags.Timeout.Milliseconds(), 10)
 	}
-	return append(dst, '}', '}')
+	dst = append(dst, '}')
+	if o.Recorded != nil {
+		dst = append(dst, `,"history":"`...)
+		dst = append(append(dst, recordedText(o.Recorded)...), '"')
+	}
+	return append(dst, '}')
 }
 
 func appendNamesJSON(dst []byte, names []string) []byte {

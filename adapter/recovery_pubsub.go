@@ -105,6 +105,7 @@ func (l *logPublisher) commands(m *clusterMessage) (added redisCommand, publishe
 type pubSubLog struct {
 	*recoveryLog
 	broadcasts *logPublisher
+	history    *historyLog
 	readers    *streamReaders
 	leaveOnce  sync.Once
 }
@@ -133,6 +134,14 @@ func (a *pubSubLog) leave() {
 
 // appendAndPublish is appendEntry.
 func (a *pubSubLog) appendAndPublish(m *clusterMessage, done func(id string, err error)) error {
+	if r := m.options.Recorded; r != nil {
+		if a.redisNodes.clusterClient == nil {
+			return a.appendRecorded(m, done)
+		}
+		// The log and the histories are on different servers, and no script reaches both.
+		a.history.leaveOut(r)
+		m.options.Recorded = nil
+	}
 	c, published, err := a.broadcasts.commands(m)
 	if err != nil {
 		return err
@@ -149,9 +158,37 @@ func (a *pubSubLog) appendAndPublish(m *clusterMessage, done func(id string, err
 	return a.publisher.queueCommand(c)
 }
 
+// appendRecorded is appendEntry for an event that histories keep: the streams of the rooms,
+// the log and the channel get it in one step.
+func (a *pubSubLog) appendRecorded(m *clusterMessage, done func(id string, err error)) error {
+	entry, err := m.entryArgs(a.broadcasts.streamKey, a.broadcasts.maxLen)
+	if err != nil {
+		return err
+	}
+	channel, payload, err := a.broadcasts.copyOf(m)
+	if err != nil {
+		return err
+	}
+	head, tail, ok := cutRecorded(m.options.Recorded, payload)
+	if !ok {
+		return errMalformed
+	}
+	// The fields begin behind xadd, the stream, MAXLEN ~ n and the star.
+	last := append([]any{"log", entry[4], a.broadcasts.publishName, channel, head, tail}, entry[6:]...)
+	return a.history.record(m.options.Recorded, a.broadcasts.streamKey, last, 256+len(payload)+m.sizeHint(), func(reply any, err error) {
+		if done != nil {
+			id, _ := reply.(string)
+			done(id, err)
+		}
+	})
+}
+
 // broadcast is Adapter.Broadcast for what goes to other nodes as well.
 func (a *pubSubLog) broadcast(ctx context.Context, p *parser.Packet, o socketio.BroadcastOptions) error {
 	m := a.newMessage(clusterBroadcast)
+	if o.Recorded != nil {
+		o = orderRooms(o)
+	}
 	m.packet, m.options = p, o
 	if a.keepFor > 0 {
 		return a.broadcastInOrder(ctx, m)

@@ -332,6 +332,14 @@ func (p *publisher) pipelineTo(ctx context.Context, node *redis.Client, err erro
 	return failure
 }
 
+// firstKey is where the first key of a command stands.
+func firstKey(args []any) int8 {
+	if args[0] == "eval" {
+		return 3
+	}
+	return 1
+}
+
 // sendRedirected sends commands again that were answered with MOVED.
 func (p *publisher) sendRedirected(ctx context.Context, batch []redisCommand) error {
 	for _, c := range batch {
@@ -341,7 +349,7 @@ func (p *publisher) sendRedirected(ctx context.Context, batch []redisCommand) er
 			p.finishCommand(c, nil, errClient)
 			continue
 		}
-		cmd.SetFirstKeyPos(1)
+		cmd.SetFirstKeyPos(firstKey(c.args))
 		_ = p.redisNodes.clusterClient.Process(ctx, once{cmd})
 		reply, err := cmd.Result()
 		p.finishCommand(c, reply, err)

@@ -101,6 +101,7 @@ type Sharded struct {
 	mainChannel      string // channel of all nodes, and prefix of the others
 	presenceChannel  string
 	subscriptions    *shardedSubscription
+	history          *historyLog
 	eventLog         *pubSubLog // nil without a log
 }
 
@@ -118,6 +119,7 @@ func newSharded(l *socketio.LocalAdapter, nodes redisNodes, o ShardedOptions, re
 		mainChannel:      o.ChannelPrefix + "#" + m.namespaceName + "#",
 		presenceChannel:  o.ChannelPrefix + "-nodes#" + m.namespaceName + "#",
 	}
+	a.history = newHistoryLog(m, o.ChannelPrefix, a.mainChannel)
 	m.answerOn(a.mainChannel, func(uid string) string { return a.mainChannel + uid + "#" }, a.presenceChannel)
 	a.sendMessage = func(msg *clusterMessage) error { return a.publish(a.mainChannel, msg) }
 	a.replyTo = func(uid string, msg *clusterMessage) error { return a.publish(m.answersChannel(uid), msg) }
@@ -128,6 +130,7 @@ func newSharded(l *socketio.LocalAdapter, nodes redisNodes, o ShardedOptions, re
 		a.eventLog = newPubSubLog(a.clusterNode, o.Log, o.ChannelPrefix, readers, o.Log.publisher(o.ChannelPrefix, "spublish", a.copyOf))
 		a.eventLog.broadcasts.apart = nodes.clusterClient != nil
 		a.eventLog.tellNodes = tellNodes
+		a.eventLog.history = a.history
 		a.takePublished = a.eventLog.takePublished
 	}
 	m.publisher = newPublisher(nodes, "", &m.counters, m.log)
@@ -167,6 +170,9 @@ func (a *Sharded) Close() error {
 
 func (a *Sharded) copyOf(m *clusterMessage) (channel string, payload []byte, err error) {
 	payload, err = m.encodeSharded()
+	if m.options.Recorded != nil { // as broadcastRecorded says
+		return a.mainChannel, payload, err
+	}
 	return a.subscriptionMode.channelOf(a.mainChannel, &m.options), payload, err
 }
 
@@ -246,9 +252,25 @@ func (a *Sharded) Broadcast(ctx context.Context, p *parser.Packet, o socketio.Br
 		}
 		m := a.newMessage(clusterBroadcast)
 		m.packet, m.options = p, o
-		failure = a.publish(a.subscriptionMode.channelOf(a.mainChannel, &o), m)
+		if o.Recorded == nil {
+			failure = a.publish(a.subscriptionMode.channelOf(a.mainChannel, &o), m)
+		} else {
+			failure = a.broadcastRecorded(m)
+		}
 	}
 	return errors.Join(a.localAdapter.Broadcast(ctx, p, o), failure)
+}
+
+// broadcastRecorded publishes an event that histories keep. It goes to the channel of all
+// nodes, on whose server the streams are: a channel of the room may not be subscribed yet
+// where a client joins.
+func (a *Sharded) broadcastRecorded(m *clusterMessage) error {
+	m.options = orderRooms(m.options)
+	b, err := m.encodeSharded()
+	if err != nil {
+		return err
+	}
+	return a.history.publishRecorded(m.options.Recorded, "spublish", a.mainChannel, b)
 }
 
 // BroadcastWithAck implements socketio.Adapter.

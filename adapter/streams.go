@@ -111,6 +111,7 @@ type Streams struct {
 	readers         *streamReaders
 	leaveOnce       sync.Once
 	lastProof       func() time.Time
+	history         *historyLog
 }
 
 var (
@@ -133,6 +134,7 @@ func newStreams(l *socketio.LocalAdapter, nodes redisNodes, o StreamsOptions, re
 	a.tellNodes = func(b []byte) error {
 		return m.publisher.queueCommand(publishCommand(a.publishName(), a.presenceChannel, b))
 	}
+	a.history = newHistoryLog(m, o.ChannelPrefix, a.streamKey)
 	m.answerOn(a.mainChannel, func(uid string) string { return a.mainChannel + uid + "#" }, a.presenceChannel)
 	a.sendMessage = func(msg *clusterMessage) error { return a.publish(a.mainChannel, msg) }
 	a.replyTo = func(uid string, msg *clusterMessage) error { return a.publish(m.answersChannel(uid), msg) }
@@ -206,6 +208,11 @@ func (a *Streams) addEntry(msg *clusterMessage, done func(id string, err error))
 			id, _ := reply.(string)
 			done(id, err)
 		}
+	}
+	if msg.options.Recorded != nil {
+		// The fields begin behind xadd, the stream, MAXLEN ~ n and the star.
+		last := append([]any{"xadd", args[4]}, args[6:]...)
+		return a.history.record(msg.options.Recorded, a.streamKey, last, c.byteSize, c.onReply)
 	}
 	return a.publisher.queueCommand(c)
 }
@@ -287,6 +294,9 @@ func (a *Streams) Broadcast(ctx context.Context, p *parser.Packet, o socketio.Br
 		return a.localAdapter.Broadcast(ctx, p, o)
 	}
 	m := a.newMessage(clusterBroadcast)
+	if o.Recorded != nil {
+		o = orderRooms(o)
+	}
 	m.packet, m.options = p, o
 	if a.keepFor > 0 {
 		return a.broadcastInOrder(ctx, m)

@@ -24,7 +24,7 @@ func (a *App) buildAPI() error {
 	if err != nil {
 		return err
 	}
-	o := &api.Options{Keys: keys, Logger: a.log}
+	o := &api.Options{Keys: keys, Presence: a.presenceOf, Logger: a.log}
 	if a.redisClient != nil {
 		o.Idempotency = &redisAnswers{a.redisClient, a.config.AdapterKey + "-api:"}
 	}

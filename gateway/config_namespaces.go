@@ -33,9 +33,8 @@ type Namespace struct {
 	Hook   *NamespaceHook   `yaml:"hook"`
 	Limits *NamespaceLimits `yaml:"limits"`
 
-	// The documentation announces these; they are refused.
-	Presence any `yaml:"presence"`
-	History  any `yaml:"history"`
+	Presence []string          `yaml:"presence"` // rooms with presence
+	History  *NamespaceHistory `yaml:"history"`
 
 	keys    auth.KeySource // of the key file of JWT
 	secrets []hook.Secret
@@ -238,10 +237,11 @@ func (n *Namespace) normalize(key func(string) string, dir string) error {
 	if slices.Contains(reserved, n.Name) {
 		errs.add(keyError("namespaces."+n.Name, n.Name, "it belongs to the gateway; choose another name"))
 	}
-	for name, value := range map[string]any{"presence": n.Presence, "history": n.History} {
-		if value != nil {
-			errs.add(&configError{key(name), "is not in this version", "remove it; docs/realtime.md says what is"})
-		}
+	if _, err := access.Matching(n.Presence...); err != nil {
+		errs.add(&configError{key("presence"), "is not usable", err.Error()})
+	}
+	if n.History != nil {
+		errs.add(n.History.normalize(key))
 	}
 	switch n.Auth {
 	case "":

@@ -166,8 +166,10 @@ func ExampleNamespace() {
 			Issuer: "https://id.example.com", Audience: "app", JWKS: "https://id.example.com/.well-known/jwks.json",
 		},
 		Rooms: []string{"user:{sub}"}, Join: []string{"topic:*"}, Relay: []string{"typing"},
-		Hook:   &gateway.NamespaceHook{URL: "http://127.0.0.1:8080/socketio", SecretFile: "hook.key"},
-		Limits: &gateway.NamespaceLimits{Events: "50/s"},
+		Hook:     &gateway.NamespaceHook{URL: "http://127.0.0.1:8080/socketio", SecretFile: "hook.key"},
+		Limits:   &gateway.NamespaceLimits{Events: "50/s"},
+		Presence: []string{"topic:*"},
+		History:  &gateway.NamespaceHistory{Rooms: []string{"topic:*"}, Events: 100, Age: "24h"},
 	}
 	cfg := gateway.Config{Namespaces: []gateway.Namespace{app}} // from the configuration file
 	fmt.Println(cfg.Namespaces[0].Name)

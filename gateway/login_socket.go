@@ -14,39 +14,39 @@ import (
 // The events of docs/login.md §2 and §3.
 type (
 	qrcodeRequest struct {
-		Account   string `json:"account"`
-		Challenge string `json:"challenge"`
-		Refresh   bool   `json:"refresh"`
-		Typed     bool   `json:"typed"`  // the page can show a code to type instead
-		Prefer    string `json:"prefer"` // "typed": the person cannot scan
+		Account   string `json:"account,omitempty" doc:"Name of the account; the first one otherwise."`
+		Challenge string `json:"challenge,omitempty" doc:"PKCE S256, base64url: code comes in the place of token."`
+		Refresh   bool   `json:"refresh,omitempty" doc:"Replaces the ticket that the socket has."`
+		Typed     bool   `json:"typed,omitempty" doc:"The page can show a code to type instead of the picture."`
+		Prefer    string `json:"prefer,omitempty" enum:"typed" doc:"The person cannot scan."`
 	}
 	qrcodeAnswer struct {
 		Ticket    string `json:"ticket"`
-		URL       string `json:"url"`
+		URL       string `json:"url" doc:"The text of the QR code."`
 		ImageURL  string `json:"imageUrl"`
-		ExpiresIn int    `json:"expiresIn"` // seconds
-		Resume    string `json:"resume"`
+		ExpiresIn int    `json:"expiresIn" doc:"Seconds."`
+		Resume    string `json:"resume" doc:"The secret with which this browser resumes."`
 		Account   string `json:"account"`
-		Code      string `json:"code,omitempty"` // to send to the account instead of scanning
+		Code      string `json:"code,omitempty" doc:"To send to the account instead of scanning."`
 	}
 	resumeRequest struct {
 		Ticket string `json:"ticket"`
 		Resume string `json:"resume"`
 	}
 	stateAnswer struct {
-		State     login.State `json:"state"`
-		ExpiresIn int         `json:"expiresIn"`
-		Number    string      `json:"number,omitempty"` // to match, while claimed
+		State     login.State `json:"state" enum:"waiting,claimed,done,expired,replaced,moved,denied,cancelled"`
+		ExpiresIn int         `json:"expiresIn" doc:"Seconds."`
+		Number    string      `json:"number,omitempty" doc:"To compare with the phone's, while claimed."`
 	}
 	cancelAnswer struct {
-		State login.State `json:"state"`
+		State login.State `json:"state" enum:"cancelled"`
 	}
 	codeMessage struct {
-		Code      string `json:"code"`
-		ExpiresIn int    `json:"expiresIn"`
+		Code      string `json:"code" doc:"Once, for POST /login/exchange."`
+		ExpiresIn int    `json:"expiresIn" doc:"Seconds."`
 	}
 	failureAnswer struct {
-		Error *failure `json:"error"`
+		Error *failure `json:"error" nullable:"false"`
 	}
 )
 

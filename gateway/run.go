@@ -45,10 +45,15 @@ func (a *App) Run(ctx context.Context) error {
 	keep("keys", a.watchKeys)
 	keep("development key", a.awaitKey)
 	if a.redisClient != nil {
-		keep("eviction", func(ctx context.Context) { warnAboutEviction(ctx, a.redisClient, a.log) })
+		keep("eviction", func(ctx context.Context) { warnAboutEviction(ctx, a.redisClient, a.health, a.log) })
 	}
 	if a.namespaces != nil && a.namespaces.ownGuard != nil {
 		keep("revoked tokens", a.watchRevoked)
+	}
+	if a.namespaces != nil {
+		for _, p := range a.namespaces.presences {
+			keep("presence of "+p.namespace, p.here.Run)
+		}
 	}
 	if a.relay != nil {
 		keep("relay", func(ctx context.Context) {
@@ -106,6 +111,7 @@ func (a *App) drainAll(server *http.Server) error {
 	if err := server.Shutdown(last); err != nil {
 		a.log.Warn("gateway: requests did not end in time", "error", err)
 	}
+	a.closeAdmin()
 	a.log.Info("gateway: drained")
 	return nil
 }

@@ -16,6 +16,9 @@ type BroadcastOptions struct {
 	Rooms  []string
 	Except []string
 	Flags  BroadcastFlags
+	// Recorded says that histories of rooms keep the event, nil that none does. Adapters that
+	// store it settle its ids.
+	Recorded *Recorded
 }
 
 // BroadcastFlags are the modifiers of a broadcast, in Node's words.

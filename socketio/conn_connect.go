@@ -9,8 +9,10 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"posthouse/internal/randid"
+	"posthouse/socketio/internal/tally"
 	"posthouse/socketio/parser"
 )
 
@@ -150,6 +152,11 @@ var emptyObject = json.RawMessage("{}")
 // Run carries the attempt to its end. It is counted in Server.liveTasks.
 func (a *pendingConnect) Run() {
 	c := a.conn
+	observed := c.server.options.Observer.SocketConnected
+	var start time.Time
+	if observed != nil {
+		start = time.Now()
+	}
 	ns, err := c.server.namespaceFor(a)
 	if err != nil {
 		a.refuseWith(err)
@@ -171,6 +178,9 @@ func (a *pendingConnect) Run() {
 	}
 	if err == nil {
 		err = c.addSocket(a, s)
+	}
+	if observed != nil {
+		s.runGuarded(func() { observed(s, start, err) })
 	}
 	if err != nil {
 		a.refuseWith(err)
@@ -266,6 +276,7 @@ func (c *conn) addSocket(a *pendingConnect, s *Socket) error {
 	c.pendingConnects = slices.Delete(c.pendingConnects, i, i+1)
 	s.eventLimiter = s.ns.newLimiter()
 	c.joinedSockets = append(c.joinedSockets, s)
+	s.ns.traffic.Add(tally.Key(s.id), socketsIn, 1)
 	if c.connectTimer != nil {
 		c.connectTimer.Stop()
 		c.connectTimer = nil
@@ -278,7 +289,7 @@ func (c *conn) addSocket(a *pendingConnect, s *Socket) error {
 func (s *Socket) announceConnect(missed []*parser.Packet) {
 	s.beginSession()
 	s.status.CompareAndSwap(connecting, connected)
-	s.ns.localAdapter.addInOwnRoom(s)
+	s.ns.localAdapter.announceSocket(s)
 	for _, p := range missed {
 		p.Namespace = s.ns.name
 		s.conn.sendPacket(p)
@@ -335,7 +346,7 @@ func (s *Socket) undoConnect(a *pendingConnect, cause error) {
 		ack(Args{}, ErrDisconnected)
 	}
 	s.persistSession(a.closeReason(cause))
-	s.ns.localAdapter.removeSocket(s)
+	s.ns.localAdapter.removeSocket(s, a.closeReason(cause))
 	s.releaseOwners()
 }
 
