@@ -25,6 +25,9 @@ const (
 	// maxChanged bounds the changes that are remembered by name; beyond it the whole hash
 	// is written anew.
 	maxChanged = 1 << 16
+	// A node is taken for dead when so many looks, this far apart, do not find it.
+	deadLooks = 3
+	deadPause = 100 * time.Millisecond
 )
 
 type sessionDigest = [sha256.Size]byte
@@ -32,9 +35,11 @@ type sessionDigest = [sha256.Size]byte
 // currentSessions writes the sessions of this node behind their changes.
 type currentSessions struct {
 	log        *recoveryLog
-	key        string // of the hash of this node
-	nodesKey   string // of the set of the nodes that have a hash
-	wakeSignal chan struct{}
+	key        string        // of the hash of this node
+	nodesKey   string        // of the set of the nodes that have a hash
+	wakeSignal chan struct{} // capacity 1: there are changes
+	// urgentSignal has capacity 1: they must not wait.
+	urgentSignal chan struct{}
 
 	writing sync.Mutex // held while Redis is written; guards what follows
 	// written are the sessions in the hash, as far as this node knows.
@@ -43,15 +48,17 @@ type currentSessions struct {
 	mu      sync.Mutex // guards what follows
 	changed map[sessionDigest]struct{}
 	all     bool // the hash must be written anew
+	// One of these is true from a taint until the hash was written after it.
+	taintsUnwritten, taintsInFlight bool
 }
 
 func newCurrentSessions(log *recoveryLog) *currentSessions {
 	prefix := log.sessionKeyPrefix + "live#" + log.namespaceName + "#"
 	return &currentSessions{
 		log: log, key: prefix + log.uid + "#", nodesKey: prefix,
-		wakeSignal: make(chan struct{}, 1),
-		written:    make(map[sessionDigest]struct{}),
-		changed:    make(map[sessionDigest]struct{}),
+		wakeSignal: make(chan struct{}, 1), urgentSignal: make(chan struct{}, 1),
+		written: make(map[sessionDigest]struct{}),
+		changed: make(map[sessionDigest]struct{}),
 	}
 }
 
@@ -74,15 +81,24 @@ func (a *recoveryLog) SessionChanged(digest sessionDigest) {
 	}
 }
 
-// rewrite has the whole hash written anew.
-func (c *currentSessions) rewrite() {
+// forgetTainted has the sessions of tainted sockets taken out of Redis, at once. Until that is
+// done no offsets are given: a client must not recover behind its gap if this node dies.
+func (c *currentSessions) forgetTainted() {
 	c.mu.Lock()
 	c.all = true
+	c.taintsUnwritten = true
 	c.mu.Unlock()
 	select {
-	case c.wakeSignal <- struct{}{}:
+	case c.urgentSignal <- struct{}{}:
 	default:
 	}
+}
+
+// holdsTainted reports whether Redis may hold sessions of tainted sockets.
+func (c *currentSessions) holdsTainted() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.taintsUnwritten || c.taintsInFlight
 }
 
 // refreshEvery is how often the hash must be prolonged; it lives for one such time longer
@@ -107,6 +123,7 @@ func (c *currentSessions) run(ctx context.Context) {
 		case <-c.wakeSignal:
 			delay.Reset(currentDelay)
 			continue
+		case <-c.urgentSignal:
 		case <-delay.C:
 		case <-refresh.C:
 		}
@@ -142,15 +159,18 @@ func (c *currentSessions) write(ctx context.Context) error {
 	c.writing.Lock()
 	defer c.writing.Unlock()
 	c.mu.Lock()
-	changed, all := c.changed, c.all
-	c.changed, c.all = make(map[sessionDigest]struct{}), false
+	changed, all, tainted := c.changed, c.all, c.taintsUnwritten
+	c.changed, c.all, c.taintsUnwritten = make(map[sessionDigest]struct{}), false, false
+	c.taintsInFlight = tainted
 	c.mu.Unlock()
 	err := c.writeChanged(ctx, changed, all)
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if err != nil {
-		c.mu.Lock()
 		c.all = true // what of it Redis has taken is not known
-		c.mu.Unlock()
+		c.taintsUnwritten = c.taintsUnwritten || tainted
 	}
+	c.taintsInFlight = false
 	return err
 }
 
@@ -318,6 +338,24 @@ func (c *currentSessions) takeCurrent(ctx context.Context, found []currentSessio
 		return session, nil
 	}
 	return nil, nil
+}
+
+// staysDead reports whether the node is gone and does not come back at once, as one does
+// that lost its subscription only: that one knows better what its session is.
+func (a *recoveryLog) staysDead(ctx context.Context, uid string) bool {
+	pause := time.NewTicker(deadPause)
+	defer pause.Stop()
+	for range deadLooks {
+		if !a.isDead(ctx, uid) {
+			return false
+		}
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return true
 }
 
 // isDead reports whether the node is known to be gone: Redis ends the subscriptions of

@@ -44,6 +44,9 @@ type hearing struct {
 	isOver   bool          // began is closed
 }
 
+// hearingPatience bounds the wait for a witness: one that has just died does not answer.
+const hearingPatience = 2 * time.Second
+
 // heardState is what a node had heard when it vouched.
 type heardState struct{ unbroken, heardCount uint64 }
 
@@ -241,7 +244,7 @@ func (a *recoveryLog) askForHearing(ctx context.Context, from entryID) bool {
 	}
 	defer a.takeovers.forgetRequest(request)
 	a.tellSession(sessionCall{a.uid, hearingWanted, request, from.String()})
-	timer := time.NewTimer(takeoverPatience)
+	timer := time.NewTimer(hearingPatience)
 	defer timer.Stop()
 	select {
 	case <-q.settled:
@@ -262,7 +265,7 @@ func (a *recoveryLog) answerHearing(c sessionCall) {
 		return
 	}
 	a.wg.Go(func() {
-		ctx, cancel := context.WithTimeout(a.ctx, takeoverPatience)
+		ctx, cancel := context.WithTimeout(a.ctx, hearingPatience)
 		defer cancel()
 		if _, ok := a.hearing.vouch(ctx, from); ok {
 			answer.Type = hearingWhole

@@ -169,3 +169,37 @@ func lostMarks(t *testing.T, rdb redis.UniversalClient, name string) (n int) {
 	}
 	return n
 }
+
+// A node that found a gap gives no offsets before Redis holds no session of the sockets
+// that have it: it may die at any time.
+func TestRecovery_GapFound_NoOffsetsBeforeSessionsAreGone(t *testing.T) {
+	t.Parallel()
+	rdb, _ := newRedis(t)
+	make := recoveringAdapters["streams"]
+	proxyA, throughA := proxied(t, rdb)
+	proxyB, throughB := proxied(t, rdb)
+	a, b := newGoReplica(t, make(throughA), withRecovery()), newGoReplica(t, make(throughB), withRecovery())
+	knowEachOther(t, a, b)
+	onB := b.Connect("/", nil)
+	isCurrent(t, rdb, onB, 1, "{}")
+	release := proxyB.delay("sio:session:live")
+	defer release()
+	proxyA.refuseConns("socket.io")
+	must(t, a, command{Cmd: "emit", Args: []any{"lost"}})
+	proxyA.refuseConns("")
+	// It comes behind the mark of the lost one.
+	testenv.Until(t, 10*time.Second, "the mark", func() bool { return lostMarks(t, rdb, "streams") > 0 })
+	must(t, a, command{Cmd: "emit", Args: []any{"later"}})
+	if got := onB.Expect("later").Args.String(); got != `["-"]` {
+		t.Errorf("an offset behind a gap: %s", got)
+	}
+	release()
+	offers(t, a, a.Connect("/", nil))
+	testenv.Until(t, 10*time.Second, "offsets", func() bool {
+		must(t, a, command{Cmd: "emit", Args: []any{"later"}})
+		return lastArg(t, onB.Expect("later")) != "-"
+	})
+	if _, has := currentSessions(t, rdb)[onB.ID]; has {
+		t.Error("the session is still in redis")
+	}
+}

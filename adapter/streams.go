@@ -238,15 +238,15 @@ func (a *Streams) receiveEntry(id entryID, m *clusterMessage, err error) {
 		a.countMalformed(a.streamKey, err)
 		return
 	}
+	if m.messageType == clusterMark {
+		a.readMark(m)
+		return
+	}
 	if m.senderUID == a.uid {
 		a.counters.ownEntries.Add(1)
 		if a.keepFor > 0 && m.messageType == clusterBroadcast && a.takeOwn(id, m) {
 			a.broadcastEntry(id, m)
 		}
-		return
-	}
-	if m.messageType == clusterMark {
-		a.readMark(m)
 		return
 	}
 	if m.messageType == clusterBroadcast && m.requestID == "" && a.keepFor > 0 {

@@ -60,7 +60,7 @@ func (a *recoveryLog) broadcastInOrder(ctx context.Context, m *clusterMessage) e
 	a.mu.Lock()
 	b.abandoned = !b.byReader
 	abandoned := b.abandoned
-	if abandoned {
+	if abandoned && !b.failed {
 		a.abandonedBroadcasts[b] = struct{}{}
 	}
 	a.mu.Unlock()
@@ -114,6 +114,7 @@ func (a *recoveryLog) broadcastFailed(b *ownBroadcast) {
 			return
 		}
 	}
+	a.abandonedBroadcasts[b] = struct{}{} // before its mark can be read
 	a.queueLostMark()
 	b.failed, b.lostMark = true, a.lostMarks
 }
@@ -214,7 +215,7 @@ func (a *recoveryLog) withholdsOffsets() bool {
 	a.mu.Lock()
 	astray := len(a.abandonedBroadcasts) > 0
 	a.mu.Unlock()
-	return astray || a.hearing != nil && a.hearing.withholdsOffsets()
+	return astray || a.current.holdsTainted() || a.hearing != nil && a.hearing.withholdsOffsets()
 }
 
 // noOffset stands where an offset would for events with which no client can recover. It

@@ -134,7 +134,7 @@ func (a *recoveryLog) claimSession(ctx context.Context, pid string) (*socketio.R
 	if err != nil {
 		return nil, err
 	}
-	if len(current) == 1 && a.isDead(ctx, current[0].owner) {
+	if len(current) == 1 && a.staysDead(ctx, current[0].owner) {
 		if session, err := a.current.takeCurrent(ctx, current, pid); err != nil || session != nil {
 			return session, err
 		}
@@ -384,5 +384,5 @@ func (a *recoveryLog) taint(o socketio.BroadcastOptions) {
 		a.taintedSockets[s.ID] = struct{}{}
 	}
 	a.mu.Unlock()
-	a.current.rewrite()
+	a.current.forgetTainted()
 }
