@@ -255,7 +255,7 @@ func TestPresence_RedisRestarts_HealsWithin5Seconds(t *testing.T) {
 	}
 }
 
-// What presence costs: commands a join, bytes a member.
+// The cost of presence: commands a join, bytes a member.
 func TestPresence_Cost_TwoScriptsAndOneReadAJoinFewBytesAMember(t *testing.T) {
 	addr, _ := testenv.Redis(t)
 	rdb := newClient(t, &redis.UniversalOptions{Addrs: []string{addr}})

@@ -19,6 +19,7 @@ import (
 	"posthouse/internal/login"
 	"posthouse/internal/wxsim"
 	"posthouse/socketio"
+	"posthouse/socketio/admin"
 )
 
 // App is one replica of the gateway. New builds the whole graph, top to bottom,
@@ -36,6 +37,7 @@ type App struct {
 	issuer         *login.Issuer
 	namespaces     *namespaces    // nil: none are configured
 	apiHandler     http.Handler   // nil: the API is off
+	admin          *admin.Admin   // nil: the Admin UI is off
 	spool          *login.Spool   // nil without Redis
 	keyShelf       login.KeyShelf // of the development key; nil without Redis or with a key of its own
 	loginService   *login.Service
@@ -96,6 +98,9 @@ func (a *App) buildParts() (err error) {
 		a.log.Warn("gateway: " + danger)
 	}
 	if a.ioServer, err = newSocketIO(&a.config, a.redisClient, a.relay, a.admission, a.log); err != nil {
+		return err
+	}
+	if err := a.buildAdmin(); err != nil {
 		return err
 	}
 	if err := a.buildLogin(); err != nil {
@@ -174,6 +179,7 @@ func (a *App) Addr() net.Addr { return a.listener.Addr() }
 
 // releaseBound frees what New bound, for apps that never ran.
 func (a *App) releaseBound() {
+	a.closeAdmin()
 	if a.listener != nil {
 		a.listener.Close()
 	}

@@ -53,6 +53,13 @@ type Config struct {
 	APIKey     Secret `name:"api-key" env:"POSTHOUSE_API_KEY" hidden:"" help:"Keys of the HTTP API, one in each line."`
 	APIKeyFile string `name:"api-key-file" env:"POSTHOUSE_API_KEY_FILE" placeholder:"FILE" help:"File with the keys of the HTTP API, one in each line, each optionally limited: <key> namespaces=/app scopes=emit,read,manage. The API is off without a key." group:"API"`
 
+	AdminUser             string `name:"admin-user" env:"POSTHOUSE_ADMIN_USER" default:"admin" help:"Name with which administrators log in to the Socket.IO Admin UI." group:"Admin"`
+	AdminPasswordHash     Secret `name:"admin-password-hash" env:"POSTHOUSE_ADMIN_PASSWORD_HASH" hidden:"" help:"bcrypt hash of their password."`
+	AdminPasswordHashFile string `name:"admin-password-hash-file" env:"POSTHOUSE_ADMIN_PASSWORD_HASH_FILE" placeholder:"FILE" help:"File with the bcrypt hash of their password, which posthouse admin hash makes. Without a hash the Admin UI is off." group:"Admin"`
+	AdminNamespace        string `name:"admin-namespace" env:"POSTHOUSE_ADMIN_NAMESPACE" default:"/admin" help:"Namespace of administrators; the page stays at /admin/." group:"Admin"`
+	AdminMode             string `name:"admin-mode" env:"POSTHOUSE_ADMIN_MODE" placeholder:"MODE" help:"development shows sockets, rooms and events, production statistics only; as POSTHOUSE_ENV when empty." group:"Admin"`
+	AdminReadonly         bool   `name:"admin-readonly" env:"POSTHOUSE_ADMIN_READONLY" help:"Refuse all commands of administrators." group:"Admin"`
+
 	TicketTTL       Duration `env:"POSTHOUSE_TICKET_TTL" default:"300s" help:"Life of a QR code that WeChat is asked for." group:"Login"`
 	TokenAckTimeout Duration `env:"POSTHOUSE_TOKEN_ACK_TIMEOUT" default:"2s" help:"After this long on an open socket a token counts as delivered." group:"Login"`
 	Confirm         string   `env:"POSTHOUSE_CONFIRM" default:"off" enum:"off,risk,always" help:"Ask the person to match a number before the login: off, risk (when it is from a new network or browser, or one of many) or always." group:"Login"`
@@ -129,7 +136,7 @@ func (c *Config) Normalize() error {
 	if _, port, err := net.SplitHostPort(c.Addr); err != nil || port == "" {
 		errs.add(keyError("POSTHOUSE_ADDR", c.Addr, "write host:port or :port, such as :3000"))
 	}
-	errs.add(c.normalizeRedis(), c.normalizeWeb(), c.normalizeTokens(), c.normalizeAPI(), c.normalizeAccounts())
+	errs.add(c.normalizeRedis(), c.normalizeWeb(), c.normalizeTokens(), c.normalizeAPI(), c.normalizeAdmin(), c.normalizeAccounts())
 	if t := time.Duration(c.TicketTTL); t < time.Second || t > 30*24*time.Hour {
 		errs.add(keyError("POSTHOUSE_TICKET_TTL", c.TicketTTL.String(), "WeChat allows 1 s to 30 days; 120 s to 300 s are usual"))
 	}

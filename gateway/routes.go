@@ -38,10 +38,14 @@ func (a *App) buildRoutes() error {
 	if a.apiHandler != nil && a.config.APIAddr == "" {
 		e.Any("/api/*", mountHandler(a.apiHandler))
 	}
+	if err := a.registerAdminPage(e); err != nil {
+		return err
+	}
 	if sim := a.simulatorHandler(); sim != nil {
 		e.Any("/sim", mountHandler(sim))
 		e.Any("/sim/*", mountHandler(sim))
 	}
+	a.registerDoctor(e)
 	// Last and least: /ws/signup wins where the path is /ws.
 	var server http.Handler = a.ioServer
 	if a.relay != nil {
@@ -58,11 +62,11 @@ func (a *App) buildRoutes() error {
 
 // forgiveSlashes serves a path with a slash at its end as the one without, for URLs that
 // people type into consoles, and HEAD as GET (net/http leaves the body out).
-// Socket.IO and the local WeChat have their own rules.
+// Socket.IO, the local WeChat and the Admin UI have their own rules.
 func (a *App) forgiveSlashes(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path := r.URL.Path
-		if !isUnder(path, a.config.SocketIOPath) && !isUnder(path, "/sim") {
+		if !isUnder(path, a.config.SocketIOPath) && !isUnder(path, "/sim") && !isUnder(path, "/admin") {
 			if r.Method == http.MethodHead {
 				r = r.WithContext(r.Context()) // a copy
 				r.Method = http.MethodGet

@@ -45,7 +45,7 @@ func (a *App) Run(ctx context.Context) error {
 	keep("keys", a.watchKeys)
 	keep("development key", a.awaitKey)
 	if a.redisClient != nil {
-		keep("eviction", func(ctx context.Context) { warnAboutEviction(ctx, a.redisClient, a.log) })
+		keep("eviction", func(ctx context.Context) { warnAboutEviction(ctx, a.redisClient, a.health, a.log) })
 	}
 	if a.namespaces != nil && a.namespaces.ownGuard != nil {
 		keep("revoked tokens", a.watchRevoked)
@@ -111,6 +111,7 @@ func (a *App) drainAll(server *http.Server) error {
 	if err := server.Shutdown(last); err != nil {
 		a.log.Warn("gateway: requests did not end in time", "error", err)
 	}
+	a.closeAdmin()
 	a.log.Info("gateway: drained")
 	return nil
 }

@@ -40,7 +40,11 @@ func newSocketIO(cfg *Config, rdb redis.UniversalClient, relay *adapter.Relay, a
 		},
 		ConnectTimeout: 10 * time.Second, // docs/reliability.md §4 row 9
 		Bundles:        clientdist.FS(),
-		ClientAddress:  func(r *http.Request) string { return admit.clientIP(r).String() },
+		// Administrators of any node see what FetchSockets tells: see docs/admin.md §3.
+		PrivateHandshake: []string{
+			"auth.token", "auth.pid", "headers.authorization", "headers.cookie", "headers.proxy-authorization", "headers.sec-websocket-key",
+		},
+		ClientAddress: func(r *http.Request) string { return admit.clientIP(r).String() },
 		ConnContext: func(ctx context.Context, r *http.Request) context.Context {
 			return context.WithValue(ctx, connSlotKey{}, takeConnSlot(r))
 		},

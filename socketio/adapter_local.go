@@ -67,7 +67,7 @@ func (l *LocalAdapter) FetchSockets(ctx context.Context, o BroadcastOptions) ([]
 	targets := l.collectTargets(o)
 	details := make([]SocketDetails, len(targets))
 	for i, s := range targets {
-		details[i] = SocketDetails{ID: s.id, Handshake: s.publicHandshake(), Rooms: s.Rooms(), Data: s.dataJSON()}
+		details[i] = s.Details()
 	}
 	return details, nil
 }

@@ -46,7 +46,7 @@ func tellOutgoing(targets []*Socket, p *parser.Packet) {
 	if len(targets) == 0 {
 		return
 	}
-	shared := len(targets[0].ns.sharedHandlers.Load().onAnyOutgoing) > 0
+	shared := targets[0].ns.sharedHandlers.Load().watchesSent()
 	for _, s := range targets {
 		if shared || s.hasOutgoing.Load() {
 			s.runGuarded(func() { s.callOutgoing(p) })

@@ -287,7 +287,7 @@ func (c *conn) addSocket(a *pendingConnect, s *Socket) error {
 func (s *Socket) announceConnect(missed []*parser.Packet) {
 	s.beginSession()
 	s.status.CompareAndSwap(connecting, connected)
-	s.ns.localAdapter.addInOwnRoom(s)
+	s.ns.localAdapter.announceSocket(s)
 	for _, p := range missed {
 		p.Namespace = s.ns.name
 		s.conn.sendPacket(p)
@@ -344,7 +344,7 @@ func (s *Socket) undoConnect(a *pendingConnect, cause error) {
 		ack(Args{}, ErrDisconnected)
 	}
 	s.persistSession(a.closeReason(cause))
-	s.ns.localAdapter.removeSocket(s)
+	s.ns.localAdapter.removeSocket(s, a.closeReason(cause))
 	s.releaseOwners()
 }
 

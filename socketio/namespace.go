@@ -42,6 +42,7 @@ type sharedHandlers struct {
 	onDisconnecting    []func(*Socket, Reason)
 	onDisconnect       []func(*Socket, Reason)
 	serverSide         map[string][]func(*ServerSideEvent)
+	watchers           []*Watcher
 	eventTypes         []EventType
 	recorder           Recorder // nil: nothing is kept
 }
@@ -55,6 +56,7 @@ func (h *sharedHandlers) clone() *sharedHandlers {
 	c.onUpgrade = slices.Clone(h.onUpgrade)
 	c.onDisconnecting = slices.Clone(h.onDisconnecting)
 	c.onDisconnect = slices.Clone(h.onDisconnect)
+	c.watchers = slices.Clone(h.watchers)
 	c.eventTypes = slices.Clip(h.eventTypes) // shared: an append copies it
 	c.onEvent = make(map[string][]func(*Event), len(h.onEvent))
 	for k, v := range h.onEvent {

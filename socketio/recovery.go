@@ -3,7 +3,6 @@ package socketio
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/json"
 	"maps"
 	"slices"
 	"strconv"
@@ -31,7 +30,7 @@ func (s *Socket) restoreSession() (missed []*parser.Packet, ok bool) {
 	}
 	// A client without a session sends neither; anything but strings is treated
 	// alike. One that received no event yet has no offset to send.
-	if json.Unmarshal(s.authData, &from) != nil || from.PID == "" || s.ns.sessionStore == nil {
+	if s.Auth(&from) != nil || from.PID == "" || s.ns.sessionStore == nil {
 		return nil, false
 	}
 	defer func() {

@@ -169,7 +169,7 @@ func (l *LocalAdapter) surrenderRooms(s *Socket) []string {
 	l.mu.Lock()
 	s.status.Store(gone) // from here on it joins nothing
 	rooms := l.roomNames(s)
-	l.removeLocked(s)
+	l.removeLocked(s, ReasonTransportClose)
 	s.resumption.formerRooms = rooms
 	l.mu.Unlock()
 	l.callRoomHooks()

@@ -51,7 +51,7 @@ func TestHoldRoom_Release_DropsWhatTheSnapshotHolds(t *testing.T) {
 	}
 	unknown.Settle(at(4))
 
-	// What comes late is judged as well.
+	// Events that come late are judged as well.
 	recorder = &numbering{}
 	srv.Of("/").KeepRecords(settled{at(2)})
 	emitLate := func(name string) { _ = srv.To("room").Record().Emit(name) }

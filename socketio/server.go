@@ -44,6 +44,8 @@ type Server struct {
 	eventFloods   loglimit.Limiter // lines of Limits.EventsPerSecond
 	counters      counters
 
+	socketDetails atomic.Pointer[[]socketDetail] // see AddDetail; copied on write under mu
+
 	mu               sync.Mutex // guards what follows
 	namespacesByName map[string]*namespaceEntry
 	parentNamespaces []*ParentNamespace

@@ -74,7 +74,7 @@ func (s *Socket) finishClose(reason Reason) {
 		s.runGuarded(func() { fn(reason) })
 	}
 	s.persistSession(reason)
-	s.ns.localAdapter.removeSocket(s)
+	s.ns.localAdapter.removeSocket(s, reason)
 	for _, fn := range shared.onDisconnect {
 		s.runGuarded(func() { fn(s, reason) })
 	}

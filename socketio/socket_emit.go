@@ -117,7 +117,7 @@ func (s *Socket) emitPacket(event string, args []any, f sendFlags, id *uint64) (
 		return err
 	}
 	p.Data = sc.data
-	if s.hasOutgoing.Load() || len(s.ns.sharedHandlers.Load().onAnyOutgoing) > 0 {
+	if s.hasOutgoing.Load() || s.ns.sharedHandlers.Load().watchesSent() {
 		s.runGuarded(func() { s.callOutgoing(p) })
 	}
 	return s.sendEncoded(sc, f)
@@ -210,6 +210,11 @@ func (s *Socket) callOutgoing(p *parser.Packet) {
 	for _, fn := range s.ns.sharedHandlers.Load().onAnyOutgoing {
 		fn(s, string(name), Args{list, p.Attachments})
 	}
+	s.tellWatchers(func(o *Watcher) {
+		if o.Sent != nil {
+			o.Sent(s, string(name), Args{list, p.Attachments})
+		}
+	})
 	for _, o := range s.currentListeners().catchAllOutgoing {
 		o.fn(string(name), Args{list, p.Attachments})
 	}

@@ -59,13 +59,13 @@ const roomPrefix = "room:"
 type chat struct {
 	io     *socketio.Server
 	kept   *history.History   // the last messages of each room, for all replicas
-	here   *presence.Presence // who is in the rooms, over all replicas; its Run tells
+	here   *presence.Presence // the people in the rooms, over all replicas; Run tells
 	lastAt atomic.Int64       // of the messages that this replica took
 }
 
 // newChat registers the chat's handlers. All of them are on the namespace, so
 // nothing is kept per socket; socketio.FromContext tells who is calling.
-// people is what replicas share of who is there, nil for a single one.
+// people is the list of people that replicas share, nil for a single one.
 func newChat(io *socketio.Server, people presence.Store) *chat {
 	c := &chat{io: io}
 	c.keepMessages()
