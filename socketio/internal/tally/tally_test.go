@@ -27,3 +27,13 @@ func TestSet_ManyWriters_SumIsExact(t *testing.T) {
 		t.Error("Key")
 	}
 }
+
+func BenchmarkSet_Add(b *testing.B) {
+	s := New()
+	b.RunParallel(func(pb *testing.PB) {
+		key := uint8(s.Add(0, 7, 1))
+		for pb.Next() {
+			s.Add(key, 3, 2)
+		}
+	})
+}
