@@ -214,7 +214,6 @@ func (c *currentSessions) writeChanged(ctx context.Context, changed map[sessionD
 		c.written[digest] = struct{}{}
 		if sets = append(sets, fieldOf(digest), text); len(sets) == cap(sets) {
 			pipe.HSet(ctx, c.key, sets...)
-			sets = sets[:0:0]
 			sets = make([]any, 0, 2*currentBatch)
 		}
 	}

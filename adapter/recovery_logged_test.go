@@ -61,10 +61,10 @@ func TestLog_ClientRecoversOnAnotherReplica(t *testing.T) {
 				offers(t, b, b.Connect("/", nil))
 				c := a.Connect("/", nil)
 				must(t, a, command{Cmd: "join", SID: c.ID, Rooms: []string{"room1"}})
-				offset := offers(t, a.goReplica, c)
+				offers(t, a.goReplica, c)
 				isCurrent(t, rdb, c, 2, "{}")
 				must(t, b, command{Cmd: "emit", To: []string{"room1"}, Args: []any{"live", bin(7)}})
-				offset = lastArg(t, c.Expect("live"))
+				offset := lastArg(t, c.Expect("live"))
 				if killed {
 					a.kill()
 				} else {

@@ -141,8 +141,8 @@ func (a *App) productSamples() (all []sample) {
 	var failures, stale uint64
 	for _, set := range a.namespaces.keySets {
 		st := set.keys.Stats()
-		failures += uint64(st.Failures)
-		stale += uint64(st.Stale)
+		failures += st.Failures
+		stale += st.Stale
 	}
 	add("posthouse_jwks_total", float64(failures), "failed")
 	add("posthouse_jwks_total", float64(stale), "stale")

@@ -2,6 +2,7 @@ package socketio_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"posthouse/socketio"
@@ -54,7 +55,7 @@ func ExampleSocket_HoldRoom() {
 			return
 		}
 		newest := socketio.RecordID{} // of the snapshot that is read here
-		if err := hold.Release(newest, func() { _ = e.Ack("the snapshot") }); err == socketio.ErrHoldOverflow {
+		if err := hold.Release(newest, func() { _ = e.Ack("the snapshot") }); errors.Is(err, socketio.ErrHoldOverflow) {
 			s.Leave("hall")
 		}
 	})

@@ -74,7 +74,7 @@ func (e *example) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	if err := e.writeFiles(dir); err != nil {
 		return err
 	}
@@ -113,7 +113,7 @@ func (e *example) run(ctx context.Context) (err error) {
 	}
 	stop()
 	for range running {
-		<-ended // what a program says when it is told to end is no fault
+		_ = <-ended // what a program says when it is told to end is no fault
 	}
 	return err
 }
@@ -186,6 +186,6 @@ func freePort() (string, error) {
 
 func randomBytes() []byte {
 	b := make([]byte, 24)
-	rand.Read(b) //nolint:errcheck // never fails
+	rand.Read(b) // never fails
 	return b
 }

@@ -52,7 +52,7 @@ func (w *walk) checkTLS(ctx context.Context) bool {
 		return false
 	}
 	defer conn.Close()
-	state := conn.(*tls.Conn).ConnectionState() //nolint:errcheck // dial made it
+	state := conn.(*tls.Conn).ConnectionState() // dial made it
 	expires := state.PeerCertificates[0].NotAfter
 	warning := ""
 	if left := time.Until(expires); left < certificateWarning {
@@ -133,7 +133,7 @@ func (w *walk) checkHTTP2(ctx context.Context, query string) (version string, er
 	if err != nil {
 		return "", err
 	}
-	agreed := conn.(*tls.Conn).ConnectionState().NegotiatedProtocol //nolint:errcheck // dial made it
+	agreed := conn.(*tls.Conn).ConnectionState().NegotiatedProtocol // dial made it
 	conn.Close()
 	if agreed != "h2" {
 		return "HTTP/1.1, no HTTP/2", nil

@@ -34,7 +34,7 @@ func (w *walk) dialWebSocket(ctx context.Context, sid string, compression websoc
 	if w.useOrigin {
 		header.Set("Origin", w.pageOrigin())
 	}
-	ws, resp, err := websocket.Dial(ctx, w.target.url(query), &websocket.DialOptions{
+	ws, resp, err := websocket.Dial(ctx, w.target.url(query), &websocket.DialOptions{ //nolint:bodyclose // the package has read it
 		HTTPClient: w.target.kept, HTTPHeader: header, CompressionMode: compression,
 	})
 	if err != nil {

@@ -86,7 +86,7 @@ func (c opClient) GrantTypes() []oidc.GrantType {
 	return []oidc.GrantType{oidc.GrantTypeCode, oidc.GrantTypeRefreshToken}
 }
 
-func (c opClient) RestrictAdditionalIdTokenScopes() func([]string) []string { return keepScopes }
+func (c opClient) RestrictAdditionalIdTokenScopes() func([]string) []string { return keepScopes } //nolint:staticcheck // the name is the interface's
 
 func (c opClient) RestrictAdditionalAccessTokenScopes() func([]string) []string { return keepScopes }
 

@@ -113,7 +113,7 @@ func (r *rig) do(method, target, contentType, body string, header ...string) *ht
 	}
 	w := httptest.NewRecorder()
 	r.routes.ServeHTTP(w, q)
-	r.cookies = append(r.cookies, w.Result().Cookies()...) //nolint:bodyclose // a recorder's
+	r.cookies = append(r.cookies, w.Result().Cookies()...) // a recorder's
 	return w
 }
 

@@ -2,6 +2,7 @@ package presence_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -41,7 +42,7 @@ func ExamplePresence_Members() {
 	defer io.Shutdown(context.Background())
 	var list *presence.List
 	list, err = here.Members(context.Background(), io.Of("/"), "hall")
-	fmt.Println(list, err == presence.ErrUnknown) // Run is not running
+	fmt.Println(list, errors.Is(err, presence.ErrUnknown)) // Run is not running
 	// Output: <nil> true
 }
 

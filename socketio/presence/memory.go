@@ -29,7 +29,6 @@ type memoryUser struct {
 // memoryNode is a Store in memory.
 type memoryNode struct {
 	shared  *memory
-	held    bool            // there was a lease
 	changed map[string]bool // guarded by memory.mu
 	all     bool            // guarded by memory.mu
 }

@@ -2,6 +2,7 @@ package presence
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 )
@@ -40,7 +41,7 @@ func (p *Presence) do(ctx context.Context, fn func(context.Context) error) bool 
 	ctx, cancel := context.WithTimeout(ctx, p.o.Timeout)
 	defer cancel()
 	err := fn(ctx)
-	if err != nil && context.Cause(ctx) != context.Canceled {
+	if err != nil && !errors.Is(context.Cause(ctx), context.Canceled) {
 		p.failed(err)
 	}
 	return err == nil
