@@ -42,7 +42,7 @@ $(LINT):
 deps: deb npm
 
 deb:
-	.ci/packages redis-server nginx haproxy chromium nodejs npm python3 fonts-noto-cjk
+	.ci/packages redis-server nginx haproxy prometheus chromium nodejs npm python3 fonts-noto-cjk
 
 npm: $(INTEROP)/node_modules/.package-lock.json
 

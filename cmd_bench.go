@@ -22,6 +22,11 @@ type bench struct {
 	Idle        int           `default:"1000" help:"Connections of the idle scenarios."`
 }
 
+// Help is shown by posthouse bench --help.
+func (bench) Help() string {
+	return `Example: posthouse bench --run echo --duration 5s 127.0.0.1:4000`
+}
+
 func (b *bench) Run(ctx context.Context) error {
 	only, err := regexp.Compile(b.Only)
 	if err != nil {
@@ -36,13 +41,15 @@ func (b *bench) Run(ctx context.Context) error {
 		targets = append(targets, t)
 	}
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 3, ' ', 0)
-	ran := false
+	ran, bar := false, newProgress(os.Stderr)
 	for _, s := range load.Scenarios() {
 		if s.Servers > len(targets) || !only.MatchString(s.Name) || s.Extra && b.Only == "" {
 			continue
 		}
 		ran = true
+		bar.show(s.Name)
 		metrics, err := s.Run(ctx, load.Load{Duration: b.Duration, Connections: b.Connections, Idle: b.Idle}, targets[:s.Servers])
+		bar.clear()
 		if err != nil {
 			return fmt.Errorf("%s: %w", s.Name, err)
 		}

@@ -18,6 +18,11 @@ type configCommands struct {
 	Doc   configDoc   `cmd:"" help:"Print every setting with its type, default and meaning."`
 }
 
+// Help is shown by posthouse config --help.
+func (configCommands) Help() string {
+	return "Example: posthouse config check posthouse.yaml"
+}
+
 // configCheck is the command "posthouse config check".
 type configCheck struct {
 	Args []string `arg:"" optional:"" name:"[FILE] [--flag=value …]" help:"FILE stands for --config; the flags are those of serve."`
@@ -73,6 +78,9 @@ Example: posthouse config show posthouse.yaml --log-level=debug
 type configDoc struct {
 	Markdown bool `help:"Print the table of docs/configuration.md."`
 }
+
+// Help is shown by posthouse config doc --help.
+func (configDoc) Help() string { return "Example: posthouse config doc | grep -A2 redis" }
 
 // Run prints the settings that there are.
 func (c configDoc) Run() error { return gateway.SettingsDoc(os.Stdout, c.Markdown) }

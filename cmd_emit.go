@@ -38,8 +38,8 @@ type emit struct {
 
 // Help is shown by posthouse emit --help.
 func (emit) Help() string {
-	return `  posthouse emit --api http://127.0.0.1:3000 --key-file api.key --namespace /app --to room:1 hello '{"a":1}'
-  posthouse emit --redis redis://127.0.0.1:6379 --namespace /app --to room:1 hello '{"a":1}'`
+	return `Example: posthouse emit --api http://127.0.0.1:3000 --key-file api.key --to room:1 hello '{"a":1}'
+         posthouse emit --redis redis://127.0.0.1:6379 --namespace /app --to room:1 hello '{"a":1}'`
 }
 
 // Run sends the event. It prints nothing when it was taken.

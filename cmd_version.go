@@ -15,9 +15,13 @@ var version string
 // printVersion is the command "posthouse version".
 type printVersion struct{}
 
+// Help is shown by posthouse version --help.
+func (printVersion) Help() string { return "Example: posthouse version" }
+
 // Run prints one line, for bug reports.
 func (printVersion) Run() error {
-	fmt.Println(versionLine())
+	info, _ := debug.ReadBuildInfo()
+	fmt.Println(versionLine(info))
 	return nil
 }
 
@@ -33,20 +37,23 @@ func buildVersion() string {
 	return cmp.Or(version, stamped, "development")
 }
 
-// versionLine names the version, the commit if it is known, and the Go release.
-func versionLine() string {
-	line := "posthouse " + buildVersion()
-	if info, ok := debug.ReadBuildInfo(); ok {
-		settings := map[string]string{}
+// protocols are the revisions that servers and clients of this build speak.
+const protocols = "Engine.IO 4, 3; Socket.IO 5"
+
+// versionLine names the version, the commit, the Go release and the protocols. info is
+// nil or without a commit when the binary was built outside a repository.
+func versionLine(info *debug.BuildInfo) string {
+	commit, changed := "unknown", ""
+	if info != nil {
 		for _, s := range info.Settings {
-			settings[s.Key] = s.Value
-		}
-		if commit := settings["vcs.revision"]; commit != "" {
-			line += " commit " + commit[:min(12, len(commit))]
-			if settings["vcs.modified"] == "true" {
-				line += " (modified)"
+			switch {
+			case s.Key == "vcs.revision" && s.Value != "":
+				commit = s.Value
+			case s.Key == "vcs.modified" && s.Value == "true":
+				changed = " (modified)"
 			}
 		}
 	}
-	return line + " " + runtime.Version() + " " + runtime.GOOS + "/" + runtime.GOARCH
+	return fmt.Sprintf("posthouse %s, commit %s%s, %s %s/%s, %s",
+		buildVersion(), commit, changed, runtime.Version(), runtime.GOOS, runtime.GOARCH, protocols)
 }

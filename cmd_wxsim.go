@@ -18,13 +18,19 @@ type wxsimCommands struct {
 
 // Help is shown by posthouse wxsim --help.
 func (wxsimCommands) Help() string {
-	return `A SIMULATOR of the WeChat Official Account platform: API, QR codes, a phone to click, pushes with real signatures. It opens nothing but itself, and answers loopback only.
+	return `A SIMULATOR of the WeChat Official Account platform: API, QR codes, a phone to
+click, pushes with real signatures. It opens nothing but itself, and answers
+loopback only.
 
-  posthouse wxsim --callback http://127.0.0.1:3000/callback/wechat
-  posthouse --wechat-simulator http://127.0.0.1:3900
-  posthouse wxsim scenario all --gateway http://127.0.0.1:3000 --simulator http://127.0.0.1:3900/sim
+Example: posthouse wxsim --callback http://127.0.0.1:3000/callback/wechat
+         posthouse --wechat-simulator http://127.0.0.1:3900
+         posthouse wxsim scenario all --gateway http://127.0.0.1:3000
 
-The phone is http://127.0.0.1:3900/sim. Programs drive it with JSON: POST /sim/scan {"person":"ann","ticket":"…","follow":true}, /sim/follow, /sim/unfollow, /sim/text; GET /sim/log and /sim/stats tell what the callback answered; /sim/faults, /sim/clock, /sim/settings and /sim/accounts change the platform while it runs.`
+The phone is http://127.0.0.1:3900/sim. Programs drive it with JSON:
+POST /sim/scan {"person":"ann","ticket":"…","follow":true}, /sim/follow,
+/sim/unfollow, /sim/text; GET /sim/log and /sim/stats tell what the callback
+answered; /sim/faults, /sim/clock, /sim/settings and /sim/accounts change the
+platform while it runs.`
 }
 
 // simulate runs the local WeChat in a process of its own.
@@ -39,6 +45,11 @@ type simulate struct {
 	Deliveries int           `default:"3" help:"How often a push is delivered at most."`
 	MarkFail   int           `default:"50" help:"Failed deliveries within a minute that stop pushes for a minute; -1: never."`
 	Seed       uint64        `placeholder:"N" help:"Seed of everything random; a different one each time by default."`
+}
+
+// Help is shown by posthouse wxsim serve --help.
+func (simulate) Help() string {
+	return "Example: posthouse wxsim --port 3900 --callback http://127.0.0.1:3000/callback/wechat"
 }
 
 func (s *simulate) Run(ctx context.Context) error {

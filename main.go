@@ -20,13 +20,16 @@ import (
 
 // commands is what the binary can do; serve is the default.
 type commands struct {
-	Serve   serve            `cmd:"" default:"withargs" help:"Run the gateway (the default)."`
-	Wxsim   wxsimCommands    `cmd:"" help:"Run the local WeChat alone, or scenarios and load against gateways."`
-	Emit    emit             `cmd:"" help:"Emit an event to clients, through the API or Redis."`
-	Bench   bench            `cmd:"" help:"Put a Socket.IO server under load and tell what it costs."`
-	Config  configCommands   `cmd:"" help:"Check, show and explain the settings."`
-	Version printVersion     `cmd:"" help:"Print the version, the commit and the Go release."`
-	Short   kong.VersionFlag `name:"version" help:"Print the version."`
+	Serve    serve            `cmd:"" default:"withargs" help:"Run the gateway (the default)."`
+	Wxsim    wxsimCommands    `cmd:"" help:"Run the local WeChat alone, or scenarios and load against gateways."`
+	Emit     emit             `cmd:"" help:"Emit an event to clients, through the API or Redis."`
+	Bench    bench            `cmd:"" help:"Put a Socket.IO server under load and tell what it costs."`
+	Doctor   examine          `cmd:"" help:"Examine the way to any Socket.IO server, and name the hop that is to blame."`
+	Admin    adminCommands    `cmd:"" help:"Tools for the Admin UI."`
+	Config   configCommands   `cmd:"" help:"Check, show and explain the settings."`
+	Version  printVersion     `cmd:"" help:"Print version, commit, Go release and protocols, for bug reports."`
+	Complete completion       `cmd:"" name:"completion" help:"Print a script that completes commands and flags in a shell."`
+	Short    kong.VersionFlag `name:"version" help:"Print the version."`
 }
 
 func main() {
@@ -35,7 +38,7 @@ func main() {
 		kong.Name("posthouse"),
 		kong.Description("A Socket.IO-compatible realtime gateway with a WeChat login."),
 		kong.Vars{"version": buildVersion()},
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Help(printHelp),
 	)
 	if err != nil {
 		panic(err) // the tags above are wrong
@@ -59,7 +62,11 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	command.BindTo(ctx, (*context.Context)(nil))
-	switch err := command.Run(); {
+	err = command.Run()
+	code, hasCode := errors.AsType[exitCode](err)
+	switch {
+	case hasCode:
+		os.Exit(int(code))
 	case errors.Is(err, errWrongSettings):
 		os.Exit(1)
 	case err != nil:
@@ -87,6 +94,20 @@ func environmentNames(app *kong.Application) []string {
 // serve runs the gateway until SIGTERM or SIGINT.
 type serve struct {
 	gateway.Config `embed:""`
+}
+
+// Help is shown by posthouse serve --help.
+func (serve) Help() string {
+	return `Settings are flags, environment variables and keys of a YAML file:
+  posthouse config doc      lists all of them with their defaults
+  posthouse config show     prints those in force, and where each came from
+  posthouse config check    says everything that is wrong with them
+
+--addr=:3000 is POSTHOUSE_ADDR=:3000, and in a file addr: ":3000". Flags win over
+the environment, the environment wins over the file of --config.
+
+Example: posthouse serve
+         POSTHOUSE_ENV=production posthouse serve --config=posthouse.yaml`
 }
 
 func (s *serve) Run(ctx context.Context, known variables) error {

@@ -25,8 +25,13 @@ func TestVersion_NamesTheBuild(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%v: %v\n%s", args, err, out)
 		}
-		if strings.TrimSpace(string(out)) == "" || args[0] == "version" && !strings.Contains(string(out), " go1.") {
+		if strings.TrimSpace(string(out)) == "" {
 			t.Errorf("%v printed %q", args, out)
+		}
+		for _, want := range []string{"commit ", " go1.", "Engine.IO 4, 3", "Socket.IO 5"} {
+			if args[0] == "version" && !strings.Contains(string(out), want) {
+				t.Errorf("no %q in %q", want, out)
+			}
 		}
 	}
 }

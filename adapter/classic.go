@@ -35,6 +35,8 @@ type RedisOptions struct {
 	// HeartbeatInterval is how often Go nodes tell each other that they live; after
 	// two intervals of silence requests do not wait for a node. 0 means 5 s.
 	HeartbeatInterval time.Duration
+	// Log keeps broadcasts for clients that come back; nil means none.
+	Log *LogOptions
 	// Logger gets what goes wrong and what was mended; nil means slog.Default().
 	Logger *slog.Logger
 }
@@ -62,12 +64,17 @@ func Redis(rdb redis.UniversalClient, opts *RedisOptions) socketio.NewAdapter {
 		o = *opts
 	}
 	o = o.withDefaults()
+	readers := newStreamReaders()
 	return func(l *socketio.LocalAdapter) (socketio.Adapter, error) {
 		nodes, err := newRedisNodes(rdb)
 		if err != nil {
 			return nil, err
 		}
-		return newClassic(l, nodes, o), nil
+		a := newClassic(l, nodes, o, readers)
+		if a.eventLog != nil {
+			return &loggedClassic{a}, nil
+		}
+		return a, nil
 	}
 }
 
@@ -75,7 +82,9 @@ func Redis(rdb redis.UniversalClient, opts *RedisOptions) socketio.NewAdapter {
 type Classic struct {
 	*node
 	subscription *subscription
+	eventLog     *pubSubLog // nil without a log
 	ownChannels  bool
+	history      *historyLog
 
 	broadcastPrefix string // prefix of the channels of broadcasts, and the channel of those to all or several rooms
 	requestChannel  string
@@ -85,8 +94,8 @@ type Classic struct {
 
 var _ socketio.Adapter = (*Classic)(nil)
 
-func newClassic(l *socketio.LocalAdapter, nodes redisNodes, o RedisOptions) *Classic {
-	m := newMember(l, nodes, shortID(), o.RequestsTimeout, o.Logger)
+func newClassic(l *socketio.LocalAdapter, nodes redisNodes, o RedisOptions, readers *streamReaders) *Classic {
+	m := newMember(l, nodes, loggedName(shortID(), o.Log), o.RequestsTimeout, o.Logger)
 	a := &Classic{
 		node:            m,
 		ownChannels:     o.PublishOnSpecificResponseChannel,
@@ -96,7 +105,13 @@ func newClassic(l *socketio.LocalAdapter, nodes redisNodes, o RedisOptions) *Cla
 		presenceChannel: o.Key + "-nodes#" + m.namespaceName + "#",
 	}
 	m.answerOn(a.requestChannel, func(uid string) string { return a.responsePrefix + uid + "#" }, a.presenceChannel)
-	m.publisher = newPublisher(nodes, a.broadcastPrefix, &m.counters, m.log)
+	fixedKey := a.broadcastPrefix
+	if o.Log != nil {
+		a.eventLog = newPubSubLog(&clusterNode{node: m}, o.Log, o.Key, readers, o.Log.publisher(o.Key, "publish", a.copyOf))
+		a.eventLog.tellNodes = func(b []byte) error { return a.publishOn(a.presenceChannel, b) }
+		fixedKey = a.eventLog.streamKey
+	}
+	m.publisher = newPublisher(nodes, fixedKey, &m.counters, m.log)
 	m.presence = newPeers(m.uid, o.HeartbeatInterval,
 		func(b []byte) { _ = a.publishOn(a.presenceChannel, b) }, m.pendingRequests.nodeLeft)
 
@@ -105,8 +120,13 @@ func newClassic(l *socketio.LocalAdapter, nodes redisNodes, o RedisOptions) *Cla
 	link := newSubscription(nodes, server, probe, o.ProbeInterval, &m.counters, m.log, a.receive)
 	link.proofEvery, link.answerChannels = o.ProofInterval, m.answerChannels
 	a.subscription = link
+	a.history = newHistoryLog(m, o.Key, a.broadcastPrefix)
+	if a.eventLog != nil {
+		a.eventLog.history = a.history
+	}
+	broadcasts := globEscaper.Replace(a.broadcastPrefix) + "*"
 	for _, s := range []redisChannel{
-		{globEscaper.Replace(a.broadcastPrefix) + "*", toPattern},
+		{broadcasts, toPattern},
 		{a.requestChannel, toChannel},
 		{a.responsePrefix, toChannel},
 		{m.answersChannel(m.uid), toChannel},
@@ -114,8 +134,23 @@ func newClassic(l *socketio.LocalAdapter, nodes redisNodes, o RedisOptions) *Cla
 	} {
 		link.add(s)
 	}
-	m.startGoroutines(link.run, link.firstTry)
+	if a.eventLog == nil || a.eventLog.reader == nil {
+		m.startGoroutines(link.run, link.firstTry)
+		return a
+	}
+	heard := newAnswers(broadcasts)
+	m.presenceChannels.alsoTold = heard
+	a.eventLog.hearing = newHearing(a.eventLog.recoveryLog, heard, link.fence, nil)
+	a.eventLog.startKeeping()
+	m.startGoroutines(link.run, link.firstTry, a.eventLog.reader.positionKnown)
 	return a
+}
+
+// Close is that of node, and ends the reader of the log with its last namespace.
+func (a *Classic) Close() error {
+	err := a.node.Close()
+	a.eventLog.leave()
+	return err
 }
 
 // globEscaper makes a pattern of a name. Node does not, so that a namespace with
@@ -143,17 +178,36 @@ func (a *Classic) publishJSON(channel string, v any) error {
 func (a *Classic) Broadcast(ctx context.Context, p *parser.Packet, o socketio.BroadcastOptions) error {
 	var failure error
 	if !o.Flags.Local {
-		channel := a.broadcastPrefix
-		if len(o.Rooms) == 1 {
-			channel += o.Rooms[0] + "#"
+		if a.eventLog != nil {
+			return a.eventLog.broadcast(ctx, p, o)
 		}
-		b, err := appendClassicBroadcast(make([]byte, 0, 128+len(p.Data)), a.uid, p, &o, adapterOrder)
-		if err == nil {
+		if o.Recorded != nil {
+			o = orderRooms(o)
+		}
+		channel, b, err := a.encodeBroadcast(p, &o)
+		switch {
+		case err == nil && o.Recorded != nil:
+			err = a.history.publishRecorded(o.Recorded, "publish", channel, b)
+		case err == nil:
 			err = a.publishOn(channel, b)
 		}
 		failure = err
 	}
 	return errors.Join(a.localAdapter.Broadcast(ctx, p, o), failure)
+}
+
+// encodeBroadcast gives the message of a broadcast and its channel.
+func (a *Classic) encodeBroadcast(p *parser.Packet, o *socketio.BroadcastOptions) (channel string, payload []byte, err error) {
+	channel = a.broadcastPrefix
+	if len(o.Rooms) == 1 {
+		channel += o.Rooms[0] + "#"
+	}
+	payload, err = appendClassicBroadcast(make([]byte, 0, 128+len(p.Data)), a.uid, p, o, adapterOrder)
+	return channel, payload, err
+}
+
+func (a *Classic) copyOf(m *clusterMessage) (channel string, payload []byte, err error) {
+	return a.encodeBroadcast(m.packet, &m.options)
 }
 
 // BroadcastWithAck implements socketio.Adapter.
@@ -241,17 +295,17 @@ func (a *Classic) RemoteDisconnect(ctx context.Context, sid string, closeConn bo
 		return ErrClosed
 	}
 	defer a.pendingRequests.remove(id)
-	a.counters.requests.Add(1)
+	a.counters.requestSent(r)
 	select {
 	case <-a.answerChannels.whenReachable():
 	case <-ctx.Done():
-		return a.countLost(r.wait(ctx))
+		return a.countLost(r, r.wait(ctx))
 	}
 	err := a.publishJSON(a.requestChannel, classicRequest{RequestID: id, Type: classicDisconnect, SID: sid, Close: &closeConn})
 	if err != nil {
-		return a.countLost(err)
+		return a.countLost(r, err)
 	}
-	return a.countLost(r.wait(ctx))
+	return a.countLost(r, r.wait(ctx))
 }
 
 // ServerSideEmit implements socketio.Adapter. Binary arguments arrive as Node

@@ -8,6 +8,7 @@ import (
 
 	"posthouse/internal/jsontext"
 	"posthouse/socketio"
+	"posthouse/socketio/parser"
 )
 
 // receive takes every message of the subscription. What to do is decided by the
@@ -15,7 +16,7 @@ import (
 func (a *Classic) receive(channel, payload string) {
 	if room, ok := strings.CutPrefix(channel, a.broadcastPrefix); ok {
 		room = strings.TrimSuffix(room, "#")
-		if room == "" || a.localAdapter.HasRoom(room) {
+		if room == "" || a.eventLog != nil || a.localAdapter.HasRoom(room) {
 			a.receiveBroadcast(channel, []byte(payload))
 		}
 		return
@@ -26,7 +27,7 @@ func (a *Classic) receive(channel, payload string) {
 	case strings.HasPrefix(channel, a.responsePrefix):
 		a.receiveResponse(channel, []byte(payload))
 	case channel == a.presenceChannel:
-		if !a.presence.receiveMessage([]byte(payload)) {
+		if !a.eventLog.hearCall([]byte(payload)) && !a.presence.receiveMessage([]byte(payload)) {
 			a.countMalformed(channel, errMalformed)
 		}
 	}
@@ -46,6 +47,14 @@ func (a *Classic) receiveBroadcast(channel string, payload []byte) {
 		a.counters.foreignEntries.Add(1)
 		return
 	}
+	if a.eventLog == nil {
+		a.deliverBroadcast(channel, p, o)
+		return
+	}
+	a.eventLog.takePublished(uid, &o, func() { a.deliverBroadcast(channel, p, o) })
+}
+
+func (a *Classic) deliverBroadcast(channel string, p *parser.Packet, o socketio.BroadcastOptions) {
 	a.counters.received.Add(1)
 	o.Flags.Local = true
 	if err := a.localAdapter.Broadcast(a.ctx, p, o); err != nil {

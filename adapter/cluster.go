@@ -14,6 +14,8 @@ type clusterNode struct {
 	// sendMessage publishes a message to all nodes, reply one to a single node. Neither waits.
 	sendMessage func(m *clusterMessage) error
 	replyTo     func(uid string, m *clusterMessage) error
+	// takePublished is that of the log; nil without one.
+	takePublished func(uid string, o *socketio.BroadcastOptions, deliver func())
 }
 
 func (c *clusterNode) newMessage(t clusterType) *clusterMessage {
@@ -65,7 +67,7 @@ func (c *clusterNode) handleMessage(m *clusterMessage) {
 		c.counters.foreignEntries.Add(1)
 		return
 	}
-	if m.senderUID != emitterUID {
+	if !isEmitter(m.senderUID) {
 		c.presence.rememberForeign(m.senderUID)
 	}
 	o := m.options
@@ -75,6 +77,10 @@ func (c *clusterNode) handleMessage(m *clusterMessage) {
 	case clusterBroadcast:
 		if m.requestID != "" {
 			c.answerBroadcastOf(m, o)
+			break
+		}
+		if c.takePublished != nil {
+			c.takeLogged(m, o)
 			break
 		}
 		err = c.localAdapter.Broadcast(c.ctx, m.packet, o)
@@ -98,6 +104,15 @@ func (c *clusterNode) handleMessage(m *clusterMessage) {
 	if err != nil {
 		c.log.Warn("request of another node failed", "type", int(m.messageType), "error", err)
 	}
+}
+
+// takeLogged is for a broadcast that was published, where there is a log.
+func (c *clusterNode) takeLogged(m *clusterMessage, o socketio.BroadcastOptions) {
+	c.takePublished(m.senderUID, &o, func() {
+		if err := c.localAdapter.Broadcast(c.ctx, m.packet, o); err != nil {
+			c.countMalformed(c.countChannel, err)
+		}
+	})
 }
 
 func (c *clusterNode) sendAnswer(to, requestID string, t clusterType, fill func(*clusterMessage)) {

@@ -2,6 +2,7 @@ package adapter
 
 import (
 	"encoding/json"
+	"slices"
 	"strconv"
 
 	"posthouse/internal/jsontext"
@@ -28,6 +29,9 @@ const (
 	clusterClientCount
 	clusterAck
 	clusterClose // not used by these adapters
+	// clusterMark is an entry of a stream that is no message (docs/protocol.md §4.6). Nodes of
+	// the reference ignore it.
+	clusterMark clusterType = 64
 )
 
 // clusterMessage is any message of the model; its type tells which fields mean
@@ -42,6 +46,7 @@ type clusterMessage struct {
 	options     socketio.BroadcastOptions // broadcast, join, leave, disconnect, fetch
 	rooms       []string                  // join, leave
 	closeConn   bool                      // disconnect
+	mark        markKind                  // mark
 	socketsJSON json.RawMessage           // fetch response
 	value       socketio.Value            // server-side emit and its response, ack
 	clientCount int
@@ -91,6 +96,13 @@ func (m *clusterMessage) appendData(dst []byte) []byte {
 		dst = append(dst, `{"opts":`...)
 		dst = appendOptsJSON(dst, &m.options)
 		requestID(",")
+	case clusterMark:
+		dst = append(dst, `{"mark":`...)
+		dst = jsontext.AppendQuoted(dst, markNames[m.mark])
+		dst = append(dst, `,"clientCount":`...)
+		dst = strconv.AppendInt(dst, int64(m.clientCount), 10)
+		dst = append(dst, `,"opts":`...)
+		dst = appendOptsJSON(dst, &m.options)
 	case clusterFetchResponse:
 		requestID("{")
 		dst = append(dst, `,"sockets":`...)
@@ -218,6 +230,9 @@ func (m *clusterMessage) decodeData(data json.RawMessage, attachments [][]byte) 
 			m.socketsJSON = value
 		case "clientCount":
 			m.clientCount = jsonInt(value)
+		case "mark":
+			// An unknown mark becomes 255 and ends recovery like one of an event.
+			m.mark = markKind(slices.Index(markNames[:], jsonText(value)) & 0xff)
 		}
 	})
 	if m.messageType != clusterBroadcast {
@@ -272,7 +287,12 @@ func appendOptsJSON(dst []byte, o *socketio.BroadcastOptions) []byte {
 		flag(`"timeout":`)
 		dst = strconv.AppendInt(dst, o.Flags.Timeout.Milliseconds(), 10)
 	}
-	return append(dst, '}', '}')
+	dst = append(dst, '}')
+	if o.Recorded != nil {
+		dst = append(dst, `,"history":"`...)
+		dst = append(append(dst, recordedText(o.Recorded)...), '"')
+	}
+	return append(dst, '}')
 }
 
 func appendNamesJSON(dst []byte, names []string) []byte {

@@ -41,11 +41,18 @@
 // Redis is not reached, requests and changes of sockets return what this node has and
 // ErrNotReached.
 //
+// With socketio.Options.Recovery clients come back to any node with their id, rooms and
+// missed events, also after their node was killed: RedisStreams has what that takes,
+// Redis and ShardedRedis with LogOptions. In doubt the client gets a new session
+// (docs/realtime.md §8).
+//
 // # Goroutines
 //
 // The adapter of a namespace owns one publisher, one subscriber per Redis server
 // it listens to, one that keeps the presence and one that answers requests of
-// other nodes. RedisStreams shares one reader per stream among the namespaces.
+// other nodes. RedisStreams and LogOptions share one reader per stream among the
+// namespaces. Recovery adds up to three: one writes sessions, one marks, one vouches for
+// what was heard.
 // Close ends and waits for all of them. An Emitter has none; those of a Relay are
 // its Run and Drain, which the caller owns, and a second one for each WebSocket that it
 // relays, which the request's goroutine waits for.

@@ -17,6 +17,8 @@ import (
 type EmitterOptions struct {
 	// Key is that of RedisOptions; "" means "socket.io".
 	Key string
+	// Log is that of RedisOptions: with it the events are in the log of these nodes.
+	Log *LogOptions
 }
 
 // Emitter reaches the sockets of a cluster from a process that has none: a
@@ -38,22 +40,35 @@ type emitterWire struct {
 	// emitCommand makes the command of a broadcast, change that of everything else.
 	emitCommand   func(p *parser.Packet, o *socketio.BroadcastOptions) (redisCommand, error)
 	changeCommand func(m *clusterMessage) (redisCommand, error)
+	logged        *logPublisher // makes the commands of broadcasts instead, if there is a log
 }
 
 // NewEmitter talks to the nodes that use Redis, as @socket.io/redis-emitter does.
 // For rdb see Redis. Nil options mean the defaults.
 func NewEmitter(rdb redis.UniversalClient, opts *EmitterOptions) *Emitter {
 	key := "socket.io"
-	if opts != nil && opts.Key != "" {
-		key = opts.Key
+	var log *LogOptions
+	if opts != nil {
+		log = opts.Log
+		if opts.Key != "" {
+			key = opts.Key
+		}
 	}
+	uid := loggedName(emitterUID, log)
 	w := newEmitterWire(rdb)
-	w.emitCommand = func(p *parser.Packet, o *socketio.BroadcastOptions) (redisCommand, error) {
-		b, err := appendClassicBroadcast(nil, emitterUID, p, o, emitterOrder)
-		channel := key + "#" + p.Namespace + "#"
+	encode := func(p *parser.Packet, o *socketio.BroadcastOptions) (channel string, b []byte, err error) {
+		b, err = appendClassicBroadcast(nil, uid, p, o, emitterOrder)
+		channel = key + "#" + p.Namespace + "#"
 		if len(o.Rooms) == 1 {
 			channel += o.Rooms[0] + "#"
 		}
+		return channel, b, err
+	}
+	if log != nil {
+		w.logged = log.publisher(key, "publish", func(m *clusterMessage) (string, []byte, error) { return encode(m.packet, &m.options) })
+	}
+	w.emitCommand = func(p *parser.Packet, o *socketio.BroadcastOptions) (redisCommand, error) {
+		channel, b, err := encode(p, o)
 		c := publishCommand("publish", channel, b)
 		c.key = key + "#" + p.Namespace + "#" // where the namespace's adapters publish
 		return c, err
@@ -88,6 +103,13 @@ func NewShardedEmitter(rdb redis.UniversalClient, opts *ShardedOptions) *Emitter
 	}
 	o = o.withDefaults()
 	w := newEmitterWire(rdb)
+	if o.Log != nil {
+		w.logged = o.Log.publisher(o.ChannelPrefix, "spublish", func(m *clusterMessage) (string, []byte, error) {
+			text, err := m.encodeSharded()
+			return o.SubscriptionMode.channelOf(o.ChannelPrefix+"#"+m.namespace+"#", &m.options), text, err
+		})
+		w.logged.apart = w.nodes.clusterClient != nil
+	}
 	w.emitCommand = func(p *parser.Packet, b *socketio.BroadcastOptions) (redisCommand, error) {
 		m := &clusterMessage{messageType: clusterBroadcast, senderUID: emitterUID, namespace: p.Namespace, packet: p, options: *b}
 		text, err := m.encodeSharded()
@@ -140,6 +162,9 @@ func (w *emitterWire) sendCommand(ctx context.Context, c redisCommand, err error
 	cmd := redis.NewCmd(ctx, c.args...)
 	if w.nodes.clusterClient != nil && c.args[0] != "publish" {
 		cmd.SetFirstKeyPos(1)
+		if c.args[0] == "eval" {
+			cmd.SetFirstKeyPos(3)
+		}
 		return w.nodes.clusterClient.Process(ctx, once{cmd})
 	}
 	node, err := w.nodes.ownerOf(ctx, c.key)
@@ -209,8 +234,21 @@ func (e *Emitter) Emit(ctx context.Context, event string, args ...any) error {
 		return err
 	}
 	p := &parser.Packet{Type: parser.Event, Namespace: e.namespace, Data: v.JSON, Attachments: v.Attachments}
+	if e.wire.logged != nil {
+		return e.emitLogged(ctx, p)
+	}
 	c, err := e.wire.emitCommand(p, &e.options)
 	return e.wire.sendCommand(ctx, c, err)
+}
+
+// emitLogged writes the event to the log and publishes it.
+func (e *Emitter) emitLogged(ctx context.Context, p *parser.Packet) error {
+	m := &clusterMessage{messageType: clusterBroadcast, senderUID: emitterUID + loggedSuffix, namespace: p.Namespace, packet: p, options: e.options}
+	c, published, err := e.wire.logged.commands(m)
+	if err = e.wire.sendCommand(ctx, c, err); err != nil || published == nil {
+		return err
+	}
+	return e.wire.sendCommand(ctx, *published, nil)
 }
 
 func eventValue(event string, args []any) (v socketio.Value, err error) {

@@ -2,6 +2,7 @@ package adapter_test
 
 import (
 	"context"
+	"fmt"
 	"log"
 	"time"
 
@@ -102,6 +103,20 @@ func ExampleStreams_Proved() {
 	_ = suspect
 }
 
+// Clients recover their session on any node, also after their node was killed, and Node
+// nodes with @socket.io/redis-adapter stay in the cluster.
+func ExampleLogOptions() {
+	rdb := redis.NewClient(&redis.Options{Addr: "localhost:6379"})
+	log := &adapter.LogOptions{MaxLen: 50_000}
+	io := socketio.NewServer(&socketio.Options{
+		Recovery:   &socketio.Recovery{MaxDisconnection: 2 * time.Minute},
+		NewAdapter: adapter.Redis(rdb, &adapter.RedisOptions{Log: log}),
+	})
+	// A publisher without the log ends the recovery of those who may have missed something.
+	emitter := adapter.NewEmitter(rdb, &adapter.EmitterOptions{Log: log})
+	_, _ = io, emitter
+}
+
 func ExampleStats() {
 	rdb := redis.NewClient(&redis.Options{Addr: "localhost:6379"})
 	io := socketio.NewServer(&socketio.Options{NewAdapter: adapter.Redis(rdb, nil)})
@@ -111,4 +126,20 @@ func ExampleStats() {
 		}
 	}
 	_ = watch
+}
+
+func ExampleRequestKinds() {
+	var st adapter.Stats // as Stats of an adapter returns it
+	for i, kind := range adapter.RequestKinds() {
+		var r adapter.RequestStats = st.ByKind[i]
+		fmt.Println(kind, r.Sent, r.Failed)
+	}
+	// Output:
+	// emitWithAck 0 0
+	// fetchSockets 0 0
+	// allRooms 0 0
+	// serverSideEmit 0 0
+	// remoteDisconnect 0 0
+	// serverCount 0 0
+	// change 0 0
 }

@@ -204,25 +204,25 @@ func (m *node) askOthers(ctx context.Context, r *clusterRequest, id string, time
 		return ErrClosed
 	}
 	defer m.pendingRequests.remove(id)
-	m.counters.requests.Add(1)
+	m.counters.requestSent(r)
 	unknown := m.countWhenReachable(ctx, r)
 	select {
 	case <-r.allArrived:
-		return m.countLost(unknown)
+		return m.countLost(r, unknown)
 	case <-ctx.Done():
-		return m.countLost(errors.Join(r.wait(ctx), unknown))
+		return m.countLost(r, errors.Join(r.wait(ctx), unknown))
 	default:
 	}
 	if err := send(); err != nil {
-		return m.countLost(err)
+		return m.countLost(r, err)
 	}
-	return m.countLost(errors.Join(r.wait(ctx), unknown))
+	return m.countLost(r, errors.Join(r.wait(ctx), unknown))
 }
 
 // countLost counts a request that ends with err.
-func (m *node) countLost(err error) error {
+func (m *node) countLost(r *clusterRequest, err error) error {
 	if err != nil {
-		m.counters.requestsFailed.Add(1)
+		m.counters.requestFailed(r)
 	}
 	return err
 }
@@ -255,7 +255,7 @@ func (m *node) broadcastWithAck(ctx context.Context, p *parser.Packet, o socketi
 		return nil, ErrClosed
 	}
 	defer m.pendingRequests.remove(id)
-	m.counters.requests.Add(1)
+	m.counters.requestSent(r)
 	var published error
 	able := m.answerChannels.canArrive()
 	if able {
@@ -283,7 +283,7 @@ func (m *node) broadcastWithAck(ctx context.Context, p *parser.Packet, o socketi
 	if published != nil {
 		err = published
 	}
-	err = m.countLost(err)
+	err = m.countLost(r, err)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.values, err

@@ -15,6 +15,7 @@ type answerChannels struct {
 	allSubscribed    chan struct{} // closed while each channel has a subscription
 	allAreSubscribed bool          // up is closed
 	anyLost          chan struct{} // closed when a channel loses its last subscription; renewed with the next one
+	timesSubscribed  uint64        // how often all of them came to be subscribed
 
 	// alsoTold is told the same about channels of its own; nil without. It is set before the
 	// subscriptions run.
@@ -79,6 +80,7 @@ func (a *answerChannels) changeAndSettle(f func(*answerChannels)) {
 	case is && !a.allAreSubscribed:
 		close(a.allSubscribed)
 		a.anyLost = make(chan struct{})
+		a.timesSubscribed++
 	case !is && a.allAreSubscribed:
 		a.allSubscribed = make(chan struct{})
 		close(a.anyLost)
@@ -98,6 +100,17 @@ func (a *answerChannels) whenLost() <-chan struct{} {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.anyLost
+}
+
+// unbroken names the time during which all channels have been subscribed without a
+// break; 0 while they are not.
+func (a *answerChannels) unbroken() uint64 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.allAreSubscribed {
+		return 0
+	}
+	return a.timesSubscribed
 }
 
 // canArrive reports whether answers can arrive now.

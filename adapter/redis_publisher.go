@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -114,6 +115,23 @@ func (p *publisher) queueCommand(c redisCommand) error {
 	default:
 	}
 	return nil
+}
+
+// queueFirst queues c before everything that waits. It is for few commands that must be
+// sent: the limits of the queue do not count.
+func (p *publisher) queueFirst(c redisCommand) {
+	p.mu.Lock()
+	if p.isClosed {
+		p.mu.Unlock()
+		return
+	}
+	p.queue = slices.Insert(p.queue, 0, c)
+	p.queuedBytes += c.byteSize
+	p.mu.Unlock()
+	select {
+	case p.wakeSignal <- struct{}{}:
+	default:
+	}
 }
 
 // close refuses further commands; run sends what waits and returns. It is called once.
@@ -314,6 +332,14 @@ func (p *publisher) pipelineTo(ctx context.Context, node *redis.Client, err erro
 	return failure
 }
 
+// firstKey is where the first key of a command stands.
+func firstKey(args []any) int8 {
+	if args[0] == "eval" {
+		return 3
+	}
+	return 1
+}
+
 // sendRedirected sends commands again that were answered with MOVED.
 func (p *publisher) sendRedirected(ctx context.Context, batch []redisCommand) error {
 	for _, c := range batch {
@@ -323,7 +349,7 @@ func (p *publisher) sendRedirected(ctx context.Context, batch []redisCommand) er
 			p.finishCommand(c, nil, errClient)
 			continue
 		}
-		cmd.SetFirstKeyPos(1)
+		cmd.SetFirstKeyPos(firstKey(c.args))
 		_ = p.redisNodes.clusterClient.Process(ctx, once{cmd})
 		reply, err := cmd.Result()
 		p.finishCommand(c, reply, err)

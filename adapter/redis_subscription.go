@@ -78,6 +78,7 @@ type subscription struct {
 	mu              sync.Mutex // guards what follows
 	wantedChannels  map[redisChannel]struct{}
 	changedChannels []redisChannel
+	openFences      map[string]chan struct{} // see fence; closed and removed when they come back
 }
 
 func newSubscription(nodes redisNodes, server func(context.Context) (*redis.Client, error), probe redisChannel, every time.Duration, st *counters, log *slog.Logger, deliver func(channel, payload string)) *subscription {
@@ -195,7 +196,9 @@ func (l *subscription) runConn(ctx context.Context) error {
 		switch v := v.(type) {
 		case *redis.Message:
 			if v.Channel == l.probeChannel.name {
-				if n, err := strconv.ParseUint(v.Payload, 10, 64); err == nil {
+				if n, err := strconv.ParseUint(v.Payload, 10, 64); err != nil {
+					l.fenceReturned(v.Payload)
+				} else {
 					probed.lastReturned.Store(n)
 					if p := probed.latestProbe.Load(); p != nil && p.number == n {
 						l.lastProof.Store(&p.sentAt)

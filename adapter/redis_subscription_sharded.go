@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -38,6 +40,7 @@ type shardedSubscription struct {
 	wantedChannels  map[string]struct{}
 	changedChannels []string
 	reassignAll     bool // look all owners up again
+	runningShards   []*shardSubscription
 }
 
 // shardSubscription is a running subscription; only shardedSubscription.run touches it.
@@ -232,6 +235,9 @@ func (s *shardedSubscription) routeChannels(ctx context.Context, state *shardOwn
 			delete(state.shardsByServer, server)
 		}
 	}
+	s.mu.Lock()
+	s.runningShards = slices.Collect(maps.Values(state.shardsByServer))
+	s.mu.Unlock()
 	return failure
 }
 

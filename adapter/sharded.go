@@ -40,7 +40,12 @@ type ShardedOptions struct {
 	ProbeInterval     time.Duration
 	ProofInterval     time.Duration
 	HeartbeatInterval time.Duration
-	Logger            *slog.Logger
+	// Log keeps broadcasts for clients that come back; nil means none. All broadcasts of a
+	// namespace go through one stream, on one server of a cluster. Unless the mode is Static,
+	// clients are not recovered while nodes without the log are in the cluster, and emitters
+	// need the log.
+	Log    *LogOptions
+	Logger *slog.Logger
 }
 
 func (o ShardedOptions) withDefaults() ShardedOptions {
@@ -70,6 +75,7 @@ func ShardedRedis(rdb redis.UniversalClient, opts *ShardedOptions) socketio.NewA
 		o = *opts
 	}
 	o = o.withDefaults()
+	readers := newStreamReaders()
 	return func(l *socketio.LocalAdapter) (socketio.Adapter, error) {
 		switch o.SubscriptionMode {
 		case Dynamic, Static, DynamicPrivate:
@@ -80,7 +86,11 @@ func ShardedRedis(rdb redis.UniversalClient, opts *ShardedOptions) socketio.NewA
 		if err != nil {
 			return nil, err
 		}
-		return newSharded(l, nodes, o), nil
+		a := newSharded(l, nodes, o, readers)
+		if a.eventLog != nil {
+			return &loggedSharded{a}, nil
+		}
+		return a, nil
 	}
 }
 
@@ -91,6 +101,8 @@ type Sharded struct {
 	mainChannel      string // channel of all nodes, and prefix of the others
 	presenceChannel  string
 	subscriptions    *shardedSubscription
+	history          *historyLog
+	eventLog         *pubSubLog // nil without a log
 }
 
 var (
@@ -98,8 +110,8 @@ var (
 	_ socketio.RoomWatcher = (*Sharded)(nil)
 )
 
-func newSharded(l *socketio.LocalAdapter, nodes redisNodes, o ShardedOptions) *Sharded {
-	m := newMember(l, nodes, hexID(), o.RequestsTimeout, o.Logger)
+func newSharded(l *socketio.LocalAdapter, nodes redisNodes, o ShardedOptions, readers *streamReaders) *Sharded {
+	m := newMember(l, nodes, loggedName(hexID(), o.Log), o.RequestsTimeout, o.Logger)
 	m.sharded = true
 	a := &Sharded{
 		clusterNode:      &clusterNode{node: m},
@@ -107,12 +119,22 @@ func newSharded(l *socketio.LocalAdapter, nodes redisNodes, o ShardedOptions) *S
 		mainChannel:      o.ChannelPrefix + "#" + m.namespaceName + "#",
 		presenceChannel:  o.ChannelPrefix + "-nodes#" + m.namespaceName + "#",
 	}
+	a.history = newHistoryLog(m, o.ChannelPrefix, a.mainChannel)
 	m.answerOn(a.mainChannel, func(uid string) string { return a.mainChannel + uid + "#" }, a.presenceChannel)
 	a.sendMessage = func(msg *clusterMessage) error { return a.publish(a.mainChannel, msg) }
 	a.replyTo = func(uid string, msg *clusterMessage) error { return a.publish(m.answersChannel(uid), msg) }
+	tellNodes := func(b []byte) error {
+		return m.publisher.queueCommand(publishCommand("spublish", a.presenceChannel, b))
+	}
+	if o.Log != nil {
+		a.eventLog = newPubSubLog(a.clusterNode, o.Log, o.ChannelPrefix, readers, o.Log.publisher(o.ChannelPrefix, "spublish", a.copyOf))
+		a.eventLog.broadcasts.apart = nodes.clusterClient != nil
+		a.eventLog.tellNodes = tellNodes
+		a.eventLog.history = a.history
+		a.takePublished = a.eventLog.takePublished
+	}
 	m.publisher = newPublisher(nodes, "", &m.counters, m.log)
-	m.presence = newPeers(m.uid, o.HeartbeatInterval,
-		func(b []byte) { _ = m.publisher.queueCommand(publishCommand("spublish", a.presenceChannel, b)) }, m.pendingRequests.nodeLeft)
+	m.presence = newPeers(m.uid, o.HeartbeatInterval, func(b []byte) { _ = tellNodes(b) }, m.pendingRequests.nodeLeft)
 	probePrefix := o.ChannelPrefix + "-probe#" + m.namespaceName + "#" + m.uid + "#"
 	a.subscriptions = newShardLinks(nodes, probePrefix, o.ProbeInterval, &m.counters, m.log, a.receive)
 	a.subscriptions.proveOn(a.mainChannel, o.ProofInterval)
@@ -123,8 +145,35 @@ func newSharded(l *socketio.LocalAdapter, nodes redisNodes, o ShardedOptions) *S
 	for _, room := range l.Rooms() {
 		a.RoomCreated(room, l.HasSocket(room))
 	}
-	m.startGoroutines(a.subscriptions.run, a.subscriptions.firstTry)
+	if a.eventLog == nil || a.eventLog.reader == nil {
+		m.startGoroutines(a.subscriptions.run, a.subscriptions.firstTry)
+		return a
+	}
+	heard := newAnswers(a.mainChannel)
+	m.presenceChannels.alsoTold = heard
+	var finds func(context.Context) (bool, error)
+	if o.SubscriptionMode != Static { // rooms without members here are not heard
+		finds = m.findsUnlogged
+	}
+	a.eventLog.hearing = newHearing(a.eventLog.recoveryLog, heard, a.subscriptions.fence, finds)
+	a.eventLog.startKeeping()
+	m.startGoroutines(a.subscriptions.run, a.subscriptions.firstTry, a.eventLog.reader.positionKnown)
 	return a
+}
+
+// Close is that of node, and ends the reader of the log with its last namespace.
+func (a *Sharded) Close() error {
+	err := a.node.Close()
+	a.eventLog.leave()
+	return err
+}
+
+func (a *Sharded) copyOf(m *clusterMessage) (channel string, payload []byte, err error) {
+	payload, err = m.encodeSharded()
+	if m.options.Recorded != nil { // as broadcastRecorded says
+		return a.mainChannel, payload, err
+	}
+	return a.subscriptionMode.channelOf(a.mainChannel, &m.options), payload, err
 }
 
 // Proved is Classic's, for the channel on which nodes ask and tell each other: a
@@ -180,7 +229,7 @@ func looksPrivate(room string) bool {
 
 func (a *Sharded) receive(channel, payload string) {
 	if channel == a.presenceChannel {
-		if !a.presence.receiveMessage([]byte(payload)) {
+		if !a.eventLog.hearCall([]byte(payload)) && !a.presence.receiveMessage([]byte(payload)) {
 			a.countMalformed(channel, errMalformed)
 		}
 		return
@@ -198,11 +247,30 @@ func (a *Sharded) receive(channel, payload string) {
 func (a *Sharded) Broadcast(ctx context.Context, p *parser.Packet, o socketio.BroadcastOptions) error {
 	var failure error
 	if !o.Flags.Local {
+		if a.eventLog != nil {
+			return a.eventLog.broadcast(ctx, p, o)
+		}
 		m := a.newMessage(clusterBroadcast)
 		m.packet, m.options = p, o
-		failure = a.publish(a.subscriptionMode.channelOf(a.mainChannel, &o), m)
+		if o.Recorded == nil {
+			failure = a.publish(a.subscriptionMode.channelOf(a.mainChannel, &o), m)
+		} else {
+			failure = a.broadcastRecorded(m)
+		}
 	}
 	return errors.Join(a.localAdapter.Broadcast(ctx, p, o), failure)
+}
+
+// broadcastRecorded publishes an event that histories keep. It goes to the channel of all
+// nodes, on whose server the streams are: a channel of the room may not be subscribed yet
+// where a client joins.
+func (a *Sharded) broadcastRecorded(m *clusterMessage) error {
+	m.options = orderRooms(m.options)
+	b, err := m.encodeSharded()
+	if err != nil {
+		return err
+	}
+	return a.history.publishRecorded(m.options.Recorded, "spublish", a.mainChannel, b)
 }
 
 // BroadcastWithAck implements socketio.Adapter.

@@ -1,6 +1,7 @@
 package adapter
 
 import (
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -21,11 +22,45 @@ type Stats struct {
 	StreamGaps     uint64 // times entries of a stream went unread: trimmed, or lost with the stream
 	Requests       uint64 // requests to other nodes
 	RequestsFailed uint64 // of these, those that lacked answers in the end
+	ByKind         [7]RequestStats
 
 	// Nodes is how many other Go nodes live, and Lag how long the last probe took
 	// from here through Redis and back.
 	Nodes int
 	Lag   time.Duration
+}
+
+// RequestStats counts the requests of one kind.
+type RequestStats struct {
+	Kind         string // such as "fetchSockets"
+	Sent, Failed uint64
+}
+
+// requestKinds are the operations that ask other nodes; opChange has the name of a label.
+var requestKinds = [...]string{opEmitWithAck, opFetchSockets, opAllRooms, opServerSideEmit, opRemoteDisconnect, opServerCount, "change"}
+
+// RequestKinds returns the kinds of Stats.ByKind, in its order.
+func RequestKinds() []string { return slices.Clone(requestKinds[:]) }
+
+// requestCounters counts one kind of requests.
+type requestCounters struct{ sent, failed atomic.Uint64 }
+
+// of returns the counters of a request.
+func (s *counters) of(r *clusterRequest) *requestCounters {
+	if i := slices.Index(requestKinds[:], r.operation); i >= 0 {
+		return &s.byKind[i]
+	}
+	return &s.byKind[len(requestKinds)-1]
+}
+
+func (s *counters) requestSent(r *clusterRequest) {
+	s.requests.Add(1)
+	s.of(r).sent.Add(1)
+}
+
+func (s *counters) requestFailed(r *clusterRequest) {
+	s.requestsFailed.Add(1)
+	s.of(r).failed.Add(1)
 }
 
 // counters is Stats while it grows.
@@ -35,11 +70,12 @@ type counters struct {
 	requestsLost, resubscribed, silent       atomic.Uint64
 	streamGaps, ownEntries, foreignEntries   atomic.Uint64
 	requests, requestsFailed                 atomic.Uint64
+	byKind                                   [len(requestKinds)]requestCounters
 	streamLag                                atomic.Int64 // nanoseconds
 }
 
 func (s *counters) snapshot() Stats {
-	return Stats{
+	st := Stats{
 		Published:      s.published.Load(),
 		PublishFailed:  s.publishFailed.Load(),
 		PublishRefused: s.publishRefused.Load(),
@@ -56,12 +92,16 @@ func (s *counters) snapshot() Stats {
 		RequestsFailed: s.requestsFailed.Load(),
 		Lag:            time.Duration(s.streamLag.Load()),
 	}
+	for i := range s.byKind {
+		st.ByKind[i] = RequestStats{requestKinds[i], s.byKind[i].sent.Load(), s.byKind[i].failed.Load()}
+	}
+	return st
 }
 
 // Plus adds the numbers of the adapter of another namespace; of Nodes and Lag it
 // keeps the larger.
 func (s Stats) Plus(o Stats) Stats {
-	return Stats{
+	sum := Stats{
 		Published: s.Published + o.Published, PublishFailed: s.PublishFailed + o.PublishFailed, PublishRefused: s.PublishRefused + o.PublishRefused,
 		Received: s.Received + o.Received, Own: s.Own + o.Own, Foreign: s.Foreign + o.Foreign,
 		Malformed: s.Malformed + o.Malformed, Unknown: s.Unknown + o.Unknown, RequestsLost: s.RequestsLost + o.RequestsLost,
@@ -69,4 +109,8 @@ func (s Stats) Plus(o Stats) Stats {
 		Requests: s.Requests + o.Requests, RequestsFailed: s.RequestsFailed + o.RequestsFailed,
 		Nodes: max(s.Nodes, o.Nodes), Lag: max(s.Lag, o.Lag),
 	}
+	for i := range sum.ByKind {
+		sum.ByKind[i] = RequestStats{requestKinds[i], s.ByKind[i].Sent + o.ByKind[i].Sent, s.ByKind[i].Failed + o.ByKind[i].Failed}
+	}
+	return sum
 }

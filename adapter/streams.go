@@ -92,7 +92,7 @@ func RedisStreams(rdb redis.UniversalClient, opts *StreamsOptions) socketio.NewA
 		o = *opts
 	}
 	o = o.withDefaults()
-	readers := &streamReaders{byStream: make(map[string]*streamReader)}
+	readers := newStreamReaders()
 	return func(l *socketio.LocalAdapter) (socketio.Adapter, error) {
 		nodes, err := newRedisNodes(rdb)
 		if err != nil {
@@ -104,23 +104,14 @@ func RedisStreams(rdb redis.UniversalClient, opts *StreamsOptions) socketio.NewA
 
 // Streams is the adapter that RedisStreams makes. Safe for concurrent use.
 type Streams struct {
-	*clusterNode
+	*recoveryLog
 	options         StreamsOptions
-	streamKey       string
 	mainChannel     string
 	presenceChannel string
 	readers         *streamReaders
-	reader          *streamReader
 	leaveOnce       sync.Once
-	keepSessions    time.Duration // how long sessions are kept; 0 without recovery
 	lastProof       func() time.Time
-
-	takeovers takeovers
-
-	mu             sync.Mutex                // guards what follows
-	ownBroadcasts  map[entryID]*ownBroadcast // broadcasts that the reader will deliver
-	taintedSockets map[string]struct{}       // sockets that missed something they cannot recover
-	holdUntilThere map[string]func()         // called when the socket of a restored session is there
+	history         *historyLog
 }
 
 var (
@@ -133,25 +124,23 @@ func newStreams(l *socketio.LocalAdapter, nodes redisNodes, o StreamsOptions, re
 	m := newMember(l, nodes, hexID(), o.RequestsTimeout, o.Logger)
 	m.sharded = o.UseShardedPubSub
 	a := &Streams{
-		clusterNode:     &clusterNode{node: m},
+		recoveryLog:     newRecoveryLog(&clusterNode{node: m}, streamOf(o.StreamName, o.StreamCount, m.namespaceName, o.SafeStreamNames), int64(o.MaxLen), o.SessionKeyPrefix),
 		options:         o,
-		streamKey:       streamOf(o.StreamName, o.StreamCount, m.namespaceName, o.SafeStreamNames),
 		mainChannel:     o.ChannelPrefix + "#" + m.namespaceName + "#",
 		presenceChannel: o.ChannelPrefix + "-nodes#" + m.namespaceName + "#",
 		readers:         readers,
-		ownBroadcasts:   make(map[entryID]*ownBroadcast),
-		taintedSockets:  make(map[string]struct{}),
-		holdUntilThere:  make(map[string]func()),
 	}
-	if keep, ok := l.RecoveryEnabled(); ok {
-		a.keepSessions = keep
+	a.appendEntry = a.addEntry
+	a.tellNodes = func(b []byte) error {
+		return m.publisher.queueCommand(publishCommand(a.publishName(), a.presenceChannel, b))
 	}
+	a.history = newHistoryLog(m, o.ChannelPrefix, a.streamKey)
 	m.answerOn(a.mainChannel, func(uid string) string { return a.mainChannel + uid + "#" }, a.presenceChannel)
 	a.sendMessage = func(msg *clusterMessage) error { return a.publish(a.mainChannel, msg) }
 	a.replyTo = func(uid string, msg *clusterMessage) error { return a.publish(m.answersChannel(uid), msg) }
 	m.publisher = newPublisher(nodes, "", &m.counters, m.log)
 	m.presence = newPeers(m.uid, o.HeartbeatInterval,
-		func(b []byte) { _ = m.publisher.queueCommand(publishCommand(a.publishName(), a.presenceChannel, b)) }, m.pendingRequests.nodeLeft)
+		func(b []byte) { _ = a.tellNodes(b) }, m.pendingRequests.nodeLeft)
 
 	channels := []string{a.mainChannel, m.answersChannel(m.uid), a.presenceChannel}
 	probe := o.ChannelPrefix + "-probe#" + m.namespaceName + "#" + m.uid + "#"
@@ -165,6 +154,7 @@ func newStreams(l *socketio.LocalAdapter, nodes redisNodes, o StreamsOptions, re
 		for _, channel := range channels {
 			links.add(channel)
 		}
+		a.startKeeping()
 		m.startGoroutines(links.run, links.firstTry, a.reader.positionKnown)
 		return a
 	}
@@ -175,6 +165,7 @@ func newStreams(l *socketio.LocalAdapter, nodes redisNodes, o StreamsOptions, re
 	for _, channel := range channels {
 		link.add(redisChannel{channel, toChannel})
 	}
+	a.startKeeping()
 	m.startGoroutines(link.run, link.firstTry, a.reader.positionKnown)
 	return a
 }
@@ -204,10 +195,10 @@ func (a *Streams) publish(channel string, msg *clusterMessage) error {
 	return a.publisher.queueCommand(publishCommand(a.publishName(), channel, b))
 }
 
-// appendEntry adds a durable message to the stream. done, if not nil, is told the
+// addEntry adds a durable message to the stream. done, if not nil, is told the
 // entry's id; it must not block.
-func (a *Streams) appendEntry(msg *clusterMessage, done func(id string, err error)) error {
-	args, err := msg.entryArgs(a.streamKey, int64(a.options.MaxLen))
+func (a *Streams) addEntry(msg *clusterMessage, done func(id string, err error)) error {
+	args, err := msg.entryArgs(a.streamKey, a.maxLen)
 	if err != nil {
 		return err
 	}
@@ -217,6 +208,11 @@ func (a *Streams) appendEntry(msg *clusterMessage, done func(id string, err erro
 			id, _ := reply.(string)
 			done(id, err)
 		}
+	}
+	if msg.options.Recorded != nil {
+		// The fields begin behind xadd, the stream, MAXLEN ~ n and the star.
+		last := append([]any{"xadd", args[4]}, args[6:]...)
+		return a.history.record(msg.options.Recorded, a.streamKey, last, c.byteSize, c.onReply)
 	}
 	return a.publisher.queueCommand(c)
 }
@@ -242,15 +238,19 @@ func (a *Streams) receiveEntry(id entryID, m *clusterMessage, err error) {
 		a.countMalformed(a.streamKey, err)
 		return
 	}
+	if m.messageType == clusterMark {
+		a.readMark(m)
+		return
+	}
 	if m.senderUID == a.uid {
 		a.counters.ownEntries.Add(1)
-		if a.keepSessions > 0 && m.messageType == clusterBroadcast && a.takeOwn(id) {
+		if a.keepFor > 0 && m.messageType == clusterBroadcast && a.takeOwn(id, m) {
 			a.broadcastEntry(id, m)
 		}
 		return
 	}
-	if m.messageType == clusterBroadcast && m.requestID == "" && a.keepSessions > 0 {
-		if m.senderUID != emitterUID {
+	if m.messageType == clusterBroadcast && m.requestID == "" && a.keepFor > 0 {
+		if !isEmitter(m.senderUID) {
 			a.presence.rememberForeign(m.senderUID)
 		}
 		a.counters.received.Add(1)
@@ -258,20 +258,6 @@ func (a *Streams) receiveEntry(id entryID, m *clusterMessage, err error) {
 		return
 	}
 	a.handleMessage(m)
-}
-
-// broadcastEntry broadcasts an entry here, with its id as the offset.
-func (a *Streams) broadcastEntry(id entryID, m *clusterMessage) {
-	o := m.options
-	o.Flags.Local = true
-	p := *m.packet
-	if isRecoverable(&p, &o) {
-		p.Data = withOffset(p.Data, id)
-	}
-	p.Namespace = a.namespaceName
-	if err := a.localAdapter.Broadcast(a.ctx, &p, o); err != nil {
-		a.countMalformed(a.streamKey, err)
-	}
 }
 
 // AddSockets implements socketio.Adapter.
@@ -308,8 +294,11 @@ func (a *Streams) Broadcast(ctx context.Context, p *parser.Packet, o socketio.Br
 		return a.localAdapter.Broadcast(ctx, p, o)
 	}
 	m := a.newMessage(clusterBroadcast)
+	if o.Recorded != nil {
+		o = orderRooms(o)
+	}
 	m.packet, m.options = p, o
-	if a.keepSessions > 0 {
+	if a.keepFor > 0 {
 		return a.broadcastInOrder(ctx, m)
 	}
 	failure := a.appendEntry(m, nil)

@@ -1,7 +1,9 @@
 package adapter
 
 import (
+	"bytes"
 	"context"
+	"slices"
 	"time"
 
 	"posthouse/socketio"
@@ -14,17 +16,19 @@ import (
 // waits until they are.
 
 // orderPatience is how long a broadcast waits for its turn; then it is delivered
-// here without an offset.
+// here with noOffset.
 const orderPatience = time.Second
 
 // ownBroadcast is a broadcast of this node on its way through the stream.
 type ownBroadcast struct {
+	message *clusterMessage
 	settled chan struct{} // closed when it is delivered, or cannot be
-	// Guarded by Streams.mu:
-	entryID   entryID
-	isSettled bool // done is closed
-	byReader  bool // by the reader
+	// Guarded by recoveryLog.mu:
+	isSettled bool // settled is closed
+	byReader  bool // delivered by the reader
 	abandoned bool // delivered by Broadcast itself, after a failure or too long a wait
+	failed    bool // Redis has not said whether the stream has it
+	lostMark  int  // number of the mark that comes behind it, if failed
 }
 
 func (b *ownBroadcast) settle() {
@@ -34,8 +38,14 @@ func (b *ownBroadcast) settle() {
 	}
 }
 
-func (a *Streams) broadcastInOrder(ctx context.Context, m *clusterMessage) error {
-	b := &ownBroadcast{settled: make(chan struct{})}
+// isLike reports whether the entry of b would look like m.
+func (b *ownBroadcast) isLike(m *clusterMessage) bool {
+	return bytes.Equal(b.message.packet.Data, m.packet.Data) &&
+		slices.Equal(b.message.options.Rooms, m.options.Rooms) && slices.Equal(b.message.options.Except, m.options.Except)
+}
+
+func (a *recoveryLog) broadcastInOrder(ctx context.Context, m *clusterMessage) error {
+	b := &ownBroadcast{message: m, settled: make(chan struct{})}
 	failure := a.appendEntry(m, func(id string, err error) { a.entryAdded(b, id, err) })
 	if failure == nil && !a.publisher.isDown() {
 		t := time.NewTimer(orderPatience)
@@ -50,50 +60,85 @@ func (a *Streams) broadcastInOrder(ctx context.Context, m *clusterMessage) error
 	a.mu.Lock()
 	b.abandoned = !b.byReader
 	abandoned := b.abandoned
+	if abandoned && !b.failed {
+		a.abandonedBroadcasts[b] = struct{}{}
+	}
 	a.mu.Unlock()
 	if !abandoned {
 		return nil
 	}
-	if err := a.localAdapter.Broadcast(ctx, m.packet, m.options); err != nil {
+	if failure != nil {
+		a.broadcastFailed(b)
+	}
+	a.awaitAdmissions() // a socket that was restored just before gets it as well
+	p := *m.packet
+	if isRecoverable(&p, &m.options) {
+		p.Data = withOffset(p.Data, noOffset)
+	}
+	if err := a.localAdapter.Broadcast(ctx, &p, m.options); err != nil {
 		return err
 	}
 	return failure
 }
 
 // entryAdded is told the fate of the XADD of b.
-func (a *Streams) entryAdded(b *ownBroadcast, text string, err error) {
+func (a *recoveryLog) entryAdded(b *ownBroadcast, text string, err error) {
 	id, ok := parseEntryID(text)
 	if err != nil || !ok {
-		a.mu.Lock()
-		b.settle()
-		a.mu.Unlock()
+		a.broadcastFailed(b)
 		return
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if at, known := a.ownBroadcasts[id]; known && at == nil { // the reader was faster
-		delete(a.ownBroadcasts, id)
+	if _, known := a.earlyEntries[id]; known { // the reader was faster
+		delete(a.earlyEntries, id)
+		delete(a.abandonedBroadcasts, b)
 		b.byReader = true
 		b.settle()
 		return
 	}
-	b.entryID = id
 	a.ownBroadcasts[id] = b
 }
 
+// broadcastFailed notes that the stream may lack b, or may have it: the sockets of other
+// nodes may never get it, and those of this node must not get it twice.
+func (a *recoveryLog) broadcastFailed(b *ownBroadcast) {
+	a.mu.Lock()
+	defer b.settle()
+	defer a.mu.Unlock()
+	for id, m := range a.earlyEntries {
+		if b.isLike(m) { // the stream has it: its reply was lost
+			delete(a.earlyEntries, id)
+			delete(a.abandonedBroadcasts, b)
+			b.byReader = true
+			return
+		}
+	}
+	a.abandonedBroadcasts[b] = struct{}{} // before its mark can be read
+	a.queueLostMark()
+	b.failed, b.lostMark = true, a.lostMarks
+}
+
 // takeOwn is asked by the reader about an entry of ours: must it be delivered?
-func (a *Streams) takeOwn(id entryID) bool {
+func (a *recoveryLog) takeOwn(id entryID, m *clusterMessage) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	b := a.ownBroadcasts[id]
 	a.sweepWaiting(id)
+	b := a.ownBroadcasts[id]
 	if b == nil {
+		for other := range a.abandonedBroadcasts {
+			if other.failed && other.isLike(m) {
+				delete(a.abandonedBroadcasts, other)
+				return false
+			}
+		}
 		// Its reply is still on the way; leave word that it is delivered.
-		a.ownBroadcasts[id] = nil
+		a.earlyEntries[id] = m
 		return true
 	}
 	delete(a.ownBroadcasts, id)
 	if b.abandoned {
+		delete(a.abandonedBroadcasts, b)
 		return false
 	}
 	b.byReader = true
@@ -103,17 +148,79 @@ func (a *Streams) takeOwn(id entryID) bool {
 
 // sweepWaiting drops what the reader has passed: words left for replies that never
 // came, and broadcasts that were trimmed before they were read. Locked.
-func (a *Streams) sweepWaiting(now entryID) {
+func (a *recoveryLog) sweepWaiting(now entryID) {
 	const enough = 4096
-	if len(a.ownBroadcasts) < enough {
-		return
+	if len(a.ownBroadcasts) >= enough {
+		for id, b := range a.ownBroadcasts {
+			if id.compare(now) < 0 {
+				delete(a.ownBroadcasts, id)
+				delete(a.abandonedBroadcasts, b)
+			}
+		}
 	}
-	for id := range a.ownBroadcasts {
-		if id.compare(now) < 0 {
-			delete(a.ownBroadcasts, id)
+	if len(a.earlyEntries) >= enough {
+		for id := range a.earlyEntries {
+			if id.compare(now) < 0 {
+				delete(a.earlyEntries, id)
+			}
 		}
 	}
 }
+
+// queueLostMark has a mark written before everything that this node sends from now on: so
+// other nodes learn of a lost event before they get later ones of its sender. One mark
+// at a time is on its way. Locked.
+func (a *recoveryLog) queueLostMark() {
+	if a.lostMarkQueued {
+		return
+	}
+	a.lostMarks++
+	a.addLostMark()
+}
+
+// addLostMark queues the mark, and again until Redis has it. Locked.
+func (a *recoveryLog) addLostMark() {
+	m := a.marks.message(markLost, socketio.BroadcastOptions{})
+	m.clientCount = a.lostMarks
+	args, err := m.entryArgs(a.streamKey, a.maxLen)
+	if err != nil {
+		return
+	}
+	a.lostMarkQueued = true
+	a.publisher.queueFirst(redisCommand{key: a.streamKey, args: args, byteSize: 256, onReply: func(_ any, err error) {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.lostMarkQueued = false
+		if err != nil && a.ctx.Err() == nil {
+			a.addLostMark()
+		}
+	}})
+}
+
+// ownLostMarkRead is called when the reader meets a mark of this node: what failed before
+// is behind it.
+func (a *recoveryLog) ownLostMarkRead(number int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for b := range a.abandonedBroadcasts {
+		if b.failed && b.lostMark <= number {
+			delete(a.abandonedBroadcasts, b)
+		}
+	}
+}
+
+// withholdsOffsets reports whether events get no offset now: a client could not tell by one
+// that it has everything up to there, and nothing behind it.
+func (a *recoveryLog) withholdsOffsets() bool {
+	a.mu.Lock()
+	astray := len(a.abandonedBroadcasts) > 0
+	a.mu.Unlock()
+	return astray || a.current.holdsTainted() || a.hearing != nil && a.hearing.withholdsOffsets()
+}
+
+// noOffset stands where an offset would for events with which no client can recover. It
+// takes the place of the offset before, which such a client must not use either.
+const noOffset = "-"
 
 // isRecoverable reports whether a broadcast gets an offset (docs/protocol.md §4.4).
 func isRecoverable(p *parser.Packet, o *socketio.BroadcastOptions) bool {
@@ -121,11 +228,10 @@ func isRecoverable(p *parser.Packet, o *socketio.BroadcastOptions) bool {
 }
 
 // withOffset appends the offset as the last argument.
-func withOffset(data []byte, id entryID) []byte {
-	text := id.String()
-	out := make([]byte, 0, len(data)+len(text)+3)
+func withOffset(data []byte, offset string) []byte {
+	out := make([]byte, 0, len(data)+len(offset)+3)
 	out = append(out, data[:len(data)-1]...)
 	out = append(out, ',', '"')
-	out = append(out, text...)
+	out = append(out, offset...)
 	return append(out, '"', ']')
 }

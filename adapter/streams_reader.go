@@ -57,6 +57,10 @@ type streamReaders struct {
 	byStream map[string]*streamReader
 }
 
+func newStreamReaders() *streamReaders {
+	return &streamReaders{byStream: make(map[string]*streamReader)}
+}
+
 // join adds a namespace to the reader of its stream, which it starts if there is none.
 func (s *streamReaders) join(stream, nsp string, l streamListener, make func() *streamReader) *streamReader {
 	s.mu.Lock()
@@ -223,7 +227,7 @@ func (r *streamReader) runConn(at *streamPosition, found *bool) error {
 		r.deliveryMu.Unlock()
 	}
 	r.markReady()
-	for {
+	for isFirst := true; ; isFirst = false {
 		batch, err := conn.XRead(r.ctx, &redis.XReadArgs{
 			Streams: []string{r.streamKey, at.entryID.String()}, Count: r.batchSize, Block: r.blockTime,
 		}).Result()
@@ -237,14 +241,14 @@ func (r *streamReader) runConn(at *streamPosition, found *bool) error {
 			return err
 		}
 		entries := batch[0].Messages
-		r.deliverBatch(entries, at)
-		if len(entries) > 1 {
-			// We did not wait for these: were there more before them? (A single entry
-			// is what a read that waited gets.)
-			if err := r.checkForGap(owner, at, false); err != nil {
+		// Did we wait for these, or were there more before them? (A single entry is what a
+		// read that waited gets.) A gap must be known before anything behind it is delivered.
+		if isFirst || len(entries) > 1 {
+			if err := r.checkBatch(owner, at, entries); err != nil {
 				return err
 			}
 		}
+		r.deliverBatch(entries, at)
 	}
 }
 
@@ -290,68 +294,6 @@ func (r *streamReader) handOver(l streamListener, id entryID, values map[string]
 	defer recoverMessage(nil, r.log, "entry")
 	m, err := decodeEntry(values)
 	l.receiveEntry(id, m, err)
-}
-
-// checkForGap looks for entries that went before they were read, and for a stream that
-// began anew. idle says that we believe to have read everything. It asks where the
-// commands of this process go: the reader may be stuck at a server that they have
-// left (after a failover).
-func (r *streamReader) checkForGap(commands *redis.Client, at *streamPosition, idle bool) error {
-	info, err := streamInfo(r.ctx, commands, r.streamKey)
-	if err != nil {
-		return err
-	}
-	behind := at.behind
-	at.behind = entryID{}
-	removed := info.entriesAdded - info.length
-	counted := info.entriesAdded > 0
-	// Nothing up to our position is left, so at least as many entries went as were
-	// added up to there, or the stream is another one. Before version 7 Redis does not
-	// count, and a position that fell off the end may mean a gap as well.
-	overtaken := info.firstEntry.compare(at.entryID) > 0 && at.entryID != (entryID{})
-	switch {
-	case info.lastEntry.compare(at.entryID) < 0:
-		// Deleted, flushed, or behind after a failover: its ids may start again
-		// below ours, which we would never see.
-		r.tellGap("the stream began anew")
-		*at = streamPosition{entriesAdded: info.entriesAdded - info.length}
-		if info.length == 0 {
-			at.entryID = info.lastEntry
-		}
-		r.deliveryMu.Lock()
-		r.moveTo(at.entryID)
-		r.deliveryMu.Unlock()
-	case counted && info.entriesAdded < at.entriesAdded, overtaken && (info.entriesAdded == 0 || counted && removed < at.entriesAdded):
-		// Its ids go on above ours: what it holds is read from where we are.
-		r.tellGap("the stream began anew")
-		at.entriesAdded, at.uncounted = removed, !overtaken
-	case counted && removed > at.entriesAdded:
-		r.tellGap("entries were trimmed before they were read")
-		at.entriesAdded, at.uncounted = removed, !overtaken
-	case idle && info.lastEntry == at.entryID:
-		if counted && !at.uncounted && info.entriesAdded != at.entriesAdded {
-			r.tellGap("entries went before they were read")
-		}
-		at.entriesAdded, at.uncounted = info.entriesAdded, false
-	case idle && behind.compare(at.entryID) > 0:
-		return errSilent // it was there at the last look, and we did not get it
-	case idle:
-		at.behind = info.lastEntry
-	}
-	return nil
-}
-
-func (r *streamReader) tellGap(why string) {
-	r.log.Warn("events were lost", "reason", why)
-	r.mu.Lock()
-	var listeners []streamListener
-	for _, list := range r.listeners {
-		listeners = append(listeners, list...)
-	}
-	r.mu.Unlock()
-	for _, l := range listeners {
-		l.streamGap()
-	}
 }
 
 type streamState struct {

@@ -37,6 +37,11 @@ const (
 	sessionWanted presenceType = "session-wanted"
 	sessionKept   presenceType = "session-kept"
 	sessionNone   presenceType = "session-none"
+	// A node that cannot vouch itself for what was heard since an offset asks the others; the
+	// field session holds the offset.
+	hearingWanted presenceType = "heard-wanted"
+	hearingWhole  presenceType = "heard"
+	hearingBroken presenceType = "heard-not"
 )
 
 // takeovers are the open questions of this node.
@@ -48,6 +53,7 @@ type takeovers struct {
 type takeover struct {
 	unanswered map[string]struct{} // nodes that have not answered
 	settled    chan struct{}       // closed by the answer that settles it
+	positive   bool                // a node has answered with yes; valid when settled
 }
 
 // add opens a question to nodes; nil when there are none, or too many questions.
@@ -77,6 +83,7 @@ func (t *takeovers) takeAnswer(request, uid string, kept bool) {
 		return
 	}
 	if delete(q.unanswered, uid); kept || len(q.unanswered) == 0 {
+		q.positive = kept
 		delete(t.openTakeovers, request)
 		close(q.settled)
 	}
@@ -88,51 +95,73 @@ func (t *takeovers) forgetRequest(request string) {
 	t.mu.Unlock()
 }
 
+// callResult tells what came of a question for a session.
+type callResult int
+
+const (
+	callAnswered   callResult = iota // one node has kept the session, or no node has it
+	callUnanswered                   // a node did not answer in time
+	callLost                         // the answers could not arrive
+)
+
 // callForSession has the other Go nodes keep the session of a private id, and waits
 // for it, shortly. Their answers cannot arrive while the subscription of this node is
-// being made again: the question is asked when they can, and once more when the
-// subscription was lost before all answers were here.
-func (a *Streams) callForSession(ctx context.Context, pid string) {
+// being made again: then the result is callLost, when the question is worth asking again.
+func (a *recoveryLog) callForSession(ctx context.Context, pid string) callResult {
 	request := hexID()
 	q := a.takeovers.add(request, a.presence.goNodes())
 	if q == nil {
-		return
+		return callAnswered
 	}
 	defer a.takeovers.forgetRequest(request)
+	able, lost := a.presenceChannels.canArrive(), a.presenceChannels.whenLost()
 	digest := sha256.Sum256([]byte(pid))
-	for {
-		select {
-		case <-a.presenceChannels.whenReachable():
-		case <-ctx.Done():
-			return
-		case <-a.ctx.Done():
-			return
-		}
-		lost := a.presenceChannels.whenLost()
-		a.tellSession(sessionCall{a.uid, sessionWanted, request, hex.EncodeToString(digest[:])})
-		timer := time.NewTimer(takeoverPatience)
-		select {
-		case <-lost:
-			timer.Stop()
-			continue
-		case <-q.settled:
-		case <-timer.C:
-		case <-ctx.Done():
-		case <-a.ctx.Done():
-		}
-		timer.Stop()
-		return
+	a.tellSession(sessionCall{a.uid, sessionWanted, request, hex.EncodeToString(digest[:])})
+	timer := time.NewTimer(takeoverPatience)
+	defer timer.Stop()
+	select {
+	case <-q.settled:
+		return callAnswered
+	case <-timer.C:
+	case <-ctx.Done():
+		return callAnswered // there is no time for more
+	case <-a.ctx.Done():
+		return callAnswered
+	}
+	select {
+	case <-lost:
+		able = false
+	default:
+	}
+	if able {
+		return callUnanswered
+	}
+	select {
+	case <-a.presenceChannels.whenReachable():
+	case <-ctx.Done():
+	case <-a.ctx.Done():
+	}
+	return callLost
+}
+
+func (a *recoveryLog) tellSession(c sessionCall) {
+	if b, err := json.Marshal(c); err == nil {
+		_ = a.tellNodes(b) // a lost question ends by takeoverPatience
 	}
 }
 
-func (a *Streams) tellSession(c sessionCall) {
-	if b, err := json.Marshal(c); err == nil {
-		_ = a.publisher.queueCommand(publishCommand(a.publishName(), a.presenceChannel, b)) // a lost question ends by takeoverPatience
+// hearCall is hearSession for an adapter that may have no log; a may be nil. Other nodes
+// may have one.
+func (a *pubSubLog) hearCall(payload []byte) bool {
+	if a != nil && a.keepFor > 0 {
+		return a.hearSession(payload)
 	}
+	var c sessionCall
+	return json.Unmarshal(payload, &c) == nil && c.Request != ""
 }
 
 // hearSession takes a message of the channel of presence, if it is a sessionCall.
-func (a *Streams) hearSession(payload []byte) bool {
+func (a *recoveryLog) hearSession(payload []byte) bool {
 	var c sessionCall
 	if json.Unmarshal(payload, &c) != nil || c.Request == "" || len(c.Request) > 64 || c.UID == "" {
 		return false
@@ -142,8 +171,12 @@ func (a *Streams) hearSession(payload []byte) bool {
 		if c.UID != a.uid {
 			a.answerSession(c)
 		}
-	case sessionKept, sessionNone:
-		a.takeovers.takeAnswer(c.Request, c.UID, c.Type == sessionKept)
+	case hearingWanted:
+		if c.UID != a.uid && a.hearing != nil {
+			a.answerHearing(c)
+		}
+	case sessionKept, sessionNone, hearingWhole, hearingBroken:
+		a.takeovers.takeAnswer(c.Request, c.UID, c.Type == sessionKept || c.Type == hearingWhole)
 	default:
 		return false
 	}
@@ -152,7 +185,7 @@ func (a *Streams) hearSession(payload []byte) bool {
 
 // answerSession is called by the goroutine of the subscription, which must not wait
 // for Redis.
-func (a *Streams) answerSession(c sessionCall) {
+func (a *recoveryLog) answerSession(c sessionCall) {
 	var digest [sha256.Size]byte
 	b, err := hex.DecodeString(c.Digest)
 	answer := sessionCall{UID: a.uid, Type: sessionNone, Request: c.Request}

@@ -16,15 +16,22 @@ func TestStreams_TakeoverWithoutOwnSubscription_IsAskedWhenItIsBack(t *testing.T
 			t.Parallel()
 			rdb, _ := newRedis(t)
 			proxy, through := proxied(t, rdb)
-			a := newGoReplica(t, answeringAdapters[kind](rdb), withRecovery())
+			slow, slowly := proxied(t, rdb)
+			a := newGoReplica(t, answeringAdapters[kind](slowly), withRecovery())
 			b := newGoReplica(t, answeringAdapters[kind](through), withRecovery())
 			knowEachOther(t, a, b)
 			c := a.Connect("/", nil)
 			lost := statsOf(b).Resubscribed
 			proxy.refuseConns("subscribe")
 			testenv.Until(t, 5*time.Second, "the subscription to be lost", func() bool { return statsOf(b).Resubscribed > lost })
-			// It comes back when the client has waited for longer than the answers may take.
-			wait := time.AfterFunc(700*time.Millisecond, func() { proxy.refuseConns("") })
+			// The other node keeps the session when the client has waited for longer than the
+			// answers may take.
+			release := slow.delay("sio:session:")
+			defer release()
+			wait := time.AfterFunc(800*time.Millisecond, func() {
+				proxy.refuseConns("")
+				release()
+			})
 			defer wait.Stop()
 			if back := b.Connect("/", map[string]any{"pid": c.PID}); back.ID != c.ID {
 				t.Error("a fresh session")

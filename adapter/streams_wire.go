@@ -13,7 +13,9 @@ import (
 
 // entryArgs gives the XADD command of a durable message (docs/protocol.md §4.4).
 func (m *clusterMessage) entryArgs(stream string, maxLen int64) ([]any, error) {
-	data := m.appendData(make([]byte, 0, m.sizeHint()))
+	own := *m
+	own.options.Recorded = nil // its ids are a field of the entry
+	data := own.appendData(make([]byte, 0, m.sizeHint()))
 	if len(m.attachments()) > 0 {
 		packed, err := appendValue(nil, socketio.Value{JSON: data, Attachments: m.attachments()})
 		if err != nil {
@@ -46,7 +48,7 @@ func decodeEntry(fields map[string]any) (*clusterMessage, error) {
 		if len(data) > 0 && !json.Valid(data) {
 			return nil, errMalformed
 		}
-		return m, m.decodeData(data, nil)
+		return m, m.decodeEntryData(data, nil, field("history"))
 	}
 	packed, err := base64.StdEncoding.AppendDecode(nil, bytes.TrimSpace(data))
 	if err != nil {
@@ -57,7 +59,14 @@ func decodeEntry(fields map[string]any) (*clusterMessage, error) {
 	if u.firstError != nil {
 		return nil, u.firstError
 	}
-	return m, m.decodeData(v.JSON, v.Attachments)
+	return m, m.decodeEntryData(v.JSON, v.Attachments, field("history"))
+}
+
+// decodeEntryData is decodeData with the ids of an event that histories keep.
+func (m *clusterMessage) decodeEntryData(data []byte, attachments [][]byte, ids string) error {
+	err := m.decodeData(data, attachments)
+	m.options.Recorded = parseRecorded(ids, m.options.Rooms)
+	return err
 }
 
 // streamOf gives the stream of a namespace. With several streams the reference

@@ -58,6 +58,7 @@ func jsonInt(b []byte) int {
 func isTrue(b []byte) bool { return string(b) == "true" }
 
 func jsonOpts(b []byte) (o socketio.BroadcastOptions) {
+	var ids string
 	jsontext.EachMember(b, func(key, value []byte) {
 		switch string(key) {
 		case "rooms":
@@ -66,8 +67,11 @@ func jsonOpts(b []byte) (o socketio.BroadcastOptions) {
 			o.Except = jsonNames(value)
 		case "flags":
 			o.Flags = jsonFlags(value)
+		case "history":
+			ids = jsonText(value)
 		}
 	})
+	o.Recorded = parseRecorded(ids, o.Rooms)
 	return o
 }
 

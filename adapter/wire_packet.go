@@ -85,11 +85,19 @@ func checkPacket(p *parser.Packet, typ uint64, fail func(error)) {
 
 // appendOpts appends {rooms, except, flags} as MessagePack.
 func appendOpts(dst []byte, o *socketio.BroadcastOptions, order optsOrder) []byte {
-	dst = msgpack.AppendMapHeader(dst, 3)
+	keys := 3
+	if o.Recorded != nil {
+		keys++
+	}
+	dst = msgpack.AppendMapHeader(dst, keys)
 	dst = appendStrings(msgpack.AppendString(dst, "rooms"), o.Rooms)
 	if order == adapterOrder {
 		dst = appendStrings(msgpack.AppendString(dst, "except"), o.Except)
-		return appendFlags(msgpack.AppendString(dst, "flags"), o.Flags)
+		dst = appendFlags(msgpack.AppendString(dst, "flags"), o.Flags)
+		if o.Recorded != nil {
+			dst = msgpack.AppendString(msgpack.AppendString(dst, "history"), recordedText(o.Recorded))
+		}
+		return dst
 	}
 	dst = appendFlags(msgpack.AppendString(dst, "flags"), o.Flags)
 	return appendStrings(msgpack.AppendString(dst, "except"), o.Except)
@@ -129,6 +137,7 @@ func appendFlags(dst []byte, f socketio.BroadcastFlags) []byte {
 }
 
 func (u *unpacker) broadcastOptions() (o socketio.BroadcastOptions) {
+	var ids string
 	for range u.mapLen() {
 		switch u.text() {
 		case "rooms":
@@ -137,6 +146,8 @@ func (u *unpacker) broadcastOptions() (o socketio.BroadcastOptions) {
 			o.Except = u.names()
 		case "flags":
 			o.Flags = u.broadcastFlags()
+		case "history":
+			ids = u.text()
 		default:
 			u.skip()
 		}
@@ -144,6 +155,7 @@ func (u *unpacker) broadcastOptions() (o socketio.BroadcastOptions) {
 			return o
 		}
 	}
+	o.Recorded = parseRecorded(ids, o.Rooms)
 	return o
 }
 

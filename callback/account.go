@@ -37,6 +37,10 @@ type Account struct {
 	// logins; "" is LoginsKept.
 	ForwardLogins LoginForwarding
 
+	// CodeWords are texts by which a person asks for a code of Options.ChatCodes. They win
+	// over every other use of a text; case, width and space around them do not matter.
+	CodeWords []string
+
 	// NoTypedCodes says that texts are never codes at this account.
 	NoTypedCodes bool
 
@@ -124,6 +128,9 @@ func newAccount(h *Handler, cfg Account) (*account, error) {
 	case IPOff, IPLog, IPEnforce:
 	default:
 		return nil, fmt.Errorf("unknown IP policy %q (off, log or enforce)", cfg.IPPolicy)
+	}
+	if len(cfg.CodeWords) > 0 && h.options.ChatCodes == nil {
+		return nil, errors.New("words for codes need Options.ChatCodes")
 	}
 	if cfg.IPPolicy != IPOff && cfg.IPs == nil {
 		return nil, errors.New("an IP policy needs an IP list")

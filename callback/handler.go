@@ -56,6 +56,10 @@ type Options struct {
 	// that itself, as the gateway's service does.
 	Notifier Notifier
 
+	// ChatCodes makes a code for a person that asked for one in the chat, and says how long
+	// it is good. nil when no account has CodeWords.
+	ChatCodes func(ctx context.Context, appID, openID string) (code string, life time.Duration, err error)
+
 	// ClientIP finds the sender behind trusted proxies; nil takes the
 	// connection's peer. Only the IP lists of accounts use it.
 	ClientIP func(*http.Request) netip.Addr

@@ -139,7 +139,11 @@ func (a *account) fromWeChat(r *http.Request) bool {
 		return true
 	}
 	a.handler.options.Metrics.Fault(a.Name, "ip_unlisted")
-	a.handler.options.Logger.Warn("push from an address that WeChat does not list",
-		slog.String("account", a.Name), slog.String("addr", addr.String()), slog.Bool("list_known", known))
-	return a.IPPolicy == IPLog || !known
+	if a.IPPolicy == IPEnforce && known {
+		return false
+	}
+	about := advices["ip"]
+	about.meaning = "a push is let in although " + about.meaning
+	a.logNotice("ip let in", "ip", about, slog.String("seen", addr.String()), slog.Bool("list_known", known))
+	return true
 }

@@ -50,6 +50,8 @@ func (a *account) handlePush(ctx context.Context, d *delivery) answer {
 			})
 			return a.forwardLogin(ctx, d, v)
 		})
+	case m.IsText() && wechat.ValidOpenID(m.From) && a.asksForCode(m.Content):
+		return a.onceOnly(ctx, d, "chat code", loginTTL, func(ctx context.Context) verdict { return a.giveChatCode(ctx, d) })
 	case m.IsText() && wechat.ValidOpenID(m.From):
 		if do, kind := a.readTyped(d); do != nil {
 			return a.onceOnly(ctx, d, kind, loginTTL, func(ctx context.Context) verdict {

@@ -23,6 +23,7 @@ const (
 	WrongNumber Phrase = "wrong_number" // that was another number
 	Denied      Phrase = "denied"       // the person said no
 	NoSuchCode  Phrase = "no_such_code" // a typed code that no page shows
+	ChatCode    Phrase = "chat_code"    // gives the code that the person asked for
 )
 
 // LoggedInZH and LoggedInEN are words for LoggedIn, which by itself has none unless
@@ -43,6 +44,7 @@ var chinese = map[Phrase]string{
 	WrongNumber: "数字不一致，本次登录已取消。请在网页上刷新后重新扫码。",
 	Denied:      "已取消本次登录。",
 	NoSuchCode:  "没有找到这个登录码，或者它已过期。请核对网页上显示的登录码，然后重新发送。",
+	ChatCode:    "验证码：{code}\n{minutes} 分钟内有效，请勿告诉他人。",
 }
 
 var english = map[Phrase]string{
@@ -56,6 +58,7 @@ var english = map[Phrase]string{
 	WrongNumber: "That number does not match, so this login was cancelled. Please refresh the page and scan again.",
 	Denied:      "The login was cancelled.",
 	NoSuchCode:  "There is no such code, or it has expired. Please compare it with the one on the page and send it again.",
+	ChatCode:    "Your code: {code}\nIt is good for {minutes} minutes. Tell it to no other person.",
 }
 
 // newPhrasebook joins the language's phrases with the account's own.

@@ -133,7 +133,7 @@ func (a *account) openPush(w http.ResponseWriter, r *http.Request, now time.Time
 		return nil, q, nil, false
 	}
 	if !a.fromWeChat(r) {
-		a.turnAway(w, http.StatusForbidden, callPush, "ip", "")
+		a.turnAway(w, http.StatusForbidden, callPush, "ip", a.handler.options.ClientIP(r).String())
 		return nil, q, nil, false
 	}
 	body, err := readBody(w, r)

@@ -11,27 +11,27 @@ import (
 )
 
 // advice is what an operator reads of a refusal: what it means, and the account's
-// setting that mends it ("" when no setting does).
-type advice struct{ meaning, setting string }
+// setting that mends it ("" when no setting does), or another remedy.
+type advice struct{ meaning, setting, fix string }
 
 // advices has an entry for every reason there is.
 var advices = map[string]advice{
-	string(wechat.ReasonQuery):     {"not a call of WeChat's, or a proxy changed its query string", ""},
-	string(wechat.ReasonSignature): {"not WeChat's, or the Token here is not the one on WeChat's page", "token"},
-	string(wechat.ReasonStale):     {"signed push outside the freshness window; is the clock right?", ""},
-	string(wechat.ReasonDowngrade): {"the push is not in the account's mode: choose the same one here and on WeChat's page", "mode"},
-	string(wechat.ReasonBody):      {"the encrypted body is signed with another Token than the one here", "token"},
-	string(wechat.ReasonEnvelope):  {"the EncodingAESKey here is not the one on WeChat's page", "aes-key"},
-	string(wechat.ReasonAppID):     {"the push is for another AppID", "appid"},
-	string(wechat.ReasonAccount):   {"the push is addressed to another original id", "original-id"},
+	string(wechat.ReasonQuery):     {meaning: "not a call of WeChat's, or a proxy changed its query string", fix: "let the proxy pass the query string on unchanged; posthouse doctor asks"},
+	string(wechat.ReasonSignature): {meaning: "not WeChat's, or the Token here is not the one on WeChat's page", setting: "token"},
+	string(wechat.ReasonStale):     {meaning: "signed push outside the freshness window; is the clock right?", fix: "synchronize the clock of this machine (chrony, systemd-timesyncd)"},
+	string(wechat.ReasonDowngrade): {meaning: "the push is not in the account's mode: choose the same one here and on WeChat's page", setting: "mode"},
+	string(wechat.ReasonBody):      {meaning: "the encrypted body is signed with another Token than the one here", setting: "token"},
+	string(wechat.ReasonEnvelope):  {meaning: "the EncodingAESKey here is not the one on WeChat's page", setting: "aes-key"},
+	string(wechat.ReasonAppID):     {meaning: "the push is for another AppID", setting: "appid"},
+	string(wechat.ReasonAccount):   {meaning: "the push is addressed to another original id", setting: "original-id"},
 
-	"doctype":   {"a push with a DOCTYPE, which WeChat never sends", ""},
-	"too_large": {"a body above 64 KiB, which WeChat never sends", ""},
-	"slow_body": {"a body that did not arrive within 3 s", ""},
-	"malformed": {"a body that broke off", ""},
-	"ip":        {"the sender is not on WeChat's list of addresses", "ip-allow-list"},
-	"busy":      {"too many pushes are worked on at once", ""},
-	"flood":     {"more pushes a second than are let in", ""},
+	"doctype":   {meaning: "a push with a DOCTYPE, which WeChat never sends"},
+	"too_large": {meaning: "a body above 64 KiB, which WeChat never sends"},
+	"slow_body": {meaning: "a body that did not arrive within 3 s"},
+	"malformed": {meaning: "a body that broke off"},
+	"ip":        {meaning: "the sender is not on WeChat's list of addresses; a proxy that is not trusted hides the sender", setting: "ip-allow-list"},
+	"busy":      {meaning: "too many pushes are worked on at once"},
+	"flood":     {meaning: "more pushes a second than are let in"},
 }
 
 // refuseRequest answers whatever is not WeChat's: 403 for every reason there is, 400 for
@@ -77,6 +77,9 @@ func (a *account) logNotice(key, reason string, about advice, attrs ...any) {
 	attrs = append([]any{slog.String("account", a.Name), slog.String("reason", reason)}, attrs...)
 	if about.setting != "" {
 		attrs = append(attrs, slog.String("setting", a.handler.options.SettingName(a.Name, about.setting)))
+	}
+	if about.fix != "" {
+		attrs = append(attrs, slog.String("fix", about.fix))
 	}
 	if more > 0 {
 		attrs = append(attrs, slog.Int64("more", more))

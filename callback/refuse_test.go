@@ -435,6 +435,10 @@ func TestIPLists(t *testing.T) {
 		if n := r.counts.of("fault default ip_unlisted"); n != c.seen {
 			t.Errorf("%+v: seen %d", c, n)
 		}
+		r.send(secure(scan(bob)))
+		if n := strings.Count(r.log.String(), `"reason":"ip"`); n != min(c.seen, 1) || n > 0 && !strings.Contains(r.log.String(), `"seen":"`+c.from.String()) {
+			t.Errorf("%+v: %d lines for two pushes:\n%s", c, n, r.log)
+		}
 	}
 }
 

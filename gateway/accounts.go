@@ -6,12 +6,14 @@ import (
 	"log/slog"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"posthouse/callback"
 	"posthouse/internal/login"
+	"posthouse/internal/loglimit"
 	"posthouse/internal/wechat"
 )
 
@@ -29,6 +31,9 @@ type account struct {
 	perMinute   *keyedRate[struct{}]
 	dailyBudget *dailyBudget
 	personCalls chan struct{} // questions about persons under way; see maxUserCalls
+
+	lines      loglimit.Keyed // by reason
+	spentUntil atomic.Int64   // when the day ends whose budget is used up, in seconds since 1970
 
 	senderIPs *callback.IPList // WeChat's addresses; nil when they are not checked
 }
@@ -58,6 +63,7 @@ func newAccounts(cfg *Config, rdb redis.UniversalClient, m *metrics, log *slog.L
 			perMinute:   newKeyedRate[struct{}](cfg.LimitQRCodesAccount, 0),
 			dailyBudget: &dailyBudget{redisClient: rdb, appID: settings.AppID, dayLimit: cfg.QRCodesPerDay},
 			personCalls: make(chan struct{}, maxUserCalls),
+			lines:       loglimit.Keyed{Every: time.Minute},
 		}
 		as.inOrder = append(as.inOrder, a)
 		as.byName[a.Name] = a
@@ -91,7 +97,21 @@ func (as *accounts) listProblems() []string {
 			all = append(all, reason)
 		}
 	}
+	for _, a := range as.inOrder {
+		if time.Now().Unix() < a.spentUntil.Load() {
+			all = append(all, "wechat account "+a.Name+": the QR codes of today are used up: "+budgetFix)
+		}
+	}
 	return all
+}
+
+const budgetFix = "raise POSTHOUSE_QRCODES_PER_DAY; WeChat's own limit is 100000 a day"
+
+// noteRefusal tells the operator of codes that were not made, once a minute for each reason.
+func (a *account) noteRefusal(reason, fix string, seen ...any) {
+	if held, ok := a.lines.Allow(reason); ok {
+		slog.Warn("gateway: no QR code", append([]any{"reason", reason, "account", a.Name, "fix", fix, "not_logged", held}, seen...)...)
+	}
 }
 
 // Create implements login.QRCodes within the account's budget.
@@ -105,9 +125,12 @@ func (as *accounts) Create(ctx context.Context, name, scene string, life time.Du
 		return typed, nil
 	}
 	if ok, wait := a.perMinute.allow(struct{}{}); !ok {
+		a.noteRefusal("qrcodes_per_account", "raise POSTHOUSE_LIMIT_QRCODES_PER_ACCOUNT")
 		return login.QRCode{}, newFailure("rate_limited", wait)
 	}
 	if !a.dailyBudget.spendOne(ctx) {
+		a.spentUntil.Store(nextDay(time.Now()).Unix())
+		a.noteRefusal("qrcodes_per_day", budgetFix, "limit", a.dailyBudget.dayLimit.N)
 		return a.orTyped(typed, newFailure("quota_exhausted", int(time.Until(nextDay(time.Now())).Seconds())))
 	}
 	code, err := a.apiClient.CreateQRCode(ctx, scene, life)
@@ -169,14 +192,19 @@ func (as *accounts) UnionID(ctx context.Context, name, openID string) (string, e
 	if a == nil {
 		return "", newFailure("unknown_account", 0)
 	}
+	u, err := a.askUser(ctx, openID)
+	return u.UnionID, err
+}
+
+// askUser asks WeChat for a person's data.
+func (a *account) askUser(ctx context.Context, openID string) (wechat.User, error) {
 	select {
 	case a.personCalls <- struct{}{}:
 		defer func() { <-a.personCalls }()
 	case <-ctx.Done():
-		return "", ctx.Err()
+		return wechat.User{}, ctx.Err()
 	}
-	u, err := a.apiClient.User(ctx, openID)
-	return u.UnionID, err
+	return a.apiClient.User(ctx, openID)
 }
 
 // displayTitle is the account's name as people read it.
@@ -253,6 +281,25 @@ func (b *dailyBudget) counterKey(end time.Time) string {
 	return "posthouse:qr:{" + b.appID + "}:" + strconv.FormatInt(end.Unix(), 10)
 }
 
+// remaining is how many codes are left today, as far as this replica knows: with Redis by
+// its last spend. known is false without a limit.
+func (b *dailyBudget) remaining() (left int, known bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	used := b.usedLocally
+	if !b.dayEnd.Equal(nextDay(time.Now())) {
+		used = 0
+	}
+	return max(b.dayLimit.N-used, 0), !b.dayLimit.Off
+}
+
+// noteUsed remembers what Redis has counted for the day that ends at end.
+func (b *dailyBudget) noteUsed(end time.Time, used int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.dayEnd, b.usedLocally = end, used
+}
+
 func (b *dailyBudget) spendOne(ctx context.Context) bool {
 	limit := b.limit()
 	if limit.Off {
@@ -267,6 +314,7 @@ func (b *dailyBudget) spendOne(ctx context.Context) bool {
 		if err != nil {
 			return true
 		}
+		b.noteUsed(end, int(n))
 		if n == 1 {
 			b.redisClient.ExpireAt(ctx, key, end.Add(time.Hour))
 		}

@@ -33,6 +33,7 @@ type admission struct {
 	draining          atomic.Bool
 	browserCookies    bool // browsers are told apart; see knowBrowser
 	metrics           *metrics
+	forwardingLines   *forwardingLines
 }
 
 var _ engineio.ConnLimiter = (*admission)(nil)
@@ -47,14 +48,16 @@ func newAdmission(cfg *Config, m *metrics) *admission {
 		trustedProxies: cfg.TrustedProxies,
 		origins:        &originPolicy{allowedOrigins: cfg.Origins, allowOpaque: cfg.AllowNull, requireOrigin: cfg.RequireOrigin, trustedProxies: cfg.TrustedProxies},
 		// Three seconds' worth at once: a page with a few tabs reconnects at once.
-		handshakes:     newKeyedRate[netip.Addr](cfg.LimitHandshakes, 3*cfg.LimitHandshakes.N),
-		comebacks:      newComebacks[netip.Addr](),
-		perIP:          newKeyedCount[netip.Addr](cfg.LimitConnections),
-		tcpConns:       newKeyedCount[netip.Addr](tcpCount(cfg)),
-		peers:          &peerAddrs{knownUntil: map[netip.Addr]time.Time{}},
-		descriptors:    newDescriptors(),
-		metrics:        m,
-		browserCookies: !cfg.LimitQRCodesBrowser.Off || cfg.Confirm == "risk",
+		handshakes:  newKeyedRate[netip.Addr](cfg.LimitHandshakes, 3*cfg.LimitHandshakes.N),
+		comebacks:   newComebacks[netip.Addr](),
+		perIP:       newKeyedCount[netip.Addr](cfg.LimitConnections),
+		tcpConns:    newKeyedCount[netip.Addr](tcpCount(cfg)),
+		peers:       &peerAddrs{knownUntil: map[netip.Addr]time.Time{}},
+		descriptors: newDescriptors(),
+		metrics:     m,
+
+		forwardingLines: newForwardingLines(slog.Default()),
+		browserCookies:  !cfg.LimitQRCodesBrowser.Off || cfg.Confirm == "risk",
 	}
 	a.setNodeLimits(cfg)
 	refused := newRefusedOrigins(slog.Default())
@@ -138,6 +141,7 @@ func (a *admission) middleware(next http.Handler, opens func(*http.Request) bool
 			next.ServeHTTP(w, r)
 			return
 		}
+		a.forwardingLines.noteForwarding(r, trustsProxy(a.trustedProxies, r.RemoteAddr))
 		s, limit, status, retryAfter := a.admitConn(r)
 		if s == nil {
 			a.metrics.refusals.countRefusal(limit, "address", a.clientIP(r), "peer", r.RemoteAddr)

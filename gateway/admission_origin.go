@@ -165,7 +165,7 @@ func (o *refusedOrigins) logRefusal(r *http.Request) {
 		return
 	}
 	forwarded := lastValue(r.Header, "X-Forwarded-Host")
-	o.log.Warn("gateway: request of another origin refused", "origin", page, "host", host, "forwardedHost", shortenText(forwarded),
+	o.log.Warn("gateway: request of another origin refused", "reason", "origin", "origin", page, "host", host, "forwardedHost", shortenText(forwarded),
 		"peer", peerAddr(r.RemoteAddr), "unreported", more,
 		"fix", "forward Host (nginx: proxy_set_header Host $http_host) or set POSTHOUSE_ORIGINS or POSTHOUSE_TRUSTED_PROXIES")
 }

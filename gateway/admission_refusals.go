@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"log/slog"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -13,6 +14,7 @@ import (
 type refusals struct {
 	counter      *prometheus.CounterVec // by limit
 	linesByLimit map[string]*refusalLine
+	totals       map[string]*atomic.Uint64 // by limit; for /debug/limits
 }
 
 // refusalLine is the line of one reason.
@@ -30,6 +32,8 @@ var refusalFixes = map[string]string{
 	"handshakes_per_ip":      "raise POSTHOUSE_LIMIT_HANDSHAKES_PER_IP; name the address in POSTHOUSE_TRUSTED_PROXIES if it is a proxy",
 	"handshakes_per_node":    "raise POSTHOUSE_LIMIT_HANDSHAKES_PER_NODE or add replicas",
 	"exchanges_per_ip":       "raise POSTHOUSE_LIMIT_HANDSHAKES_PER_IP",
+	"authorizations_per_ip":  "raise POSTHOUSE_LIMIT_HANDSHAKES_PER_IP; name the address in POSTHOUSE_TRUSTED_PROXIES if it is a proxy",
+	"client_secrets_per_ip":  "the application at this address sends a wrong client secret: compare it with the client's secret-file",
 	"qrcodes_per_socket":     "raise POSTHOUSE_LIMIT_QRCODES_PER_SOCKET",
 	"qrcodes_per_browser":    "raise POSTHOUSE_LIMIT_QRCODES_PER_BROWSER",
 	"qrcodes_per_ip":         "raise POSTHOUSE_LIMIT_QRCODES_PER_IP",
@@ -37,10 +41,17 @@ var refusalFixes = map[string]string{
 	"pprof":                  "ask on loopback, or set POSTHOUSE_PPROF=true",
 }
 
+// quietRefusals are the reasons that are counted only.
+var quietRefusals = []string{"events", "login_events", "signup_messages", "origin", "failures_per_socket", "failures_per_ip"}
+
 func newRefusals(counter *prometheus.CounterVec) *refusals {
-	r := &refusals{counter: counter, linesByLimit: map[string]*refusalLine{}}
+	r := &refusals{counter: counter, linesByLimit: map[string]*refusalLine{}, totals: map[string]*atomic.Uint64{}}
+	for _, limit := range quietRefusals {
+		r.totals[limit] = new(atomic.Uint64)
+	}
 	for limit, fix := range refusalFixes {
 		r.linesByLimit[limit] = &refusalLine{fixAdvice: fix}
+		r.totals[limit] = new(atomic.Uint64)
 	}
 	return r
 }
@@ -48,6 +59,9 @@ func newRefusals(counter *prometheus.CounterVec) *refusals {
 // countRefusal counts a refusal; seen are attributes of its line.
 func (r *refusals) countRefusal(limit string, seen ...any) {
 	r.counter.WithLabelValues(limit).Inc()
+	if total := r.totals[limit]; total != nil {
+		total.Add(1)
+	}
 	line := r.linesByLimit[limit]
 	if line == nil {
 		return
@@ -55,4 +69,12 @@ func (r *refusals) countRefusal(limit string, seen ...any) {
 	if held, ok := line.Allow(); ok {
 		slog.Warn("gateway: refused", append([]any{"reason", limit, "fix", line.fixAdvice, "not_logged", held}, seen...)...)
 	}
+}
+
+// refusedBy is how many requests and events a limit has refused.
+func (r *refusals) refusedBy(limit string) uint64 {
+	if total := r.totals[limit]; total != nil {
+		return total.Load()
+	}
+	return 0
 }

@@ -34,7 +34,7 @@ func (a *App) newAPIHandler(text Secret) (*api.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &api.Options{Keys: keys, Logger: a.log}
+	o := &api.Options{Keys: keys, Presence: a.presenceOf, Logger: a.log}
 	if a.redisClient != nil {
 		o.Idempotency = &redisAnswers{a.redisClient, a.config.AdapterKey + "-api:"}
 	}

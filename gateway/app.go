@@ -17,8 +17,10 @@ import (
 	"posthouse/adapter"
 	"posthouse/callback"
 	"posthouse/internal/login"
+	"posthouse/internal/oidc"
 	"posthouse/internal/wxsim"
 	"posthouse/socketio"
+	"posthouse/socketio/admin"
 	"posthouse/socketio/api"
 )
 
@@ -40,8 +42,13 @@ type App struct {
 	namespaces     *namespaces  // nil: none are configured
 	apiHandler     http.Handler // nil: the API is off
 	api            atomic.Pointer[api.Handler]
+	admin          *admin.Admin   // nil: the Admin UI is off
+	spool          *login.Spool   // nil without Redis
 	keyShelf       login.KeyShelf // of the development key; nil without Redis or with a key of its own
 	loginService   *login.Service
+	provider       *oidc.Provider // nil: no clients are configured
+	compat         *compatServer  // nil: off
+	loginHook      *loginHook     // nil: off
 	loginNamespace *loginNamespace
 	webhookHandler atomic.Pointer[callback.Handler]
 	loginStore     loginStore
@@ -93,6 +100,9 @@ func (a *App) buildParts() (err error) {
 		}
 		return float64(a.ioServer.Engine().ClientsCount())
 	})
+	a.metrics.knowNamespaces(a.config.Namespaces)
+	a.metrics.limitsPage = a.serveLimits
+	a.metrics.registry.MustRegister(&socketioCollector{app: a})
 	if a.relay != nil {
 		a.metrics.registry.MustRegister(&clusterCollector{app: a})
 	}
@@ -104,6 +114,9 @@ func (a *App) buildParts() (err error) {
 		a.log.Warn("gateway: " + danger)
 	}
 	if a.ioServer, err = newSocketIO(&a.config, a.redisClient, a.relay, a.admission, a.log); err != nil {
+		return err
+	}
+	if err := a.buildAdmin(); err != nil {
 		return err
 	}
 	if err := a.buildLogin(); err != nil {
@@ -140,24 +153,33 @@ func (a *App) buildLogin() (err error) {
 		if spool, err = login.OpenSpool(a.spoolPath()); err != nil {
 			return err
 		}
+		a.spool = spool
 		if n := spool.Damaged(); n > 0 {
 			a.log.Warn("gateway: some claims of the spool could not be read", "file", a.spoolPath(), "lines", n)
 		}
 	}
 	a.health.checkKey = a.issuer.Ready
+	revocations, err := a.buildProvider()
+	if err != nil {
+		return err
+	}
+	observer, err := a.buildLoginHook()
+	if err != nil {
+		return err
+	}
 	a.loginNamespace, err = newLoginNamespace(loginDeps{
 		ioServer: a.ioServer, config: &a.config, accounts: a.accounts, admission: a.admission, metrics: a.metrics, log: a.log,
 	}, login.ServiceOptions{
 		Store: store, Issuer: a.issuer, QRCodes: a.accounts, UnionIDs: a.accounts, Spool: spool,
 		Life: time.Duration(a.config.TicketTTL), TokenTTL: time.Duration(a.config.JWTTTL),
-		Counter: a.metrics, Logger: a.log,
+		Revocations: revocations, Observer: observer, Counter: a.metrics, Logger: a.log,
 	})
 	if err != nil {
 		return err
 	}
 	a.loginService = a.loginNamespace.loginService
 	a.loginStore = store
-	h, err := newWebhook(&a.config, a.accounts, a.loginService, store, a.admission, a.metrics, a.log)
+	h, err := newWebhook(&a.config, a.accounts, a.loginService, store, a.compat, a.admission, a.metrics, a.log)
 	a.webhookHandler.Store(h)
 	return err
 }
@@ -183,6 +205,7 @@ func (a *App) Addr() net.Addr { return a.listener.Addr() }
 
 // releaseBound frees what New bound, for apps that never ran.
 func (a *App) releaseBound() {
+	a.closeAdmin()
 	for _, l := range []net.Listener{a.listener, a.inner} {
 		if l != nil {
 			l.Close()

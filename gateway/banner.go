@@ -24,6 +24,9 @@ func (a *App) Banner(w io.Writer) {
 		line("phone", "%s  (the local WeChat: scan and follow here; on this machine only, through no proxy)", phone)
 	}
 	line("socket.io", "%s%s/  namespace /login", base, a.config.SocketIOPath)
+	if a.admin != nil {
+		line("admin", "%s/admin/", base)
+	}
 	if a.redisClient == nil {
 		line("adapter", "in memory, this process alone")
 		line("tickets", "in memory")

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"posthouse/internal/oidc"
 	"posthouse/internal/origin"
 )
 
@@ -53,9 +54,19 @@ type Config struct {
 	JWTTTL         Duration `name:"jwt-ttl" env:"POSTHOUSE_JWT_TTL" default:"15m" help:"Life of a token." group:"Tokens"`
 	Cookie         string   `env:"POSTHOUSE_COOKIE" placeholder:"NAME" help:"Also set the exchanged token as this HttpOnly cookie." group:"Tokens"`
 
+	Issuer      string   `env:"POSTHOUSE_ISSUER" placeholder:"URL" help:"Address of this gateway as an OpenID Provider, such as https://login.example.com. Needed once the file names clients." group:"OpenID"`
+	OIDCKeyFile []string `name:"oidc-key-file" env:"POSTHOUSE_OIDC_KEY_FILE" sep:"," placeholder:"FILE" help:"Files with the keys of ID tokens: PKCS#8 PEM, RSA of 2048 bits or more (RS256), EC P-256 (ES256). The first of a kind signs." group:"OpenID"`
+
 	APIAddr    string `name:"api-addr" env:"POSTHOUSE_API_ADDR" placeholder:"HOST:PORT" help:"Separate listener for the HTTP API below /api/; the main address when empty." group:"API"`
 	APIKey     Secret `name:"api-key" env:"POSTHOUSE_API_KEY" hidden:"" help:"Keys of the HTTP API, one in each line."`
 	APIKeyFile string `name:"api-key-file" env:"POSTHOUSE_API_KEY_FILE" placeholder:"FILE" help:"File with the keys of the HTTP API, one in each line, each optionally limited: <key> namespaces=/app scopes=emit,read,manage. The API is off without a key." group:"API"`
+
+	AdminUser             string `name:"admin-user" env:"POSTHOUSE_ADMIN_USER" default:"admin" help:"Name with which administrators log in to the Socket.IO Admin UI." group:"Admin"`
+	AdminPasswordHash     Secret `name:"admin-password-hash" env:"POSTHOUSE_ADMIN_PASSWORD_HASH" hidden:"" help:"bcrypt hash of their password."`
+	AdminPasswordHashFile string `name:"admin-password-hash-file" env:"POSTHOUSE_ADMIN_PASSWORD_HASH_FILE" placeholder:"FILE" help:"File with the bcrypt hash of their password, which posthouse admin hash makes. Without a hash the Admin UI is off." group:"Admin"`
+	AdminNamespace        string `name:"admin-namespace" env:"POSTHOUSE_ADMIN_NAMESPACE" default:"/admin" help:"Namespace of administrators; the page stays at /admin/." group:"Admin"`
+	AdminMode             string `name:"admin-mode" env:"POSTHOUSE_ADMIN_MODE" placeholder:"MODE" help:"development shows sockets, rooms and events, production statistics only; as POSTHOUSE_ENV when empty." group:"Admin"`
+	AdminReadonly         bool   `name:"admin-readonly" env:"POSTHOUSE_ADMIN_READONLY" help:"Refuse all commands of administrators." group:"Admin"`
 
 	TicketTTL       Duration `env:"POSTHOUSE_TICKET_TTL" default:"300s" help:"Life of a QR code that WeChat is asked for." group:"Login"`
 	TokenAckTimeout Duration `env:"POSTHOUSE_TOKEN_ACK_TIMEOUT" default:"2s" help:"After this long on an open socket a token counts as delivered." group:"Login"`
@@ -82,6 +93,11 @@ type Config struct {
 
 	Accounts   []Account   `kong:"-"` // those of the file, and the one of the environment as "default"
 	Namespaces []Namespace `kong:"-"` // those of the file
+	Clients    []Client    `kong:"-"` // of the OpenID Provider, those of the file
+	Session    Session     `kong:"-"` // of the file
+	Compat     Compat      `kong:"-"` // of the file
+	LoginHook  *LoginHook  `kong:"-"` // of the file; nil: off
+	oidcKeys   []oidc.Key  // of OIDCKeyFile
 
 	hasSections bool // Normalize has put the file's sections and the default account into the lists above
 }
@@ -109,6 +125,8 @@ type Account struct {
 	IPAllowList    string `name:"ip-allow-list" env:"IP_ALLOW_LIST" default:"off" help:"Check pushes against WeChat's addresses: off, log or enforce." yaml:"ip-allow-list"`
 	TypedCode      string `env:"TYPED_CODE" default:"fallback" help:"Codes that people type into WeChat: off, fallback or always." yaml:"typed-code"`
 	UnionID        string `name:"unionid" env:"UNIONID" default:"off" help:"Claim unionid, for accounts of an Open Platform account: off or on. On costs one user/info call per login." yaml:"unionid"`
+	WebAuth        string `name:"web-auth" env:"WEB_AUTH" default:"off" help:"Inside WeChat, offer applications' people to sign in without a code, by web authorisation (snsapi_base): off or on. The gateway's domain must be entered on WeChat's page." yaml:"web-auth"`
+	OpenBase       string `name:"open-base" env:"OPEN_BASE" default:"https://open.weixin.qq.com" help:"Where WeChat's browser goes for web authorisation." yaml:"open-base"`
 	Language       string `env:"LANGUAGE" default:"zh-CN" help:"Language of what the account answers in the chat: zh-CN or en." yaml:"language"`
 
 	// Phrases replace single sentences of the chat, by name (callback.Phrase).
@@ -130,6 +148,7 @@ func (c *Config) Normalize() error {
 		namespaces, err := c.File.namespaces()
 		errs.add(err)
 		c.Namespaces = append(c.Namespaces, namespaces...)
+		errs.add(c.File.openID(c))
 	}
 	if c.Port != 0 && c.Addr == ":3000" {
 		c.Addr = ":" + strconv.Itoa(c.Port)
@@ -137,7 +156,7 @@ func (c *Config) Normalize() error {
 	if _, port, err := net.SplitHostPort(c.Addr); (err != nil || port == "") && unixPath(c.Addr) == "" {
 		errs.add(keyError("POSTHOUSE_ADDR", c.Addr, "write host:port or :port, such as :3000, or unix:/path"))
 	}
-	errs.add(c.normalizeTLS(), c.normalizeRedis(), c.normalizeWeb(), c.normalizeTokens(), c.normalizeAPI(), c.normalizeAccounts())
+	errs.add(c.normalizeTLS(), c.normalizeRedis(), c.normalizeWeb(), c.normalizeTokens(), c.normalizeAPI(), c.normalizeAdmin(), c.normalizeAccounts(), c.normalizeOpenID(), c.normalizeCompat(), c.LoginHook.normalize())
 	if t := time.Duration(c.TicketTTL); t < time.Second || t > 30*24*time.Hour {
 		errs.add(keyError("POSTHOUSE_TICKET_TTL", c.TicketTTL.String(), "WeChat allows 1 s to 30 days; 120 s to 300 s are usual"))
 	}
@@ -307,6 +326,8 @@ func (a *Account) normalize() error {
 		{!slices.Contains([]string{"off", "log", "enforce"}, a.IPAllowList), "ip-allow-list", a.IPAllowList, "use off, log or enforce"},
 		{!slices.Contains([]string{"off", "fallback", "always"}, a.TypedCode), "typed-code", a.TypedCode, "use off, fallback or always"},
 		{!slices.Contains([]string{"off", "on"}, a.UnionID), "unionid", a.UnionID, "use off or on"},
+		{!slices.Contains([]string{"off", "on"}, a.WebAuth), "web-auth", a.WebAuth, "use off or on"},
+		{!absoluteURL(a.OpenBase), "open-base", a.OpenBase, "write an absolute URL"},
 		{!absoluteURL(a.APIBase), "api-base", a.APIBase, "write an absolute URL"},
 		{!absoluteURL(a.MPBase), "mp-base", a.MPBase, "write an absolute URL"},
 		{a.Forward != "" && !absoluteURL(a.Forward), "forward", a.Forward, "write an absolute URL"},

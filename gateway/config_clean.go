@@ -31,7 +31,7 @@ func isPlain(s string) bool {
 // cleanAccount cleans what is copied from WeChat's pages and refuses what cannot be
 // such a value. It prints no secret.
 func (a *Account) cleanAccount(key func(string) string) error {
-	cleanValues(&a.AppID, &a.OriginalID, &a.Mode, &a.APIBase, &a.MPBase, &a.Forward)
+	cleanValues(&a.AppID, &a.OriginalID, &a.Mode, &a.APIBase, &a.MPBase, &a.OpenBase, &a.Forward)
 	cleanValues(&a.Secret, &a.Token, &a.AESKey, &a.PreviousToken, &a.PreviousAESKey)
 	for _, v := range []struct{ name, value string }{
 		{"appid", a.AppID}, {"secret", string(a.Secret)}, {"token", string(a.Token)}, {"aes-key", string(a.AESKey)},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -30,7 +31,7 @@ func (f ConfigFile) BeforeResolve(ctx *kong.Context, trace *kong.Path) error {
 	if err != nil {
 		return &configError{"POSTHOUSE_CONFIG", "= " + strconv.Quote(string(path)) + " is not usable", err.Error()}
 	}
-	known := []string{"accounts", "namespaces"}
+	known := slices.Clone(sectionNames)
 	if err := kong.Visit(ctx.Model, func(node kong.Visitable, next kong.Next) error {
 		if flag, ok := node.(*kong.Flag); ok && len(flag.Envs) > 0 {
 			known = append(known, flag.Name)
@@ -98,9 +99,8 @@ func readConfigFile(path string) (map[string]fileValue, *fileSections, error) {
 			return nil, nil, err
 		}
 		for _, pair := range pairs {
-			read := map[string]func(ast.Node) error{"accounts": sections.readAccounts, "namespaces": sections.readNamespaces}[pair.key]
-			if read != nil {
-				if err := read(pair.value); err != nil {
+			if slices.Contains(sectionNames, pair.key) {
+				if err := sections.readSection(pair); err != nil {
 					return nil, nil, err
 				}
 				continue
@@ -135,12 +135,34 @@ func mappingPairs(node ast.Node) ([]yamlPair, error) {
 	return pairs, nil
 }
 
-// fileSections are the parts of a file that are no flags: accounts and namespaces, with
-// the line of each of their keys.
+// sectionNames are the keys of a file that are no flags.
+var sectionNames = []string{"accounts", "namespaces", "clients", "session", "compat", "login-hook"}
+
+// fileSections are the parts of a file that are no flags, with the line of each of their
+// keys.
 type fileSections struct {
 	filePath   string
 	list       []fileAccount
 	namespaces []fileNamespace
+	clients    []fileNamespace // named by their ids
+	session    []fileNamespace // one at most
+	compat     []fileNamespace // one at most
+	loginHook  []fileNamespace // one at most
+}
+
+func (f *fileSections) readSection(pair yamlPair) error {
+	switch pair.key {
+	case "accounts":
+		return f.readAccounts(pair.value)
+	case "namespaces":
+		return f.readNamespaces(pair.value)
+	case "clients":
+		return f.readClients(pair.value)
+	}
+	section := newFileSection(pair.key, pair.value, pair.lineNumber)
+	list := map[string]*[]fileNamespace{"session": &f.session, "compat": &f.compat, "login-hook": &f.loginHook}[pair.key]
+	*list = append(*list, section)
+	return nil
 }
 
 type fileAccount struct {
@@ -193,7 +215,19 @@ func (f *fileSections) placeOf(key string) string {
 		return ""
 	}
 	if rest, ok := strings.CutPrefix(key, "namespaces."); ok {
-		return f.placeInNamespace(rest)
+		return f.placeIn(f.namespaces, rest)
+	}
+	if rest, ok := strings.CutPrefix(key, "clients."); ok {
+		return f.placeIn(f.clients, rest)
+	}
+	if strings.HasPrefix(key, "compat.") {
+		return f.placeIn(f.compat, key)
+	}
+	if strings.HasPrefix(key, "login-hook.") {
+		return f.placeIn(f.loginHook, key)
+	}
+	if strings.HasPrefix(key, "session.") {
+		return f.placeIn(f.session, key)
 	}
 	m := ofAccount.FindStringSubmatch(key)
 	if m == nil {

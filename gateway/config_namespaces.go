@@ -33,9 +33,8 @@ type Namespace struct {
 	Hook   *NamespaceHook   `yaml:"hook"`
 	Limits *NamespaceLimits `yaml:"limits"`
 
-	// The documentation announces these; they are refused.
-	Presence any `yaml:"presence"`
-	History  any `yaml:"history"`
+	Presence []string          `yaml:"presence"` // rooms with presence
+	History  *NamespaceHistory `yaml:"history"`
 
 	keys    auth.KeySource // of the key file of JWT
 	secrets []hook.Secret
@@ -87,11 +86,15 @@ func (f *fileSections) readNamespaces(node ast.Node) error {
 		return fmt.Errorf("namespaces: %w", err)
 	}
 	for _, pair := range pairs {
-		n := fileNamespace{name: pair.key, yamlNode: pair.value, lineNumber: pair.lineNumber, linesByKey: map[string]int{}}
-		noteLines(pair.value, "", n.linesByKey)
-		f.namespaces = append(f.namespaces, n)
+		f.namespaces = append(f.namespaces, newFileSection(pair.key, pair.value, pair.lineNumber))
 	}
 	return nil
+}
+
+func newFileSection(name string, node ast.Node, line int) fileNamespace {
+	n := fileNamespace{name: name, yamlNode: node, lineNumber: line, linesByKey: map[string]int{}}
+	noteLines(node, "", n.linesByKey)
+	return n
 }
 
 // noteLines notes the line of every key below node.
@@ -106,10 +109,10 @@ func noteLines(node ast.Node, prefix string, lines map[string]int) {
 	}
 }
 
-// placeInNamespace returns FILE:LINE: for a key such as /app.jwt.issuer, or for the
-// nearest one around it.
-func (f *fileSections) placeInNamespace(key string) string {
-	for _, n := range f.namespaces {
+// placeIn returns FILE:LINE: for a key such as /app.jwt.issuer of one of the list, or for
+// the nearest one around it.
+func (f *fileSections) placeIn(list []fileNamespace, key string) string {
+	for _, n := range list {
 		rest, ok := strings.CutPrefix(key, n.name)
 		if !ok || rest != "" && rest[0] != '.' {
 			continue
@@ -139,7 +142,7 @@ func (f ConfigFile) namespaces() ([]Namespace, error) {
 		n := Namespace{Name: from.name}
 		key := func(name string) string { return strings.TrimSuffix("namespaces."+from.name+"."+name, ".") }
 		if from.yamlNode.Type() != ast.NullType {
-			decodeKeys(from.yamlNode, "", reflect.ValueOf(&n).Elem(), key, &errs)
+			decodeKeys(from.yamlNode, "", reflect.ValueOf(&n).Elem(), namespaceKeys, key, &errs)
 		}
 		errs.add(n.normalize(key, filepath.Dir(string(f))))
 		shape := nameParameter.ReplaceAllString(n.Name, "*")
@@ -154,8 +157,8 @@ func (f ConfigFile) namespaces() ([]Namespace, error) {
 
 // decodeKeys gives the fields of a struct the values of a YAML mapping, each by itself:
 // one wrong value hides no other, and each error names its own key. prefix is the path of
-// node below its namespace.
-func decodeKeys(node ast.Node, prefix string, into reflect.Value, key func(string) string, errs *configErrors) {
+// node below its namespace, known are all keys there.
+func decodeKeys(node ast.Node, prefix string, into reflect.Value, known []string, key func(string) string, errs *configErrors) {
 	pairs, err := mappingPairs(node)
 	if err != nil {
 		errs.add(&configError{key(strings.TrimSuffix(prefix, ".")), "is not usable", wantedForms[reflect.Struct]})
@@ -169,7 +172,7 @@ func decodeKeys(node ast.Node, prefix string, into reflect.Value, key func(strin
 		})
 		switch {
 		case !field.IsValid():
-			errs.add(&configError{key(name), unknown, unknownName(name, namespaceKeys)})
+			errs.add(&configError{key(name), unknown, unknownName(name, known)})
 		case pair.value.Type() == ast.NullType:
 		case field.Kind() == reflect.Pointer:
 			if _, ok := pair.value.(ast.MapNode); !ok {
@@ -177,7 +180,7 @@ func decodeKeys(node ast.Node, prefix string, into reflect.Value, key func(strin
 				continue
 			}
 			field.Set(reflect.New(field.Type().Elem()))
-			decodeKeys(pair.value, name+".", field.Elem(), key, errs)
+			decodeKeys(pair.value, name+".", field.Elem(), known, key, errs)
 		case yaml.NodeToValue(pair.value, field.Addr().Interface()) != nil:
 			field.SetZero()
 			errs.add(&configError{key(name), "is not usable", wantedForms[field.Kind()]})
@@ -190,11 +193,15 @@ var wantedForms = map[reflect.Kind]string{
 	reflect.String: "write one value, such as 30s",
 	reflect.Slice:  "write a list, such as [a, b]",
 	reflect.Int:    "write a whole number",
+	reflect.Map:    "write names and values below it",
 	reflect.Struct: "write keys and values below it",
 }
 
 // namespaceKeys are the keys of a namespace: the tags of the types above.
-var namespaceKeys = func() (keys []string) {
+var namespaceKeys = keysOfType(reflect.TypeFor[Namespace]())
+
+// keysOfType are the YAML keys of a struct, with dots between those of several levels.
+func keysOfType(of reflect.Type) (keys []string) {
 	var walk func(t reflect.Type, prefix string)
 	walk = func(t reflect.Type, prefix string) {
 		for field := range t.Fields() {
@@ -208,9 +215,9 @@ var namespaceKeys = func() (keys []string) {
 			}
 		}
 	}
-	walk(reflect.TypeFor[Namespace](), "")
+	walk(of, "")
 	return keys
-}()
+}
 
 // namespaceName is a path of one or more segments, some of which may be {parameters};
 // the last may be *.
@@ -238,10 +245,11 @@ func (n *Namespace) normalize(key func(string) string, dir string) error {
 	if slices.Contains(reserved, n.Name) {
 		errs.add(keyError("namespaces."+n.Name, n.Name, "it belongs to the gateway; choose another name"))
 	}
-	for name, value := range map[string]any{"presence": n.Presence, "history": n.History} {
-		if value != nil {
-			errs.add(&configError{key(name), "is not in this version", "remove it; docs/realtime.md says what is"})
-		}
+	if _, err := access.Matching(n.Presence...); err != nil {
+		errs.add(&configError{key("presence"), "is not usable", err.Error()})
+	}
+	if n.History != nil {
+		errs.add(n.History.normalize(key))
 	}
 	switch n.Auth {
 	case "":

@@ -83,8 +83,11 @@ func TestConfig_Namespaces_MistakesAreNamed(t *testing.T) {
 		"  /app:\n    hook: {url: \"http://x/\", secret-file: hook.key, timeout: 0}\n":                    `3: namespaces./app.hook.timeout: "0" is not usable; `,
 		"  /app:\n    hook: {url: \"http://x/\", secret-file: hook.key, fail: maybe}\n":                   `3: namespaces./app.hook.fail: "maybe" is not usable; use closed or open`,
 		"  /app:\n    hook: {url: \"http://x/\", secret-file: hook.key, retries: 6}\n":                    `3: namespaces./app.hook.retries: "6" is not usable; use 0 to 5`,
-		"  /app:\n    presence: [\"topic:*\"]\n":                                                          `3: namespaces./app.presence: is not in this version; `,
-		"  /app:\n    history: {rooms: [\"topic:*\"], events: 10, age: 24h}\n":                            `3: namespaces./app.history: is not in this version; `,
+		"  /app:\n    presence: [\"topic:{sub}\"]\n":                                                      `3: namespaces./app.presence: is not usable; access: room "topic:{sub}": a claim cannot stand here`,
+		"  /app:\n    history: {events: 10, age: 24h}\n":                                                  `3: namespaces./app.history.rooms: is missing; name the rooms`,
+		"  /app:\n    history: {rooms: [\"topic:*\"], events: 1001}\n":                                    `3: namespaces./app.history.events: "1001" is not usable; write a number from 1 to 1000`,
+		"  /app:\n    history: {rooms: [\"topic:*\"], age: 1ms}\n":                                        `3: namespaces./app.history.age: "1ms" is not usable; write a time`,
+		"  /app:\n    history: {rooms: [\"{\"]}\n":                                                        `3: namespaces./app.history.rooms: is not usable; access: room "{"`,
 		"  /app:\n    rooms: everyone\n":                                                                  `3: namespaces./app.rooms: is not usable; write a list`,
 		"  /app:\n    limits:\n      rooms: many\n":                                                       `4: namespaces./app.limits.rooms: is not usable; write a whole number`,
 		"  /app:\n    limits: {rooms: 10001}\n":                                                           `3: namespaces./app.limits.rooms: "10001" is not usable; write a number from 1 to 10000`,
@@ -131,7 +134,7 @@ func TestConfig_Namespaces_AllMistakesAreTold(t *testing.T) {
 		}
 	}
 	slices.Sort(keys)
-	want := []string{"3 /app.authh", "4 /app.rooms", "5 /app.limits.events", "6 /app.history", "8 /bpp.join"}
+	want := []string{"3 /app.authh", "4 /app.rooms", "5 /app.limits.events", "6 /app.history.rooms", "8 /bpp.join"}
 	if !slices.Equal(keys, want) {
 		t.Errorf("%q, want %q", keys, want)
 	}

@@ -154,7 +154,7 @@ func (r *settingsReader) readFile() {
 	}
 	for _, key := range slices.Sorted(maps.Keys(values)) {
 		if r.settingNamed(key) == nil {
-			r.addProblem(fmt.Sprintf("%s:%d: %s", file.valueText, values[key].lineNumber, key), unknown, unknownName(key, append(r.settingNames(), "accounts", "namespaces")))
+			r.addProblem(fmt.Sprintf("%s:%d: %s", file.valueText, values[key].lineNumber, key), unknown, unknownName(key, append(r.settingNames(), sectionNames...)))
 		}
 	}
 	for _, set := range r.settings {

@@ -167,10 +167,39 @@ func ExampleNamespace() {
 			Issuer: "https://id.example.com", Audience: "app", JWKS: "https://id.example.com/.well-known/jwks.json",
 		},
 		Rooms: []string{"user:{sub}"}, Join: []string{"topic:*"}, Relay: []string{"typing"},
-		Hook:   &gateway.NamespaceHook{URL: "http://127.0.0.1:8080/socketio", SecretFile: "hook.key"},
-		Limits: &gateway.NamespaceLimits{Events: "50/s"},
+		Hook:     &gateway.NamespaceHook{URL: "http://127.0.0.1:8080/socketio", SecretFile: "hook.key"},
+		Limits:   &gateway.NamespaceLimits{Events: "50/s"},
+		Presence: []string{"topic:*"},
+		History:  &gateway.NamespaceHistory{Rooms: []string{"topic:*"}, Events: 100, Age: "24h"},
 	}
 	cfg := gateway.Config{Namespaces: []gateway.Namespace{app}} // from the configuration file
 	fmt.Println(cfg.Namespaces[0].Name)
 	// Output: /app
+}
+
+func ExampleClient() {
+	grafana := gateway.Client{
+		ID: "grafana", SecretFile: "grafana.secret", Name: "Grafana",
+		RedirectURIs:       []string{"https://grafana.example.com/login/generic_oauth"},
+		LogoutRedirectURIs: []string{"https://grafana.example.com/"},
+		Scopes:             []string{"openid", "profile"},
+	}
+	cfg := gateway.Config{ // the clients and the session come from the configuration file
+		Issuer: "https://login.example.com", Clients: []gateway.Client{grafana}, Session: gateway.Session{Age: "8h"},
+	}
+	fmt.Println(cfg.Issuer, cfg.Clients[0].ID, cfg.Session.Age)
+	// Output: https://login.example.com grafana 8h
+}
+
+func ExampleCompat() {
+	compat := gateway.Compat{WeChatServer: &gateway.CompatWeChatServer{TokenFile: "wechat-server.token", Words: []string{"验证码"}, Age: "3m"}}
+	cfg := gateway.Config{Compat: compat} // from the configuration file
+	fmt.Println(cfg.Compat.WeChatServer.Words)
+	// Output: [验证码]
+}
+
+func ExampleLoginHook() {
+	cfg := gateway.Config{LoginHook: &gateway.LoginHook{URL: "http://127.0.0.1:8080/logins", SecretFile: "login-hook.key"}} // from the configuration file
+	fmt.Println(cfg.LoginHook.URL)
+	// Output: http://127.0.0.1:8080/logins
 }

@@ -17,9 +17,10 @@ type healthChecks struct {
 	draining          atomic.Bool
 	redisClient       redis.UniversalClient // nil without Redis
 	replicaName       string
-	checkKey          func() error    // nil once tokens can be signed
-	accountProblems   func() []string // of the accounts at WeChat; nil: none are known
-	namespaceProblems func() []string // of the keys of other issuers; nil: no namespaces
+	redisPolicy       atomic.Pointer[string] // the maxmemory-policy, if it is a wrong one
+	checkKey          func() error           // nil once tokens can be signed
+	accountProblems   func() []string        // of the accounts at WeChat; nil: none are known
+	namespaceProblems func() []string        // of the keys of other issuers; nil: no namespaces
 }
 
 type readiness struct {
@@ -54,6 +55,10 @@ func (h *healthChecks) checkAll(ctx context.Context) readiness {
 			r.Status = "degraded"
 			r.Reasons = append(r.Reasons, "redis does not answer")
 		}
+	}
+	if policy := h.redisPolicy.Load(); policy != nil {
+		r.Status = "degraded" // other replicas use the same Redis
+		r.Reasons = append(r.Reasons, "redis may evict tickets, its maxmemory-policy is "+*policy+": "+policyFix)
 	}
 	if h.checkKey != nil && h.checkKey() != nil {
 		r.Status = "degraded"

@@ -69,6 +69,7 @@ func newLoginNamespace(deps loginDeps, o login.ServiceOptions) (*loginNamespace,
 		return nil, err
 	}
 	n.namespace = n.ioServer.Of("/login")
+	declareLoginEvents(n.namespace)
 	n.namespace.LimitEvents(eventsPerSecond, eventsBurst)
 	n.namespace.OnConnection(n.onConnection)
 	n.namespace.OnServerSideEmit(ticketEvent, func(e *socketio.ServerSideEvent) {

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"time"
 
 	"posthouse/internal/login"
 )
@@ -33,6 +34,7 @@ func (n *loginNamespace) handOver(a *loginAttempt, t login.Ticket) bool {
 		return false
 	}
 	n.metrics.Count("delivery", t.Account, r.Event+":arrived")
+	n.metrics.Stage(login.StageDelivered, time.Since(t.IssuedAt))
 	if err := n.loginService.Delivered(context.WithoutCancel(a.ctx), t.ID); err != nil {
 		n.log.Warn("gateway: delivery not noted", "account", t.Account, "error", err)
 	}

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -293,5 +294,34 @@ func TestLogin_TicketWithoutSecretBindsNoSocket(t *testing.T) {
 		expect[string](p, "token")
 		time.Sleep(3 * time.Second)
 		thief.Quiet()
+	})
+}
+
+// The state that a page sends along comes back in its token, and in no other one.
+func TestLogin_StateOfThePage_IsClaimCtx(t *testing.T) {
+	eachLogin(t, 1, nil, func(t *testing.T, rs []*replica) {
+		r := rs[0]
+		for _, state := range []string{"", "invite=7 & \"quotes\" \n 邀请码", strings.Repeat("x", 512)} {
+			p := r.page(t)
+			q := p.qrcode(qrcodeRequest{State: state})
+			if again := p.qrcode(qrcodeRequest{State: state}); again.Ticket != q.Ticket {
+				t.Errorf("the same state made another ticket")
+			}
+			if other := ask[qrcodeAnswer](p, "qrcode", qrcodeRequest{State: state + "y"}); other.Ticket == q.Ticket && len(state) < 512 {
+				t.Errorf("another state got the ticket of %q", state)
+			}
+			own := r.page(t)
+			q = own.qrcode(qrcodeRequest{State: state})
+			r.scan(t, q, "ana")
+			own.expectState(login.Done)
+			token, _ := expect[string](own, "token")
+			if claims, err := r.verify(token); err != nil || claims.Context != state {
+				t.Errorf("ctx %q, want %q: %v", claims.Context, state, err)
+			}
+		}
+		p := r.page(t)
+		if f := ask[failureAnswer](p, "qrcode", qrcodeRequest{State: strings.Repeat("x", 513)}); f.Error == nil || f.Error.Code != "bad_request" {
+			t.Errorf("513 bytes: %+v", f.Error)
+		}
 	})
 }

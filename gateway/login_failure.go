@@ -11,9 +11,9 @@ import (
 // failure is what a browser is told when something did not work: one of the
 // codes of docs/login.md §2 and a sentence, never internal text.
 type failure struct {
-	Code       string `json:"code"`
+	Code       string `json:"code" enum:"rate_limited,quota_exhausted,wechat_unavailable,store_unavailable,unknown_account,bad_request,expired,unauthorized"`
 	Message    string `json:"message"`
-	RetryAfter int    `json:"retryAfter,omitempty"` // seconds
+	RetryAfter int    `json:"retryAfter,omitempty" doc:"Seconds."`
 }
 
 func (f *failure) Error() string { return "gateway: " + f.Code }

@@ -14,39 +14,40 @@ import (
 // The events of docs/login.md §2 and §3.
 type (
 	qrcodeRequest struct {
-		Account   string `json:"account"`
-		Challenge string `json:"challenge"`
-		Refresh   bool   `json:"refresh"`
-		Typed     bool   `json:"typed"`  // the page can show a code to type instead
-		Prefer    string `json:"prefer"` // "typed": the person cannot scan
+		Account   string `json:"account,omitempty" doc:"Name of the account; the first one otherwise."`
+		Challenge string `json:"challenge,omitempty" doc:"PKCE S256, base64url: code comes in the place of token."`
+		Refresh   bool   `json:"refresh,omitempty" doc:"Replaces the ticket that the socket has."`
+		Typed     bool   `json:"typed,omitempty" doc:"The page can show a code to type instead of the picture."`
+		Prefer    string `json:"prefer,omitempty" enum:"typed" doc:"The person cannot scan."`
+		State     string `json:"state,omitempty" doc:"The page's own, up to 512 bytes: claim ctx of the token."`
 	}
 	qrcodeAnswer struct {
 		Ticket    string `json:"ticket"`
-		URL       string `json:"url"`
+		URL       string `json:"url" doc:"The text of the QR code."`
 		ImageURL  string `json:"imageUrl"`
-		ExpiresIn int    `json:"expiresIn"` // seconds
-		Resume    string `json:"resume"`
+		ExpiresIn int    `json:"expiresIn" doc:"Seconds."`
+		Resume    string `json:"resume" doc:"The secret with which this browser resumes."`
 		Account   string `json:"account"`
-		Code      string `json:"code,omitempty"` // to send to the account instead of scanning
+		Code      string `json:"code,omitempty" doc:"To send to the account instead of scanning."`
 	}
 	resumeRequest struct {
 		Ticket string `json:"ticket"`
 		Resume string `json:"resume"`
 	}
 	stateAnswer struct {
-		State     login.State `json:"state"`
-		ExpiresIn int         `json:"expiresIn"`
-		Number    string      `json:"number,omitempty"` // to match, while claimed
+		State     login.State `json:"state" enum:"waiting,claimed,done,expired,replaced,moved,denied,cancelled"`
+		ExpiresIn int         `json:"expiresIn" doc:"Seconds."`
+		Number    string      `json:"number,omitempty" doc:"To compare with the phone's, while claimed."`
 	}
 	cancelAnswer struct {
-		State login.State `json:"state"`
+		State login.State `json:"state" enum:"cancelled"`
 	}
 	codeMessage struct {
-		Code      string `json:"code"`
-		ExpiresIn int    `json:"expiresIn"`
+		Code      string `json:"code" doc:"Once, for POST /login/exchange."`
+		ExpiresIn int    `json:"expiresIn" doc:"Seconds."`
 	}
 	failureAnswer struct {
-		Error *failure `json:"error"`
+		Error *failure `json:"error" nullable:"false"`
 	}
 )
 
@@ -165,7 +166,7 @@ func (v *loginSocket) onQRCode(ctx context.Context, e *socketio.Event) (any, err
 // answerAgain is the answer for the ticket that a has, if it may be answered again.
 func (n *loginNamespace) answerAgain(a *loginAttempt, q qrcodeRequest) (qrcodeAnswer, bool) {
 	if a == nil || q.Refresh || a.qrcodeAnswer.Ticket == "" || a.currentState() != login.Waiting ||
-		q.Challenge != a.ticket.Challenge || q.Account != "" && q.Account != a.ticket.Account {
+		q.Challenge != a.ticket.Challenge || q.State != a.ticket.Context || q.Account != "" && q.Account != a.ticket.Account {
 		return qrcodeAnswer{}, false
 	}
 	left := a.timeLeft()
@@ -183,7 +184,7 @@ func (n *loginNamespace) beginAttempt(ctx context.Context, old *loginAttempt, q 
 	if account == nil {
 		return nil, newFailure("unknown_account", 0)
 	}
-	if q.Challenge != "" && !login.ValidChallenge(q.Challenge) {
+	if q.Challenge != "" && !login.ValidChallenge(q.Challenge) || !login.ValidContext(q.State) {
 		return nil, newFailure("bad_request", 0)
 	}
 	giveBack, err := n.spendCode(b.id(), from)
@@ -191,7 +192,7 @@ func (n *loginNamespace) beginAttempt(ctx context.Context, old *loginAttempt, q 
 		return nil, err
 	}
 	request := login.StartRequest{
-		Account: account.Name, SocketID: b.id(), Raw: raw, Challenge: q.Challenge,
+		Account: account.Name, SocketID: b.id(), Raw: raw, Challenge: q.Challenge, Context: q.State,
 		Typed: q.Typed, PreferTyped: q.Prefer == "typed",
 		Browser: from.browserHash, Agent: from.agentName, Network: from.networkName,
 	}

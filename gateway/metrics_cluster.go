@@ -48,12 +48,13 @@ var clusterMetrics = func() (all []clusterMetric) {
 		add("adapter_dropped_total", "Messages that were not published or not acted on.", []string{"reason"}, []string{reason}, prometheus.CounterValue,
 			func(a adapter.Stats, _ adapter.RelayStats) float64 { return float64(of(a)) })
 	}
-	for result, of := range map[string]func(adapter.Stats) uint64{
-		"ok":     func(a adapter.Stats) uint64 { return a.Requests - min(a.RequestsFailed, a.Requests) },
-		"failed": func(a adapter.Stats) uint64 { return a.RequestsFailed },
-	} {
-		add("adapter_requests_total", "Requests to other replicas.", []string{"result"}, []string{result}, prometheus.CounterValue,
-			func(a adapter.Stats, _ adapter.RelayStats) float64 { return float64(of(a)) })
+	for i, kind := range adapter.RequestKinds() {
+		requests := func(result string, of func(adapter.RequestStats) uint64) {
+			add("adapter_requests_total", "Requests to other replicas, by what was asked.", []string{"kind", "result"}, []string{kind, result}, prometheus.CounterValue,
+				func(a adapter.Stats, _ adapter.RelayStats) float64 { return float64(of(a.ByKind[i])) })
+		}
+		requests("ok", func(r adapter.RequestStats) uint64 { return r.Sent - min(r.Failed, r.Sent) })
+		requests("failed", func(r adapter.RequestStats) uint64 { return r.Failed })
 	}
 	for result, of := range map[string]func(adapter.RelayStats) uint64{
 		"relayed":    func(r adapter.RelayStats) uint64 { return r.Relayed },

@@ -22,6 +22,10 @@ func (m *metrics) knowAccounts(list []*account) {
 	m.knownAccounts = map[string]bool{"": true, noAccount: true}
 	for _, a := range list {
 		m.knownAccounts[a.Name] = true
+		m.loginEvents.WithLabelValues("claim", a.Name, "claimed")
+		m.webhookEvents.WithLabelValues("claim", a.Name, "claimed")
+		m.answerTimes.WithLabelValues(a.Name, "login", "success")
+		m.apiErrors.WithLabelValues(a.Name, "/cgi-bin/qrcode/create", "ok")
 	}
 }
 

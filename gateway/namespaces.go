@@ -12,6 +12,7 @@ import (
 	"posthouse/socketio/access"
 	"posthouse/socketio/auth"
 	"posthouse/socketio/hook"
+	"posthouse/socketio/presence"
 )
 
 // maxNamespacePayload is the largest message when namespaces are configured: what their
@@ -23,7 +24,9 @@ type namespaces struct {
 	guards    []*auth.Guard
 	ownGuard  *auth.Guard // for the tokens of the gateway's own login; nil: no namespace asks for them
 	hooks     []*hook.Client
+	rules     []*access.Rules
 	keySets   []namespaceKeySet
+	presences []namespacePresence
 	endedJTIs map[string]time.Time // revoked tokens whose sockets were ended, and when; owned by watchRevoked
 }
 
@@ -31,6 +34,13 @@ type namespaces struct {
 type namespaceKeySet struct {
 	namespace, address string
 	keys               *auth.JWKS
+}
+
+// namespacePresence knows the members of the rooms of a configured namespace.
+type namespacePresence struct {
+	namespace string // its name in the configuration
+	here      *presence.Presence
+	served    func(n *socketio.Namespace) bool
 }
 
 // attachable is what every part of a namespace attaches to: a *socketio.Namespace or a
@@ -117,11 +127,15 @@ func (a *App) buildNamespace(n *Namespace) error {
 		client.AttachConnections(ns)
 		o.Other = client.HandleEvent
 	}
+	if err := a.addRoomFeatures(n, ns, &o); err != nil {
+		return err
+	}
 	rules, err := access.New(&o)
 	if err != nil {
 		return &configError{"namespaces." + n.Name, "is not usable", err.Error()}
 	}
 	rules.Apply(ns)
+	a.namespaces.rules = append(a.namespaces.rules, rules)
 	return nil
 }
 

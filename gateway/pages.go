@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"path"
 	"regexp"
 	"strings"
@@ -19,6 +20,9 @@ import (
 
 	"github.com/labstack/echo/v4"
 	"golang.org/x/text/language"
+
+	"posthouse/internal/login"
+	"posthouse/internal/oidc"
 )
 
 //go:embed web
@@ -41,10 +45,12 @@ type pages struct {
 	replicaName  string
 	accounts     map[string]pageAccount                 // by name
 	reloaded     atomic.Pointer[map[string]pageAccount] // newer accounts; nil: none
+	firstAccount string                                 // the name of the one that "" means
 	returnTo     []string                               // allowed URLs, and what lies below them
 	originPolicy *originPolicy                          // pages that may embed the login
 	qrPrefixes   []string                               // what may be drawn as a QR code
 	admission    *admission
+	provider     *oidc.Provider // nil: no OpenID Provider
 	imageCache   imageCache
 	drawingRate  *keyedRate[netip.Addr] // pictures drawn anew per address; nil: no limit
 }
@@ -53,6 +59,7 @@ type pages struct {
 type pageAccount struct {
 	title         string
 	hasTypedCodes bool // people may ask for a code to type
+	hasWebAuth    bool // WeChat's own browser need not scan
 }
 
 type asset struct {
@@ -125,9 +132,13 @@ type pageData struct {
 	*pages
 	Words                           map[string]string
 	Account, AccountTitle, ReturnTo string
-	Typed                           bool // a code to type may be asked for
-	InWeChat                        bool // the page is open inside WeChat
-	Remote                          bool // the simulator does not answer there
+	Typed                           bool      // a code to type may be asked for
+	RequestID                       string    // of the application that the person signs in to; "" without one
+	Request                         oidc.Page // what it is
+	Notice                          string    // the sentence of notice.html
+	WebAuth                         string    // where a click signs in inside WeChat; "" when it does not
+	InWeChat                        bool      // the page is open inside WeChat
+	Remote                          bool      // the simulator does not answer there
 }
 
 func (d pageData) Asset(name string) string { return d.fingerprinted[name] }
@@ -144,6 +155,9 @@ func (d pageData) ServedBy() string {
 }
 func (d pageData) NoScript() string {
 	return strings.ReplaceAll(d.Words["noscript"], "{account}", d.AccountTitle)
+}
+func (d pageData) SignInTo() string {
+	return strings.ReplaceAll(d.Words["signInTo"], "{app}", d.Request.App)
 }
 
 func (p *pages) register(e *echo.Echo) {
@@ -175,26 +189,60 @@ func (p *pages) showStart(c echo.Context) error { return p.renderPage(c, "index.
 
 func (p *pages) showLogin(c echo.Context) error {
 	account := c.QueryParam("account")
+	d := pageData{RequestID: c.QueryParam("request")}
+	if p.provider != nil && c.QueryParams().Has("request") {
+		var ok bool
+		if d.Request, ok = p.provider.ForPage(c.Response(), c.Request(), d.RequestID); !ok {
+			return nil // a notice was written
+		}
+		if d.Request.Continue != "" {
+			return c.Redirect(http.StatusFound, d.Request.Continue)
+		}
+		if account = d.Request.Account; account == p.firstAccount {
+			account = "" // the same attempt as that of the page without an application
+		}
+	} else {
+		d.RequestID, d.ReturnTo = "", p.safeReturn(c.QueryParam("returnTo"))
+		// An application elsewhere gets a one-time code for its own back end (docs/login.md §5).
+		d.Request.Challenge = c.QueryParam("challenge")
+		if d.Request.Challenge != "" && (d.ReturnTo == "" || !login.ValidChallenge(d.Request.Challenge)) {
+			return echo.NewHTTPError(http.StatusBadRequest)
+		}
+	}
 	known, ok := p.account(account)
 	if !ok {
 		return echo.NewHTTPError(http.StatusNotFound)
 	}
 	p.admission.knowBrowser(c.Response(), c.Request()) // the sockets that follow are one browser's
-	return p.renderPage(c, "login.html", pageData{
-		Account: account, AccountTitle: known.title, ReturnTo: p.safeReturn(c.QueryParam("returnTo")),
-		Typed: known.hasTypedCodes, InWeChat: strings.Contains(c.Request().UserAgent(), "MicroMessenger"),
-	})
+	d.Account, d.AccountTitle, d.Typed = account, known.title, known.hasTypedCodes
+	d.InWeChat = strings.Contains(c.Request().UserAgent(), "MicroMessenger")
+	if d.InWeChat && known.hasWebAuth && d.Request.Challenge != "" && !c.QueryParams().Has("scan") {
+		q := url.Values{"account": {account}, "returnTo": {d.ReturnTo}, "challenge": {d.Request.Challenge}}
+		if d.RequestID != "" {
+			q = url.Values{"request": {d.RequestID}}
+		}
+		d.WebAuth = webAuthStart + "?" + q.Encode()
+	}
+	return p.renderPage(c, "login.html", d)
 }
 
 func (p *pages) renderPage(c echo.Context, name string, d pageData) error {
-	_, i, _ := p.matcher.Match(acceptLanguages(c.Request())...)
+	return p.writePage(c.Response(), c.Request(), http.StatusOK, name, d)
+}
+
+func (p *pages) writePage(w http.ResponseWriter, r *http.Request, status int, name string, d pageData) error {
+	wanted := acceptLanguages(r)
+	if d.Request.Locale != "" {
+		wanted = []language.Tag{language.Make(d.Request.Locale)}
+	}
+	_, i, _ := p.matcher.Match(wanted...)
 	d.pages, d.Words = p, p.wordsByTag[p.languageTags[i]]
-	d.Remote = p.hasSimulator != nil && !p.hasSimulator(c.Request())
+	d.Remote = p.hasSimulator != nil && !p.hasSimulator(r)
 	var page bytes.Buffer
 	if err := p.templates.ExecuteTemplate(&page, name, d); err != nil {
 		return err
 	}
-	h := c.Response().Header()
+	h := w.Header()
 	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("X-Content-Type-Options", "nosniff")
@@ -202,8 +250,15 @@ func (p *pages) renderPage(c echo.Context, name string, d pageData) error {
 	if h.Get("Set-Cookie") != "" {
 		h.Set("Cache-Control", "private, no-cache") // one browser's own
 	}
+	if d.RequestID != "" || d.Notice != "" {
+		h.Set("Cache-Control", "no-store")
+		h.Set("X-Frame-Options", "DENY")
+	}
 	h.Set("Vary", "Accept-Language, User-Agent")
-	return c.HTMLBlob(http.StatusOK, page.Bytes())
+	h.Set("Content-Type", "text/html; charset=UTF-8")
+	w.WriteHeader(status)
+	_, err := w.Write(page.Bytes())
+	return err
 }
 
 func acceptLanguages(r *http.Request) []language.Tag {

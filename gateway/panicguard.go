@@ -21,6 +21,11 @@ type panicGuard struct {
 	lines   loglimit.Keyed // by task: one may panic once a second
 }
 
+// guardedTasks are the tasks of the gateway, as labels.
+var guardedTasks = []string{
+	"login", "signup ping", "end", "react", "look", "poll", "spool", "senders", "keys", "development key", "eviction", "revoked tokens", "relay",
+}
+
 func newPanicGuard(m *metrics, log *slog.Logger) *panicGuard {
 	return &panicGuard{log: log, metrics: m}
 }

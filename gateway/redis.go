@@ -79,17 +79,28 @@ func (l redisLog) Printf(_ context.Context, format string, v ...any) {
 	l.log.Debug("redis client", "message", fmt.Sprintf(format, v...))
 }
 
-// warnAboutEviction says so if Redis may throw tickets away when its memory is
-// full (docs/reliability.md §3 row F12).
-func warnAboutEviction(ctx context.Context, rdb redis.UniversalClient, log *slog.Logger) {
+// evictionPolicy asks what Redis does when its memory is full.
+func evictionPolicy(ctx context.Context, rdb redis.UniversalClient) (policy string, ok bool) {
 	info, err := rdb.Info(ctx, "memory").Result()
 	if err != nil {
-		return // the user of the URL may not ask
+		return "", false // the user of the URL may not ask
 	}
 	for line := range strings.Lines(info) {
-		policy, ok := strings.CutPrefix(strings.TrimSpace(line), "maxmemory_policy:")
-		if ok && policy != "noeviction" {
-			log.Warn("redis may evict tickets, which loses logins: set maxmemory-policy to noeviction", "policy", policy)
+		if policy, ok := strings.CutPrefix(strings.TrimSpace(line), "maxmemory_policy:"); ok {
+			return policy, true
 		}
 	}
+	return "", false
 }
+
+// warnAboutEviction says so, in the log and at /readyz, if Redis may throw tickets away
+// when its memory is full (docs/reliability.md §3 row F12).
+func warnAboutEviction(ctx context.Context, rdb redis.UniversalClient, health *healthChecks, log *slog.Logger) {
+	policy, ok := evictionPolicy(ctx, rdb)
+	if ok && policy != "noeviction" {
+		log.Warn("redis may evict tickets, which loses logins", "reason", "redis_policy", "policy", policy, "fix", policyFix)
+		health.redisPolicy.Store(&policy)
+	}
+}
+
+const policyFix = "set maxmemory-policy to noeviction in redis.conf"

@@ -50,7 +50,7 @@ func TestMetrics_ShowTheAdaptersAndTheRelay(t *testing.T) {
 	app.metrics.handler(false).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	for _, line := range []string{
 		"socketio_adapter_published_total ", "socketio_adapter_received_total ", "socketio_adapter_reconnects_total ", "socketio_adapter_lag_seconds ",
-		"socketio_adapter_gaps_total ", `socketio_adapter_dropped_total{reason="malformed"} `, `socketio_adapter_requests_total{result="failed"} `,
+		"socketio_adapter_gaps_total ", `socketio_adapter_dropped_total{reason="malformed"} `, `socketio_adapter_requests_total{kind="fetchSockets",result="failed"} `,
 		`socketio_relay_requests_total{result="relayed"} `, "socketio_relay_sockets ", "socketio_cluster_nodes 1",
 	} {
 		if !strings.Contains(w.Body.String(), "\n"+line) {

@@ -163,16 +163,16 @@ func (a *App) applySettings(c *Config) error {
 		texts[account.Name] = account
 	}
 	renamed := &accounts{}
-	for _, account := range a.accounts.inOrder {
-		copied := *account
-		if text, ok := texts[account.Name]; ok {
+	for _, known := range a.accounts.inOrder {
+		copied := &account{Account: known.Account, apiClient: known.apiClient, senderIPs: known.senderIPs} // as much as a webhook needs
+		if text, ok := texts[known.Name]; ok {
 			copied.Title, copied.Language, copied.Phrases = text.Title, text.Language, text.Phrases
 		}
-		renamed.inOrder = append(renamed.inOrder, &copied)
+		renamed.inOrder = append(renamed.inOrder, copied)
 	}
 	limits := *c
 	limits.Confirm = a.config.Confirm
-	webhook, err := newWebhook(&limits, renamed, a.loginService, a.loginStore, a.admission, a.metrics, a.log)
+	webhook, err := newWebhook(&limits, renamed, a.loginService, a.loginStore, a.compat, a.admission, a.metrics, a.log)
 	if err != nil {
 		return err
 	}

@@ -25,13 +25,23 @@ func (a *App) buildRoutes() error {
 	e.Use(a.recoverPanics)
 
 	a.health.register(e)
-	if err := a.registerPages(e); err != nil {
+	pages, err := a.registerPages(e)
+	if err != nil {
 		return err
 	}
+	a.pages = pages
+	a.registerOpenID(e, pages)
+	a.registerWebAuth(e, pages)
 	e.GET("/.well-known/jwks.json", func(c echo.Context) error {
 		c.Response().Header().Set("Cache-Control", "public, max-age="+strconv.Itoa(int(jwksAge.Seconds())))
 		c.Response().Header().Set("Access-Control-Allow-Origin", "*") // public keys
-		return c.Blob(http.StatusOK, "application/json", a.issuer.JWKS())
+		jwks, err := a.publicJWKS(c.Request().Context())
+		if err != nil {
+			a.log.Warn("gateway: the JWKS lacks the keys of the OpenID Provider; they cannot be fetched", "error", err)
+			c.Response().Header().Set("Cache-Control", "no-store")
+			jwks = a.issuer.JWKS()
+		}
+		return c.Blob(http.StatusOK, "application/json", jwks)
 	})
 	webhook := func(c echo.Context) error {
 		// The answer is always written there: an error that reached Echo would become JSON.
@@ -43,13 +53,20 @@ func (a *App) buildRoutes() error {
 		e.POST(path, webhook)
 	}
 	a.loginNamespace.register(e)
+	if a.compat != nil { // before the API, which has all of /api/
+		e.Any("/api/wechat/user", mountHandler(a.compat))
+	}
 	if a.apiHandler != nil && a.config.APIAddr == "" {
 		e.Any("/api/*", mountHandler(a.apiHandler))
+	}
+	if err := a.registerAdminPage(e); err != nil {
+		return err
 	}
 	if sim := a.simulatorHandler(); sim != nil {
 		e.Any("/sim", mountHandler(sim))
 		e.Any("/sim/*", mountHandler(sim))
 	}
+	a.registerDoctor(e)
 	// Last and least: /ws/signup wins where the path is /ws.
 	var server http.Handler = a.ioServer
 	if a.relay != nil {
@@ -66,11 +83,11 @@ func (a *App) buildRoutes() error {
 
 // forgiveSlashes serves a path with a slash at its end as the one without, for URLs that
 // people type into consoles, and HEAD as GET (net/http leaves the body out).
-// Socket.IO and the local WeChat have their own rules.
+// Socket.IO, the local WeChat and the Admin UI have their own rules.
 func (a *App) forgiveSlashes(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path := r.URL.Path
-		if !isUnder(path, a.config.SocketIOPath) && !isUnder(path, "/sim") {
+		if !isUnder(path, a.config.SocketIOPath) && !isUnder(path, "/sim") && !isUnder(path, "/admin") {
 			if r.Method == http.MethodHead {
 				r = r.WithContext(r.Context()) // a copy
 				r.Method = http.MethodGet
@@ -95,10 +112,10 @@ func mountHandler(h http.Handler) echo.HandlerFunc {
 	}
 }
 
-func (a *App) registerPages(e *echo.Echo) error {
+func (a *App) registerPages(e *echo.Echo) (*pages, error) {
 	p, err := newPages()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	p.clientURL = a.config.SocketIOPath + "/socket.io.esm.min.js"
 	p.socketIOPath = a.config.SocketIOPath
@@ -115,16 +132,16 @@ func (a *App) registerPages(e *echo.Echo) error {
 	for _, account := range a.accounts.inOrder {
 		p.qrPrefixes = append(p.qrPrefixes, account.MPBase+"/q/")
 	}
-	a.pages = p
+	p.firstAccount = a.accounts.inOrder[0].Name
 	p.register(e)
-	return nil
+	return p, nil
 }
 
 // pageAccounts is what the pages know of all accounts, by name.
 func pageAccounts(as *accounts) map[string]pageAccount {
 	all := map[string]pageAccount{}
 	for _, account := range as.inOrder {
-		all[account.Name] = pageAccount{account.displayTitle(), account.TypedCode != "off"}
+		all[account.Name] = pageAccount{account.displayTitle(), account.TypedCode != "off", account.WebAuth == "on"}
 	}
 	all[""] = all[as.inOrder[0].Name]
 	return all

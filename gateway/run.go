@@ -48,10 +48,15 @@ func (a *App) Run(ctx context.Context) error {
 	keep("keys", a.watchKeys)
 	keep("development key", a.awaitKey)
 	if a.redisClient != nil {
-		keep("eviction", func(ctx context.Context) { warnAboutEviction(ctx, a.redisClient, a.log) })
+		keep("eviction", func(ctx context.Context) { warnAboutEviction(ctx, a.redisClient, a.health, a.log) })
 	}
 	if a.namespaces != nil && a.namespaces.ownGuard != nil {
 		keep("revoked tokens", a.watchRevoked)
+	}
+	if a.namespaces != nil {
+		for _, p := range a.namespaces.presences {
+			keep("presence of "+p.namespace, p.here.Run)
+		}
 	}
 	if a.relay != nil {
 		keep("relay", func(ctx context.Context) {
@@ -94,6 +99,7 @@ func (a *App) Run(ctx context.Context) error {
 	last, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	_ = a.namespaces.shutdown(last) // done already, unless Run ends by a fault
+	_ = a.loginHook.shutdown(last)  // likewise
 	return errors.Join(err, server.Close(), waitFor(&tasks, 5*time.Second))
 }
 
@@ -112,8 +118,8 @@ func (a *App) drainAll(server *http.Server) error {
 	if err := errors.Join(a.drainSockets(ctx), a.ioServer.Shutdown(ctx)); err != nil {
 		a.log.Warn("gateway: sockets did not close in time", "error", err)
 	}
-	if err := a.namespaces.shutdown(ctx); err != nil {
-		a.log.Warn("gateway: the back ends did not hear of all disconnects in time", "error", err)
+	if err := errors.Join(a.namespaces.shutdown(ctx), a.loginHook.shutdown(ctx)); err != nil {
+		a.log.Warn("gateway: the back ends did not hear of all disconnects and logins in time", "error", err)
 	}
 	// The remaining requests are webhooks and pages: short ones.
 	last, cancelLast := context.WithTimeout(context.Background(), 5*time.Second)
@@ -121,6 +127,7 @@ func (a *App) drainAll(server *http.Server) error {
 	if err := server.Shutdown(last); err != nil {
 		a.log.Warn("gateway: requests did not end in time", "error", err)
 	}
+	a.closeAdmin()
 	a.log.Info("gateway: drained")
 	return nil
 }

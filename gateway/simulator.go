@@ -33,14 +33,14 @@ func (a *App) useSimulator() error {
 		a.config.Accounts = []Account{{
 			Name: "default", AppID: dev.AppID, Secret: wechat.Secret(dev.Secret), Token: wechat.Secret(dev.Token),
 			AESKey: wechat.Secret(dev.AESKey), OriginalID: dev.OriginalID, Mode: string(dev.Mode), Title: dev.Name,
-			UnionID: a.config.WeChat.UnionID,
+			UnionID: a.config.WeChat.UnionID, WebAuth: a.config.WeChat.WebAuth,
 		}}
 		if err := a.config.Accounts[0].normalize(); err != nil {
 			return err
 		}
 	}
 	for i := range a.config.Accounts {
-		a.config.Accounts[i].APIBase, a.config.Accounts[i].MPBase = base, base
+		a.config.Accounts[i].APIBase, a.config.Accounts[i].MPBase, a.config.Accounts[i].OpenBase = base, base, base
 	}
 	return nil
 }

@@ -34,10 +34,17 @@ func newSocketIO(cfg *Config, rdb redis.UniversalClient, relay *adapter.Relay, a
 			Logger:     log,
 
 			ConnLimiter: admit,
+			OnFlush:     admit.metrics.observeFlush,
+
+			OnSessionEnd: newEndLog(log).connectionEnded,
 		},
 		ConnectTimeout: 10 * time.Second, // docs/reliability.md §4 row 9
 		Bundles:        clientdist.FS(),
-		ClientAddress:  func(r *http.Request) string { return admit.clientIP(r).String() },
+		// Administrators of any node see what FetchSockets tells: see docs/admin.md §3.
+		PrivateHandshake: []string{
+			"auth.token", "auth.pid", "headers.authorization", "headers.cookie", "headers.proxy-authorization", "headers.sec-websocket-key",
+		},
+		ClientAddress: func(r *http.Request) string { return admit.clientIP(r).String() },
 		ConnContext: func(ctx context.Context, r *http.Request) context.Context {
 			return context.WithValue(ctx, connSlotKey{}, takeConnSlot(r))
 		},
@@ -46,8 +53,9 @@ func newSocketIO(cfg *Config, rdb redis.UniversalClient, relay *adapter.Relay, a
 			s.giveBack()
 		},
 		// docs/reliability.md §4 row 17; /login has a rate of its own.
-		Limits: socketio.Limits{EventsPerSecond: 50, EventsBurst: 100},
-		Logger: log,
+		Limits:   socketio.Limits{EventsPerSecond: 50, EventsBurst: 100},
+		Observer: admit.metrics.observer(),
+		Logger:   log,
 	}
 	if len(cfg.Namespaces) > 0 {
 		o.Engine.MaxPayload = maxNamespacePayload

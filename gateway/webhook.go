@@ -15,7 +15,7 @@ type loginStore interface {
 }
 
 // newWebhook makes the handler of WeChat's calls for all accounts.
-func newWebhook(cfg *Config, as *accounts, service *login.Service, dedupe callback.Dedupe, admit *admission, m *metrics, log *slog.Logger) (*callback.Handler, error) {
+func newWebhook(cfg *Config, as *accounts, service *login.Service, dedupe callback.Dedupe, compat *compatServer, admit *admission, m *metrics, log *slog.Logger) (*callback.Handler, error) {
 	perSecond := cfg.LimitWebhook.N
 	if cfg.LimitWebhook.Off {
 		perSecond = 1_000_000
@@ -24,6 +24,9 @@ func newWebhook(cfg *Config, as *accounts, service *login.Service, dedupe callba
 		Login: service, Dedupe: dedupe, // the service itself notifies
 		Limits:   callback.Limits{PerSecond: perSecond},
 		ClientIP: admit.clientIP, Metrics: webhookCounter{m}, Logger: log, SettingName: accountKey,
+	}
+	if compat != nil {
+		o.ChatCodes = compat.giveCode
 	}
 	for _, a := range as.inOrder {
 		hook := callback.Account{
@@ -41,6 +44,9 @@ func newWebhook(cfg *Config, as *accounts, service *login.Service, dedupe callba
 				a.senderIPs = callback.NewIPList(a.apiClient, &callback.IPListOptions{Logger: log})
 			}
 			hook.IPs = a.senderIPs
+		}
+		if compat != nil && compat.settings.Account == a.Name {
+			hook.CodeWords = compat.settings.Words
 		}
 		o.Accounts = append(o.Accounts, hook)
 	}

@@ -2,6 +2,7 @@ package socketio
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"time"
 
@@ -15,6 +16,9 @@ type BroadcastOptions struct {
 	Rooms  []string
 	Except []string
 	Flags  BroadcastFlags
+	// Recorded says that histories of rooms keep the event, nil that none does. Adapters that
+	// store it settle its ids.
+	Recorded *Recorded
 }
 
 // BroadcastFlags are the modifiers of a broadcast, in Node's words.
@@ -121,6 +125,15 @@ type SessionStore interface {
 	// SessionPosition names the newest event that was sent, in the terms of offsets;
 	// "" when that is not known. A new session gets it as its Since.
 	SessionPosition() string
+}
+
+// SessionWatcher is implemented by session stores that keep the sessions of connected
+// sockets current, so that they outlive a node that is killed.
+type SessionWatcher interface {
+	// SessionChanged tells that the session whose private id has this SHA-256 began,
+	// changed its rooms or data, or ended: LocalAdapter.CurrentSession returns it. Further
+	// changes are not told before CurrentSession was called. It must not block.
+	SessionChanged(digest [sha256.Size]byte)
 }
 
 // RecoverableSession is what is kept of a disconnected socket: its id, its private

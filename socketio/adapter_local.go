@@ -3,6 +3,7 @@ package socketio
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"posthouse/socketio/parser"
@@ -15,6 +16,11 @@ type LocalAdapter struct {
 	ns           *Namespace
 	roomWatcher  RoomWatcher
 	liveSessions liveSessions // used with recovery only
+	holds        roomHolds    // of joins that begin with history
+	holdCount    atomic.Int64 // how many there are
+	// sessionWatcher is nil unless the adapter keeps sessions current. It is set before
+	// the first socket.
+	sessionWatcher SessionWatcher
 
 	mu          sync.RWMutex // guards what follows
 	socketsByID map[string]*Socket
@@ -52,7 +58,7 @@ func (l *LocalAdapter) Broadcast(ctx context.Context, p *parser.Packet, o Broadc
 		return err
 	}
 	tellOutgoing(targets, p)
-	sendAll(targets, frames, o.Flags)
+	l.sendAll(targets, frames, &o)
 	return nil
 }
 
@@ -61,7 +67,7 @@ func (l *LocalAdapter) FetchSockets(ctx context.Context, o BroadcastOptions) ([]
 	targets := l.collectTargets(o)
 	details := make([]SocketDetails, len(targets))
 	for i, s := range targets {
-		details[i] = SocketDetails{ID: s.id, Handshake: s.publicHandshake(), Rooms: s.Rooms(), Data: s.dataJSON()}
+		details[i] = s.Details()
 	}
 	return details, nil
 }

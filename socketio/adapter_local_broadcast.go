@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"posthouse/socketio/engineio"
+	"posthouse/socketio/internal/tally"
 	"posthouse/socketio/parser"
 )
 
@@ -27,9 +28,16 @@ func (l *LocalAdapter) encodeFrames(p *parser.Packet, id *uint64, f BroadcastFla
 // sendAll sends to each target. Sending never blocks, so that one slow client
 // holds up no other client; of a burst of broadcasts each client gets what has gathered in
 // one write.
-func sendAll(targets []*Socket, frames []*engineio.Frame, f BroadcastFlags) {
+func (l *LocalAdapter) sendAll(targets []*Socket, frames []*engineio.Frame, o *BroadcastOptions) {
+	if len(targets) > 0 {
+		l.ns.traffic.Add(tally.Key(targets[0].id), eventsOut, uint64(len(targets)))
+	}
+	holding := l.holdCount.Load() > 0
 	for _, s := range targets {
-		_ = s.sendFrames(frames, f.Volatile, true) // a socket that has just gone gets nothing
+		if holding && l.isHeld(s, frames, o) {
+			continue
+		}
+		_ = s.sendFrames(frames, o.Flags.Volatile, true) // a socket that has just gone gets nothing
 	}
 }
 
@@ -38,7 +46,7 @@ func tellOutgoing(targets []*Socket, p *parser.Packet) {
 	if len(targets) == 0 {
 		return
 	}
-	shared := len(targets[0].ns.sharedHandlers.Load().onAnyOutgoing) > 0
+	shared := targets[0].ns.sharedHandlers.Load().watchesSent()
 	for _, s := range targets {
 		if shared || s.hasOutgoing.Load() {
 			s.runGuarded(func() { s.callOutgoing(p) })
@@ -78,7 +86,7 @@ func (l *LocalAdapter) BroadcastAcks(ctx context.Context, p *parser.Packet, o Br
 	}
 	unregister := context.AfterFunc(ctx, forget)
 	tellOutgoing(targets, p)
-	sendAll(targets, frames, o.Flags)
+	l.sendAll(targets, frames, &o)
 	return clients, func() { unregister(); forget() }
 }
 

@@ -8,12 +8,20 @@ const (
 	roomDeleted
 	roomJoined
 	roomLeft
+	socketConnected    // only watchers are told of this
+	socketDisconnected // and of this
+	roomBarrier        // see AfterRoomEvents
 )
 
 type roomEvent struct {
 	eventKind          roomEventKind
 	roomName, socketID string
 	isPrivate          bool
+
+	socket  *Socket // of the last three kinds
+	rooms   []string
+	reason  Reason
+	barrier func()
 }
 
 // RoomHooks are called when rooms of this node change. They come in order, after the change, on the
@@ -31,6 +39,7 @@ type RoomHooks struct {
 // no more than what concurrent callers added while one of them delivers.
 type roomEventQueue struct {
 	hooks      []RoomHooks
+	watchers   []*Watcher
 	queue      []roomEvent
 	delivering bool
 }
@@ -44,10 +53,24 @@ func (l *LocalAdapter) OnRooms(h RoomHooks) {
 
 // queueRoomEvent queues a change; the caller holds l.mu and calls callRoomHooks later.
 func (l *LocalAdapter) queueRoomEvent(kind roomEventKind, room, id string, private bool) {
-	if len(l.roomEvents.hooks) == 0 && (l.roomWatcher == nil || kind > roomDeleted) {
+	if len(l.roomEvents.hooks)+len(l.roomEvents.watchers) == 0 && (l.roomWatcher == nil || kind > roomDeleted) {
 		return
 	}
-	l.roomEvents.queue = append(l.roomEvents.queue, roomEvent{kind, room, id, private})
+	l.roomEvents.queue = append(l.roomEvents.queue, roomEvent{eventKind: kind, roomName: room, socketID: id, isPrivate: private})
+}
+
+// queueConnected and queueDisconnected queue what only watchers are told; the caller
+// holds l.mu.
+func (l *LocalAdapter) queueConnected(s *Socket) {
+	if len(l.roomEvents.watchers) > 0 {
+		l.roomEvents.queue = append(l.roomEvents.queue, roomEvent{eventKind: socketConnected, socket: s, rooms: l.roomNames(s)})
+	}
+}
+
+func (l *LocalAdapter) queueDisconnected(s *Socket, reason Reason) {
+	if len(l.roomEvents.watchers) > 0 {
+		l.roomEvents.queue = append(l.roomEvents.queue, roomEvent{eventKind: socketDisconnected, socket: s, reason: reason})
+	}
 }
 
 func (l *LocalAdapter) callRoomHooks() {
@@ -58,11 +81,14 @@ func (l *LocalAdapter) callRoomHooks() {
 	}
 	l.roomEvents.delivering = true
 	for len(l.roomEvents.queue) > 0 {
-		queue, hooks := l.roomEvents.queue, l.roomEvents.hooks
+		queue, hooks, watchers := l.roomEvents.queue, l.roomEvents.hooks, l.roomEvents.watchers
 		l.roomEvents.queue = nil
 		l.mu.Unlock()
 		for _, n := range queue {
 			l.runGuarded(func() { l.callRoomHook(n, hooks) }) // a panic must not stop the next ones
+			for _, o := range watchers {
+				l.runGuarded(func() { n.callWatcher(o) })
+			}
 		}
 		l.mu.Lock()
 	}
@@ -71,6 +97,10 @@ func (l *LocalAdapter) callRoomHooks() {
 }
 
 func (l *LocalAdapter) callRoomHook(n roomEvent, hooks []RoomHooks) {
+	if n.eventKind == roomBarrier {
+		n.barrier()
+		return
+	}
 	if l.roomWatcher != nil {
 		switch n.eventKind {
 		case roomCreated:

@@ -112,6 +112,18 @@ func (l *LocalAdapter) addInOwnRoom(s *Socket, rooms ...string) {
 	l.callRoomHooks()
 }
 
+// announceSocket is addInOwnRoom for a socket that is let in: watchers are told of it.
+func (l *LocalAdapter) announceSocket(s *Socket) {
+	l.addInOwnRoom(s)
+	l.mu.Lock()
+	if s.inAdapter && s.status.Load() != gone {
+		s.announced = true
+		l.queueConnected(s)
+	}
+	l.mu.Unlock()
+	l.callRoomHooks()
+}
+
 func (l *LocalAdapter) addSocket(s *Socket) {
 	if !s.inAdapter {
 		s.inAdapter = true
@@ -149,6 +161,7 @@ func (l *LocalAdapter) joinRooms(s *Socket, rooms []string) error {
 	}
 	l.mu.Unlock()
 	l.callRoomHooks()
+	s.sessionChanged()
 	return nil
 }
 
@@ -183,6 +196,7 @@ func (l *LocalAdapter) leaveRoom(s *Socket, name string) {
 	}
 	l.mu.Unlock()
 	l.callRoomHooks()
+	s.sessionChanged()
 }
 
 func (l *LocalAdapter) leaveOwn(s *Socket) {
@@ -227,17 +241,18 @@ func (l *LocalAdapter) leaveRoomAt(s *Socket, i int) {
 }
 
 // removeSocket takes s out of all rooms and forgets it.
-func (l *LocalAdapter) removeSocket(s *Socket) {
+func (l *LocalAdapter) removeSocket(s *Socket, reason Reason) {
 	l.mu.Lock()
-	l.removeLocked(s)
+	l.removeLocked(s, reason)
 	if s.resumption != nil {
 		s.resumption.formerRooms = nil
 	}
 	l.mu.Unlock()
+	l.dropHolds(s)
 	l.callRoomHooks()
 }
 
-func (l *LocalAdapter) removeLocked(s *Socket) {
+func (l *LocalAdapter) removeLocked(s *Socket, reason Reason) {
 	for len(s.rooms) > 0 {
 		l.leaveRoomAt(s, len(s.rooms)-1)
 	}
@@ -247,6 +262,10 @@ func (l *LocalAdapter) removeLocked(s *Socket) {
 		delete(l.socketsByID, s.id)
 	}
 	s.inAdapter = false
+	if s.announced {
+		s.announced = false
+		l.queueDisconnected(s, reason)
+	}
 }
 
 func (l *LocalAdapter) isInRoom(s *Socket, name string) bool {

@@ -22,6 +22,8 @@ type BroadcastOperator struct {
 	roomNames   []string
 	exceptRooms []string
 	flags       BroadcastFlags
+	record      bool
+	recordUser  string
 }
 
 // concatClipped returns a and b without sharing memory that is written later.
@@ -83,7 +85,12 @@ func (b BroadcastOperator) Emit(event string, args ...any) error {
 	}
 	return b.forEachNamespace(func(b BroadcastOperator) error {
 		p := &parser.Packet{Type: parser.Event, Namespace: b.ns.name, Data: data, Attachments: attachments}
-		return b.ns.adapter.Broadcast(b.ns.server.ctx, p, b.broadcastOptions())
+		o := b.broadcastOptions()
+		if b.record {
+			_, list := parser.SplitEvent(data)
+			o.Recorded = b.recorded(event, Args{list, attachments})
+		}
+		return b.ns.adapter.Broadcast(b.ns.server.ctx, p, o)
 	})
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"posthouse/socketio/engineio"
+	"posthouse/socketio/internal/tally"
 	"posthouse/socketio/parser"
 )
 
@@ -131,10 +132,12 @@ func (c *conn) routePacket(p *parser.Packet) error {
 				return err
 			}
 		}
+		s.ns.traffic.Add(tally.Key(s.id), eventsIn, 1)
 		return s.queueReceived(newEvent(s, p))
 	case parser.Ack:
 		if p.ID != nil {
 			if fn := s.removeAck(*p.ID); fn != nil {
+				s.ns.traffic.Add(tally.Key(s.id), acksIn, 1)
 				fn(Args{bytes.Clone(parser.List(p.Data)), p.Attachments}, nil)
 			}
 		}

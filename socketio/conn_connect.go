@@ -5,12 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"path"
 	"slices"
-	"strings"
 	"sync"
+	"time"
 
 	"posthouse/internal/randid"
+	"posthouse/socketio/internal/tally"
 	"posthouse/socketio/parser"
 )
 
@@ -150,6 +150,11 @@ var emptyObject = json.RawMessage("{}")
 // Run carries the attempt to its end. It is counted in Server.liveTasks.
 func (a *pendingConnect) Run() {
 	c := a.conn
+	observed := c.server.options.Observer.SocketConnected
+	var start time.Time
+	if observed != nil {
+		start = time.Now()
+	}
 	ns, err := c.server.namespaceFor(a)
 	if err != nil {
 		a.refuseWith(err)
@@ -171,6 +176,9 @@ func (a *pendingConnect) Run() {
 	}
 	if err == nil {
 		err = c.addSocket(a, s)
+	}
+	if observed != nil {
+		s.runGuarded(func() { observed(s, start, err) })
 	}
 	if err != nil {
 		a.refuseWith(err)
@@ -266,6 +274,7 @@ func (c *conn) addSocket(a *pendingConnect, s *Socket) error {
 	c.pendingConnects = slices.Delete(c.pendingConnects, i, i+1)
 	s.eventLimiter = s.ns.newLimiter()
 	c.joinedSockets = append(c.joinedSockets, s)
+	s.ns.traffic.Add(tally.Key(s.id), socketsIn, 1)
 	if c.connectTimer != nil {
 		c.connectTimer.Stop()
 		c.connectTimer = nil
@@ -278,19 +287,24 @@ func (c *conn) addSocket(a *pendingConnect, s *Socket) error {
 func (s *Socket) announceConnect(missed []*parser.Packet) {
 	s.beginSession()
 	s.status.CompareAndSwap(connecting, connected)
-	s.ns.localAdapter.addInOwnRoom(s)
+	s.ns.localAdapter.announceSocket(s)
 	for _, p := range missed {
 		p.Namespace = s.ns.name
 		s.conn.sendPacket(p)
 	}
 	s.conn.sendPacket(&parser.Packet{Type: parser.Connect, Namespace: s.ns.name, Data: s.connectPayload()})
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	for _, frames := range s.heldFrames {
 		_ = s.conn.engineSession.Send(frames...)
 	}
 	s.heldFrames = nil
+	if s.heldTooMany && s.resumption != nil {
+		s.mu.Unlock() // holdFrames stays: nothing may follow what was not held
+		s.conn.engineSession.Discard()
+		return
+	}
 	s.holdFrames.Store(false)
+	s.mu.Unlock()
 }
 
 // beginSession makes a session that is not a recovered one known, before the client
@@ -330,7 +344,7 @@ func (s *Socket) undoConnect(a *pendingConnect, cause error) {
 		ack(Args{}, ErrDisconnected)
 	}
 	s.persistSession(a.closeReason(cause))
-	s.ns.localAdapter.removeSocket(s)
+	s.ns.localAdapter.removeSocket(s, a.closeReason(cause))
 	s.releaseOwners()
 }
 
@@ -343,46 +357,4 @@ func (a *pendingConnect) closeReason(cause error) Reason {
 		return ReasonTransportClose
 	}
 	return ReasonServerNamespace
-}
-
-// cutQuery splits what a revision 3 client sends as the name of a namespace
-// (docs/protocol.md §2.2), and normalises its path as a URL parser would.
-func cutQuery(namespace string) (name, query string) {
-	if namespace == "/" {
-		return namespace, ""
-	}
-	name, _, _ = strings.Cut(namespace, "#")
-	name, query, _ = strings.Cut(name, "?")
-	if strings.Contains(name, "/.") {
-		slash := strings.HasSuffix(name, "/") || strings.HasSuffix(name, "/.") || strings.HasSuffix(name, "/..")
-		if name = path.Clean(name); slash && name != "/" {
-			name += "/"
-		}
-	}
-	if name == "" {
-		name = "/"
-	}
-	return escapePath(name), query
-}
-
-// escapePath percent-encodes what a URL parser encodes in a path; what is encoded
-// already stays.
-func escapePath(name string) string {
-	const upper = "0123456789ABCDEF"
-	var b []byte
-	for i := range len(name) {
-		switch c := name[i]; {
-		case c <= ' ' || c >= 0x7f || strings.IndexByte("\"<>`{}", c) >= 0:
-			if b == nil {
-				b = append(make([]byte, 0, len(name)+16), name[:i]...)
-			}
-			b = append(b, '%', upper[c>>4], upper[c&15])
-		case b != nil:
-			b = append(b, c)
-		}
-	}
-	if b == nil {
-		return name
-	}
-	return string(b)
 }

@@ -65,6 +65,7 @@ func (c *conn) refuseConnect(name string, e *ConnectError) error {
 
 // sendConnectError is the one place where an error becomes a CONNECT_ERROR packet.
 func (c *conn) sendConnectError(name string, e *ConnectError) {
+	c.server.counters.connectErrors.Add(1)
 	data, err := c.encodeConnectError(e)
 	if err != nil {
 		c.server.log.Warn("socketio: data of a ConnectError cannot be encoded", "namespace", name, "error", err)

@@ -2,6 +2,7 @@ package socketio_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"log"
 	"time"
@@ -95,6 +96,27 @@ func ExampleSessionStore() {
 	s, err := store.RestoreSession(ctx, "p1", "offset of the last event")
 	fmt.Println(s.SID, s.Rooms, err)
 	// Output: s1 [s1 news] <nil>
+}
+
+// current is a SessionWatcher: a store that keeps the sessions of connected sockets as well.
+type current struct {
+	kept
+	local *socketio.LocalAdapter
+}
+
+// SessionChanged notes the change; a goroutine of the store would write it.
+func (c current) SessionChanged(digest [sha256.Size]byte) {
+	if s, ok := c.local.CurrentSession(digest); ok {
+		fmt.Println("write", s.SID, s.Rooms)
+	}
+}
+
+func ExampleSessionWatcher() {
+	io := socketio.NewServer(nil)
+	var watcher socketio.SessionWatcher = current{kept{}, io.Of("/").LocalAdapter()}
+	watcher.SessionChanged(sha256.Sum256([]byte("private id"))) // of no socket
+	fmt.Println(len(io.Of("/").LocalAdapter().CurrentSessions()))
+	// Output: 0
 }
 
 // channels is a RoomWatcher: an adapter that has one channel for each room.

@@ -269,3 +269,23 @@ func ExampleAppendEvent() {
 	// 2
 	// map[error:map[code:full message:no seats]] true
 }
+
+func ExampleServer_Stats() {
+	io := socketio.NewServer(&socketio.Options{Observer: &socketio.Observer{ // nil: nothing is timed
+		EventHandled: func(e *socketio.Event, start time.Time) { log.Println(e.Name(), time.Since(start)) },
+	}})
+	var st socketio.Stats = io.Stats()
+	var main socketio.NamespaceStats = st.Namespaces["/"]
+	fmt.Println(main.Sockets, main.EventsIn, st.Engine.BytesOut, io.WaitingEvents())
+	// Output: 0 0 0 0
+}
+
+func ExampleEventType() {
+	io := socketio.NewServer(nil)
+	socketio.Handle(io, "add", func(_ context.Context, n int) (string, error) { return "", nil })
+	var t socketio.EventType
+	for _, t = range io.EventTypes() {
+		fmt.Println(t.Name, t.Args, t.Answer)
+	}
+	// Output: add [int] string
+}

@@ -24,7 +24,10 @@ func (p *ParentNamespace) handle(event string, fn func(*Event)) { p.OnEvent(even
 // answers its fields, any other error the code "internal" and goes to
 // the log. Without an acknowledgement asked for, results and errors of the
 // client's making are dropped.
+//
+// On a namespace the types are recorded too: see Namespace.EventTypes.
 func Handle[In, Out any](on Events, event string, fn func(ctx context.Context, in In) (Out, error)) {
+	declare[In, Out](on, event)
 	on.handle(event, func(e *Event) {
 		var in In
 		var err error

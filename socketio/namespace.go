@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"posthouse/socketio/internal/tally"
 )
 
 // Namespace is a named group of sockets with handlers of its own. All methods
@@ -21,6 +23,7 @@ type Namespace struct {
 	sessionStore   SessionStore // nil without recovery
 	addsOffsets    bool         // the adapter puts offsets on broadcasts
 	lastAck        atomic.Uint64
+	traffic        tally.Set                      // events and sockets, see Stats
 	sharedHandlers atomic.Pointer[sharedHandlers] // copied on write under mu
 
 	mu sync.Mutex // serialises changes of handlers
@@ -39,6 +42,9 @@ type sharedHandlers struct {
 	onDisconnecting    []func(*Socket, Reason)
 	onDisconnect       []func(*Socket, Reason)
 	serverSide         map[string][]func(*ServerSideEvent)
+	watchers           []*Watcher
+	eventTypes         []EventType
+	recorder           Recorder // nil: nothing is kept
 }
 
 func (h *sharedHandlers) clone() *sharedHandlers {
@@ -50,6 +56,8 @@ func (h *sharedHandlers) clone() *sharedHandlers {
 	c.onUpgrade = slices.Clone(h.onUpgrade)
 	c.onDisconnecting = slices.Clone(h.onDisconnecting)
 	c.onDisconnect = slices.Clone(h.onDisconnect)
+	c.watchers = slices.Clone(h.watchers)
+	c.eventTypes = slices.Clip(h.eventTypes) // shared: an append copies it
 	c.onEvent = make(map[string][]func(*Event), len(h.onEvent))
 	for k, v := range h.onEvent {
 		c.onEvent[k] = slices.Clone(v)
@@ -63,7 +71,7 @@ func (h *sharedHandlers) clone() *sharedHandlers {
 
 // newNamespace makes a namespace with its adapter; it is not registered yet.
 func newNamespace(s *Server, name string, parent *ParentNamespace) (*Namespace, error) {
-	n := &Namespace{name: name, server: s, parent: parent}
+	n := &Namespace{name: name, server: s, parent: parent, traffic: tally.New()}
 	h := new(sharedHandlers)
 	if parent != nil {
 		h = parent.handlers()
@@ -94,6 +102,7 @@ func (n *Namespace) makeAdapter() (err error) {
 	}
 	if store, ok := n.adapter.(SessionStore); ok && opts.Recovery != nil {
 		n.sessionStore, n.addsOffsets = store, true
+		n.localAdapter.sessionWatcher, _ = n.adapter.(SessionWatcher)
 	}
 	return nil
 }

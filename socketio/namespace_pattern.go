@@ -18,6 +18,23 @@ type patternSegment struct {
 	param   string // "" for a literal segment, "*" for the trailing star
 }
 
+// String returns the pattern as it was given.
+func (p namePattern) String() string {
+	var text strings.Builder
+	for _, segment := range p {
+		text.WriteByte('/')
+		switch segment.param {
+		case "":
+			text.WriteString(segment.literal)
+		case "*":
+			text.WriteByte('*')
+		default:
+			text.WriteString("{" + segment.param + "}")
+		}
+	}
+	return text.String()
+}
+
 // OfPattern adds dynamic namespaces whose names match a pattern by segments:
 // "/team/{id}" takes "/team/7", and a trailing "*" one more segment of any text.
 // Namespace.Param tells what stood there, for the star under "*". It panics when the

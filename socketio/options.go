@@ -54,6 +54,8 @@ type Options struct {
 	// takes the query off the URL too). Nil means "auth.token", "auth.pid" and
 	// "headers.authorization"; an empty list hides nothing, as in Node.
 	PrivateHandshake []string
+	// Observer learns how long events and acknowledgements take; nil: nothing is timed.
+	Observer *Observer
 	// Limits are the bounds of what clients may ask for.
 	Limits Limits
 	// Logger gets what operators should see; nil means slog.Default(), as in every
@@ -151,6 +153,9 @@ func (o *Options) withDefaults() Options {
 	}
 	if v.ClientAddress == nil {
 		v.ClientAddress = remoteHost
+	}
+	if v.Observer == nil {
+		v.Observer = new(Observer)
 	}
 	if v.Recovery != nil {
 		r := *v.Recovery

@@ -3,7 +3,6 @@ package socketio
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/json"
 	"maps"
 	"slices"
 	"strconv"
@@ -31,9 +30,16 @@ func (s *Socket) restoreSession() (missed []*parser.Packet, ok bool) {
 	}
 	// A client without a session sends neither; anything but strings is treated
 	// alike. One that received no event yet has no offset to send.
-	if json.Unmarshal(s.authData, &from) != nil || from.PID == "" || s.ns.sessionStore == nil {
+	if s.Auth(&from) != nil || from.PID == "" || s.ns.sessionStore == nil {
 		return nil, false
 	}
+	defer func() {
+		if ok {
+			s.ns.server.counters.recovered.Add(1)
+		} else {
+			s.ns.server.counters.notRecovered.Add(1)
+		}
+	}()
 	if _, err := s.ns.localAdapter.takeOver(s.Context(), sha256.Sum256([]byte(from.PID)), s.conn); err != nil {
 		s.ns.server.log.Warn("socketio: session not taken over", "namespace", s.ns.name, "error", err)
 		return nil, false
@@ -145,7 +151,7 @@ func (a *recoveryAdapter) recordAndSend(p *parser.Packet, o BroadcastOptions) ([
 	a.trimPackets(now)
 	a.sentPackets = append(a.sentPackets, sentPacket{offset, now, p, o})
 	targets := a.collectTargets(o)
-	sendAll(targets, frames, o.Flags)
+	a.sendAll(targets, frames, &o)
 	return targets, nil
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 )
 
@@ -27,13 +29,46 @@ type liveSessions struct {
 // addSession makes the session of s known; from here on it can be taken over.
 func (l *liveSessions) addSession(s *Socket) {
 	r := s.resumption
+	r.digest = sha256.Sum256([]byte(r.pid))
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	if l.byDigest == nil {
 		l.byDigest = make(map[[sha256.Size]byte]*resumption)
 	}
 	r.socket, r.keptOrLost = s, make(chan struct{})
-	l.byDigest[sha256.Sum256([]byte(r.pid))] = r
+	l.byDigest[r.digest] = r
+	l.mu.Unlock()
+	r.isLive.Store(true)
+	s.sessionChanged()
+}
+
+// sessionChanged tells the adapter, if it wants to know, that what is kept of s is no
+// longer what it was.
+func (s *Socket) sessionChanged() {
+	w, r := s.ns.localAdapter.sessionWatcher, s.resumption
+	if w != nil && r != nil && r.isLive.Load() && r.isToldOf.CompareAndSwap(false, true) {
+		w.SessionChanged(r.digest)
+	}
+}
+
+// CurrentSession returns what would be kept of the socket of this node whose private
+// session id has this SHA-256. ok is false when there is none, or its session has ended.
+func (l *LocalAdapter) CurrentSession(digest [sha256.Size]byte) (session RecoverableSession, ok bool) {
+	l.liveSessions.mu.Lock()
+	r := l.liveSessions.byDigest[digest]
+	if r == nil || r.claimed {
+		l.liveSessions.mu.Unlock()
+		return session, false
+	}
+	l.liveSessions.mu.Unlock()
+	r.isToldOf.Store(false) // before the look: a change that comes now is told again
+	return r.socket.snapshotSession(r.socket.Rooms()), true
+}
+
+// CurrentSessions returns the digests of the sessions of this node.
+func (l *LocalAdapter) CurrentSessions() [][sha256.Size]byte {
+	l.liveSessions.mu.Lock()
+	defer l.liveSessions.mu.Unlock()
+	return slices.Collect(maps.Keys(l.liveSessions.byDigest))
 }
 
 // claimSession decides which side keeps the session, once: the socket when it ends, or the one that
@@ -61,12 +96,13 @@ func (l *liveSessions) findAndClaim(digest [sha256.Size]byte) (r *resumption, cl
 
 // forgetSession forgets a claimed session, which is kept by now or never will be.
 func (l *liveSessions) forgetSession(r *resumption) {
-	digest := sha256.Sum256([]byte(r.pid))
 	l.mu.Lock()
-	if l.byDigest[digest] == r { // a recovered successor has the same id
-		delete(l.byDigest, digest)
+	if l.byDigest[r.digest] == r { // a recovered successor has the same id
+		delete(l.byDigest, r.digest)
 	}
 	l.mu.Unlock()
+	r.isToldOf.Store(false)
+	r.socket.sessionChanged()
 	close(r.keptOrLost)
 }
 
@@ -133,7 +169,7 @@ func (l *LocalAdapter) surrenderRooms(s *Socket) []string {
 	l.mu.Lock()
 	s.status.Store(gone) // from here on it joins nothing
 	rooms := l.roomNames(s)
-	l.removeLocked(s)
+	l.removeLocked(s, ReasonTransportClose)
 	s.resumption.formerRooms = rooms
 	l.mu.Unlock()
 	l.callRoomHooks()

@@ -24,7 +24,13 @@ func (r *RemoteSocket) Handshake() *Handshake { return r.details.Handshake }
 func (r *RemoteSocket) Rooms() []string { return r.details.Rooms }
 
 // Data returns the socket's data as a JSON object: see Key.
-func (r *RemoteSocket) Data() json.RawMessage { return r.details.Data }
+func (r *RemoteSocket) Data() json.RawMessage {
+	data := r.details.Data
+	for _, d := range r.ns.server.details() {
+		data = withoutField(data, d.name)
+	}
+	return data
+}
 
 // Timeout returns a RemoteSocket whose acknowledgements must come within d.
 func (r *RemoteSocket) Timeout(d time.Duration) *RemoteSocket {

@@ -42,12 +42,16 @@ type Server struct {
 	panicLines    loglimit.Limiter // lines of panics
 	refusalFloods loglimit.Limiter // lines of Limits.RefusedConnects
 	eventFloods   loglimit.Limiter // lines of Limits.EventsPerSecond
+	counters      counters
+
+	socketDetails atomic.Pointer[[]socketDetail] // see AddDetail; copied on write under mu
 
 	mu               sync.Mutex // guards what follows
 	namespacesByName map[string]*namespaceEntry
 	parentNamespaces []*ParentNamespace
 	onNamespace      []func(*Namespace)
 	shutdownCalled   bool
+	formerTraffic    NamespaceStats // of namespaces that are gone
 }
 
 // NewServer returns a server that is ready to serve. It starts nothing. It

@@ -2,6 +2,7 @@ package socketio
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"sync"
 	"sync/atomic"
@@ -12,10 +13,9 @@ import (
 // Socket is one client in one namespace. All methods are safe for concurrent
 // use and may be called from handlers.
 type Socket struct {
-	id       string
-	ns       *Namespace
-	conn     *conn
-	authData json.RawMessage
+	id   string
+	ns   *Namespace
+	conn *conn
 
 	eventLimiter *eventLimiter // nil: none; set before the first packet is routed to the socket
 
@@ -27,12 +27,14 @@ type Socket struct {
 	moreQueued      atomic.Bool   // further events wait: answers may share a write
 
 	mu          sync.Mutex // a leaf, except that held frames are sent under it
+	authData    json.RawMessage
 	mailbox     mailbox
 	closeQueued bool // the close task is queued: nothing may be queued after it
 	keepable    bool // closing for a reason after which its session may be recovered
 	listeners   *listeners
 	pendingAcks map[uint64]ackFunc
 	heldFrames  []heldFrames
+	heldTooMany bool // some were not held
 	dataValues  map[string]any
 	ctx         context.Context
 	cancel      context.CancelCauseFunc
@@ -42,6 +44,7 @@ type Socket struct {
 	rooms     []membership
 	ownRoom   bool // it is in the room named by its id
 	inAdapter bool // the LocalAdapter has it
+	announced bool // watchers count it as connected
 }
 
 // The life of a socket.
@@ -60,6 +63,10 @@ type resumption struct {
 	socket     *Socket       // nil until liveSessions knows it
 	keptOrLost chan struct{} // closed when the session is kept, or is not going to be
 	claimed    bool          // guarded by liveSessions.mu
+
+	digest   [sha256.Size]byte // of pid; set with socket
+	isLive   atomic.Bool       // liveSessions knows it
+	isToldOf atomic.Bool       // the SessionWatcher knows that it changed
 
 	// formerRooms are those of a socket whose session was taken over, until its end;
 	// guarded by LocalAdapter.mu of the namespace.
@@ -83,10 +90,24 @@ func (s *Socket) Recovered() bool { return s.resumption != nil && s.resumption.r
 
 // Handshake returns what the socket was opened with. It is built for the
 // caller, who may keep and change it.
-func (s *Socket) Handshake() *Handshake { return s.conn.handshakeData.publicForm(s.authData) }
+func (s *Socket) Handshake() *Handshake { return s.conn.handshakeData.publicForm(s.connectAuth()) }
 
 // Auth decodes the auth object of the CONNECT packet into dst.
-func (s *Socket) Auth(dst any) error { return json.Unmarshal(s.authData, dst) }
+func (s *Socket) Auth(dst any) error { return json.Unmarshal(s.connectAuth(), dst) }
+
+func (s *Socket) connectAuth() json.RawMessage {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.authData
+}
+
+// ForgetAuth empties the auth object: for a middleware that has checked a password in
+// it, which neither Handshake nor FetchSockets on another node then tells any more.
+func (s *Socket) ForgetAuth() {
+	s.mu.Lock()
+	s.authData = emptyObject
+	s.mu.Unlock()
+}
 
 // Conn returns the Engine.IO session below, which the sockets of this client
 // share: its id, protocol and current transport. Messages sent on it directly

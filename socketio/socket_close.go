@@ -1,6 +1,9 @@
 package socketio
 
-import "posthouse/socketio/parser"
+import (
+	"posthouse/socketio/internal/tally"
+	"posthouse/socketio/parser"
+)
 
 // Disconnect makes the client leave the namespace (reason
 // ReasonServerNamespace there and here): events it sent that are not handled yet
@@ -61,6 +64,7 @@ func (s *Socket) startClose(reason Reason, err error) bool {
 
 // finishClose is the last task of the mailbox (docs/protocol.md §3.4: this order).
 func (s *Socket) finishClose(reason Reason) {
+	s.ns.traffic.Add(tally.Key(s.id), socketsOut, 1)
 	l := s.currentListeners()
 	shared := s.ns.sharedHandlers.Load()
 	for _, fn := range shared.onDisconnecting {
@@ -70,7 +74,7 @@ func (s *Socket) finishClose(reason Reason) {
 		s.runGuarded(func() { fn(reason) })
 	}
 	s.persistSession(reason)
-	s.ns.localAdapter.removeSocket(s)
+	s.ns.localAdapter.removeSocket(s, reason)
 	for _, fn := range shared.onDisconnect {
 		s.runGuarded(func() { fn(s, reason) })
 	}

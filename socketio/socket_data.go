@@ -31,16 +31,20 @@ type privateValue struct{ value any }
 
 // Set stores a value.
 func (k Key[T]) Set(s *Socket, value T) {
+	var stored any = value
+	if k.private {
+		stored = privateValue{value}
+	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.dataValues == nil {
 		s.dataValues = make(map[string]any, 1)
 	}
-	if k.private {
-		s.dataValues[k.name] = privateValue{value}
-		return
+	s.dataValues[k.name] = stored
+	s.mu.Unlock()
+	if !k.private {
+		s.sessionChanged()
+		s.tellDataChanged()
 	}
-	s.dataValues[k.name] = value
 }
 
 // Of returns the value of a socket; ok is false when there is none, or when
@@ -70,8 +74,13 @@ func (k Key[T]) Of(s *Socket) (value T, ok bool) {
 // Delete removes the value of a socket.
 func (k Key[T]) Delete(s *Socket) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	_, found := s.dataValues[k.name]
 	delete(s.dataValues, k.name)
+	s.mu.Unlock()
+	if found && !k.private {
+		s.sessionChanged()
+		s.tellDataChanged()
+	}
 }
 
 // In decodes the value from the Data of a RemoteSocket.
@@ -90,7 +99,10 @@ type restored json.RawMessage
 func (r restored) MarshalJSON() ([]byte, error) { return r, nil }
 
 // dataJSON is the data as an object; what cannot be encoded is left out.
-func (s *Socket) dataJSON() json.RawMessage {
+func (s *Socket) dataJSON() json.RawMessage { return s.dataWith(nil) }
+
+// dataWith is dataJSON with further fields.
+func (s *Socket) dataWith(details []socketDetail) json.RawMessage {
 	s.mu.Lock()
 	values := make(map[string]any, len(s.dataValues))
 	for k, v := range s.dataValues {
@@ -99,6 +111,11 @@ func (s *Socket) dataJSON() json.RawMessage {
 		}
 	}
 	s.mu.Unlock()
+	for _, d := range details {
+		if v := d.describe(s); v != nil {
+			values[d.name] = v
+		}
+	}
 	fields := make(map[string]json.RawMessage, len(values))
 	for k, v := range values {
 		text, err := json.Marshal(v)

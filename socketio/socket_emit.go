@@ -117,7 +117,7 @@ func (s *Socket) emitPacket(event string, args []any, f sendFlags, id *uint64) (
 		return err
 	}
 	p.Data = sc.data
-	if s.hasOutgoing.Load() || len(s.ns.sharedHandlers.Load().onAnyOutgoing) > 0 {
+	if s.hasOutgoing.Load() || s.ns.sharedHandlers.Load().watchesSent() {
 		s.runGuarded(func() { s.callOutgoing(p) })
 	}
 	return s.sendEncoded(sc, f)
@@ -132,6 +132,7 @@ func (s *Socket) emitWait(ctx context.Context, event string, args []any, f sendF
 	}
 	answered := make(chan answer, 1)
 	id := s.ns.lastAck.Add(1) - 1
+	start := s.ackStart()
 	err := s.addAck(id, func(a Args, err error) {
 		answered <- answer{a, err}
 	})
@@ -144,9 +145,11 @@ func (s *Socket) emitWait(ctx context.Context, event string, args []any, f sendF
 	}
 	select {
 	case a := <-answered:
+		s.observeAck(start, a.err)
 		return a.args, a.err
 	case <-ctx.Done():
 		s.removeAck(id)
+		s.ns.server.counters.ackTimeouts.Add(1)
 		return Args{}, waitError(ctx)
 	}
 }
@@ -161,6 +164,7 @@ func (s *Socket) emitCall(event string, fn func(Args, error), args []any, f send
 	if timeout > 0 {
 		timer = time.AfterFunc(timeout, func() {
 			if s.removeAck(id) != nil {
+				s.ns.server.counters.ackTimeouts.Add(1)
 				s.queueCall(func() { fn(Args{}, ErrTimeout) })
 			}
 		})
@@ -170,8 +174,10 @@ func (s *Socket) emitCall(event string, fn func(Args, error), args []any, f send
 			timer.Stop()
 		}
 	}
+	start := s.ackStart()
 	err := s.addAck(id, func(a Args, err error) {
 		stop()
+		s.observeAck(start, err)
 		s.queueCall(func() { fn(a, err) })
 	})
 	if err == nil {
@@ -204,6 +210,11 @@ func (s *Socket) callOutgoing(p *parser.Packet) {
 	for _, fn := range s.ns.sharedHandlers.Load().onAnyOutgoing {
 		fn(s, string(name), Args{list, p.Attachments})
 	}
+	s.tellWatchers(func(o *Watcher) {
+		if o.Sent != nil {
+			o.Sent(s, string(name), Args{list, p.Attachments})
+		}
+	})
 	for _, o := range s.currentListeners().catchAllOutgoing {
 		o.fn(string(name), Args{list, p.Attachments})
 	}
@@ -215,6 +226,9 @@ func (s *Socket) sendEncoded(sc *encodeBuffer, f sendFlags) (err error) {
 		return ErrDisconnected
 	}
 	sc.packet.Namespace = s.ns.name
+	if sc.packet.Type == parser.Event {
+		s.countEventOut()
+	}
 	if text := s.ns.server.textCodec; text != nil {
 		if sc.text, err = text.AppendText(sc.text, &sc.packet); err != nil {
 			return err
@@ -247,7 +261,9 @@ func (s *Socket) sendFrames(frames []*engineio.Frame, volatile, soon bool) error
 	if s.holdFrames.Load() {
 		s.mu.Lock()
 		if s.holdFrames.Load() {
-			if !s.closeQueued && len(s.heldFrames) < maxHeld {
+			if len(s.heldFrames) >= maxHeld {
+				s.heldTooMany = true
+			} else if !s.closeQueued {
 				s.heldFrames = append(s.heldFrames, frames)
 			}
 			s.mu.Unlock()
@@ -266,7 +282,8 @@ func (s *Socket) sendFrames(frames []*engineio.Frame, volatile, soon bool) error
 }
 
 // maxHeld bounds the packets that wait for a CONNECT packet to go first; the
-// time is that of a middleware.
+// time is that of a middleware. With recovery on, a client for which there were more
+// is disconnected: it comes back for them.
 const maxHeld = 1024
 
 func sendError(err error) error {

@@ -160,6 +160,11 @@ func (s *Socket) OnUpgrade(fn func(transport string)) {
 
 // upgraded tells the functions of OnUpgrade.
 func (s *Socket) upgraded(transport string) {
+	s.tellWatchers(func(o *Watcher) {
+		if o.Upgraded != nil {
+			o.Upgraded(s, transport)
+		}
+	})
 	shared, own := s.ns.sharedHandlers.Load().onUpgrade, s.currentListeners().onUpgrade
 	if len(shared)+len(own) == 0 {
 		return
@@ -209,6 +214,13 @@ func (s *Socket) dispatchEvent(e *Event, l *listeners) {
 	}
 	e.eventName, e.valuesJSON = name, list
 	shared := s.ns.sharedHandlers.Load()
+	if len(shared.watchers) > 0 {
+		s.tellWatchers(func(o *Watcher) {
+			if o.Received != nil {
+				o.Received(e)
+			}
+		})
+	}
 	for _, fn := range shared.onAny {
 		fn(e)
 	}

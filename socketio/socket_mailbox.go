@@ -1,6 +1,10 @@
 package socketio
 
-import "posthouse/socketio/engineio"
+import (
+	"time"
+
+	"posthouse/socketio/engineio"
+)
 
 // taskKind says what a queued Event is for: the mailbox is one queue, so that what
 // happens to a socket happens in order.
@@ -128,6 +132,13 @@ func (s *Socket) performTask(e *Event, l *listeners) {
 	case taskCall:
 		e.taskFunc()
 	case taskEvent:
+		observed := s.ns.server.options.Observer.EventHandled
+		if observed == nil {
+			s.dispatchEvent(e, l)
+			return
+		}
+		start := time.Now()
 		s.dispatchEvent(e, l)
+		s.runGuarded(func() { observed(e, start) })
 	}
 }

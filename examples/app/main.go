@@ -62,7 +62,7 @@ func (a *app) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	hookSecret, apiKey := "whsec_"+base64.StdEncoding.EncodeToString(randomBytes()), base64.RawURLEncoding.EncodeToString(randomBytes())
 	if err := a.writeFiles(dir, hookSecret); err != nil {
 		return err
@@ -94,7 +94,7 @@ func (a *app) run(ctx context.Context) error {
 	select {
 	case err = <-gatewayEnded:
 		endBackend()
-		<-backendEnded
+		_ = <-backendEnded // it ends as it was told
 	case err = <-backendEnded:
 		endGateway()
 		err = errors.Join(fmt.Errorf("app: the back end has ended: %w", err), <-gatewayEnded)
@@ -123,6 +123,6 @@ func (a *app) writeFiles(dir, hookSecret string) error {
 
 func randomBytes() []byte {
 	b := make([]byte, 24)
-	rand.Read(b) //nolint:errcheck // never fails
+	rand.Read(b) // never fails
 	return b
 }

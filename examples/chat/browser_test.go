@@ -49,7 +49,7 @@ func serve(t *testing.T, o *socketio.Options) (base string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(newHandler(sio))
+	server := httptest.NewServer(newHandler(newChat(sio, nil)))
 	t.Cleanup(func() {
 		if err := sio.Shutdown(t.Context()); err != nil && t.Context().Err() == nil {
 			t.Error(err)

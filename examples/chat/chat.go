@@ -5,10 +5,13 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"strings"
+	"sync/atomic"
 	"unicode"
 	"unicode/utf8"
 
 	"posthouse/socketio"
+	"posthouse/socketio/history"
+	"posthouse/socketio/presence"
 )
 
 // Bounds on the space of one person.
@@ -51,27 +54,30 @@ var person = socketio.NewKey[Person]("person")
 // in a room named by its own id, which no other socket should be able to join.
 const roomPrefix = "room:"
 
-// chat is everything the server does. The handlers run on the goroutines of
-// their sockets; what they share is in history, which has its own lock.
+// chat is everything the server does. The handlers run on the goroutines of their
+// sockets.
 type chat struct {
-	io      *socketio.Server
-	history *history
+	io     *socketio.Server
+	kept   *history.History   // the last messages of each room, for all replicas
+	here   *presence.Presence // the people in the rooms, over all replicas; Run tells
+	lastAt atomic.Int64       // of the messages that this replica took
 }
 
 // newChat registers the chat's handlers. All of them are on the namespace, so
 // nothing is kept per socket; socketio.FromContext tells who is calling.
-func newChat(io *socketio.Server) *chat {
-	c := &chat{io: io, history: newHistory()}
+// people is the list of people that replicas share, nil for a single one.
+func newChat(io *socketio.Server, people presence.Store) *chat {
+	c := &chat{io: io}
+	c.keepMessages()
+	c.watchPeople(people)
 	io.Use(c.introduce)
 	io.OnConnection(c.connected)
 	io.OnDisconnecting(c.disconnecting)
-	socketio.Handle(io, "join", c.join)
+	io.OnEvent("join", c.join)
 	socketio.Handle(io, "leave", c.leave)
 	socketio.Handle(io, "say", c.say)
 	socketio.Handle(io, "rename", c.rename)
 	io.OnEvent("typing", c.typing)
-	io.OnServerSideEmit("said", c.saidElsewhere)
-	io.OnServerSideEmit("history", c.askedForHistory)
 	return c
 }
 
@@ -132,25 +138,42 @@ type room struct {
 
 type roomName struct{ Room string }
 
-// join answers with the room, also for those who are in it already.
-//
-// With Handle the argument arrives decoded, and what is returned is the
-// acknowledgement: `const room = await socket.emitWithAck("join", {room: "lobby"})`.
-func (c *chat) join(ctx context.Context, in roomName) (room, error) {
-	s := socketio.FromContext(ctx)
+// join answers with the room, also for those who are in it already. What is said
+// meanwhile follows the answer: kept.Join holds it back until release.
+func (c *chat) join(e *socketio.Event) {
+	var in roomName
+	if err := e.Bind(&in); err != nil {
+		e.AckError(err)
+		return
+	}
+	s := e.Socket()
 	name, err := checkRoom(in.Room)
 	if err != nil {
-		return room{}, err
+		e.AckError(err)
+		return
 	}
-	if !s.InRoom(roomPrefix + name) {
-		if err := s.Join(roomPrefix + name); err != nil {
-			return room{}, &socketio.EventError{Code: "too_many_rooms", Message: "leave a room first"}
-		}
-		me, _ := person.Of(s)
-		_ = s.To(roomPrefix+name).Emit("present", Presence{name, s.ID(), me})
+	page, release, err := c.kept.Join(e.Context(), s, roomPrefix+name, keptMessages, func() error { return enter(s, name) })
+	if err != nil {
+		e.AckError(c.kept.EventError(err))
+		return
 	}
-	c.fetchHistory(ctx, name)
-	return room{name, c.history.of(name), c.people(ctx, name)}, nil
+	answer := room{name, messagesOf(page), c.people(e.Context(), name)}
+	if err := release(func() { _ = e.Ack(answer) }); err != nil { // the page has gone, or asks again
+		e.AckError(c.kept.EventError(err))
+	}
+}
+
+// enter puts a socket into a room and tells the others.
+func enter(s *socketio.Socket, name string) error {
+	if s.InRoom(roomPrefix + name) {
+		return nil
+	}
+	if err := s.Join(roomPrefix + name); err != nil {
+		return &socketio.EventError{Code: "too_many_rooms", Message: "leave a room first"}
+	}
+	me, _ := person.Of(s)
+	_ = s.To(roomPrefix+name).Emit("present", Presence{name, s.ID(), me})
+	return nil
 }
 
 // people asks all replicas who is in a room. If one does not answer in time there
@@ -192,12 +215,12 @@ func (c *chat) say(ctx context.Context, in line) (Message, error) {
 		return Message{}, &socketio.EventError{Code: "bad_id", Message: "an id has 1 to 40 characters"}
 	}
 	me, _ := person.Of(s)
-	m, added := c.history.add(Message{ID: in.ID, Room: in.Room, From: me, Text: text})
-	if !added {
-		return m, nil
+	m := Message{ID: in.ID, Room: in.Room, From: me, Text: text}
+	if was, found := c.find(ctx, m); found {
+		return was, nil
 	}
-	_ = c.io.ServerSideEmit("said", m) // the histories of the other replicas
-	_ = c.io.To(roomPrefix+m.Room).Emit("message", m)
+	m.At = c.nextTime()
+	_ = c.io.To(roomPrefix+m.Room).RecordFrom(me.ID).Emit("message", m)
 	return m, nil
 }
 

@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 
 func start(t *testing.T) (*sockettest.Server, *chat) {
 	srv := sockettest.NewServer(t, options())
-	return srv, newChat(srv.Server)
+	return srv, newChat(srv.Server, nil)
 }
 
 // guest is what the page sends as auth.
@@ -130,8 +130,9 @@ func TestAMessageSentTwiceCountsOnce(t *testing.T) {
 	bo.Quiet()
 	// The ids of one person do not shadow those of another.
 	say(t, bo, "lobby", "1", "hello yourself")
-	if all := c.history.of("lobby"); len(all) != 2 {
-		t.Errorf("kept: %+v", all)
+	page, err := c.kept.Read(t.Context(), srv.Of("/"), roomPrefix+"lobby", keptMessages, "")
+	if err != nil || len(messagesOf(page)) != 2 {
+		t.Errorf("kept: %+v %v", page, err)
 	}
 }
 
@@ -240,24 +241,21 @@ func TestWhatDoesNotFitIsRefused(t *testing.T) {
 }
 
 func TestHistoryIsBounded(t *testing.T) {
-	h := newHistory()
+	srv, c := start(t)
 	for i := range keptMessages + 5 {
-		h.add(Message{ID: fmt.Sprint(i), Room: "lobby"})
+		m := Message{ID: fmt.Sprint(i), Room: "lobby", At: c.nextTime()}
+		_ = srv.To(roomPrefix+"lobby").Record().Emit("message", m)
 	}
-	all := h.of("lobby")
-	if len(all) != keptMessages || all[0].ID != "5" {
-		t.Errorf("%d kept, the first is %s", len(all), all[0].ID)
+	ada, _, _ := arrive(t, srv, guest("Ada"))
+	var r room
+	bind(t, ada.Call("join", roomName{"lobby"}), 0, &r)
+	if len(r.Messages) != keptMessages || r.Messages[0].ID != "5" {
+		t.Fatalf("%d kept: %+v", len(r.Messages), r.Messages)
 	}
-	for i := 1; i < len(all); i++ {
-		if all[i].At <= all[i-1].At {
+	for i := 1; i < len(r.Messages); i++ {
+		if r.Messages[i].At <= r.Messages[i-1].At {
 			t.Fatal("two messages at one time")
 		}
-	}
-	for i := range keptRooms {
-		h.add(Message{Room: fmt.Sprint(i)})
-	}
-	if len(h.rooms) != keptRooms || len(h.of("lobby")) != 0 {
-		t.Errorf("%d rooms kept", len(h.rooms))
 	}
 }
 

@@ -1,145 +1,65 @@
 package main
 
 import (
-	"cmp"
 	"context"
-	"slices"
-	"sync"
+	"encoding/json"
+	"strings"
 	"time"
 
-	"posthouse/socketio"
+	"posthouse/socketio/history"
 )
 
-const (
-	keptMessages = 100 // per room; older ones are forgotten
-	keptRooms    = 200 // beyond, the room that was quiet the longest is forgotten
-)
+const keptMessages = 100 // per room; older ones are forgotten
 
-// history keeps the last messages of each room in memory. Each replica has one;
-// they tell each other with server-side events.
-type history struct {
-	mu    sync.Mutex // guards what follows
-	rooms map[string]*talk
-}
-
-type talk struct {
-	messages []Message // in the order of At
-	used     time.Time
-	asked    bool // the other replicas were asked for what they have
-}
-
-func newHistory() *history { return &history{rooms: map[string]*talk{}} }
-
-// add gives a message its time and keeps it. If the same person sent one with the
-// same id before, that one is returned, and false.
-func (h *history) add(m Message) (Message, bool) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	t := h.room(m.Room)
-	if i := slices.IndexFunc(t.messages, m.same); i >= 0 {
-		return t.messages[i], false
+// keepMessages gives every room a history: in Redis if the replicas have one, in memory
+// otherwise. The messages outlive the replica that took them.
+func (c *chat) keepMessages() {
+	kept, err := history.New(&history.Options{
+		Rooms:  func(room string) bool { return strings.HasPrefix(room, roomPrefix) },
+		Events: keptMessages,
+		Age:    7 * 24 * time.Hour,
+	})
+	if err != nil {
+		panic(err) // the options are those above
 	}
-	m.At = time.Now().UnixMilli()
-	if n := len(t.messages); n > 0 {
-		m.At = max(m.At, t.messages[n-1].At+1) // so that all members see one order
-	}
-	t.insert(m)
-	return m, true
+	c.kept = kept
+	kept.Apply(c.io.Of("/"))
 }
 
-// merge keeps messages that other replicas took.
-func (h *history) merge(all ...Message) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, m := range all {
-		if t := h.room(m.Room); !slices.ContainsFunc(t.messages, m.same) {
-			t.insert(m)
+// messagesOf reads the messages of a page, the oldest first.
+func messagesOf(page *history.Page) []Message {
+	messages := make([]Message, 0, len(page.Events))
+	for _, e := range page.Events {
+		var m Message
+		if len(e.Args) > 0 && json.Unmarshal(e.Args[0], &m) == nil {
+			messages = append(messages, m)
 		}
 	}
+	return messages
 }
 
-// of returns what is kept of a room, the oldest first.
-func (h *history) of(name string) []Message {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if t := h.rooms[name]; t != nil {
-		return slices.Clone(t.messages)
+// find looks for a message that the same person sent before with the same id. While
+// the history cannot be read, a message is rather sent twice than lost.
+func (c *chat) find(ctx context.Context, m Message) (Message, bool) {
+	page, err := c.kept.Read(ctx, c.io.Of("/"), roomPrefix+m.Room, keptMessages, "")
+	if err != nil {
+		return m, false
 	}
-	return []Message{}
-}
-
-// first reports whether the other replicas have not been asked about a room yet.
-func (h *history) first(name string) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	t := h.room(name)
-	asked := t.asked
-	t.asked = true
-	return !asked
-}
-
-// room finds or makes a room. It is called with the lock held.
-func (h *history) room(name string) *talk {
-	t := h.rooms[name]
-	if t == nil {
-		if len(h.rooms) >= keptRooms {
-			var quiet string
-			for n, r := range h.rooms {
-				if quiet == "" || r.used.Before(h.rooms[quiet].used) {
-					quiet = n
-				}
-			}
-			delete(h.rooms, quiet)
-		}
-		t = &talk{messages: []Message{}}
-		h.rooms[name] = t
-	}
-	t.used = time.Now()
-	return t
-}
-
-func (t *talk) insert(m Message) {
-	i, _ := slices.BinarySearchFunc(t.messages, m, Message.compare)
-	t.messages = slices.Insert(t.messages, i, m)
-	if over := len(t.messages) - keptMessages; over > 0 {
-		t.messages = slices.Delete(t.messages, 0, over)
-	}
-}
-
-func (m Message) same(other Message) bool { return m.ID == other.ID && m.From.ID == other.From.ID }
-
-func (m Message) compare(other Message) int {
-	return cmp.Or(cmp.Compare(m.At, other.At), cmp.Compare(m.ID, other.ID))
-}
-
-// saidElsewhere keeps what a person said on another replica; the people in the
-// room here have got it by the broadcast.
-func (c *chat) saidElsewhere(e *socketio.ServerSideEvent) {
-	var m Message
-	if e.Bind(&m) == nil {
-		c.history.merge(m)
-	}
-}
-
-// fetchHistory asks the other replicas about a room that is new to this one, which
-// may have started later than they. A single server has none to ask.
-func (c *chat) fetchHistory(ctx context.Context, name string) {
-	if !c.history.first(name) {
-		return
-	}
-	answers, _ := c.io.ServerSideEmitWithAck(ctx, "history", name)
-	for _, answer := range answers { // one from each replica
-		var messages []Message
-		if answer.Bind(&messages) == nil {
-			c.history.merge(messages...)
+	for _, was := range messagesOf(page) {
+		if was.ID == m.ID && was.From.ID == m.From.ID {
+			return was, true
 		}
 	}
+	return m, false
 }
 
-// askedForHistory answers fetchHistory of another replica.
-func (c *chat) askedForHistory(e *socketio.ServerSideEvent) {
-	var name string
-	if e.Bind(&name) == nil {
-		_ = e.Ack(c.history.of(name))
+// nextTime is now, or later: no two messages that this replica takes have one time.
+func (c *chat) nextTime() int64 {
+	for {
+		last := c.lastAt.Load()
+		at := max(time.Now().UnixMilli(), last+1)
+		if c.lastAt.CompareAndSwap(last, at) {
+			return at
+		}
 	}
 }

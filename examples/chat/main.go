@@ -18,6 +18,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 	"time"
 
@@ -27,6 +28,7 @@ import (
 	"posthouse/socketio"
 	"posthouse/socketio/clientdist"
 	"posthouse/socketio/engineio"
+	"posthouse/socketio/presence"
 )
 
 func main() {
@@ -40,6 +42,7 @@ func main() {
 // run serves the chat until ctx ends.
 func run(ctx context.Context, port, redisURL string) error {
 	opts := options()
+	var people presence.Store
 	if redisURL != "" {
 		o, err := redis.ParseURL(redisURL)
 		if err != nil {
@@ -49,12 +52,20 @@ func run(ctx context.Context, port, redisURL string) error {
 		defer rdb.Close()
 		// Of the adapters this one lets a client recover on any replica.
 		opts.NewAdapter = adapter.RedisStreams(rdb, nil)
+		if people, err = adapter.NewPresence(rdb, nil); err != nil {
+			return err
+		}
 	}
 	io, err := socketio.New(opts)
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Handler: newHandler(io), ReadHeaderTimeout: 5 * time.Second}
+	c := newChat(io, people)
+	background, endBackground := context.WithCancel(context.Background())
+	var tasks sync.WaitGroup
+	tasks.Go(func() { c.here.Run(background) })
+	defer func() { endBackground(); tasks.Wait() }()
+	server := &http.Server{Handler: newHandler(c), ReadHeaderTimeout: 5 * time.Second}
 	listener, err := net.Listen("tcp", ":"+port)
 	if err != nil {
 		return err
@@ -87,10 +98,9 @@ func options() *socketio.Options {
 }
 
 // newHandler makes a whole web server of the chat: its page and its sockets.
-func newHandler(io *socketio.Server) http.Handler {
-	newChat(io)
+func newHandler(c *chat) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/socket.io/", io) // this line is the mounting
+	mux.Handle("/socket.io/", c.io) // this line is the mounting
 	mux.Handle("/", newPage())
 	return mux
 }

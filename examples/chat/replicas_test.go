@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -20,7 +21,7 @@ func TestTwoReplicasAreOneChat(t *testing.T) {
 		o := options()
 		o.NewAdapter = adapter.RedisStreams(rdb, nil)
 		srv := sockettest.NewServer(t, o)
-		newChat(srv.Server)
+		newChat(srv.Server, nil)
 		return srv
 	}
 	one := replica()
@@ -48,5 +49,45 @@ func TestTwoReplicasAreOneChat(t *testing.T) {
 	bind(t, ada.Call("join", roomName{"lobby"}), 0, &r)
 	if len(r.Messages) != 2 {
 		t.Errorf("the first replica keeps %+v", r.Messages)
+	}
+}
+
+// The people of a replica that is killed are gone for the others: "presence" says so.
+func TestAReplicaIsKilledAndItsPeopleAreGone(t *testing.T) {
+	addr, _ := testenv.Redis(t)
+	replica := func() (*sockettest.Server, *chat, func()) {
+		rdb := redis.NewClient(&redis.Options{Addr: addr})
+		t.Cleanup(func() { rdb.Close() })
+		o := options()
+		o.NewAdapter = adapter.RedisStreams(rdb, nil)
+		people, err := adapter.NewPresence(rdb, &adapter.PresenceOptions{Lease: 3 * time.Second})
+		if err != nil {
+			t.Fatal(err)
+		}
+		srv := sockettest.NewServer(t, o)
+		c := newChat(srv.Server, people)
+		ctx, cancel := context.WithCancel(context.Background())
+		ended := make(chan struct{})
+		go func() { defer close(ended); c.here.Run(ctx) }()
+		kill := func() { cancel(); <-ended } // for Redis the replica is dead then
+		t.Cleanup(kill)
+		return srv, c, kill
+	}
+	one, c, _ := replica()
+	two, _, kill := replica()
+	ada, _, _ := arrive(t, one, guest("Ada", "lobby"))
+	_, boIs, _ := arrive(t, two, guest("Bo", "lobby"))
+	ada.Expect("present")
+	testenv.Until(t, sockettest.Wait, "both people", func() bool {
+		list, err := c.here.Members(context.Background(), one.Of("/"), roomPrefix+"lobby")
+		return err == nil && !list.Stale && len(list.Members) == 2
+	})
+	kill()
+	var n struct{ Left []string }
+	for len(n.Left) == 0 { // Bo may be told to have come first
+		bind(t, ada.Expect("presence").Args, 0, &n)
+	}
+	if len(n.Left) != 1 || n.Left[0] != boIs.ID {
+		t.Errorf("%+v, Bo is %s", n, boIs.ID)
 	}
 }

@@ -18,7 +18,7 @@ const root = "../.."
 // public are the packages that people outside of this module may read about.
 var public = []string{
 	"adapter", "callback", "gateway",
-	"socketio", "socketio/access", "socketio/api", "socketio/auth", "socketio/client", "socketio/clientdist", "socketio/hook", "socketio/sockettest",
+	"socketio", "socketio/access", "socketio/admin", "socketio/api", "socketio/auth", "socketio/client", "socketio/clientdist", "socketio/contract", "socketio/history", "socketio/hook", "socketio/presence", "socketio/sockettest",
 	"socketio/engineio", "socketio/engineio/client", "socketio/engineio/webtransport",
 	"socketio/parser", "socketio/parser/msgpack",
 }

@@ -19,6 +19,10 @@
 //   - browser: the login page, the element and the front ends of others in Chromium
 //     and with the real client; the scenarios of the local WeChat
 //
+// The command:
+//
+//   - doctor: nginx and HAProxy before Node's servers and the gateway, broken one by one
+//
 // Tools: internal/testenv starts processes and builds programs, node holds the npm packages.
 //
 // # Where a login over replicas is tested

@@ -107,6 +107,18 @@ func StringIs(s []byte, want string) bool {
 	return string(AppendUnquoted(buf[:0], s)) == want
 }
 
+// NextMember cuts the first member off the compact text between an object's braces. The
+// key has its quotes.
+func NextMember(list []byte) (key, value, rest []byte) {
+	k := SkipString(list, 0)
+	end := Skip(list, k+1)
+	key, value = list[:k], list[min(k+1, end):end]
+	if end < len(list) {
+		rest = list[end+1:]
+	}
+	return key, value, rest
+}
+
 // EachMember calls fn for each member of an object; of anything else it has none. Keys
 // come without quotes, but as they are spelled.
 func EachMember(b []byte, fn func(key, value []byte)) {

@@ -67,6 +67,7 @@ func (s *Service) claimNow(ctx context.Context, c Claim) (Ticket, Outcome, error
 	if c.Risk && !c.Confirm && outcome == OutcomeClaimed && t.State == Claimed {
 		t = s.assessRisk(ctx, t, c.OpenID)
 	}
+	s.countClaim(t, outcome)
 	news := t.Moved
 	if t.State == Claimed && !t.Asked && (outcome == OutcomeClaimed || outcome == OutcomeSame) {
 		if t, err = s.askConfirm(ctx, t, c.OpenID); err != nil {

@@ -29,11 +29,14 @@ func (s *Service) Confirm(ctx context.Context, appID, openID, number string, at 
 // there is nothing to deny.
 func (s *Service) Deny(ctx context.Context, appID, openID string, at time.Time) (Ticket, Outcome, error) {
 	t, err := s.options.Store.Last(ctx, appID, openID, at)
+	if err != nil && !errors.Is(err, ErrUnauthorized) {
+		return Ticket{}, "", err
+	}
+	if err := s.revokeElsewhere(ctx, t.JTI, appID, openID, at); err != nil {
+		return Ticket{}, "", err
+	}
 	if errors.Is(err, ErrUnauthorized) {
 		return s.denyToken(ctx, appID, openID, at)
-	}
-	if err != nil {
-		return Ticket{}, "", err
 	}
 	if t.Risk { // what was recognized was not them
 		if err := s.options.Store.Distrust(ctx, appID, openID); err != nil {
@@ -56,7 +59,20 @@ func (s *Service) Deny(ctx context.Context, appID, openID string, at time.Time) 
 	}
 	s.options.Counter.Count("attempt", t.Account, "revoked")
 	s.notifyHolder(ctx, t)
+	s.observeRevoked(t)
 	return t, OutcomeDenied, nil
+}
+
+// revokeElsewhere tells Options.Revocations which login is taken back: that of jti, or all
+// of the person up to a time when no single one is known any more.
+func (s *Service) revokeElsewhere(ctx context.Context, jti, appID, openID string, at time.Time) error {
+	switch {
+	case s.options.Revocations == nil:
+		return nil
+	case jti != "":
+		return s.options.Revocations.RevokeSignIn(ctx, jti)
+	}
+	return s.options.Revocations.RevokePerson(ctx, appID, openID, at)
 }
 
 // denyToken is Deny when the ticket is gone and its token may not be.
@@ -72,7 +88,14 @@ func (s *Service) denyToken(ctx context.Context, appID, openID string, at time.T
 		return Ticket{}, "", err
 	}
 	s.options.Counter.Count("attempt", "", "revoked")
+	s.observeRevoked(Ticket{AppID: appID, OpenID: openID})
 	return Ticket{AppID: appID, State: Done, Revoked: true}, OutcomeDenied, nil
+}
+
+func (s *Service) observeRevoked(t Ticket) {
+	if s.options.Observer != nil {
+		s.options.Observer.LoginRevoked(t)
+	}
 }
 
 // Revoked lists the jti of every token that was taken back before its end, at most
@@ -90,6 +113,9 @@ func (s *Service) confirmTicket(ctx context.Context, t Ticket, openID string, ok
 	if t.Moved {
 		s.notifyHolder(ctx, t)
 	}
+	if t.Moved && t.State == Done {
+		s.countStage(StageClaimed, t.IssuedAt.Sub(t.EventAt))
+	}
 	if t.Risk && outcome == OutcomeClaimed {
 		s.trustMarks(ctx, t, openID)
 	}
@@ -99,6 +125,9 @@ func (s *Service) confirmTicket(ctx context.Context, t Ticket, openID string, ok
 // Forget deletes what is kept of a person who left the account at a time by WeChat's
 // clock (zero: now), and takes back all logins of theirs up to then. It is idempotent.
 func (s *Service) Forget(ctx context.Context, appID, openID string, at time.Time) error {
+	if err := s.revokeElsewhere(ctx, "", appID, openID, at); err != nil {
+		return err
+	}
 	if err := s.options.Store.Distrust(ctx, appID, openID); err != nil {
 		return err
 	}
@@ -109,6 +138,9 @@ func (s *Service) Forget(ctx context.Context, appID, openID string, at time.Time
 	for _, t := range tickets {
 		s.countMove(t)
 		s.notifyHolder(ctx, t)
+	}
+	if s.options.Observer != nil {
+		s.options.Observer.PersonLeft(appID, openID, at)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package login
 
 import (
 	"context"
+	"crypto"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -28,6 +29,7 @@ type Claims struct {
 	NotBefore int64    `json:"nbf"`
 	ExpiresAt int64    `json:"exp"`
 	JTI       string   `json:"jti"`
+	Context   string   `json:"ctx,omitempty"` // of the page that began the login
 }
 
 // IssuerOptions configure an Issuer. Only Keys is required, and not with Pending.
@@ -186,7 +188,7 @@ func (i *Issuer) Issue(_ context.Context, id Identity, jti string, iat time.Time
 	c := Claims{
 		Issuer: i.options.Issuer, Audience: i.options.Audience, Subject: i.options.Subject(id),
 		AppID: id.AppID, OpenID: id.OpenID, UnionID: id.UnionID, AMR: []string{"wechat_oa"},
-		IssuedAt: at, NotBefore: at, ExpiresAt: at + int64(i.options.Life/time.Second), JTI: jti,
+		IssuedAt: at, NotBefore: at, ExpiresAt: at + int64(i.options.Life/time.Second), JTI: jti, Context: id.Context,
 	}
 	key := i.signingKey(time.Now())
 	token := jwt.NewWithClaims(key.method, c)
@@ -196,6 +198,17 @@ func (i *Issuer) Issue(_ context.Context, id Identity, jti string, iat time.Time
 		return Token{}, fmt.Errorf("login: sign: %w", err)
 	}
 	return Token{JWT: signed, JTI: jti, ExpiresAt: time.Unix(c.ExpiresAt, 0)}, nil
+}
+
+// Ed25519 is the key that signs now, for tokens of other kinds; false when that is a shared
+// secret, or not there yet.
+func (i *Issuer) Ed25519() (id string, private crypto.Signer, ok bool) {
+	if i.Ready() != nil {
+		return "", nil, false
+	}
+	k := i.signingKey(time.Now())
+	private, ok = k.privateKey.(crypto.Signer)
+	return k.keyID, private, ok
 }
 
 // PublicKey verifies tokens of an Issuer.

@@ -97,6 +97,13 @@ func (f *fieldReader) readText(field string, most int) string {
 	return v
 }
 
+// readOpaque reads what a page has sent along.
+func (f *fieldReader) readOpaque(field string) string {
+	v := f.fields[field]
+	f.checkField(field, ValidContext(v))
+	return v
+}
+
 func (f *fieldReader) readFlag(field string) bool {
 	v := f.fields[field]
 	f.checkField(field, v == "" || v == "0" || v == "1")
@@ -159,7 +166,7 @@ func (r *Redis) decodeTicket(id string, a stepAnswer) (Ticket, error) {
 		CreatedAt: f.readTime("cre"), ExpiresAt: f.readEnd("exp"),
 		Delivered: f.readFlag("del"), Number: f.readName("num", 2), Reason: f.fields["why"],
 		Browser: f.readName("br", maxIDLength), Agent: f.readText("ag", maxTextLength), Network: f.readText("net", maxTextLength),
-		Risk: f.readFlag("risk"), Asked: f.readFlag("ask"), Exchanged: !f.readTime("xat").IsZero(), Revoked: f.readFlag("rev"),
+		Context: f.readOpaque("ctx"), Risk: f.readFlag("risk"), Asked: f.readFlag("ask"), Exchanged: !f.readTime("xat").IsZero(), Revoked: f.readFlag("rev"),
 		Now: a.now, Moved: a.wasMoved,
 	}
 	f.readEnd("gone")

@@ -76,7 +76,7 @@ func (s *Service) exchangeCode(ctx context.Context, code, verifier string) (Tick
 }
 
 func (s *Service) issueToken(ctx context.Context, t Ticket) (Token, error) {
-	id := Identity{AppID: t.AppID, OpenID: t.OpenID, UnionID: t.UnionID}
+	id := Identity{AppID: t.AppID, OpenID: t.OpenID, UnionID: t.UnionID, Context: t.Context}
 	token, err := s.options.Issuer.Issue(ctx, id, t.JTI, t.IssuedAt)
 	if err != nil {
 		return Token{}, fmt.Errorf("login: issue: %w", err)

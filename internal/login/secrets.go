@@ -8,6 +8,7 @@ import (
 	"math/big"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"posthouse/internal/randid"
 )
@@ -40,8 +41,8 @@ func newNumber() string {
 	return strconv.FormatInt(10+n.Int64(), 10)
 }
 
-// newTypedCode is a code for a person to send from the phone.
-func newTypedCode() string {
+// NewTypedCode is a code of 40 random bits that people read and type.
+func NewTypedCode() string {
 	b := make([]byte, typedLength)
 	rand.Read(b) // never fails
 	for i := range b {
@@ -87,6 +88,12 @@ func ValidChallenge(s string) bool {
 	_, err := base64.RawURLEncoding.Strict().DecodeString(s)
 	return err == nil
 }
+
+// maxContext is the longest text, in bytes, that a page may send along with a ticket.
+const maxContext = 512
+
+// ValidContext reports whether s may travel with a ticket.
+func ValidContext(s string) bool { return len(s) <= maxContext && utf8.ValidString(s) }
 
 // validVerifier is RFC 7636 §4.1: 43 to 128 unreserved characters.
 func validVerifier(s string) bool {

@@ -48,6 +48,27 @@ type Counter interface {
 	Count(metric, account, reason string)
 }
 
+// Observer hears of events that an application's back end may want to know. It does not
+// block. A notice may come twice, and is lost when the process dies right then: the store
+// and the token are the truth.
+type Observer interface {
+	// LoginDone is told of a ticket that has just become done.
+	LoginDone(t Ticket)
+	// LoginRevoked is told of a login that the person took back. JTI is "" when the ticket
+	// is not known any more.
+	LoginRevoked(t Ticket)
+	// PersonLeft is told of a person who left an account.
+	PersonLeft(appID, openID string, at time.Time)
+}
+
+// Revocations ends what came of logins elsewhere. Both are idempotent.
+type Revocations interface {
+	// RevokeSignIn takes back the login with that jti.
+	RevokeSignIn(ctx context.Context, jti string) error
+	// RevokePerson takes back all logins of a person up to a time (zero: now).
+	RevokePerson(ctx context.Context, appID, openID string, at time.Time) error
+}
+
 // TypedCodes is what QRCodes may also implement: a code to type without asking
 // WeChat; false when the account has none.
 type TypedCodes interface {
@@ -60,14 +81,18 @@ type ServiceOptions struct {
 	Store    Store
 	Issuer   TokenIssuer
 	QRCodes  QRCodes
-	Notifier Notifier      // told about claims, confirmations and ends; nil: none is
-	UnionIDs UnionIDs      // nil: tokens carry no unionid
-	Spool    *Spool        // takes claims while the store is away; nil: they fail
-	Life     time.Duration // asked for a ticket; default 5 min
-	CodeLife time.Duration // of a one-time code; default 60 s
-	TokenTTL time.Duration // how long a revocation is remembered; default 15 min
-	Counter  Counter
-	Logger   *slog.Logger // nil means slog.Default()
+	Notifier Notifier // told about claims, confirmations and ends; nil: none is
+	UnionIDs UnionIDs // nil: tokens carry no unionid
+	// Observer hears of logins that are done or taken back; nil: none.
+	Observer Observer
+	// Revocations hears of logins that are taken back, before the store does: nil, none.
+	Revocations Revocations
+	Spool       *Spool        // takes claims while the store is away; nil: they fail
+	Life        time.Duration // asked for a ticket; default 5 min
+	CodeLife    time.Duration // of a one-time code; default 60 s
+	TokenTTL    time.Duration // how long a revocation is remembered; default 15 min
+	Counter     Counter
+	Logger      *slog.Logger // nil means slog.Default()
 }
 
 // Service is the login as the gateway and the webhook use it. It is safe for
@@ -117,6 +142,7 @@ type StartRequest struct {
 	SocketID  string
 	Raw       bool   // the socket is a raw /ws/signup one
 	Challenge string // PKCE S256, "" when the token goes over the socket
+	Context   string // opaque, for claim ctx; see ValidContext
 	Browser   string // stands for the browser, "" when unknown; see Ticket
 	Agent     string // what kind it is, as people read it
 	Network   string // where it is, no single address
@@ -145,11 +171,15 @@ func (s *Service) Start(ctx context.Context, r StartRequest) (Started, error) {
 	if r.Challenge != "" && !ValidChallenge(r.Challenge) {
 		return Started{}, fmt.Errorf("%w: challenge", ErrBadRequest)
 	}
+	if !ValidContext(r.Context) {
+		return Started{}, fmt.Errorf("%w: context", ErrBadRequest)
+	}
 	if i, ok := s.options.Issuer.(interface{ Ready() error }); ok {
 		if err := i.Ready(); err != nil { // a code that cannot become a login is not made
 			return Started{}, fmt.Errorf("login: start: %w", err)
 		}
 	}
+	begin := time.Now()
 	scene := newScene()
 	if _, err := s.options.Store.Get(ctx, scene); !errors.Is(err, ErrUnauthorized) {
 		return Started{}, fmt.Errorf("login: start: %w", err)
@@ -160,14 +190,14 @@ func (s *Service) Start(ctx context.Context, r StartRequest) (Started, error) {
 	}
 	code := ""
 	if qr.Typed {
-		code = newTypedCode()
+		code = NewTypedCode()
 		qr.Ticket = typedTicket(qr.AppID, code)
 	}
 	secret := newSecret()
 	t, err := s.options.Store.Create(ctx, Ticket{
 		ID: scene, WeChat: qr.Ticket, Account: r.Account, AppID: qr.AppID,
 		SocketID: r.SocketID, Raw: r.Raw,
-		ResumeHash: hashSecret(secret), Challenge: r.Challenge, Number: newNumber(),
+		ResumeHash: hashSecret(secret), Challenge: r.Challenge, Context: r.Context, Number: newNumber(),
 		Browser: r.Browser, Agent: r.Agent, Network: r.Network, URL: qr.URL, ImageURL: qr.ImageURL,
 	}, qr.Life)
 	if err != nil {
@@ -178,6 +208,7 @@ func (s *Service) Start(ctx context.Context, r StartRequest) (Started, error) {
 			return Started{}, err
 		}
 	}
+	s.countStage(StageShown, time.Since(begin))
 	return Started{Ticket: t, URL: qr.URL, ImageURL: qr.ImageURL, Code: code, Resume: secret}, nil
 }
 
@@ -228,6 +259,9 @@ func (s *Service) endTicket(ctx context.Context, id string, to State, reason, so
 func (s *Service) countMove(t Ticket) {
 	if t.Moved && t.State.Terminal() {
 		s.options.Counter.Count("attempt", t.Account, string(t.State)+":"+t.Reason)
+		if t.State == Done && s.options.Observer != nil {
+			s.options.Observer.LoginDone(t)
+		}
 	}
 }
 

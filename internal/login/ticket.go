@@ -56,6 +56,7 @@ type Ticket struct {
 	CreatedAt  time.Time
 	ExpiresAt  time.Time
 	Delivered  bool
+	Context    string // the page's own, for claim ctx; opaque, see ValidContext
 	Number     string // two digits to match, when a confirm step is on
 	Browser    string // stands for the browser that shows the code; "" when unknown
 	Agent      string // that browser's kind, as people read it
@@ -140,6 +141,7 @@ type Claim struct {
 // Identity is what a token says of a person.
 type Identity struct {
 	AppID, OpenID, UnionID string
+	Context                string // what the page sent along, "" when nothing
 }
 
 // Token is a signed JWT and its claims' essentials.

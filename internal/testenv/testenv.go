@@ -80,6 +80,30 @@ func Node(t testing.TB, limit time.Duration, script string, args ...string) stri
 
 var binaries sync.Map // package → func() (string, error)
 
+// TypeScript runs the compiler on the project in dir, strictly and with the npm packages in
+// reach; it returns what the compiler found, "" for nothing. args are further options
+// and files.
+func TypeScript(t testing.TB, dir string, args ...string) string {
+	t.Helper()
+	node := NodeDir(t, "typescript")
+	modules := filepath.Join(dir, "node_modules")
+	if _, err := os.Lstat(modules); err != nil {
+		if err := os.Symlink(filepath.Join(node, "node_modules"), modules); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "node", append([]string{filepath.Join(node, "node_modules", "typescript", "bin", "tsc"),
+		"--strict", "--target", "es2022", "--module", "esnext", "--moduleResolution", "bundler"}, args...)...)
+	cmd.Dir = dir
+	out, err := cmd.CombinedOutput()
+	if err != nil && len(out) == 0 {
+		t.Fatalf("tsc: %v", err)
+	}
+	return string(out)
+}
+
 // Binary builds a package of the module once and returns the program's path.
 func Binary(t testing.TB, pkg string) string {
 	t.Helper()

@@ -11,6 +11,7 @@ var fixes = map[int]string{
 	40125: "set the AppSecret as 设置与开发 → 基本配置 shows it; a reset makes the old one invalid",
 	40164: "add it at 设置与开发 → 基本配置 → IP白名单",
 	40243: "unfreeze the AppSecret at 设置与开发 → 基本配置",
+	45009: "the quota is full again at midnight in China; 设置与开发 → 接口权限 shows what is left",
 	48001: "QR codes with a scene need a verified (已认证) service account; typed-code: always does without",
 	48004: "the platform's notices (通知中心) say why and how to appeal",
 	48006: "wait for the next month",

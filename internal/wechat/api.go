@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strings"
 	"time"
 )
 
@@ -66,13 +67,17 @@ func (c *Client) ImageURL(ticket string) string {
 	return c.mp + "/cgi-bin/showqrcode?ticket=" + url.QueryEscape(ticket)
 }
 
-// User is what WeChat tells of a person. Names and pictures are not told any more.
+// User is what WeChat tells of a person. Names and pictures are told of by few accounts
+// since December 2021, and empty otherwise.
 type User struct {
 	OpenID     string
 	UnionID    string // "" unless the account belongs to an Open Platform account
 	Subscribed bool   // false: nothing but the openid is known
 	Since      time.Time
 	Channel    string // subscribe_scene, an open set
+	Nickname   string
+	Picture    string // an http or https URL
+	Language   string // as a tag: zh-CN
 }
 
 // User asks for a person's data. Keep it out of the webhook's five seconds.
@@ -83,6 +88,9 @@ func (c *Client) User(ctx context.Context, openID string) (User, error) {
 		UnionID   string `json:"unionid"`
 		Time      int64  `json:"subscribe_time"`
 		Scene     string `json:"subscribe_scene"`
+		Nickname  string `json:"nickname"`
+		Picture   string `json:"headimgurl"`
+		Language  string `json:"language"`
 	}
 	err := c.do(ctx, call{
 		api: apiUser, method: http.MethodGet,
@@ -92,7 +100,13 @@ func (c *Client) User(ctx context.Context, openID string) (User, error) {
 	if err != nil {
 		return User{}, err
 	}
-	u := User{OpenID: out.OpenID, UnionID: out.UnionID, Subscribed: out.Subscribe == 1, Channel: out.Scene}
+	u := User{
+		OpenID: out.OpenID, UnionID: out.UnionID, Subscribed: out.Subscribe == 1, Channel: out.Scene,
+		Nickname: out.Nickname, Language: strings.ReplaceAll(out.Language, "_", "-"),
+	}
+	if p, err := url.Parse(out.Picture); err == nil && p.Host != "" && (p.Scheme == "https" || p.Scheme == "http") {
+		u.Picture = out.Picture
+	}
 	if out.Time > 0 {
 		u.Since = time.Unix(out.Time, 0)
 	}

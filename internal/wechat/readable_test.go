@@ -130,3 +130,18 @@ func TestReceiver_Open_UnreadableIsNotRefused(t *testing.T) {
 		}
 	}
 }
+
+// Accounts that are still told names and pictures get them; an address that is none is dropped.
+func TestClient_User_NameAndPictureWhereTheyAreTold(t *testing.T) {
+	t.Parallel()
+	for picture, want := range map[string]string{
+		"https://thirdwx.qlogo.cn/mmopen/x/132": "https://thirdwx.qlogo.cn/mmopen/x/132", "": "", "javascript:alert(1)": "", "/0": "",
+	} {
+		s := newStub(t)
+		s.forever("/cgi-bin/user/info", answers(200, `{"subscribe":1,"openid":"oAlice","nickname":"阿丽","headimgurl":"`+picture+`","language":"zh_CN","subscribe_time":1767225662}`))
+		u, err := s.client(t, nil).User(t.Context(), "oAlice")
+		if err != nil || u.Nickname != "阿丽" || u.Picture != want || u.Language != "zh-CN" {
+			t.Errorf("%q: %+v, %v", picture, u, err)
+		}
+	}
+}

@@ -24,6 +24,9 @@ func (s *Sim) Handler() http.Handler {
 	}
 	route("/cgi-bin/", s.serveAPI)
 
+	route("GET /connect/oauth2/authorize", s.authorizeWeb)
+	route("GET /sns/oauth2/access_token", s.exchangeWebCode)
+
 	route("POST /scan", action(s.scan))
 	route("POST /follow", action(s.follow))
 	route("POST /unfollow", action(s.unfollow))

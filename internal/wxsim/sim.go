@@ -72,6 +72,7 @@ type Sim struct {
 	codesChecked int         // forget ended ones at this number
 	codeByID     map[string]*qrCode
 	codeByTicket map[string]*qrCode
+	webCodes     map[string]webCode
 	callbacks    []string
 	turn         int // round robin over callbacks
 	rules        []*Rule
@@ -117,7 +118,7 @@ func New(o *Options) (*Sim, error) {
 		opts: opts, settings: habits, client: newClient(), log: opts.Logger, life: life, end: end,
 		rand: newSource(opts.Seed), faultSeed: opts.Seed,
 		codeByID: make(map[string]*qrCode), codeByTicket: make(map[string]*qrCode),
-		rids:  make(map[string]ridRecord),
+		rids: make(map[string]ridRecord), webCodes: make(map[string]webCode),
 		msgID: 24_900_000_000_000_000 + time.Now().UnixMicro()%1_000_000_000_000,
 	}
 	for _, a := range opts.Accounts {

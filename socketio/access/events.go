@@ -68,36 +68,6 @@ func (r *Rules) answered(fn func(e *socketio.Event) (map[string]any, error)) fun
 	}
 }
 
-// joinRoom handles "join".
-func (r *Rules) joinRoom(e *socketio.Event) (map[string]any, error) {
-	in, err := request(e)
-	if err != nil {
-		return nil, err
-	}
-	s := e.Socket()
-	if !r.allowed(s, in.Room) {
-		return nil, errForbidden
-	}
-	join := func() error {
-		if !s.InRoom(in.Room) && len(s.Rooms())-1 >= r.o.MaxRooms || s.Join(in.Room) != nil {
-			return errRooms
-		}
-		return nil
-	}
-	answer := map[string]any{"room": in.Room}
-	if r.o.Joiner == nil {
-		if in.History > 0 {
-			return nil, badRequest("this room has no history")
-		}
-		return answer, join()
-	}
-	fields, err := r.o.Joiner.Join(e.Context(), s, in, join)
-	for name, value := range fields {
-		answer[name] = value
-	}
-	return answer, err
-}
-
 // leaveRoom handles "leave".
 func (r *Rules) leaveRoom(e *socketio.Event) (map[string]any, error) {
 	var room string
@@ -122,8 +92,17 @@ func (r *Rules) relay(e *socketio.Event) (map[string]any, error) {
 	if room == s.ID() || !s.InRoom(room) {
 		return nil, errMember
 	}
-	if err := s.To(room).Emit(e.Name(), e.Args()); err != nil {
+	if err := s.To(room).RecordFrom(r.user(s)).Emit(e.Name(), e.Args()); err != nil {
 		return nil, refuse("unavailable", "the event cannot be passed on now")
 	}
 	return map[string]any{}, nil
+}
+
+// user is the subject of a socket's token, "" without one.
+func (r *Rules) user(s *socketio.Socket) string {
+	if r.o.Claim == nil {
+		return ""
+	}
+	user, _ := r.o.Claim(s, "sub")
+	return user
 }

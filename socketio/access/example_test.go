@@ -7,16 +7,26 @@ import (
 	"posthouse/socketio"
 	"posthouse/socketio/access"
 	"posthouse/socketio/auth"
+	"posthouse/socketio/history"
 )
 
 func Example() {
+	topics, err := access.Matching("topic:*")
+	if err != nil {
+		panic(err)
+	}
+	kept, err := history.New(&history.Options{Rooms: topics})
+	if err != nil {
+		panic(err)
+	}
 	rules, err := access.New(&access.Options{
-		Rooms: []string{"user:{sub}", "everyone"},
-		Join:  []string{"topic:*", "doc:{sub}:*"},
-		Relay: []string{"typing"},
-		Claim: auth.ClaimOf,
-		Known: []string{"auth"},
-		Other: access.RefuseUnknown,
+		History: kept,
+		Rooms:   []string{"user:{sub}", "everyone"},
+		Join:    []string{"topic:*", "doc:{sub}:*"},
+		Relay:   []string{"typing"},
+		Claim:   auth.ClaimOf,
+		Known:   []string{"auth"},
+		Other:   access.RefuseUnknown,
 	})
 	if err != nil {
 		panic(err)

@@ -57,6 +57,31 @@ func parsePattern(text string, stars bool) (pattern, error) {
 	return p, nil
 }
 
+// Matching returns a function that reports whether a room fits one of the patterns: text,
+// and * for one or more characters. A pattern that begins with * fits no private room of a
+// socket.
+func Matching(patterns ...string) (func(room string) bool, error) {
+	list := make([]pattern, len(patterns))
+	for i, text := range patterns {
+		p, err := parsePattern(text, true)
+		if err != nil {
+			return nil, err
+		}
+		if p.claims() {
+			return nil, fmt.Errorf("access: room %q: a claim cannot stand here", text)
+		}
+		list[i] = p
+	}
+	return func(room string) bool {
+		for _, p := range list {
+			if p.match(room, nil) {
+				return true
+			}
+		}
+		return false
+	}, nil
+}
+
 // claims reports whether the pattern names any.
 func (p pattern) claims() bool {
 	for _, part := range p {

@@ -8,6 +8,8 @@ import (
 	"slices"
 
 	"posthouse/socketio"
+	"posthouse/socketio/history"
+	"posthouse/socketio/presence"
 )
 
 // defaultMaxRooms is how many rooms a socket may be in (docs/realtime.md §3).
@@ -36,6 +38,12 @@ type Options struct {
 	EventsBurst     int
 	// Joiner does the joins, for features that add to them. Default: the socket joins.
 	Joiner Joiner
+	// History is that of the namespace: clients may join with {room, history}, and relayed
+	// events are kept. Rules give it to the namespace: History.Apply is not called.
+	History *history.History
+	// Presence is that of the namespace: the answer to a join tells who is in the room. Rules
+	// give it to the namespace: Presence.Apply is not called.
+	Presence *presence.Presence
 	// Other gets the events that neither the rules nor Known name, RefuseUnknown for
 	// example. Default: they are left to the handlers of the program.
 	Other func(e *socketio.Event)
@@ -66,6 +74,9 @@ type Namespace interface {
 	OnEvent(event string, fn func(*socketio.Event))
 	OnAny(fn func(*socketio.Event))
 	LimitEvents(perSecond float64, burst int)
+	KeepRecords(r socketio.Recorder)
+	OnConnection(fn func(*socketio.Socket))
+	OnDisconnecting(fn func(*socketio.Socket, socketio.Reason))
 }
 
 // Rules are the rules of a namespace, ready for use. Safe for concurrent use.
@@ -130,9 +141,17 @@ func (r *Rules) Apply(n Namespace) {
 	}
 	known := slices.Clone(r.o.Known)
 	if len(r.join) > 0 {
-		n.OnEvent("join", r.answered(r.joinRoom))
+		n.OnEvent("join", r.handleJoin)
 		n.OnEvent("leave", r.answered(r.leaveRoom))
 		known = append(known, "join", "leave")
+	}
+	if r.o.History != nil {
+		r.o.History.Apply(n)
+		known = append(known, "history")
+	}
+	if r.o.Presence != nil {
+		r.o.Presence.Apply(n)
+		known = append(known, "presence")
 	}
 	for _, event := range r.o.Relay {
 		n.OnEvent(event, r.answered(r.relay))

@@ -425,7 +425,7 @@ func TestHandler_Descriptions_NeedNoKey(t *testing.T) {
 		OpenAPI string
 		Paths   map[string]any
 	}
-	if err := json.Unmarshal(a.Body.Bytes(), &doc); err != nil || doc.OpenAPI != "3.1.0" || len(doc.Paths) != 8 {
+	if err := json.Unmarshal(a.Body.Bytes(), &doc); err != nil || doc.OpenAPI != "3.1.0" || len(doc.Paths) != 10 {
 		t.Errorf("%d %.300s", a.Code, a.Body)
 	}
 	page := call(t, h, "GET", "/api/", "", "")

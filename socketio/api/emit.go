@@ -6,12 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"reflect"
+	"slices"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"posthouse/socketio"
+	"posthouse/socketio/history"
 	"posthouse/socketio/internal/jsonbinary"
 )
 
@@ -25,6 +26,7 @@ type EmitRequest struct {
 	Volatile  bool              `json:"volatile,omitempty" doc:"Leave out clients that are not ready for it."`
 	Compress  *bool             `json:"compress,omitempty" doc:"Whether the transports compress it."`
 	Local     bool              `json:"local,omitempty" doc:"Reach the sockets of this node only."`
+	History   *bool             `json:"history,omitempty" doc:"Whether the histories of the rooms keep it. Default: those of the rooms that have one, unless it is volatile, local or acknowledged."`
 	Ack       *AckRequest       `json:"ack,omitempty" doc:"Wait for acknowledgements."`
 }
 
@@ -49,46 +51,6 @@ func (h *Handler) registerEmit(api huma.API) {
 			}
 			return &struct{ Body EmitResult }{result}, nil
 		})
-	huma.Register(api, operation(http.MethodPost, "/api/batch", "batch", "Emit several events; each entry has its own result", 404),
-		func(ctx context.Context, in *struct {
-			Body []json.RawMessage `maxItems:"1000" doc:"What POST /api/emit takes."`
-		}) (*struct{ Body []any }, error) {
-			if in.Body == nil {
-				return nil, huma.Error422UnprocessableEntity("validation failed", &huma.ErrorDetail{Location: "body", Message: "expected a list"})
-			}
-			results := make([]any, len(in.Body))
-			for i, text := range in.Body {
-				results[i] = h.emitEntry(ctx, text)
-			}
-			return &struct{ Body []any }{results}, nil
-		})
-}
-
-// emitEntry does one entry of a batch; its problem is its result.
-func (h *Handler) emitEntry(ctx context.Context, text json.RawMessage) any {
-	var tree any
-	var r EmitRequest
-	check := &huma.ValidateResult{}
-	if err := json.Unmarshal(text, &tree); err != nil {
-		return huma.Error400BadRequest("the entry is no JSON")
-	}
-	schema := huma.SchemaFromType(h.registry, reflect.TypeFor[EmitRequest]())
-	huma.Validate(h.registry, schema, huma.NewPathBuffer(nil, 0), huma.ModeWriteToServer, tree, check)
-	if len(check.Errors) > 0 {
-		return huma.Error422UnprocessableEntity("validation failed", check.Errors...)
-	}
-	if err := json.Unmarshal(text, &r); err != nil {
-		return huma.Error422UnprocessableEntity("validation failed", err)
-	}
-	result, err := h.emit(ctx, &r)
-	var told huma.StatusError
-	switch {
-	case errors.As(err, &told):
-		return told
-	case err != nil:
-		return huma.Error500InternalServerError("the entry failed")
-	}
-	return result
 }
 
 func (h *Handler) emit(ctx context.Context, r *EmitRequest) (EmitResult, error) {
@@ -109,6 +71,9 @@ func (h *Handler) emit(ctx context.Context, r *EmitRequest) (EmitResult, error) 
 	}
 	if r.Local {
 		op = op.Local()
+	}
+	if op, err = recorded(n, r, op); err != nil {
+		return EmitResult{}, err
 	}
 	if r.Ack == nil {
 		if err := op.Emit(r.Event, args...); err != nil {
@@ -137,6 +102,21 @@ func (h *Handler) emit(ctx context.Context, r *EmitRequest) (EmitResult, error) 
 		answers = append(answers, first)
 	}
 	return EmitResult{Acks: &answers, Expected: &expected, Received: &received}, nil
+}
+
+// recorded lets the histories of the rooms keep an event.
+func recorded(n *socketio.Namespace, r *EmitRequest, op socketio.BroadcastOperator) (socketio.BroadcastOperator, error) {
+	kept, _ := n.Recorder().(*history.History)
+	switch {
+	case r.History == nil:
+		return op.Record(), nil
+	case !*r.History:
+		return op, nil
+	case r.Volatile || r.Local || r.Ack != nil || kept == nil || !slices.ContainsFunc(r.To, kept.Keeps):
+		return op, huma.Error422UnprocessableEntity("validation failed", &huma.ErrorDetail{Location: "body.history", Value: true,
+			Message: "only an event to rooms that have a history is kept, and none that is volatile, local or acknowledged"})
+	}
+	return op.Record(), nil
 }
 
 // emitError tells what the caller can mend from what it cannot.

@@ -11,6 +11,7 @@ import (
 
 	"posthouse/socketio"
 	"posthouse/socketio/api"
+	"posthouse/socketio/presence"
 )
 
 func Example() {
@@ -78,4 +79,19 @@ func ExampleNewMemoryIdempotency() {
 	// true
 	// true
 	// 200
+}
+
+func ExampleOptions_presence() {
+	here, err := presence.New(&presence.Options{Rooms: func(room string) bool { return room == "news" }})
+	if err != nil {
+		panic(err)
+	}
+	o := api.Options{Presence: func(n *socketio.Namespace) *presence.Presence {
+		if n.Name() == "/app" {
+			return here
+		}
+		return nil
+	}}
+	fmt.Println(o.Presence != nil)
+	// Output: true
 }

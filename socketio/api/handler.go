@@ -14,6 +14,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"posthouse/socketio"
+	"posthouse/socketio/presence"
 )
 
 // maxBody is the largest body, in bytes.
@@ -31,6 +32,9 @@ type Options struct {
 	// Idempotency keeps the answers of requests with an Idempotency-Key. Default: in
 	// memory, for one node.
 	Idempotency IdempotencyStore
+	// Presence returns who knows the members of a namespace's rooms, nil without. Default:
+	// no namespace has presence.
+	Presence func(n *socketio.Namespace) *presence.Presence
 	// Logger is told of failures that are not the caller's. Default slog.Default().
 	Logger *slog.Logger
 }
@@ -42,9 +46,12 @@ type Handler struct {
 	rates    map[*Key]*rate.Limiter
 	timeout  time.Duration
 	answers  IdempotencyStore
+	presence func(n *socketio.Namespace) *presence.Presence
 	log      *slog.Logger
 	mux      *http.ServeMux
 	registry huma.Registry
+
+	entrySchema *huma.Schema // of EmitRequest
 }
 
 // New returns the API of a server.
@@ -52,7 +59,7 @@ func New(io *socketio.Server, o *Options) (*Handler, error) {
 	if o == nil || len(o.Keys) == 0 {
 		return nil, errors.New("api: Keys: at least one is needed")
 	}
-	h := &Handler{io: io, keys: o.Keys, rates: map[*Key]*rate.Limiter{}, timeout: o.Timeout, answers: o.Idempotency, log: o.Logger, mux: http.NewServeMux()}
+	h := &Handler{io: io, keys: o.Keys, rates: map[*Key]*rate.Limiter{}, timeout: o.Timeout, answers: o.Idempotency, presence: o.Presence, log: o.Logger, mux: http.NewServeMux()}
 	if h.timeout <= 0 {
 		h.timeout = 5 * time.Second
 	}
@@ -91,8 +98,10 @@ func (h *Handler) register() {
 	}
 	api := humago.New(h.mux, config)
 	h.registerEmit(api)
+	h.registerBatch(api)
 	h.registerManage(api)
 	h.registerRead(api)
+	h.registerRooms(api)
 	h.mux.HandleFunc("GET /api/{$}", h.servePage)
 	h.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		problem(w, http.StatusNotFound, "there is no such route")

@@ -41,6 +41,8 @@ var routes = []route{
 	{"GET", "/api/sockets", "List sockets, by namespace, room and user"},
 	{"GET", "/api/sockets/{namespace}/{id}", "Tell of one socket"},
 	{"GET", "/api/rooms", "List rooms"},
+	{"GET", "/api/presence", "Tell who is in a room"},
+	{"GET", "/api/history", "Tell the last events of a room"},
 }
 
 func (h *Handler) servePage(w http.ResponseWriter, _ *http.Request) {

@@ -90,6 +90,9 @@ func (s *Session) checkSendBufferLocked(size int) error {
 // updateBacklogLocked keeps the books of the backlog. It is called when something was
 // queued, and when the peer has taken something.
 func (s *Session) updateBacklogLocked() {
+	if s.flushFrom != 0 && s.state.Load() != stateClosed {
+		s.flushedLocked()
+	}
 	excess := s.waitingLocked() - s.srv.o.MaxBuffered
 	if excess > 0 && s.state.Load() != stateClosed {
 		s.growBacklogLocked(excess)

@@ -79,6 +79,7 @@ func (e *ConnectionError) status(h http.Header) int {
 
 // refuse reports e to the hook and answers the request.
 func (srv *Server) refuse(w http.ResponseWriter, r *http.Request, e *ConnectionError) {
+	srv.counters.requestRefused(e.Code)
 	if srv.o.OnConnectionError != nil {
 		e.Request = r
 		srv.o.OnConnectionError(e)

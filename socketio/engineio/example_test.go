@@ -165,3 +165,30 @@ func ExampleOpensSession() {
 	fmt.Printf("%v %q %v\n", engineio.OpensSession(r), engineio.SessionID(r), engineio.IsUpgrade(r))
 	// Output: true "" false
 }
+
+func ExampleServer_Stats() {
+	engine := engineio.NewServer(&engineio.Options{
+		OnSessionEnd: func(e *engineio.SessionEnd) { // an engineio.SessionEnd
+			log.Println(e.ID, e.Transport, e.Reason, e.Duration, e.Packets, e.Bytes)
+		},
+	})
+	st := engine.Stats() // an engineio.Stats
+	fmt.Println(st.Sessions["websocket"], st.PacketsIn, engine.QueuedBytes())
+	for _, reason := range engineio.Reasons() {
+		fmt.Println(reason, st.Closed[reason])
+	}
+	for _, result := range engineio.UpgradeResults() {
+		fmt.Println(result, st.Upgrades[result])
+	}
+	// Output:
+	// 0 0 0
+	// transport close 0
+	// transport error 0
+	// ping timeout 0
+	// parse error 0
+	// forced close 0
+	// ok 0
+	// timeout 0
+	// failed 0
+	// refused 0
+}

@@ -18,7 +18,7 @@ func (srv *Server) newSession(r *http.Request, q *query, attach func(*Session)) 
 	if srv.leaving() {
 		return nil, unavailable()
 	}
-	s := &Session{srv: srv, revision: q.revision}
+	s := &Session{srv: srv, revision: q.revision, openedAt: time.Since(epoch)}
 	attach(s)
 	for range 2 { // once more, should a random id be taken
 		s.id = randid.New()
@@ -200,6 +200,7 @@ func (srv *Server) serveWebSocket(w http.ResponseWriter, r *http.Request, q *que
 
 // refuseHandshake answers a request that asks for a WebSocket in a wrong way.
 func (srv *Server) refuseHandshake(w http.ResponseWriter, r *http.Request, err error) {
+	srv.counters.requestRefused(CodeBadRequest)
 	if srv.o.OnConnectionError != nil {
 		e := badRequest("TRANSPORT_HANDSHAKE_ERROR", map[string]any{"error": err})
 		e.Request = r

@@ -115,6 +115,13 @@ type Options struct {
 
 	// OnConnectionError learns of every refused request.
 	OnConnectionError func(*ConnectionError)
+	// OnSessionEnd learns of every session that has ended, before its handler does. The
+	// description of the session is valid only during the call, which must not block.
+	OnSessionEnd func(*SessionEnd)
+	// OnFlush is told how long messages waited, of about every sixteenth send: from the
+	// send until nothing waits for that peer any more. It is called with a lock held and must
+	// not block or call the session.
+	OnFlush func(took time.Duration)
 	// OnInitialHeaders may change the headers of the answer that opens a session,
 	// OnHeaders those of every answer but refusals.
 	OnInitialHeaders func(h http.Header, r *http.Request)

@@ -85,7 +85,7 @@ func (p *polling) answered(batch *queue) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p.inFlightBytes -= batch.waiting()
-	if s.backlog != nil {
+	if s.backlog != nil || s.flushFrom != 0 && s.poll == p {
 		p.taken()
 		s.updateBacklogLocked()
 	}

@@ -16,6 +16,7 @@ import (
 	"posthouse/socketio/engineio/internal/netpoll"
 	"posthouse/socketio/engineio/internal/ws"
 	"posthouse/socketio/internal/answer"
+	"posthouse/socketio/internal/tally"
 	"posthouse/socketio/internal/workers"
 )
 
@@ -34,6 +35,7 @@ type Server struct {
 	excessBytes atomic.Int64 // see backlog
 	loopGroup   netpoll.Group
 	heartbeats  heartbeatQueues
+	counters    counters
 
 	compressFrom  int       // bytes; negative: never
 	pollPool      sync.Pool // of *poll
@@ -72,6 +74,7 @@ func New(o *Options) (*Server, error) {
 		srv.o = *o
 	}
 	srv.pollPool.New = newPoll
+	srv.counters.traffic = tally.New()
 	srv.flusher.srv = srv
 	srv.o.setDefaults()
 	srv.log = srv.o.Logger
@@ -231,6 +234,7 @@ func (srv *Server) admit(s *Session) bool {
 		return false
 	}
 	srv.sessions[s.id] = s
+	srv.counters.sessionOpened(s.transportLocked()) // no other goroutine has the session yet
 	srv.unfinishedCount++
 	return true
 }

@@ -57,6 +57,7 @@ type Session struct {
 	// counts; guarded by recvMu, as controlPackets is.
 	controlSince   time.Duration
 	controlPackets int32
+	received       sessionTraffic // guarded by recvMu
 
 	// state is written under mu; the receiving side reads it without.
 	state atomic.Uint32
@@ -74,8 +75,11 @@ type Session struct {
 	resumedEarly bool        // Resume came before the pause began
 	inFlusher    bool        // in the flusher's list
 	closedAsSlow bool        // ErrSlow has closed the session
+	sent         sessionTraffic
+	flushFrom    time.Duration // of epoch: when a send that is timed began; 0: none is
 
-	revision uint8 // of the protocol, 4 or 3; never changes
+	openedAt time.Duration // of epoch; never changes
+	revision uint8         // of the protocol, 4 or 3; never changes
 }
 
 const (
@@ -139,6 +143,7 @@ func (s *Session) sendLocked(frames []*Frame) error {
 	if err := s.checkSendBufferLocked(size); err != nil {
 		return err
 	}
+	s.countOutLocked(len(frames), size)
 	if s.ws != nil {
 		s.ws.sendFrames(frames)
 	} else {
@@ -157,9 +162,11 @@ func (s *Session) SendMessages(ms ...Message) error {
 	if s.state.Load() != stateOpen {
 		return s.closedErr()
 	}
-	if err := s.checkSendBufferLocked(sizeOf(ms)); err != nil {
+	size := sizeOf(ms)
+	if err := s.checkSendBufferLocked(size); err != nil {
 		return err
 	}
+	s.countOutLocked(len(ms), size)
 	if s.ws != nil {
 		s.ws.addMessages(ms)
 		s.ws.writeWaiting()

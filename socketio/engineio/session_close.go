@@ -41,6 +41,7 @@ func (s *Session) CloseWith(ms ...Message) {
 	if s.state.Load() != stateOpen || len(ms) > 0 && s.checkSendBufferLocked(sizeOf(ms)) != nil {
 		return
 	}
+	s.countOutLocked(len(ms), sizeOf(ms))
 	if s.ws != nil {
 		s.ws.addMessages(ms)
 		s.updateBacklogLocked()
@@ -82,6 +83,7 @@ func (s *Session) endLocked(reason Reason, description error) {
 		return
 	}
 	s.state.Store(stateClosed)
+	s.srv.counters.sessionClosed(s.transportLocked(), reason, s.closedAsSlow)
 	s.srv.heartbeats.remove(s)
 	if s.backlog != nil {
 		s.dropBacklogLocked()
@@ -123,10 +125,27 @@ func (f *closeTask) Run() {
 	}
 	s.recvMu.Lock()
 	defer s.recvMu.Unlock()
+	if s.srv.o.OnSessionEnd != nil {
+		f.report()
+	}
 	if s.handler != nil {
 		defer s.guard()
 		s.handler.Closed(f.reason, f.description)
 	}
+}
+
+// report tells Options.OnSessionEnd; recvMu is held.
+func (f *closeTask) report() {
+	s := f.s
+	s.mu.Lock()
+	end := SessionEnd{
+		ID: s.id, Transport: s.transportLocked(), Reason: f.reason, Description: f.description, Refused: s.handler == nil,
+		Duration: time.Since(epoch) - s.openedAt,
+		Packets:  uint64(s.received.packets) + uint64(s.sent.packets), Bytes: s.received.bytes + s.sent.bytes,
+	}
+	s.mu.Unlock()
+	defer s.guard()
+	s.srv.o.OnSessionEnd(&end)
 }
 
 // startCloser ends a closing session whose client does not poll any more.

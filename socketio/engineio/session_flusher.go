@@ -23,7 +23,7 @@ func (s *Session) SendSoon(frames ...*Frame) error {
 		size += len(f.message.Data)
 	}
 	s.mu.Lock()
-	if err := s.soonLocked(size); err != nil {
+	if err := s.soonLocked(len(frames), size); err != nil {
 		s.mu.Unlock()
 		return err
 	}
@@ -40,7 +40,7 @@ func (s *Session) SendSoon(frames ...*Frame) error {
 // others are about to follow.
 func (s *Session) SendMessagesSoon(ms ...Message) error {
 	s.mu.Lock()
-	if err := s.soonLocked(sizeOf(ms)); err != nil {
+	if err := s.soonLocked(len(ms), sizeOf(ms)); err != nil {
 		s.mu.Unlock()
 		return err
 	}
@@ -53,11 +53,15 @@ func (s *Session) SendMessagesSoon(ms ...Message) error {
 	return nil
 }
 
-func (s *Session) soonLocked(size int) error {
+func (s *Session) soonLocked(packets, size int) error {
 	if s.state.Load() != stateOpen {
 		return s.closedErr()
 	}
-	return s.checkSendBufferLocked(size)
+	if err := s.checkSendBufferLocked(size); err != nil {
+		return err
+	}
+	s.countOutLocked(packets, size)
+	return nil
 }
 
 // unlockSoon unlocks mu and leaves the writing to the flusher.

@@ -81,6 +81,7 @@ func (x *external) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if e := x.attach(ctx, conn, r); e != nil {
+		srv.counters.requestRefused(e.Code)
 		e.Request = r
 		if srv.o.OnConnectionError != nil {
 			srv.o.OnConnectionError(e)
@@ -134,6 +135,7 @@ func (x *external) attachUpgrade(conn net.Conn, first opening) *ConnectionError 
 	st := x.newTransport(s)
 	st.isProbe = true
 	if !s.beginUpgrade(st) {
+		x.srv.counters.upgrades[upgradeRefused].Add(1)
 		return badRequest("TRANSPORT_HANDSHAKE_ERROR", map[string]any{"sid": first.sid})
 	}
 	st.start(conn, first.earlyPackets)

@@ -41,6 +41,12 @@ func (u *upgrade) stopLocked() {
 
 // abortLocked ends the upgrade, and with it the WebSocket.
 func (u *upgrade) abortLocked() {
+	u.s.srv.counters.upgrades[upgradeFailed].Add(1)
+	u.endLocked()
+}
+
+// endLocked is abortLocked for an upgrade that was counted otherwise.
+func (u *upgrade) endLocked() {
 	u.stopLocked()
 	u.newTransport.shutdown(ReasonForcedClose, nil)
 }
@@ -73,7 +79,12 @@ func (s *Session) beginUpgrade(st *wsTransport) bool {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if s.pendingUpgrade == u {
-			u.abortLocked()
+			if s.state.Load() == stateClosed { // see sessionEndedLocked
+				u.abortLocked()
+				return
+			}
+			s.srv.counters.upgrades[upgradeTimeout].Add(1)
+			u.endLocked()
 		}
 	})
 	return true
@@ -82,6 +93,7 @@ func (s *Session) beginUpgrade(st *wsTransport) bool {
 // probeEnded forgets a probing transport that is gone; the session polls on.
 func (s *Session) probeEnded(st *wsTransport) {
 	if s.pendingUpgrade != nil && s.pendingUpgrade.newTransport == st {
+		s.srv.counters.upgrades[upgradeFailed].Add(1)
 		s.pendingUpgrade.stopLocked()
 	}
 }
@@ -165,6 +177,7 @@ func (s *Session) completeUpgrade(st *wsTransport) bool {
 		st.pauseEnd = s.pauseEnd
 	}
 	s.ws = st
+	s.srv.counters.sessionUpgraded(transportPolling, st.transportName)
 	st.isProbe = false
 	st.sendQueue(q)
 	s.updateBacklogLocked()
@@ -207,6 +220,7 @@ func (srv *Server) serveUpgrade(w http.ResponseWriter, r *http.Request, q *query
 	}
 	head := hs.AppendResponse(nil, w.Header())
 	if !begun {
+		srv.counters.upgrades[upgradeRefused].Add(1)
 		// An upgrade is under way, or done: this one ends, that one goes on.
 		srv.turnAway(w, head)
 		return

@@ -155,7 +155,7 @@ func (st *wsTransport) writeAll(o *sendBuffer) error {
 
 // weigh notes that the peer has taken something.
 func (st *wsTransport) weigh() {
-	if st.s.ws == st && st.s.backlog != nil {
+	if st.s.ws == st && (st.s.backlog != nil || st.s.flushFrom != 0) {
 		st.s.updateBacklogLocked()
 	}
 }

@@ -3,6 +3,7 @@ package hook
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -136,6 +137,18 @@ func New(o *Options) (*Client, error) {
 	})
 	c.leaving.init(c)
 	return c, nil
+}
+
+// Notify queues a notice that no socket causes. It is posted as JSON like a disconnect:
+// signed, with id as its webhook-id, and again for ten minutes while the back end cannot be
+// asked. What the back end answers is ignored. The same id again is a repeat.
+func (c *Client) Notify(id string, payload any) error {
+	data, err := json.Marshal(payload)
+	if err != nil {
+		return fmt.Errorf("hook: notify: %w", err)
+	}
+	c.leaving.addNotice(id, data)
+	return nil
 }
 
 // Stats returns the counters.

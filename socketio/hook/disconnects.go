@@ -64,6 +64,10 @@ func (d *disconnects) add(b *body) {
 		d.client.counts.dropped.Add(1)
 		return
 	}
+	d.addNotice(b.ID, data)
+}
+
+func (d *disconnects) addNotice(id string, data []byte) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closed {
@@ -81,7 +85,7 @@ func (d *disconnects) add(b *body) {
 		d.client.counts.dropped.Add(1)
 	}
 	now := time.Now()
-	d.pushLocked(&notice{id: b.ID, data: data, born: now, due: now})
+	d.pushLocked(&notice{id: id, data: data, born: now, due: now})
 }
 
 func (d *disconnects) pushLocked(n *notice) {

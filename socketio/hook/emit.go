@@ -22,6 +22,7 @@ type emitRequest struct {
 	Volatile  bool              `json:"volatile"`
 	Compress  *bool             `json:"compress"`
 	Local     bool              `json:"local"`
+	History   *bool             `json:"history"` // default: kept where the rooms have a history
 }
 
 var errNoNamespace = errors.New("there is no such namespace")
@@ -60,6 +61,9 @@ func emit(s *socketio.Socket, text json.RawMessage) error {
 	}
 	if r.Local {
 		op = op.Local()
+	}
+	if r.History == nil || *r.History {
+		op = op.Record()
 	}
 	return op.Emit(r.Event, args...)
 }

@@ -23,6 +23,11 @@ func Example() {
 	var app hook.Namespace = io.Of("/app")
 	client.Attach(app)
 
+	// A notice that no socket causes is posted too, signed and until the back end has it.
+	if false {
+		_ = client.Notify("msg_1", map[string]string{"type": "invoice.paid"})
+	}
+
 	ctx := context.Background() // with a deadline in a program
 	_ = io.Shutdown(ctx)
 	fmt.Println(client.Shutdown(ctx), client.Stats() == hook.Stats{})

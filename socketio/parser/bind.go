@@ -137,7 +137,7 @@ func (b *binder) value(raw []byte) (any, error) {
 		object := map[string]any{}
 		for list := raw[1 : len(raw)-1]; len(list) > 0; {
 			var key, member []byte
-			key, member, list = nextMember(list)
+			key, member, list = jsontext.NextMember(list)
 			x, err := b.value(member)
 			if err != nil {
 				return nil, err
@@ -188,7 +188,7 @@ func (b *binder) bindObject(raw []byte, v reflect.Value) error {
 	}
 	for list := raw[1 : len(raw)-1]; len(list) > 0; {
 		var key, member []byte
-		key, member, list = nextMember(list)
+		key, member, list = jsontext.NextMember(list)
 		name := string(unquote(key))
 		if v.Kind() == reflect.Map {
 			elem := reflect.New(v.Type().Elem()).Elem()
@@ -244,15 +244,4 @@ func (f *field) settable(v reflect.Value) (reflect.Value, bool) {
 		v = v.Field(x)
 	}
 	return v, true
-}
-
-// nextMember cuts the first member off the text between an object's braces.
-func nextMember(list []byte) (key, value, rest []byte) {
-	k := jsontext.SkipString(list, 0)
-	end := jsontext.Skip(list, k+1)
-	key, value = list[:k], list[min(k+1, end):end]
-	if end < len(list) {
-		rest = list[end+1:]
-	}
-	return key, value, rest
 }

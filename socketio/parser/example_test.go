@@ -3,6 +3,7 @@ package parser_test
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"time"
 
@@ -139,4 +140,18 @@ func ExampleNextElement() {
 	argument, _, ok := parser.NextElement(list)
 	fmt.Println(string(name), string(argument), ok)
 	// Output: "move" {"x":1} true
+}
+
+func ExampleMembers() {
+	type Upload struct {
+		Name string `json:"name"`
+		File []byte `json:"file,omitempty"`
+	}
+	var member parser.Member
+	for _, member = range parser.Members(reflect.TypeFor[Upload]()) {
+		fmt.Println(member.Name, member.Optional, parser.IsBinary(member.Field.Type))
+	}
+	// Output:
+	// name false false
+	// file true true
 }

@@ -77,6 +77,15 @@ socket.on("absent", ({ room, socket: id }) => change(room, (r) => {
   r.gone?.add(id);
   stopTyping(r, id);
 }));
+// People of a server that was killed cannot say that they go: the others hear it here.
+socket.on("presence", ({ room, left }) => change(room.slice("room:".length), (r) => {
+  for (const [id, person] of r.people) {
+    if (left.includes(person.id)) {
+      r.people.delete(id);
+      stopTyping(r, id);
+    }
+  }
+}));
 socket.on("typing", ({ room, socket: id, person }) => change(room, (r) => {
   clearTimeout(r.typing.get(id)?.timer);
   r.typing.set(id, { person, timer: setTimeout(() => change(room, () => stopTyping(r, id)), 4000) });

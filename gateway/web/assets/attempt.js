@@ -252,7 +252,7 @@ export class LoginAttempt extends EventTarget {
   #load() {
     try {
       const kept = JSON.parse(sessionStorage.getItem(this.#key));
-      return this.#challenge && kept?.challenge !== this.#challenge ? null : kept;
+      return (kept.challenge ?? "") === this.#challenge || (!this.#challenge && kept.verifier) ? kept : null;
     } catch { return null; }
   }
   #save() { try { sessionStorage.setItem(this.#key, JSON.stringify(this.#ticket)); } catch { /* private mode */ } }

@@ -1,5 +1,5 @@
 // The login page: what the attempt's states look like here.
-const { attempt: core, client, path, account, accountTitle, returnTo, typed } = document.body.dataset;
+const { attempt: core, client, path, account, accountTitle, returnTo, typed, request = "", challenge = "" } = document.body.dataset;
 const $ = (id) => document.getElementById(id);
 const scripts = Promise.all([import(client), import(core)]);
 scripts.catch(() => { // a proxy or the network keeps them from us
@@ -15,7 +15,7 @@ const announce = announcer($("live"));
 const onPhone = inWeChat || matchMedia("(pointer: coarse) and (max-width: 600px)").matches;
 const timed = ["waiting", "claimed", "typed"];
 
-const attempt = new LoginAttempt(io, { path, account });
+const attempt = new LoginAttempt(io, { path, account, challenge });
 let shown = "";
 let clock = 0;
 let left = 0; // seconds, as shown
@@ -47,7 +47,7 @@ function show(state, detail) {
   const focused = document.activeElement;
   shown = state;
   $("card").dataset.state = state;
-  const key = { waiting: inWeChat ? "waitingInWeChat" : "waiting", done: returnTo ? "done" : "doneStay" }[state] ?? state;
+  const key = { waiting: inWeChat ? "waitingInWeChat" : "waiting", done: returnTo || request ? "done" : "doneStay" }[state] ?? state;
   const text = say(key, detail);
   $("words").textContent = text;
   $("number").textContent = detail.number ?? detail.seconds ?? "";
@@ -65,7 +65,8 @@ function show(state, detail) {
   if (changed && state === "expired") $("refresh").focus();
   else if (focused.checkVisibility?.() === false) $("words").focus(); // its button went away
   if (state === "refused") $("offline").hidden = true; // the network is not to blame
-  if (state === "done") done(detail.token);
+  if (state === "done" && request) finish(detail);
+  else if (state === "done") done(detail);
 }
 
 function startClock() {
@@ -88,15 +89,32 @@ function stopClock() {
   $("clock").textContent = "";
 }
 
-function done(token) {
-  try { sessionStorage.setItem("posthouse.token", token); } catch { /* private mode */ }
+function done({ token, code }) {
+  try { if (token) sessionStorage.setItem("posthouse.token", token); } catch { /* private mode */ }
   const target = returnTo && new URL(returnTo, location.href);
   // The gateway has checked it; a path stays here, and nothing is a script.
   if (!target || !/^https?:$/.test(target.protocol) || (returnTo.startsWith("/") && target.origin !== location.origin)) return;
-  setTimeout(() => location.assign(target.href), 600);
+  // For the back end that has the verifier of the challenge; of no use to other readers.
+  if (code) target.searchParams.set("code", code);
+  setTimeout(() => location.assign(target.href), code ? 0 : 600);
 }
 
-$("refresh").addEventListener("click", () => attempt.refresh());
+// The application that sent the person here gets a code of its own: see docs/oidc.md §3.
+async function finish({ code }) {
+  const body = JSON.stringify({ request, code });
+  for (let wait = 250; wait < 16e3; wait *= 2) {
+    try {
+      const answer = await fetch("/oauth/finish", { method: "POST", body });
+      if (answer.ok) return location.replace((await answer.json()).continue);
+      if (answer.status < 500) return show("over", {});
+    } catch { /* the answer was lost: the same code is good again for a while */ }
+    await new Promise((next) => setTimeout(next, wait));
+  }
+  show("unavailable", {});
+}
+
+// A login that is done has no socket to refresh: the page starts over.
+$("refresh").addEventListener("click", () => (attempt.state === "done" ? location.reload() : attempt.refresh()));
 $("other").addEventListener("click", () => attempt.refresh({ typed: shown !== "typed" }));
 $("copy").addEventListener("click", async () => {
   const code = $("typed-code");

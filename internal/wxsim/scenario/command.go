@@ -46,6 +46,13 @@ type Command struct {
 	Output io.Writer `kong:"-"`
 }
 
+// Help is shown by posthouse wxsim scenario --help.
+func (c *Command) Help() string {
+	return `Shares of --mix: never-scan, cancelled, replaced, expired, late, two-people, rescan,
+reconnect, lost-ack, pkce, denied; of the pushes: duplicates, delays, reorders.
+Example: posthouse wxsim scenario all --gateway http://127.0.0.1:3000`
+}
+
 // Run plays the scripts, or the load when there are none. ErrFailed tells that
 // the run itself was fine and the gateway was not.
 func (c *Command) Run(ctx context.Context) error {

@@ -1,5 +1,6 @@
 // What people do with the login page, and what they must not have to notice:
 // node care.mjs JSON, which names a gateway for each case.
+import { createHash } from "node:crypto";
 import { open as openFile } from "node:fs/promises";
 import { accessible, browser, everywhere, fail, fits, focused, is, open, run, saying, scan, state, ticket } from "./page.mjs";
 
@@ -120,6 +121,23 @@ await run({
     await stays.waitForTimeout(1200);
     is(new URL(stays.url()).origin, base, "after a login with a foreign returnTo");
     is((await stays.textContent("#words")).trim(), "登录成功", "the words of who stays");
+
+    // With a challenge the application's back end gets a code, and the page no token.
+    const verifier = "v".repeat(43);
+    const challenge = createHash("sha256").update(verifier).digest("base64url");
+    const coded = await open(base, { query: `?returnTo=${encodeURIComponent("/healthz?keep=1")}&challenge=${challenge}` });
+    await state(coded, "waiting");
+    await scan(base, "fred", await ticket(coded));
+    await coded.waitForURL(`${base}/healthz?keep=1&code=*`);
+    is(await coded.evaluate(() => sessionStorage.getItem("posthouse.token")), null, "the token in the page");
+    const code = new URL(coded.url()).searchParams.get("code");
+    const trade = (proof) => fetch(base + "/login/exchange", { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ code, verifier: proof }) });
+    is((await trade("w".repeat(43))).status, 401, "another verifier");
+    const traded = await trade(verifier);
+    is((await traded.json()).token.split(".").length, 3, "parts of the token");
+    for (const query of ["?returnTo=/x&challenge=short", `?challenge=${challenge}`, `?returnTo=https://evil.example/&challenge=${challenge}`]) {
+      is((await fetch(base + "/login" + query)).status, 400, query);
+    }
   },
   // A network that goes and comes: the code stays on the screen all the time.
   async network(base) {
