@@ -78,6 +78,7 @@ type subscription struct {
 	mu              sync.Mutex // guards what follows
 	wantedChannels  map[redisChannel]struct{}
 	changedChannels []redisChannel
+	unsubscribing   map[string]int           // shard channels whose end this node has asked for, unconfirmed
 	openFences      map[string]chan struct{} // see fence; closed and removed when they come back
 }
 
@@ -163,7 +164,7 @@ func (l *subscription) runConn(ctx context.Context) error {
 	defer unhook()
 
 	l.mu.Lock()
-	l.changedChannels = nil
+	l.changedChannels, l.unsubscribing = nil, nil
 	have := make(map[redisChannel]struct{}, len(l.wantedChannels))
 	for s := range l.wantedChannels {
 		have[s] = struct{}{}
@@ -220,8 +221,9 @@ func (l *subscription) runConn(ctx context.Context) error {
 				}
 			case "sunsubscribe":
 				l.answerChannels.channelUnsubscribed(l, v.Channel)
-				// Redis says this on its own when the slot moved to another server.
-				if l.wants(redisChannel{v.Channel, toShardChannel}) {
+				// Redis says this on its own when the slot moved to another server. An end that
+				// was asked for is none, also when the channel is wanted again by now.
+				if !l.endWasAsked(v.Channel) && l.wants(redisChannel{v.Channel, toShardChannel}) {
 					return errMoved
 				}
 			}
@@ -240,6 +242,29 @@ func (l *subscription) wants(s redisChannel) bool {
 	defer l.mu.Unlock()
 	_, ok := l.wantedChannels[s]
 	return ok
+}
+
+// endWasAsked takes the confirmation of an unsubscription; false when none is due.
+func (l *subscription) endWasAsked(channel string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := l.unsubscribing[channel]
+	if n <= 1 {
+		delete(l.unsubscribing, channel)
+	} else {
+		l.unsubscribing[channel] = n - 1
+	}
+	return n > 0
+}
+
+// askEnd notes that the confirmation of an unsubscription is due.
+func (l *subscription) askEnd(channel string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.unsubscribing == nil {
+		l.unsubscribing = map[string]int{}
+	}
+	l.unsubscribing[channel]++
 }
 
 // subscribeAll asks for everything in have. Channels of a cluster go one by one:
@@ -332,6 +357,9 @@ func (l *subscription) applyChanges(ctx context.Context, ps *redis.PubSub, have 
 				err = s.subscribe(ctx, ps)
 			case !wants && has:
 				delete(have, s)
+				if s.kind == toShardChannel {
+					l.askEnd(s.name)
+				}
 				err = s.unsubscribe(ctx, ps)
 			}
 			if err != nil {

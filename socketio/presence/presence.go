@@ -69,6 +69,7 @@ type room struct {
 	users     map[string]*localUser
 	view      map[string]Member // as it was told to the members; nil: not read yet
 	dirty     bool              // the view may be old
+	lastRead  map[string]Member // as it was read since the view changed; nil: not read since
 }
 
 // localUser is a user with connections to this node.
@@ -198,7 +199,7 @@ func (p *Presence) Members(ctx context.Context, n *socketio.Namespace, name stri
 			members, err = p.o.Store.Read(ctx, key)
 		}
 		if err == nil {
-			p.noteFirstView(key, members)
+			p.noteRead(key, members)
 			sortMembers(members)
 			return &List{Members: members}, nil
 		}
@@ -211,6 +212,9 @@ func (p *Presence) Members(ctx context.Context, n *socketio.Namespace, name stri
 		return nil, ErrUnknown
 	}
 	known := maps.Clone(r.view)
+	if r.lastRead != nil {
+		known = maps.Clone(r.lastRead)
+	}
 	if known == nil {
 		known = map[string]Member{}
 	}
@@ -231,12 +235,18 @@ func (p *Presence) trusted() bool {
 	return !p.stale && !time.Now().Before(p.settledAt)
 }
 
-// noteFirstView takes the members that were told first as what notices begin with.
-func (p *Presence) noteFirstView(key string, members []Member) {
+// noteRead keeps the members that were read. The first that were told are what notices
+// begin with.
+func (p *Presence) noteRead(key string, members []Member) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if r := p.rooms[key]; r != nil && r.view == nil {
-		r.view = viewOf(members)
+	r := p.rooms[key]
+	if r == nil {
+		return
+	}
+	r.lastRead = viewOf(members)
+	if r.view == nil {
+		r.view = r.lastRead
 	}
 }
 

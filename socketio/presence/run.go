@@ -238,7 +238,7 @@ func (p *Presence) tell(key string, members []Member) {
 		return
 	}
 	before := r.view
-	r.view = now
+	r.view, r.lastRead = now, nil
 	namespace := r.namespace
 	n := notice{Room: r.name, Joined: []string{}, Left: []string{}}
 	p.mu.Unlock()

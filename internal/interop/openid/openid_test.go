@@ -60,10 +60,12 @@ func signIn(t *testing.T, start, gateway, person string) string {
 // application is a relying party of github.com/coreos/go-oidc and golang.org/x/oauth2.
 type application struct {
 	t        *testing.T
-	config   oauth2.Config
-	provider *gooidc.Provider
 	verifier string
 	results  chan map[string]any
+
+	ready    chan struct{} // closed when the fields below are set: they need the server's address
+	config   oauth2.Config
+	provider *gooidc.Provider
 }
 
 const (
@@ -72,6 +74,7 @@ const (
 )
 
 func (a *application) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	<-a.ready
 	switch r.URL.Path {
 	case "/start":
 		http.Redirect(w, r, a.config.AuthCodeURL(state, gooidc.Nonce(nonce), oauth2.S256ChallengeOption(a.verifier)), http.StatusFound)
@@ -140,7 +143,7 @@ func TestOIDC_RelyingParty_GoOIDC(t *testing.T) {
 	testenv.Need(t, "chromium")
 	for _, algorithm := range []string{"RS256", "EdDSA"} {
 		t.Run(algorithm, func(t *testing.T) {
-			app := &application{t: t, verifier: oauth2.GenerateVerifier(), results: make(chan map[string]any, 8)}
+			app := &application{t: t, verifier: oauth2.GenerateVerifier(), results: make(chan map[string]any, 8), ready: make(chan struct{})}
 			server := httptest.NewServer(app)
 			defer server.Close()
 			base := gatewayFor(t, testenv.FreePort(t), server.URL, "    secret-file: app.secret\n", "    id-token-signed-response-alg: "+algorithm+"\n")
@@ -153,6 +156,7 @@ func TestOIDC_RelyingParty_GoOIDC(t *testing.T) {
 				ClientID: "app", ClientSecret: secret, Endpoint: provider.Endpoint(), RedirectURL: server.URL + "/callback",
 				Scopes: []string{gooidc.ScopeOpenID, "profile", "wechat", gooidc.ScopeOfflineAccess},
 			}
+			close(app.ready)
 			out := signIn(t, server.URL+"/start", base, "ana")
 			claims := <-app.results
 			if sub, _ := claims["sub"].(string); sub == "" || !strings.Contains(out, sub) || claims["openid"] != sub {
