@@ -54,6 +54,9 @@ var limits = []limit{
 	{row: 35, name: "failures_per_ip", value: "600/m", place: "/login", answer: "rate_limited"},
 	{row: 37, name: "exchanges_per_ip", setting: "POSTHOUSE_LIMIT_HANDSHAKES_PER_IP", value: "10/s", place: "/login/exchange", answer: "429",
 		current: func(c *Config) string { return rateText(c.LimitHandshakes) }},
+	{row: 37, name: "authorizations_per_ip", setting: "POSTHOUSE_LIMIT_HANDSHAKES_PER_IP", value: "10/s, 200 at once", place: "/oauth/authorize", answer: "429",
+		current: func(c *Config) string { return rateText(c.LimitHandshakes) }},
+	{row: 37, name: "client_secrets_per_ip", value: "60/m wrong ones", place: "/oauth/token", answer: "429"},
 	{row: 43, name: "pprof", setting: "POSTHOUSE_PPROF", value: "loopback", place: "metrics listener", answer: "403"},
 }
 
