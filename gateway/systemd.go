@@ -23,7 +23,7 @@ func notifySystemd(state string) {
 	if err != nil {
 		return
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	_, _ = c.Write([]byte(state))
 }
 

@@ -21,6 +21,7 @@ import (
 	"io"
 	"io/fs"
 	"log"
+	"log/slog"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -94,7 +95,7 @@ func (a *app) run(ctx context.Context) error {
 	select {
 	case err = <-gatewayEnded:
 		endBackend()
-		_ = <-backendEnded // it ends as it was told
+		slog.Debug("app: the back end has ended", "error", <-backendEnded) // as it was told
 	case err = <-backendEnded:
 		endGateway()
 		err = errors.Join(fmt.Errorf("app: the back end has ended: %w", err), <-gatewayEnded)

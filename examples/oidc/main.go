@@ -20,6 +20,7 @@ import (
 	"io"
 	"io/fs"
 	"log"
+	"log/slog"
 	"net"
 	"os"
 	"os/exec"
@@ -113,7 +114,7 @@ func (e *example) run(ctx context.Context) (err error) {
 	}
 	stop()
 	for range running {
-		_ = <-ended // what a program says when it is told to end is no fault
+		slog.Debug("oidc: a program has ended", "error", <-ended) // as it was told
 	}
 	return err
 }
