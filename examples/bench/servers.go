@@ -22,6 +22,7 @@ type kind struct {
 	name string
 	dir  string
 	argv []string
+	env  []string
 	core int
 	// alone says that the server has no adapter for Redis, so that scenarios of
 	// several servers leave it out.
@@ -49,8 +50,14 @@ func prepare(ctx context.Context, want []string, dir string) (kinds []kind, clea
 	for _, name := range want {
 		k := kind{name: name, dir: node, core: runtime.NumCPU() - 1}
 		switch name {
-		case "ours", "floor":
-			program := map[string]string{"ours": "server", "floor": "floor"}[name]
+		case "ours", "floor", "configured", "admin":
+			program := map[string]string{"floor": "floor"}[name]
+			if program == "" {
+				program = "server"
+			}
+			if name == "configured" || name == "admin" {
+				k.env = []string{"BENCH_WITH=" + name}
+			}
 			k.argv = []string{filepath.Join(tmp, program)}
 			build := exec.CommandContext(ctx, "go", "build", "-o", k.argv[0], "posthouse/examples/bench/"+program)
 			if out, err := build.CombinedOutput(); err != nil {
@@ -103,7 +110,7 @@ type process struct {
 func (k kind) start(ctx context.Context, env []string) (*process, error) {
 	cmd := exec.CommandContext(ctx, k.argv[0], k.argv[1:]...)
 	cmd.Dir = k.dir
-	cmd.Env = append(append(os.Environ(), "PORT=0", "NODE_ENV=production"), env...)
+	cmd.Env = append(append(append(os.Environ(), "PORT=0", "NODE_ENV=production"), k.env...), env...)
 	cmd.Stderr = os.Stderr
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 5 * time.Second

@@ -3,7 +3,9 @@
 // default feature on. node.mjs and bun.mjs beside it in ../node are its twins.
 //
 // Environment: PORT (127.0.0.1; 0 picks one), PING_INTERVAL in milliseconds,
-// REDIS_URL for the cluster adapter.
+// REDIS_URL for the cluster adapter; BENCH_WITH=configured puts the rules of a namespace
+// without a hook (socketio/access) before the same handlers, BENCH_WITH=admin the Admin UI
+// without an administrator.
 package main
 
 import (
@@ -27,6 +29,8 @@ import (
 
 	"posthouse/adapter"
 	"posthouse/socketio"
+	"posthouse/socketio/access"
+	"posthouse/socketio/admin"
 	"posthouse/socketio/engineio"
 )
 
@@ -58,6 +62,11 @@ func run(ctx context.Context) error {
 		opts.NewAdapter = adapter.Redis(rdb, nil)
 	}
 	io := socketio.NewServer(opts)
+	stop, err := addFeature(io, os.Getenv("BENCH_WITH"))
+	if err != nil {
+		return err
+	}
+	defer stop()
 	offer(io)
 
 	ln, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", os.Getenv("PORT")))
@@ -77,6 +86,29 @@ func run(ctx context.Context) error {
 		return err
 	}
 	return nil
+}
+
+// addFeature adds what a variant of the server has beside the conventions.
+func addFeature(io *socketio.Server, name string) (stop func(), err error) {
+	switch name {
+	case "":
+		return func() {}, nil
+	case "configured":
+		rules, err := access.New(&access.Options{Rooms: []string{"everyone"}, Relay: []string{"typing"}, EventsPerSecond: 1e6, EventsBurst: 1e6})
+		if err != nil {
+			return nil, err
+		}
+		rules.Apply(io.Of("/"))
+		rules.Apply(io.Of("/login"))
+		return func() {}, nil
+	case "admin":
+		page, err := admin.Instrument(io, &admin.Options{NoAuth: true})
+		if err != nil {
+			return nil, err
+		}
+		return func() { _ = page.Close() }, nil
+	}
+	return nil, fmt.Errorf("BENCH_WITH=%s is not known", name)
 }
 
 // offer registers the events of the conventions.
