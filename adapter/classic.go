@@ -134,13 +134,14 @@ func newClassic(l *socketio.LocalAdapter, nodes redisNodes, o RedisOptions, read
 	} {
 		link.add(s)
 	}
-	if a.eventLog == nil || a.eventLog.reader == nil {
+	if a.eventLog == nil || a.eventLog.keepFor <= 0 {
 		m.startGoroutines(link.run, link.firstTry)
 		return a
 	}
 	heard := newAnswers(broadcasts)
 	m.presenceChannels.alsoTold = heard
 	a.eventLog.hearing = newHearing(a.eventLog.recoveryLog, heard, link.fence, nil)
+	a.eventLog.joinReader()
 	a.eventLog.startKeeping()
 	m.startGoroutines(link.run, link.firstTry, a.eventLog.reader.positionKnown)
 	return a

@@ -108,20 +108,26 @@ type pubSubLog struct {
 	history    *historyLog
 	readers    *streamReaders
 	leaveOnce  sync.Once
+
+	readerOptions *StreamsOptions
 }
 
-// newPubSubLog joins the reader of the log when this server recovers sessions. The
-// caller sets hearing, and then starts the goroutines.
+// newPubSubLog makes the log of an adapter. When this server recovers sessions, the caller
+// sets hearing, then joins the reader, which may be running already, and then starts the
+// goroutines.
 func newPubSubLog(c *clusterNode, o *LogOptions, prefix string, readers *streamReaders, publish *logPublisher) *pubSubLog {
 	s := o.streamsOptions(prefix)
 	a := &pubSubLog{recoveryLog: newRecoveryLog(c, publish.streamKey, publish.maxLen, s.SessionKeyPrefix), broadcasts: publish, readers: readers}
 	a.appendEntry = a.appendAndPublish
-	if a.keepFor > 0 {
-		a.reader = readers.join(s.StreamName, c.namespaceName, a, func() *streamReader {
-			return newStreamReader(c.redisNodes, s.StreamName, &s, c.log)
-		})
-	}
+	a.readerOptions = &s
 	return a
+}
+
+// joinReader lets the entries of the log come.
+func (a *pubSubLog) joinReader() {
+	a.reader = a.readers.join(a.streamKey, a.namespaceName, a, func() *streamReader {
+		return newStreamReader(a.redisNodes, a.streamKey, a.readerOptions, a.log)
+	})
 }
 
 // leave ends the reader with its last namespace. It is called when the goroutines of the

@@ -145,7 +145,7 @@ func newSharded(l *socketio.LocalAdapter, nodes redisNodes, o ShardedOptions, re
 	for _, room := range l.Rooms() {
 		a.RoomCreated(room, l.HasSocket(room))
 	}
-	if a.eventLog == nil || a.eventLog.reader == nil {
+	if a.eventLog == nil || a.eventLog.keepFor <= 0 {
 		m.startGoroutines(a.subscriptions.run, a.subscriptions.firstTry)
 		return a
 	}
@@ -156,6 +156,7 @@ func newSharded(l *socketio.LocalAdapter, nodes redisNodes, o ShardedOptions, re
 		finds = m.findsUnlogged
 	}
 	a.eventLog.hearing = newHearing(a.eventLog.recoveryLog, heard, a.subscriptions.fence, finds)
+	a.eventLog.joinReader()
 	a.eventLog.startKeeping()
 	m.startGoroutines(a.subscriptions.run, a.subscriptions.firstTry, a.eventLog.reader.positionKnown)
 	return a
