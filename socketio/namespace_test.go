@@ -187,8 +187,12 @@ func TestFetchSockets_HidesPrivateHandshakeFields(t *testing.T) {
 
 func TestSocket_OnUpgrade_TellsTheNewTransport(t *testing.T) {
 	srv := serve(t, nil)
+	// The client upgrades before the functions of OnConnection have run.
+	upgraded := make(chan struct{})
+	srv.Of("/").Watch(socketio.Watcher{Upgraded: func(*socketio.Socket, string) { close(upgraded) }})
 	srv.OnUpgrade(func(s *socketio.Socket, transport string) { s.Emit("namespace", transport) })
 	srv.OnConnection(func(s *socketio.Socket) {
+		<-upgraded
 		s.OnUpgrade(func(transport string) { s.Emit("socket", transport, s.Conn().Transport()) })
 	})
 	client := srv.Client()

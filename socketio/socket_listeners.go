@@ -165,11 +165,10 @@ func (s *Socket) upgraded(transport string) {
 			o.Upgraded(s, transport)
 		}
 	})
-	shared, own := s.ns.sharedHandlers.Load().onUpgrade, s.currentListeners().onUpgrade
-	if len(shared)+len(own) == 0 {
-		return
-	}
+	shared := s.ns.sharedHandlers.Load().onUpgrade
 	s.queueCall(func() {
+		// The functions of OnConnection have run by now, and may have added some.
+		own := s.currentListeners().onUpgrade
 		for _, fn := range shared {
 			fn(s, transport)
 		}
