@@ -79,7 +79,8 @@ func (h *Handler) serveBatch(w http.ResponseWriter, r *http.Request) {
 
 // batch does the entries in order and returns the list of their results.
 func (h *Handler) batch(ctx context.Context, body []byte) (answer []byte, err error) {
-	if _, err := jsontext.Check(body, 1000); err != nil {
+	spaced, err := jsontext.Check(body, 1000)
+	if err != nil {
 		return nil, huma.Error400BadRequest("the body is no JSON", &huma.ErrorDetail{Location: "body", Message: err.Error()})
 	}
 	if i := jsontext.SkipSpace(body, 0); body[i] != '[' {
@@ -92,22 +93,22 @@ func (h *Handler) batch(ctx context.Context, body []byte) (answer []byte, err er
 			Location: "body", Message: fmt.Sprintf("expected %d entries at most", maxBatch), Value: count,
 		})
 	}
-	b := &batchRun{handler: h, legible: utf8.Valid(body)}
+	b := &batchRun{handler: h, legible: utf8.Valid(body), spaced: spaced}
 	answer = append(make([]byte, 0, 2+3*count), '[')
 	jsontext.EachElement(body, func(text []byte) {
 		if len(answer) > 1 {
 			answer = append(answer, ',')
 		}
-		switch result := b.emitEntry(ctx, text); result {
-		case nil:
+		result := b.emitEntry(ctx, text)
+		if result == nil {
 			answer = append(answer, "{}"...)
-		default:
-			var encoded []byte
-			if encoded, err = json.Marshal(result); err != nil {
-				encoded = []byte(`{"status":500}`) // no type of a result does that
-			}
-			answer = append(answer, encoded...)
+			return
 		}
+		encoded, err := json.Marshal(result)
+		if err != nil {
+			encoded = []byte(`{"status":500}`) // no type of a result does that
+		}
+		answer = append(answer, encoded...)
 	})
 	return append(answer, "]\n"...), nil
 }
@@ -116,14 +117,15 @@ func (h *Handler) batch(ctx context.Context, body []byte) (answer []byte, err er
 type batchRun struct {
 	handler   *Handler
 	legible   bool                // the body is UTF-8
+	spaced    bool                // the body has white space between its tokens
 	namespace *socketio.Namespace // of the entry before; nil for none
-	entry     plainEntry
 }
 
 // emitEntry does one entry; its result, nil for an empty one, is what it stands for in the
 // answer.
 func (b *batchRun) emitEntry(ctx context.Context, text []byte) any {
-	h, e := b.handler, &b.entry
+	h := b.handler
+	var e plainEntry
 	if !b.legible || !e.read(text) {
 		return h.emitUnusual(ctx, text)
 	}
@@ -141,7 +143,7 @@ func (b *batchRun) emitEntry(ctx context.Context, text []byte) any {
 	if e.volatile {
 		op = op.Volatile()
 	}
-	if err := op.Emit(string(e.event), e.args()...); err != nil {
+	if err := op.Emit(string(e.event), e.args(b.spaced)...); err != nil {
 		return resultOf(EmitResult{}, h.emitError(err))
 	}
 	return nil
@@ -190,7 +192,6 @@ type plainEntry struct {
 
 // read takes an entry that is valid JSON. false leaves it to emitUnusual.
 func (e *plainEntry) read(text []byte) bool {
-	*e = plainEntry{} // the emit of the entry before may keep its lists
 	if text[0] != '{' || !jsonbinary.Plain(text) || bytes.Contains(text, []byte(`_placeholder`)) {
 		return false
 	}
@@ -219,12 +220,12 @@ func (e *plainEntry) read(text []byte) bool {
 }
 
 // args returns the arguments; they are spliced into the packet as they are.
-func (e *plainEntry) args() []any {
+func (e *plainEntry) args(spaced bool) []any {
 	if len(e.argsText) < 2 {
 		return nil
 	}
 	list := e.argsText[1 : len(e.argsText)-1]
-	if spaced, _ := jsontext.Check(e.argsText, jsontext.MaxDepth); spaced {
+	if spaced {
 		list = jsontext.AppendCompact(nil, list)
 	}
 	if len(list) == 0 {
