@@ -53,19 +53,16 @@ for i = 1, n do
 end
 local at = n + 6
 local reply
-if ARGV[at] == 'xadd' then
+if ARGV[at] == 'xadd' or ARGV[at] == 'log' then
+  local copied = ARGV[at] == 'log'
   local add = {'XADD', KEYS[n + 1], 'MAXLEN', '~', ARGV[at + 1], '*'}
-  for i = at + 2, #ARGV do add[#add + 1] = ARGV[i] end
+  for i = at + (copied and 6 or 2), #ARGV do add[#add + 1] = ARGV[i] end
   add[#add + 1] = 'history'
   add[#add + 1] = table.concat(text)
   reply = redis.call(unpack(add))
-elseif ARGV[at] == 'log' then
-  local add = {'XADD', KEYS[n + 1], 'MAXLEN', '~', ARGV[at + 1], '*'}
-  for i = at + 6, #ARGV do add[#add + 1] = ARGV[i] end
-  add[#add + 1] = 'history'
-  add[#add + 1] = table.concat(text)
-  reply = redis.call(unpack(add))
-  redis.call(ARGV[at + 2], ARGV[at + 3], ARGV[at + 4] .. table.concat(text) .. ARGV[at + 5])
+  if copied then
+    redis.call(ARGV[at + 2], ARGV[at + 3], ARGV[at + 4] .. table.concat(text) .. ARGV[at + 5])
+  end
 else
   reply = redis.call(ARGV[at], ARGV[at + 1], ARGV[at + 2] .. table.concat(text) .. ARGV[at + 3])
 end

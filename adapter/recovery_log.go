@@ -1,8 +1,13 @@
 package adapter
 
 import (
+	"context"
+	"errors"
 	"sync"
 	"time"
+
+	"posthouse/socketio"
+	"posthouse/socketio/parser"
 )
 
 // recoveryLog is what connection state recovery needs of a node, whatever carries its
@@ -64,6 +69,20 @@ func (a *recoveryLog) startKeeping() {
 	if a.hearing != nil {
 		a.wg.Go(func() { a.hearing.run(a.ctx) })
 	}
+}
+
+// broadcast is Adapter.Broadcast for what goes to other nodes as well.
+func (a *recoveryLog) broadcast(ctx context.Context, p *parser.Packet, o socketio.BroadcastOptions) error {
+	m := a.newMessage(clusterBroadcast)
+	if o.Recorded != nil {
+		o = orderRooms(o)
+	}
+	m.packet, m.options = p, o
+	if a.keepFor > 0 {
+		return a.broadcastInOrder(ctx, m)
+	}
+	failure := a.appendEntry(m, nil)
+	return errors.Join(a.localAdapter.Broadcast(ctx, p, o), failure)
 }
 
 // broadcastEntry broadcasts an entry here, with its id as the offset.

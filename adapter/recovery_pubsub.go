@@ -2,13 +2,11 @@ package adapter
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"sync"
 	"time"
 
 	"posthouse/socketio"
-	"posthouse/socketio/parser"
 )
 
 // LogOptions configure the log of Redis and ShardedRedis: a Redis stream that each
@@ -187,20 +185,6 @@ func (a *pubSubLog) appendRecorded(m *clusterMessage, done func(id string, err e
 			done(id, err)
 		}
 	})
-}
-
-// broadcast is Adapter.Broadcast for what goes to other nodes as well.
-func (a *pubSubLog) broadcast(ctx context.Context, p *parser.Packet, o socketio.BroadcastOptions) error {
-	m := a.newMessage(clusterBroadcast)
-	if o.Recorded != nil {
-		o = orderRooms(o)
-	}
-	m.packet, m.options = p, o
-	if a.keepFor > 0 {
-		return a.broadcastInOrder(ctx, m)
-	}
-	failure := a.appendEntry(m, nil)
-	return errors.Join(a.localAdapter.Broadcast(ctx, p, o), failure)
 }
 
 // takePublished takes a broadcast that was published; deliver hands it to the sockets of

@@ -2,7 +2,6 @@ package adapter
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -293,14 +292,5 @@ func (a *Streams) Broadcast(ctx context.Context, p *parser.Packet, o socketio.Br
 	if o.Flags.Local {
 		return a.localAdapter.Broadcast(ctx, p, o)
 	}
-	m := a.newMessage(clusterBroadcast)
-	if o.Recorded != nil {
-		o = orderRooms(o)
-	}
-	m.packet, m.options = p, o
-	if a.keepFor > 0 {
-		return a.broadcastInOrder(ctx, m)
-	}
-	failure := a.appendEntry(m, nil)
-	return errors.Join(a.localAdapter.Broadcast(ctx, p, o), failure)
+	return a.broadcast(ctx, p, o)
 }
