@@ -23,13 +23,13 @@ import (
 	"posthouse/socketio/client"
 )
 
-// BenchmarkHook_Backends is an acknowledged event through the gateway's hook beside a bare
+// BenchmarkHook_Event is an acknowledged event through the gateway's hook beside a bare
 // HTTP round trip with the same signed body to the same back end. The times are those of
 // one at a time, floor-p50 is the bare round trip and an event that the gateway answers
 // itself, one after the other: what is above it is the hook's own. The CPU time is that of
 // the gateway's process for an event with sixteen under way, less that of a Go program for
 // such a bare request; event-cpu is that of an event without a hook.
-func BenchmarkHook_Backends(b *testing.B) {
+func BenchmarkHook_Event(b *testing.B) {
 	for _, language := range []string{"node", "python"} {
 		b.Run(language, func(b *testing.B) {
 			var url string
