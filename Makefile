@@ -52,7 +52,7 @@ $(INTEROP)/node_modules/.package-lock.json: $(INTEROP)/package-lock.json
 
 # Ours beside Node's, Bun's and zishang520's, five rounds; the figures of docs/performance.md come from here.
 bench: deb $(BENCH)/node_modules/.package-lock.json
-	go run ./examples/bench -svg examples/bench/ratios.svg
+	go run ./examples/bench -all -svg examples/bench/ratios.svg -svgs examples/bench -markdown docs/performance.md
 
 $(BENCH)/node_modules/.package-lock.json: $(BENCH)/package-lock.json
 	cd $(BENCH) && npm ci --no-audit --no-fund
