@@ -79,8 +79,14 @@ func benchServer() error {
 	return srv.Serve(l, &http.Server{Handler: srv, ReadHeaderTimeout: patience})
 }
 
-func benchPayload() map[string]any {
-	return map[string]any{"id": 12345, "name": "someone", "text": strings.Repeat("x", 40)}
+type benchMessage struct {
+	ID   int    `json:"id"`
+	Name string `json:"name"`
+	Text string `json:"text"`
+}
+
+func benchPayload() *benchMessage {
+	return &benchMessage{12345, "someone", strings.Repeat("x", 40)}
 }
 
 // cpuTime returns what this process has used.
@@ -196,6 +202,15 @@ func benchIdle(url, transports string) error {
 	}
 	time.Sleep(2 * time.Second) // workers and closed connections go
 	fmt.Println((inUse()-before)/clients, runtime.NumGoroutine())
+	if path := os.Getenv(profileVar); path != "" {
+		f, err := os.Create(path)
+		if err != nil {
+			return err
+		}
+		if err := pprof.WriteHeapProfile(f); err != nil {
+			return err
+		}
+	}
 	runtime.KeepAlive(sockets)
 	return nil
 }
