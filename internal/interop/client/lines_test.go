@@ -186,6 +186,11 @@ func TestCuts_NumberedMessages_NoneLostNoneDoubled(t *testing.T) {
 			url, _ := p.start(t, 0)
 			return url, p
 		},
+		"bun": func(t *testing.T) (string, peer) {
+			p := peer{bunEngine, "json", 4}
+			url, _ := p.start(t, 0)
+			return url, p
+		},
 		"node 2.5": func(t *testing.T) (string, peer) {
 			p := peer{"sios-2.5", "json", 3}
 			url, _ := p.start(t, 0)
