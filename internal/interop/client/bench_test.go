@@ -23,14 +23,14 @@ import (
 	"posthouse/socketio/client"
 )
 
-// roleVar makes the test binary one of the processes of a benchmark: client and server
-// must be whole processes, so that the CPU time of each is its own.
-const roleVar = "POSTHOUSE_CLIENT_BENCH"
+// roleVar makes the test binary another process: a server that can be killed, or one end of
+// a benchmark, whose CPU time must be its own.
+const roleVar = "POSTHOUSE_CLIENT_ROLE"
 
 // profileVar names the file to which our client writes its CPU profile.
-const profileVar = "POSTHOUSE_CLIENT_BENCH_PROFILE"
+const profileVar = "POSTHOUSE_CLIENT_PROFILE"
 
-// runRole runs a process of a benchmark and reports whether this is one.
+// runRole runs another process than the tests and reports whether this is one.
 func runRole() bool {
 	role := strings.Fields(os.Getenv(roleVar))
 	if len(role) == 0 {
@@ -44,6 +44,8 @@ func runRole() bool {
 		err = benchClient(role[1], role[2], role[3])
 	case "idle":
 		err = benchIdle(role[1], role[2])
+	case "numbered":
+		err = numberedServer(role[1], role[2])
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
