@@ -70,7 +70,7 @@ const (
 // dialer is what a connection needs to make its requests.
 type dialer struct {
 	opts    Options
-	base    url.URL // with path and query, without those of a request
+	base    url.URL      // with path and query, without those of a request
 	http    *http.Client // of polling; nil before it, and after an upgrade
 	format  *ws.Format
 	workers *workers.Pool
