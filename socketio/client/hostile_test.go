@@ -23,6 +23,12 @@ const open = `0{"sid":"abc","upgrades":[],"pingInterval":25000,"pingTimeout":200
 // begin with "b:" are binary. Then it reads to the end.
 func rawServer(t testing.TB, frames ...string) string {
 	t.Helper()
+	return rawServerOf(t, open, frames...)
+}
+
+// rawServerOf is rawServer with an open packet of the test's own.
+func rawServerOf(t testing.TB, open string, frames ...string) string {
+	t.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := websocket.Accept(w, r, nil)
 		if err != nil {
