@@ -50,12 +50,12 @@ func prepare(ctx context.Context, want []string, dir string) (kinds []kind, clea
 	for _, name := range want {
 		k := kind{name: name, dir: node, core: runtime.NumCPU() - 1}
 		switch name {
-		case "ours", "floor", "configured", "admin":
+		case "ours", "floor", "configured", "programmed", "admin":
 			program := map[string]string{"floor": "floor"}[name]
 			if program == "" {
 				program = "server"
 			}
-			if name == "configured" || name == "admin" {
+			if name != "ours" && name != "floor" {
 				k.env = []string{"BENCH_WITH=" + name}
 			}
 			k.argv = []string{filepath.Join(tmp, program)}

@@ -11,7 +11,9 @@ import (
 
 // table gathers the samples of all rounds.
 type table struct {
+	title   string
 	servers []string
+	goals   map[string]map[string]float64
 	rows    []*row
 }
 
@@ -94,6 +96,9 @@ func noise(list []float64) float64 {
 // write prints a line per metric: the medians, and for each peer the median of
 // the paired ratios with its noise, the goal, and whether it is met.
 func (t *table) write(w io.Writer) error {
+	if t.title != "" {
+		fmt.Fprintf(w, "\n%s\n\n", t.title)
+	}
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	head := "metric\tunit\t" + strings.Join(t.servers, "\t")
 	for _, s := range t.servers[1:] {
@@ -108,7 +113,7 @@ func (t *table) write(w io.Writer) error {
 		for _, s := range t.servers[1:] {
 			list := r.ratios(t.servers[0], s)
 			ratio, goal := median(list), "\t"
-			if g := goals[r.Metric][s]; g > 0 {
+			if g := t.goals[r.Metric][s]; g > 0 {
 				goal = fmt.Sprintf("%.2f\tmissed", g)
 				if ratio <= g {
 					goal = fmt.Sprintf("%.2f\tmet", g)

@@ -4,8 +4,9 @@
 //
 // Environment: PORT (127.0.0.1; 0 picks one), PING_INTERVAL in milliseconds,
 // REDIS_URL for the cluster adapter; BENCH_WITH=configured puts the rules of a namespace
-// without a hook (socketio/access) before the same handlers, BENCH_WITH=admin the Admin UI
-// without an administrator.
+// without a hook (socketio/access) before the same handlers, BENCH_WITH=programmed a
+// program that does by hand what those rules do, BENCH_WITH=admin the Admin UI without an
+// administrator.
 package main
 
 import (
@@ -100,6 +101,13 @@ func addFeature(io *socketio.Server, name string) (stop func(), err error) {
 		}
 		rules.Apply(io.Of("/"))
 		rules.Apply(io.Of("/login"))
+		return func() {}, nil
+	case "programmed": // what those rules do, by hand
+		for _, n := range []*socketio.Namespace{io.Of("/"), io.Of("/login")} {
+			n.Use(func(_ context.Context, s *socketio.Socket) error { return s.Join("everyone") })
+			n.OnEvent("typing", func(e *socketio.Event) { _ = e.Socket().To("everyone").Emit("typing") })
+			n.LimitEvents(1e6, 1e6)
+		}
 		return func() {}, nil
 	case "admin":
 		page, err := admin.Instrument(io, &admin.Options{NoAuth: true})
