@@ -96,7 +96,10 @@ type crew struct {
 	ops    atomic.Int64
 }
 
-var errDone = errors.New("done")
+var (
+	errDone = errors.New("done")
+	errIdle = errors.New("load: the server did nothing")
+)
 
 func newCrew(ctx context.Context) *crew {
 	c := &crew{}
@@ -133,7 +136,7 @@ func (c *crew) measure(l Load, unit string, targets []*Target) ([]Metric, error)
 	}
 	cpu, ops = cpuOf(targets)-cpu, c.ops.Load()-ops
 	if ops == 0 {
-		return nil, errors.New("load: the server did nothing")
+		return nil, errIdle
 	}
 	return []Metric{{Unit: unit, Value: float64(cpu) / float64(time.Microsecond) / float64(ops)}}, nil
 }

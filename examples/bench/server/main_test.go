@@ -31,8 +31,8 @@ func TestConventions(t *testing.T) {
 				opts.Engine = engineio.Options{PingInterval: 100 * time.Millisecond}
 			}
 			srv := socketio.NewServer(opts)
-			offer(srv)
-			hs := httptest.NewServer(routes(srv))
+			offer(srv, false)
+			hs := httptest.NewServer(routes(srv, false))
 			t.Cleanup(func() {
 				ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 				defer cancel()
