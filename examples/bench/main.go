@@ -177,6 +177,10 @@ func measure(ctx context.Context, l load.Load, s load.Scenario, k kind, redis *p
 	env := s.Env
 	if s.Redis {
 		env = append(slices.Clone(env), "REDIS_URL=redis://"+redis.addr)
+		l.Redis = redis.addr
+	}
+	if s.Gateway {
+		return measureGateway(ctx, l, s, k)
 	}
 	var targets []*load.Target
 	for range s.Servers {

@@ -64,6 +64,13 @@ func prepare(ctx context.Context, want []string, dir string) (kinds []kind, clea
 				clean()
 				return nil, nil, fmt.Errorf("building the server: %w\n%s", err, out)
 			}
+		case "gateway":
+			k.argv, k.dir = []string{filepath.Join(tmp, name)}, tmp
+			build := exec.CommandContext(ctx, "go", "build", "-o", k.argv[0], "posthouse")
+			if out, err := build.CombinedOutput(); err != nil {
+				clean()
+				return nil, nil, fmt.Errorf("building the gateway: %w\n%s", err, out)
+			}
 		case "zishang":
 			// A module of its own: posthouse does not require what it compares with.
 			k.argv, k.alone = []string{filepath.Join(tmp, name)}, true
@@ -157,37 +164,68 @@ func startRedis(ctx context.Context, scenarios []load.Scenario) (*process, error
 	if !slices.ContainsFunc(scenarios, func(s load.Scenario) bool { return s.Redis }) {
 		return nil, nil
 	}
-	path, err := exec.LookPath("redis-server")
-	if err != nil {
+	p, err := launchRedis(ctx)
+	if errors.Is(err, exec.ErrNotFound) {
 		fmt.Fprintln(os.Stderr, "without cluster: no redis-server")
 		return nil, nil
 	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	return p, err
+}
+
+// launchRedis starts an empty Redis beside the load.
+func launchRedis(ctx context.Context) (*process, error) {
+	path, err := exec.LookPath("redis-server")
 	if err != nil {
 		return nil, err
 	}
-	addr := ln.Addr().String()
-	_, port, _ := net.SplitHostPort(addr)
-	_ = ln.Close()
-	cmd := exec.CommandContext(ctx, path, "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no")
-	if err := cmd.Start(); err != nil {
+	addr, err := freeAddr()
+	if err != nil {
 		return nil, err
 	}
-	p := &process{cmd: cmd, addr: addr}
+	_, port, _ := net.SplitHostPort(addr)
+	return launch(ctx, 0, addr, "", nil, path, "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no")
+}
+
+// freeAddr is an address of the loopback that was free just now.
+func freeAddr() (string, error) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return ln.Addr().String(), ln.Close()
+}
+
+// waitUntilItListens ends when the address of the process takes connections, after ten
+// seconds or when the process is told to end.
+func (p *process) waitUntilItListens(ctx context.Context) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for range 250 {
-		if nc, err := net.Dial("tcp", addr); err == nil {
-			_ = nc.Close()
-			return p, nil
+	for range 500 {
+		if nc, err := net.Dial("tcp", p.addr); err == nil {
+			return nc.Close()
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			p.stop()
-			return nil, ctx.Err()
+			return ctx.Err()
 		}
 	}
-	p.stop()
-	return nil, errors.New("redis-server does not listen")
+	return fmt.Errorf("nothing listens on %s", p.addr)
+}
+
+// launch starts a program on a core and waits until it listens on addr.
+func launch(ctx context.Context, core int, addr, dir string, env []string, argv ...string) (*process, error) {
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Dir, cmd.Env, cmd.Stderr = dir, append(os.Environ(), env...), os.Stderr
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = 5 * time.Second
+	if err := startOn(core, cmd); err != nil {
+		return nil, err
+	}
+	p := &process{cmd: cmd, addr: addr}
+	if err := p.waitUntilItListens(ctx); err != nil {
+		p.stop()
+		return nil, err
+	}
+	return p, nil
 }

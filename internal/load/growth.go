@@ -301,7 +301,8 @@ func replicas(ctx context.Context, l Load, targets []*Target) ([]Metric, error) 
 		}
 		m := []Metric{perEvent("", all, ops)}
 		if len(others) > 0 {
-			m = append(m, perEvent("the others", rest, ops), perEvent("the others, idle", idle, ops))
+			// A value of 0 would count as not measured.
+			m = append(m, perEvent("the others", max(rest, 1), ops), perEvent("the others, idle", max(idle, 1), ops))
 		}
 		return m, nil
 	})

@@ -22,8 +22,9 @@ import (
 
 // Target is a server under test.
 type Target struct {
-	Addr string // host:port
-	PID  int    // of its process on this machine
+	Addr  string // host:port
+	PID   int    // of its process on this machine
+	Debug string // host:port of a gateway's profiles
 }
 
 // Load says how much to do. The zero value is what `make bench` runs.
@@ -33,6 +34,8 @@ type Load struct {
 	Connections int           // of the echo scenarios, default 50
 	Idle        int           // idle connections, default 1000
 	Members     int           // of a fan-out's room, default what its name says
+	Redis       string        // host:port of the Redis of the servers, for scenarios that count its commands
+	WeChat      string        // host:port of the local WeChat, for scenarios of the gateway
 }
 
 func (l Load) withDefaults() Load {
@@ -65,6 +68,7 @@ type Scenario struct {
 	Redis   bool     // whether they need REDIS_URL
 	Env     []string // what else the servers need in their environment
 	Extra   bool     // runs only when it is asked for by name
+	Gateway bool     // the target is the gateway itself, with a Redis and a local WeChat
 	Run     func(ctx context.Context, l Load, targets []*Target) ([]Metric, error)
 }
 
