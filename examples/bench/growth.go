@@ -25,7 +25,7 @@ func growth() group {
 func sockets() group {
 	return group{
 		name: "sockets", title: "What a message costs at growing numbers of sockets",
-		servers: "ours,floor,node,bun", rounds: 3, duration: time.Second, extra: true, scenarios: load.GrowthSockets(),
+		servers: "ours,floor,node,bun,gws", rounds: 3, duration: time.Second, extra: true, scenarios: load.GrowthSockets(),
 		chart:   lines("sockets", "CPU time of a message or delivery, by sockets", "sockets-"),
 		summary: flatness,
 	}

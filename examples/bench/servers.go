@@ -27,6 +27,13 @@ type kind struct {
 	// alone says that the server has no adapter for Redis, so that scenarios of
 	// several servers leave it out.
 	alone bool
+	// bare says that it knows no Socket.IO and answers only what scenarios of WebSockets send.
+	bare bool
+}
+
+// fits reports whether the server can take part in the scenario.
+func (k kind) fits(s load.Scenario) bool {
+	return !(s.Redis && k.alone) && (s.Bare || !k.bare)
 }
 
 func names(kinds []kind) (list []string) {
@@ -58,7 +65,7 @@ func prepare(ctx context.Context, want []string, dir string) (kinds []kind, clea
 			if name == "configured" || name == "admin" {
 				k.env = []string{"BENCH_WITH=" + name}
 			}
-			k.argv = []string{filepath.Join(tmp, program)}
+			k.argv, k.alone, k.bare = []string{filepath.Join(tmp, program)}, program == "floor", program == "floor"
 			build := exec.CommandContext(ctx, "go", "build", "-o", k.argv[0], "posthouse/examples/bench/"+program)
 			if out, err := build.CombinedOutput(); err != nil {
 				clean()
@@ -71,9 +78,9 @@ func prepare(ctx context.Context, want []string, dir string) (kinds []kind, clea
 				clean()
 				return nil, nil, fmt.Errorf("building the gateway: %w\n%s", err, out)
 			}
-		case "zishang":
+		case "zishang", "gws":
 			// A module of its own: posthouse does not require what it compares with.
-			k.argv, k.alone = []string{filepath.Join(tmp, name)}, true
+			k.argv, k.alone, k.bare = []string{filepath.Join(tmp, name)}, true, name == "gws"
 			build := exec.CommandContext(ctx, "go", "build", "-o", k.argv[0], ".")
 			build.Dir = filepath.Join(dir, name)
 			if out, err := build.CombinedOutput(); err != nil {

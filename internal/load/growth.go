@@ -27,10 +27,10 @@ func Growth() []Scenario {
 func GrowthSockets() []Scenario {
 	list := []Scenario{}
 	for _, n := range []int{100, 1000, 10_000} {
-		list = append(list, Scenario{Name: fmt.Sprintf("sockets-echo-%d", n), Servers: 1, Run: echoOf(n)})
+		list = append(list, Scenario{Name: fmt.Sprintf("sockets-echo-%d", n), Servers: 1, Bare: true, Run: echoOf(n)})
 	}
 	for _, n := range []int{100, 1000, 10_000} {
-		list = append(list, Scenario{Name: fmt.Sprintf("sockets-fanout-%d", n), Servers: 1, Run: fanout(n, 1)})
+		list = append(list, Scenario{Name: fmt.Sprintf("sockets-fanout-%d", n), Servers: 1, Bare: true, Run: fanout(n, 1)})
 	}
 	return list
 }
@@ -147,14 +147,14 @@ func rooms(ctx context.Context, l Load, targets []*Target) ([]Metric, error) {
 // which is its only member.
 func sendToRooms(ctx context.Context, l Load, targets []*Target, conns []*wsConn, perSocket int) ([]Metric, error) {
 	const window = 16
-	senders, err := dialAll(ctx, targets[0].Addr, window, nil)
+	senders, err := dialAll(ctx, targets[0].Addr, min(window, len(conns)), nil)
 	if err != nil {
 		return nil, err
 	}
 	team := newCrew(ctx)
 	for s, from := range senders {
-		share := conns[s*len(conns)/window : (s+1)*len(conns)/window]
-		offset := s * len(conns) / window
+		offset, end := s*len(conns)/len(senders), (s+1)*len(conns)/len(senders)
+		share := conns[offset:end]
 		turn := 0
 		_ = from.SetDeadline(time.Time{})
 		team.work(from, func() (int, error) {

@@ -13,7 +13,7 @@ import (
 
 // Latency returns the scenario of the open-loop generator.
 func Latency() []Scenario {
-	return []Scenario{{Name: "latency", Servers: 1, Run: latency}}
+	return []Scenario{{Name: "latency", Servers: 1, Bare: true, Run: latency}}
 }
 
 // latencyLevels are the parts of a server's capacity at which it is measured, in percent.

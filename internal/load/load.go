@@ -68,6 +68,7 @@ type Scenario struct {
 	Redis   bool     // whether they need REDIS_URL
 	Env     []string // what else the servers need in their environment
 	Extra   bool     // runs only when it is asked for by name
+	Bare    bool     // a WebSocket server that knows no Socket.IO can answer it with fixed bytes
 	Gateway bool     // the target is the gateway itself, with a Redis and a local WeChat
 	Run     func(ctx context.Context, l Load, targets []*Target) ([]Metric, error)
 }
@@ -75,19 +76,19 @@ type Scenario struct {
 // Scenarios returns all of them, in the order in which they are reported.
 func Scenarios() []Scenario {
 	return []Scenario{
-		{Name: "echo-1", Servers: 1, Run: echo(1)},
-		{Name: "echo-16", Servers: 1, Run: echo(16)},
-		{Name: "binary", Servers: 1, Run: binaryEcho},
-		{Name: "fanout-1000", Servers: 1, Run: fanout(1000, 1)},
-		{Name: "fanout-5000", Servers: 1, Run: fanout(5000, 1)},
-		{Name: "fanout-bursts", Servers: 1, Run: fanout(1000, 10)},
+		{Name: "echo-1", Servers: 1, Bare: true, Run: echo(1)},
+		{Name: "echo-16", Servers: 1, Bare: true, Run: echo(16)},
+		{Name: "binary", Servers: 1, Bare: true, Run: binaryEcho},
+		{Name: "fanout-1000", Servers: 1, Bare: true, Run: fanout(1000, 1)},
+		{Name: "fanout-5000", Servers: 1, Bare: true, Run: fanout(5000, 1)},
+		{Name: "fanout-bursts", Servers: 1, Bare: true, Run: fanout(1000, 10)},
 		{Name: "polling", Servers: 1, Run: pollingRoundTrip},
 		{Name: "polling-open", Servers: 1, Run: pollingOpenClose},
 		{Name: "login", Servers: 1, Run: login},
 		{Name: "cluster", Servers: 2, Redis: true, Run: cluster},
-		{Name: "idle", Servers: 1, Run: idle},
-		{Name: "pings", Servers: 1, Env: []string{"PING_INTERVAL=1000"}, Run: pings},
-		{Name: "scaling", Servers: 1, Extra: true, Run: scaling},
+		{Name: "idle", Servers: 1, Bare: true, Run: idle},
+		{Name: "pings", Servers: 1, Bare: true, Env: []string{"PING_INTERVAL=1000"}, Run: pings},
+		{Name: "scaling", Servers: 1, Bare: true, Extra: true, Run: scaling},
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -21,7 +22,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // Every scenario finds what it needs, and checks each answer.
 func TestConventions(t *testing.T) {
-	for _, s := range load.Scenarios() {
+	for _, s := range slices.Concat(load.Scenarios(), load.Growth(), load.Latency()) {
 		if s.Extra {
 			continue // the others, with more connections
 		}
