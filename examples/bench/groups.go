@@ -29,7 +29,7 @@ type group struct {
 func groups() []group {
 	return []group{
 		{name: "table", title: "What an operation costs", scenarios: load.Scenarios(), goals: goals},
-		growth(), sockets(), replicas(), latency(), gateway(),
+		growth(), sockets(), replicas(), latency(), gateway(), history(), recovery(),
 	}
 }
 

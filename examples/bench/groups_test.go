@@ -12,17 +12,17 @@ import (
 
 func TestGroups_NamesAreUniqueAndBeginWithTheGroup(t *testing.T) {
 	t.Parallel()
-	seen := map[string]bool{}
+	seen, scenarios := map[string]bool{}, map[string]bool{}
 	for _, g := range groups() {
 		if len(g.scenarios) == 0 || seen[g.name] {
 			t.Errorf("group %q is empty or stands twice", g.name)
 		}
 		seen[g.name] = true
 		for _, s := range g.scenarios {
-			if seen[s.Name] || g.extra && !strings.HasPrefix(s.Name, g.name) {
+			if scenarios[s.Name] || g.extra && !strings.HasPrefix(s.Name, g.name) {
 				t.Errorf("scenario %q of group %q", s.Name, g.name)
 			}
-			seen[s.Name] = true
+			scenarios[s.Name] = true
 		}
 	}
 }

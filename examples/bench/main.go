@@ -176,6 +176,9 @@ func measure(ctx context.Context, l load.Load, s load.Scenario, k kind, redis *p
 	defer cancel()
 	env := s.Env
 	if s.Redis {
+		if err := redis.flush(); err != nil { // so that one scenario's streams are not the next one's
+			return nil, err
+		}
 		env = append(slices.Clone(env), "REDIS_URL=redis://"+redis.addr)
 		l.Redis = redis.addr
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -57,12 +58,12 @@ func prepare(ctx context.Context, want []string, dir string) (kinds []kind, clea
 	for _, name := range want {
 		k := kind{name: name, dir: node, core: runtime.NumCPU() - 1}
 		switch name {
-		case "ours", "floor", "configured", "admin":
+		case "ours", "floor", "configured", "admin", "history", "recovery":
 			program := map[string]string{"floor": "floor"}[name]
 			if program == "" {
 				program = "server"
 			}
-			if name == "configured" || name == "admin" {
+			if name != "ours" && name != "floor" {
 				k.env = []string{"BENCH_WITH=" + name}
 			}
 			k.argv, k.alone, k.bare = []string{filepath.Join(tmp, program)}, program == "floor", program == "floor"
@@ -191,6 +192,24 @@ func launchRedis(ctx context.Context) (*process, error) {
 	}
 	_, port, _ := net.SplitHostPort(addr)
 	return launch(ctx, 0, addr, "", nil, path, "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no")
+}
+
+// flush empties a Redis.
+func (p *process) flush() error {
+	c, err := net.Dial("tcp", p.addr)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = c.Close() }()
+	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	if _, err := io.WriteString(c, "FLUSHALL\r\n"); err != nil {
+		return err
+	}
+	answer, err := bufio.NewReader(c).ReadString('\n')
+	if err == nil && answer != "+OK\r\n" {
+		err = fmt.Errorf("redis: FLUSHALL answered with %.80q", answer)
+	}
+	return err
 }
 
 // freeAddr is an address of the loopback that was free just now.
