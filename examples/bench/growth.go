@@ -17,7 +17,7 @@ func growth() group {
 	return group{
 		name: "growth", title: "What rooms, namespaces and acknowledgements cost when there are many",
 		// The other Go port stands in none: it knows no dynamic namespaces, and leaving rooms takes it minutes.
-		servers: "ours,node,bun", rounds: 3, duration: time.Second, extra: true, scenarios: load.Growth(),
+		servers: "ours,node,bun", rounds: 2, duration: time.Second, extra: true, scenarios: load.Growth(),
 	}
 }
 
@@ -25,7 +25,7 @@ func growth() group {
 func sockets() group {
 	return group{
 		name: "sockets", title: "What a message costs at growing numbers of sockets",
-		servers: "ours,floor,node,bun,gws", rounds: 3, duration: time.Second, extra: true, scenarios: load.GrowthSockets(),
+		servers: "ours,floor,node,bun,gws", rounds: 2, duration: time.Second, extra: true, scenarios: load.GrowthSockets(),
 		chart:   lines("sockets", "CPU time of a message or delivery, by sockets", "sockets-"),
 		summary: flatness,
 	}
@@ -39,7 +39,7 @@ func replicas() group {
 	}
 	return group{
 		name: "replicas", title: "What a broadcast to a room that lives on one replica costs the cluster",
-		servers: "ours,node", rounds: 3, duration: time.Second, extra: true, scenarios: load.GrowthReplicas(), goals: goals,
+		servers: "ours,node", rounds: 2, duration: time.Second, extra: true, scenarios: load.GrowthReplicas(), goals: goals,
 		chart: lines("replicas", "CPU time of the whole cluster per broadcast, by replicas", "replicas-"),
 	}
 }

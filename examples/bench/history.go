@@ -10,7 +10,7 @@ import (
 func history() group {
 	return group{
 		name: "history", title: "What a history of every event costs: with ÷ without",
-		servers: "history,ours", rounds: 3, duration: time.Second, extra: true, scenarios: load.History(),
+		servers: "history,ours", rounds: 2, duration: time.Second, extra: true, scenarios: load.History(),
 	}
 }
 
@@ -18,6 +18,6 @@ func history() group {
 func recovery() group {
 	return group{
 		name: "recovery", title: "An idle session that can be recovered: with ÷ without",
-		servers: "recovery,ours", rounds: 2, duration: 2 * time.Second, extra: true, scenarios: load.Recovery(),
+		servers: "recovery,ours", rounds: 1, duration: 2 * time.Second, extra: true, scenarios: load.Recovery(),
 	}
 }

@@ -301,13 +301,12 @@ func replicas(ctx context.Context, l Load, targets []*Target) ([]Metric, error) 
 		}
 		m := []Metric{perEvent("", all, ops)}
 		if len(others) > 0 {
-			// A value of 0 would count as not measured.
-			m = append(m, perEvent("the others", max(rest, 1), ops), perEvent("the others, idle", max(idle, 1), ops))
+			m = append(m, perEvent("the others", rest, ops), perEvent("the others, idle", idle, ops))
 		}
 		return m, nil
 	})
 }
 
 func perEvent(name string, cpu time.Duration, ops int64) Metric {
-	return Metric{Name: name, Unit: "µs", Value: float64(cpu) / float64(time.Microsecond) / float64(ops)}
+	return Metric{Name: name, Unit: "µs", Value: max(float64(cpu)/float64(time.Microsecond)/float64(ops), Nothing)}
 }

@@ -57,7 +57,7 @@ func latency(ctx context.Context, l Load, targets []*Target) ([]Metric, error) {
 		}
 		all = append(all, Metric{Name: fmt.Sprintf("late p99 at %d %%", level), Unit: "µs", Value: micros(percentile(run.late, 99))})
 		if after, err := gcTime(ctx, targets[0].Addr); gcErr == nil && err == nil && busy > 0 {
-			all = append(all, Metric{Name: fmt.Sprintf("GC at %d %%", level), Unit: "%", Value: 100 * max((after-gc).Seconds()/busy.Seconds(), 1e-6)})
+			all = append(all, Metric{Name: fmt.Sprintf("GC at %d %%", level), Unit: "%", Value: 100 * max((after-gc).Seconds()/busy.Seconds(), Nothing)})
 		}
 	}
 	return all, nil

@@ -61,6 +61,9 @@ type Metric struct {
 	Value float64
 }
 
+// Nothing stands for a measured zero, because 0 is what was not measured.
+const Nothing = 1e-6
+
 // Scenario is one kind of load.
 type Scenario struct {
 	Name    string
