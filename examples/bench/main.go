@@ -114,6 +114,9 @@ func (g group) run(ctx context.Context, o options) (*table, error) {
 	defer redis.stop()
 
 	o.load.Duration = g.duration
+	if g.extra {
+		o.load.Warmup = max(g.duration/2, time.Second) // what a compiler does at first is not counted
+	}
 	t := &table{title: g.title, servers: names(kinds), goals: g.goals}
 	for round := range g.rounds {
 		for _, s := range g.scenarios {
