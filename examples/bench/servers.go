@@ -58,7 +58,7 @@ func prepare(ctx context.Context, want []string, dir string) (kinds []kind, clea
 	for _, name := range want {
 		k := kind{name: name, dir: node, core: runtime.NumCPU() - 1}
 		switch name {
-		case "ours", "floor", "configured", "admin", "history", "recovery":
+		case "ours", "floor", "configured", "programmed", "admin", "history", "recovery":
 			program := map[string]string{"floor": "floor"}[name]
 			if program == "" {
 				program = "server"
