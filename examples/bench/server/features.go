@@ -15,9 +15,9 @@ import (
 )
 
 // addFeature adds what a variant of the server has beside the conventions: configured is
-// the rules of a namespace without a hook (socketio/access), programmed what those do but by
-// hand, admin the Admin UI without an administrator, history a history of every room, recovery connection state recovery (which
-// is an option of the server and of its adapter).
+// the rules of a namespace without a hook (socketio/access), programmed a program that does
+// by hand what those rules do, admin the Admin UI without an administrator, history a history
+// of every room, recovery connection state recovery (an option of the server and its adapter).
 func addFeature(io *socketio.Server, name string) (stop func(), err error) {
 	switch name {
 	case "", "recovery":
