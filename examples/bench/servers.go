@@ -19,11 +19,11 @@ import (
 
 // kind is a server that can be started.
 type kind struct {
-	name string
-	dir  string
-	argv []string
-	env  []string
-	core int
+	name  string
+	dir   string
+	argv  []string
+	env   []string
+	cores []int
 	// alone says that the server has no adapter for Redis, so that scenarios of
 	// several servers leave it out.
 	alone bool
@@ -48,7 +48,7 @@ func prepare(ctx context.Context, want []string, dir string) (kinds []kind, clea
 		return nil, clean, err
 	}
 	for _, name := range want {
-		k := kind{name: name, dir: node, core: runtime.NumCPU() - 1}
+		k := kind{name: name, dir: node, cores: []int{runtime.NumCPU() - 1}}
 		switch name {
 		case "ours", "floor", "configured", "admin":
 			program := map[string]string{"floor": "floor"}[name]
@@ -106,7 +106,7 @@ type process struct {
 	addr string
 }
 
-// start runs the server on its core and waits until it tells its address.
+// start runs the server on its cores and waits until it tells its address.
 func (k kind) start(ctx context.Context, env []string) (*process, error) {
 	cmd := exec.CommandContext(ctx, k.argv[0], k.argv[1:]...)
 	cmd.Dir = k.dir
@@ -118,7 +118,7 @@ func (k kind) start(ctx context.Context, env []string) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := startOn(k.core, cmd); err != nil {
+	if err := startOn(k.cores, cmd); err != nil {
 		return nil, fmt.Errorf("starting %s: %w", k.name, err)
 	}
 	p := &process{cmd: cmd}
@@ -132,12 +132,12 @@ func (k kind) start(ctx context.Context, env []string) (*process, error) {
 	return nil, fmt.Errorf("%s ended without listening", k.name)
 }
 
-// startOn starts cmd pinned to a core: a child inherits the pinning of the thread
+// startOn starts cmd pinned to cores: a child inherits the pinning of the thread
 // that starts it.
-func startOn(core int, cmd *exec.Cmd) error {
+func startOn(cores []int, cmd *exec.Cmd) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	if err := load.PinThread(0, core); err != nil {
+	if err := load.PinThread(0, cores...); err != nil {
 		return err
 	}
 	return errors.Join(cmd.Start(), load.PinThread(0, 0))

@@ -1,7 +1,7 @@
 package engineio
 
 import (
-	"runtime"
+	"time"
 
 	"posthouse/internal/testenv"
 	"posthouse/socketio/engineio/internal/netpoll"
@@ -37,9 +37,10 @@ func FlusherWorkers(srv *Server) int {
 	return srv.flusher.workerCount
 }
 
-// AwaitFlusher waits until everything that bursts queued has been written.
+// AwaitFlusher waits until everything that bursts queued has been written. It sleeps: a
+// loop around runtime.Gosched would keep a core from taking work of the other one.
 func AwaitFlusher(srv *Server) {
-	for f := srv.flusher; ; runtime.Gosched() {
+	for f := srv.flusher; ; time.Sleep(50 * time.Microsecond) {
 		f.mu.Lock()
 		idle := f.workerCount == 0 && f.head == len(f.dirtySessions)
 		f.mu.Unlock()
