@@ -320,7 +320,7 @@ func openBulk(ctx context.Context, c *BulkCost, t *Target, namespace string, n, 
 				return err
 			}
 			conns = append(conns, conn)
-			conn.out = append(conn.out, upgradeRequest(t.Addr)...)
+			conn.out = append(conn.out, upgradeRequest(t.Addr, "")...)
 			conn.text(prefix)
 			if err := conn.flush(); err != nil {
 				return err

@@ -25,3 +25,6 @@ func PinThread(tid int, cores ...int) error { return errLinux }
 
 // Bulks are not available here.
 func Bulks() []Bulk { return nil }
+
+// Latency is not available here.
+func Latency() []Scenario { return nil }

@@ -41,13 +41,16 @@ func dialPlain(ctx context.Context, addr string) (*wsConn, error) {
 }
 
 // dialWS opens a session and takes its open packet.
-func dialWS(ctx context.Context, addr string) (*wsConn, error) {
+func dialWS(ctx context.Context, addr string) (*wsConn, error) { return dialFrom(ctx, addr, "") }
+
+// dialFrom is dialWS with a header of the caller's own, or none.
+func dialFrom(ctx context.Context, addr, header string) (*wsConn, error) {
 	c, err := dialPlain(ctx, addr)
 	if err != nil {
 		return nil, err
 	}
 	_ = c.SetDeadline(time.Now().Add(ioTimeout))
-	if _, err = io.WriteString(c, upgradeRequest(addr)); err == nil {
+	if _, err = io.WriteString(c, upgradeRequest(addr, header)); err == nil {
 		err = c.opened()
 	}
 	if err != nil {
@@ -57,9 +60,9 @@ func dialWS(ctx context.Context, addr string) (*wsConn, error) {
 	return c, c.SetDeadline(time.Time{})
 }
 
-func upgradeRequest(addr string) string {
+func upgradeRequest(addr, header string) string {
 	return "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: " + addr +
-		"\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+		"\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" + header + "\r\n"
 }
 
 // opened reads the answer to upgradeRequest, and the open packet.
