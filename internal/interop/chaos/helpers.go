@@ -1,9 +1,13 @@
 package main
 
 import (
+	"encoding/json"
 	"net"
 	"os"
+	"os/exec"
 	"strconv"
+	"strings"
+	"testing"
 	"time"
 
 	"posthouse/internal/testenv"
@@ -97,4 +101,36 @@ func (s *stage) faults(rules ...map[string]any) {
 	if err != nil || status != 200 {
 		s.Fatalf("faults: %d %s %v", status, out.Error, err)
 	}
+}
+
+// redisCommand sends a command to the server of the cluster and returns what redis-cli
+// prints.
+func (s *stage) redisCommand(args ...string) string {
+	s.Helper()
+	return redisCLI(s, s.cluster.RedisAddr, args...)
+}
+
+func redisCLI(t testing.TB, addr string, args ...string) string {
+	t.Helper()
+	testenv.Need(t, "redis-cli")
+	_, port, _ := net.SplitHostPort(addr)
+	out, err := exec.Command("redis-cli", append([]string{"-p", port}, args...)...).CombinedOutput()
+	if err != nil {
+		t.Errorf("redis-cli %s: %v %s", args[0], err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// redisCommands is how many commands the server of the cluster has handled.
+func (s *stage) redisCommands() int {
+	s.Helper()
+	_, rest, _ := strings.Cut(s.redisCommand("INFO", "stats"), "total_commands_processed:")
+	n, _ := strconv.Atoi(strings.TrimSpace(strings.SplitN(rest, "\n", 2)[0]))
+	return n
+}
+
+// getJSON reads what a URL answers.
+func (s *stage) getJSON(url string, out any) error {
+	_, body, _ := s.get(url)
+	return json.Unmarshal([]byte(body), out)
 }

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"posthouse/socketio"
@@ -18,9 +19,9 @@ type tab struct {
 	socket *client.Socket
 	header http.Header
 	// again asks for a new code once the first has ended, as a person who clicks does.
-	again bool
-	// deaf does not acknowledge tokens.
-	deaf bool
+	again    bool
+	deaf     atomic.Bool  // does not acknowledge tokens, and does not take them for the end
+	received atomic.Int64 // tokens
 
 	mu     sync.Mutex // guards what follows
 	resume string
@@ -58,9 +59,10 @@ func openTab(l *ledger, person, gateway string, o client.Options) (*tab, error) 
 		var jwt string
 		if err := e.Bind(&jwt); err == nil {
 			t.ledger.give(t.login, jwt)
-			t.finish()
+			t.received.Add(1)
 		}
-		if !t.deaf {
+		if !t.deaf.Load() {
+			t.finish()
 			_ = e.Ack() // the connection may have gone
 		}
 	})
