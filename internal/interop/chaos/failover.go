@@ -22,7 +22,7 @@ func failover(s *stage) {
 	s.need(os.WriteFile(file, []byte(conf), 0o600))
 	testenv.Start(s, nil, "redis-server", file, "--sentinel")
 	linked := func() bool {
-		return containsAll(redisCLI(s, promoted, "INFO", "replication"), "master_link_status:up")
+		return containsAll(askRedis(s, promoted, "INFO", "replication"), "master_link_status:up")
 	}
 	_, ok := s.until(20*time.Second, linked)
 	s.must(ok, "the replica does not follow the master")
@@ -36,10 +36,10 @@ func failover(s *stage) {
 	began := time.Now()
 	s.pause(time.Second)
 	s.scan(tabs[:len(tabs)/2]) // while nothing answers
-	_, ok = s.until(20*time.Second, func() bool { return containsAll(redisCLI(s, promoted, "INFO", "replication"), "role:master") })
+	_, ok = s.until(20*time.Second, func() bool { return containsAll(askRedis(s, promoted, "INFO", "replication"), "role:master") })
 	s.must(ok, "nothing was promoted")
 	moved, ok := s.until(30*time.Second, func() bool {
-		return containsAll(redisCLI(s, promoted, "PUBSUB", "NUMPAT"), "3") || redisCLI(s, promoted, "PUBSUB", "CHANNELS") != ""
+		return containsAll(askRedis(s, promoted, "PUBSUB", "NUMPAT"), "3") || askRedis(s, promoted, "PUBSUB", "CHANNELS") != ""
 	})
 	s.figure("promoted, and a subscription there %v after the old master hung", round(time.Since(began)))
 	s.must(ok && time.Since(began) <= s.slack(25*time.Second), "no subscription at the new master after %v", round(moved))

@@ -46,7 +46,8 @@ var clientFaults = []row{{
 				track.add(time.Since(began), s.sizes(0))
 			}
 		}
-		slope := track.slope(func(z sizes) float64 { return z.memory }) / (1 << 20) * 60
+		slope, _ := track.slope(func(z sizes) float64 { return z.memory })
+		slope = slope / (1 << 20) * 60
 		s.figure("%d rounds of 60 pages; memory %+.1f MB a minute by regression over %d samples", rounds, slope, len(track))
 		s.figure("(the collector's steps are larger than the bar in so short a time: it is held over the minutes of `make soak`)")
 		s.must(slope < 120, "memory grows by %.1f MB a minute", slope)

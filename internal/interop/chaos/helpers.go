@@ -1,14 +1,18 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
 	"net"
 	"os"
-	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"posthouse/internal/testenv"
 )
@@ -103,22 +107,30 @@ func (s *stage) faults(rules ...map[string]any) {
 	}
 }
 
-// redisCommand sends a command to the server of the cluster and returns what redis-cli
-// prints.
-func (s *stage) redisCommand(args ...string) string {
+// redisCommand sends a command to the server of the cluster and returns its answer as
+// text, a list as lines.
+func (s *stage) redisCommand(args ...any) string {
 	s.Helper()
-	return redisCLI(s, s.cluster.RedisAddr, args...)
+	return askRedis(s, s.cluster.RedisAddr, args...)
 }
 
-func redisCLI(t testing.TB, addr string, args ...string) string {
+func askRedis(t testing.TB, addr string, args ...any) string {
 	t.Helper()
-	testenv.Need(t, "redis-cli")
-	_, port, _ := net.SplitHostPort(addr)
-	out, err := exec.Command("redis-cli", append([]string{"-p", port}, args...)...).CombinedOutput()
+	c := redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1})
+	defer c.Close()
+	answer, err := c.Do(context.WithoutCancel(t.Context()), args...).Result()
 	if err != nil {
-		t.Errorf("redis-cli %s: %v %s", args[0], err, out)
+		t.Errorf("redis: %v: %v", args[0], err)
 	}
-	return strings.TrimSpace(string(out))
+	list, ok := answer.([]any)
+	if !ok {
+		return strings.TrimSpace(fmt.Sprint(answer))
+	}
+	lines := make([]string, len(list))
+	for i, v := range list {
+		lines[i] = fmt.Sprint(v)
+	}
+	return strings.Join(lines, "\n")
 }
 
 // redisCommands is how many commands the server of the cluster has handled.
@@ -134,3 +146,5 @@ func (s *stage) getJSON(url string, out any) error {
 	_, body, _ := s.get(url)
 	return json.Unmarshal([]byte(body), out)
 }
+
+func sortDurations(all []time.Duration) { slices.Sort(all) }
