@@ -101,8 +101,8 @@ func (s *stage) bystanders(n int, during func()) time.Duration {
 		local := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 9, byte(1+i))}}
 		c, err := client.Dial(ctx, s.cluster.Bases[0]+"/login", &client.Options{Transports: []string{"websocket"}, NoReconnect: true, DialContext: local.DialContext})
 		s.need(err)
-		s.Cleanup(func() { _ = c.Manager().Close() })
 		all.Go(func() {
+			defer func() { _ = c.Manager().Close() }()
 			for ctx.Err() == nil {
 				began := time.Now()
 				if _, err := c.EmitWithAck(ctx, "resume", map[string]string{"ticket": "x", "resume": "y"}); err != nil {

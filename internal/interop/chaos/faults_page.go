@@ -22,8 +22,10 @@ var pageFaults = []row{{
 			s.ledger.note(func() { t.login.end = "cancelled" })
 			t.close()
 		}
-		began := time.Now()
+		claimed := func() float64 { return s.sum(`posthouse_login_total{account="default",reason="claimed",what="claim"}`) }
+		began, before := time.Now(), claimed()
 		s.scan(old)
+		s.must(claimed() == before, "%.0f cancelled codes were claimed", claimed()-before)
 		t := s.ledger.tally()
 		s.figure("%d old codes scanned in %v: %d tokens", len(old), round(time.Since(began)), t.signedIn)
 		s.must(t.signedIn == 0, "%d tokens for cancelled codes", t.signedIn)

@@ -153,7 +153,7 @@ var redisFaults = []row{{
 	},
 }, {
 	id: "F7", name: "subscriptions are killed every 200 ms for 20 s",
-	does:   "CLIENT KILL TYPE PUBSUB while codes are scanned",
+	does:   "CLIENT KILL TYPE PUBSUB while codes are scanned; then 4 s in which no subscription can be made",
 	bar:    "0 lost; ≤ 10 new connections a second and replica",
 	guards: "a lost subscription comes back after a pause that grows",
 	logins: 300, rig: rig{edges: redisEdge},
@@ -179,6 +179,13 @@ var redisFaults = []row{{
 			s.pause(1500 * time.Millisecond)
 		}
 		<-killing
+		for _, p := range s.redis { // and none can be made for a while
+			p.Set("subscribe", faultproxy.Fault{Refuse: true})
+		}
+		s.pause(4 * time.Second)
+		for _, p := range s.redis {
+			p.Heal()
+		}
 		rate := float64(accepted()-before) / time.Since(began).Seconds() / float64(len(s.redis))
 		s.figure("%.1f new connections to Redis a second and replica", rate)
 		s.must(rate <= 10, "%.1f connections a second", rate)

@@ -161,7 +161,8 @@ func (t *tab) comeBack() {
 
 // enter takes a state of the ticket in.
 func (t *tab) enter(state string) {
-	over := state == "expired" || state == "denied" || state == "cancelled" || state == "replaced" || state == "moved"
+	// "moved" is no end: no other page has this one's secret.
+	over := state == "expired" || state == "denied" || state == "cancelled" || state == "replaced"
 	t.ledger.note(func() {
 		t.login.states = append(t.login.states, state)
 		if over && len(t.login.tokens) == 0 {
