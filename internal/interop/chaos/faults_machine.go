@@ -49,7 +49,7 @@ var machineFaults = []row{{
 	does:   "a replica with `ulimit -n 200` meets 400 pages; the codes that are shown are scanned",
 	bar:    "new sockets are refused at 80 %; health and pushes are answered; it recovers",
 	guards: "admission keeps a fifth of the descriptors for Redis, WeChat and pushes",
-	short: 1, rig: rig{none: true},
+	short:  1, rig: rig{none: true},
 	run: func(s *stage) {
 		s.logins = 400
 		base, p, metrics := s.wrapped("ulimit -n 200")

@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"posthouse/internal/testenv"
@@ -152,12 +153,16 @@ func (m mutation) try(ctx context.Context, r row) (verdict string, noticed bool)
 	}
 	cmd := exec.CommandContext(ctx, self, r.id, "-n", strconv.Itoa(logins))
 	cmd.Dir, cmd.Env = testenv.Root(), env
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // it ends what it started
 	text, err := cmd.CombinedOutput()
 	if err == nil {
 		return "GREEN: the row does not notice", false
 	}
 	if why := notMet.FindSubmatch(text); why != nil {
 		return "red: " + strings.ReplaceAll(tail(string(why[1]), 110), "\n", " "), true
+	}
+	if !bytes.Contains(text, []byte("    FAIL  ")) {
+		return "the row did not run: " + tail(string(text), 200), false
 	}
 	return "red", true
 }

@@ -42,7 +42,9 @@ func (s *stage) judge() {
 			s.must(!strings.Contains(p.Output(), word), "a replica says %q", word)
 		}
 	}
-	s.returnToBaseline()
+	if !s.Failed() { // else the row is red already
+		s.returnToBaseline()
+	}
 }
 
 // sizes are what must return to its size.
