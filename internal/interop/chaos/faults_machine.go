@@ -85,7 +85,7 @@ var machineFaults = []row{{
 	does:   "SIGSTOP and SIGCONT of all replicas, 100 ms each, while codes are scanned; then a stall of 10 s",
 	bar:    "no page is dropped; 0 lost",
 	guards: "a ping may wait for 20 s",
-	logins: 200, short: 30, rig: rig{},
+	logins: 200, rig: rig{},
 	run: func(s *stage) {
 		tabs := s.open(s.logins)
 		signal := func(sig syscall.Signal) {
@@ -117,7 +117,7 @@ var machineFaults = []row{{
 	does:   "a replica whose output is /dev/full serves logins; the spool's file cannot be written",
 	bar:    "the service goes on; a claim that cannot be kept is not answered `success`",
 	guards: "`success` needs durability",
-	logins: 40, short: 10, rig: rig{none: true},
+	logins: 40, rig: rig{none: true},
 	tests: []goTests{{"./internal/login", "TestSpoolRefusesWhenTheDiskFails|TestService_Claim_WithoutSpoolThereIsNoSuccess"}},
 	run: func(s *stage) {
 		base, _, _ := s.wrapped("exec >/dev/full 2>&1")

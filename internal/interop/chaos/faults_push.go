@@ -38,7 +38,7 @@ var pushFaults = []row{{
 	does:   "pushes are delayed and reordered by the local WeChat; the order of a ticket's steps in every combination by tests",
 	bar:    "a login, or `expired`; a late push is answered `success` without a token",
 	guards: "each step is judged by when the person acted",
-	logins: 200, short: 20, rig: rig{},
+	logins: 200, rig: rig{},
 	tests: []goTests{{"./internal/login", "TestService_EventsOutOfOrder"}, {"./gateway", "TestLogin_ScanBeforeTheSocketIsBound|TestExpiryIsToldAtItsMomentAndGraceStillLogsIn"}},
 	run: func(s *stage) {
 		s.faults(map[string]any{"kind": "delay", "ms": 800, "probability": 0.3}, map[string]any{"kind": "duplicate", "count": 1, "ms": 1500, "probability": 0.3})

@@ -11,7 +11,7 @@ var wechatFaults = []row{{
 	does:   "each fault in turn while new pages ask for codes; codes that are shown are scanned meanwhile",
 	bar:    "new pages are answered `wechat_unavailable` ≤ 4 s; logins go on; pages get their code once the API is healthy",
 	guards: "a call has 3 s, a breaker opens after five failures",
-	logins: 100, short: 20, rig: rig{replicas: 1},
+	logins: 100, rig: rig{replicas: 1},
 	run: func(s *stage) {
 		faults := []map[string]any{{"kind": "api_latency", "ms": 30000}, {"kind": "api_status", "status": 503}, {"kind": "api_reset"}, {"kind": "api_garbage"}}
 		for i, fault := range faults {
@@ -35,7 +35,7 @@ var wechatFaults = []row{{
 	does:   "the token is killed at WeChat; 50 pages ask at once at three replicas; then 45009",
 	bar:    "one refresh for the whole cluster; 45009 is answered `quota_exhausted` and not asked again",
 	guards: "a dead token is replaced once for all replicas",
-	logins: 50, short: 30, rig: rig{},
+	logins: 50, rig: rig{},
 	run: func(s *stage) {
 		s.open(3)
 		tokens := func() float64 {
@@ -75,7 +75,7 @@ var wechatFaults = []row{{
 	does:   "three replicas start with an empty Redis and are asked for codes at once",
 	bar:    "WeChat is asked for one token",
 	guards: "one replica asks, by a lock in Redis",
-	logins: 60, short: 30, rig: rig{},
+	logins: 60, rig: rig{},
 	run: func(s *stage) {
 		s.open(s.logins)
 		n := s.sum(`posthouse_wechat_api_total{account="default",api="/cgi-bin/stable_token"`)
