@@ -2,8 +2,10 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -57,7 +59,7 @@ var handshakeAbuses = []row{{
 					r.Body.Close()
 					mu.Lock()
 					statuses[r.StatusCode]++
-					if r.StatusCode == 503 && r.Header.Get("Retry-After") == "" {
+					if r.StatusCode == http.StatusServiceUnavailable && r.Header.Get("Retry-After") == "" {
 						statuses[-503]++
 					}
 					mu.Unlock()
@@ -93,7 +95,7 @@ var handshakeAbuses = []row{{
 			for _, c := range conns {
 				for line := bufio.NewReader(c); ; {
 					if _, err := line.ReadString('\n'); err != nil {
-						if e, ok := err.(net.Error); ok && e.Timeout() {
+						if errors.Is(err, os.ErrDeadlineExceeded) {
 							s.must(false, "a slow connection was not closed")
 							return
 						}
@@ -155,7 +157,7 @@ var httpAbuses = []row{{
 	rig: rig{replicas: 1},
 	run: func(s *stage) {
 		path := polling + "&sid=" + s.session()
-		s.send(s.cluster.Bases[0], attack{path: path}) // the open packet has come; this takes what waits
+		_, _ = s.send(s.cluster.Bases[0], attack{path: path}) // the open packet has come; this takes what waits
 		first := make(chan answer, 1)
 		go func() { // ends with the session
 			a, _ := s.send(s.cluster.Bases[0], attack{path: path})
@@ -194,7 +196,7 @@ var httpAbuses = []row{{
 	run: func(s *stage) {
 		sid := s.session()
 		s.attacks([]attack{{name: "another origin with the id", path: polling + "&sid=" + sid, header: []string{"Origin: https://evil.example"}, want: []int{403}, never: []string{"Access-Control-Allow-Origin"}}})
-		s.send(s.cluster.Bases[0], attack{method: "POST", path: polling + "&sid=" + sid, body: "40/login,"})
+		_, _ = s.send(s.cluster.Bases[0], attack{method: "POST", path: polling + "&sid=" + sid, body: "40/login,"})
 		s.must(!strings.Contains(s.cluster.Replicas[0].Output(), sid), "the log holds the session's id")
 	},
 }}

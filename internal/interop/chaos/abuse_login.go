@@ -112,7 +112,7 @@ var loginAbuses = []row{{
 	run: func(s *stage) {
 		c, err := client.Dial(s.Context(), s.cluster.Bases[0]+"/login", &client.Options{Transports: []string{"websocket"}, NoReconnect: true})
 		s.need(err)
-		defer c.Manager().Close()
+		defer func() { _ = c.Manager().Close() }()
 		made, refused, same, began := map[string]bool{}, 0, 0, time.Now()
 		for i := range 16 {
 			answer, err := client.Call[struct {
@@ -176,8 +176,8 @@ var exposureAbuses = []row{{
 	run: func(s *stage) {
 		before := len(s.metrics(0))
 		for i := range 200 {
-			s.send(s.cluster.Bases[0], attack{path: fmt.Sprintf("/socket.io/?EIO=%d&transport=t%d", i, i), header: []string{fmt.Sprintf("Origin: https://e%d.example", i), "User-Agent: a\tb"}})
-			s.send(s.cluster.Bases[0], attack{method: "POST", path: fmt.Sprintf("/callback/wechat/account%d", i)})
+			_, _ = s.send(s.cluster.Bases[0], attack{path: fmt.Sprintf("/socket.io/?EIO=%d&transport=t%d", i, i), header: []string{fmt.Sprintf("Origin: https://e%d.example", i), "User-Agent: a\tb"}})
+			_, _ = s.send(s.cluster.Bases[0], attack{method: "POST", path: fmt.Sprintf("/callback/wechat/account%d", i)})
 		}
 		grown := len(s.metrics(0)) - before
 		s.figure("400 odd requests made %d series", grown)
@@ -212,7 +212,7 @@ var exposureAbuses = []row{{
 		})
 		c, err := client.Dial(s.Context(), s.cluster.Bases[0]+"/login", &client.Options{Transports: []string{"websocket"}, NoReconnect: true})
 		s.need(err)
-		defer c.Manager().Close()
+		defer func() { _ = c.Manager().Close() }()
 		for _, event := range []string{"qrcode", "resume", "cancel"} {
 			args, err := c.EmitWithAck(s.Context(), event, map[string]string{"ticket": "x", "resume": "y"})
 			s.need(err)

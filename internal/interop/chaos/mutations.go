@@ -132,7 +132,7 @@ func (m mutation) try(ctx context.Context, r row) (verdict string, noticed bool)
 	if err != nil {
 		return err.Error(), false
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	path, err := m.overlay(dir)
 	if err != nil {
 		return err.Error(), false

@@ -124,6 +124,9 @@ func runSoak(ctx context.Context, out io.Writer, length time.Duration, seed uint
 	return 0
 }
 
+// shortestVerdict is the shortest soak whose slopes are judged.
+const shortestVerdict = 40 * time.Minute
+
 // soakRate is how many logins begin a second.
 const soakRate = 5
 
@@ -140,7 +143,7 @@ func (s *stage) soak(out io.Writer, length time.Duration) {
 			work.Go(func() { s.soakLogin(n); over.Add(1) })
 		}
 	})
-	warm := min(10*time.Minute, length/4)
+	warm := min(time.Hour, length/4)
 	tracks := make([]samples, 2)
 	work.Go(func() {
 		for sleep.For(ctx, 5*time.Second) == nil {
@@ -157,14 +160,17 @@ func (s *stage) soak(out io.Writer, length time.Duration) {
 		fault.do(s)
 	}
 	work.Wait()
+	if length < shortestVerdict {
+		s.figure("shorter than %v: caches and the collector still find their sizes, so the slopes are told and not judged", shortestVerdict)
+	}
 	for i, track := range tracks {
-		s.holdFlat(i, track)
+		s.holdFlat(i, track, length >= shortestVerdict)
 	}
 }
 
 // holdFlat judges the slopes of a replica. A slope counts as above its bar when it is so by
 // more than two standard errors: what a short run cannot tell is not a verdict.
-func (s *stage) holdFlat(replica int, track samples) {
+func (s *stage) holdFlat(replica int, track samples, judged bool) {
 	for _, size := range []struct {
 		name  string
 		unit  float64
@@ -179,7 +185,7 @@ func (s *stage) holdFlat(replica int, track samples) {
 		slope, deviation := track.slope(size.value)
 		slope, deviation = slope*3600/size.unit, deviation*3600/size.unit
 		s.figure("replica %d, %s: %+.2f ± %.2f an hour over %d samples", replica+1, size.name, slope, deviation, len(track))
-		s.must(slope-2*deviation <= size.bar, "replica %d, %s grow by %.2f ± %.2f an hour", replica+1, size.name, slope, deviation)
+		s.must(!judged || slope-2*deviation <= size.bar, "replica %d, %s grow by %.2f ± %.2f an hour", replica+1, size.name, slope, deviation)
 	}
 }
 

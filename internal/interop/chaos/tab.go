@@ -2,7 +2,6 @@ package main
 
 import (
 	"log/slog"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,7 +16,6 @@ type tab struct {
 	ledger *ledger
 	login  *login
 	socket *client.Socket
-	header http.Header
 	// again asks for a new code once the first has ended, as a person who clicks does.
 	again    bool
 	deaf     atomic.Bool  // does not acknowledge tokens, and does not take them for the end
