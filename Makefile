@@ -6,7 +6,7 @@ LINT             := $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)
 INTEROP          := internal/interop/node
 BENCH            := examples/bench/node
 
-.PHONY: build run test check vet lint unit deps deb npm bench conformance-peers fuzz vuln module release release-check clean
+.PHONY: build run test check vet lint unit deps deb npm bench conformance-peers fuzz chaos chaos-mutations soak vuln module release release-check clean
 
 build:
 	go build -trimpath -o bin/posthouse .
@@ -69,6 +69,18 @@ conformance-peers: deb npm
 # Ten minutes for each decoder.
 fuzz:
 	.ci/fuzz 10m
+
+# The fault and abuse matrices of docs/reliability.md, an hour at most: docs/chaos.md.
+chaos: deps
+	go run ./internal/interop/chaos
+
+# Breaks the rule that each row guards, and expects the row to turn red.
+chaos-mutations: deps
+	go run ./internal/interop/chaos -mutations
+
+# Churn, logins and a random fault every minute; the slopes of memory, goroutines and descriptors.
+soak: deps
+	go run ./internal/interop/chaos -soak $(or $(DURATION),8h)
 
 # A finding fails; a database that cannot be reached is said loudly.
 vuln:

@@ -16,6 +16,7 @@
 //     codes, routes, headers, order of events, settings
 //   - cluster: replicas, Redis and balancers that are killed while people log in, and
 //     the shipped configurations of nginx and HAProxy
+//   - chaos: the fault and abuse matrices of docs/reliability.md as a command (docs/chaos.md)
 //   - browser: the login page, the element and the front ends of others in Chromium
 //     and with the real client; the scenarios of the local WeChat
 //
@@ -27,7 +28,7 @@
 //
 // # Where a login over replicas is tested
 //
-// In six places, each of which can break while the others hold:
+// In seven places, each of which can break while the others hold:
 //
 //   - internal/login: what the store decides when claims, results and cancels of several
 //     replicas meet; memory and Redis alike, in every interleaving (TestService_Claim…)
@@ -40,8 +41,9 @@
 //   - interop/gateway (replicas_test.go): three built gateways, seen by their users
 //   - interop/cluster: a thousand logins over replicas behind a balancer, while replicas
 //     and Redis are killed
+//   - interop/chaos: each fault of docs/reliability.md §3 by itself, with its bar
 //
 // A fault of the decision belongs into the first, of the webhook into the second, of the
-// way between replicas into the third and fourth; the last two show that nothing was
+// way between replicas into the third and fourth; the last three show that nothing was
 // forgotten in between.
 package interop
