@@ -141,8 +141,9 @@ func runCluster(t *testing.T, s setup, number uint64) []history.Entry {
 		acting.Go(func() { a.act(stopActors) })
 	}
 	for slot := range slots {
-		x := &sender{run: r, slot: slot, random: r.newRandom()}
+		x, y := &sender{run: r, slot: slot, random: r.newRandom()}, &sender{run: r, slot: slot, random: r.newRandom()}
 		sending.Go(func() { x.send(stopSenders) })
+		sending.Go(func() { y.ask(stopSenders) })
 	}
 	r.trouble(r.newRandom(), time.Now().Add(*duration))
 	close(stopActors)

@@ -23,27 +23,40 @@ type sender struct {
 	seq    map[string]int // by sender and room
 }
 
+// send emits until stop.
 func (x *sender) send(stop <-chan struct{}) {
-	pace := time.NewTicker(8 * time.Millisecond)
+	x.work(stop, 8*time.Millisecond, func() { x.emit(x.run.anyRoom(x.random)) })
+}
+
+// ask does what waits for answers, beside send: a half open client lets it wait long.
+func (x *sender) ask(stop <-chan struct{}) {
+	x.work(stop, 100*time.Millisecond, func() {
+		room := x.run.anyRoom(x.random)
+		switch n := x.random.IntN(100); {
+		case n < 30:
+			x.operate(do{Action: history.Call, Room: room, Limit: answerLimit})
+		case n < 65:
+			x.operate(do{Action: history.Fetch, Room: room, Limit: answerLimit})
+		case n < 97:
+			x.operate(do{Action: history.Side, Limit: answerLimit})
+		default:
+			x.operate(do{Action: history.Kick, Room: room, Limit: answerLimit})
+		}
+	})
+}
+
+// answerLimit is how long answers may take; a busy machine needs some of it.
+const answerLimit = 6 * time.Second
+
+func (x *sender) work(stop <-chan struct{}, every time.Duration, once func()) {
+	pace := time.NewTicker(every)
 	defer pace.Stop()
 	for {
 		select {
 		case <-stop:
 			return
 		case <-pace.C:
-		}
-		room := x.run.anyRoom(x.random)
-		switch n := x.random.IntN(1000); {
-		case n < 930:
-			x.emit(room)
-		case n < 950:
-			x.operate(do{Action: history.Call, Room: room, Limit: 3 * time.Second})
-		case n < 975:
-			x.operate(do{Action: history.Fetch, Room: room, Limit: 3 * time.Second})
-		case n < 998:
-			x.operate(do{Action: history.Side, Limit: 3 * time.Second})
-		default:
-			x.operate(do{Action: history.Kick, Room: room, Limit: 3 * time.Second})
+			once()
 		}
 	}
 }
