@@ -33,6 +33,7 @@ unit:
 	POSTHOUSE_TEST_ALL=1 go test -race -count=1 -timeout 20m ./...
 	cd examples/embed && go vet -tags nomsgpack ./... && go test -tags nomsgpack ./...
 	cd examples/bench/zishang && go vet ./...
+	cd examples/bench/gws && go vet ./...
 
 $(LINT):
 	mkdir -p $(TOOLS)
@@ -50,9 +51,10 @@ $(INTEROP)/node_modules/.package-lock.json: $(INTEROP)/package-lock.json
 	cd $(INTEROP) && npm ci --no-audit --no-fund
 	touch $@
 
-# Ours beside Node's, Bun's and zishang520's, five rounds; the figures of docs/performance.md come from here.
-bench: deb $(BENCH)/node_modules/.package-lock.json
-	go run ./examples/bench -svg examples/bench/ratios.svg
+# Ours beside Node's, Bun's, zishang520's and gws: every group, about half an hour; the figures of docs/performance.md come from here.
+bench: deb npm $(BENCH)/node_modules/.package-lock.json
+	go run ./examples/bench -all -svg examples/bench/ratios.svg -svgs examples/bench -markdown docs/performance.md
+	go test -run '^$$' -bench 'Hook_Event|API_Batch' -benchtime 5s ./internal/interop/backend ./internal/interop/gateway
 
 $(BENCH)/node_modules/.package-lock.json: $(BENCH)/package-lock.json
 	cd $(BENCH) && npm ci --no-audit --no-fund

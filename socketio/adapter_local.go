@@ -37,10 +37,10 @@ func newLocal(n *Namespace) *LocalAdapter {
 // Namespace returns the namespace's name, with its leading slash.
 func (l *LocalAdapter) Namespace() string { return l.ns.name }
 
-// RecoveryEnabled reports whether connection state recovery is on, and for how
-// long sessions are kept.
+// RecoveryEnabled reports whether connection state recovery is on in this namespace, and
+// for how long sessions are kept.
 func (l *LocalAdapter) RecoveryEnabled() (maxDisconnection time.Duration, ok bool) {
-	if r := l.ns.server.options.Recovery; r != nil {
+	if r := l.ns.recovery; r != nil {
 		return r.MaxDisconnection, true
 	}
 	return 0, false

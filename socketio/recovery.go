@@ -17,10 +17,10 @@ import (
 const persistTimeout = 5 * time.Second
 
 // restoreSession tries to continue an earlier socket of the client (docs/protocol.md
-// §3.8). It gives every socket of a recovering server its pid. The packets
+// §3.8). It gives every socket of a recovering namespace its pid. The packets
 // returned are those it missed.
 func (s *Socket) restoreSession() (missed []*parser.Packet, ok bool) {
-	if s.ns.server.options.Recovery == nil {
+	if s.ns.recovery == nil {
 		return nil, false
 	}
 	s.resumption = &resumption{pid: randid.New()}

@@ -22,3 +22,6 @@ func Pin(core int) error { return errLinux }
 
 // PinThread is not available here.
 func PinThread(tid, core int) error { return errLinux }
+
+// Latency is not available here.
+func Latency() []Scenario { return nil }

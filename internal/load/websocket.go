@@ -28,24 +28,27 @@ const ioTimeout = 20 * time.Second
 var mask = [4]byte{0x5a, 0x17, 0xe3, 0x88}
 
 // dialWS opens a session and takes its open packet.
-func dialWS(ctx context.Context, addr string) (*wsConn, error) {
+func dialWS(ctx context.Context, addr string) (*wsConn, error) { return dialFrom(ctx, addr, "") }
+
+// dialFrom is dialWS with a header of the caller's own, or none.
+func dialFrom(ctx context.Context, addr, header string) (*wsConn, error) {
 	var d net.Dialer
 	nc, err := d.DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return nil, err
 	}
 	c := &wsConn{Conn: nc, r: bufio.NewReaderSize(nc, 2048)}
-	if err := c.upgrade(addr); err != nil {
+	if err := c.upgrade(addr, header); err != nil {
 		_ = nc.Close()
 		return nil, err
 	}
 	return c, nil
 }
 
-func (c *wsConn) upgrade(addr string) error {
+func (c *wsConn) upgrade(addr, header string) error {
 	_ = c.SetDeadline(time.Now().Add(ioTimeout))
 	_, err := io.WriteString(c, "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: "+addr+
-		"\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+		"\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"+header+"\r\n")
 	if err != nil {
 		return err
 	}
