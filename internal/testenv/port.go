@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// The ports of FreePort lie below those that the kernel gives to connections. Those 10000
-// higher are nobody's, so that a node of a Redis Cluster finds its bus port free.
+// The ports of FreePort lie below those that the kernel gives to connections. FreePort
+// gives none of those 10000 higher, so that a node of a Redis Cluster finds its bus port free.
 const firstPort, portCount = 10_000, 10_000
 
 // FreePort returns a loopback port that no other test gets, in any process of this user,

@@ -44,13 +44,6 @@ func addFeature(io *socketio.Server, name string) (stop func(), err error) {
 		}
 		h.Apply(io.Of("/"))
 		return func() {}, nil
-	case "programmed": // what those rules do, by hand
-		for _, n := range []*socketio.Namespace{io.Of("/"), io.Of("/login")} {
-			n.Use(func(_ context.Context, s *socketio.Socket) error { return s.Join("everyone") })
-			n.OnEvent("typing", func(e *socketio.Event) { _ = e.Socket().To("everyone").Emit("typing") })
-			n.LimitEvents(1e6, 1e6)
-		}
-		return func() {}, nil
 	case "admin":
 		page, err := admin.Instrument(io, &admin.Options{NoAuth: true})
 		if err != nil {
