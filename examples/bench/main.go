@@ -78,6 +78,11 @@ func run(ctx context.Context) error {
 	if err := separate(); err != nil {
 		return err
 	}
+	removeCertificate, err := makeCertificate(scenarios)
+	if err != nil {
+		return err
+	}
+	defer removeCertificate()
 	kinds, clean, err := prepare(ctx, strings.Split(o.servers, ","), o.dir)
 	if err != nil {
 		return err

@@ -22,7 +22,7 @@ import (
 
 // Target is a server under test.
 type Target struct {
-	Addr string // host:port
+	Addr string // host:port, behind "tls:" when the server speaks TLS
 	PID  int    // of its process on this machine
 }
 
@@ -70,7 +70,7 @@ type Scenario struct {
 
 // Scenarios returns all of them, in the order in which they are reported.
 func Scenarios() []Scenario {
-	return []Scenario{
+	return append([]Scenario{
 		{Name: "echo-1", Servers: 1, Run: echo(1)},
 		{Name: "echo-16", Servers: 1, Run: echo(16)},
 		{Name: "binary", Servers: 1, Run: binaryEcho},
@@ -84,7 +84,7 @@ func Scenarios() []Scenario {
 		{Name: "idle", Servers: 1, Run: idle},
 		{Name: "pings", Servers: 1, Env: []string{"PING_INTERVAL=1000"}, Run: pings},
 		{Name: "scaling", Servers: 1, Extra: true, Run: scaling},
-	}
+	}, tlsScenarios()...)
 }
 
 // crew is a group of clients that work until told to stop. The first error ends

@@ -29,8 +29,7 @@ var mask = [4]byte{0x5a, 0x17, 0xe3, 0x88}
 
 // dialWS opens a session and takes its open packet.
 func dialWS(ctx context.Context, addr string) (*wsConn, error) {
-	var d net.Dialer
-	nc, err := d.DialContext(ctx, "tcp", addr)
+	nc, err := dial(ctx, addr)
 	if err != nil {
 		return nil, err
 	}

@@ -5,7 +5,8 @@
 // Environment: PORT (127.0.0.1; 0 picks one), PING_INTERVAL in milliseconds,
 // REDIS_URL for the cluster adapter; BENCH_WITH=configured puts the rules of a namespace
 // without a hook (socketio/access) before the same handlers, BENCH_WITH=admin the Admin UI
-// without an administrator.
+// without an administrator. BENCH_TLS=1 makes it an HTTPS server, with the certificate and
+// the key in the files BENCH_TLS_CERT and BENCH_TLS_KEY.
 package main
 
 import (
@@ -74,7 +75,8 @@ func run(ctx context.Context) error {
 		return err
 	}
 	srv := &http.Server{Handler: routes(io), ReadHeaderTimeout: 10 * time.Second}
-	fmt.Printf("listening on http://%s\n", ln.Addr())
+	serve := tlsFromEnv(io, os.Getenv)
+	fmt.Printf("listening on %s://%s\n", serve.scheme, ln.Addr())
 	go func() {
 		<-ctx.Done()
 		end, cancel := context.WithTimeout(context.Background(), 5*time.Second)
@@ -82,7 +84,7 @@ func run(ctx context.Context) error {
 		_ = io.Shutdown(end)
 		_ = srv.Shutdown(end)
 	}()
-	if err := io.Serve(ln, srv); !errors.Is(err, http.ErrServerClosed) {
+	if err := serve.run(ln, srv); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil
