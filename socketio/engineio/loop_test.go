@@ -22,9 +22,9 @@ import (
 // The tests of this file need the sockets of a real kernel, so there is no fake time. Each
 // test runs in every way in which a WebSocket can come to be read.
 
-var readings = map[string]reading{"loop": {}, "goroutine": {goroutines: true}, "serve": {serve: true}}
+var readings = map[string]reading{"loop": {}, "goroutine": {goroutines: true}, "serve": {serve: true}, "tls": {tls: true}}
 
-type reading struct{ goroutines, serve bool }
+type reading struct{ goroutines, serve, tls bool }
 
 // start serves a server on a loopback address; stop ends that, and fails unless
 // nothing is left.
@@ -38,6 +38,9 @@ func (rd reading) start(tb testing.TB, o engineio.Options) (addr string, stop fu
 		tb.Fatal(err)
 	}
 	hs := &http.Server{Handler: srv, ErrorLog: log.New(io.Discard, "", 0)}
+	if rd.tls {
+		hs.TLSConfig, hs.Protocols = testCertificate(), http1Only()
+	}
 	served := rd.run(srv, lis, hs)
 	return lis.Addr().String(), func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
@@ -56,9 +59,12 @@ func (rd reading) start(tb testing.TB, o engineio.Options) (addr string, stop fu
 func (rd reading) run(srv *engineio.Server, lis net.Listener, hs *http.Server) <-chan error {
 	served := make(chan error, 1)
 	go func() { // ends with hs
-		if rd.serve {
+		switch {
+		case rd.tls:
+			served <- srv.ServeTLS(lis, hs, "", "")
+		case rd.serve:
 			served <- srv.Serve(lis, hs)
-		} else {
+		default:
 			served <- hs.Serve(lis)
 		}
 	}()
@@ -69,6 +75,7 @@ func (rd reading) run(srv *engineio.Server, lis net.Listener, hs *http.Server) <
 type tcp struct {
 	t     *testing.T
 	addr  string
+	tls   bool
 	peers chan *peer
 }
 
@@ -89,6 +96,7 @@ func overTCP(t *testing.T, o engineio.Options, setup func(p *peer), f func(t *te
 				}
 			}
 			var stop func()
+			w.tls = rd.tls
 			w.addr, stop = rd.start(t, own)
 			defer stop()
 			f(t, w)
@@ -98,7 +106,11 @@ func overTCP(t *testing.T, o engineio.Options, setup func(p *peer), f func(t *te
 
 func (w *tcp) dial() net.Conn {
 	w.t.Helper()
-	c, err := net.Dial("tcp", w.addr)
+	dial := net.Dial
+	if w.tls {
+		dial = dialTLS
+	}
+	c, err := dial("tcp", w.addr)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -331,7 +343,7 @@ func TestLoop_PeerThatResets(t *testing.T) {
 			if i%2 == 0 {
 				s.send("4x")
 			}
-			s.conn.(*net.TCPConn).SetLinger(0)
+			plainTCP(s.conn).SetLinger(0)
 			s.conn.Close()
 			eventually(t, "closed", p.ended)
 			if reason, _ := p.end(); reason != engineio.ReasonTransportClose {
@@ -349,8 +361,8 @@ func TestSession_Close_EveryWayEndsTheConnection(t *testing.T) {
 		"breach of WebSocket":  func(s *socket, p *peer) { s.conn.Write([]byte{0xff, 0xff}) },
 		"breach of Engine.IO":  func(s *socket, p *peer) { s.send("9") },
 		"Close after a send":   func(s *socket, p *peer) { p.s.Send(text("x")); p.s.Close() },
-		"half closed by peer":  func(s *socket, p *peer) { s.conn.(*net.TCPConn).CloseWrite() },
-		"message, half closed": func(s *socket, p *peer) { s.send("4x"); s.conn.(*net.TCPConn).CloseWrite() },
+		"half closed by peer":  func(s *socket, p *peer) { plainTCP(s.conn).CloseWrite() },
+		"message, half closed": func(s *socket, p *peer) { s.send("4x"); plainTCP(s.conn).CloseWrite() },
 	}
 	overTCP(t, engineio.Options{}, nil, func(t *testing.T, w *tcp) {
 		for name, way := range ways {
