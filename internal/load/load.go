@@ -84,7 +84,7 @@ func Scenarios() []Scenario {
 		{Name: "idle", Servers: 1, Run: idle},
 		{Name: "pings", Servers: 1, Env: []string{"PING_INTERVAL=1000"}, Run: pings},
 		{Name: "scaling", Servers: 1, Extra: true, Run: scaling},
-	}, tlsScenarios()...)
+	}, append(tlsScenarios(), deflateScenarios()...)...)
 }
 
 // crew is a group of clients that work until told to stop. The first error ends

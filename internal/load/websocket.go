@@ -20,6 +20,8 @@ type wsConn struct {
 	r    *bufio.Reader
 	body []byte // the last message
 	out  []byte // frames to be written
+
+	deflate *inflater // for compressed messages
 }
 
 // ioTimeout bounds every wait of a client for the server.
@@ -29,22 +31,26 @@ var mask = [4]byte{0x5a, 0x17, 0xe3, 0x88}
 
 // dialWS opens a session and takes its open packet.
 func dialWS(ctx context.Context, addr string) (*wsConn, error) {
+	addr, offer := cutOffer(addr)
 	nc, err := dial(ctx, addr)
 	if err != nil {
 		return nil, err
 	}
 	c := &wsConn{Conn: nc, r: bufio.NewReaderSize(nc, 2048)}
-	if err := c.upgrade(addr); err != nil {
+	if err := c.upgrade(addr, offer); err != nil {
 		_ = nc.Close()
 		return nil, err
 	}
 	return c, nil
 }
 
-func (c *wsConn) upgrade(addr string) error {
+func (c *wsConn) upgrade(addr, offer string) error {
+	if offer != "" {
+		c.deflate = &inflater{}
+	}
 	_ = c.SetDeadline(time.Now().Add(ioTimeout))
 	_, err := io.WriteString(c, "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: "+addr+
-		"\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+		"\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"+offer+"\r\n")
 	if err != nil {
 		return err
 	}
@@ -154,7 +160,8 @@ func (c *wsConn) readFrame() (op byte, err error) {
 		return 0, err
 	}
 	op = head[0] & 0x0f
-	if head[0]&0xf0 != 0x80 || head[1]&0x80 != 0 {
+	isDeflated := c.deflate != nil && head[0]&0xf0 == 0xc0
+	if head[0]&0xf0 != 0x80 && !isDeflated || head[1]&0x80 != 0 {
 		return 0, fmt.Errorf("load: frame header % x", head[:2])
 	}
 	n := uint64(head[1])
@@ -176,7 +183,9 @@ func (c *wsConn) readFrame() (op byte, err error) {
 		c.body = make([]byte, n)
 	}
 	c.body = c.body[:n]
-	_, err = io.ReadFull(c.r, c.body)
+	if _, err = io.ReadFull(c.r, c.body); err == nil && isDeflated {
+		c.body, err = c.deflate.inflate(c.body)
+	}
 	return op, err
 }
 

@@ -12,7 +12,7 @@ const http = create((req, res) => {
   res.statusCode = body === undefined ? 404 : 200;
   res.end(body);
 });
-const io = new Server(http, { pingInterval, pingTimeout, perMessageDeflate: false, httpCompression: false, serveClient: false });
+const io = new Server(http, { pingInterval, pingTimeout, perMessageDeflate: Boolean(process.env.BENCH_DEFLATE), httpCompression: false, serveClient: false });
 await adapter(io);
 offer(io);
 http.listen(port, "127.0.0.1", () => console.log(`listening on http${secure ? "s" : ""}://127.0.0.1:${http.address().port}`));

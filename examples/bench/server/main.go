@@ -6,7 +6,8 @@
 // REDIS_URL for the cluster adapter; BENCH_WITH=configured puts the rules of a namespace
 // without a hook (socketio/access) before the same handlers, BENCH_WITH=admin the Admin UI
 // without an administrator. BENCH_TLS=1 makes it an HTTPS server, with the certificate and
-// the key in the files BENCH_TLS_CERT and BENCH_TLS_KEY.
+// the key in the files BENCH_TLS_CERT and BENCH_TLS_KEY. BENCH_DEFLATE=1 turns permessage-deflate on,
+// BENCH_DEFLATE_LEVEL chooses its level.
 package main
 
 import (
@@ -52,6 +53,10 @@ func run(ctx context.Context) error {
 			return fmt.Errorf("PING_INTERVAL: %w", err)
 		}
 		opts.Engine.PingInterval = time.Duration(ms) * time.Millisecond
+	}
+	if os.Getenv("BENCH_DEFLATE") != "" {
+		level, _ := strconv.Atoi(os.Getenv("BENCH_DEFLATE_LEVEL"))
+		opts.Engine.PerMessageDeflate = &engineio.PerMessageDeflate{Level: level}
 	}
 	if s := os.Getenv("REDIS_URL"); s != "" {
 		o, err := redis.ParseURL(s)
