@@ -119,6 +119,7 @@ func numberedWriter(io *socketio.Server, name string, every time.Duration) (stop
 }
 
 func TestHistory_JoinsWhileReplicasWrite_MeetWithoutGapOrRepeat(t *testing.T) {
+	t.Parallel()
 	for kind := range historyAdapters() {
 		t.Run(kind, func(t *testing.T) {
 			addr, _ := testenv.Redis(t)
@@ -158,6 +159,7 @@ func TestHistory_JoinsWhileReplicasWrite_MeetWithoutGapOrRepeat(t *testing.T) {
 }
 
 func TestHistory_AnyReplicaReadsWhatAnotherHasWritten(t *testing.T) {
+	t.Parallel()
 	for kind := range historyAdapters() {
 		t.Run(kind, func(t *testing.T) {
 			addr, server := testenv.Redis(t)
@@ -208,6 +210,7 @@ func TestHistory_AnyReplicaReadsWhatAnotherHasWritten(t *testing.T) {
 // A room whose events are lost with Redis says so on every replica: the numbers of a writer
 // that lives on do not begin with one.
 func TestHistory_RedisLosesItsData_SaysGap(t *testing.T) {
+	t.Parallel()
 	addr, _ := testenv.Redis(t)
 	a, keptA := newHistoryReplica(t, "classic", addr, history.Options{})
 	b, keptB := newHistoryReplica(t, "classic", addr, history.Options{})
@@ -241,6 +244,7 @@ func TestHistory_RedisLosesItsData_SaysGap(t *testing.T) {
 
 // An event that Redis did not take is missing in the history, which says so.
 func TestHistory_RefusedEvent_SaysGap(t *testing.T) {
+	t.Parallel()
 	addr, _ := testenv.Redis(t)
 	a, kept := newHistoryReplica(t, "classic", addr, history.Options{})
 	b, _ := newHistoryReplica(t, "classic", addr, history.Options{})
@@ -316,6 +320,7 @@ func startHistoryChild(t *testing.T, addr string) (kill func()) {
 // the answer says gap. The live events behind it are judged where Pub/Sub delivers them:
 // not over the restart itself.
 func TestHistory_KillsTrimsAndRestarts_ContiguousOrGap(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("takes seconds")
 	}

@@ -1,6 +1,7 @@
 package adapter_test
 
 import (
+	"flag"
 	"fmt"
 	"net"
 	"net/http"
@@ -16,6 +17,11 @@ import (
 func TestMain(m *testing.M) {
 	if kind := os.Getenv("ADAPTER_TEST_REPLICA"); kind != "" {
 		fmt.Fprintln(os.Stderr, runReplica(kind, os.Getenv("ADAPTER_TEST_REDIS"), os.Getenv("ADAPTER_TEST_LISTEN")))
+		os.Exit(1)
+	}
+	// Most tests wait for Redis, for leases and for other processes.
+	if err := flag.Set("test.parallel", "4"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 	// A pool of go-redis that lost its server sleeps a second before it sees that it

@@ -85,6 +85,7 @@ func (r *presenceReplica) members(room string) map[string]int {
 // Random joins, leaves, reloads and kills over Redis, with short times: whenever things are
 // calm, every replica knows the members that a plain map has.
 func TestPresence_RandomStepsOverRedis_MatchAPlainMap(t *testing.T) {
+	t.Parallel()
 	addr, _ := testenv.Redis(t)
 	rdb := newClient(t, &redis.UniversalOptions{Addrs: []string{addr}})
 	const lease = 15 * time.Second / presenceScale

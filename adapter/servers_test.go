@@ -2,7 +2,6 @@ package adapter_test
 
 import (
 	"context"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -24,7 +23,7 @@ func newRedisCluster(t testing.TB) (*redis.ClusterClient, map[string]any) {
 	var addrs []string
 	var ports []int
 	for range 3 {
-		port := clusterPort(t)
+		port := testenv.FreePort(t)
 		ports = append(ports, port)
 		addrs = append(addrs, "127.0.0.1:"+strconv.Itoa(port))
 		testenv.Start(t, nil, "redis-server", "--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
@@ -47,34 +46,6 @@ func newRedisCluster(t testing.TB) (*redis.ClusterClient, map[string]any) {
 		return true
 	})
 	return c, map[string]any{"cluster": ports}
-}
-
-// clusterPort finds a port whose bus port (10 000 more) is one as well.
-func clusterPort(t testing.TB) int {
-	t.Helper()
-	for range 100 {
-		port := testenv.FreePort(t)
-		if port+10000 > 65535 {
-			port -= 20000
-		}
-		if port < 1024 {
-			continue
-		}
-		free := true
-		for _, p := range []int{port, port + 10000} {
-			l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(p))
-			if err != nil {
-				free = false
-				break
-			}
-			l.Close()
-		}
-		if free {
-			return port
-		}
-	}
-	t.Fatal("no free pair of ports")
-	return 0
 }
 
 func awaitRedis(t testing.TB, addr string) {

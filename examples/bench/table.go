@@ -7,11 +7,15 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+
+	"posthouse/internal/load"
 )
 
 // table gathers the samples of all rounds.
 type table struct {
+	title   string
 	servers []string
+	goals   map[string]map[string]float64
 	rows    []*row
 }
 
@@ -53,11 +57,12 @@ func (t *table) add(metric, unit, server string, round int, value float64) {
 	t.rows[i].Samples[server] = s
 }
 
-// ratios returns first ÷ other of every round in which both were measured.
+// ratios returns first ÷ other of every round in which both were measured and the other is
+// more than nothing.
 func (r *row) ratios(first, other string) (list []float64) {
 	a, b := r.Samples[first], r.Samples[other]
 	for i := range min(len(a), len(b)) {
-		if a[i] > 0 && b[i] > 0 {
+		if a[i] > 0 && b[i] > load.Nothing {
 			list = append(list, a[i]/b[i])
 		}
 	}
@@ -94,6 +99,9 @@ func noise(list []float64) float64 {
 // write prints a line per metric: the medians, and for each peer the median of
 // the paired ratios with its noise, the goal, and whether it is met.
 func (t *table) write(w io.Writer) error {
+	if t.title != "" {
+		fmt.Fprintf(w, "\n%s\n\n", t.title)
+	}
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	head := "metric\tunit\t" + strings.Join(t.servers, "\t")
 	for _, s := range t.servers[1:] {
@@ -103,12 +111,20 @@ func (t *table) write(w io.Writer) error {
 	for _, r := range t.rows {
 		fmt.Fprintf(tw, "%s\t%s", r.Metric, r.Unit)
 		for _, s := range t.servers {
-			fmt.Fprintf(tw, "\t%.2f", median(present(r.Samples[s])))
+			cell := "-"
+			if m := median(present(r.Samples[s])); !math.IsNaN(m) {
+				cell = fmt.Sprintf("%.2f", m)
+			}
+			fmt.Fprint(tw, "\t"+cell)
 		}
 		for _, s := range t.servers[1:] {
 			list := r.ratios(t.servers[0], s)
+			if len(list) == 0 {
+				fmt.Fprint(tw, "\t\t\t\t")
+				continue
+			}
 			ratio, goal := median(list), "\t"
-			if g := goals[r.Metric][s]; g > 0 {
+			if g := t.goals[r.Metric][s]; g > 0 {
 				goal = fmt.Sprintf("%.2f\tmissed", g)
 				if ratio <= g {
 					goal = fmt.Sprintf("%.2f\tmet", g)

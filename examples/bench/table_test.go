@@ -10,7 +10,7 @@ import (
 
 func TestRatiosArePairedByRound(t *testing.T) {
 	t.Parallel()
-	tb := &table{servers: []string{"ours", "node", "bun"}}
+	tb := &table{servers: []string{"ours", "node", "bun"}, goals: goals}
 	for round, v := range [][2]float64{{1, 10}, {2, 20}, {30, 60}} {
 		tb.add("echo-1", "µs", "ours", round, v[0])
 		tb.add("echo-1", "µs", "node", round, v[1])

@@ -137,17 +137,6 @@ func RemoveBinaries() {
 	})
 }
 
-// FreePort returns a loopback port that was free a moment ago.
-func FreePort(t testing.TB) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
-
 // Process is a running program. Its output is kept and shown when the test fails.
 type Process struct {
 	*exec.Cmd

@@ -213,12 +213,14 @@ func (s *Session) receivePayload(r *http.Request, pl *polling, body []byte, octe
 	return valid
 }
 
+// setCork begins or ends a turn of delivery; recvMu is held.
 func (s *Session) setCork(pl *polling, on bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if on {
 		pl.corked = true
 	} else {
+		s.noteReceivedLocked()
 		pl.uncork()
 	}
 }

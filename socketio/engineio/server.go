@@ -16,7 +16,6 @@ import (
 	"posthouse/socketio/engineio/internal/netpoll"
 	"posthouse/socketio/engineio/internal/ws"
 	"posthouse/socketio/internal/answer"
-	"posthouse/socketio/internal/tally"
 	"posthouse/socketio/internal/workers"
 )
 
@@ -30,7 +29,7 @@ type Server struct {
 	sessionCookie  *http.Cookie // nil: none
 	log            *slog.Logger
 
-	flusher     flusher
+	flusher     *flusher
 	slowLog     loglimit.Limiter
 	excessBytes atomic.Int64 // see backlog
 	loopGroup   netpoll.Group
@@ -45,6 +44,8 @@ type Server struct {
 
 	mu              sync.Mutex // guards what follows
 	sessions        map[string]*Session
+	formerReceived  traffic // of the sessions that have ended
+	formerSent      traffic
 	isDraining      bool                  // no new sessions
 	httpServers     map[*http.Server]bool // see Serve
 	unfinishedCount int                   // sessions and goroutines not finished
@@ -74,8 +75,7 @@ func New(o *Options) (*Server, error) {
 		srv.o = *o
 	}
 	srv.pollPool.New = newPoll
-	srv.counters.traffic = tally.New()
-	srv.flusher.srv = srv
+	srv.flusher = newFlusher(srv)
 	srv.o.setDefaults()
 	srv.log = srv.o.Logger
 	srv.wsFormat = ws.NewFormat(&ws.Limits{
@@ -187,7 +187,7 @@ func (srv *Server) beginShutdown() {
 	srv.isDraining = true
 	srv.shutdownBegun.Store(true)
 	srv.settle()
-	all := slices.Collect(maps.Values(srv.sessions))
+	all := srv.listSessionsLocked()
 	srv.mu.Unlock()
 	for _, s := range all {
 		s.Discard()
@@ -246,10 +246,18 @@ func (srv *Server) leaving() bool {
 	return srv.isDraining
 }
 
+// listSessionsLocked returns the sessions; mu is held.
+func (srv *Server) listSessionsLocked() []*Session {
+	return slices.Collect(maps.Values(srv.sessions))
+}
+
+// forget removes a session that has ended; Session.mu is held.
 func (srv *Server) forget(s *Session) {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
 	delete(srv.sessions, s.id)
+	srv.formerReceived.add(s.received)
+	srv.formerSent.add(s.sent)
 }
 
 func (srv *Server) session(id string) *Session {

@@ -57,7 +57,7 @@ type Session struct {
 	// counts; guarded by recvMu, as controlPackets is.
 	controlSince   time.Duration
 	controlPackets int32
-	received       sessionTraffic // guarded by recvMu
+	unnoted        unnotedTraffic // guarded by recvMu
 
 	// state is written under mu; the receiving side reads it without.
 	state atomic.Uint32
@@ -75,7 +75,8 @@ type Session struct {
 	resumedEarly bool        // Resume came before the pause began
 	inFlusher    bool        // in the flusher's list
 	closedAsSlow bool        // ErrSlow has closed the session
-	sent         sessionTraffic
+	received     traffic     // without what is unnoted
+	sent         traffic
 	flushFrom    time.Duration // of epoch: when a send that is timed began; 0: none is
 
 	openedAt time.Duration // of epoch; never changes

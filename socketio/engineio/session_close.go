@@ -141,7 +141,7 @@ func (f *closeTask) report() {
 	end := SessionEnd{
 		ID: s.id, Transport: s.transportLocked(), Reason: f.reason, Description: f.description, Refused: s.handler == nil,
 		Duration: time.Since(epoch) - s.openedAt,
-		Packets:  uint64(s.received.packets) + uint64(s.sent.packets), Bytes: s.received.bytes + s.sent.bytes,
+		Packets:  s.received.packets + s.sent.packets, Bytes: s.received.bytes + s.sent.bytes,
 	}
 	s.mu.Unlock()
 	defer s.guard()

@@ -84,7 +84,8 @@ func (s *Session) receive(p packet) error {
 	}
 	switch p.Type {
 	case packetMessage:
-		s.countInLocked(len(p.Data))
+		s.unnoted.packets++
+		s.unnoted.bytes += uint32(len(p.Data))
 		err := s.handler.Receive(Message{Data: p.Data, Binary: p.Binary})
 		if err == nil || errors.Is(err, ErrPause) {
 			return err

@@ -4,8 +4,6 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
-
-	"posthouse/socketio/internal/tally"
 )
 
 // Stats counts what happened to a server since it was made. Packets and bytes are those
@@ -50,14 +48,6 @@ const (
 	upgradeResults // how many there are
 )
 
-// The values of counters.traffic.
-const (
-	packetsIn = iota
-	bytesIn
-	packetsOut
-	bytesOut
-)
-
 // countedTransports is how many transports are counted by name: the three of this module
 // and others.
 var countedTransports = [...]string{transportPolling, transportWebSocket, transportWebTransport, "other"}
@@ -73,10 +63,9 @@ func transportIndex(name string) int {
 
 var countedReasons = Reasons()
 
-// counters is Stats while it grows. Messages are counted on many cores at once; the
-// rest happens once or twice for a session.
+// counters is the part of Stats that changes once or twice for a session. Sessions count
+// their messages themselves, so that no two cores write the same memory for each message.
 type counters struct {
-	traffic  tally.Set
 	sessions [len(countedTransports)]atomic.Int64
 	opened   [len(countedTransports)]atomic.Uint64
 	closed   [5]atomic.Uint64 // in the order of Reasons
@@ -111,31 +100,36 @@ func (c *counters) requestRefused(code int) {
 	}
 }
 
-// sessionTraffic is what one session has carried.
-type sessionTraffic struct {
-	packets uint32
-	bytes   uint64
+// traffic is what sessions have carried one way.
+type traffic struct{ packets, bytes uint64 }
+
+func (t *traffic) add(o traffic) {
+	t.packets += o.packets
+	t.bytes += o.bytes
 }
 
-// countInLocked counts a message from the peer; recvMu is held.
-func (s *Session) countInLocked(size int) {
-	s.received.packets++
-	s.received.bytes += uint64(size)
-	key := tally.Key(s.id)
-	s.srv.counters.traffic.Add(key, packetsIn, 1)
-	s.srv.counters.traffic.Add(key, bytesIn, uint64(size))
+// unnotedTraffic is what a turn of reading has brought so far.
+type unnotedTraffic struct{ packets, bytes uint32 }
+
+// noteReceivedLocked adds what a turn of reading has brought to received; recvMu and mu
+// are held. A session that has ended during the turn is in former already.
+func (s *Session) noteReceivedLocked() {
+	got := traffic{uint64(s.unnoted.packets), uint64(s.unnoted.bytes)}
+	s.unnoted = unnotedTraffic{}
+	s.received.add(got)
+	if got.packets > 0 && s.state.Load() == stateClosed {
+		s.srv.mu.Lock()
+		s.srv.formerReceived.add(got)
+		s.srv.mu.Unlock()
+	}
 }
 
 // countOutLocked counts messages that were queued for the peer; mu is held.
 func (s *Session) countOutLocked(packets, size int) {
-	s.sent.packets += uint32(packets)
-	s.sent.bytes += uint64(size)
-	key := tally.Key(s.id)
-	sum := s.srv.counters.traffic.Add(key, packetsOut, uint64(packets))
-	if s.srv.o.OnFlush != nil && sum%flushSample < uint64(packets) && s.flushFrom == 0 {
+	s.sent.add(traffic{uint64(packets), uint64(size)})
+	if s.srv.o.OnFlush != nil && s.flushFrom == 0 && (s.sent.packets+uint64(s.id[0]))%flushSample < uint64(packets) {
 		s.flushFrom = time.Since(epoch)
 	}
-	s.srv.counters.traffic.Add(key, bytesOut, uint64(size))
 }
 
 // flushSample is how many packets are sent for each that is timed.
@@ -151,16 +145,26 @@ func (s *Session) flushedLocked() {
 	s.srv.o.OnFlush(took)
 }
 
-// Stats returns the counters. It takes no lock: the values are read one after the
-// other, while the server goes on.
+// Stats returns the counters. It looks at each session, which takes about a millisecond
+// for ten thousand; the values are read one after the other, while the server goes on.
+// None of them, but for Sessions, ever gets less.
 func (srv *Server) Stats() Stats {
 	c := &srv.counters
+	srv.mu.Lock()
+	received, sent := srv.formerReceived, srv.formerSent
+	open := srv.listSessionsLocked()
+	srv.mu.Unlock()
+	for _, s := range open { // also those that end meanwhile: they are not in what was read
+		s.mu.Lock()
+		received.add(s.received)
+		sent.add(s.sent)
+		s.mu.Unlock()
+	}
 	st := Stats{
 		Sessions: make(map[string]uint64, len(countedTransports)), Opened: make(map[string]uint64, len(countedTransports)),
 		Closed: make(map[Reason]uint64, len(countedReasons)), SlowClosed: c.slow.Load(),
 		Upgrades: make(map[string]uint64, upgradeResults), Refused: make(map[int]uint64, len(codeMessages)),
-		PacketsIn: c.traffic.Sum(packetsIn), BytesIn: c.traffic.Sum(bytesIn),
-		PacketsOut: c.traffic.Sum(packetsOut), BytesOut: c.traffic.Sum(bytesOut),
+		PacketsIn: received.packets, BytesIn: received.bytes, PacketsOut: sent.packets, BytesOut: sent.bytes,
 	}
 	for i, name := range countedTransports {
 		if opened := c.opened[i].Load(); i != otherTransport || opened > 0 {
@@ -184,12 +188,9 @@ func (srv *Server) Stats() Stats {
 // each session, which takes about a millisecond for ten thousand.
 func (srv *Server) QueuedBytes() (sum int64) {
 	srv.mu.Lock()
-	all := make([]*Session, 0, len(srv.sessions))
-	for _, s := range srv.sessions {
-		all = append(all, s)
-	}
+	open := srv.listSessionsLocked()
 	srv.mu.Unlock()
-	for _, s := range all {
+	for _, s := range open {
 		s.mu.Lock()
 		if s.state.Load() != stateClosed {
 			sum += int64(s.waitingLocked())

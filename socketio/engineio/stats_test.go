@@ -2,6 +2,7 @@ package engineio_test
 
 import (
 	"maps"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -62,20 +63,53 @@ func TestServer_Stats_SlowPeerIsCounted(t *testing.T) {
 	})
 }
 
+// A counter that gets less is taken for a new process by what reads it.
+func TestServer_Stats_NeverGetLessWhileSessionsEnd(t *testing.T) {
+	const sessions, messages = 40, 5
+	w := newWorld(t, engineio.Options{}, nil)
+	defer w.close()
+	var clients sync.WaitGroup
+	for range sessions {
+		clients.Go(func() {
+			sid := w.open("EIO=4&transport=polling")
+			for range messages - 2 {
+				w.post("EIO=4&transport=polling&sid="+sid, "4hello")
+			}
+			w.post("EIO=4&transport=polling&sid="+sid, "4hello\x1e4hello\x1e1") // ends it with what is not noted yet
+		})
+	}
+	ended := make(chan struct{})
+	go func() { defer close(ended); clients.Wait() }()
+	var last engineio.Stats
+	for over := false; !over; {
+		select {
+		case <-ended:
+			over = true
+		default:
+		}
+		st := w.server.Stats()
+		if st.PacketsIn < last.PacketsIn || st.BytesIn < last.BytesIn {
+			t.Fatalf("%d packets, then %d", last.PacketsIn, st.PacketsIn)
+		}
+		last = st
+	}
+	if last.PacketsIn != sessions*messages || last.BytesIn != sessions*messages*5 {
+		t.Errorf("%d packets, %d bytes", last.PacketsIn, last.BytesIn)
+	}
+}
+
 func TestOptions_OnFlush_TimesWhatWaits(t *testing.T) {
 	var times []time.Duration
 	inWorld(t, engineio.Options{OnFlush: func(took time.Duration) { times = append(times, took) }}, nil, func(w *world) {
 		sid := w.open("EIO=4&transport=polling")
 		p := w.last()
-		for range 15 {
+		for range 16 { // one of so many is timed
 			_ = p.s.Send(text("x"))
+			time.Sleep(time.Second)
 			w.get("EIO=4&transport=polling&sid=" + sid)
+			synctest.Wait()
 		}
-		_ = p.s.Send(text("timed"))
-		time.Sleep(3 * time.Second)
-		w.get("EIO=4&transport=polling&sid=" + sid)
-		synctest.Wait()
-		if len(times) != 1 || times[0] != 3*time.Second {
+		if len(times) != 1 || times[0] != time.Second {
 			t.Errorf("%v", times)
 		}
 	})

@@ -307,6 +307,9 @@ func (st *wsTransport) feed(p []byte) (int, error) {
 	s.mu.Unlock()
 	n, err := st.feedGuarded(p)
 	s.mu.Lock()
+	if ok {
+		s.noteReceivedLocked()
+	}
 	st.corked, st.hasWritten = false, false
 	st.writeWaiting()
 	st.wroteAfterRead = st.hasWritten

@@ -50,7 +50,11 @@ func (c *Client) exchange(ctx context.Context, id string, data []byte) (*answer,
 	r.Header.Set("Webhook-Id", id)
 	r.Header.Set("Webhook-Timestamp", strconv.FormatInt(now.Unix(), 10))
 	r.Header.Set("Webhook-Signature", sign(c.opts.Secrets, id, now, data))
-	w, err := c.http.Do(r)
+	if user := c.url.User; user != nil {
+		password, _ := user.Password()
+		r.SetBasicAuth(user.Username(), password)
+	}
+	w, err := c.opts.Transport.RoundTrip(r) // it follows no redirects
 	if err != nil {
 		return nil, err
 	}

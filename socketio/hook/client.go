@@ -69,7 +69,7 @@ const (
 type Client struct {
 	opts    Options
 	events  map[string]bool
-	http    *http.Client
+	url     *url.URL
 	slots   chan struct{} // one for each request under way
 	breaker *gobreaker.TwoStepCircuitBreaker[struct{}]
 	log     *slog.Logger
@@ -118,18 +118,13 @@ func New(o *Options) (*Client, error) {
 		}
 	}
 	if opts.Transport == nil {
-		t := http.DefaultTransport.(*http.Transport).Clone()
-		t.MaxIdleConnsPerHost, t.MaxResponseHeaderBytes = opts.Concurrency, 64<<10
-		opts.Transport = t
+		opts.Transport = newTransport(opts.Concurrency)
 	}
 	c.log = opts.Logger
 	if c.log == nil {
 		c.log = slog.Default()
 	}
-	c.http = &http.Client{
-		Transport:     opts.Transport,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
+	c.url = u
 	c.slots = make(chan struct{}, opts.Concurrency)
 	c.breaker = gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
 		Timeout:     breakerPause,
@@ -164,7 +159,9 @@ func (c *Client) Stats() Stats {
 // the sockets before: see socketio.Server.Shutdown.
 func (c *Client) Shutdown(ctx context.Context) error {
 	err := c.leaving.shutdown(ctx)
-	c.http.CloseIdleConnections()
+	if t, ok := c.opts.Transport.(interface{ CloseIdleConnections() }); ok {
+		t.CloseIdleConnections()
+	}
 	return err
 }
 

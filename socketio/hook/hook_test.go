@@ -243,6 +243,8 @@ func TestClient_Event_TheAnswerIsDone(t *testing.T) {
 		return respond(204, ""), nil
 	}}
 	srv, client := attached(t, b, &hook.Options{Events: []string{"*", "disconnect"}})
+	queued := make(chan struct{}, 2)
+	srv.Of("/app").OnDisconnect(func(*socketio.Socket, socketio.Reason) { queued <- struct{}{} }) // behind the hook's own
 	other := srv.Connect("/app", nil)
 	c := srv.Connect("/app", nil)
 	ack := c.Call("enter", []byte{1, 2, 3}, obj{"$binary": "mine"})
@@ -264,6 +266,7 @@ func TestClient_Event_TheAnswerIsDone(t *testing.T) {
 	}
 	c.Emit("leave")
 	c.Disconnected()
+	<-queued
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	if err := client.Shutdown(ctx); err != nil {

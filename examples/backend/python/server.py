@@ -47,6 +47,7 @@ def handle(message):
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"  # keeps connections
+    wbufsize = -1  # head and body leave together: Nagle would hold the body back for 40 ms
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers.get("content-length", 0)))

@@ -8,9 +8,13 @@ import { adapter, answer, offer, pingInterval, pingTimeout, port } from "./conve
 const { BENCH_TLS: secure, BENCH_TLS_CERT, BENCH_TLS_KEY } = process.env;
 const create = secure ? (f) => createTLSServer({ cert: readFileSync(BENCH_TLS_CERT), key: readFileSync(BENCH_TLS_KEY) }, f) : createServer;
 const http = create((req, res) => {
+  const end = (body) => {
+    res.statusCode = body === undefined ? 404 : 200;
+    res.end(body);
+  };
   const body = answer(io, req.method, req.url, () => globalThis.gc());
-  res.statusCode = body === undefined ? 404 : 200;
-  res.end(body);
+  if (body instanceof Promise) body.then(end);
+  else end(body);
 });
 const io = new Server(http, { pingInterval, pingTimeout, perMessageDeflate: Boolean(process.env.BENCH_DEFLATE), httpCompression: false, serveClient: false });
 await adapter(io);

@@ -29,8 +29,8 @@ func TestConventions_TLSAndDeflate(t *testing.T) {
 				opts.Engine.PerMessageDeflate = &engineio.PerMessageDeflate{}
 			}
 			srv := socketio.NewServer(opts)
-			offer(srv)
-			hs := httptest.NewUnstartedServer(routes(srv))
+			offer(srv, false)
+			hs := httptest.NewUnstartedServer(routes(srv, false))
 			hs.Config.ErrorLog = log.New(io.Discard, "", 0)
 			prefix := ""
 			if secure {

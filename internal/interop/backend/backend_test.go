@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 }
 
 // start runs an example and returns the URL that it prints, and its output.
-func start(t *testing.T, dir, name string, args ...string) (url string, p *testenv.Process) {
+func start(t testing.TB, dir, name string, args ...string) (url string, p *testenv.Process) {
 	t.Helper()
 	p = testenv.Start(t, []string{"PORT=" + strconv.Itoa(testenv.FreePort(t)), "HOOK_SECRET=" + secret}, name, args...)
 	testenv.Until(t, 20*time.Second, dir+" to listen", func() bool {
@@ -40,7 +40,7 @@ func start(t *testing.T, dir, name string, args ...string) (url string, p *teste
 }
 
 // nodeExample is a copy of the example beside the npm packages of the tests.
-func nodeExample(t *testing.T) string {
+func nodeExample(t testing.TB) string {
 	t.Helper()
 	packages := filepath.Join(testenv.NodeDir(t, "standardwebhooks"), "node_modules")
 	dir := t.TempDir()

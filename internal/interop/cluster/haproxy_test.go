@@ -2,7 +2,6 @@ package cluster_test
 
 import (
 	"net/http"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -25,7 +24,7 @@ func TestPollingBehindHAProxy(t *testing.T) {
 		{"haproxy-sidmap.cfg", []string{"POSTHOUSE_ADVERTISE=127.0.0.1:1"}},
 	} {
 		t.Run(c.conf, func(t *testing.T) {
-			base := haproxy(t, c.conf, replicas(t, c.env...))
+			base, _ := testenv.Balancer(t, c.conf, replicas(t, c.env...))
 			script := filepath.Join("testdata", "polling.cjs")
 			out := testenv.Node(t, 2*time.Minute, script, base, "100")
 			t.Log(out)
@@ -63,25 +62,4 @@ func replicas(t *testing.T, env ...string) []string {
 		addrs = append(addrs, strings.TrimPrefix(base, "http://"))
 	}
 	return addrs
-}
-
-// haproxy runs a shipped configuration in front of replicas.
-func haproxy(t *testing.T, name string, replicas []string) string {
-	t.Helper()
-	text, err := os.ReadFile(filepath.Join(testenv.Root(), "examples", "deploy", name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := "127.0.0.1:" + strconv.Itoa(testenv.FreePort(t))
-	conf := strings.ReplaceAll(string(text), "bind :80", "bind "+addr)
-	for i, replica := range replicas {
-		conf = strings.ReplaceAll(conf, "gateway"+strconv.Itoa(i+1)+":3000", replica)
-	}
-	file := filepath.Join(t.TempDir(), name)
-	if err := os.WriteFile(file, []byte(conf), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	base := "http://" + addr
-	testenv.Start(t, nil, "haproxy", "-db", "-f", file).Ready(t, base+"/healthz")
-	return base
 }

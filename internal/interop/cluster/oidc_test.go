@@ -73,7 +73,7 @@ clients:
 			t.Fatal(err)
 		}
 		all[i] = &oidcLogin{
-			person: fmt.Sprint("person-", i), sim: c.sim, verifier: oauth2.GenerateVerifier(),
+			person: fmt.Sprint("person-", i), sim: c.WeChat, verifier: oauth2.GenerateVerifier(),
 			browser: &http.Client{Jar: jar, Timeout: 20 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 		}
 	}
@@ -83,8 +83,8 @@ clients:
 	}
 	down := -1
 	for i, step := range steps {
-		at := i % len(c.bases)
-		failures := runStep(t.Context(), step, all, c.bases[at])
+		at := i % len(c.Bases)
+		failures := runStep(t.Context(), step, all, c.Bases[at])
 		for _, err := range failures[:min(len(failures), 5)] {
 			t.Error(err)
 		}
@@ -92,9 +92,9 @@ clients:
 			t.Fatalf("step %s: %d of %d sign-ins were lost", step.name, len(failures), len(all))
 		}
 		if down >= 0 {
-			c.replicas[down] = c.replica(t, down)
+			c.StartReplica(t, down)
 		}
-		c.replicas[at].Kill()
+		c.Replicas[at].Kill()
 		down = at
 	}
 	openIDs := map[string]bool{}

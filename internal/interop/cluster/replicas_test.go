@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -34,96 +33,19 @@ func logins() int {
 }
 
 // cluster is three replicas with Redis and a WeChat of their own.
-type cluster struct {
-	redis     *testenv.Process
-	bases     []string
-	replicas  []*testenv.Process
-	ports     []int
-	sim       string
-	simulator *testenv.Process
-	env       []string
-}
+type cluster struct{ *testenv.Cluster }
 
-// unlimited switches the limits off that a test from one address would meet.
-var unlimited = []string{
-	"POSTHOUSE_LIMIT_CONNECTIONS_PER_IP=off", "POSTHOUSE_LIMIT_HANDSHAKES_PER_IP=off",
-	"POSTHOUSE_LIMIT_QRCODES_PER_IP=off", "POSTHOUSE_LIMIT_QRCODES_PER_ACCOUNT=off",
-}
-
-// start runs n replicas; pushes go to the replicas that callbacks names (all when
+// start runs three replicas; pushes go to the replicas that callbacks names (all when
 // empty).
 func start(t *testing.T, callbacks []int, redisArgs, env []string) *cluster {
 	t.Helper()
-	addr, server := testenv.Redis(t, redisArgs...)
-	c := &cluster{redis: server}
-	simPort := testenv.FreePort(t)
-	c.sim = "http://127.0.0.1:" + strconv.Itoa(simPort)
-	var urls []string
-	for i := range 3 {
-		c.ports = append(c.ports, testenv.FreePort(t))
-		c.bases = append(c.bases, "http://127.0.0.1:"+strconv.Itoa(c.ports[i]))
-		if len(callbacks) == 0 || slices.Contains(callbacks, i) {
-			urls = append(urls, c.bases[i]+"/callback/wechat")
-		}
-	}
-	c.pushTo(t, urls...)
-	c.env = append(append([]string{
-		"POSTHOUSE_REDIS_URL=redis://" + addr, "POSTHOUSE_WECHAT_SIMULATOR=" + c.sim, "POSTHOUSE_TICKET_TTL=60s",
-		"POSTHOUSE_SPOOL=" + filepath.Join(t.TempDir(), "spool"),
-	}, unlimited...), env...)
-	for i := range c.bases {
-		c.replicas = append(c.replicas, c.replica(t, i))
-	}
-	return c
+	return &cluster{testenv.StartCluster(t, testenv.ClusterOptions{Callbacks: callbacks, RedisArgs: redisArgs, Env: env})}
 }
 
-// pushTo starts the WeChat of the cluster, anew if it runs, with these callbacks.
-func (c *cluster) pushTo(t *testing.T, callbacks ...string) {
+// balancer runs a shipped configuration in front of the replicas.
+func (c *cluster) balancer(t *testing.T, conf string) string {
 	t.Helper()
-	if c.simulator != nil {
-		c.simulator.Kill()
-	}
-	_, port, _ := strings.Cut(strings.TrimPrefix(c.sim, "http://"), ":")
-	c.simulator = testenv.Start(t, nil, testenv.Binary(t, "."), "wxsim", "--port", port, "--callback", strings.Join(callbacks, ","))
-	c.simulator.Ready(t, c.sim+"/sim/log")
-}
-
-func (c *cluster) replica(t *testing.T, i int) *testenv.Process {
-	t.Helper()
-	n := strconv.Itoa(i + 1)
-	env := append([]string{"POSTHOUSE_REPLICA=gw" + n}, c.env...)
-	for j, kv := range env {
-		if strings.HasPrefix(kv, "POSTHOUSE_SPOOL=") {
-			env[j] = kv + n // one process owns one spool
-		}
-	}
-	_, p := testenv.GatewayAt(t, c.ports[i], env...)
-	return p
-}
-
-// nginx runs the shipped configuration in front of the replicas.
-func (c *cluster) nginx(t *testing.T, name string) string {
-	t.Helper()
-	testenv.Need(t, "nginx")
-	conf, err := os.ReadFile(filepath.Join(testenv.Root(), "examples", "deploy", name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	port, dir := testenv.FreePort(t), t.TempDir()
-	text := strings.ReplaceAll(string(conf), "listen 80;", "listen 127.0.0.1:"+strconv.Itoa(port)+";")
-	for i := range c.ports {
-		text = strings.ReplaceAll(text, "server gateway"+strconv.Itoa(i+1)+":3000", "server 127.0.0.1:"+strconv.Itoa(c.ports[i]))
-	}
-	text = "daemon off;\nerror_log stderr warn;\npid " + dir + "/nginx.pid;\n" + text
-	for _, kind := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
-		text = strings.Replace(text, "access_log off;", "access_log off;\n    "+kind+"_temp_path "+dir+"/"+kind+";", 1)
-	}
-	file := filepath.Join(dir, "nginx.conf")
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	base := "http://127.0.0.1:" + strconv.Itoa(port)
-	testenv.Start(t, nil, "nginx", "-c", file, "-p", dir).Ready(t, base+"/healthz")
+	base, _ := c.Balancer(t, conf)
 	return base
 }
 
@@ -142,7 +64,7 @@ func (c *cluster) load(t *testing.T, gateways []string, o scenario.LoadOptions, 
 			during(ctx)
 		}
 	}()
-	o.Target = scenario.Target{Gateways: gateways, Simulator: c.sim + "/sim", Spread: o.Spread}
+	o.Target = scenario.Target{Gateways: gateways, Simulator: c.WeChat + "/sim", Spread: o.Spread}
 	o.Logins, o.Concurrency, o.Rate, o.Output = cmp.Or(o.Logins, logins()), 64, cmp.Or(o.Rate, 50), &progress
 	if o.Seed == 0 {
 		o.Seed = rand.Uint64()
@@ -167,7 +89,7 @@ func TestLoginsWhoseWebhookIsElsewhere(t *testing.T) {
 	for _, adapter := range []string{"redis", "sharded", "streams"} {
 		t.Run(adapter, func(t *testing.T) {
 			c := start(t, []int{1, 2}, nil, []string{"POSTHOUSE_ADAPTER=" + adapter})
-			c.load(t, c.bases[:1], scenario.LoadOptions{Mix: &scenario.Mix{PKCE: 20}}, nil)
+			c.load(t, c.Bases[:1], scenario.LoadOptions{Mix: &scenario.Mix{PKCE: 20}}, nil)
 		})
 	}
 }
@@ -175,27 +97,27 @@ func TestLoginsWhoseWebhookIsElsewhere(t *testing.T) {
 // People who reload, scan twice, lose their connection, on all replicas at once.
 func TestLoginsWithFaultsOnThreeReplicas(t *testing.T) {
 	c := start(t, nil, nil, nil)
-	c.load(t, c.bases, scenario.LoadOptions{}, nil)
+	c.load(t, c.Bases, scenario.LoadOptions{}, nil)
 }
 
 // The same where every login waits for the number on the page.
 func TestConfirmedLoginsOnThreeReplicas(t *testing.T) {
 	c := start(t, nil, nil, []string{"POSTHOUSE_CONFIRM=always"})
-	c.load(t, c.bases, scenario.LoadOptions{Confirm: true}, nil)
+	c.load(t, c.Bases, scenario.LoadOptions{Confirm: true}, nil)
 }
 
 // A replica dies at a random moment: the browsers resume elsewhere.
 func TestLoginsWhileAReplicaIsKilled(t *testing.T) {
 	c := start(t, []int{1, 2}, nil, nil)
-	balancer := c.nginx(t, "nginx.conf")
+	balancer := c.balancer(t, "nginx.conf")
 	gone := time.Duration(500+rand.IntN(logins()/50*1000)) * time.Millisecond
 	c.load(t, []string{balancer}, scenario.LoadOptions{Mix: &scenario.Mix{PKCE: 20}, Outages: true}, func(ctx context.Context) {
 		if sleep.For(ctx, gone) != nil {
 			return
 		}
-		c.replicas[0].Kill()
+		c.Replicas[0].Kill()
 		_ = sleep.For(ctx, time.Second)
-		c.replicas[0] = c.replica(t, 0)
+		c.StartReplica(t, 0)
 	})
 }
 
@@ -207,7 +129,7 @@ func durable(t *testing.T) []string {
 // Redis goes away for five seconds: nothing that WeChat was told is lost.
 func TestLoginsWhileRedisIsAway(t *testing.T) {
 	c := start(t, nil, durable(t), nil)
-	c.load(t, c.bases, scenario.LoadOptions{Mix: &scenario.Mix{PKCE: 20}, Outages: true}, func(ctx context.Context) {
+	c.load(t, c.Bases, scenario.LoadOptions{Mix: &scenario.Mix{PKCE: 20}, Outages: true}, func(ctx context.Context) {
 		if sleep.For(ctx, 1500*time.Millisecond) == nil {
 			c.redisAway(ctx, t, 5*time.Second)
 		}
@@ -216,10 +138,9 @@ func TestLoginsWhileRedisIsAway(t *testing.T) {
 
 // redisAway kills Redis and starts it again after a while.
 func (c *cluster) redisAway(ctx context.Context, t *testing.T, d time.Duration) {
-	c.redis.Kill()
+	c.Redis.Kill()
 	_ = sleep.For(ctx, d)
-	again := c.redis.Args
-	c.redis = testenv.Start(t, nil, again[0], again[1:]...)
+	c.StartRedis(t)
 }
 
 // Everything at once, for as long as it lasts: replicas that hold sockets and get
@@ -227,15 +148,15 @@ func (c *cluster) redisAway(ctx context.Context, t *testing.T, d time.Duration) 
 // WeChat repeats, delays and reorders.
 func TestLoginsWhileEverythingDies(t *testing.T) {
 	c := start(t, nil, durable(t), []string{"POSTHOUSE_TICKET_TTL=20s"})
-	c.load(t, c.bases, scenario.LoadOptions{Outages: true}, func(ctx context.Context) {
+	c.load(t, c.Bases, scenario.LoadOptions{Outages: true}, func(ctx context.Context) {
 		for i := 0; sleep.For(ctx, time.Duration(1000+rand.IntN(3000))*time.Millisecond) == nil; i++ {
 			if i%4 == 3 {
 				c.redisAway(ctx, t, 2*time.Second)
 				continue
 			}
-			c.replicas[i%3].Kill()
+			c.Replicas[i%3].Kill()
 			_ = sleep.For(ctx, time.Second)
-			c.replicas[i%3] = c.replica(t, i%3)
+			c.StartReplica(t, i%3)
 		}
 	})
 }
@@ -250,7 +171,7 @@ func TestPollingBehindRoundRobin(t *testing.T) {
 	}
 	for _, conf := range []string{"nginx.conf", "nginx-sidmap.conf"} {
 		t.Run(conf, func(t *testing.T) {
-			base := c.nginx(t, conf)
+			base := c.balancer(t, conf)
 			out := testenv.Node(t, 4*time.Minute, filepath.Join("testdata", "polling.cjs"), base, strconv.Itoa(sessions))
 			t.Log(out)
 			if !strings.Contains(out, fmt.Sprintf("%d sessions, 0 bad answers", sessions)) {
@@ -263,7 +184,7 @@ func TestPollingBehindRoundRobin(t *testing.T) {
 // A session whose replica is gone is told so at once, so that its client starts over.
 func TestADeadOwnerAnswersAtOnce(t *testing.T) {
 	c := start(t, nil, nil, nil)
-	resp, err := http.Get(c.bases[0] + "/socket.io/?EIO=4&transport=polling")
+	resp, err := http.Get(c.Bases[0] + "/socket.io/?EIO=4&transport=polling")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -275,7 +196,7 @@ func TestADeadOwnerAnswersAtOnce(t *testing.T) {
 	poll := func() (int, string, time.Duration) {
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
-		req, _ := http.NewRequestWithContext(ctx, http.MethodGet, c.bases[1]+"/socket.io/?EIO=4&transport=polling&sid="+sid, nil)
+		req, _ := http.NewRequestWithContext(ctx, http.MethodGet, c.Bases[1]+"/socket.io/?EIO=4&transport=polling&sid="+sid, nil)
 		began := time.Now()
 		resp, err := http.DefaultClient.Do(req)
 		if err != nil {
@@ -286,7 +207,7 @@ func TestADeadOwnerAnswersAtOnce(t *testing.T) {
 		_, _ = body.ReadFrom(resp.Body)
 		return resp.StatusCode, body.String(), time.Since(began)
 	}
-	c.replicas[0].Kill()
+	c.Replicas[0].Kill()
 	status, body, took := poll()
 	t.Logf("answered after %v", took)
 	if status != http.StatusBadRequest || body != `{"code":1,"message":"Session ID unknown"}` {

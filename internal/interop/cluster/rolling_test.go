@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"os"
 	"strconv"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -103,27 +102,22 @@ func TestRollingRestart_BehindABalancer_NoLoginIsLost(t *testing.T) {
 	for _, conf := range []string{"nginx.conf", "haproxy.cfg"} {
 		t.Run(conf, func(t *testing.T) {
 			c := start(t, nil, nil, []string{"POSTHOUSE_TRUSTED_PROXIES=127.0.0.1/32", "POSTHOUSE_DRAIN=10s", "POSTHOUSE_LIMIT_HANDSHAKES_PER_NODE=off"})
-			var balancer string
-			if strings.HasPrefix(conf, "nginx") {
-				balancer = c.nginx(t, conf)
-			} else {
-				balancer = c.haproxy(t, conf)
-			}
-			c.pushTo(t, balancer+"/callback/wechat")
+			balancer := c.balancer(t, conf)
+			c.PushTo(t, balancer+"/callback/wechat")
 			clients, rate := rollingClients()
 			a := newAudience(t, balancer, clients)
 			began := time.Now()
 			// Outages: tabs on a replica that drains lose their connection; no push may.
 			report := c.load(t, []string{balancer}, scenario.LoadOptions{Logins: int(rate * 30), Rate: rate, Outages: true}, func(ctx context.Context) {
-				for i := range c.replicas {
+				for i := range c.Replicas {
 					if sleep.For(ctx, time.Second) != nil {
 						t.Error("the logins ended before the restart")
 						return
 					}
-					if err := c.replicas[i].Stop(20 * time.Second); err != nil {
-						t.Errorf("replica %d: %v\n%s", i, err, c.replicas[i].Output())
+					if err := c.Replicas[i].Stop(20 * time.Second); err != nil {
+						t.Errorf("replica %d: %v\n%s", i, err, c.Replicas[i].Output())
 					}
-					c.replicas[i] = c.replica(t, i)
+					c.StartReplica(t, i)
 					testenv.Until(t, time.Minute, "every client is back", func() bool { return a.connected() == clients })
 					peak, mean := a.takePeak()
 					t.Logf("replica %d: reconnects: peak %d/s, mean %.1f/s", i, peak, mean)

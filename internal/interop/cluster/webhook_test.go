@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -34,22 +33,17 @@ func TestWebhook_ReplicasKilledInTurn_NoPushIsLost(t *testing.T) {
 	for _, conf := range []string{"nginx.conf", "nginx-sidmap.conf", "haproxy.cfg", "haproxy-sidmap.cfg"} {
 		t.Run(conf, func(t *testing.T) {
 			c := start(t, nil, nil, []string{"POSTHOUSE_TRUSTED_PROXIES=127.0.0.1/32"})
-			var balancer string
-			if strings.HasPrefix(conf, "nginx") {
-				balancer = c.nginx(t, conf)
-			} else {
-				balancer = c.haproxy(t, conf)
-			}
+			balancer := c.balancer(t, conf)
 			sim := "http://127.0.0.1:" + strconv.Itoa(testenv.FreePort(t))
 			testenv.Start(t, nil, testenv.Binary(t, "."), "wxsim", "--port", strings.TrimPrefix(sim, "http://127.0.0.1:"),
 				"--callback", balancer+"/callback/wechat").Ready(t, sim+"/sim/log")
 			pushes, again, lost := c.pushWhile(t, sim, func(ctx context.Context) {
 				for i := range kills() {
-					c.replicas[i%3].Kill()
+					c.Replicas[i%3].Kill()
 					if sleep.For(ctx, 500*time.Millisecond) != nil {
 						return
 					}
-					c.replicas[i%3] = c.replica(t, i%3)
+					c.StartReplica(t, i%3)
 				}
 			})
 			t.Logf("%d pushes through %d kills: %d delivered again, %d lost", pushes, kills(), again, lost)
@@ -106,25 +100,4 @@ func (c *cluster) pushWhile(t *testing.T, sim string, during func(context.Contex
 	stop()
 	people.Wait()
 	return all.Load(), repeated.Load(), never.Load()
-}
-
-// haproxy runs the shipped configuration in front of the replicas.
-func (c *cluster) haproxy(t *testing.T, name string) string {
-	t.Helper()
-	testenv.Need(t, "haproxy")
-	text, err := os.ReadFile(filepath.Join(testenv.Root(), "examples", "deploy", name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := "127.0.0.1:" + strconv.Itoa(testenv.FreePort(t))
-	conf := strings.ReplaceAll(string(text), "bind :80", "bind "+addr)
-	for i, port := range c.ports {
-		conf = strings.ReplaceAll(conf, "gateway"+strconv.Itoa(i+1)+":3000", "127.0.0.1:"+strconv.Itoa(port))
-	}
-	file := filepath.Join(t.TempDir(), name)
-	if err := os.WriteFile(file, []byte(conf), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	testenv.Start(t, nil, "haproxy", "-db", "-f", file).Ready(t, "http://"+addr+"/healthz")
-	return "http://" + addr
 }

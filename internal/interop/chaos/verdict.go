@@ -1,0 +1,131 @@
+package main
+
+import (
+	"bufio"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// lateAfter is when a login without a token or a clear end counts as lost, after the fault.
+const lateAfter = 15 * time.Second
+
+// judge holds what the ledger saw against the invariants of every row: no token at a wrong
+// socket, one token id for a ticket, nothing lost, and sizes that return to what they were.
+func (s *stage) judge() {
+	s.Helper()
+	t := s.settle(lateAfter)
+	if t.shown > 0 {
+		s.figure("logins: %d shown, %d pushes accepted, %d signed in, %d ended honestly %v, %d lost; token p50 %v p99 %v after the push",
+			t.shown, t.accepted, t.signedIn, t.honest, t.ends, t.lost, round(at(t.late, .5)), round(at(t.late, .99)))
+		if t.unanswered > 0 {
+			s.figure("pushes without `success`: %d", t.unanswered)
+		}
+		s.ledger.note(func() {
+			if len(s.ledger.refused) > 0 {
+				s.figure("answers that asked to try again: %v", s.ledger.refused)
+			}
+		})
+	}
+	s.must(t.lost == 0, "%d logins were lost: `success` was answered, no token and no end came", t.lost)
+	for _, fault := range t.faults[:min(len(t.faults), 5)] {
+		s.must(false, "%s", fault)
+	}
+	if s.cluster == nil {
+		return
+	}
+	for _, p := range s.cluster.Started {
+		for _, word := range []string{"panic:", "DATA RACE", `"msg":"panic`, "fatal error:"} {
+			s.must(!strings.Contains(p.Output(), word), "a replica says %q", word)
+		}
+	}
+	if !s.Failed() { // else the row is red already
+		s.returnToBaseline()
+	}
+}
+
+// sizes are what must return to its size.
+type sizes struct {
+	goroutines, descriptors, connections float64
+	memory, heap                         float64
+}
+
+// allowance is what may be open beside what was: idle connections that are kept.
+const allowance = 40
+
+// returnToBaseline closes the pages and waits until the replicas are as they were.
+func (s *stage) returnToBaseline() {
+	s.Helper()
+	s.each(s.tabs, 64, (*tab).close)
+	s.http.CloseIdleConnections()
+	s.cluster.Simulator.Kill() // with the idle connections that it and the balancer keep
+	if s.balancer != nil {
+		_ = s.balancer.Stop(5 * time.Second) // its workers end with it
+	}
+	now := make([]sizes, len(s.cluster.Bases))
+	took, ok := s.until(60*time.Second, func() bool {
+		for i := range now {
+			now[i] = s.sizes(i)
+			if now[i].connections != 0 || now[i].goroutines > s.idle[i].goroutines+allowance || now[i].descriptors > s.idle[i].descriptors+allowance {
+				return false
+			}
+		}
+		return true
+	})
+	if ok {
+		s.figure("sizes were back to those before after %v", round(took))
+	}
+	for i := range now {
+		s.must(ok, "after %v replica %d has %.0f connections, %.0f goroutines (%.0f before), %.0f descriptors (%.0f before)", round(took), i+1,
+			now[i].connections, now[i].goroutines, s.idle[i].goroutines, now[i].descriptors, s.idle[i].descriptors)
+	}
+}
+
+// sizes reads the metrics of a replica; a replica that does not answer has none.
+func (s *stage) sizes(replica int) sizes {
+	m := s.metrics(replica)
+	return sizes{goroutines: m["go_goroutines"], descriptors: m["process_open_fds"], connections: m["posthouse_connections"], memory: m["process_resident_memory_bytes"], heap: m["go_memstats_heap_inuse_bytes"]}
+}
+
+// metrics are the samples of a replica, by their names with labels.
+func (s *stage) metrics(replica int) map[string]float64 {
+	samples := map[string]float64{}
+	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	r, err := client.Get(s.cluster.Metrics[replica] + "/metrics")
+	if err != nil {
+		return samples
+	}
+	defer r.Body.Close()
+	for lines := bufio.NewScanner(r.Body); lines.Scan(); {
+		if name, value, ok := cutLast(lines.Text(), " "); ok && !strings.HasPrefix(name, "#") {
+			samples[name], _ = strconv.ParseFloat(value, 64)
+		}
+	}
+	return samples
+}
+
+// sum adds up the samples of all replicas whose names begin with prefix.
+func (s *stage) sum(prefix string) (total float64) {
+	for i := range s.cluster.Metrics {
+		samples := s.metrics(i)
+		for _, name := range slices.Sorted(maps.Keys(samples)) {
+			if strings.HasPrefix(name, prefix) {
+				total += samples[name]
+			}
+		}
+	}
+	return total
+}
+
+func cutLast(text, sep string) (before, after string, ok bool) {
+	i := strings.LastIndex(text, sep)
+	if i < 0 {
+		return text, "", false
+	}
+	return text[:i], text[i+len(sep):], true
+}
+
+func round(d time.Duration) time.Duration { return d.Round(time.Millisecond) }
