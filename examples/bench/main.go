@@ -108,6 +108,11 @@ func run(ctx context.Context) error {
 
 // run lets every server meet every scenario of the group, once a round.
 func (g group) run(ctx context.Context, o options) (*table, error) {
+	removeCertificate, err := makeCertificate(g.scenarios)
+	if err != nil {
+		return nil, err
+	}
+	defer removeCertificate()
 	kinds, clean, err := prepare(ctx, strings.Split(g.servers, ","), o.dir)
 	if err != nil {
 		return nil, err

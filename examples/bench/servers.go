@@ -142,6 +142,10 @@ func (k kind) start(ctx context.Context, env []string) (*process, error) {
 			p.addr = addr
 			return p, nil
 		}
+		if _, addr, ok := strings.Cut(s.Text(), "listening on https://"); ok {
+			p.addr = load.TLS + addr
+			return p, nil
+		}
 	}
 	p.stop()
 	return nil, fmt.Errorf("%s ended without listening", k.name)

@@ -22,12 +22,15 @@ type httpConn struct {
 }
 
 func dialHTTP(ctx context.Context, addr string) (*httpConn, error) {
-	var d net.Dialer
-	nc, err := d.DialContext(ctx, "tcp", addr)
+	nc, err := dial(ctx, addr)
 	if err != nil {
 		return nil, err
 	}
-	return &httpConn{Conn: nc, r: bufio.NewReader(nc), addr: addr}, nil
+	return newHTTPConn(nc, addr), nil
+}
+
+func newHTTPConn(nc net.Conn, addr string) *httpConn {
+	return &httpConn{Conn: nc, r: bufio.NewReader(nc), addr: addr}
 }
 
 // request sends a request without waiting for its answer.

@@ -22,7 +22,7 @@ import (
 
 // Target is a server under test.
 type Target struct {
-	Addr  string // host:port
+	Addr  string // host:port, behind "tls:" when the server speaks TLS
 	PID   int    // of its process on this machine
 	Debug string // host:port of a gateway's profiles
 }
@@ -78,7 +78,7 @@ type Scenario struct {
 
 // Scenarios returns all of them, in the order in which they are reported.
 func Scenarios() []Scenario {
-	return []Scenario{
+	return append([]Scenario{
 		{Name: "echo-1", Servers: 1, Bare: true, Run: echo(1)},
 		{Name: "echo-16", Servers: 1, Bare: true, Run: echo(16)},
 		{Name: "binary", Servers: 1, Bare: true, Run: binaryEcho},
@@ -92,7 +92,7 @@ func Scenarios() []Scenario {
 		{Name: "idle", Servers: 1, Bare: true, Run: idle},
 		{Name: "pings", Servers: 1, Bare: true, Env: []string{"PING_INTERVAL=1000"}, Run: pings},
 		{Name: "scaling", Servers: 1, Bare: true, Extra: true, Run: scaling},
-	}
+	}, append(tlsScenarios(), deflateScenarios()...)...)
 }
 
 // crew is a group of clients that work until told to stop. The first error ends

@@ -22,6 +22,8 @@ type wsConn struct {
 	out  []byte // frames to be written
 	// headSize is how many bytes the answer to the upgrade and the open packet had.
 	headSize int
+
+	deflate *inflater // for compressed messages
 }
 
 // ioTimeout bounds every wait of a client for the server.
@@ -31,8 +33,7 @@ var mask = [4]byte{0x5a, 0x17, 0xe3, 0x88}
 
 // dialPlain connects; nothing is sent.
 func dialPlain(ctx context.Context, addr string) (*wsConn, error) {
-	var d net.Dialer
-	nc, err := d.DialContext(ctx, "tcp", addr)
+	nc, err := dial(ctx, addr)
 	if err != nil {
 		return nil, err
 	}
@@ -45,9 +46,14 @@ func dialWS(ctx context.Context, addr string) (*wsConn, error) { return dialFrom
 
 // dialFrom is dialWS with a header of the caller's own, or none.
 func dialFrom(ctx context.Context, addr, header string) (*wsConn, error) {
+	addr, offer := cutOffer(addr)
+	header += offer
 	c, err := dialPlain(ctx, addr)
 	if err != nil {
 		return nil, err
+	}
+	if offer != "" {
+		c.deflate = &inflater{}
 	}
 	_ = c.SetDeadline(time.Now().Add(ioTimeout))
 	if _, err = io.WriteString(c, upgradeRequest(addr, header)); err == nil {
@@ -177,7 +183,8 @@ func (c *wsConn) readFrame() (op byte, err error) {
 		return 0, err
 	}
 	op = head[0] & 0x0f
-	if head[0]&0xf0 != 0x80 || head[1]&0x80 != 0 {
+	isDeflated := c.deflate != nil && head[0]&0xf0 == 0xc0
+	if head[0]&0xf0 != 0x80 && !isDeflated || head[1]&0x80 != 0 {
 		return 0, fmt.Errorf("load: frame header % x", head[:2])
 	}
 	n := uint64(head[1])
@@ -199,7 +206,9 @@ func (c *wsConn) readFrame() (op byte, err error) {
 		c.body = make([]byte, n)
 	}
 	c.body = c.body[:n]
-	_, err = io.ReadFull(c.r, c.body)
+	if _, err = io.ReadFull(c.r, c.body); err == nil && isDeflated {
+		c.body, err = c.deflate.inflate(c.body)
+	}
 	return op, err
 }
 

@@ -35,6 +35,11 @@ func rawWebSocket(tb testing.TB, addr string) (net.Conn, *bufio.Reader) {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	return conn, openRaw(tb, conn)
+}
+
+// openRaw is rawWebSocket on a connection.
+func openRaw(tb testing.TB, conn net.Conn) *bufio.Reader {
 	io.WriteString(conn, "GET /engine.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\n"+upgradeHead+"\r\n")
 	br := bufio.NewReaderSize(conn, 64<<10)
 	res, err := http.ReadResponse(br, &http.Request{Method: "GET"})
@@ -49,7 +54,7 @@ func rawWebSocket(tb testing.TB, addr string) (net.Conn, *bufio.Reader) {
 		n = int(head[0])<<8 | int(head[1])
 	}
 	br.Discard(n)
-	return conn, br
+	return br
 }
 
 // echoLoop returns a function that sends burst messages at once and reads the echoes.

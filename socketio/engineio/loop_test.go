@@ -22,11 +22,11 @@ import (
 // The tests of this file need the sockets of a real kernel, so there is no fake time. Each
 // test runs in every way in which a WebSocket can come to be read.
 
-var readings = map[string]reading{"loop": {}, "goroutine": {goroutines: true}, "serve": {serve: true}}
+var readings = map[string]reading{"loop": {}, "goroutine": {goroutines: true}, "serve": {serve: true}, "tls": {tls: true}}
 
 type reading struct {
-	goroutines, serve bool
-	made              func(*engineio.Server) // nil: nothing to do with the server
+	goroutines, serve, tls bool
+	made                   func(*engineio.Server) // nil: nothing to do with the server
 }
 
 // start serves a server on a loopback address; stop ends that, and fails unless
@@ -44,6 +44,9 @@ func (rd reading) start(tb testing.TB, o engineio.Options) (addr string, stop fu
 		tb.Fatal(err)
 	}
 	hs := &http.Server{Handler: srv, ErrorLog: log.New(io.Discard, "", 0)}
+	if rd.tls {
+		hs.TLSConfig, hs.Protocols = testCertificate(), http1Only()
+	}
 	served := rd.run(srv, lis, hs)
 	return lis.Addr().String(), func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
@@ -62,9 +65,12 @@ func (rd reading) start(tb testing.TB, o engineio.Options) (addr string, stop fu
 func (rd reading) run(srv *engineio.Server, lis net.Listener, hs *http.Server) <-chan error {
 	served := make(chan error, 1)
 	go func() { // ends with hs
-		if rd.serve {
+		switch {
+		case rd.tls:
+			served <- srv.ServeTLS(lis, hs, "", "")
+		case rd.serve:
 			served <- srv.Serve(lis, hs)
-		} else {
+		default:
 			served <- hs.Serve(lis)
 		}
 	}()
@@ -75,6 +81,7 @@ func (rd reading) run(srv *engineio.Server, lis net.Listener, hs *http.Server) <
 type tcp struct {
 	t     *testing.T
 	addr  string
+	tls   bool
 	peers chan *peer
 }
 
@@ -95,6 +102,7 @@ func overTCP(t *testing.T, o engineio.Options, setup func(p *peer), f func(t *te
 				}
 			}
 			var stop func()
+			w.tls = rd.tls
 			w.addr, stop = rd.start(t, own)
 			defer stop()
 			f(t, w)
@@ -104,7 +112,11 @@ func overTCP(t *testing.T, o engineio.Options, setup func(p *peer), f func(t *te
 
 func (w *tcp) dial() net.Conn {
 	w.t.Helper()
-	c, err := net.Dial("tcp", w.addr)
+	dial := net.Dial
+	if w.tls {
+		dial = dialTLS
+	}
+	c, err := dial("tcp", w.addr)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -337,7 +349,7 @@ func TestLoop_PeerThatResets(t *testing.T) {
 			if i%2 == 0 {
 				s.send("4x")
 			}
-			s.conn.(*net.TCPConn).SetLinger(0)
+			plainTCP(s.conn).SetLinger(0)
 			s.conn.Close()
 			eventually(t, "closed", p.ended)
 			if reason, _ := p.end(); reason != engineio.ReasonTransportClose {
@@ -355,8 +367,8 @@ func TestSession_Close_EveryWayEndsTheConnection(t *testing.T) {
 		"breach of WebSocket":  func(s *socket, p *peer) { s.conn.Write([]byte{0xff, 0xff}) },
 		"breach of Engine.IO":  func(s *socket, p *peer) { s.send("9") },
 		"Close after a send":   func(s *socket, p *peer) { p.s.Send(text("x")); p.s.Close() },
-		"half closed by peer":  func(s *socket, p *peer) { s.conn.(*net.TCPConn).CloseWrite() },
-		"message, half closed": func(s *socket, p *peer) { s.send("4x"); s.conn.(*net.TCPConn).CloseWrite() },
+		"half closed by peer":  func(s *socket, p *peer) { plainTCP(s.conn).CloseWrite() },
+		"message, half closed": func(s *socket, p *peer) { s.send("4x"); plainTCP(s.conn).CloseWrite() },
 	}
 	overTCP(t, engineio.Options{}, nil, func(t *testing.T, w *tcp) {
 		for name, way := range ways {

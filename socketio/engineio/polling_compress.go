@@ -21,7 +21,7 @@ type HTTPCompression struct {
 // Options.MaxPayload.
 type PerMessageDeflate struct {
 	Threshold int // shortest message to compress in bytes, default 1024; negative: all
-	Level     int // 1 (default, fastest) to 9
+	Level     int // 1 (default, fastest) to 9; 5 gives about the size of Node's default
 }
 
 type encoding int

@@ -9,6 +9,7 @@ import (
 
 	"posthouse/socketio/engineio/internal/fasthttp1"
 	"posthouse/socketio/engineio/internal/netpoll"
+	"posthouse/socketio/engineio/internal/tlspoll"
 	"posthouse/socketio/engineio/internal/ws"
 )
 
@@ -70,9 +71,12 @@ func (srv *Server) serveListener(ln net.Listener, hs *http.Server) error {
 // limited before their TLS handshake, and the end of hs and of this server belong
 // together. The files may be empty when hs.TLSConfig has certificates. WebSockets need
 // HTTP/1.1: hs.Protocols says whether clients are offered HTTP/2 beside it.
+//
+// On Linux, WebSockets are read by the event loops as those of Serve are: an idle one
+// holds no goroutine. HTTP requests are those of net/http.
 func (srv *Server) ServeTLS(ln net.Listener, hs *http.Server, certFile, keyFile string) error {
 	srv.beginServing(hs)
-	err := hs.ServeTLS(srv.guardListener(ln), certFile, keyFile)
+	err := hs.ServeTLS(tlspoll.Listener{Listener: srv.guardListener(ln)}, certFile, keyFile)
 	if errors.Is(err, http.ErrServerClosed) {
 		srv.endServing(hs)
 	}
@@ -145,10 +149,19 @@ func (t takenConn) start(st *wsTransport) {
 		st.startUpgraded(t.loopResponse)
 		return
 	}
-	if c, ok := t.conn.(interface{ LeaveHTTP() }); ok {
-		c.LeaveHTTP()
-	}
+	leaveHTTP(t.conn)
 	st.start(t.conn, t.earlyBytes)
+}
+
+// leaveHTTP tells the ConnLimiter of a connection, which TLS may hide, that it is a
+// WebSocket now.
+func leaveHTTP(conn net.Conn) {
+	switch c := conn.(type) {
+	case interface{ LeaveHTTP() }:
+		c.LeaveHTTP()
+	case interface{ NetConn() net.Conn }:
+		leaveHTTP(c.NetConn())
+	}
 }
 
 // loopResponseOf returns the writer below w that knows the loop; nil when there is

@@ -179,7 +179,7 @@ func TestServe_PollWhoseClientLeaves_EndsTheSession(t *testing.T) {
 			eventually(t, "the poll waits", func() bool { return p.s.SendVolatile(text("x")) })
 			l.answer()
 			l.send(get(sid))
-			leave(l.conn.(*net.TCPConn))
+			leave(plainTCP(l.conn))
 			eventually(t, name+": closed", p.ended)
 			if reason, _ := p.end(); reason != engineio.ReasonTransportError {
 				t.Errorf("%s: %q", name, reason)
@@ -193,7 +193,7 @@ func TestServe_HalfClosedPeer(t *testing.T) {
 	overTCP(t, engineio.Options{}, nil, func(t *testing.T, w *tcp) {
 		l := w.line()
 		l.send(get("") + get("none") + get(""))
-		l.conn.(*net.TCPConn).CloseWrite()
+		plainTCP(l.conn).CloseWrite()
 		for i, status := range []int{200, 400, 200} {
 			if r := l.answer(); r.status != status {
 				t.Errorf("answer %d: %+v", i, r)
@@ -204,7 +204,7 @@ func TestServe_HalfClosedPeer(t *testing.T) {
 		}
 		l = w.line()
 		l.send(get(""))
-		l.conn.(*net.TCPConn).CloseWrite()
+		plainTCP(l.conn).CloseWrite()
 		if r := l.answer(); r.status != 200 || !l.ended() {
 			t.Errorf("one request: %+v", r)
 		}
@@ -225,7 +225,7 @@ func TestServe_LastRequestBehindOneThatIsServed(t *testing.T) {
 	l.send("GET /engine.io/?first HTTP/1.1\r\nHost: x\r\n\r\n")
 	<-entered
 	l.send("GET /engine.io/?last HTTP/1.1\r\nHost: x\r\n\r\n")
-	l.conn.(*net.TCPConn).CloseWrite()
+	plainTCP(l.conn).CloseWrite()
 	release <- struct{}{}
 	<-entered
 	release <- struct{}{}

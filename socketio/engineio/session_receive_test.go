@@ -1,6 +1,7 @@
 package engineio_test
 
 import (
+	"crypto/tls"
 	"io"
 	"net/http"
 	"slices"
@@ -28,8 +29,8 @@ func TestUpgrade_DeliveryOfALastPostHoldsUpNobodyElse(t *testing.T) {
 	overTCP(t, engineio.Options{}, setup, func(t *testing.T, w *tcp) {
 		for _, end := range []bool{false, true} {
 			release = make(chan struct{})
-			url := "http://" + w.addr + "/engine.io/?EIO=4&transport=polling"
-			tr := &http.Transport{}
+			url := w.scheme() + "://" + w.addr + "/engine.io/?EIO=4&transport=polling"
+			tr := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
 			client := &http.Client{Transport: tr}
 			res, err := client.Get(url)
 			if err != nil {

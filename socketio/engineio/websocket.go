@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"posthouse/socketio/engineio/internal/netpoll"
+	"posthouse/socketio/engineio/internal/tlspoll"
 	"posthouse/socketio/engineio/internal/ws"
 )
 
@@ -24,10 +25,11 @@ import (
 // senders then only append to sendBuf, so that the order is kept.
 type wsTransport struct {
 	s             *Session
-	transportName string        // of the transport
-	loop          *netpoll.Loop // nil: a goroutine reads
-	conn          net.Conn      // nil: a loop reads, or the connection is not there yet
-	fd            int           // of a plain TCP connection; -1: only blocking writes
+	transportName string          // of the transport
+	loop          *netpoll.Loop   // nil: a goroutine reads
+	conn          net.Conn        // nil: a loop reads, or the connection is not there yet
+	fd            int             // of a plain TCP connection, or below stream; -1: only blocking writes
+	stream        *tlspoll.Stream // nil: no TLS, or TLS that a goroutine reads
 	wireFormat    wireForm
 	deflate       *ws.Deflate
 
@@ -321,13 +323,16 @@ func (o *sendBuffer) drop(n int) {
 	}
 }
 
-// tryWrite writes without blocking. A short count is no error. The descriptor is
-// valid until closed is set under the same mutex.
+// tryWrite writes without blocking. A short count is no error, and the next call begins
+// with the bytes behind it. The descriptor is valid until closed is set under the same mutex.
 func (st *wsTransport) tryWrite(b []byte) (int, error) {
 	if st.fd < 0 || st.isClosed {
 		return 0, nil
 	}
 	st.hasWritten = true
+	if st.stream != nil {
+		return st.stream.TryWrite(b)
+	}
 	return netpoll.WriteFD(st.fd, b)
 }
 

@@ -71,6 +71,8 @@ func (st *wsTransport) afterCloseFrame() {
 func (st *wsTransport) sendFIN() {
 	switch {
 	case st.isClosed || st.finSent:
+	case st.stream != nil:
+		st.stream.CloseWrite()
 	case st.fd >= 0:
 		netpoll.ShutdownWrite(st.fd)
 	default:

@@ -6,6 +6,7 @@ import (
 	"net"
 
 	"posthouse/socketio/engineio/internal/netpoll"
+	"posthouse/socketio/engineio/internal/tlspoll"
 )
 
 // This file is the transport's half of an event loop: a wsTransport whose loop is not
@@ -17,21 +18,36 @@ import (
 // anything yet, and closes conn afterwards: the loop has a descriptor of its own.
 func (st *wsTransport) adopt(conn net.Conn) bool {
 	raw := netpoll.RawConn(conn)
+	secure, below := tlspoll.Of(conn)
+	if below != nil {
+		raw = below.Raw()
+	}
 	if raw == nil {
 		return false
 	}
 	adopted := false
-	err := raw.Control(func(fd uintptr) { adopted = st.adoptFD(int(fd)) })
+	err := raw.Control(func(fd uintptr) {
+		adopted = st.adoptFD(int(fd), func(dup int) {
+			if below != nil {
+				st.stream = tlspoll.Detach(secure, below, dup)
+			}
+		})
+	})
+	if !adopted && below != nil {
+		st.stream = nil
+		below.Attach()
+	}
 	return err == nil && adopted
 }
 
-// adoptFD is adopt for a descriptor.
-func (st *wsTransport) adoptFD(fd int) bool {
+// adoptFD is adopt for a descriptor. prepare gets the duplicate before the loop does.
+func (st *wsTransport) adoptFD(fd int, prepare func(dup int)) bool {
 	l, dup, err := st.s.srv.loopGroup.Duplicate(fd)
 	if err != nil {
 		return false
 	}
 	st.loop, st.fd = l, dup
+	prepare(dup)
 	if l.Add(dup, st) != nil {
 		st.loop, st.fd = nil, -1
 		netpoll.CloseFD(dup)
@@ -48,7 +64,7 @@ func (st *wsTransport) TakeOver(fd int, l *netpoll.Loop, early []byte) netpoll.H
 		st.heldBytes, st.readSuspended = takeBuffer(), true
 		st.heldBytes.b = append(st.heldBytes.b, early...)
 	}
-	if !st.s.srv.loopGroup.Spreads(l) && st.adoptFD(fd) {
+	if !st.s.srv.loopGroup.Spreads(l) && st.adoptFD(fd, func(int) {}) {
 		st.begin() // the peer waits for it, and nothing waits for the closing of fd
 		return nil
 	}
@@ -62,6 +78,9 @@ func (st *wsTransport) Ready(e netpoll.Events) (again bool) {
 		return false
 	}
 	if e.Has(netpoll.Writable) {
+		if st.stream != nil {
+			st.stream.Flush()
+		}
 		st.resumeWriting()
 	}
 	if st.readSuspended {
@@ -99,7 +118,13 @@ func (st *wsTransport) resumeWriting() {
 
 // readReady reads one turn. again says that bytes may be left.
 func (st *wsTransport) readReady(ended bool) (again bool) {
-	drained, err := st.readAvailable(st.fd, ended)
+	var drained bool
+	var err error
+	if st.stream != nil {
+		drained, err = st.readStream(ended)
+	} else {
+		drained, err = st.readAvailable(st.fd, ended)
+	}
 	if err != nil {
 		st.stopReading(err)
 		return false
@@ -150,6 +175,9 @@ func (st *wsTransport) closeFD(err error) {
 		st.heldBytes.release()
 	}
 	st.loop.Remove(st.fd)
+	if st.stream != nil {
+		st.stream.CloseNotify()
+	}
 	if drain { // as closeDrained, but that CloseFD follows at once and ends our side
 		netpoll.DrainFD(st.fd)
 	}

@@ -7,6 +7,7 @@ import (
 	"syscall"
 
 	"posthouse/socketio/engineio/internal/netpoll"
+	"posthouse/socketio/engineio/internal/tlspoll"
 	"posthouse/socketio/engineio/internal/wire"
 	"posthouse/socketio/engineio/internal/ws"
 )
@@ -42,8 +43,12 @@ func (st *wsTransport) start(conn net.Conn, early []byte) {
 		go st.readLoop(raw)
 		return
 	}
+	if st.stream != nil { // the TLS connection lives on, above the loop's descriptor
+		_, below := tlspoll.Of(conn)
+		conn = below.NetConn()
+	}
 	conn.Close() // the loop has a descriptor of its own
-	if len(early) > 0 {
+	if len(early) > 0 || st.stream != nil {
 		st.loop.Wake(st)
 	}
 }
@@ -159,6 +164,26 @@ func (st *wsTransport) readAvailable(fd int, ended bool) (drained bool, err erro
 			// that came together with these bytes has no edge of its own, but our
 			// write provokes a reset. Without a write, look again.
 			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// readStream is readAvailable for a TLS connection. The records that have come are
+// handled together, as the bytes of one read.
+func (st *wsTransport) readStream(ended bool) (drained bool, err error) {
+	buf := netpoll.TakeReadBuffer()
+	defer buf.Release()
+	st.stream.Readable(ended)
+	for range readsPerTurn {
+		n, drained, err := st.stream.Read(buf[:])
+		if n > 0 {
+			if err := st.handleBytes(buf[:n]); err != nil {
+				return false, err
+			}
+		}
+		if drained || err != nil {
+			return true, err
 		}
 	}
 	return false, nil

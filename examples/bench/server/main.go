@@ -4,7 +4,10 @@
 //
 // Environment: PORT (127.0.0.1; 0 picks one), PING_INTERVAL in milliseconds,
 // REDIS_URL for the cluster adapter, BENCH_ADAPTER for which one (classic, sharded or
-// streams), BENCH_WITH for what else is on (see addFeature).
+// streams), BENCH_WITH for what else is on (see addFeature). BENCH_TLS=1 makes it an
+// HTTPS server, with the certificate and the key in the files BENCH_TLS_CERT and
+// BENCH_TLS_KEY. BENCH_DEFLATE=1 turns permessage-deflate on, BENCH_DEFLATE_LEVEL chooses
+// its level.
 package main
 
 import (
@@ -48,6 +51,10 @@ func run(ctx context.Context) error {
 		}
 		opts.Engine.PingInterval = time.Duration(ms) * time.Millisecond
 	}
+	if os.Getenv("BENCH_DEFLATE") != "" {
+		level, _ := strconv.Atoi(os.Getenv("BENCH_DEFLATE_LEVEL"))
+		opts.Engine.PerMessageDeflate = &engineio.PerMessageDeflate{Level: level}
+	}
 	with := os.Getenv("BENCH_WITH")
 	if s := os.Getenv("REDIS_URL"); s != "" {
 		o, err := redis.ParseURL(s)
@@ -76,7 +83,8 @@ func run(ctx context.Context) error {
 		return err
 	}
 	srv := &http.Server{Handler: routes(io, with == "history"), ReadHeaderTimeout: 10 * time.Second}
-	fmt.Printf("listening on http://%s\n", ln.Addr())
+	serve := tlsFromEnv(io, os.Getenv)
+	fmt.Printf("listening on %s://%s\n", serve.scheme, ln.Addr())
 	go func() {
 		<-ctx.Done()
 		end, cancel := context.WithTimeout(context.Background(), 5*time.Second)
@@ -84,7 +92,7 @@ func run(ctx context.Context) error {
 		_ = io.Shutdown(end)
 		_ = srv.Shutdown(end)
 	}()
-	if err := io.Serve(ln, srv); !errors.Is(err, http.ErrServerClosed) {
+	if err := serve.run(ln, srv); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil

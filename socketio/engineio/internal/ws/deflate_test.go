@@ -298,6 +298,17 @@ func TestDeflateOffers(t *testing.T) {
 	}
 }
 
+// A broadcast costs one compression, however many connections negotiated one.
+func TestFrame_For_CompressesOnceForAllConnections(t *testing.T) {
+	t.Parallel()
+	a, _ := negotiated(t, &ws.DeflateOptions{}, "permessage-deflate")
+	b, _ := negotiated(t, &ws.DeflateOptions{}, "permessage-deflate; server_max_window_bits=15; client_max_window_bits")
+	f := ws.NewFrame(ws.Text, payload("json", 5000))
+	if x, y := f.For(a), f.For(b); &x[0] != &y[0] || &x[0] == &f.Bytes()[0] {
+		t.Error("two compressed frames, or none")
+	}
+}
+
 func TestSharedFrameIsCompressedOnlyForThoseWhoAsked(t *testing.T) {
 	t.Parallel()
 	d, _ := negotiated(t, &ws.DeflateOptions{}, "permessage-deflate")
