@@ -156,7 +156,7 @@ func (c *Config) Normalize() error {
 	if _, port, err := net.SplitHostPort(c.Addr); (err != nil || port == "") && unixPath(c.Addr) == "" {
 		errs.add(keyError("POSTHOUSE_ADDR", c.Addr, "write host:port or :port, such as :3000, or unix:/path"))
 	}
-	errs.add(c.normalizeTLS(), c.normalizeRedis(), c.normalizeWeb(), c.normalizeTokens(), c.normalizeAPI(), c.normalizeAdmin(), c.normalizeAccounts(), c.normalizeOpenID(), c.normalizeCompat(), c.LoginHook.normalize())
+	errs.add(checkTraces(), c.normalizeTLS(), c.normalizeRedis(), c.normalizeWeb(), c.normalizeTokens(), c.normalizeAPI(), c.normalizeAdmin(), c.normalizeAccounts(), c.normalizeOpenID(), c.normalizeCompat(), c.LoginHook.normalize())
 	if t := time.Duration(c.TicketTTL); t < time.Second || t > 30*24*time.Hour {
 		errs.add(keyError("POSTHOUSE_TICKET_TTL", c.TicketTTL.String(), "WeChat allows 1 s to 30 days; 120 s to 300 s are usual"))
 	}

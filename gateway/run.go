@@ -100,6 +100,9 @@ func (a *App) Run(ctx context.Context) error {
 	defer cancel()
 	_ = a.namespaces.shutdown(last) // done already, unless Run ends by a fault
 	_ = a.loginHook.shutdown(last)  // likewise
+	if err := a.traces.shutdown(last); err != nil {
+		a.log.Warn("gateway: the last traces were not sent", "error", err)
+	}
 	return errors.Join(err, server.Close(), waitFor(&tasks, 5*time.Second))
 }
 
