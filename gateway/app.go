@@ -30,9 +30,9 @@ type App struct {
 	config      Config
 	log         *slog.Logger
 	listener    net.Listener
-	inner       net.Listener // plain HTTP for the simulator and other replicas; nil: listener serves them
-	certificate *certificate // nil: the main address speaks plain HTTP
-	replicaName string       // an opaque name, made anew at each start unless configured
+	inner       net.Listener      // plain HTTP for the simulator and other replicas; nil: listener serves them
+	certificate certificateSource // nil: the main address speaks plain HTTP
+	replicaName string            // an opaque name, made anew at each start unless configured
 
 	redisClient    redis.UniversalClient // nil without Redis
 	relay          *adapter.Relay        // nil without Redis
@@ -111,6 +111,10 @@ func (a *App) buildParts() (err error) {
 		return err
 	}
 	a.health = &healthChecks{redisClient: a.redisClient, replicaName: a.replicaName}
+	if acme, ok := a.certificate.(*acmeCertificates); ok {
+		acme.redisClient = a.redisClient
+		a.health.acmeProblems = acme.listProblems
+	}
 	a.admission = newAdmission(&a.config, a.metrics)
 	if a.config.AllowNull {
 		const danger = "POSTHOUSE_ALLOW_NULL_ORIGIN is set: every site can use this gateway from a sandboxed frame"
