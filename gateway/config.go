@@ -37,6 +37,8 @@ type Config struct {
 	ACMEDirectory string   `name:"acme-directory" env:"POSTHOUSE_ACME_DIRECTORY" default:"https://acme-v02.api.letsencrypt.org/directory" help:"Directory of the ACME server." group:"TLS"`
 	ACMECAFile    string   `name:"acme-ca-file" env:"POSTHOUSE_ACME_CA_FILE" placeholder:"FILE" help:"PEM certificates that the ACME server itself is judged by; those of the system when empty." group:"TLS"`
 
+	WebTransport string `name:"webtransport" env:"POSTHOUSE_WEBTRANSPORT" default:"off" enum:"off,on" help:"WebTransport at the main address's port by UDP, which clients upgrade to: off or on. Needs TLS." group:"TLS"`
+
 	HTTPAddr string `name:"http-addr" env:"POSTHOUSE_HTTP_ADDR" placeholder:"HOST:PORT" help:"Second address, of plain HTTP: it redirects to https and answers health checks." group:"TLS"`
 
 	RedisURL   []string `name:"redis-url" env:"POSTHOUSE_REDIS_URL" sep:"," placeholder:"URL" help:"redis:// or rediss:// URL; several for a cluster; with ?master_name=NAME they are Sentinels. Without it everything is in memory." group:"Cluster"`
@@ -162,7 +164,7 @@ func (c *Config) Normalize() error {
 	if _, port, err := net.SplitHostPort(c.Addr); (err != nil || port == "") && unixPath(c.Addr) == "" {
 		errs.add(keyError("POSTHOUSE_ADDR", c.Addr, "write host:port or :port, such as :3000, or unix:/path"))
 	}
-	errs.add(checkTraces(), c.normalizeTLS(), c.normalizeACME(), c.normalizeRedis(), c.normalizeWeb(), c.normalizeTokens(), c.normalizeAPI(), c.normalizeAdmin(), c.normalizeAccounts(), c.normalizeOpenID(), c.normalizeCompat(), c.LoginHook.normalize())
+	errs.add(checkTraces(), c.normalizeTLS(), c.normalizeACME(), c.normalizeWebTransport(), c.normalizeRedis(), c.normalizeWeb(), c.normalizeTokens(), c.normalizeAPI(), c.normalizeAdmin(), c.normalizeAccounts(), c.normalizeOpenID(), c.normalizeCompat(), c.LoginHook.normalize())
 	if t := time.Duration(c.TicketTTL); t < time.Second || t > 30*24*time.Hour {
 		errs.add(keyError("POSTHOUSE_TICKET_TTL", c.TicketTTL.String(), "WeChat allows 1 s to 30 days; 120 s to 300 s are usual"))
 	}

@@ -80,6 +80,10 @@ func (a *App) Run(ctx context.Context) error {
 		return errors.Join(err, server.Close())
 	}
 	defer stopPlain()
+	drainWebTransport, err := a.serveWebTransport(&tasks, failed)
+	if err != nil {
+		return errors.Join(err, server.Close())
+	}
 	keep("watchdog", watchdog)
 	if a.config.Reread != nil {
 		keep("settings", a.watchSettings)
@@ -93,6 +97,9 @@ func (a *App) Run(ctx context.Context) error {
 		err = a.drainAll(server)
 	}
 	end()
+	farewell, done := context.WithTimeout(context.Background(), time.Second)
+	defer done()
+	_ = drainWebTransport(farewell) // its sessions have ended, or are cut now
 	stopPlain()
 	stopMetrics()
 	stopAPI()

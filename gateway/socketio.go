@@ -65,6 +65,9 @@ func newSocketIO(cfg *Config, rdb redis.UniversalClient, relay *adapter.Relay, a
 			}
 		}
 	}
+	if cfg.WebTransport == "on" {
+		o.Engine.Transports = []string{"polling", "websocket", "webtransport"}
+	}
 	if relay != nil {
 		o.Engine.GenerateID = relay.NewID
 	}
