@@ -287,6 +287,10 @@ func appendOptsJSON(dst []byte, o *socketio.BroadcastOptions) []byte {
 		flag(`"timeout":`)
 		dst = strconv.AppendInt(dst, o.Flags.Timeout.Milliseconds(), 10)
 	}
+	if o.Flags.Trace != "" {
+		flag(`"traceparent":`)
+		dst = jsontext.AppendQuoted(dst, o.Flags.Trace)
+	}
 	dst = append(dst, '}')
 	if o.Recorded != nil {
 		dst = append(dst, `,"history":"`...)

@@ -88,6 +88,8 @@ func jsonFlags(b []byte) (f socketio.BroadcastFlags) {
 			if ms, err := strconv.ParseFloat(string(value), 64); err == nil {
 				f.Timeout = fromMillis(ms)
 			}
+		case "traceparent":
+			f.Trace = jsonText(value)
 		}
 	})
 	return f

@@ -115,7 +115,7 @@ func appendStrings(dst []byte, s []string) []byte {
 // operators mostly set them.
 func appendFlags(dst []byte, f socketio.BroadcastFlags) []byte {
 	n := 0
-	for _, set := range []bool{f.Volatile, f.NoCompress, f.ExpectSingleResponse, f.Timeout > 0} {
+	for _, set := range []bool{f.Volatile, f.NoCompress, f.ExpectSingleResponse, f.Timeout > 0, f.Trace != ""} {
 		if set {
 			n++
 		}
@@ -132,6 +132,9 @@ func appendFlags(dst []byte, f socketio.BroadcastFlags) []byte {
 	}
 	if f.Timeout > 0 {
 		dst = msgpack.AppendUint(msgpack.AppendString(dst, "timeout"), uint64(f.Timeout.Milliseconds()))
+	}
+	if f.Trace != "" { // Node ignores flags that it does not know
+		dst = msgpack.AppendString(msgpack.AppendString(dst, "traceparent"), f.Trace)
 	}
 	return dst
 }
@@ -170,6 +173,8 @@ func (u *unpacker) broadcastFlags() (f socketio.BroadcastFlags) {
 			f.ExpectSingleResponse = u.truth()
 		case "timeout":
 			f.Timeout = fromMillis(u.number())
+		case "traceparent":
+			f.Trace = u.text()
 		default:
 			u.skip()
 		}

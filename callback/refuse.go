@@ -30,8 +30,8 @@ var advices = map[string]advice{
 	"slow_body": {meaning: "a body that did not arrive within 3 s"},
 	"malformed": {meaning: "a body that broke off"},
 	"ip":        {meaning: "the sender is not on WeChat's list of addresses; a proxy that is not trusted hides the sender", setting: "ip-allow-list"},
-	"busy":      {meaning: "too many pushes are worked on at once"},
-	"flood":     {meaning: "more pushes a second than are let in"},
+	"busy":      {meaning: "too many pushes are worked on at once", fix: "find what is slow in posthouse_webhook_seconds: Redis, or the server of forward"},
+	"flood":     {meaning: "more pushes a second than are let in", fix: "raise POSTHOUSE_LIMIT_WEBHOOK if they are WeChat's; otherwise keep other senders off the path"},
 }
 
 // refuseRequest answers whatever is not WeChat's: 403 for every reason there is, 400 for

@@ -54,7 +54,7 @@ func (o *originPolicy) checkRequest(r *http.Request) (cross string, err error) {
 	case err != nil:
 		return "", errOrigin
 	case !given:
-		if rules.requireOrigin && (r.Method == http.MethodPost || r.Header.Get("Upgrade") != "") {
+		if rules.requireOrigin && (r.Method == http.MethodPost || r.Method == http.MethodConnect || r.Header.Get("Upgrade") != "") {
 			return "", errOrigin
 		}
 		return "", nil

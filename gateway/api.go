@@ -25,7 +25,7 @@ func (a *App) buildAPI() error {
 		return err
 	}
 	a.api.Store(h)
-	a.apiHandler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { a.api.Load().ServeHTTP(w, r) })
+	a.apiHandler = a.traces.followRequests(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { a.api.Load().ServeHTTP(w, r) }))
 	return nil
 }
 

@@ -30,9 +30,9 @@ type App struct {
 	config      Config
 	log         *slog.Logger
 	listener    net.Listener
-	inner       net.Listener // plain HTTP for the simulator and other replicas; nil: listener serves them
-	certificate *certificate // nil: the main address speaks plain HTTP
-	replicaName string       // an opaque name, made anew at each start unless configured
+	inner       net.Listener      // plain HTTP for the simulator and other replicas; nil: listener serves them
+	certificate certificateSource // nil: the main address speaks plain HTTP
+	replicaName string            // an opaque name, made anew at each start unless configured
 
 	redisClient    redis.UniversalClient // nil without Redis
 	relay          *adapter.Relay        // nil without Redis
@@ -57,6 +57,7 @@ type App struct {
 	admission      *admission
 	health         *healthChecks
 	metrics        *metrics
+	traces         *traces // nil: off
 	httpHandler    http.Handler
 	bannerWarnings []string  // for the banner
 	settings       *Settings // in force, for reloads; owned by New, then by watchSettings
@@ -106,14 +107,21 @@ func (a *App) buildParts() (err error) {
 	if a.relay != nil {
 		a.metrics.registry.MustRegister(&clusterCollector{app: a})
 	}
+	if err := a.buildTraces(); err != nil {
+		return err
+	}
 	a.health = &healthChecks{redisClient: a.redisClient, replicaName: a.replicaName}
+	if acme, ok := a.certificate.(*acmeCertificates); ok {
+		acme.redisClient = a.redisClient
+		a.health.acmeProblems = acme.listProblems
+	}
 	a.admission = newAdmission(&a.config, a.metrics)
 	if a.config.AllowNull {
 		const danger = "POSTHOUSE_ALLOW_NULL_ORIGIN is set: every site can use this gateway from a sandboxed frame"
 		a.bannerWarnings = append(a.bannerWarnings, danger)
 		a.log.Warn("gateway: " + danger)
 	}
-	if a.ioServer, err = newSocketIO(&a.config, a.redisClient, a.relay, a.admission, a.log); err != nil {
+	if a.ioServer, err = newSocketIO(&a.config, a.redisClient, a.relay, a.admission, a.traces, a.log); err != nil {
 		return err
 	}
 	if err := a.buildAdmin(); err != nil {
@@ -168,7 +176,7 @@ func (a *App) buildLogin() (err error) {
 		return err
 	}
 	a.loginNamespace, err = newLoginNamespace(loginDeps{
-		ioServer: a.ioServer, config: &a.config, accounts: a.accounts, admission: a.admission, metrics: a.metrics, log: a.log,
+		ioServer: a.ioServer, config: &a.config, accounts: a.accounts, admission: a.admission, metrics: a.metrics, traces: a.traces, log: a.log,
 	}, login.ServiceOptions{
 		Store: store, Issuer: a.issuer, QRCodes: a.accounts, UnionIDs: a.accounts, Spool: spool,
 		Life: time.Duration(a.config.TicketTTL), TokenTTL: time.Duration(a.config.JWTTTL),
@@ -179,7 +187,7 @@ func (a *App) buildLogin() (err error) {
 	}
 	a.loginService = a.loginNamespace.loginService
 	a.loginStore = store
-	h, err := newWebhook(&a.config, a.accounts, a.loginService, store, a.compat, a.admission, a.metrics, a.log)
+	h, err := newWebhook(&a.config, a.accounts, a.traces.login(a.loginService), store, a.compat, a.admission, a.metrics, a.log)
 	a.webhookHandler.Store(h)
 	return err
 }

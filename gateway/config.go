@@ -29,9 +29,17 @@ type Config struct {
 	Drain       Duration `env:"POSTHOUSE_DRAIN" default:"10s" help:"Longest time to close all sockets after SIGTERM." group:"Server"`
 	DrainDelay  Duration `env:"POSTHOUSE_DRAIN_DELAY" default:"0s" help:"Keep serving this long after SIGTERM, not ready, before closing." group:"Server"`
 
-	TLSCertFile string `name:"tls-cert-file" env:"POSTHOUSE_TLS_CERT_FILE" placeholder:"FILE" help:"PEM certificate chain; with its key the main address speaks TLS only. Read again when it changes." group:"TLS"`
-	TLSKeyFile  string `name:"tls-key-file" env:"POSTHOUSE_TLS_KEY_FILE" placeholder:"FILE" help:"PEM key of --tls-cert-file." group:"TLS"`
-	HTTPAddr    string `name:"http-addr" env:"POSTHOUSE_HTTP_ADDR" placeholder:"HOST:PORT" help:"Second address, of plain HTTP: it redirects to https and answers health checks." group:"TLS"`
+	TLSCertFile   string   `name:"tls-cert-file" env:"POSTHOUSE_TLS_CERT_FILE" placeholder:"FILE" help:"PEM certificate chain; with its key the main address speaks TLS only. Read again when it changes." group:"TLS"`
+	TLSKeyFile    string   `name:"tls-key-file" env:"POSTHOUSE_TLS_KEY_FILE" placeholder:"FILE" help:"PEM key of --tls-cert-file." group:"TLS"`
+	ACMEHosts     []string `name:"acme-hosts" env:"POSTHOUSE_ACME_HOSTS" sep:"," placeholder:"NAME" help:"Host names that the main address gets certificates for by ACME, by TLS-ALPN-01, and by HTTP-01 with --http-addr. Setting it accepts the terms of the ACME server." group:"TLS"`
+	ACMECache     string   `name:"acme-cache" env:"POSTHOUSE_ACME_CACHE" placeholder:"DIR" help:"Directory that keeps account and certificates of ACME; with Redis they are kept there, encrypted, when empty." group:"TLS"`
+	ACMEEmail     string   `name:"acme-email" env:"POSTHOUSE_ACME_EMAIL" placeholder:"ADDRESS" help:"Address that the ACME server may write to." group:"TLS"`
+	ACMEDirectory string   `name:"acme-directory" env:"POSTHOUSE_ACME_DIRECTORY" default:"https://acme-v02.api.letsencrypt.org/directory" help:"Directory of the ACME server." group:"TLS"`
+	ACMECAFile    string   `name:"acme-ca-file" env:"POSTHOUSE_ACME_CA_FILE" placeholder:"FILE" help:"PEM certificates that the ACME server itself is judged by; those of the system when empty." group:"TLS"`
+
+	WebTransport string `name:"webtransport" env:"POSTHOUSE_WEBTRANSPORT" default:"off" enum:"off,on" help:"WebTransport at the main address's port by UDP, which clients upgrade to: off or on. Needs TLS." group:"TLS"`
+
+	HTTPAddr string `name:"http-addr" env:"POSTHOUSE_HTTP_ADDR" placeholder:"HOST:PORT" help:"Second address, of plain HTTP: it redirects to https and answers health checks." group:"TLS"`
 
 	RedisURL   []string `name:"redis-url" env:"POSTHOUSE_REDIS_URL" sep:"," placeholder:"URL" help:"redis:// or rediss:// URL; several for a cluster; with ?master_name=NAME they are Sentinels. Without it everything is in memory." group:"Cluster"`
 	Adapter    string   `env:"POSTHOUSE_ADAPTER" default:"redis" enum:"redis,sharded,streams" help:"redis, sharded or streams." group:"Cluster"`
@@ -156,7 +164,7 @@ func (c *Config) Normalize() error {
 	if _, port, err := net.SplitHostPort(c.Addr); (err != nil || port == "") && unixPath(c.Addr) == "" {
 		errs.add(keyError("POSTHOUSE_ADDR", c.Addr, "write host:port or :port, such as :3000, or unix:/path"))
 	}
-	errs.add(c.normalizeTLS(), c.normalizeRedis(), c.normalizeWeb(), c.normalizeTokens(), c.normalizeAPI(), c.normalizeAdmin(), c.normalizeAccounts(), c.normalizeOpenID(), c.normalizeCompat(), c.LoginHook.normalize())
+	errs.add(checkTraces(), c.normalizeTLS(), c.normalizeACME(), c.normalizeWebTransport(), c.normalizeRedis(), c.normalizeWeb(), c.normalizeTokens(), c.normalizeAPI(), c.normalizeAdmin(), c.normalizeAccounts(), c.normalizeOpenID(), c.normalizeCompat(), c.LoginHook.normalize())
 	if t := time.Duration(c.TicketTTL); t < time.Second || t > 30*24*time.Hour {
 		errs.add(keyError("POSTHOUSE_TICKET_TTL", c.TicketTTL.String(), "WeChat allows 1 s to 30 days; 120 s to 300 s are usual"))
 	}
@@ -164,6 +172,9 @@ func (c *Config) Normalize() error {
 	if len(c.RedisURL) > 0 && c.Advertise != "" && !isLoopback(c.Advertise) && len(relaySecrets(c)) == 0 {
 		errs.add(keyError("POSTHOUSE_ADVERTISE", c.Advertise,
 			"replicas on several machines prove themselves with a secret: set POSTHOUSE_JWT_KEY_FILE, the same on all of them"))
+	}
+	if len(c.ACMEHosts) > 0 && len(c.RedisURL) > 0 && c.ACMECache == "" && len(relaySecrets(c)) == 0 {
+		errs.add(keyError("POSTHOUSE_ACME_CACHE", "", "name a directory that outlives restarts, or set POSTHOUSE_JWT_KEY_FILE, the same on all replicas: it encrypts the certificates in Redis"))
 	}
 	c.hasSections = true
 	return errs.joinErrors()

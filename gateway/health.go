@@ -21,6 +21,7 @@ type healthChecks struct {
 	checkKey          func() error           // nil once tokens can be signed
 	accountProblems   func() []string        // of the accounts at WeChat; nil: none are known
 	namespaceProblems func() []string        // of the keys of other issuers; nil: no namespaces
+	acmeProblems      func() []string        // of the certificates; nil: no ACME
 }
 
 type readiness struct {
@@ -64,7 +65,7 @@ func (h *healthChecks) checkAll(ctx context.Context) readiness {
 		r.Status = "degraded"
 		r.Reasons = append(r.Reasons, "the signing key is not there yet: it is kept in redis; set POSTHOUSE_JWT_KEY_FILE to need none of it")
 	}
-	for _, listProblems := range []func() []string{h.accountProblems, h.namespaceProblems} {
+	for _, listProblems := range []func() []string{h.accountProblems, h.namespaceProblems, h.acmeProblems} {
 		if listProblems == nil {
 			continue
 		}

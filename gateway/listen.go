@@ -24,10 +24,19 @@ func unixPath(addr string) string {
 
 // listenAll binds the main address and, where that is no plain TCP, the inner one.
 func (a *App) listenAll() (err error) {
-	if a.config.TLSCertFile != "" {
-		if a.certificate, err = newCertificate(a.config.TLSCertFile, a.config.TLSKeyFile, a.log); err != nil {
+	switch {
+	case a.config.TLSCertFile != "":
+		files, err := newCertificate(a.config.TLSCertFile, a.config.TLSKeyFile, a.log)
+		if err != nil {
 			return keyError("POSTHOUSE_TLS_CERT_FILE", a.config.TLSCertFile, err.Error()) // changed since normalizeTLS
 		}
+		a.certificate = files
+	case len(a.config.ACMEHosts) > 0:
+		acme, err := a.newACME()
+		if err != nil {
+			return err
+		}
+		a.certificate = acme
 	}
 	if a.listener, err = listenMain(a.config.Addr); err != nil {
 		return fmt.Errorf("gateway: listen: %w", err)

@@ -23,6 +23,7 @@ type loginDeps struct {
 	accounts  *accounts
 	admission *admission
 	metrics   *metrics
+	traces    *traces
 	log       *slog.Logger
 }
 

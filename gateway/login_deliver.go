@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"posthouse/internal/login"
+	"posthouse/internal/tracing"
 )
 
 // deliverResult makes the result and hands it over, once at a time. What does not arrive
@@ -24,15 +25,21 @@ func (n *loginNamespace) deliverResult(a *loginAttempt, t login.Ticket) {
 }
 
 func (n *loginNamespace) handOver(a *loginAttempt, t login.Ticket) bool {
-	r, err := n.loginService.Result(a.ctx, t)
+	ctx, end := n.traces.step(a.ctx, tracing.Token, t)
+	r, err := n.loginService.Result(ctx, t)
 	if err != nil {
+		end("not made")
 		n.log.Warn("gateway: result not made; trying again", "account", t.Account, "error", err)
 		return false
 	}
-	if !a.recipient.sendResult(a.ctx, r) {
+	end("")
+	ctx, end = n.traces.step(ctx, tracing.Delivered, t)
+	if !a.recipient.sendResult(ctx, r) {
+		end("lost")
 		n.metrics.Count("delivery", t.Account, r.Event+":lost")
 		return false
 	}
+	end("")
 	n.metrics.Count("delivery", t.Account, r.Event+":arrived")
 	n.metrics.Stage(login.StageDelivered, time.Since(t.IssuedAt))
 	if err := n.loginService.Delivered(context.WithoutCancel(a.ctx), t.ID); err != nil {

@@ -58,7 +58,7 @@ func (a *App) buildLoginHook() (login.Observer, error) {
 	if c == nil {
 		return nil, nil
 	}
-	client, err := hook.New(&hook.Options{URL: c.URL, Secrets: c.secrets, Replica: a.replicaName, Logger: a.log})
+	client, err := hook.New(&hook.Options{URL: c.URL, Secrets: c.secrets, Replica: a.replicaName, Logger: a.log, Transport: a.traces.hookTransport(0)})
 	if err != nil {
 		return nil, &configError{"login-hook", "is not usable", err.Error()}
 	}

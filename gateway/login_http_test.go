@@ -311,7 +311,7 @@ func TestSocketIO_FloodOfEventsInTheMainNamespaceEnds(t *testing.T) {
 	cfg := loginConfig()
 	cfg.SocketIOPath = "/socket.io"
 	m := newMetrics(func() float64 { return 0 })
-	io, err := newSocketIO(cfg, nil, nil, newAdmission(cfg, m), slog.New(slog.DiscardHandler))
+	io, err := newSocketIO(cfg, nil, nil, newAdmission(cfg, m), nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

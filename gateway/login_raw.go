@@ -98,7 +98,7 @@ func (n *loginNamespace) serveSignup(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer n.rawSockets.remove(s)
-	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
+	ctx, cancel := context.WithCancel(n.traces.startRaw(context.WithoutCancel(r.Context())))
 	var pings sync.WaitGroup
 	pings.Go(func() { n.panicGuard.runTask("signup ping", func() { s.keepAlive(ctx) }) })
 	s.readAll(ctx)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"posthouse/internal/login"
+	"posthouse/internal/tracing"
 	"posthouse/socketio"
 )
 
@@ -195,6 +196,7 @@ func (n *loginNamespace) beginAttempt(ctx context.Context, old *loginAttempt, q 
 		Account: account.Name, SocketID: b.id(), Raw: raw, Challenge: q.Challenge, Context: q.State,
 		Typed: q.Typed, PreferTyped: q.Prefer == "typed",
 		Browser: from.browserHash, Agent: from.agentName, Network: from.networkName,
+		Trace: tracing.Traceparent(ctx),
 	}
 	if old = old.ownedOrNil(); old != nil {
 		request.Replaces = old.ticket.ID // the store leaves it alone when it has moved meanwhile

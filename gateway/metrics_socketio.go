@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"strconv"
 	"time"
 
@@ -88,13 +89,19 @@ func (c *socketioCollector) byLabel(st *socketio.Stats) map[string]socketio.Name
 	for _, label := range c.app.metrics.namespaceLabels {
 		sums[label] = socketio.NamespaceStats{}
 	}
-	for name, n := range st.Namespaces {
+	add := func(name string, n socketio.NamespaceStats) {
 		label := c.app.metrics.namespaceLabel(name)
 		sum := sums[label]
 		sum.Sockets += n.Sockets
 		sum.EventsIn += n.EventsIn
 		sum.EventsOut += n.EventsOut
 		sums[label] = sum
+	}
+	for name, n := range st.Namespaces {
+		add(cmp.Or(n.Pattern, name), n)
+	}
+	for pattern, n := range st.FormerPatterns {
+		add(pattern, n)
 	}
 	return sums
 }
@@ -118,6 +125,11 @@ func (m *metrics) knowNamespaces(configured []Namespace) {
 	}
 }
 
+// labelOf is the name of a configured namespace: for a child of a pattern, the pattern.
+func (m *metrics) labelOf(n *socketio.Namespace) string {
+	return m.namespaceLabel(cmp.Or(n.Pattern(), n.Name()))
+}
+
 func (m *metrics) namespaceLabel(name string) string {
 	if _, known := m.eventTimesByName[name]; known {
 		return name
@@ -129,7 +141,7 @@ func (m *metrics) namespaceLabel(name string) string {
 func (m *metrics) observer() *socketio.Observer {
 	return &socketio.Observer{
 		EventHandled: func(e *socketio.Event, start time.Time) {
-			m.eventTimesByName[m.namespaceLabel(e.Socket().Namespace().Name())].Observe(time.Since(start).Seconds())
+			m.eventTimesByName[m.labelOf(e.Socket().Namespace())].Observe(time.Since(start).Seconds())
 		},
 		AckReceived: func(_ *socketio.Socket, start time.Time) { m.ackTimes.Observe(time.Since(start).Seconds()) },
 	}

@@ -191,7 +191,7 @@ func (a *App) hookOf(n *Namespace) (*hook.Client, error) {
 	client, err := hook.New(&hook.Options{
 		URL: n.Hook.URL, Secrets: n.secrets, Events: n.Hook.Events, Timeout: timeout, FailOpen: n.Hook.Fail == "open",
 		Concurrency: n.Hook.Concurrency, Retries: n.Hook.Retries, Headers: n.Hook.Headers, Replica: a.replicaName,
-		Claims: claimsOf, Logger: a.log,
+		Claims: claimsOf, Logger: a.log, Transport: a.traces.hookTransport(n.Hook.Concurrency),
 	})
 	if err != nil {
 		return nil, &configError{"namespaces." + n.Name + ".hook", "is not usable", err.Error()}

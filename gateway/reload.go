@@ -172,7 +172,7 @@ func (a *App) applySettings(c *Config) error {
 	}
 	limits := *c
 	limits.Confirm = a.config.Confirm
-	webhook, err := newWebhook(&limits, renamed, a.loginService, a.loginStore, a.compat, a.admission, a.metrics, a.log)
+	webhook, err := newWebhook(&limits, renamed, a.traces.login(a.loginService), a.loginStore, a.compat, a.admission, a.metrics, a.log)
 	if err != nil {
 		return err
 	}

@@ -43,11 +43,11 @@ func (a *App) buildRoutes() error {
 		}
 		return c.Blob(http.StatusOK, "application/json", jwks)
 	})
-	webhook := func(c echo.Context) error {
+	webhook := a.traces.middleware(func(c echo.Context) error {
 		// The answer is always written there: an error that reached Echo would become JSON.
 		a.webhookHandler.Load().Account(c.Param("account")).ServeHTTP(c.Response(), c.Request())
 		return nil
-	}
+	})
 	for _, path := range []string{"/callback/wechat", "/callback/wechat/:account"} {
 		e.GET(path, webhook)
 		e.POST(path, webhook)

@@ -80,6 +80,10 @@ func (a *App) Run(ctx context.Context) error {
 		return errors.Join(err, server.Close())
 	}
 	defer stopPlain()
+	drainWebTransport, err := a.serveWebTransport(&tasks, failed)
+	if err != nil {
+		return errors.Join(err, server.Close())
+	}
 	keep("watchdog", watchdog)
 	if a.config.Reread != nil {
 		keep("settings", a.watchSettings)
@@ -93,6 +97,9 @@ func (a *App) Run(ctx context.Context) error {
 		err = a.drainAll(server)
 	}
 	end()
+	farewell, done := context.WithTimeout(context.Background(), time.Second)
+	defer done()
+	_ = drainWebTransport(farewell) // its sessions have ended, or are cut now
 	stopPlain()
 	stopMetrics()
 	stopAPI()
@@ -100,6 +107,9 @@ func (a *App) Run(ctx context.Context) error {
 	defer cancel()
 	_ = a.namespaces.shutdown(last) // done already, unless Run ends by a fault
 	_ = a.loginHook.shutdown(last)  // likewise
+	if err := a.traces.shutdown(last); err != nil {
+		a.log.Warn("gateway: the last traces were not sent", "error", err)
+	}
 	return errors.Join(err, server.Close(), waitFor(&tasks, 5*time.Second))
 }
 

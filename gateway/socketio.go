@@ -24,7 +24,7 @@ const maxLoginPayload = 16 << 10
 const defaultRooms = 256
 
 // newSocketIO makes the Socket.IO server with the adapter the configuration names.
-func newSocketIO(cfg *Config, rdb redis.UniversalClient, relay *adapter.Relay, admit *admission, log *slog.Logger) (*socketio.Server, error) {
+func newSocketIO(cfg *Config, rdb redis.UniversalClient, relay *adapter.Relay, admit *admission, tr *traces, log *slog.Logger) (*socketio.Server, error) {
 	o := &socketio.Options{
 		Engine: engineio.Options{
 			Path:       cfg.SocketIOPath + "/",
@@ -54,7 +54,7 @@ func newSocketIO(cfg *Config, rdb redis.UniversalClient, relay *adapter.Relay, a
 		},
 		// docs/reliability.md §4 row 17; /login has a rate of its own.
 		Limits:   socketio.Limits{EventsPerSecond: 50, EventsBurst: 100},
-		Observer: admit.metrics.observer(),
+		Observer: tr.observe(admit.metrics.observer()),
 		Logger:   log,
 	}
 	if len(cfg.Namespaces) > 0 {
@@ -65,6 +65,9 @@ func newSocketIO(cfg *Config, rdb redis.UniversalClient, relay *adapter.Relay, a
 				o.Limits.Rooms = max(o.Limits.Rooms, n.Limits.Rooms, defaultRooms)
 			}
 		}
+	}
+	if cfg.WebTransport == "on" {
+		o.Engine.Transports = []string{"polling", "websocket", "webtransport"}
 	}
 	if relay != nil {
 		o.Engine.GenerateID = relay.NewID

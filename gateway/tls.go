@@ -27,11 +27,11 @@ func (c *Config) normalizeTLS() error {
 		if _, err := tls.LoadX509KeyPair(c.TLSCertFile, c.TLSKeyFile); err != nil {
 			errs.add(keyError("POSTHOUSE_TLS_CERT_FILE", c.TLSCertFile, "give a PEM chain and the key that belongs to it: "+err.Error()))
 		}
-		if c.Advertise != "" && c.Advertise == c.Addr {
-			errs.add(keyError("POSTHOUSE_ADVERTISE", c.Advertise, "name another port than POSTHOUSE_ADDR: replicas reach each other by plain HTTP, beside TLS"))
-		}
-	case c.HTTPAddr != "":
-		errs.add(keyError("POSTHOUSE_HTTP_ADDR", c.HTTPAddr, "set POSTHOUSE_TLS_CERT_FILE and POSTHOUSE_TLS_KEY_FILE too: it redirects to https, or remove it"))
+	case c.HTTPAddr != "" && len(c.ACMEHosts) == 0:
+		errs.add(keyError("POSTHOUSE_HTTP_ADDR", c.HTTPAddr, "set POSTHOUSE_TLS_CERT_FILE and POSTHOUSE_TLS_KEY_FILE too, or POSTHOUSE_ACME_HOSTS: it redirects to https, or remove it"))
+	}
+	if c.speaksTLS() && c.Advertise != "" && c.Advertise == c.Addr {
+		errs.add(keyError("POSTHOUSE_ADVERTISE", c.Advertise, "name another port than POSTHOUSE_ADDR: replicas reach each other by plain HTTP, beside TLS"))
 	}
 	if c.HTTPAddr != "" {
 		if _, port, err := net.SplitHostPort(c.HTTPAddr); err != nil || port == "" {
@@ -39,6 +39,16 @@ func (c *Config) normalizeTLS() error {
 		}
 	}
 	return errs.joinErrors()
+}
+
+// speaksTLS reports whether the main address speaks TLS.
+func (c *Config) speaksTLS() bool { return c.TLSCertFile != "" || len(c.ACMEHosts) > 0 }
+
+// certificateSource is where the certificates of the main address come from: files or ACME.
+type certificateSource interface {
+	config() *tls.Config
+	// watch keeps the certificates fresh until ctx ends.
+	watch(ctx context.Context)
 }
 
 // certificateAge is how often the files of the certificate are read again.
@@ -116,7 +126,7 @@ func (c *certificate) config() *tls.Config {
 // redirectHandler answers health checks and sends everything else to https.
 func (a *App) redirectHandler() http.Handler {
 	port := tcpAddr(a.listener).Port
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	redirect := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/healthz" || r.URL.Path == "/readyz" {
 			a.httpHandler.ServeHTTP(w, r)
 			return
@@ -137,4 +147,8 @@ func (a *App) redirectHandler() http.Handler {
 		}
 		http.Redirect(w, r, "https://"+host+r.URL.RequestURI(), http.StatusPermanentRedirect)
 	})
+	if acme, ok := a.certificate.(*acmeCertificates); ok {
+		return acme.answerChallenges(redirect)
+	}
+	return redirect
 }

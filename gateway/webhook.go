@@ -15,7 +15,7 @@ type loginStore interface {
 }
 
 // newWebhook makes the handler of WeChat's calls for all accounts.
-func newWebhook(cfg *Config, as *accounts, service *login.Service, dedupe callback.Dedupe, compat *compatServer, admit *admission, m *metrics, log *slog.Logger) (*callback.Handler, error) {
+func newWebhook(cfg *Config, as *accounts, service callback.Login, dedupe callback.Dedupe, compat *compatServer, admit *admission, m *metrics, log *slog.Logger) (*callback.Handler, error) {
 	perSecond := cfg.LimitWebhook.N
 	if cfg.LimitWebhook.Off {
 		perSecond = 1_000_000

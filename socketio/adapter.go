@@ -28,6 +28,7 @@ type BroadcastFlags struct {
 	Local                bool          // this node only
 	Timeout              time.Duration // ack deadline, published to other nodes in ms
 	ExpectSingleResponse bool          // set by RemoteSocket
+	Trace                string        // what Observer.Publishing returned; "" without traces
 }
 
 // Value is one argument in canonical form: JSON text in which a binary value is

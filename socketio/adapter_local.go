@@ -49,6 +49,9 @@ func (l *LocalAdapter) RecoveryEnabled() (maxDisconnection time.Duration, ok boo
 // Broadcast sends an EVENT packet to the selected sockets of this node. It is
 // encoded once.
 func (l *LocalAdapter) Broadcast(ctx context.Context, p *parser.Packet, o BroadcastOptions) error {
+	if start := l.receiveStart(&o.Flags); !start.IsZero() {
+		defer l.ns.server.options.Observer.Received(l.ns, o.Flags.Trace, start)
+	}
 	// From here on, so that a burst of broadcasts leaves no time for writing in between.
 	burst := l.ns.server.engineServer.NewBurst()
 	defer burst.End()

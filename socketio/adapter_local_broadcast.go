@@ -59,6 +59,9 @@ func tellOutgoing(targets []*Socket, p *parser.Packet) {
 // sockets, and calls onAck once for each acknowledgement until stop is called
 // or ctx ends. onAck must not block.
 func (l *LocalAdapter) BroadcastAcks(ctx context.Context, p *parser.Packet, o BroadcastOptions, onAck func(Value)) (clients int, stop func()) {
+	if start := l.receiveStart(&o.Flags); !start.IsZero() {
+		defer l.ns.server.options.Observer.Received(l.ns, o.Flags.Trace, start)
+	}
 	burst := l.ns.server.engineServer.NewBurst()
 	defer burst.End()
 	targets := l.collectTargets(o)

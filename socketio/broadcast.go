@@ -24,7 +24,12 @@ type BroadcastOperator struct {
 	flags       BroadcastFlags
 	record      bool
 	recordUser  string
+	ctx         context.Context // of WithContext; nil without
 }
+
+// WithContext tells Observer.Publishing what the events are emitted for, such as
+// Event.Context. It does not end anything early.
+func (b BroadcastOperator) WithContext(ctx context.Context) BroadcastOperator { b.ctx = ctx; return b }
 
 // concatClipped returns a and b without sharing memory that is written later.
 func concatClipped(a, b []string) []string { return append(slices.Clip(a), b...) }
@@ -90,7 +95,12 @@ func (b BroadcastOperator) Emit(event string, args ...any) error {
 			_, list := parser.SplitEvent(data)
 			o.Recorded = b.recorded(event, Args{list, attachments})
 		}
-		return b.ns.adapter.Broadcast(b.ns.server.ctx, p, o)
+		published := b.observePublish(&o, event)
+		err := b.ns.adapter.Broadcast(b.ns.server.ctx, p, o)
+		if published != nil {
+			published(err)
+		}
+		return err
 	})
 }
 
@@ -116,7 +126,12 @@ func (b BroadcastOperator) EmitWithAck(ctx context.Context, event string, args .
 		}
 	}
 	p := &parser.Packet{Type: parser.Event, Namespace: b.ns.name, Data: data, Attachments: attachments}
-	values, err := b.ns.adapter.BroadcastWithAck(ctx, p, b.broadcastOptions())
+	o := b.broadcastOptions()
+	published := b.observePublish(&o, event)
+	values, err := b.ns.adapter.BroadcastWithAck(ctx, p, o)
+	if published != nil {
+		published(err)
+	}
 	return argsOf(values), err
 }
 

@@ -133,8 +133,8 @@ func TestAdapterSeesOptionsAsNodeNamesThem(t *testing.T) {
 	}
 	noError(t, srv.Shutdown(bg))
 	for i, w := range []string{
-		`broadcast / ["e",1,{"_placeholder":true,"num":0}] [a b] [c] {Volatile:true NoCompress:true Local:true Timeout:1s ExpectSingleResponse:false}`,
-		`broadcast / ["x"] [] [` + c.ID + `] {Volatile:false NoCompress:false Local:false Timeout:0s ExpectSingleResponse:false}`,
+		`broadcast / ["e",1,{"_placeholder":true,"num":0}] [a b] [c] {Volatile:true NoCompress:true Local:true Timeout:1s ExpectSingleResponse:false Trace:}`,
+		`broadcast / ["x"] [] [` + c.ID + `] {Volatile:false NoCompress:false Local:false Timeout:0s ExpectSingleResponse:false Trace:}`,
 		`server side ["hello",1,{"_placeholder":true,"num":0}] 1 false`,
 		`server side ["question"] 0 true`,
 		`close`,

@@ -162,6 +162,10 @@ func (a *pendingConnect) Run() {
 		return
 	}
 	s := a.newSocket(ns)
+	starting := c.server.options.Observer.SocketConnecting
+	if starting != nil {
+		s.runGuarded(func() { s.wrapContext(starting) })
+	}
 	missed, restored := s.restoreSession()
 	if !restored || !ns.recovery.SkipMiddlewares {
 		err = s.runMiddlewares(a)
@@ -169,6 +173,9 @@ func (a *pendingConnect) Run() {
 	if restored && errors.Is(err, ErrNewSession) {
 		former := s
 		if s, err = a.startOver(former); err == nil {
+			if starting != nil {
+				s.runGuarded(func() { s.wrapContext(starting) })
+			}
 			missed, err = nil, s.runMiddlewares(a)
 		} else {
 			s = former

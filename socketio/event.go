@@ -22,14 +22,22 @@ type Event struct {
 	wantsAck    bool
 	ackSent     atomic.Bool
 
-	taskFunc func() // of taskCall and taskClose
+	// taskFunc is the work of taskCall and taskClose, which gives no context, and for an
+	// event what Context returns; nil: that of the socket.
+	taskFunc func() context.Context
 }
 
 // Socket returns the socket that received the event.
 func (e *Event) Socket() *Socket { return e.socket }
 
-// Context returns the context of the socket: it ends when the socket does.
-func (e *Event) Context() context.Context { return e.socket.Context() }
+// Context returns the context of the socket, which ends when the socket does, with what
+// Observer.EventStarting added to it.
+func (e *Event) Context() context.Context {
+	if e.taskKind == taskEvent && e.taskFunc != nil {
+		return e.taskFunc()
+	}
+	return e.socket.Context()
+}
 
 // Name returns the event's name. A numeric name is given as its text.
 func (e *Event) Name() string { return string(e.eventName) }

@@ -226,13 +226,13 @@ func ExampleServer_OfPattern() {
 	})
 	fmt.Println(io.Of("/team/7").Param("id"), io.Of("/team/7").Len())
 	for _, n := range io.Namespaces() {
-		fmt.Println(n.Name())
+		fmt.Printf("%s %q\n", n.Name(), n.Pattern())
 	}
 	io.Shutdown(context.Background())
 	// Output:
 	// 7 0
-	// /
-	// /team/7
+	// / ""
+	// /team/7 "/team/{id}"
 }
 
 func ExampleNewPrivateKey() {

@@ -15,6 +15,9 @@ type ParentNamespace struct {
 	pattern    namePattern           // of OfPattern
 	prototype  *Namespace            // holds the handlers, has no sockets
 	children   map[string]*Namespace // copied on write under Server.mu
+
+	patternText   string         // of OfPattern
+	formerTraffic NamespaceStats // of children that are gone, with a pattern; guarded by Server.mu
 }
 
 // OfFunc adds dynamic namespaces: when a client wants one that does not exist,

@@ -44,7 +44,7 @@ func (s *Server) OfPattern(pattern string) *ParentNamespace {
 	if err != nil {
 		panic(err)
 	}
-	return s.addParent(&ParentNamespace{pattern: compiled, acceptName: func(_ context.Context, name string, _ json.RawMessage) bool {
+	return s.addParent(&ParentNamespace{pattern: compiled, patternText: compiled.String(), acceptName: func(_ context.Context, name string, _ json.RawMessage) bool {
 		_, ok := compiled.match(name, "")
 		return ok
 	}})
@@ -58,6 +58,15 @@ func (n *Namespace) Param(name string) string {
 	}
 	value, _ := n.parent.pattern.match(n.name, name)
 	return value
+}
+
+// Pattern returns the pattern of OfPattern that the namespace is a child of; "" for any
+// other namespace. It names many namespaces as one, in a metric for example.
+func (n *Namespace) Pattern() string {
+	if n.parent == nil {
+		return ""
+	}
+	return n.parent.patternText
 }
 
 func parseNamePattern(pattern string) (namePattern, error) {

@@ -155,7 +155,11 @@ func (n *Namespace) releaseSocket() {
 		s.log.Warn("socketio: adapter did not close", "namespace", n.name, "error", err)
 	}
 	s.mu.Lock()
-	s.formerTraffic = s.formerTraffic.plus(n.Stats())
+	former := &s.formerTraffic
+	if n.Pattern() != "" {
+		former = &n.parent.formerTraffic
+	}
+	*former = former.plus(n.Stats())
 	delete(s.namespacesByName, n.name)
 	n.parent.children = maps.Clone(n.parent.children)
 	delete(n.parent.children, n.name)

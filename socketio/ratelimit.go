@@ -1,6 +1,7 @@
 package socketio
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -109,5 +110,5 @@ func (s *Socket) limitEvents(p *parser.Packet) (admitted bool, err error) {
 	e.ackError(&EventError{Code: "rate_limited", Message: "too many events",
 		Data: map[string]any{"retryAfter": int(wait/time.Second) + 1}})
 	refused := &RateError{Event: string(name), RetryAfter: wait, Answered: e.wantsAck}
-	return false, s.queueReceived(&Event{taskKind: taskCall, socket: s, taskFunc: func() { s.reportError(refused) }})
+	return false, s.queueReceived(&Event{taskKind: taskCall, socket: s, taskFunc: func() context.Context { s.reportError(refused); return nil }})
 }

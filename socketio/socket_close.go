@@ -1,6 +1,8 @@
 package socketio
 
 import (
+	"context"
+
 	"posthouse/socketio/internal/tally"
 	"posthouse/socketio/parser"
 )
@@ -44,7 +46,7 @@ func (s *Socket) startClose(reason Reason, err error) bool {
 		s.dropQueued.Store(true)
 	}
 	s.status.Store(gone)
-	start := s.enqueueTask(&Event{taskKind: taskClose, socket: s, taskFunc: func() { s.finishClose(reason) }})
+	start := s.enqueueTask(&Event{taskKind: taskClose, socket: s, taskFunc: func() context.Context { s.finishClose(reason); return nil }})
 	acks := s.pendingAcks
 	s.pendingAcks = nil
 	cancel := s.cancel

@@ -196,7 +196,7 @@ func (s *Socket) queueCall(fn func()) {
 	s.mu.Lock()
 	start := false
 	if !s.closeQueued {
-		start = s.enqueueTask(&Event{taskKind: taskCall, socket: s, taskFunc: fn})
+		start = s.enqueueTask(&Event{taskKind: taskCall, socket: s, taskFunc: func() context.Context { fn(); return nil }})
 	}
 	s.mu.Unlock()
 	if start {

@@ -212,6 +212,9 @@ func (s *Socket) dispatchEvent(e *Event, l *listeners) {
 		return // no payload: a nameless event has no listener (docs/protocol.md §3.2)
 	}
 	e.eventName, e.valuesJSON = name, list
+	if starting := s.ns.server.options.Observer.EventStarting; starting != nil {
+		s.startObserved(starting, e)
+	}
 	shared := s.ns.sharedHandlers.Load()
 	if len(shared.watchers) > 0 {
 		s.tellWatchers(func(o *Watcher) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -124,6 +125,74 @@ func TestObserver_EventsAndAcks_AreTimed(t *testing.T) {
 		}
 		if n := s.Stats().Namespaces["/"]; n.AcksIn != 1 {
 			t.Errorf("%+v", n)
+		}
+	})
+}
+
+type traceKey struct{}
+
+func TestObserver_ContextsOfSocketsAndEvents_CarryWhatItAdds(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		published := make(chan string, 4)
+		s := serve(t, &socketio.Options{Observer: &socketio.Observer{
+			SocketConnecting: func(ctx context.Context, _ *socketio.Socket) context.Context {
+				return context.WithValue(ctx, traceKey{}, "connect")
+			},
+			EventStarting: func(ctx context.Context, e *socketio.Event) context.Context {
+				return context.WithValue(ctx, traceKey{}, fmt.Sprint(ctx.Value(traceKey{}), ">", e.Name()))
+			},
+			Publishing: func(ctx context.Context, _ *socketio.Namespace, event string) (string, func(error)) {
+				return "", func(err error) { published <- fmt.Sprint(ctx.Value(traceKey{}), ">", event, " ", err) }
+			},
+		}})
+		s.Use(func(ctx context.Context, _ *socketio.Socket) error {
+			if ctx.Value(traceKey{}) != "connect" {
+				t.Error("the middleware's context")
+			}
+			return nil
+		})
+		kept := make(chan *socketio.Event, 1)
+		s.OnConnection(func(c *socketio.Socket) {
+			c.On("work", func(e *socketio.Event) {
+				if socketio.FromContext(e.Context()) != c {
+					t.Error("the socket of the context")
+				}
+				_ = s.To("room").WithContext(e.Context()).Emit("done")
+				_ = s.To("room").WithContext(e.Context()).Local().Emit("local")
+				kept <- e
+			})
+		})
+		client := s.Connect("/", nil)
+		client.Emit("work")
+		e := receive(t, kept)
+		if got := e.Context().Value(traceKey{}); got != "connect>work" {
+			t.Errorf("%v", got)
+		}
+		if got := receive(t, published); got != "connect>work>done <nil>" || len(published) != 0 {
+			t.Errorf("%q, and %d more", got, len(published))
+		}
+		client.Disconnect()
+		client.Close()
+		if <-e.Context().Done(); e.Context().Err() == nil {
+			t.Error("the context goes on")
+		}
+	})
+}
+
+func TestServer_Stats_ChildrenOfAPattern_StayCountedUnderIt(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := serve(t, nil)
+		s.OfPattern("/team/{id}").OnEvent("ping", func(e *socketio.Event) { _ = e.Ack() })
+		client := s.Connect("/team/7", nil)
+		client.Call("ping")
+		if got := s.Stats().Namespaces["/team/7"]; got.Pattern != "/team/{id}" || got.EventsIn != 1 {
+			t.Errorf("%+v", got)
+		}
+		client.Disconnect()
+		synctest.Wait()
+		synctest.Wait()
+		if st := s.Stats(); st.FormerPatterns["/team/{id}"].EventsIn != 1 || st.Former.EventsIn != 0 {
+			t.Errorf("%+v", st)
 		}
 	})
 }

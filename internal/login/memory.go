@@ -88,7 +88,7 @@ func newTicket(t Ticket) Ticket {
 	return Ticket{
 		ID: t.ID, WeChat: t.WeChat, Account: t.Account, AppID: t.AppID, State: Waiting,
 		SocketID: t.SocketID, Raw: t.Raw, ResumeHash: t.ResumeHash, Challenge: t.Challenge, Context: t.Context, Number: t.Number,
-		Browser: t.Browser, Agent: t.Agent, Network: t.Network, URL: t.URL, ImageURL: t.ImageURL,
+		Browser: t.Browser, Agent: t.Agent, Network: t.Network, URL: t.URL, ImageURL: t.ImageURL, Trace: t.Trace,
 	}
 }
 

@@ -97,10 +97,16 @@ func (r *Redis) Create(ctx context.Context, t Ticket, ttl time.Duration) (Ticket
 			return Ticket{}, err
 		}
 	}
-	a, err := r.runStep(ctx, stepCreate, r.ticketKey(t.ID), ttl, Grace+tail, t.ResumeHash,
+	args := []any{
+		ttl, Grace + tail, t.ResumeHash,
 		"wx", t.WeChat, "acc", t.Account, "app", t.AppID, "sid", t.SocketID, "raw", flagText(t.Raw),
 		"ch", t.Challenge, "num", t.Number, "br", t.Browser, "ag", t.Agent, "net", t.Network,
-		"url", t.URL, "img", t.ImageURL, "ctx", t.Context)
+		"url", t.URL, "img", t.ImageURL, "ctx", t.Context,
+	}
+	if t.Trace != "" {
+		args = append(args, "tp", t.Trace)
+	}
+	a, err := r.runStep(ctx, stepCreate, r.ticketKey(t.ID), args...)
 	if err != nil {
 		return Ticket{}, err
 	}

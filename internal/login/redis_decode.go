@@ -166,7 +166,7 @@ func (r *Redis) decodeTicket(id string, a stepAnswer) (Ticket, error) {
 		CreatedAt: f.readTime("cre"), ExpiresAt: f.readEnd("exp"),
 		Delivered: f.readFlag("del"), Number: f.readName("num", 2), Reason: f.fields["why"],
 		Browser: f.readName("br", maxIDLength), Agent: f.readText("ag", maxTextLength), Network: f.readText("net", maxTextLength),
-		Context: f.readOpaque("ctx"), Risk: f.readFlag("risk"), Asked: f.readFlag("ask"), Exchanged: !f.readTime("xat").IsZero(), Revoked: f.readFlag("rev"),
+		Context: f.readOpaque("ctx"), Trace: f.readName("tp", maxIDLength), Risk: f.readFlag("risk"), Asked: f.readFlag("ask"), Exchanged: !f.readTime("xat").IsZero(), Revoked: f.readFlag("rev"),
 		Now: a.now, Moved: a.wasMoved,
 	}
 	f.readEnd("gone")

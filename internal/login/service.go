@@ -146,6 +146,7 @@ type StartRequest struct {
 	Browser   string // stands for the browser, "" when unknown; see Ticket
 	Agent     string // what kind it is, as people read it
 	Network   string // where it is, no single address
+	Trace     string // the traceparent that the steps of the login belong to; "" without traces
 	Typed     bool   // the page can show a code to type where no QR code can be made
 	// PreferTyped asks for a code to type although a QR code could be made: for people
 	// unable to scan. It needs QRCodes that are TypedCodes.
@@ -198,7 +199,7 @@ func (s *Service) Start(ctx context.Context, r StartRequest) (Started, error) {
 		ID: scene, WeChat: qr.Ticket, Account: r.Account, AppID: qr.AppID,
 		SocketID: r.SocketID, Raw: r.Raw,
 		ResumeHash: hashSecret(secret), Challenge: r.Challenge, Context: r.Context, Number: newNumber(),
-		Browser: r.Browser, Agent: r.Agent, Network: r.Network, URL: qr.URL, ImageURL: qr.ImageURL,
+		Browser: r.Browser, Agent: r.Agent, Network: r.Network, URL: qr.URL, ImageURL: qr.ImageURL, Trace: r.Trace,
 	}, qr.Life)
 	if err != nil {
 		return Started{}, fmt.Errorf("login: start: %w", err)

@@ -57,6 +57,7 @@ type Ticket struct {
 	ExpiresAt  time.Time
 	Delivered  bool
 	Context    string // the page's own, for claim ctx; opaque, see ValidContext
+	Trace      string // the traceparent of what made it; "" without traces
 	Number     string // two digits to match, when a confirm step is on
 	Browser    string // stands for the browser that shows the code; "" when unknown
 	Agent      string // that browser's kind, as people read it

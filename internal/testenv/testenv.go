@@ -28,12 +28,14 @@ func Need(t testing.TB, programs ...string) {
 	t.Helper()
 	for _, p := range programs {
 		if _, err := exec.LookPath(p); err != nil {
-			missing(t, p)
+			Missing(t, p)
 		}
 	}
 }
 
-func missing(t testing.TB, what string) {
+// Missing skips the test loudly because of what a test needs and cannot have; with
+// POSTHOUSE_TEST_ALL set it fails.
+func Missing(t testing.TB, what string) {
 	t.Helper()
 	if os.Getenv("POSTHOUSE_TEST_ALL") != "" {
 		t.Fatalf("%s is not installed (make deps installs it)", what)
@@ -55,7 +57,7 @@ func NodeDir(t testing.TB, packages ...string) string {
 	dir := filepath.Join(Root(), "internal", "interop", "node")
 	for _, p := range append(packages, "socket.io-client") {
 		if _, err := os.Stat(filepath.Join(dir, "node_modules", p)); err != nil {
-			missing(t, "the npm package "+p+" of internal/interop/node")
+			Missing(t, "the npm package "+p+" of internal/interop/node")
 		}
 	}
 	return dir

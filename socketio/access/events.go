@@ -92,7 +92,7 @@ func (r *Rules) relay(e *socketio.Event) (map[string]any, error) {
 	if room == s.ID() || !s.InRoom(room) {
 		return nil, errMember
 	}
-	if err := s.To(room).RecordFrom(r.user(s)).Emit(e.Name(), e.Args()); err != nil {
+	if err := s.To(room).RecordFrom(r.user(s)).WithContext(e.Context()).Emit(e.Name(), e.Args()); err != nil {
 		return nil, refuse("unavailable", "the event cannot be passed on now")
 	}
 	return map[string]any{}, nil

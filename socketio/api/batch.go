@@ -139,7 +139,7 @@ func (b *batchRun) emitEntry(ctx context.Context, text []byte) any {
 	if b.namespace.Recorder() != nil { // the rooms may have histories
 		return h.emitUnusual(ctx, text)
 	}
-	op := b.namespace.To(e.to...).Except(e.except...)
+	op := b.namespace.To(e.to...).Except(e.except...).WithContext(ctx)
 	if e.volatile {
 		op = op.Volatile()
 	}

@@ -62,7 +62,7 @@ func (h *Handler) emit(ctx context.Context, r *EmitRequest) (EmitResult, error) 
 	if err != nil {
 		return EmitResult{}, huma.Error422UnprocessableEntity("validation failed", &huma.ErrorDetail{Location: "body.args", Message: err.Error()})
 	}
-	op := n.To(r.To...).Except(r.Except...)
+	op := n.To(r.To...).Except(r.Except...).WithContext(ctx)
 	if r.Volatile {
 		op = op.Volatile()
 	}
