@@ -23,6 +23,12 @@ const open = `0{"sid":"abc","upgrades":[],"pingInterval":25000,"pingTimeout":200
 // begin with "b:" are binary. Then it reads to the end.
 func rawServer(t testing.TB, frames ...string) string {
 	t.Helper()
+	return rawServerOf(t, open, frames...)
+}
+
+// rawServerOf is rawServer with an open packet of the test's own.
+func rawServerOf(t testing.TB, open string, frames ...string) string {
+	t.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := websocket.Accept(w, r, nil)
 		if err != nil {
@@ -57,6 +63,7 @@ const joined = `40{"sid":"s"}`
 
 func TestSocket_HostilePackets_ParseError(t *testing.T) {
 	t.Parallel()
+	large := "b:" + strings.Repeat("x", 600_000)
 	for name, frames := range map[string][]string{
 		"CONNECT twice":                {joined, `40{"sid":"s2"}`},
 		"CONNECT with an array":        {`40[]`},
@@ -76,6 +83,14 @@ func TestSocket_HostilePackets_ParseError(t *testing.T) {
 		"placeholder text":             {joined, `451-["a",{"_placeholder":true,"num":"0"}]`, "b:x"},
 		"attachment without place":     {joined, `451-["a"]`, "b:x"},
 		"too many attachments":         {joined, `4599999999-["a"]`},
+		"a million attachments":        {joined, `451000000-["a",{"_placeholder":true,"num":0}]`},
+		"eleven attachments":           {joined, `4511-["a"` + strings.Repeat(`,{"_placeholder":true,"num":0}`, 11) + "]"},
+		"attachments too large":        {joined, `453-["a",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1},{"_placeholder":true,"num":2}]`, large, large, large},
+		"attachments of no number":     {joined, `45-["a"]`},
+		"attachments of a long number": {joined, "45" + strings.Repeat("9", 500_000) + `-["a"]`},
+		"CONNECT as binary":            {"b:0"},
+		"CONNECT_ERROR not JSON":       {"44{"},
+		"namespace without end":        {joined, "42/" + strings.Repeat("n", 500_000)},
 		"ack id beyond 2^53":           {joined, `429007199254740993["a"]`},
 		"digits without end":           {joined, "42" + strings.Repeat("1", 500_000)},
 		"depth":                        {joined, `42["a",` + strings.Repeat("[", 5000) + strings.Repeat("]", 5000) + "]"},
@@ -86,7 +101,7 @@ func TestSocket_HostilePackets_ParseError(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			url := rawServer(t, frames...)
-			s := newClient(t, url, &client.Options{Transports: []string{"websocket"}, NoReconnect: true, MaxQueued: 100_000})
+			s := newClient(t, url, &client.Options{Transports: []string{"websocket"}, NoReconnect: true, MaxQueued: 100_000, MaxPayload: 1_000_000})
 			ended := make(chan string, 1)
 			s.OnDisconnect(func(reason socketio.Reason, _ error) { ended <- string(reason) })
 			err := s.Connect(soon(t))

@@ -36,11 +36,10 @@ func (l *link) Run() {
 }
 
 // connectOnce makes a connection and reads it to its end. It reports whether to try again.
+// While the connection is idle its frame is on the stack: what needs a large one is in
+// functions of their own, so that the stack can shrink.
 func (l *link) connectOnce() bool {
-	m := l.manager
-	ctx, cancel := m.connectTimeout(l.ctx)
-	conn, err := engine.Dial(ctx, m.url, m.opts.engineOptions(m.transports()))
-	cancel()
+	conn, err := l.dial()
 	if err != nil {
 		return l.failed(err)
 	}
@@ -49,15 +48,29 @@ func (l *link) connectOnce() bool {
 		_ = conn.Serve(l.ctx, engine.Handler{}) // waits for what belongs to it
 		return false
 	}
-	if l.attempt > 0 {
-		for _, fn := range m.currentListeners().onReconnect {
-			fn(l.attempt)
-		}
-		l.attempt = 0
-	}
-	l.decoder = m.opts.Codec.NewDecoder()
+	l.reconnected()
+	l.decoder = l.manager.opts.Codec.NewDecoder()
 	err = conn.Serve(l.ctx, engine.Handler{Message: l.receive, Ping: l.pinged, Upgrade: l.upgraded})
 	return l.closed(err)
+}
+
+// reconnected tells of a connection that came back.
+func (l *link) reconnected() {
+	if l.attempt == 0 {
+		return
+	}
+	for _, fn := range l.manager.currentListeners().onReconnect {
+		fn(l.attempt)
+	}
+	l.attempt = 0
+}
+
+// dial makes one attempt.
+func (l *link) dial() (*engine.Conn, error) {
+	m := l.manager
+	ctx, cancel := m.connectTimeout(l.ctx)
+	defer cancel()
+	return engine.Dial(ctx, m.url, m.opts.engineOptions(m.transports()))
 }
 
 // transports returns Options.Transports, the WebSocket first when RememberUpgrade says so.

@@ -45,10 +45,11 @@ type Options struct {
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
 	// WebTransport makes "webtransport" a transport: see package engineio/webtransport.
 	WebTransport engine.DialStream
-	// MaxPayload bounds what the server may send at once, in bytes; default 16 MiB.
+	// MaxPayload bounds what the server may send at once, in bytes; default 16 MiB. The
+	// attachments of one event may have as many together, or MaxQueued if that is more.
 	MaxPayload int
 
-	// Codec is the format of packets; default parser.Default(nil).
+	// Codec is the format of packets; default parser.Default, which is JSON.
 	Codec parser.Codec
 	// NoReconnect leaves a lost connection lost.
 	NoReconnect bool
@@ -95,9 +96,6 @@ const (
 
 // setDefaults replaces what is zero.
 func (o *Options) setDefaults() {
-	if o.Codec == nil {
-		o.Codec = parser.Default(nil)
-	}
 	if o.EIO == 0 {
 		o.EIO = 4
 	}
@@ -127,6 +125,10 @@ func (o *Options) setDefaults() {
 	}
 	if o.MaxQueued <= 0 {
 		o.MaxQueued = defaultMax
+	}
+	if o.Codec == nil {
+		together := max(o.MaxPayload, o.MaxQueued)
+		o.Codec = parser.Default(&parser.Options{MaxAttachmentBytes: int64(together)})
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()

@@ -16,8 +16,9 @@ import (
 
 // sendFlags are the modifiers of one event.
 type sendFlags struct {
-	volatile bool
-	timeout  time.Duration
+	volatile    bool
+	callerWaits bool // for the acknowledgement
+	timeout     time.Duration
 }
 
 // heldPacket is an encoded packet that waits for the connection.
@@ -183,7 +184,11 @@ func (s *Socket) sendLocked(messages []engineio.Message, f sendFlags, ack *pendi
 	case f.volatile && !(connected && m.link.conn.Writable()):
 		// Dropped; an acknowledgement is not waited for longer than its timeout.
 	case connected:
-		if err = m.link.conn.Send(messages...); errors.Is(err, engine.ErrClosed) {
+		send := m.link.conn.Send
+		if f.callerWaits && len(s.acks) == 1 { // nothing is under way that others could join
+			send = m.link.conn.SendNow
+		}
+		if err = send(messages...); errors.Is(err, engine.ErrClosed) {
 			err = s.holdLocked(messages, ack) // lost, and not noticed yet
 		}
 	default:
@@ -338,6 +343,7 @@ func (s *Socket) emitWait(ctx context.Context, event string, args []any, f sendF
 		args socketio.Args
 		err  error
 	}
+	f.callerWaits = true
 	answered := make(chan answer, 1)
 	ack := s.newAck(func(args socketio.Args, err error) { answered <- answer{args, err} })
 	if err := s.emit(event, args, f, ack); err != nil {

@@ -20,7 +20,12 @@ import (
 	"posthouse/socketio/parser"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if runRole() {
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 const patience = 20 * time.Second
 
@@ -33,7 +38,11 @@ type peer struct {
 var peers = []peer{
 	{"socket.io", "json", 4}, {"socket.io", "msgpack", 4}, {"socket.io", "recovery", 4},
 	{"sios-3.1", "json", 4}, {"sios-3.1", "msgpack", 4}, {"sios-2.5", "json", 3},
+	{bunEngine, "json", 4}, {bunEngine, "msgpack", 4}, {bunEngine, "recovery", 4},
 }
+
+// bunEngine is the package that replaces Engine.IO's server on Bun; socket.io runs on it.
+const bunEngine = "@socket.io/bun-engine"
 
 // listening finds the port that a server prints.
 var listening = regexp.MustCompile(`listening on ([0-9]+)`)
@@ -46,7 +55,12 @@ func (p peer) start(t testing.TB, port int) (url string, process *testenv.Proces
 	if err != nil {
 		t.Fatal(err)
 	}
-	process = testenv.Start(t, []string{"NODE_PATH=" + filepath.Join(dir, "node_modules")}, "node", script, p.name, p.format, strconv.Itoa(port))
+	program := "node"
+	if p.name == bunEngine {
+		testenv.NodeDir(t, "bun")
+		program = filepath.Join(dir, "node_modules", ".bin", "bun")
+	}
+	process = testenv.Start(t, []string{"NODE_PATH=" + filepath.Join(dir, "node_modules")}, program, script, p.name, p.format, strconv.Itoa(port))
 	testenv.Until(t, patience, p.name+" listens", func() bool { return listening.MatchString(process.Output()) })
 	return "http://127.0.0.1:" + listening.FindStringSubmatch(process.Output())[1], process
 }
@@ -370,7 +384,7 @@ func TestNodeServers_Restart_ClientComesBack(t *testing.T) {
 	if testing.Short() {
 		t.Skip("Node servers: not with -short")
 	}
-	for _, p := range []peer{{"socket.io", "json", 4}, {"sios-2.5", "json", 3}} {
+	for _, p := range []peer{{"socket.io", "json", 4}, {"sios-2.5", "json", 3}, {bunEngine, "json", 4}} {
 		url, process := p.start(t, 0)
 		port, err := strconv.Atoi(url[strings.LastIndex(url, ":")+1:])
 		if err != nil {

@@ -2,20 +2,17 @@ package client
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"posthouse/internal/testenv"
 	"posthouse/socketio"
 	"posthouse/socketio/client"
 )
@@ -173,6 +170,58 @@ func cutTime(t *testing.T) time.Duration {
 	return d
 }
 
+// sendNumbered sends messages numbered from 0 until ctx ends, waits until each is
+// acknowledged, and returns how many there were and how many were given up.
+func sendNumbered(t *testing.T, ctx context.Context, s *client.Socket) (n int, failed int64) { //nolint:revive // t first, as in all helpers
+	t.Helper()
+	var acked, lost atomic.Int64
+	var answers sync.WaitGroup
+	pace := time.NewTicker(500 * time.Microsecond)
+	defer pace.Stop()
+	for ctx.Err() == nil {
+		<-pace.C
+		if n-int(acked.Load()) > 1000 {
+			continue
+		}
+		answers.Add(1)
+		err := s.EmitAck("numbered", func(a socketio.Args, err error) {
+			defer answers.Done()
+			var got int
+			if err == nil && a.Bind(&got) == nil {
+				acked.Add(1)
+			} else {
+				lost.Add(1)
+			}
+		}, n)
+		if err != nil {
+			t.Error(err)
+			return n, 1
+		}
+		n++
+	}
+	done := make(chan struct{})
+	go func() { answers.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-time.After(3 * patience):
+		t.Errorf("%d of %d acknowledged", acked.Load(), n)
+	}
+	return n, lost.Load()
+}
+
+// checkNumbers fails the test unless seen is 0 to n-1, in order.
+func checkNumbers(t *testing.T, seen []int, n int) {
+	t.Helper()
+	if len(seen) != n {
+		t.Errorf("%d of %d were seen", len(seen), n)
+	}
+	for i, id := range seen {
+		if i != id {
+			t.Fatalf("message %d is in the place of %d", id, i)
+		}
+	}
+}
+
 // Lines that are cut at random: with retries, and a server that knows a message from its
 // repeats, no message is lost, doubled or out of order.
 func TestCuts_NumberedMessages_NoneLostNoneDoubled(t *testing.T) {
@@ -183,6 +232,11 @@ func TestCuts_NumberedMessages_NoneLostNoneDoubled(t *testing.T) {
 		"ours": func(t *testing.T) (string, peer) { return ourServer(t, nil), peer{"ours", "json", 4} },
 		"node": func(t *testing.T) (string, peer) {
 			p := peer{"socket.io", "json", 4}
+			url, _ := p.start(t, 0)
+			return url, p
+		},
+		"bun": func(t *testing.T) (string, peer) {
+			p := peer{bunEngine, "json", 4}
 			url, _ := p.start(t, 0)
 			return url, p
 		},
@@ -203,101 +257,21 @@ func TestCuts_NumberedMessages_NoneLostNoneDoubled(t *testing.T) {
 				o := p.options(list...)
 				o.Retries, o.AckTimeout = 1<<30, 2*time.Second
 				s := newClient(t, line.url(), o)
-				var acked, failed atomic.Int64
-				var answers sync.WaitGroup
 				connect(t, s)
 				var cutter sync.WaitGroup
 				cutter.Go(func() { line.cutAtRandom(ctx) })
-				n := 0
-				pace := time.NewTicker(500 * time.Microsecond)
-				defer pace.Stop()
-				for ; ctx.Err() == nil; n++ {
-					if n-int(acked.Load()) > 1000 {
-						<-pace.C
-						n--
-						continue
-					}
-					answers.Add(1)
-					err := s.EmitAck("numbered", func(a socketio.Args, err error) {
-						defer answers.Done()
-						var got int
-						if err == nil && a.Bind(&got) == nil {
-							acked.Add(1)
-						} else {
-							failed.Add(1)
-						}
-					}, n)
-					if err != nil {
-						t.Fatal(err)
-					}
-					<-pace.C
-				}
+				n, failed := sendNumbered(t, ctx, s)
 				cutter.Wait()
-				done := make(chan struct{})
-				go func() { answers.Wait(); close(done) }()
-				select {
-				case <-done:
-				case <-time.After(3 * patience):
-					t.Fatalf("%d of %d acknowledged", acked.Load(), n)
-				}
 				seen, err := client.Call[[]int](soon(t), s, "seen")
 				if err != nil {
 					t.Fatal(err)
 				}
 				t.Logf("%d messages, %d cuts", n, line.cuts.Load())
-				if failed.Load() != 0 || len(seen) != n {
-					t.Errorf("%d of %d were seen, %d failed", len(seen), n, failed.Load())
+				if failed != 0 {
+					t.Errorf("%d failed", failed)
 				}
-				for i, id := range seen {
-					if i != id {
-						t.Fatalf("message %d is in the place of %d", id, i)
-					}
-				}
+				checkNumbers(t, seen, n)
 			})
-		}
-	}
-}
-
-// Through nginx with the configuration that is shipped.
-func TestNginx_AsShipped(t *testing.T) {
-	if testing.Short() {
-		t.Skip("nginx: not with -short")
-	}
-	testenv.Need(t, "nginx")
-	addr := strings.TrimPrefix(ourServer(t, nil), "http://")
-	conf, err := os.ReadFile(filepath.Join(testenv.Root(), "examples", "deploy", "nginx.conf"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := testenv.FreePort(t)
-	dir := t.TempDir()
-	text := string(conf)
-	for _, replica := range []string{"gateway1:3000", "gateway2:3000", "gateway3:3000"} {
-		text = strings.ReplaceAll(text, replica, addr)
-	}
-	text = strings.Replace(text, "listen 80;", fmt.Sprintf("listen 127.0.0.1:%d;", port), 1)
-	text = strings.Replace(text, "worker_rlimit_nofile 65536;", "", 1)
-	text = strings.Replace(text, "worker_connections 16384;", "worker_connections 512;", 1)
-	text = "daemon off;\nerror_log stderr warn;\npid " + dir + "/nginx.pid;\n" + text
-	file := filepath.Join(dir, "nginx.conf")
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	testenv.Start(t, nil, "nginx", "-c", file, "-p", dir)
-	url := fmt.Sprintf("http://127.0.0.1:%d", port)
-	testenv.Until(t, patience, "nginx listens", func() bool {
-		c, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
-		if err == nil {
-			c.Close()
-		}
-		return err == nil
-	})
-	for name, list := range transports {
-		s := connect(t, newClient(t, url, &client.Options{Transports: list}))
-		for i := range 100 {
-			if n, err := client.Call[int](soon(t), s, "echo", i, make([]byte, 10*i)); n != i || err != nil {
-				t.Fatalf("%s: %d, %v", name, n, err)
-			}
 		}
 	}
 }

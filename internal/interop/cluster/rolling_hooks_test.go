@@ -97,7 +97,7 @@ func TestRollingRestart_Hooks_NoAcknowledgedEventIsLost(t *testing.T) {
 		"POSTHOUSE_CONFIG=" + filepath.Join(dir, "posthouse.yaml"), "POSTHOUSE_API_KEY=" + key,
 		"POSTHOUSE_TRUSTED_PROXIES=127.0.0.1/32", "POSTHOUSE_DRAIN=2s", "POSTHOUSE_LIMIT_HANDSHAKES_PER_NODE=off",
 	})
-	balancer := c.nginx(t, "nginx.conf")
+	balancer := c.balancer(t, "nginx.conf")
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	var talking, connecting sync.WaitGroup
@@ -136,11 +136,11 @@ func TestRollingRestart_Hooks_NoAcknowledgedEventIsLost(t *testing.T) {
 	}
 	connecting.Wait()
 	began := time.Now()
-	for i := range c.replicas {
-		if err := c.replicas[i].Stop(20 * time.Second); err != nil {
-			t.Errorf("replica %d: %v\n%s", i, err, c.replicas[i].Output())
+	for i := range c.Replicas {
+		if err := c.Replicas[i].Stop(20 * time.Second); err != nil {
+			t.Errorf("replica %d: %v\n%s", i, err, c.Replicas[i].Output())
 		}
-		c.replicas[i] = c.replica(t, i)
+		c.StartReplica(t, i)
 		testenv.Until(t, 30*time.Second, "every client is back", func() bool {
 			for _, s := range sockets {
 				if !s.Connected() {
@@ -154,7 +154,7 @@ func TestRollingRestart_Hooks_NoAcknowledgedEventIsLost(t *testing.T) {
 	stop()
 	talking.Wait()
 	defer func() {
-		for _, p := range c.replicas {
+		for _, p := range c.Replicas {
 			p.Kill() // without the drain
 		}
 	}()
@@ -173,7 +173,7 @@ func TestRollingRestart_Hooks_NoAcknowledgedEventIsLost(t *testing.T) {
 		}
 	}
 	for sub, ids := range noted {
-		kept := historyOf(t, c.bases[0], key, "user:"+sub)
+		kept := historyOf(t, c.Bases[0], key, "user:"+sub)
 		for _, id := range ids {
 			notes++
 			if !kept[id] {

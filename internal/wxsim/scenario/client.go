@@ -5,15 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
-	"net/url"
-	"strconv"
-	"strings"
-	"sync"
 	"time"
 
-	"github.com/coder/websocket"
+	"posthouse/socketio"
+	sio "posthouse/socketio/client"
+	engine "posthouse/socketio/engineio/client"
 )
 
 const (
@@ -21,6 +20,8 @@ const (
 	// maxEvents bounds what a client has not looked at yet; the login sends a
 	// handful. More is a fault of the server, and ends the connection.
 	maxEvents = 64
+	// maxMessage bounds what the gateway may send at once.
+	maxMessage = 1 << 20
 )
 
 var (
@@ -28,29 +29,27 @@ var (
 	errProtocol = errors.New("scenario: unexpected packet")
 )
 
-// message is an event of the server. A token asks to be acknowledged: ackID.
+// message is an event of the server.
 type message struct {
 	name  string
 	args  []json.RawMessage
-	ackID string
+	event *sio.Event // to acknowledge
 }
 
-// client is the least of a Socket.IO v5 client: Engine.IO v4 over WebSocket,
-// text only, one namespace.
+// client is one connection to the namespace, which does not come back by itself.
 type client struct {
-	conn   *websocket.Conn
-	events chan message  // closed when the connection is over
-	done   chan struct{} // closed when the reader has ended
+	socket *sio.Socket
+	events chan message    // closed when the connection is over
+	done   <-chan struct{} // closed behind events
+	life   context.Context // ends with done
 
-	mu           sync.Mutex // guards what follows
-	acks         map[string]chan []json.RawMessage
-	nextAck      int
-	disconnected bool // the server left the namespace ("io server disconnect")
+	disconnected bool // the server left the namespace; read behind done
 }
 
 // dialer opens connections to the gateway.
 type dialer struct {
-	http *http.Client
+	http *http.Client // for requests beside the connections
+	dial func(ctx context.Context, network, addr string) (net.Conn, error)
 	path string // of Socket.IO, "/socket.io/"
 }
 
@@ -61,210 +60,112 @@ func newDialer(from net.IP, path string) *dialer {
 	if from != nil {
 		d.LocalAddr = &net.TCPAddr{IP: from}
 	}
-	return &dialer{path: path, http: &http.Client{Transport: &http.Transport{DialContext: d.DialContext, DisableKeepAlives: true}}}
+	return &dialer{
+		path: path, dial: d.DialContext,
+		http: &http.Client{Transport: &http.Transport{DialContext: d.DialContext, DisableKeepAlives: true}},
+	}
 }
 
 // connect opens a connection and joins the namespace.
 func (d *dialer) connect(ctx context.Context, gateway string) (*client, error) {
-	u, err := url.Parse(gateway)
+	socket, err := sio.New(gateway+namespace, &sio.Options{
+		Transports: []string{"websocket"}, Path: d.path, DialContext: d.dial, NoReconnect: true, MaxPayload: maxMessage,
+		Logger: slog.New(slog.DiscardHandler), // the ledger tells what went wrong
+	})
 	if err != nil {
 		return nil, err
 	}
-	u.Path = d.path
-	u.RawQuery = "EIO=4&transport=websocket"
-	conn, resp, err := websocket.Dial(ctx, u.String(), &websocket.DialOptions{HTTPClient: d.http}) //nolint:bodyclose // Dial closes it
-	if err != nil {
-		if resp != nil && resp.StatusCode == http.StatusTooManyRequests {
-			return nil, &failure{Code: "rate_limited", Message: "handshake refused", RetryAfter: 1}
-		}
-		return nil, fmt.Errorf("scenario: connect: %w", err)
+	life, end := context.WithCancel(context.Background())
+	c := &client{socket: socket, events: make(chan message, maxEvents), done: life.Done(), life: life}
+	socket.OnAny(c.take)
+	socket.OnDisconnect(func(reason socketio.Reason, _ error) {
+		c.disconnected = reason == sio.ReasonServerDisconnect
+		close(c.events)
+		end()
+	})
+	if err := socket.Connect(ctx); err != nil {
+		_ = socket.Close()
+		end()
+		return nil, refusal(err)
 	}
-	conn.SetReadLimit(1 << 20)
-	c := &client{
-		conn: conn, events: make(chan message, maxEvents), done: make(chan struct{}),
-		acks: make(map[string]chan []json.RawMessage),
-	}
-	if err := c.join(ctx); err != nil {
-		_ = conn.CloseNow()
-		return nil, err
-	}
-	go c.read() // ends with the connection; close waits for it
 	return c, nil
 }
 
-// join does the two handshakes: Engine.IO's open, then CONNECT.
-func (c *client) join(ctx context.Context) error {
-	if packet, err := c.next(ctx); err != nil || !strings.HasPrefix(packet, "0") {
-		return fmt.Errorf("%w instead of open: %.40q %w", errProtocol, packet, err)
+// refusal returns the error of a connection that was not made, a *failure when the gateway
+// refused it.
+func refusal(err error) error {
+	var status *engine.StatusError
+	if errors.As(err, &status) && status.Status == http.StatusTooManyRequests {
+		return &failure{Code: "rate_limited", Message: "handshake refused", RetryAfter: 1}
 	}
-	if err := c.conn.Write(ctx, websocket.MessageText, []byte("40"+namespace+",")); err != nil {
-		return err
+	var refused *socketio.ConnectError
+	if !errors.As(err, &refused) {
+		return fmt.Errorf("scenario: connect: %w", err)
 	}
-	for {
-		packet, err := c.next(ctx)
-		switch {
-		case err != nil:
-			return err
-		case packet == "2":
-			if err := c.conn.Write(ctx, websocket.MessageText, []byte("3")); err != nil {
-				return err
-			}
-		case strings.HasPrefix(packet, "40"+namespace):
-			return nil
-		case strings.HasPrefix(packet, "44"+namespace+","):
-			return connectError(packet[len("44"+namespace+","):])
-		default:
-			return fmt.Errorf("%w instead of CONNECT: %.40q", errProtocol, packet)
-		}
+	var f failure
+	if data, ok := refused.Data.(json.RawMessage); ok && json.Unmarshal(data, &f) == nil && f.Code != "" {
+		return &f
 	}
+	return &failure{Code: "connect_error", Message: refused.Message}
 }
 
-func (c *client) next(ctx context.Context) (string, error) {
-	_, data, err := c.conn.Read(ctx)
-	return string(data), err
-}
-
-// read handles everything the server sends until the connection ends.
-func (c *client) read() {
-	defer close(c.done)
-	defer close(c.events)
-	defer c.failAcks()
-	for {
-		// The connection's own end is what stops this read, not a context.
-		packet, err := c.next(context.Background())
-		if err != nil || !c.handle(packet) {
-			_ = c.conn.CloseNow()
-			return
-		}
+// take keeps an event for its tab.
+func (c *client) take(e *sio.Event) {
+	m := message{name: e.Name(), event: e}
+	for i := range e.Args().Len() {
+		m.args = append(m.args, e.Args().JSON(i))
 	}
-}
-
-// handle reports whether to go on.
-func (c *client) handle(packet string) bool {
-	switch {
-	case packet == "2":
-		return c.write(context.Background(), "3") == nil
-	case packet == "6" || packet == "1":
-		return packet == "6"
-	case strings.HasPrefix(packet, "41"+namespace):
-		c.mu.Lock()
-		c.disconnected = true
-		c.mu.Unlock()
-		return false
-	case strings.HasPrefix(packet, "42"+namespace+","):
-		m, ok := parseEvent(packet[len("42"+namespace+","):])
-		if !ok {
-			return false
-		}
-		select {
-		case c.events <- m:
-			return true
-		default:
-			return false // no login has that many events
-		}
-	case strings.HasPrefix(packet, "43"+namespace+","):
-		id, rest := cutDigits(packet[len("43"+namespace+","):])
-		var args []json.RawMessage
-		if json.Unmarshal([]byte(rest), &args) != nil {
-			return false
-		}
-		c.mu.Lock()
-		waiting := c.acks[id]
-		delete(c.acks, id)
-		c.mu.Unlock()
-		if waiting != nil {
-			waiting <- args // capacity 1, sent once
-		}
-		return true
-	default:
-		return false
+	select {
+	case c.events <- m:
+	default: // no login has that many events
+		c.socket.Manager().Drop()
 	}
-}
-
-func (c *client) failAcks() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for id, waiting := range c.acks {
-		close(waiting)
-		delete(c.acks, id)
-	}
-	c.acks = nil
-}
-
-// write sends one packet. Its deadline is short: the peers are on this machine.
-func (c *client) write(ctx context.Context, packet string) error {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	return c.conn.Write(ctx, websocket.MessageText, []byte(packet))
 }
 
 // call emits an event and waits for its ack.
 func (c *client) call(ctx context.Context, event string, args ...any) ([]json.RawMessage, error) {
-	payload, err := json.Marshal(append([]any{event}, args...))
+	calling, cancel := context.WithCancel(ctx)
+	defer cancel()
+	// An event that is not sent any more would wait for a connection that never comes.
+	defer context.AfterFunc(c.life, cancel)()
+	answer, err := c.socket.EmitWithAck(calling, event, args...)
 	if err != nil {
-		return nil, err
-	}
-	waiting := make(chan []json.RawMessage, 1)
-	c.mu.Lock()
-	if c.acks == nil {
-		c.mu.Unlock()
-		return nil, errClosed
-	}
-	id := strconv.Itoa(c.nextAck)
-	c.nextAck++
-	c.acks[id] = waiting
-	c.mu.Unlock()
-	if err := c.write(ctx, "42"+namespace+","+id+string(payload)); err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
 		return nil, fmt.Errorf("%w: %w", errClosed, err)
 	}
-	select {
-	case answer, ok := <-waiting:
-		if !ok {
-			return nil, errClosed
-		}
-		return answer, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	values := make([]json.RawMessage, answer.Len())
+	for i := range values {
+		values[i] = answer.JSON(i)
 	}
+	return values, nil
 }
 
 // acknowledge answers an event that asked for it.
-func (c *client) acknowledge(ctx context.Context, m message) error {
-	if m.ackID == "" {
+func (c *client) acknowledge(m message) error {
+	if !m.event.WantsAck() {
 		return nil
 	}
-	return c.write(ctx, "43"+namespace+","+m.ackID+"[]")
+	return m.event.Ack()
 }
 
 // cut ends the connection as a lost network does: without a word.
 func (c *client) cut() {
-	_ = c.conn.CloseNow()
+	c.socket.Manager().Drop()
+	_ = c.socket.Close()
 	<-c.done
 }
 
-// left tells whether the server ended the namespace itself.
+// left tells whether the server ended the namespace itself. False while the connection is
+// there.
 func (c *client) left() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.disconnected
-}
-
-func parseEvent(text string) (message, bool) {
-	id, rest := cutDigits(text)
-	var args []json.RawMessage
-	if json.Unmarshal([]byte(rest), &args) != nil || len(args) == 0 {
-		return message{}, false
+	select {
+	case <-c.done:
+		return c.disconnected
+	default:
+		return false
 	}
-	m := message{args: args[1:], ackID: id}
-	return m, json.Unmarshal(args[0], &m.name) == nil
-}
-
-func cutDigits(text string) (digits, rest string) {
-	n := 0
-	for n < len(text) && text[n] >= '0' && text[n] <= '9' {
-		n++
-	}
-	return text[:n], text[n:]
 }
 
 // failure is an error the gateway answered (docs/login.md §2).
@@ -275,17 +176,3 @@ type failure struct {
 }
 
 func (f *failure) Error() string { return f.Code + ": " + f.Message }
-
-func connectError(text string) error {
-	var body struct {
-		Message string   `json:"message"`
-		Data    *failure `json:"data"`
-	}
-	if json.Unmarshal([]byte(text), &body) != nil {
-		return fmt.Errorf("%w: CONNECT_ERROR %.40q", errProtocol, text)
-	}
-	if body.Data != nil && body.Data.Code != "" {
-		return body.Data
-	}
-	return &failure{Code: "connect_error", Message: body.Message}
-}

@@ -5,8 +5,9 @@
 // lose the connection, resume, …) and checks what each tab ends up with. [Load]
 // runs thousands of logins at once with faults of every kind and keeps a
 // ledger. Both drive people through the simulator's headless routes and speak
-// Socket.IO with a client of their own: nothing of the gateway's code is on this
-// side, so that the two cannot agree on a mistake.
+// Socket.IO with package socketio/client, which is proven against Node's servers:
+// nothing of the gateway's code is on this side, so that the two cannot agree on a
+// mistake.
 //
 // Randomness comes from one seed, and each login draws from its own stream: the
 // same seed asks for the same things, whatever order the machine runs them in.

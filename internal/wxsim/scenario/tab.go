@@ -206,7 +206,7 @@ func (t *tab) awaitToken(ctx context.Context, loseAck bool) (claims, error) {
 				}
 				continue
 			}
-			if err := t.client.acknowledge(ctx, m); err != nil && !errors.Is(err, context.DeadlineExceeded) && !t.left(ctx) {
+			if err := t.client.acknowledge(m); err != nil && !errors.Is(err, context.DeadlineExceeded) && !t.left(ctx) {
 				continue // lost at that moment: it will be sent again
 			}
 			c, err := t.receive(ctx, m)

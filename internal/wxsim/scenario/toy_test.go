@@ -248,3 +248,11 @@ func (g *toy) hook(w http.ResponseWriter, r *http.Request) {
 	}
 	to.emit(`42/login,1["token",` + q.token + `]`)
 }
+
+func cutDigits(text string) (digits, rest string) {
+	n := 0
+	for n < len(text) && text[n] >= '0' && text[n] <= '9' {
+		n++
+	}
+	return text[:n], text[n:]
+}

@@ -46,7 +46,7 @@ type Conn struct {
 	lastSeen     atomic.Int64  // time since epoch of the last packet
 	ended        chan struct{} // closed with stateClosed
 
-	// Polling requests live as long as pollCtx.
+	// Polling requests live as long as pollCtx; nil when the connection began otherwise.
 	pollCtx  context.Context
 	stopPoll context.CancelFunc
 
@@ -111,7 +111,14 @@ const packetCost = 64
 
 // Send queues messages in one piece: no other message comes between them. It does not
 // wait, and copies what it is given.
-func (c *Conn) Send(ms ...engineio.Message) error {
+func (c *Conn) Send(ms ...engineio.Message) error { return c.send(ms, false) }
+
+// SendNow is Send for messages that no others follow soon, like a question whose asker
+// waits: they are written before it returns, as far as the operating system takes them
+// without waiting. Messages that come in quick succession share writes with Send.
+func (c *Conn) SendNow(ms ...engineio.Message) error { return c.send(ms, true) }
+
+func (c *Conn) send(ms []engineio.Message, now bool) error {
 	size := 0
 	for i := range ms {
 		n := len(ms[i].Data)
@@ -129,13 +136,19 @@ func (c *Conn) Send(ms ...engineio.Message) error {
 		return ErrBufferFull
 	}
 	for i := range ms {
-		c.sendLocked(wire.Packet{Type: wire.Message, Binary: ms[i].Binary, Data: ms[i].Data})
+		c.queueLocked(wire.Packet{Type: wire.Message, Binary: ms[i].Binary, Data: ms[i].Data})
 	}
+	c.writeLocked(now)
 	return nil
 }
 
 // sendLocked queues a packet and sees to it that it is written. The caller holds c.mu.
 func (c *Conn) sendLocked(p wire.Packet) {
+	c.queueLocked(p)
+	c.writeLocked(true)
+}
+
+func (c *Conn) queueLocked(p wire.Packet) {
 	if c.stream != nil && c.nextStream == nil {
 		c.stream.append(p, c.opts.EIO)
 		return
@@ -143,7 +156,18 @@ func (c *Conn) sendLocked(p wire.Packet) {
 	p.Data = append([]byte(nil), p.Data...)
 	c.packets = append(c.packets, p)
 	c.packetBytes += len(p.Data) + packetCost
-	c.startPostLocked()
+}
+
+// writeLocked sees to it that what waits is written, at once if it can be.
+func (c *Conn) writeLocked(now bool) {
+	switch {
+	case c.stream == nil || c.nextStream != nil:
+		c.startPostLocked()
+	case now:
+		c.stream.writeAtOnce()
+	default:
+		c.stream.startWriting()
+	}
 }
 
 // Close ends the connection in order: what waits is sent, then the server is told. It
@@ -200,7 +224,9 @@ func (c *Conn) endLocked(reason engineio.Reason, err error) {
 	if c.closeTimer != nil {
 		c.closeTimer.Stop()
 	}
-	c.stopPoll()
+	if c.stopPoll != nil {
+		c.stopPoll()
+	}
 	for _, st := range []*stream{c.stream, c.nextStream} {
 		if st != nil {
 			// TLS may take seconds for its goodbye.
@@ -208,7 +234,7 @@ func (c *Conn) endLocked(reason engineio.Reason, err error) {
 		}
 	}
 	c.packets, c.packetBytes = nil, 0
-	if !c.serving {
+	if !c.serving && c.http != nil {
 		c.helpers.Go(c.http.CloseIdleConnections)
 	}
 }
@@ -239,7 +265,7 @@ func (c *Conn) Serve(ctx context.Context, h Handler) error {
 	r.run()
 	c.helpers.Wait()
 	c.workers.Close()
-	c.http.CloseIdleConnections()
+	c.closeHTTP()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.closeCause

@@ -20,7 +20,7 @@ func Dial(ctx context.Context, url string, o *Options) (*Conn, error) {
 	}
 	c, err := d.dialAny(ctx)
 	if err != nil {
-		d.http.CloseIdleConnections()
+		d.closeHTTP()
 		return nil, err
 	}
 	return c, nil
@@ -50,7 +50,6 @@ func (d *dialer) dialAny(ctx context.Context) (*Conn, error) {
 
 func (d *dialer) dialBy(ctx context.Context, transport string) (*Conn, error) {
 	c := &Conn{dialer: d, ended: make(chan struct{})}
-	c.pollCtx, c.stopPoll = context.WithCancel(context.WithoutCancel(ctx))
 	var err error
 	if transport == "polling" {
 		err = c.openPolling(ctx)
@@ -58,7 +57,6 @@ func (d *dialer) dialBy(ctx context.Context, transport string) (*Conn, error) {
 		err = c.openStream(ctx, transport)
 	}
 	if err != nil {
-		c.stopPoll()
 		return nil, fmt.Errorf("engineio client: %s: %w", transport, err)
 	}
 	c.startHeartbeat()
@@ -68,6 +66,7 @@ func (d *dialer) dialBy(ctx context.Context, transport string) (*Conn, error) {
 // openPolling makes the handshake by a GET. What the answer holds beside the open packet
 // waits for Serve.
 func (c *Conn) openPolling(ctx context.Context) error {
+	c.http = c.newHTTPClient(c.opts.Proxy, c.opts.DialContext)
 	body, octets, err := c.get(ctx)
 	if err != nil {
 		return err
@@ -80,6 +79,7 @@ func (c *Conn) openPolling(ctx context.Context) error {
 	if err := c.takeOpen(p, "polling"); err != nil {
 		return err
 	}
+	c.pollCtx, c.stopPoll = context.WithCancel(context.WithoutCancel(ctx))
 	if !done {
 		c.pendingBody, c.pendingOctets = rest, octets
 	}

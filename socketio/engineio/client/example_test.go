@@ -17,7 +17,7 @@ func askOnce(ctx context.Context, url, text string) (answer string, err error) {
 	if c, err = client.Dial(ctx, url, &client.Options{Transports: []string{"websocket"}}); err != nil {
 		return "", err
 	}
-	if err := c.Send(engineio.Message{Data: []byte(text)}); err != nil {
+	if err := c.SendNow(engineio.Message{Data: []byte(text)}); err != nil {
 		return "", err
 	}
 	err = c.Serve(ctx, client.Handler{

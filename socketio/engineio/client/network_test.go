@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -170,4 +171,25 @@ func goroutinesOfClients() (n int) {
 		}
 	}
 	return n
+}
+
+// SendNow writes before it returns; what the operating system does not take is queued
+// behind it, whole and in order.
+func TestSendNow_WritesAtOnce_AndQueuesTheRest(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, engineio.Options{MaxPayload: 8 << 20}, nil)
+	p := dial(t, r.URL, &client.Options{Transports: []string{"websocket"}})
+	for i := range 8 {
+		text := strconv.Itoa(i) + strings.Repeat("x", i<<19) // more than the buffers of a socket hold
+		if err := p.SendNow(engineio.Message{Data: []byte(text)}); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Send(engineio.Message{Data: []byte("between")}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 8 {
+		p.expect(t, strconv.Itoa(i)+strings.Repeat("x", i<<19), false)
+		p.expect(t, "between", false)
+	}
 }

@@ -64,13 +64,14 @@ const (
 	closeTime      = 2 * time.Second  // how long Close waits for the server
 	maxBeat        = 24 * time.Hour   // the longest pingInterval and pingTimeout together
 	maxPayloadHint = 1 << 30          // more is taken for no limit
+	maxHeader      = 64 << 10         // of an answer of HTTP
 )
 
 // dialer is what a connection needs to make its requests.
 type dialer struct {
 	opts    Options
-	base    url.URL // with path and query, without those of a request
-	http    *http.Client
+	base    url.URL      // with path and query, without those of a request
+	http    *http.Client // of polling; nil before it, and after an upgrade
 	format  *ws.Format
 	workers *workers.Pool
 }
@@ -103,20 +104,31 @@ func newDialer(rawURL string, o *Options) (*dialer, error) {
 	if d.opts.Proxy == nil {
 		d.opts.Proxy = http.ProxyFromEnvironment
 	}
+	// Pings of a server are rare; its frames are not counted like those of a client.
+	d.format = ws.NewFormat(&ws.Limits{MaxMessage: d.opts.MaxPayload, FromServer: true})
+	return d, nil
+}
+
+// newHTTPClient returns a client for requests of polling.
+func (d *dialer) newHTTPClient(proxy func(*http.Request) (*url.URL, error), dial func(context.Context, string, string) (net.Conn, error)) *http.Client {
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
-	d.http = &http.Client{
+	return &http.Client{
 		Jar: d.opts.Jar,
 		// A redirect would carry Header to a host that the caller did not name.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{
-			Proxy: d.opts.Proxy, DialContext: d.opts.DialContext, TLSClientConfig: d.opts.TLS.Clone(), Protocols: &protocols,
-			DisableCompression: true, MaxIdleConnsPerHost: 2, IdleConnTimeout: time.Minute, MaxResponseHeaderBytes: 64 << 10,
+			Proxy: proxy, DialContext: dial, TLSClientConfig: d.opts.TLS.Clone(), Protocols: &protocols,
+			DisableCompression: true, MaxIdleConnsPerHost: 2, IdleConnTimeout: time.Minute, MaxResponseHeaderBytes: maxHeader,
 		},
 	}
-	// Pings of a server are rare; its frames are not counted like those of a client.
-	d.format = ws.NewFormat(&ws.Limits{MaxMessage: d.opts.MaxPayload, FromServer: true})
-	return d, nil
+}
+
+// closeHTTP closes the connections of polling that are idle.
+func (d *dialer) closeHTTP() {
+	if d.http != nil {
+		d.http.CloseIdleConnections()
+	}
 }
 
 func (d *dialer) setTransports() error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"runtime"
 	"sync"
 
 	"posthouse/socketio/engineio"
@@ -17,11 +18,12 @@ type stream struct {
 	conn          *Conn
 	transportName string
 	rw            io.ReadWriteCloser
+	raw           *rawConn // of rw; nil for TLS, WebTransport and connections of other kinds
 	masked        bool
 
 	// Used by the goroutine that reads:
 	reader ws.Reader
-	early  []byte                         // read behind the first packet, not looked at yet
+	early  []byte                         // read behind the handshake, or the first packet, and not looked at yet
 	taker  func(wire.Packet, error) error // takes a packet, or what is none
 
 	// Guarded by Conn.mu:
@@ -43,7 +45,7 @@ func (b *sendBuffer) release() {
 }
 
 func newStream(c *Conn, name string, rw io.ReadWriteCloser) *stream {
-	st := &stream{conn: c, transportName: name, rw: rw, masked: name == "websocket"}
+	st := &stream{conn: c, transportName: name, rw: rw, raw: newRawConn(rw), masked: name == "websocket"}
 	st.reader = ws.NewReader(c.format, false)
 	return st
 }
@@ -62,11 +64,32 @@ func (st *stream) waitingBytes() int {
 
 func (st *stream) idle() bool { return !st.writing }
 
-// append queues a packet.
+// append queues a packet. It is for startWriting or writeAtOnce to write it.
 func (st *stream) append(p wire.Packet, revision int) {
 	b := st.buffer()
 	b.b = st.appendPacket(b.b, p, revision)
-	st.startWriting()
+}
+
+// writeAtOnce writes what the kernel takes at once, on the caller's goroutine. The rest, if
+// any, is left to the goroutine that writes. It saves a message that stands alone the
+// change of goroutines.
+func (st *stream) writeAtOnce() {
+	b := st.out
+	if st.raw == nil || st.writing || b == nil {
+		st.startWriting()
+		return
+	}
+	n, err := st.raw.tryWrite(b.b)
+	switch {
+	case err != nil: // Serve learns it by its read, or by the write that follows
+		st.startWriting()
+	case n == len(b.b):
+		st.out = nil
+		b.release()
+	default:
+		b.b = b.b[:copy(b.b, b.b[n:])]
+		st.startWriting()
+	}
 }
 
 // appendFrame queues a control frame.
@@ -127,6 +150,7 @@ func (st *stream) startWriting() {
 func (st *stream) Run() {
 	c := st.conn
 	defer c.helpers.Done()
+	runtime.Gosched() // messages that are about to be sent leave in the same write
 	for {
 		c.mu.Lock()
 		b := st.out
@@ -164,7 +188,8 @@ var (
 	errEmpty = errors.New("the server closed the connection before its first packet")
 )
 
-// The sizes of read buffers: an idle connection keeps the small one only.
+// The sizes of read buffers. A connection of the operating system keeps none while it is
+// idle, another one the small one.
 const (
 	idleBuffer = 1 << 10
 	busyBuffer = 32 << 10
@@ -192,8 +217,13 @@ func (st *stream) first(ctx context.Context) (first wire.Packet, err error) {
 	}
 	buf := busyBuffers.Get().(*[busyBuffer]byte)
 	defer busyBuffers.Put(buf)
+	n := copy(buf[:], st.early)
+	st.early = nil
 	for {
-		n, err := st.rw.Read(buf[:])
+		var err error
+		if n == 0 {
+			n, err = st.rw.Read(buf[:])
+		}
 		used, feedErr := st.reader.Feed(buf[:n], st)
 		switch {
 		case errors.Is(feedErr, errFirst):
@@ -209,6 +239,7 @@ func (st *stream) first(ctx context.Context) (first wire.Packet, err error) {
 		case err != nil:
 			return first, err
 		}
+		n = 0
 	}
 }
 
@@ -231,6 +262,10 @@ func (st *stream) read(r *receiver) {
 	if !st.feed(early) {
 		return
 	}
+	if st.raw != nil {
+		st.readRaw()
+		return
+	}
 	small := make([]byte, idleBuffer)
 	var busy *[busyBuffer]byte
 	for {
@@ -239,12 +274,7 @@ func (st *stream) read(r *receiver) {
 			p = busy[:]
 		}
 		n, err := st.rw.Read(p)
-		c.noteReceived()
-		if !st.feed(p[:n]) {
-			return
-		}
-		if err != nil {
-			c.end(engineio.ReasonTransportClose, err)
+		if !st.took(p[:n], err) {
 			return
 		}
 		switch {
@@ -255,6 +285,38 @@ func (st *stream) read(r *receiver) {
 			busy = nil
 		}
 	}
+}
+
+// readRaw is read for a connection of the operating system: a buffer is taken when there
+// is something to read, and given back before the next wait.
+func (st *stream) readRaw() {
+	for {
+		buf, n, err := st.raw.read()
+		var p []byte
+		if buf != nil {
+			p = buf[:n]
+		}
+		ok := st.took(p, err)
+		if buf != nil {
+			busyBuffers.Put(buf)
+		}
+		if !ok {
+			return
+		}
+	}
+}
+
+// took takes the outcome of one read; false means that the connection has ended.
+func (st *stream) took(p []byte, err error) bool {
+	st.conn.noteReceived()
+	if !st.feed(p) {
+		return false
+	}
+	if err != nil {
+		st.conn.end(engineio.ReasonTransportClose, err)
+		return false
+	}
+	return true
 }
 
 // feed takes bytes; false means that the connection has ended.

@@ -14,7 +14,8 @@ var probeData = []byte("probe")
 // probe tries the other transport while polling goes on (docs/protocol.md §1.7). When the
 // server answers, POSTs are held back; Serve switches after its last poll.
 func (c *Conn) probe(r *receiver) {
-	ctx, cancel := context.WithTimeout(c.pollCtx, upgradeTime)
+	pollCtx := c.pollCtx
+	ctx, cancel := context.WithTimeout(pollCtx, upgradeTime)
 	defer cancel()
 	st, err := c.dialStream(ctx, c.upgradesTo, c.id)
 	if err == nil {
@@ -30,7 +31,7 @@ func (c *Conn) probe(r *receiver) {
 		}
 	}
 	if err != nil {
-		if r.handler.UpgradeError != nil && !errors.Is(c.pollCtx.Err(), context.Canceled) {
+		if r.handler.UpgradeError != nil && !errors.Is(pollCtx.Err(), context.Canceled) {
 			r.handler.UpgradeError(fmt.Errorf("engineio client: upgrade to %s: %w", c.upgradesTo, err))
 		}
 		return
@@ -69,12 +70,16 @@ func (r *receiver) switchTransport() bool {
 	for _, p := range c.packets {
 		st.append(p, c.opts.EIO)
 	}
+	st.startWriting()
 	c.packets, c.packetBytes = nil, 0
 	if c.state == stateClosing {
 		st.appendClose()
 	}
+	polling, stopPoll := c.http, c.stopPoll
+	c.http, c.pollCtx, c.stopPoll = nil, nil, nil // polling has ended, and all that it kept goes
 	c.mu.Unlock()
-	c.http.CloseIdleConnections()
+	stopPoll()
+	polling.CloseIdleConnections()
 	if r.handler.Upgrade != nil {
 		r.handler.Upgrade(st.transportName)
 	}

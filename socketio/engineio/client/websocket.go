@@ -2,16 +2,15 @@ package client
 
 import (
 	"bufio"
+	"bytes"
 	"context"
-	"crypto/tls"
-	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
+	"sync"
 
 	"posthouse/socketio/engineio/internal/wire"
 	"posthouse/socketio/engineio/internal/ws"
@@ -20,11 +19,13 @@ import (
 // dialStream opens a WebSocket or a WebTransport session, with sid for the upgrade of one.
 func (c *Conn) dialStream(ctx context.Context, transport, sid string) (*stream, error) {
 	if transport == "websocket" {
-		rw, err := c.dialWebSocket(ctx, c.url(transport, sid))
+		conn, early, err := c.dialWebSocket(ctx, c.url(transport, sid))
 		if err != nil {
 			return nil, err
 		}
-		return newStream(c, transport, rw), nil
+		st := newStream(c, transport, conn)
+		st.early = early
+		return st, nil
 	}
 	header := http.Header{}
 	for name, values := range c.opts.Header {
@@ -49,115 +50,83 @@ func (c *Conn) dialStream(ctx context.Context, transport, sid string) (*stream, 
 	return st, nil
 }
 
-func (c *Conn) dialWebSocket(ctx context.Context, url string) (io.ReadWriteCloser, error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+// dialWebSocket makes the handshake of a WebSocket on a connection of its own: one of
+// net/http would keep its buffers as long as it lives. The bytes are what came behind the answer.
+func (c *Conn) dialWebSocket(ctx context.Context, address string) (net.Conn, []byte, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	c.setHeader(r)
+	if u := r.URL.User; u != nil && r.Header.Get("Authorization") == "" {
+		password, _ := u.Password()
+		r.SetBasicAuth(u.Username(), password)
+	}
+	if c.opts.Jar != nil {
+		for _, cookie := range c.opts.Jar.Cookies(cookieURL(r)) {
+			r.AddCookie(cookie)
+		}
+	}
 	key := ws.SetRequestFields(r.Header)
-	resp, err := c.webSocketClient().Do(r)
+	conn, err := c.connect(ctx, r)
 	if err != nil {
-		return nil, err
-	}
-	if err := ws.CheckResponse(resp, key); err != nil {
-		defer resp.Body.Close()
-		if resp.StatusCode == http.StatusSwitchingProtocols {
-			return nil, err
-		}
-		return nil, refusalError(resp)
-	}
-	rw, ok := resp.Body.(io.ReadWriteCloser) // net/http promises it for a 101
-	if !ok {
-		resp.Body.Close()
-		return nil, errors.New("engineio client: the connection cannot be taken over")
-	}
-	return rw, nil
-}
-
-// webSocketClient returns the client of a handshake. net/http tunnels through a proxy
-// for https only; a WebSocket without TLS needs a tunnel as well.
-func (c *Conn) webSocketClient() *http.Client {
-	if c.base.Scheme == "https" {
-		return c.http
-	}
-	plain := c.http.Transport.(*http.Transport).Clone()
-	plain.DisableKeepAlives = true // a refusal closes its connection
-	proxy := c.opts.Proxy
-	plain.Proxy = func(r *http.Request) (*url.URL, error) {
-		u, err := proxy(r)
-		if err != nil || u == nil || u.Scheme != "http" && u.Scheme != "https" {
-			return u, err
-		}
-		return nil, nil
-	}
-	dial := c.opts.DialContext
-	if dial == nil {
-		dial = new(net.Dialer).DialContext
-	}
-	plain.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
-		u, err := proxy(&http.Request{URL: &c.base, Header: http.Header{}})
-		if err != nil {
-			return nil, err
-		}
-		if u == nil || u.Scheme != "http" && u.Scheme != "https" {
-			return dial(ctx, network, addr)
-		}
-		return c.tunnel(ctx, dial, u, addr)
-	}
-	return &http.Client{Jar: c.http.Jar, CheckRedirect: c.http.CheckRedirect, Transport: plain}
-}
-
-// tunnel opens a connection through an HTTP proxy (RFC 9110 §9.3.6).
-func (c *Conn) tunnel(ctx context.Context, dial func(context.Context, string, string) (net.Conn, error), proxy *url.URL, addr string) (net.Conn, error) {
-	host := proxy.Host
-	if proxy.Port() == "" {
-		host = net.JoinHostPort(proxy.Hostname(), map[string]string{"http": "80", "https": "443"}[proxy.Scheme])
-	}
-	conn, err := dial(ctx, "tcp", host)
-	if err != nil {
-		return nil, err
-	}
-	if proxy.Scheme == "https" {
-		config := c.opts.TLS.Clone()
-		if config == nil {
-			config = new(tls.Config)
-		}
-		config.ServerName = proxy.Hostname()
-		conn = tls.Client(conn, config)
+		return nil, nil, err
 	}
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
-	err = connectTo(conn, proxy, addr)
+	early, err := c.shakeHands(conn, r, key)
 	if !stop() {
 		err = context.Cause(ctx)
 	}
 	if err != nil {
 		conn.Close()
-		return nil, fmt.Errorf("proxy: %w", err)
+		return nil, nil, err
 	}
-	return conn, nil
+	return conn, early, nil
 }
 
-func connectTo(conn net.Conn, proxy *url.URL, addr string) error {
-	r := &http.Request{Method: http.MethodConnect, URL: &url.URL{Opaque: addr}, Host: addr, Header: http.Header{}}
-	if u := proxy.User; u != nil {
-		password, _ := u.Password()
-		r.Header.Set("Proxy-Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(u.Username()+":"+password)))
+// cookieURL returns the URL whose cookies count: that of the Host field, as in net/http.
+func cookieURL(r *http.Request) *url.URL {
+	u := *r.URL
+	if r.Host != "" {
+		u.Host = r.Host
 	}
+	return &u
+}
+
+// headReaders read answers to handshakes.
+var headReaders = sync.Pool{New: func() any { return bufio.NewReader(nil) }}
+
+// maxInformational is how many answers 1xx may come before the one that counts.
+const maxInformational = 5
+
+// shakeHands sends the request of a WebSocket and checks the answer.
+func (c *Conn) shakeHands(conn net.Conn, r *http.Request, key string) (early []byte, err error) {
 	if err := r.Write(conn); err != nil {
-		return err
+		return nil, err
 	}
-	// The server says nothing before the handshake, so the buffer swallows nothing.
-	in := bufio.NewReader(io.LimitReader(conn, 64<<10))
-	resp, err := http.ReadResponse(in, r) //nolint:bodyclose // of a CONNECT: its body is the connection
+	in := headReaders.Get().(*bufio.Reader)
+	defer headReaders.Put(in)
+	defer in.Reset(nil)
+	in.Reset(io.LimitReader(conn, maxHeader))
+	resp, err := http.ReadResponse(in, r)
+	for range maxInformational {
+		if err == nil && resp.StatusCode > 101 && resp.StatusCode < 200 {
+			resp, err = http.ReadResponse(in, r) //nolint:bodyclose // a 1xx has no body; that of the last is closed below
+		}
+	}
 	if err != nil {
-		return err
+		return nil, fmt.Errorf("%w: answer to the handshake: %w", ErrProtocol, err)
 	}
-	if resp.StatusCode != http.StatusOK {
-		return &StatusError{Status: resp.StatusCode}
+	defer resp.Body.Close()
+	if c.opts.Jar != nil {
+		c.opts.Jar.SetCookies(cookieURL(r), resp.Cookies())
 	}
-	if in.Buffered() > 0 {
-		return fmt.Errorf("%w: the proxy sent more than its answer", ErrProtocol)
+	if err := ws.CheckResponse(resp, key); err != nil {
+		if resp.StatusCode == http.StatusSwitchingProtocols {
+			return nil, err
+		}
+		return nil, refusalError(resp)
 	}
-	return nil
+	early, _ = in.Peek(in.Buffered()) // that many are there
+	return bytes.Clone(early), nil
 }

@@ -1,9 +1,11 @@
-// A Socket.IO server of the npm package that is named: node server.js PACKAGE PARSER.
+// A Socket.IO server of the npm package that is named: node server.js PACKAGE PARSER. With
+// the package @socket.io/bun-engine, and bun in place of node, socket.io runs on that.
 const [name, format, port] = process.argv.slice(2);
 const { createServer } = require("http");
-const io = require(name);
+const onBun = name === "@socket.io/bun-engine";
+const io = require(onBun ? "socket.io" : name);
 const old = name === "sios-2.5";
-const http = createServer();
+const http = onBun ? undefined : createServer();
 const options = { pingInterval: 700, pingTimeout: 2000 };
 if (format === "msgpack") options.parser = require("socket.io-msgpack-parser");
 if (format === "recovery") options.connectionStateRecovery = {};
@@ -40,4 +42,17 @@ admin.use((s, next) => {
   next(err);
 });
 serve(admin);
-http.listen(Number(port) || 0, "127.0.0.1", () => console.log("listening on " + http.address().port));
+if (onBun) {
+  const { Server: Engine } = require(name);
+  const engine = new Engine({ path: "/socket.io/", pingInterval: 700, pingTimeout: 2000 });
+  server.bind(engine);
+  const { websocket } = engine.handler();
+  const bun = Bun.serve({
+    port: Number(port) || 0,
+    hostname: "127.0.0.1",
+    idleTimeout: 60, // seconds; must exceed pingInterval
+    websocket,
+    fetch: (req, server) => engine.handleRequest(req, server),
+  });
+  console.log("listening on " + bun.port);
+} else http.listen(Number(port) || 0, "127.0.0.1", () => console.log("listening on " + http.address().port));
