@@ -27,7 +27,7 @@ MAX_NOTES, MAX_TEXT, MAX_NAME = 200, 200, 24
 lock = threading.Lock()  # guards what follows
 notes = {}  # id → note, the oldest first
 numbers = itertools.count(1)
-online = {}  # socket id → {"user", "name"}
+names = {}  # user → name; who is at the board now is known to the gateway
 
 
 def verified(headers, body):
@@ -37,11 +37,6 @@ def verified(headers, body):
     want = "v1," + base64.b64encode(hmac.new(HOOK_KEY, signed, hashlib.sha256).digest()).decode()
     fresh = moment.isdigit() and abs(time.time() - int(moment)) < 300
     return fresh and any(hmac.compare_digest(want, s) for s in headers.get("webhook-signature", "").split(" "))
-
-
-def people():
-    """Returns the names of the people, each person once, however many tabs are open."""
-    return [{"user": user, "name": name} for user, name in sorted({p["user"]: p["name"] for p in online.values()}.items())]
 
 
 def tell(event, *args):
@@ -63,20 +58,16 @@ def answer(to=None, **ack):
 
 def handle(message):
     """Returns the status and the body of the answer to a hook."""
-    socket, user = message["socket"], message["user"]
+    user = message["user"]
     if message["type"] == "connect":
         name = str(message.get("auth", {}).get("name", "")).strip()[:MAX_NAME]
         if not name:
             return 403, {"message": "name needed"}
-        online[socket] = {"user": user, "name": name}
+        names[user] = name
         return 200, {"data": {"name": name}}  # the rooms are in the configuration
-    if message["type"] == "disconnect":
-        online.pop(socket, None)
-        threading.Thread(target=tell, args=("people", people())).start()
-        return 204, None
     name, args = message["data"]["name"], message["args"]
     if message["event"] == "open":
-        return answer(("people", people()), notes=list(notes.values()), people=people(), user=user)
+        return answer(("named", user, name), notes=list(notes.values()), names=names, user=user)
     if message["event"] == "add":
         text = str(args[0]).strip()[:MAX_TEXT] if args else ""
         if not text or len(notes) >= MAX_NOTES:

@@ -14,7 +14,7 @@ import (
 	"posthouse/socketio/sockettest"
 )
 
-// What an outage may hold: the requests that hang, and for each client room that its
+// The bounds of an outage: the requests that hang, and for each client room that its
 // connection keeps anyway. An event of the test is longer than that room.
 const (
 	heldByRequests = 1 << 20 // bytes

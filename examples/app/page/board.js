@@ -43,6 +43,9 @@ const socket = io(`${gateway}/board`, {
   auth: (give) => give({ token, name }),
 });
 
+const names = new Map(); // user → name
+let present = new Set(); // users at the board
+
 function connect() {
   state("connecting", say("connecting"));
   socket.connect();
@@ -54,7 +57,10 @@ socket.on("connect", async () => {
   find("notes").replaceChildren();
   for (const note of board.notes) put(note);
   countNotes();
-  show(board.people);
+  for (const [id, name] of Object.entries(board.names)) names.set(id, name);
+  const { members } = await socket.emitWithAck("presence", "board");
+  present = new Set(members.map((member) => member.user));
+  show();
   state("connected", say("connected"));
 });
 socket.on("disconnect", (reason) => reason !== "io client disconnect" && state("connecting", say("offline")));
@@ -78,7 +84,13 @@ async function change(event, ...args) {
 
 socket.on("added", put);
 socket.on("removed", (id) => { document.querySelector(`[data-id="${id}"]`)?.remove(); countNotes(); });
-socket.on("people", show);
+socket.on("named", (id, name) => { names.set(id, name); show(); });
+// The gateway's own event: who came, and who has been gone for more than a reload takes.
+socket.on("presence", ({ joined, left }) => {
+  for (const id of joined) present.add(id);
+  for (const id of left) present.delete(id);
+  show();
+});
 socket.on("announced", announce);
 
 find("add").addEventListener("submit", async (e) => {
@@ -110,11 +122,11 @@ function put(note) {
 }
 
 /** show lists the people who are here. */
-function show(people) {
-  find("people").replaceChildren(...people.map((person) => {
+function show() {
+  find("people").replaceChildren(...[...present].filter((id) => names.has(id)).sort().map((id) => {
     const item = document.createElement("li");
-    item.textContent = person.name;
-    item.dataset.hue = hue(person.user);
+    item.textContent = names.get(id);
+    item.dataset.hue = hue(id);
     return item;
   }));
 }
