@@ -6,7 +6,7 @@ LINT             := $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)
 INTEROP          := internal/interop/node
 BENCH            := examples/bench/node
 
-.PHONY: build run test check vet lint unit deps deb npm bench conformance-peers fuzz vuln module release release-check clean
+.PHONY: build run test check vet lint unit deps deb npm bench conformance-peers fuzz chaos chaos-mutations soak vuln module release release-check clean
 
 build:
 	go build -trimpath -o bin/posthouse .
@@ -33,6 +33,7 @@ unit:
 	POSTHOUSE_TEST_ALL=1 go test -race -count=1 -timeout 20m ./...
 	cd examples/embed && go vet -tags nomsgpack ./... && go test -tags nomsgpack ./...
 	cd examples/bench/zishang && go vet ./...
+	cd examples/bench/gws && go vet ./...
 
 $(LINT):
 	mkdir -p $(TOOLS)
@@ -50,7 +51,7 @@ $(INTEROP)/node_modules/.package-lock.json: $(INTEROP)/package-lock.json
 	cd $(INTEROP) && npm ci --no-audit --no-fund
 	touch $@
 
-# Ours beside Node's, Bun's and zishang520's, five rounds; the figures of docs/performance.md come from here.
+# Ours beside Node's, Bun's, zishang520's and gws: every group, about half an hour; the figures of docs/performance.md come from here.
 bench: deb npm $(BENCH)/node_modules/.package-lock.json
 	go run ./examples/bench -all -svg examples/bench/ratios.svg -svgs examples/bench -markdown docs/performance.md
 	go test -run '^$$' -bench 'Hook_Event|API_Batch' -benchtime 5s ./internal/interop/backend ./internal/interop/gateway
@@ -68,6 +69,18 @@ conformance-peers: deb npm
 # Ten minutes for each decoder.
 fuzz:
 	.ci/fuzz 10m
+
+# The fault and abuse matrices of docs/reliability.md, an hour at most: docs/chaos.md.
+chaos: deps
+	go run ./internal/interop/chaos
+
+# Breaks the rule that each row guards, and expects the row to turn red.
+chaos-mutations: deps
+	go run ./internal/interop/chaos -mutations
+
+# Churn, logins and a random fault every minute; the slopes of memory, goroutines and descriptors.
+soak: deps
+	go run ./internal/interop/chaos -soak $(or $(DURATION),8h)
 
 # A finding fails; a database that cannot be reached is said loudly.
 vuln:

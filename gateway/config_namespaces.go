@@ -35,10 +35,12 @@ type Namespace struct {
 
 	Presence []string          `yaml:"presence"` // rooms with presence
 	History  *NamespaceHistory `yaml:"history"`
+	Recovery string            `yaml:"recovery"` // how long a client may be away and miss nothing, such as 2m; "" for no recovery
 
 	keys    auth.KeySource // of the key file of JWT
 	secrets []hook.Secret
 	rate    Rate
+	keepFor time.Duration // Recovery; 0 without
 }
 
 // NamespaceJWT names the issuer of a namespace's tokens, and its keys: JWKS or KeyFile.
@@ -251,6 +253,7 @@ func (n *Namespace) normalize(key func(string) string, dir string) error {
 	if n.History != nil {
 		errs.add(n.History.normalize(key))
 	}
+	errs.add(n.normalizeRecovery(key))
 	switch n.Auth {
 	case "":
 		n.Auth = "jwt"

@@ -46,6 +46,7 @@ func TestConfig_Namespaces_RightOnesAreTaken(t *testing.T) {
   /free:
     auth: open
     rooms: [everyone]
+    recovery: 2m
 `)
 	if len(problems) > 0 {
 		t.Errorf("%q", problems)
@@ -75,6 +76,9 @@ func TestConfig_Namespaces_MistakesAreNamed(t *testing.T) {
 		"  /app:\n    jwt: {issuer: a, audience: b, key-file: hook.key}\n":                                `3: namespaces./app.jwt.key-file: "hook.key" is not usable; `,
 		"  /app:\n    jwt: {issuer: a, audience: b, key-file: jwt.key, clock-skew: 1h}\n":                 `3: namespaces./app.jwt.clock-skew: "1h" is not usable; `,
 		"  /app:\n    rooms: [\"user:{sub\"]\n":                                                           `3: namespaces./app.rooms: is not usable; `,
+		"  /app:\n    recovery: 2h\n":                                                                     `3: namespaces./app.recovery: "2h" is not usable; write how long`,
+		"  /app:\n    recovery: 5ms\n":                                                                    `3: namespaces./app.recovery: "5ms" is not usable; write how long`,
+		"  /app:\n    recovery: {a: b}\n":                                                                 `3: namespaces./app.recovery: is not usable; `,
 		"  /app:\n    limits: {events: many}\n":                                                           `3: namespaces./app.limits.events: "many" is not usable; write a rate`,
 		"  /app:\n    limits: {rooms: -1}\n":                                                              `3: namespaces./app.limits.rooms: "-1" is not usable; `,
 		"  /app:\n    hook: {url: \"ftp://x/\", secret-file: hook.key}\n":                                 `3: namespaces./app.hook.url: "ftp://x/" is not usable; `,

@@ -59,6 +59,7 @@ func newSocketIO(cfg *Config, rdb redis.UniversalClient, relay *adapter.Relay, a
 	}
 	if len(cfg.Namespaces) > 0 {
 		o.Engine.MaxPayload = maxNamespacePayload
+		o.RecoveryByNamespace = recoveryByNamespace(cfg.Namespaces)
 		for _, n := range cfg.Namespaces {
 			if n.Limits != nil { // the rules of the other namespaces keep their own bound
 				o.Limits.Rooms = max(o.Limits.Rooms, n.Limits.Rooms, defaultRooms)
@@ -90,14 +91,23 @@ func (a *admission) countEarlyEvents(s *socketio.Socket) {
 }
 
 // newAdapter makes the adapter of POSTHOUSE_ADAPTER. All prove themselves: the logins
-// are read rarely while messages arrive (login_poll.go).
+// are read rarely while messages arrive (login_poll.go). The events of namespaces with
+// recovery are also in a log, if the adapter itself is none.
 func newAdapter(rdb redis.UniversalClient, kind, key string, log *slog.Logger) socketio.NewAdapter {
-	switch kind {
-	case "sharded":
-		return adapter.ShardedRedis(rdb, &adapter.ShardedOptions{ChannelPrefix: key, ProofInterval: proofEvery, Logger: log})
-	case "streams":
+	if kind == "streams" {
 		return adapter.RedisStreams(rdb, &adapter.StreamsOptions{StreamName: key, ChannelPrefix: key, ProofInterval: proofEvery, Logger: log})
-	default:
-		return adapter.Redis(rdb, &adapter.RedisOptions{Key: key, ProofInterval: proofEvery, Logger: log})
+	}
+	published := func(eventLog *adapter.LogOptions) socketio.NewAdapter {
+		if kind == "sharded" {
+			return adapter.ShardedRedis(rdb, &adapter.ShardedOptions{ChannelPrefix: key, ProofInterval: proofEvery, Log: eventLog, Logger: log})
+		}
+		return adapter.Redis(rdb, &adapter.RedisOptions{Key: key, ProofInterval: proofEvery, Log: eventLog, Logger: log})
+	}
+	plain, logged := published(nil), published(&adapter.LogOptions{})
+	return func(l *socketio.LocalAdapter) (socketio.Adapter, error) {
+		if _, recovers := l.RecoveryEnabled(); recovers {
+			return logged(l)
+		}
+		return plain(l)
 	}
 }

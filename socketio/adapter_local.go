@@ -37,10 +37,10 @@ func newLocal(n *Namespace) *LocalAdapter {
 // Namespace returns the namespace's name, with its leading slash.
 func (l *LocalAdapter) Namespace() string { return l.ns.name }
 
-// RecoveryEnabled reports whether connection state recovery is on, and for how
-// long sessions are kept.
+// RecoveryEnabled reports whether connection state recovery is on in this namespace, and
+// for how long sessions are kept.
 func (l *LocalAdapter) RecoveryEnabled() (maxDisconnection time.Duration, ok bool) {
-	if r := l.ns.server.options.Recovery; r != nil {
+	if r := l.ns.recovery; r != nil {
 		return r.MaxDisconnection, true
 	}
 	return 0, false
@@ -49,6 +49,9 @@ func (l *LocalAdapter) RecoveryEnabled() (maxDisconnection time.Duration, ok boo
 // Broadcast sends an EVENT packet to the selected sockets of this node. It is
 // encoded once.
 func (l *LocalAdapter) Broadcast(ctx context.Context, p *parser.Packet, o BroadcastOptions) error {
+	// From here on, so that a burst of broadcasts leaves no time for writing in between.
+	burst := l.ns.server.engineServer.NewBurst()
+	defer burst.End()
 	targets := l.collectTargets(o)
 	if len(targets) == 0 {
 		return nil
@@ -58,7 +61,7 @@ func (l *LocalAdapter) Broadcast(ctx context.Context, p *parser.Packet, o Broadc
 		return err
 	}
 	tellOutgoing(targets, p)
-	l.sendAll(targets, frames, &o)
+	l.sendAll(targets, frames, &o, burst)
 	return nil
 }
 

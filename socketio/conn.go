@@ -61,12 +61,23 @@ func (s *Server) acceptSession(session *engineio.Session, r *http.Request) (engi
 		c.ctx = s.options.ConnContext(s.ctx, r)
 	}
 	if s.options.ConnectTimeout > 0 {
-		c.connectTimer = time.AfterFunc(s.options.ConnectTimeout, session.Close)
+		c.connectTimer = time.AfterFunc(s.options.ConnectTimeout, c.endUnjoined)
 	}
 	if session.Protocol() == 3 {
 		_ = c.startConnect("/", nil) // docs/protocol.md §2.2: implied; refused, the client is told
 	}
 	return c, nil
+}
+
+// unjoinedGrace is how long a connection that joined no namespace in time may take to
+// fetch the close packet.
+const unjoinedGrace = 2 * time.Second
+
+// endUnjoined closes a connection that joined no namespace. One that does not even poll
+// would wait for half a minute to be told (docs/reliability.md §4 row 9).
+func (c *conn) endUnjoined() {
+	c.engineSession.Close()
+	time.AfterFunc(unjoinedGrace, c.engineSession.Discard) // of no effect on a session that has ended
 }
 
 // Receive takes one message. Its error closes the connection: the protocol

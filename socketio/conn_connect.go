@@ -163,7 +163,7 @@ func (a *pendingConnect) Run() {
 	}
 	s := a.newSocket(ns)
 	missed, restored := s.restoreSession()
-	if !restored || !c.server.options.Recovery.SkipMiddlewares {
+	if !restored || !ns.recovery.SkipMiddlewares {
 		err = s.runMiddlewares(a)
 	}
 	if restored && errors.Is(err, ErrNewSession) {

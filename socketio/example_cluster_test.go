@@ -70,6 +70,18 @@ func ExampleRecovery() {
 	})
 }
 
+func ExampleOptions_recoveryByNamespace() {
+	io := socketio.NewServer(&socketio.Options{
+		RecoveryByNamespace: map[string]*socketio.Recovery{
+			"/board":     {MaxDisconnection: 2 * time.Minute},
+			"/team/{id}": {MaxDisconnection: 10 * time.Second},
+		},
+	})
+	io.Of("/board").OnConnection(func(s *socketio.Socket) { fmt.Println(s.Recovered()) })
+	io.OfPattern("/team/{id}")
+	io.Of("/login") // keeps no sessions and no packets: what it sends is secret
+}
+
 // kept is a SessionStore for one process; adapter.RedisStreams is one for many.
 type kept map[string]socketio.RecoverableSession
 

@@ -20,6 +20,7 @@ type Namespace struct {
 	parent         *ParentNamespace // of a dynamic namespace
 	localAdapter   *LocalAdapter
 	adapter        Adapter
+	recovery       *Recovery    // nil without
 	sessionStore   SessionStore // nil without recovery
 	addsOffsets    bool         // the adapter puts offsets on broadcasts
 	lastAck        atomic.Uint64
@@ -86,11 +87,12 @@ func newNamespace(s *Server, name string, parent *ParentNamespace) (*Namespace, 
 
 func (n *Namespace) makeAdapter() (err error) {
 	opts := &n.server.options
+	n.recovery = opts.recoveryOf(n)
 	switch {
 	case opts.NewAdapter != nil:
 		n.adapter, err = opts.NewAdapter(n.localAdapter)
-	case opts.Recovery != nil:
-		n.adapter = newSessionAdapter(n.localAdapter, opts.Recovery)
+	case n.recovery != nil:
+		n.adapter = newSessionAdapter(n.localAdapter, n.recovery)
 	default:
 		n.adapter = n.localAdapter
 	}
@@ -100,7 +102,7 @@ func (n *Namespace) makeAdapter() (err error) {
 	if w, ok := n.adapter.(RoomWatcher); ok {
 		n.localAdapter.roomWatcher = w
 	}
-	if store, ok := n.adapter.(SessionStore); ok && opts.Recovery != nil {
+	if store, ok := n.adapter.(SessionStore); ok && n.recovery != nil {
 		n.sessionStore, n.addsOffsets = store, true
 		n.localAdapter.sessionWatcher, _ = n.adapter.(SessionWatcher)
 	}

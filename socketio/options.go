@@ -31,6 +31,10 @@ type Options struct {
 	ConnectTimeout time.Duration
 	// Recovery turns connection state recovery on.
 	Recovery *Recovery
+	// RecoveryByNamespace replaces Recovery for the namespaces it names: by their name, or
+	// by the pattern that OfPattern was given. Nil turns recovery off for one, whose
+	// sessions and packets are then kept nowhere.
+	RecoveryByNamespace map[string]*Recovery
 	// KeepEmptyNamespaces keeps dynamic namespaces whose last socket left. They
 	// are forgotten by default (unlike in Node), since clients choose their names.
 	KeepEmptyNamespaces bool
@@ -78,6 +82,30 @@ type Recovery struct {
 	// back; beyond it the oldest are forgotten, and who missed one of those gets a
 	// fresh session. Default 10 000. Used by the in-memory store only.
 	MaxPackets int
+}
+
+// withDefaults returns a completed copy; nil stays nil.
+func (r *Recovery) withDefaults() *Recovery {
+	if r == nil {
+		return nil
+	}
+	v := *r
+	orDefault(&v.MaxDisconnection, 2*time.Minute)
+	orDefault(&v.MaxPackets, 10_000)
+	return &v
+}
+
+// recoveryOf is the recovery of a namespace, nil without.
+func (o *Options) recoveryOf(n *Namespace) *Recovery {
+	if r, named := o.RecoveryByNamespace[n.name]; named {
+		return r
+	}
+	if n.parent != nil && n.parent.pattern != nil {
+		if r, named := o.RecoveryByNamespace[n.parent.pattern.String()]; named {
+			return r
+		}
+	}
+	return o.Recovery
 }
 
 // Limits bound what one client can make the server hold. Zero means the
@@ -157,12 +185,12 @@ func (o *Options) withDefaults() Options {
 	if v.Observer == nil {
 		v.Observer = new(Observer)
 	}
-	if v.Recovery != nil {
-		r := *v.Recovery
-		orDefault(&r.MaxDisconnection, 2*time.Minute)
-		orDefault(&r.MaxPackets, 10_000)
-		v.Recovery = &r
+	v.Recovery = v.Recovery.withDefaults()
+	byNamespace := make(map[string]*Recovery, len(v.RecoveryByNamespace))
+	for name, r := range v.RecoveryByNamespace {
+		byNamespace[name] = r.withDefaults()
 	}
+	v.RecoveryByNamespace = byNamespace
 	l := &v.Limits
 	orDefault(&l.AttachmentTimeout, 10*time.Second)
 	orDefault(&l.Namespaces, 16)

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"posthouse/socketio"
 	"posthouse/socketio/engineio"
@@ -95,5 +96,25 @@ func TestSocket_Emit_BurstToAPollingClient(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 		synctest.Wait()
+	})
+}
+
+// A connection that neither joins a namespace nor polls has ConnectTimeout and a moment, and
+// not the half minute that a closing session waits for a poll (docs/reliability.md §4 row 9).
+func TestOptions_ConnectTimeout_PollingConnectionThatIsSilentIsForgotten(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		srv := serve(t, &socketio.Options{ConnectTimeout: 10 * time.Second})
+		dialSilent := httptest.NewRecorder()
+		srv.ServeHTTP(dialSilent, httptest.NewRequest(http.MethodGet, "/socket.io/?EIO=4&transport=polling", nil))
+		time.Sleep(9 * time.Second)
+		synctest.Wait()
+		if n := srv.Engine().ClientsCount(); n != 1 {
+			t.Errorf("after 9 s there are %d connections", n)
+		}
+		time.Sleep(4 * time.Second)
+		synctest.Wait()
+		if n := srv.Engine().ClientsCount(); n != 0 {
+			t.Errorf("after 13 s there are %d connections", n)
+		}
 	})
 }

@@ -29,6 +29,7 @@ type group struct {
 func groups() []group {
 	return []group{
 		{name: "table", title: "What an operation costs", scenarios: load.Scenarios(), goals: goals},
+		growth(), sockets(), replicas(), latency(), gateway(), history(), recovery(),
 	}
 }
 
@@ -44,10 +45,10 @@ func choose(all []group, o options) ([]group, error) {
 			switch {
 			case o.only != "":
 				return !re.MatchString(s.Name)
-			case o.all || o.list:
+			case o.list:
 				return false
 			}
-			return s.Extra || g.extra
+			return s.Extra || g.extra && !o.all
 		})
 		if len(g.scenarios) > 0 {
 			list = append(list, g.withDefaults(o))

@@ -1,6 +1,6 @@
-// Command bench compares this module's server with Node's, Bun's and zishang520's for
-// Go, side by side: what an operation costs each of them in CPU time, and a connection in
-// memory. See README.md for what is measured and how.
+// Command bench compares this module's server with Node's, Bun's, zishang520's for Go and,
+// as the bare WebSocket line, lxzan/gws, side by side: what an operation costs each of them
+// in CPU time, and a connection in memory. See README.md for what is measured and how.
 package main
 
 import (
@@ -30,6 +30,8 @@ func main() {
 	}
 }
 
+const defaultServers = "ours,node,bun,zishang,gws"
+
 // options are the flags.
 type options struct {
 	rounds   int
@@ -52,7 +54,7 @@ func parseFlags() (o options) {
 	flag.IntVar(&o.load.Connections, "connections", 50, "connections of the echo scenarios")
 	flag.IntVar(&o.load.Idle, "idle", 1000, "connections of the idle scenarios")
 	flag.StringVar(&o.only, "run", "", "regular expression of the scenarios to run")
-	flag.StringVar(&o.servers, "servers", "ours,node,bun,zishang", "servers to compare; the first is compared with the others")
+	flag.StringVar(&o.servers, "servers", defaultServers, "servers to compare; the first is compared with the others")
 	flag.StringVar(&o.dir, "dir", "examples/bench", "folder of this program's source")
 	flag.StringVar(&o.jsonFile, "json", "", "write every measured number to this file")
 	flag.StringVar(&o.svgFile, "svg", "", "draw the ratios into this file")
@@ -68,6 +70,9 @@ func parseFlags() (o options) {
 
 func run(ctx context.Context) error {
 	o := parseFlags()
+	if what, only, _ := strings.Cut(o.only, "/"); what == "cores" && !o.list {
+		return runCores(ctx, o, only)
+	}
 	chosen, err := choose(groups(), o)
 	if err != nil {
 		return err
@@ -78,6 +83,7 @@ func run(ctx context.Context) error {
 				fmt.Println(s.Name)
 			}
 		}
+		fmt.Println("cores")
 		return nil
 	}
 	if err := separate(); err != nil {
@@ -114,6 +120,9 @@ func (g group) run(ctx context.Context, o options) (*table, error) {
 	defer redis.stop()
 
 	o.load.Duration = g.duration
+	if g.extra {
+		o.load.Warmup = max(g.duration/2, time.Second) // what a compiler does at first is not counted
+	}
 	t := &table{title: g.title, servers: names(kinds), goals: g.goals}
 	for round := range g.rounds {
 		for _, s := range g.scenarios {
@@ -122,7 +131,7 @@ func (g group) run(ctx context.Context, o options) (*table, error) {
 			}
 			for i := range kinds {
 				k := kinds[(i+round)%len(kinds)] // a different server comes first in each round
-				if s.Redis && k.alone {
+				if !k.fits(s) {
 					continue
 				}
 				started := time.Now()
@@ -176,7 +185,14 @@ func measure(ctx context.Context, l load.Load, s load.Scenario, k kind, redis *p
 	defer cancel()
 	env := s.Env
 	if s.Redis {
+		if err := redis.flush(); err != nil { // so that one scenario's streams are not the next one's
+			return nil, err
+		}
 		env = append(slices.Clone(env), "REDIS_URL=redis://"+redis.addr)
+		l.Redis = redis.addr
+	}
+	if s.Gateway {
+		return measureGateway(ctx, l, s, k)
 	}
 	var targets []*load.Target
 	for range s.Servers {

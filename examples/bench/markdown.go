@@ -5,6 +5,8 @@ import (
 	"math"
 	"os"
 	"strings"
+
+	"posthouse/internal/load"
 )
 
 // insert replaces what stands between the markers of a group in a Markdown file by the
@@ -38,6 +40,11 @@ func (t *table) markdown() string {
 		head += " | ÷ " + s
 		line += "|---:"
 	}
+	goals := len(t.goals) > 0
+	if goals {
+		head += " | goal"
+		line += "|---"
+	}
 	fmt.Fprintf(&b, "%s |\n%s|\n", head, line)
 	for _, r := range t.rows {
 		fmt.Fprintf(&b, "| %s | %s", r.Metric, number(median(present(r.Samples[t.servers[0]])), r.Unit))
@@ -52,15 +59,40 @@ func (t *table) markdown() string {
 			}
 			fmt.Fprintf(&b, " | %s", cell)
 		}
+		if goals {
+			b.WriteString(" | " + t.verdicts(r))
+		}
 		b.WriteString(" |\n")
 	}
 	return b.String()
 }
 
-// number has three significant digits; NaN is nothing.
+// verdicts says which goals of a metric there are, and which of them are missed.
+func (t *table) verdicts(r *row) string {
+	var list []string
+	for _, s := range t.servers[1:] {
+		goal := t.goals[r.Metric][s]
+		ratio := median(r.ratios(t.servers[0], s))
+		switch {
+		case goal == 0 || math.IsNaN(ratio):
+		case ratio <= goal:
+			list = append(list, fmt.Sprintf("÷ %s ≤ %.2f", s, goal))
+		default:
+			list = append(list, fmt.Sprintf("÷ %s ≤ %.2f missed", s, goal))
+		}
+	}
+	return strings.Join(list, ", ")
+}
+
+// number has three significant digits; NaN was not measured.
 func number(x float64, unit string) string {
-	if math.IsNaN(x) {
+	switch {
+	case math.IsNaN(x):
 		return ""
+	case x <= load.Nothing:
+		return "0 " + unit
+	case x < 0.005:
+		return fmt.Sprintf("%.1g %s", x, unit)
 	}
 	digits := 2
 	switch {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -19,14 +20,21 @@ import (
 
 // kind is a server that can be started.
 type kind struct {
-	name string
-	dir  string
-	argv []string
-	env  []string
-	core int
+	name  string
+	dir   string
+	argv  []string
+	env   []string
+	cores []int
 	// alone says that the server has no adapter for Redis, so that scenarios of
 	// several servers leave it out.
 	alone bool
+	// bare says that it knows no Socket.IO and answers only what scenarios of WebSockets send.
+	bare bool
+}
+
+// fits reports whether the server can take part in the scenario.
+func (k kind) fits(s load.Scenario) bool {
+	return !(s.Redis && k.alone) && (s.Bare || !k.bare)
 }
 
 func names(kinds []kind) (list []string) {
@@ -48,9 +56,9 @@ func prepare(ctx context.Context, want []string, dir string) (kinds []kind, clea
 		return nil, clean, err
 	}
 	for _, name := range want {
-		k := kind{name: name, dir: node, core: runtime.NumCPU() - 1}
+		k := kind{name: name, dir: node, cores: []int{runtime.NumCPU() - 1}}
 		switch name {
-		case "ours", "floor", "configured", "programmed", "admin":
+		case "ours", "floor", "configured", "programmed", "admin", "history", "recovery":
 			program := map[string]string{"floor": "floor"}[name]
 			if program == "" {
 				program = "server"
@@ -58,15 +66,22 @@ func prepare(ctx context.Context, want []string, dir string) (kinds []kind, clea
 			if name != "ours" && name != "floor" {
 				k.env = []string{"BENCH_WITH=" + name}
 			}
-			k.argv = []string{filepath.Join(tmp, program)}
+			k.argv, k.alone, k.bare = []string{filepath.Join(tmp, program)}, program == "floor", program == "floor"
 			build := exec.CommandContext(ctx, "go", "build", "-o", k.argv[0], "posthouse/examples/bench/"+program)
 			if out, err := build.CombinedOutput(); err != nil {
 				clean()
 				return nil, nil, fmt.Errorf("building the server: %w\n%s", err, out)
 			}
-		case "zishang":
+		case "gateway":
+			k.argv, k.dir = []string{filepath.Join(tmp, name)}, tmp
+			build := exec.CommandContext(ctx, "go", "build", "-o", k.argv[0], "posthouse")
+			if out, err := build.CombinedOutput(); err != nil {
+				clean()
+				return nil, nil, fmt.Errorf("building the gateway: %w\n%s", err, out)
+			}
+		case "zishang", "gws":
 			// A module of its own: posthouse does not require what it compares with.
-			k.argv, k.alone = []string{filepath.Join(tmp, name)}, true
+			k.argv, k.alone, k.bare = []string{filepath.Join(tmp, name)}, true, name == "gws"
 			build := exec.CommandContext(ctx, "go", "build", "-o", k.argv[0], ".")
 			build.Dir = filepath.Join(dir, name)
 			if out, err := build.CombinedOutput(); err != nil {
@@ -106,7 +121,7 @@ type process struct {
 	addr string
 }
 
-// start runs the server on its core and waits until it tells its address.
+// start runs the server on its cores and waits until it tells its address.
 func (k kind) start(ctx context.Context, env []string) (*process, error) {
 	cmd := exec.CommandContext(ctx, k.argv[0], k.argv[1:]...)
 	cmd.Dir = k.dir
@@ -118,7 +133,7 @@ func (k kind) start(ctx context.Context, env []string) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := startOn(k.core, cmd); err != nil {
+	if err := startOn(k.cores, cmd); err != nil {
 		return nil, fmt.Errorf("starting %s: %w", k.name, err)
 	}
 	p := &process{cmd: cmd}
@@ -132,12 +147,12 @@ func (k kind) start(ctx context.Context, env []string) (*process, error) {
 	return nil, fmt.Errorf("%s ended without listening", k.name)
 }
 
-// startOn starts cmd pinned to a core: a child inherits the pinning of the thread
+// startOn starts cmd pinned to cores: a child inherits the pinning of the thread
 // that starts it.
-func startOn(core int, cmd *exec.Cmd) error {
+func startOn(cores []int, cmd *exec.Cmd) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	if err := load.PinThread(0, core); err != nil {
+	if err := load.PinThread(0, cores...); err != nil {
 		return err
 	}
 	return errors.Join(cmd.Start(), load.PinThread(0, 0))
@@ -157,37 +172,86 @@ func startRedis(ctx context.Context, scenarios []load.Scenario) (*process, error
 	if !slices.ContainsFunc(scenarios, func(s load.Scenario) bool { return s.Redis }) {
 		return nil, nil
 	}
-	path, err := exec.LookPath("redis-server")
-	if err != nil {
+	p, err := launchRedis(ctx)
+	if errors.Is(err, exec.ErrNotFound) {
 		fmt.Fprintln(os.Stderr, "without cluster: no redis-server")
 		return nil, nil
 	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	return p, err
+}
+
+// launchRedis starts an empty Redis beside the load.
+func launchRedis(ctx context.Context) (*process, error) {
+	path, err := exec.LookPath("redis-server")
 	if err != nil {
 		return nil, err
 	}
-	addr := ln.Addr().String()
-	_, port, _ := net.SplitHostPort(addr)
-	_ = ln.Close()
-	cmd := exec.CommandContext(ctx, path, "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no")
-	if err := cmd.Start(); err != nil {
+	addr, err := freeAddr()
+	if err != nil {
 		return nil, err
 	}
-	p := &process{cmd: cmd, addr: addr}
+	_, port, _ := net.SplitHostPort(addr)
+	return launch(ctx, 0, addr, "", nil, path, "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no")
+}
+
+// flush empties a Redis.
+func (p *process) flush() error {
+	c, err := net.Dial("tcp", p.addr)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = c.Close() }()
+	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	if _, err := io.WriteString(c, "FLUSHALL\r\n"); err != nil {
+		return err
+	}
+	answer, err := bufio.NewReader(c).ReadString('\n')
+	if err == nil && answer != "+OK\r\n" {
+		err = fmt.Errorf("redis: FLUSHALL answered with %.80q", answer)
+	}
+	return err
+}
+
+// freeAddr is an address of the loopback that was free just now.
+func freeAddr() (string, error) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return ln.Addr().String(), ln.Close()
+}
+
+// waitUntilItListens ends when the address of the process takes connections, after ten
+// seconds or when the process is told to end.
+func (p *process) waitUntilItListens(ctx context.Context) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for range 250 {
-		if nc, err := net.Dial("tcp", addr); err == nil {
-			_ = nc.Close()
-			return p, nil
+	for range 500 {
+		if nc, err := net.Dial("tcp", p.addr); err == nil {
+			return nc.Close()
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			p.stop()
-			return nil, ctx.Err()
+			return ctx.Err()
 		}
 	}
-	p.stop()
-	return nil, errors.New("redis-server does not listen")
+	return fmt.Errorf("nothing listens on %s", p.addr)
+}
+
+// launch starts a program on a core and waits until it listens on addr.
+func launch(ctx context.Context, core int, addr, dir string, env []string, argv ...string) (*process, error) {
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Dir, cmd.Env, cmd.Stderr = dir, append(os.Environ(), env...), os.Stderr
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = 5 * time.Second
+	if err := startOn([]int{core}, cmd); err != nil {
+		return nil, err
+	}
+	p := &process{cmd: cmd, addr: addr}
+	if err := p.waitUntilItListens(ctx); err != nil {
+		p.stop()
+		return nil, err
+	}
+	return p, nil
 }

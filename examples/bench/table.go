@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+
+	"posthouse/internal/load"
 )
 
 // table gathers the samples of all rounds.
@@ -55,11 +57,12 @@ func (t *table) add(metric, unit, server string, round int, value float64) {
 	t.rows[i].Samples[server] = s
 }
 
-// ratios returns first ÷ other of every round in which both were measured.
+// ratios returns first ÷ other of every round in which both were measured and the other is
+// more than nothing.
 func (r *row) ratios(first, other string) (list []float64) {
 	a, b := r.Samples[first], r.Samples[other]
 	for i := range min(len(a), len(b)) {
-		if a[i] > 0 && b[i] > 0 {
+		if a[i] > 0 && b[i] > load.Nothing {
 			list = append(list, a[i]/b[i])
 		}
 	}
@@ -108,10 +111,18 @@ func (t *table) write(w io.Writer) error {
 	for _, r := range t.rows {
 		fmt.Fprintf(tw, "%s\t%s", r.Metric, r.Unit)
 		for _, s := range t.servers {
-			fmt.Fprintf(tw, "\t%.2f", median(present(r.Samples[s])))
+			cell := "-"
+			if m := median(present(r.Samples[s])); !math.IsNaN(m) {
+				cell = fmt.Sprintf("%.2f", m)
+			}
+			fmt.Fprint(tw, "\t"+cell)
 		}
 		for _, s := range t.servers[1:] {
 			list := r.ratios(t.servers[0], s)
+			if len(list) == 0 {
+				fmt.Fprint(tw, "\t\t\t\t")
+				continue
+			}
 			ratio, goal := median(list), "\t"
 			if g := t.goals[r.Metric][s]; g > 0 {
 				goal = fmt.Sprintf("%.2f\tmissed", g)

@@ -59,10 +59,11 @@ func serve(t *testing.T, o *socketio.Options) (base string) {
 	return server.URL
 }
 
-// wire is a network that can be cut: it passes connections on to an address.
+// wire is a network that can be cut: it passes connections on to the first address that
+// takes them.
 type wire struct {
 	net.Listener
-	to string
+	to []string
 
 	mu    sync.Mutex
 	isCut bool
@@ -70,7 +71,7 @@ type wire struct {
 	tasks sync.WaitGroup
 }
 
-func newWire(t *testing.T, to string) *wire {
+func newWire(t *testing.T, to ...string) *wire {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -103,7 +104,7 @@ func (w *wire) accept() {
 		if err != nil {
 			return
 		}
-		far, err := net.Dial("tcp", w.to)
+		far, err := w.dial()
 		w.mu.Lock()
 		if err != nil || w.isCut {
 			near.Close()
@@ -118,6 +119,15 @@ func (w *wire) accept() {
 		w.tasks.Go(func() { w.pass(near, far) })
 		w.tasks.Go(func() { w.pass(far, near) })
 	}
+}
+
+func (w *wire) dial() (c net.Conn, err error) {
+	for _, to := range w.to {
+		if c, err = net.Dial("tcp", to); err == nil {
+			return c, nil
+		}
+	}
+	return nil, err
 }
 
 func (w *wire) pass(from, to net.Conn) {

@@ -82,8 +82,8 @@ func newChat(io *socketio.Server, people presence.Store) *chat {
 }
 
 // introduce is a middleware: it decides about each new connection, from what the
-// page gave as `auth`. A recovered connection was introduced before and does not
-// come by.
+// page gave as `auth`, also about a recovered one: its rooms and its person are back
+// already, and come out the same.
 func (c *chat) introduce(_ context.Context, s *socketio.Socket) error {
 	var auth struct {
 		Secret, Name string

@@ -2,6 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -49,6 +55,44 @@ func TestTwoReplicasAreOneChat(t *testing.T) {
 	bind(t, ada.Call("join", roomName{"lobby"}), 0, &r)
 	if len(r.Messages) != 2 {
 		t.Errorf("the first replica keeps %+v", r.Messages)
+	}
+}
+
+// Three people write in three browsers, each on a replica of its own. One of the replicas
+// is killed with SIGKILL: every message arrives once on every page, and all three stay. With
+// POSTHOUSE_TEST_SCREENSHOTS set to a directory the pages are photographed.
+func TestThreeReplicas_OneIsKilledWhilePeopleWrite_NothingIsLost(t *testing.T) {
+	t.Parallel()
+	node := testenv.NodeDir(t)
+	testenv.Need(t, "chromium")
+	addr, _ := testenv.Redis(t)
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var replicas []*testenv.Process
+	var addrs []string
+	for range 3 {
+		port := strconv.Itoa(testenv.FreePort(t))
+		p := testenv.Start(t, []string{"CHAT_TEST_REPLICA=1", "PORT=" + port, "REDIS_URL=redis://" + addr}, self)
+		p.Ready(t, "http://127.0.0.1:"+port)
+		replicas, addrs = append(replicas, p), append(addrs, "127.0.0.1:"+port)
+	}
+	args := []string{filepath.Join("testdata", "replicas.mjs"), os.Getenv("POSTHOUSE_TEST_SCREENSHOTS")}
+	for i := range addrs { // a balancer for each person, with that replica as the first choice
+		args = append(args, "http://"+newWire(t, addrs[i], addrs[(i+1)%3], addrs[(i+2)%3]).Addr().String())
+	}
+	script := testenv.Start(t, []string{"NODE_PATH=" + filepath.Join(node, "node_modules")}, "node", args...)
+	testenv.Until(t, time.Minute, "the moment to kill", func() bool {
+		var failed *exec.ExitError
+		if errors.As(script.Wait(0), &failed) {
+			t.Fatal(script.Output())
+		}
+		return strings.Contains(script.Output(), "kill\n")
+	})
+	replicas[0].Kill()
+	if err := script.Wait(time.Minute); err != nil || !strings.Contains(script.Output(), "ok\n") {
+		t.Fatalf("%v\n%s", err, script.Output())
 	}
 }
 

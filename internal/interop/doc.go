@@ -8,6 +8,8 @@
 //     forty behaviours of docs/conformance.md, also of other servers (make conformance-peers)
 //   - sioclients: the socket.io-client of npm from 2.0 to 4.8; writes the matrix of docs/clients.md
 //   - cluster: examples/cluster as people run it, Go and Node in one cluster
+//   - history: what clients of a cluster saw while nodes were killed and cut off, held against the
+//     delivery guarantees of docs/reliability.md §5
 //   - backend: the back ends of examples/backend behind package hook, with real clients
 //
 // The gateway:
@@ -16,6 +18,7 @@
 //     codes, routes, headers, order of events, settings
 //   - cluster: replicas, Redis and balancers that are killed while people log in, and
 //     the shipped configurations of nginx and HAProxy
+//   - chaos: the fault and abuse matrices of docs/reliability.md as a command (docs/chaos.md)
 //   - browser: the login page, the element and the front ends of others in Chromium
 //     and with the real client; the scenarios of the local WeChat
 //
@@ -27,7 +30,7 @@
 //
 // # Where a login over replicas is tested
 //
-// In six places, each of which can break while the others hold:
+// In seven places, each of which can break while the others hold:
 //
 //   - internal/login: what the store decides when claims, results and cancels of several
 //     replicas meet; memory and Redis alike, in every interleaving (TestService_Claim…)
@@ -40,8 +43,9 @@
 //   - interop/gateway (replicas_test.go): three built gateways, seen by their users
 //   - interop/cluster: a thousand logins over replicas behind a balancer, while replicas
 //     and Redis are killed
+//   - interop/chaos: each fault of docs/reliability.md §3 by itself, with its bar
 //
 // A fault of the decision belongs into the first, of the webhook into the second, of the
-// way between replicas into the third and fourth; the last two show that nothing was
+// way between replicas into the third and fourth; the last three show that nothing was
 // forgotten in between.
 package interop

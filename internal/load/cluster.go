@@ -28,6 +28,11 @@ func cluster(ctx context.Context, l Load, targets []*Target) ([]Metric, error) {
 // relay keeps window events in flight for each pair: they go out in one write, and
 // the next ones when all have arrived, in order.
 func relay(ctx context.Context, l Load, targets []*Target, pairs, window int, times *latencies) ([]Metric, error) {
+	return relayTo(ctx, targets, pairs, window, times, func(team *crew) ([]Metric, error) { return team.measure(l, "µs", targets) })
+}
+
+// relayTo is relay with a measure of the caller's own.
+func relayTo(ctx context.Context, targets []*Target, pairs, window int, times *latencies, measure func(*crew) ([]Metric, error)) ([]Metric, error) {
 	from, err := dialAll(ctx, targets[0].Addr, pairs, nil)
 	if err != nil {
 		return nil, err
@@ -70,7 +75,7 @@ func relay(ctx context.Context, l Load, targets []*Target, pairs, window int, ti
 		})
 		team.work(a, func() (int, error) { return 0, a.answerPings() })
 	}
-	m, err := team.measure(l, "µs", targets)
+	m, err := measure(team)
 	return team.finish(m, err, slices.Concat(from, to)...)
 }
 

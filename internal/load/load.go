@@ -22,8 +22,9 @@ import (
 
 // Target is a server under test.
 type Target struct {
-	Addr string // host:port
-	PID  int    // of its process on this machine
+	Addr  string // host:port
+	PID   int    // of its process on this machine
+	Debug string // host:port of a gateway's profiles
 }
 
 // Load says how much to do. The zero value is what `make bench` runs.
@@ -33,6 +34,8 @@ type Load struct {
 	Connections int           // of the echo scenarios, default 50
 	Idle        int           // idle connections, default 1000
 	Members     int           // of a fan-out's room, default what its name says
+	Redis       string        // host:port of the Redis of the servers, for scenarios that count its commands
+	WeChat      string        // host:port of the local WeChat, for scenarios of the gateway
 }
 
 func (l Load) withDefaults() Load {
@@ -58,6 +61,9 @@ type Metric struct {
 	Value float64
 }
 
+// Nothing stands for a measured zero, because 0 is what was not measured.
+const Nothing = 1e-6
+
 // Scenario is one kind of load.
 type Scenario struct {
 	Name    string
@@ -65,25 +71,27 @@ type Scenario struct {
 	Redis   bool     // whether they need REDIS_URL
 	Env     []string // what else the servers need in their environment
 	Extra   bool     // runs only when it is asked for by name
+	Bare    bool     // a WebSocket server that knows no Socket.IO can answer it with fixed bytes
+	Gateway bool     // the target is the gateway itself, with a Redis and a local WeChat
 	Run     func(ctx context.Context, l Load, targets []*Target) ([]Metric, error)
 }
 
 // Scenarios returns all of them, in the order in which they are reported.
 func Scenarios() []Scenario {
 	return []Scenario{
-		{Name: "echo-1", Servers: 1, Run: echo(1)},
-		{Name: "echo-16", Servers: 1, Run: echo(16)},
-		{Name: "binary", Servers: 1, Run: binaryEcho},
-		{Name: "fanout-1000", Servers: 1, Run: fanout(1000, 1)},
-		{Name: "fanout-5000", Servers: 1, Run: fanout(5000, 1)},
-		{Name: "fanout-bursts", Servers: 1, Run: fanout(1000, 10)},
+		{Name: "echo-1", Servers: 1, Bare: true, Run: echo(1)},
+		{Name: "echo-16", Servers: 1, Bare: true, Run: echo(16)},
+		{Name: "binary", Servers: 1, Bare: true, Run: binaryEcho},
+		{Name: "fanout-1000", Servers: 1, Bare: true, Run: fanout(1000, 1)},
+		{Name: "fanout-5000", Servers: 1, Bare: true, Run: fanout(5000, 1)},
+		{Name: "fanout-bursts", Servers: 1, Bare: true, Run: fanout(1000, 10)},
 		{Name: "polling", Servers: 1, Run: pollingRoundTrip},
 		{Name: "polling-open", Servers: 1, Run: pollingOpenClose},
 		{Name: "login", Servers: 1, Run: login},
 		{Name: "cluster", Servers: 2, Redis: true, Run: cluster},
-		{Name: "idle", Servers: 1, Run: idle},
-		{Name: "pings", Servers: 1, Env: []string{"PING_INTERVAL=1000"}, Run: pings},
-		{Name: "scaling", Servers: 1, Extra: true, Run: scaling},
+		{Name: "idle", Servers: 1, Bare: true, Run: idle},
+		{Name: "pings", Servers: 1, Bare: true, Env: []string{"PING_INTERVAL=1000"}, Run: pings},
+		{Name: "scaling", Servers: 1, Bare: true, Extra: true, Run: scaling},
 	}
 }
 
@@ -96,7 +104,10 @@ type crew struct {
 	ops    atomic.Int64
 }
 
-var errDone = errors.New("done")
+var (
+	errDone = errors.New("done")
+	errIdle = errors.New("load: the server did nothing")
+)
 
 func newCrew(ctx context.Context) *crew {
 	c := &crew{}
@@ -133,7 +144,7 @@ func (c *crew) measure(l Load, unit string, targets []*Target) ([]Metric, error)
 	}
 	cpu, ops = cpuOf(targets)-cpu, c.ops.Load()-ops
 	if ops == 0 {
-		return nil, errors.New("load: the server did nothing")
+		return nil, errIdle
 	}
 	return []Metric{{Unit: unit, Value: float64(cpu) / float64(time.Microsecond) / float64(ops)}}, nil
 }

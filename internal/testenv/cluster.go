@@ -22,6 +22,7 @@ type Cluster struct {
 	Metrics   []string // the URLs of their metrics
 	WeChat    string   // the simulator's URL
 	Simulator *Process
+	Wrap      string // a shell's command that prepares the process of a replica that is started
 
 	env       func(replica int) []string
 	simulator []string // its further arguments
@@ -94,7 +95,13 @@ func StartCluster(t testing.TB, o ClusterOptions) *Cluster {
 // StartReplica starts a replica, or starts it again at its address.
 func (c *Cluster) StartReplica(t testing.TB, i int) {
 	t.Helper()
-	_, c.Replicas[i] = GatewayAt(t, c.Ports[i], c.env(i)...)
+	if c.Wrap == "" {
+		_, c.Replicas[i] = GatewayAt(t, c.Ports[i], c.env(i)...)
+	} else {
+		env := append(c.env(i), "POSTHOUSE_ADDR=127.0.0.1:"+strconv.Itoa(c.Ports[i]))
+		c.Replicas[i] = Start(t, env, "sh", "-c", c.Wrap+"; exec "+Binary(t, "."))
+		c.Replicas[i].Ready(t, c.Bases[i]+"/readyz")
+	}
 	c.Started = append(c.Started, c.Replicas[i])
 }
 

@@ -110,7 +110,7 @@ func (c *Client) perform(e *socketio.Event, a *answer) {
 // connect is the middleware.
 func (c *Client) connect(ctx context.Context, s *socketio.Socket) error {
 	b := c.newBody("connect", s)
-	b.Auth, b.Headers = authOf(s), c.passedOn(s)
+	b.Auth, b.Headers, b.Recovered = authOf(s), c.passedOn(s), s.Recovered()
 	a, err := c.ask(ctx, b, 0)
 	switch {
 	case err != nil && c.opts.FailOpen:

@@ -19,12 +19,13 @@ type body struct {
 	Claims    any               `json:"claims,omitempty"`
 	Rooms     []string          `json:"rooms"`
 	Data      json.RawMessage   `json:"data,omitempty"`
-	Auth      json.RawMessage   `json:"auth,omitempty"`    // connect
-	Headers   map[string]string `json:"headers,omitempty"` // connect
-	Event     string            `json:"event,omitempty"`   // event
-	Args      any               `json:"args,omitempty"`    // event: a list, also an empty one
-	Ack       *bool             `json:"ack,omitempty"`     // event
-	Reason    string            `json:"reason,omitempty"`  // disconnect
+	Auth      json.RawMessage   `json:"auth,omitempty"`      // connect
+	Headers   map[string]string `json:"headers,omitempty"`   // connect
+	Recovered bool              `json:"recovered,omitempty"` // connect: the socket continues an earlier one
+	Event     string            `json:"event,omitempty"`     // event
+	Args      any               `json:"args,omitempty"`      // event: a list, also an empty one
+	Ack       *bool             `json:"ack,omitempty"`       // event
+	Reason    string            `json:"reason,omitempty"`    // disconnect
 	Replica   string            `json:"replica,omitempty"`
 	Address   string            `json:"address"`
 	Time      string            `json:"time"`
@@ -52,13 +53,16 @@ func (c *Client) newBody(kind string, s *socketio.Socket) *body {
 
 func (b *body) encode() ([]byte, error) { return json.Marshal(b) }
 
-// authOf is the CONNECT payload less the token, nil when nothing is left.
+// authOf is the CONNECT payload less its secrets, the token and the private session id,
+// and the offset that belongs to that; nil when nothing is left.
 func authOf(s *socketio.Socket) json.RawMessage {
 	fields := map[string]json.RawMessage{}
 	if s.Auth(&fields) != nil {
 		return nil // no object
 	}
-	delete(fields, "token")
+	for _, name := range []string{"token", "pid", "offset"} {
+		delete(fields, name)
+	}
 	if len(fields) == 0 {
 		return nil
 	}

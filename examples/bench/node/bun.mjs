@@ -18,6 +18,7 @@ const server = Bun.serve({
     const url = new URL(req.url);
     if (url.pathname.startsWith("/socket.io/")) return engine.handleRequest(req, server);
     const body = answer(io, req.method, req.url, () => Bun.gc(true));
+    if (body instanceof Promise) return body.then((text) => new Response(text));
     return new Response(body, { status: body === undefined ? 404 : 200 });
   },
 });

@@ -4,9 +4,13 @@ import { Server } from "socket.io";
 import { adapter, answer, offer, pingInterval, pingTimeout, port } from "./conventions.mjs";
 
 const http = createServer((req, res) => {
+  const end = (body) => {
+    res.statusCode = body === undefined ? 404 : 200;
+    res.end(body);
+  };
   const body = answer(io, req.method, req.url, () => globalThis.gc());
-  res.statusCode = body === undefined ? 404 : 200;
-  res.end(body);
+  if (body instanceof Promise) body.then(end);
+  else end(body);
 });
 const io = new Server(http, { pingInterval, pingTimeout, perMessageDeflate: false, httpCompression: false, serveClient: false });
 await adapter(io);

@@ -3,10 +3,8 @@
 // default feature on. node.mjs and bun.mjs beside it in ../node are its twins.
 //
 // Environment: PORT (127.0.0.1; 0 picks one), PING_INTERVAL in milliseconds,
-// REDIS_URL for the cluster adapter; BENCH_WITH=configured puts the rules of a namespace
-// without a hook (socketio/access) before the same handlers, BENCH_WITH=programmed a
-// program that does by hand what those rules do, BENCH_WITH=admin the Admin UI without an
-// administrator.
+// REDIS_URL for the cluster adapter, BENCH_ADAPTER for which one (classic, sharded or
+// streams), BENCH_WITH for what else is on (see addFeature).
 package main
 
 import (
@@ -28,10 +26,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"posthouse/adapter"
 	"posthouse/socketio"
-	"posthouse/socketio/access"
-	"posthouse/socketio/admin"
 	"posthouse/socketio/engineio"
 )
 
@@ -53,6 +48,7 @@ func run(ctx context.Context) error {
 		}
 		opts.Engine.PingInterval = time.Duration(ms) * time.Millisecond
 	}
+	with := os.Getenv("BENCH_WITH")
 	if s := os.Getenv("REDIS_URL"); s != "" {
 		o, err := redis.ParseURL(s)
 		if err != nil {
@@ -60,21 +56,26 @@ func run(ctx context.Context) error {
 		}
 		rdb := redis.NewClient(o)
 		defer rdb.Close()
-		opts.NewAdapter = adapter.Redis(rdb, nil)
+		if opts.NewAdapter, err = newAdapter(rdb, os.Getenv("BENCH_ADAPTER"), with == "recovery"); err != nil {
+			return err
+		}
+	}
+	if with == "recovery" {
+		opts.Recovery = &socketio.Recovery{}
 	}
 	io := socketio.NewServer(opts)
-	stop, err := addFeature(io, os.Getenv("BENCH_WITH"))
+	stop, err := addFeature(io, with)
 	if err != nil {
 		return err
 	}
 	defer stop()
-	offer(io)
+	offer(io, with == "history")
 
 	ln, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", os.Getenv("PORT")))
 	if err != nil {
 		return err
 	}
-	srv := &http.Server{Handler: routes(io), ReadHeaderTimeout: 10 * time.Second}
+	srv := &http.Server{Handler: routes(io, with == "history"), ReadHeaderTimeout: 10 * time.Second}
 	fmt.Printf("listening on http://%s\n", ln.Addr())
 	go func() {
 		<-ctx.Done()
@@ -89,38 +90,16 @@ func run(ctx context.Context) error {
 	return nil
 }
 
-// addFeature adds what a variant of the server has beside the conventions.
-func addFeature(io *socketio.Server, name string) (stop func(), err error) {
-	switch name {
-	case "":
-		return func() {}, nil
-	case "configured":
-		rules, err := access.New(&access.Options{Rooms: []string{"everyone"}, Relay: []string{"typing"}, EventsPerSecond: 1e6, EventsBurst: 1e6})
-		if err != nil {
-			return nil, err
-		}
-		rules.Apply(io.Of("/"))
-		rules.Apply(io.Of("/login"))
-		return func() {}, nil
-	case "programmed": // what those rules do, by hand
-		for _, n := range []*socketio.Namespace{io.Of("/"), io.Of("/login")} {
-			n.Use(func(_ context.Context, s *socketio.Socket) error { return s.Join("everyone") })
-			n.OnEvent("typing", func(e *socketio.Event) { _ = e.Socket().To("everyone").Emit("typing") })
-			n.LimitEvents(1e6, 1e6)
-		}
-		return func() {}, nil
-	case "admin":
-		page, err := admin.Instrument(io, &admin.Options{NoAuth: true})
-		if err != nil {
-			return nil, err
-		}
-		return func() { _ = page.Close() }, nil
+// to is the room as an operator whose events a history keeps, if there is one.
+func to(io *socketio.Server, room string, recorded bool) socketio.BroadcastOperator {
+	if recorded {
+		return io.To(room).Record()
 	}
-	return nil, fmt.Errorf("BENCH_WITH=%s is not known", name)
+	return io.To(room)
 }
 
 // offer registers the events of the conventions.
-func offer(io *socketio.Server) {
+func offer(io *socketio.Server, recorded bool) {
 	ack := func(e *socketio.Event, args ...any) {
 		if e.WantsAck() {
 			_ = e.Ack(args...) // the client may be gone
@@ -140,10 +119,18 @@ func offer(io *socketio.Server) {
 			ack(e)
 		}
 	})
+	main.OnEvent("leave", func(e *socketio.Event) {
+		var room string
+		if e.Bind(&room) == nil {
+			e.Socket().Leave(room)
+			ack(e)
+		}
+	})
+	io.OfPattern("/n/{id}").OnEvent("echo", echo)
 	main.OnEvent("relay", func(e *socketio.Event) {
 		var room string
 		if e.Bind(&room) == nil {
-			_ = io.To(room).Emit("msg", e.Args().Slice(1))
+			_ = to(io, room, recorded).Emit("msg", e.Args().Slice(1))
 		}
 	})
 	io.Of("/login").OnEvent("ticket", func(e *socketio.Event) {
@@ -155,7 +142,7 @@ func offer(io *socketio.Server) {
 }
 
 // routes are the HTTP requests of the conventions.
-func routes(srv *socketio.Server) http.Handler {
+func routes(srv *socketio.Server, recorded bool) http.Handler {
 	type padded struct {
 		I   int    `json:"i"`
 		Pad string `json:"pad"`
@@ -172,11 +159,18 @@ func routes(srv *socketio.Server) http.Handler {
 	})
 	mux.HandleFunc("GET /bench/broadcast", func(w http.ResponseWriter, r *http.Request) {
 		n, _ := strconv.Atoi(r.URL.Query().Get("n"))
-		room := srv.To(r.URL.Query().Get("room"))
+		room := to(srv, r.URL.Query().Get("room"), recorded)
 		for i := range n {
 			_ = room.Emit("msg", padded{i, pad})
 		}
 		answer(w, "ok")
+	})
+	mux.HandleFunc("GET /bench/ask", func(w http.ResponseWriter, r *http.Request) {
+		acks, _ := srv.To(r.URL.Query().Get("room")).Timeout(10*time.Second).EmitWithAck(r.Context(), "ask", pad)
+		answer(w, strconv.Itoa(len(acks)))
+	})
+	mux.HandleFunc("GET /bench/gc", func(w http.ResponseWriter, r *http.Request) {
+		answer(w, strconv.FormatFloat(gcSeconds(), 'f', 6, 64))
 	})
 	mux.HandleFunc("POST /bench/callback", func(w http.ResponseWriter, r *http.Request) {
 		t := r.URL.Query().Get("ticket")

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -21,7 +22,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // Every scenario finds what it needs, and checks each answer.
 func TestConventions(t *testing.T) {
-	for _, s := range load.Scenarios() {
+	for _, s := range slices.Concat(load.Scenarios(), load.Growth(), load.Latency()) {
 		if s.Extra {
 			continue // the others, with more connections
 		}
@@ -31,8 +32,8 @@ func TestConventions(t *testing.T) {
 				opts.Engine = engineio.Options{PingInterval: 100 * time.Millisecond}
 			}
 			srv := socketio.NewServer(opts)
-			offer(srv)
-			hs := httptest.NewServer(routes(srv))
+			offer(srv, false)
+			hs := httptest.NewServer(routes(srv, false))
 			t.Cleanup(func() {
 				ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 				defer cancel()

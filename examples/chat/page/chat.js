@@ -113,7 +113,8 @@ function put(m, quiet = false) {
   const isNew = at < 0;
   if (!isNew) list.splice(at, 1);
   let i = list.length;
-  while (i > 0 && list[i - 1].at > m.at) i--;
+  // Two replicas may give one time: then the id decides, on every page alike.
+  while (i > 0 && (list[i - 1].at > m.at || (list[i - 1].at === m.at && list[i - 1].id > m.id))) i--;
   list.splice(i, 0, m);
   if (list.length > KEPT) list.shift();
   for (const [id, { person }] of room.typing) if (person.id === m.from.id) stopTyping(room, id);

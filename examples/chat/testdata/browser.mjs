@@ -1,41 +1,15 @@
 // Two people in two browsers: node browser.mjs ADAS_BASE BOS_BASE SCREENSHOTS
 // It prints "cut" when Ada's connection is to be cut, and "mend" when it may come back.
-import { createRequire } from "node:module";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-const require = createRequire(join(process.env.NODE_PATH, "x.js"));
-const { chromium } = require("playwright-core");
+import { wrong, check, launch, open as openIn, state, introduce, write, arrived, texts, fits, end } from "./browser_page.mjs";
 const { everywhere } = await import(pathToFileURL(join(process.env.NODE_PATH, "..", "accessible.mjs")));
 
 const [adasBase, bosBase, shots] = process.argv.slice(2);
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-  args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
-});
-const wrong = [];
-function check(ok, what) { if (!ok) wrong.push(what); }
-async function open(base, options) {
-  const page = await (await browser.newContext(options)).newPage();
-  page.setDefaultTimeout(10_000);
-  page.on("pageerror", (e) => wrong.push(e.stack));
-  // While the network is cut the browser reports failed requests: those are right.
-  page.on("console", (m) => m.type() === "error" && !/ERR_|WebSocket/.test(m.text()) && wrong.push(m.text()));
-  await page.goto(base);
-  return page;
-}
+const browser = await launch();
+const open = (base, options) => openIn(browser, base, options);
 const shot = (page, name) => shots && page.screenshot({ path: join(shots, `${name}.png`) });
-const state = (page, name) => page.waitForSelector(`body[data-state=${name}]`);
-const introduce = async (page, name) => {
-  await page.fill("#name", name);
-  await page.press("#name", "Enter");
-  await state(page, "connected");
-  await page.waitForSelector(".scroll[data-loading=false]");
-};
-const write = async (page, text) => { await page.fill("#text", text); await page.press("#text", "Enter"); };
-const arrived = (page, text) => page.locator(`#messages li[data-state=sent] .text`, { hasText: text }).last().waitFor();
-const texts = (page) => page.$$eval("#messages .text", (all) => all.map((e) => e.textContent));
 const room = (page, name) => page.click(`#rooms [data-room="${name}"]`);
-const fits = (page) => page.evaluate(() => document.documentElement.scrollWidth <= innerWidth);
 
 // A name first. The server tells both of each other.
 const ada = await open(adasBase, { viewport: { width: 1280, height: 800 }, locale: "en" });
@@ -140,8 +114,4 @@ if (shots) {
   }
 }
 await browser.close();
-if (wrong.length) {
-  console.log(wrong.join("\n"));
-  process.exit(1);
-}
-console.log("ok");
+end();

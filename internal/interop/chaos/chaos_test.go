@@ -2,6 +2,9 @@ package main
 
 import (
 	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
 	"testing"
 
 	"posthouse/internal/testenv"
@@ -14,12 +17,12 @@ func TestMain(m *testing.M) {
 }
 
 // atOnce is how many rows of the short set run side by side: each has processes of its own.
-const atOnce = 3
+const atOnce = 4
 
 // The short set: rows of both matrices with few logins. `make chaos` runs all rows.
 func TestShortSet(t *testing.T) {
 	testenv.Need(t, "redis-server", "nginx")
-	t.Setenv("POSTHOUSE_TEST_SLACK", "4")
+	t.Setenv("POSTHOUSE_TEST_SLACK", "10") // times are the business of `make chaos`
 	chosen, err := choose(nil, true)
 	if err != nil || len(chosen) == 0 {
 		t.Fatal(err)
@@ -36,7 +39,54 @@ func TestShortSet(t *testing.T) {
 					t.Log(f)
 				}
 			}()
+			r.tests = nil // `go test ./...` runs them by themselves
 			r.play(t, r.short, 1, &figures)
 		})
+	}
+}
+
+// Every mutation still finds its text, belongs to rows that exist, and one row has one.
+func TestMutations_FindTheirText(t *testing.T) {
+	all, err := readMutations(mutationsFile)
+	if err != nil || len(all) == 0 {
+		t.Fatal(len(all), err)
+	}
+	seen := map[string]bool{}
+	for _, m := range all {
+		if _, err := m.overlay(t.TempDir()); err != nil {
+			t.Errorf("%v: %v", m.rows, err)
+		}
+		for _, id := range m.rows {
+			if _, ok := find(id); !ok || seen[id] {
+				t.Errorf("%s: a mutation of no row, or its second", id)
+			}
+			seen[id] = true
+		}
+	}
+}
+
+var tableRow = regexp.MustCompile(`(?m)^\| (F?\d+) \|`)
+
+// The rows are those of docs/reliability.md §3 and §4; F37 is `make soak`.
+func TestRows_AreThoseOfTheContract(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(testenv.Root(), "docs", "reliability.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for _, m := range tableRow.FindAllStringSubmatch(string(text), -1) {
+		if m[1] != "F37" {
+			want = append(want, m[1])
+		}
+	}
+	var got []string
+	for _, r := range rows() {
+		got = append(got, r.id)
+		if r.name == "" || r.bar == "" || r.guards == "" || r.run == nil && r.tests == nil {
+			t.Errorf("row %s is not whole", r.id)
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("rows %v\nare not those of docs/reliability.md: %v", got, want)
 	}
 }

@@ -42,6 +42,67 @@ var processFaults = []row{{
 		s.must(at(backs, .95) <= s.slack(2*time.Second), "pages were back after %v (p95)", round(at(backs, .95)))
 		s.must(at(late, 1) <= s.slack(5*time.Second), "a token came %v after the last kill", round(at(late, 1)))
 	},
+}, {
+	id: "F14", name: "a replica is killed between the token and its acknowledgement",
+	does:   "pages do not acknowledge their tokens; the replicas that hold them are killed as soon as tokens came",
+	bar:    "the page that comes back gets the same token id again, never another",
+	guards: "a ticket has one token id, whatever happens",
+	logins: 120, short: 15, rig: rig{balancer: "nginx.conf", redis: "durable", env: []string{"POSTHOUSE_TOKEN_ACK_TIMEOUT=60s"}},
+	run: func(s *stage) {
+		tabs := s.open(s.logins)
+		for _, t := range tabs {
+			t.deaf.Store(true)
+		}
+		s.scan(tabs)
+		s.settle(lateAfter)
+		for i := range s.cluster.Replicas {
+			s.cluster.Replicas[i].Kill()
+			s.cluster.StartReplica(s, i)
+		}
+		again := 0
+		for _, t := range tabs {
+			t.deaf.Store(false)
+			s.must(t.received.Load() > 0, "%s got no token", t.login.person)
+		}
+		s.until(20*time.Second, func() bool {
+			again = 0
+			for _, t := range tabs {
+				if t.received.Load() > 1 {
+					again++
+				}
+			}
+			return again == len(tabs)
+		})
+		s.figure("%d of %d pages got their token again after the kill", again, len(tabs))
+		s.must(again == len(tabs), "%d pages got nothing again", len(tabs)-again)
+	},
+}, {
+	id: "F15", name: "rolling restart of three replicas under logins",
+	does:   "SIGTERM and start again, one after the other, behind nginx, with codes being scanned; the pushes go through nginx too",
+	bar:    "0 lost; every push is answered; every replica ends with status 0 within its drain",
+	guards: "a replica that drains finishes its logins and answers pushes to the end",
+	logins: 600, short: 45, rig: rig{balancer: "nginx.conf", env: []string{"POSTHOUSE_DRAIN=10s"}},
+	run: func(s *stage) {
+		s.cluster.PushTo(s, s.gateways[0]+"/callback/wechat")
+		tabs := s.open(s.logins)
+		scanning := make(chan struct{})
+		go func() { // ends with the scans; waited for below
+			defer close(scanning)
+			s.each(tabs, 8, func(t *tab) { s.scanOne(t) })
+		}()
+		began := time.Now()
+		for i, p := range s.cluster.Replicas {
+			if err := p.Stop(20 * time.Second); err != nil {
+				s.Errorf("not met: replica %d ended with %v", i+1, err)
+			}
+			s.cluster.StartReplica(s, i)
+		}
+		s.figure("three restarts in %v", round(time.Since(began)))
+		s.must(time.Since(began) <= s.slack(60*time.Second), "the restart took %v", round(time.Since(began)))
+		<-scanning
+		t := s.settle(lateAfter)
+		s.must(t.unanswered == 0, "%d pushes were not answered", t.unanswered)
+	},
 }}
 
 // websocketOnly is a client that neither polls nor upgrades.

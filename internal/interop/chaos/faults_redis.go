@@ -1,6 +1,7 @@
 package main
 
 import (
+	"strings"
 	"syscall"
 	"time"
 
@@ -127,5 +128,120 @@ var redisFaults = []row{{
 		late := s.ledger.since(healed)
 		s.figure("%d tokens after the edge healed: max %v", len(late), round(at(late, 1)))
 		s.must(at(late, 1) <= s.slack(5*time.Second), "a token came %v after the edge healed", round(at(late, 1)))
+	},
+}, {
+	id: "F4", name: "Redis fails over: a Sentinel promotes the replica, the old master hangs",
+	does:   "the master is stopped (SIGSTOP: TCP stays open, clients are stuck on it) while codes are shown; codes are scanned after the promotion",
+	bar:    "the subscription moves ≤ 2 probes (20 s); what replication lost ends as `expired`; 0 lost",
+	guards: "the subscription proves itself and is made again where Redis is now",
+	logins: 300, rig: rig{none: true},
+	run: failover,
+}, {
+	id: "F6", name: "the subscription is cut off, commands work",
+	does:   "a blackhole on the connections that sent SUBSCRIBE; pushes come to other replicas than the pages'",
+	bar:    "tokens ≤ 1.5 s after the push (p99), by reading the tickets",
+	guards: "a page's ticket is read every second while the subscription is suspect",
+	logins: 300, short: 40, rig: rig{edges: redisEdge, pushTo: []int{1, 2}},
+	run: func(s *stage) {
+		tabs := s.open(s.logins)
+		s.redis[0].Set("subscribe", faultproxy.Fault{Blackhole: true})
+		s.pause(time.Second)
+		s.scan(tabs)
+		t := s.settle(lateAfter)
+		s.must(at(t.late, .99) <= s.slack(1500*time.Millisecond), "p99 %v", round(at(t.late, .99)))
+		s.redis[0].Heal()
+	},
+}, {
+	id: "F7", name: "subscriptions are killed every 200 ms for 20 s",
+	does:   "CLIENT KILL TYPE PUBSUB while codes are scanned; then 4 s in which no subscription can be made",
+	bar:    "0 lost; ≤ 10 new connections a second and replica",
+	guards: "a lost subscription comes back after a pause that grows",
+	logins: 300, rig: rig{edges: redisEdge},
+	run: func(s *stage) {
+		tabs := s.open(s.logins)
+		accepted := func() (n int64) {
+			for _, p := range s.redis {
+				n += p.Accepted()
+			}
+			return n
+		}
+		before, killing := accepted(), make(chan struct{})
+		go func() { // ends after its hundred kills; waited for below
+			defer close(killing)
+			for range 100 {
+				s.pause(200 * time.Millisecond)
+				s.redisCommand("CLIENT", "KILL", "TYPE", "PUBSUB")
+			}
+		}()
+		began := time.Now()
+		for i := range 10 {
+			s.scan(tabs[i*len(tabs)/10 : (i+1)*len(tabs)/10])
+			s.pause(1500 * time.Millisecond)
+		}
+		<-killing
+		for _, p := range s.redis { // and none can be made for a while
+			p.Set("subscribe", faultproxy.Fault{Refuse: true})
+		}
+		s.pause(4 * time.Second)
+		for _, p := range s.redis {
+			p.Heal()
+		}
+		rate := float64(accepted()-before) / time.Since(began).Seconds() / float64(len(s.redis))
+		s.figure("%.1f new connections to Redis a second and replica", rate)
+		s.must(rate <= 10, "%.1f connections a second", rate)
+	},
+}, {
+	id: "F8", name: "Redis cuts subscribers whose output buffer is full",
+	does:   "client-output-buffer-limit pubsub 1mb; replica 1 does not read while 40 MB are published on its channels, then reads again",
+	bar:    "0 lost logins",
+	guards: "after a cut the tickets are read again",
+	logins: 200, rig: rig{edges: redisEdge, pushTo: []int{1, 2}, args: []string{"--client-output-buffer-limit", "pubsub 1mb 1mb 1"}},
+	run: func(s *stage) {
+		tabs := s.open(s.logins)
+		s.redis[0].Set("subscribe", faultproxy.Fault{Blackhole: true})
+		channels := strings.Fields(s.redisCommand("PUBSUB", "CHANNELS"))
+		burst := strings.Repeat("x", 1<<18)
+		for range 20 {
+			s.redisCommand("PUBLISH", "socket.io-request#/login#", burst)
+			s.redisCommand("PUBLISH", "socket.io#/login#any#", burst)
+		}
+		s.scan(tabs[:len(tabs)/2])
+		s.redis[0].Heal()
+		s.scan(tabs[len(tabs)/2:])
+		s.figure("channels: %d", len(channels))
+	},
+}, {
+	id: "F11", name: "Redis is full: maxmemory, noeviction",
+	does:   "codes are shown, maxmemory is set below what is used, codes are scanned and new pages ask; then there is room again",
+	bar:    "new pages are answered `store_unavailable` ≤ 2 s and get a code afterwards; scans end as logins; no retry storm",
+	guards: "an error of a write is an answer, and a claim goes to the spool",
+	logins: 300, rig: rig{redis: "durable"},
+	run: func(s *stage) {
+		tabs := s.open(s.logins)
+		s.redisCommand("CONFIG", "SET", "maxmemory-policy", "noeviction")
+		s.redisCommand("CONFIG", "SET", "maxmemory", "1")
+		before := s.refusals()
+		newcomer := s.start(1, s.websocketOnly())[0]
+		took, ok := s.until(5*time.Second, func() bool { return s.refusals() > before })
+		s.must(ok && took <= s.slack(2*time.Second), "a new code was not refused after %v", round(took))
+		s.scan(tabs)
+		s.redisCommand("CONFIG", "SET", "maxmemory", "0")
+		room := time.Now()
+		_, ok = s.until(15*time.Second, func() bool { return s.has(newcomer) })
+		s.must(ok, "the new page has no code")
+		s.settle(lateAfter)
+		s.figure("a new code was refused after %v; tokens max %v after there was room", round(took), round(at(s.ledger.since(room), 1)))
+	},
+}, {
+	id: "F12", name: "Redis evicts (allkeys-lru)",
+	does:   "the replicas start at a Redis whose policy is not noeviction",
+	bar:    "each says so in its log, loudly",
+	guards: "the policy is asked for at the start",
+	short:  1, rig: rig{args: []string{"--maxmemory-policy", "allkeys-lru"}},
+	run: func(s *stage) {
+		for i, p := range s.cluster.Replicas {
+			_, ok := s.until(10*time.Second, func() bool { return containsAll(p.Output(), "allkeys-lru", "noeviction") })
+			s.must(ok, "replica %d says nothing", i+1)
+		}
 	},
 }}

@@ -1,10 +1,18 @@
 package main
 
 import (
+	"context"
+	"encoding/json"
+	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strconv"
+	"strings"
+	"testing"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"posthouse/internal/testenv"
 )
@@ -98,3 +106,45 @@ func (s *stage) faults(rules ...map[string]any) {
 		s.Fatalf("faults: %d %s %v", status, out.Error, err)
 	}
 }
+
+// redisCommand sends a command to the server of the cluster and returns its answer as
+// text, a list as lines.
+func (s *stage) redisCommand(args ...any) string {
+	s.Helper()
+	return askRedis(s, s.cluster.RedisAddr, args...)
+}
+
+func askRedis(t testing.TB, addr string, args ...any) string {
+	t.Helper()
+	c := redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1})
+	defer c.Close()
+	answer, err := c.Do(context.WithoutCancel(t.Context()), args...).Result()
+	if err != nil {
+		t.Errorf("redis: %v: %v", args[0], err)
+	}
+	list, ok := answer.([]any)
+	if !ok {
+		return strings.TrimSpace(fmt.Sprint(answer))
+	}
+	lines := make([]string, len(list))
+	for i, v := range list {
+		lines[i] = fmt.Sprint(v)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// redisCommands is how many commands the server of the cluster has handled.
+func (s *stage) redisCommands() int {
+	s.Helper()
+	_, rest, _ := strings.Cut(s.redisCommand("INFO", "stats"), "total_commands_processed:")
+	n, _ := strconv.Atoi(strings.TrimSpace(strings.SplitN(rest, "\n", 2)[0]))
+	return n
+}
+
+// getJSON reads what a URL answers.
+func (s *stage) getJSON(url string, out any) error {
+	_, body, _ := s.get(url)
+	return json.Unmarshal([]byte(body), out)
+}
+
+func sortDurations(all []time.Duration) { slices.Sort(all) }

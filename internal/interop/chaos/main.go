@@ -133,8 +133,13 @@ func runRow(ctx context.Context, out io.Writer, r row, logins int, seed uint64) 
 	case t.Skipped():
 		verdict = "NOT RUN"
 	}
-	for _, line := range t.log {
-		fmt.Fprintf(out, "    %s  %s\n", map[bool]string{true: "why", false: "log"}[verdict != "PASS"], tail(line, 3000))
+	for _, line := range t.errors {
+		fmt.Fprintf(out, "    why  %s\n", tail(line, 3000))
+	}
+	if len(t.errors) > 0 || t.Skipped() {
+		for _, line := range t.log {
+			fmt.Fprintf(out, "    log  %s\n", tail(line, 800))
+		}
 	}
 	fmt.Fprintf(out, "    %s  %.1f s, seed %d, %d logins\n\n", verdict, time.Since(began).Seconds(), seed, logins)
 	return verdict

@@ -2,8 +2,8 @@ package main
 
 import (
 	"log/slog"
-	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"posthouse/socketio"
@@ -16,11 +16,10 @@ type tab struct {
 	ledger *ledger
 	login  *login
 	socket *client.Socket
-	header http.Header
 	// again asks for a new code once the first has ended, as a person who clicks does.
-	again bool
-	// deaf does not acknowledge tokens.
-	deaf bool
+	again    bool
+	deaf     atomic.Bool  // does not acknowledge tokens, and does not take them for the end
+	received atomic.Int64 // tokens
 
 	mu     sync.Mutex // guards what follows
 	resume string
@@ -58,9 +57,10 @@ func openTab(l *ledger, person, gateway string, o client.Options) (*tab, error) 
 		var jwt string
 		if err := e.Bind(&jwt); err == nil {
 			t.ledger.give(t.login, jwt)
-			t.finish()
+			t.received.Add(1)
 		}
-		if !t.deaf {
+		if !t.deaf.Load() {
+			t.finish()
 			_ = e.Ack() // the connection may have gone
 		}
 	})
@@ -159,7 +159,8 @@ func (t *tab) comeBack() {
 
 // enter takes a state of the ticket in.
 func (t *tab) enter(state string) {
-	over := state == "expired" || state == "denied" || state == "cancelled" || state == "replaced" || state == "moved"
+	// "moved" is no end: no other page has this one's secret.
+	over := state == "expired" || state == "denied" || state == "cancelled" || state == "replaced"
 	t.ledger.note(func() {
 		t.login.states = append(t.login.states, state)
 		if over && len(t.login.tokens) == 0 {

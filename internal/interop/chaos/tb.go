@@ -22,6 +22,7 @@ type commandTB struct {
 	mu       sync.Mutex // guards what follows
 	failed   bool
 	skipped  bool
+	errors   []string
 	log      []string
 	cleanups []func()
 }
@@ -68,8 +69,12 @@ func (t *commandTB) end() {
 func (t *commandTB) add(text string, failed bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if failed {
+		t.failed = true
+		t.errors = append(t.errors, text)
+		return
+	}
 	t.log = append(t.log, text)
-	t.failed = t.failed || failed
 }
 
 func (t *commandTB) Name() string             { return t.name }

@@ -42,13 +42,15 @@ func (s *stage) judge() {
 			s.must(!strings.Contains(p.Output(), word), "a replica says %q", word)
 		}
 	}
-	s.returnToBaseline()
+	if !s.Failed() { // else the row is red already
+		s.returnToBaseline()
+	}
 }
 
 // sizes are what must return to its size.
 type sizes struct {
 	goroutines, descriptors, connections float64
-	memory                               float64
+	memory, heap                         float64
 }
 
 // allowance is what may be open beside what was: idle connections that are kept.
@@ -85,7 +87,7 @@ func (s *stage) returnToBaseline() {
 // sizes reads the metrics of a replica; a replica that does not answer has none.
 func (s *stage) sizes(replica int) sizes {
 	m := s.metrics(replica)
-	return sizes{goroutines: m["go_goroutines"], descriptors: m["process_open_fds"], connections: m["posthouse_connections"], memory: m["process_resident_memory_bytes"]}
+	return sizes{goroutines: m["go_goroutines"], descriptors: m["process_open_fds"], connections: m["posthouse_connections"], memory: m["process_resident_memory_bytes"], heap: m["go_memstats_heap_inuse_bytes"]}
 }
 
 // metrics are the samples of a replica, by their names with labels.

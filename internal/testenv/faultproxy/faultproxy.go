@@ -155,7 +155,7 @@ func (c *conn) reset() {
 	for _, side := range []net.Conn{c.client, c.server} {
 		if tcp, ok := side.(*net.TCPConn); ok {
 			_ = tcp.SetLinger(0)
-			tcp.Close()
+			_ = tcp.Close()
 		}
 	}
 }
