@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/http"
 	"time"
@@ -70,7 +69,6 @@ func newDialer(from net.IP, path string) *dialer {
 func (d *dialer) connect(ctx context.Context, gateway string) (*client, error) {
 	socket, err := sio.New(gateway+namespace, &sio.Options{
 		Transports: []string{"websocket"}, Path: d.path, DialContext: d.dial, NoReconnect: true, MaxPayload: maxMessage,
-		Logger: slog.New(slog.DiscardHandler), // the ledger tells what went wrong
 	})
 	if err != nil {
 		return nil, err

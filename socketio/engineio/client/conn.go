@@ -219,7 +219,6 @@ func (c *Conn) endLocked(reason engineio.Reason, err error) {
 		c.closeCause = &CloseError{Reason: reason, Err: err}
 	}
 	c.state = stateClosed
-	close(c.ended)
 	c.heartbeat.Stop()
 	if c.closeTimer != nil {
 		c.closeTimer.Stop()
@@ -237,6 +236,7 @@ func (c *Conn) endLocked(reason engineio.Reason, err error) {
 	if !c.serving && c.http != nil {
 		c.helpers.Go(c.http.CloseIdleConnections)
 	}
+	close(c.ended) // last: Serve waits for the helpers once it sees this
 }
 
 // errServed is a mistake of the program.
