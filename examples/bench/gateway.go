@@ -25,7 +25,7 @@ func gateway() group {
 }
 
 // maxPolling is how many commands of Redis an open ticket may cost in a second
-// (docs/reliability.md §3 F6).
+// (docs/reliability.md §3 row F6).
 const maxPolling = 0.2
 
 // pollingGoal says whether the poller of tickets keeps its bound.

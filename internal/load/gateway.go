@@ -247,7 +247,7 @@ func gatewayOpen(ctx context.Context, l Load, targets []*Target) ([]Metric, erro
 	for _, c := range conns {
 		team.work(c, func() (int, error) { _, err := c.read(); return 0, err })
 	}
-	// Two rounds of the poller (docs/reliability.md §3 F6).
+	// Two rounds of the poller (docs/reliability.md §3 row F6).
 	window := max(6*l.Duration, 12*time.Second)
 	before, err := redisCommands(ctx, l.Redis)
 	if err != nil {

@@ -55,7 +55,7 @@ func recoverable(ctx context.Context, l Load, targets []*Target) ([]Metric, erro
 	if err != nil {
 		return nil, err
 	}
-	// What the server asks of Redis without a session is not the sessions'.
+	// The server's own commands, which it runs without a session, are not the sessions'.
 	window := max(3*l.Duration, 6*time.Second)
 	base, err := commandsIn(ctx, l.Redis, window)
 	if err != nil {
