@@ -222,15 +222,21 @@ func (s *redisPresence) Read(ctx context.Context, room string) ([]userpresence.M
 	return members, nil
 }
 
-// parsePresence reads the field of a user.
+// latestSince is the last millisecond that JSON has a form for.
+const latestSince = 253402300799999
+
+// parsePresence reads the field of a user. Numbers that no replica writes count as nothing, so
+// that one bad field does not spoil the list of the others.
 func parsePresence(field string, alive map[string]bool) (since time.Time, connections int, here bool) {
 	text, list, _ := strings.Cut(field, "|")
-	ms, _ := strconv.ParseInt(text, 10, 64)
+	ms, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || ms < 0 || ms > latestSince {
+		ms = 0
+	}
 	for entry := range strings.SplitSeq(list, ",") {
 		node, count, _ := strings.Cut(entry, "=")
-		if alive[node] {
-			n, _ := strconv.Atoi(count)
-			connections, here = connections+n, true
+		if n, err := strconv.ParseUint(count, 10, 31); alive[node] && err == nil && n > 0 {
+			connections, here = connections+int(n), true
 		}
 	}
 	return time.UnixMilli(ms).UTC(), connections, here

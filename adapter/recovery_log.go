@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"posthouse/socketio"
@@ -31,9 +32,11 @@ type recoveryLog struct {
 	marks     *logMarks        // nil without recovery
 	hearing   *hearing         // nil where all publishers write the log
 
-	mu            sync.Mutex                  // guards what follows
-	ownBroadcasts map[entryID]*ownBroadcast   // broadcasts that the reader will deliver
-	earlyEntries  map[entryID]*clusterMessage // own entries that it delivered before Redis told their ids
+	broadcastCount atomic.Uint64
+
+	mu            sync.Mutex                // guards what follows
+	ownBroadcasts map[entryID]*ownBroadcast // broadcasts that the reader will deliver
+	earlyEntries  map[entryID]earlyEntry    // own entries that it met before Redis told their ids
 	// abandonedBroadcasts were delivered out of order, and the reader has not passed them.
 	abandonedBroadcasts map[*ownBroadcast]struct{}
 	lostMarks           int                       // how many marks of lost broadcasts were queued
@@ -46,7 +49,7 @@ func newRecoveryLog(c *clusterNode, streamKey string, maxLen int64, sessionKeyPr
 	a := &recoveryLog{
 		clusterNode: c, streamKey: streamKey, maxLen: maxLen, sessionKeyPrefix: sessionKeyPrefix,
 		ownBroadcasts:       make(map[entryID]*ownBroadcast),
-		earlyEntries:        make(map[entryID]*clusterMessage),
+		earlyEntries:        make(map[entryID]earlyEntry),
 		abandonedBroadcasts: make(map[*ownBroadcast]struct{}),
 		taintedSockets:      make(map[string]struct{}),
 		heldAdmissions:      make(map[string]*heldAdmission),

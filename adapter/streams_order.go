@@ -22,13 +22,21 @@ const orderPatience = time.Second
 // ownBroadcast is a broadcast of this node on its way through the stream.
 type ownBroadcast struct {
 	message *clusterMessage
+	number  uint64        // counts the broadcasts of this node
 	settled chan struct{} // closed when it is delivered, or cannot be
 	// Guarded by recoveryLog.mu:
 	isSettled bool // settled is closed
 	byReader  bool // delivered by the reader
 	abandoned bool // delivered by Broadcast itself, after a failure or too long a wait
+	added     bool // Redis has told the entry's id
 	failed    bool // Redis has not said whether the stream has it
 	lostMark  int  // number of the mark that comes behind it, if failed
+}
+
+// earlyEntry is an own entry that the reader met before Redis told its id.
+type earlyEntry struct {
+	message *clusterMessage
+	of      *ownBroadcast // the broadcast that counts it as its own by its looks, if one had to
 }
 
 func (b *ownBroadcast) settle() {
@@ -45,7 +53,7 @@ func (b *ownBroadcast) isLike(m *clusterMessage) bool {
 }
 
 func (a *recoveryLog) broadcastInOrder(ctx context.Context, m *clusterMessage) error {
-	b := &ownBroadcast{message: m, settled: make(chan struct{})}
+	b := &ownBroadcast{message: m, number: a.broadcastCount.Add(1), settled: make(chan struct{})}
 	failure := a.appendEntry(m, func(id string, err error) { a.entryAdded(b, id, err) })
 	if failure == nil && !a.publisher.isDown() {
 		t := time.NewTimer(orderPatience)
@@ -57,14 +65,7 @@ func (a *recoveryLog) broadcastInOrder(ctx context.Context, m *clusterMessage) e
 		case <-a.ctx.Done():
 		}
 	}
-	a.mu.Lock()
-	b.abandoned = !b.byReader
-	abandoned := b.abandoned
-	if abandoned && !b.failed {
-		a.abandonedBroadcasts[b] = struct{}{}
-	}
-	a.mu.Unlock()
-	if !abandoned {
+	if !a.giveUp(b) {
 		return nil
 	}
 	if failure != nil {
@@ -81,6 +82,49 @@ func (a *recoveryLog) broadcastInOrder(ctx context.Context, m *clusterMessage) e
 	return failure
 }
 
+// giveUp ends the wait of a broadcast. It reports whether the reader has not delivered it, nor will.
+func (a *recoveryLog) giveUp(b *ownBroadcast) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !b.byReader && !b.added && !b.failed {
+		// The reader may have delivered it: then only the reply is late.
+		if id, ok := a.findEarly(b); ok {
+			a.earlyEntries[id] = earlyEntry{a.earlyEntries[id].message, b}
+			b.byReader = true
+		}
+	}
+	b.abandoned = !b.byReader
+	if b.abandoned && !b.failed {
+		a.abandonedBroadcasts[b] = struct{}{}
+	}
+	return b.abandoned
+}
+
+// findEarly returns the entry that b counts as its own, or else the oldest that looks like it
+// and that no other broadcast counts. Locked.
+func (a *recoveryLog) findEarly(b *ownBroadcast) (found entryID, ok bool) {
+	for id, e := range a.earlyEntries {
+		if e.of == b {
+			return id, true
+		}
+		if e.of == nil && b.isLike(e.message) && (!ok || id.compare(found) < 0) {
+			found, ok = id, true
+		}
+	}
+	return found, ok
+}
+
+// findAbandoned returns the oldest abandoned broadcast whose entry m may be: Redis has not
+// told that of another, for a failure or so far. Locked.
+func (a *recoveryLog) findAbandoned(m *clusterMessage, failed bool) (found *ownBroadcast) {
+	for b := range a.abandonedBroadcasts {
+		if b.failed == failed && !b.added && b.isLike(m) && (found == nil || b.number < found.number) {
+			found = b
+		}
+	}
+	return found
+}
+
 // entryAdded is told the fate of the XADD of b.
 func (a *recoveryLog) entryAdded(b *ownBroadcast, text string, err error) {
 	id, ok := parseEntryID(text)
@@ -90,6 +134,7 @@ func (a *recoveryLog) entryAdded(b *ownBroadcast, text string, err error) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	b.added = true
 	if _, known := a.earlyEntries[id]; known { // the reader was faster
 		delete(a.earlyEntries, id)
 		delete(a.abandonedBroadcasts, b)
@@ -106,13 +151,11 @@ func (a *recoveryLog) broadcastFailed(b *ownBroadcast) {
 	a.mu.Lock()
 	defer b.settle()
 	defer a.mu.Unlock()
-	for id, m := range a.earlyEntries {
-		if b.isLike(m) { // the stream has it: its reply was lost
-			delete(a.earlyEntries, id)
-			delete(a.abandonedBroadcasts, b)
-			b.byReader = true
-			return
-		}
+	if id, ok := a.findEarly(b); ok { // the stream has it: its reply was lost
+		delete(a.earlyEntries, id)
+		delete(a.abandonedBroadcasts, b)
+		b.byReader = true
+		return
 	}
 	a.abandonedBroadcasts[b] = struct{}{} // before its mark can be read
 	a.queueLostMark()
@@ -126,14 +169,17 @@ func (a *recoveryLog) takeOwn(id entryID, m *clusterMessage) bool {
 	a.sweepWaiting(id)
 	b := a.ownBroadcasts[id]
 	if b == nil {
-		for other := range a.abandonedBroadcasts {
-			if other.failed && other.isLike(m) {
-				delete(a.abandonedBroadcasts, other)
-				return false
-			}
+		// Its reply is still on the way, if there is one; leave word that it is delivered.
+		if late := a.findAbandoned(m, false); late != nil {
+			delete(a.abandonedBroadcasts, late)
+			a.earlyEntries[id] = earlyEntry{m, late}
+			return false
 		}
-		// Its reply is still on the way; leave word that it is delivered.
-		a.earlyEntries[id] = m
+		if failed := a.findAbandoned(m, true); failed != nil {
+			delete(a.abandonedBroadcasts, failed)
+			return false
+		}
+		a.earlyEntries[id] = earlyEntry{message: m}
 		return true
 	}
 	delete(a.ownBroadcasts, id)

@@ -49,6 +49,9 @@ func (l *LocalAdapter) RecoveryEnabled() (maxDisconnection time.Duration, ok boo
 // Broadcast sends an EVENT packet to the selected sockets of this node. It is
 // encoded once.
 func (l *LocalAdapter) Broadcast(ctx context.Context, p *parser.Packet, o BroadcastOptions) error {
+	// From here on, so that a burst of broadcasts leaves no time for writing in between.
+	burst := l.ns.server.engineServer.NewBurst()
+	defer burst.End()
 	targets := l.collectTargets(o)
 	if len(targets) == 0 {
 		return nil
@@ -58,7 +61,7 @@ func (l *LocalAdapter) Broadcast(ctx context.Context, p *parser.Packet, o Broadc
 		return err
 	}
 	tellOutgoing(targets, p)
-	l.sendAll(targets, frames, &o)
+	l.sendAll(targets, frames, &o, burst)
 	return nil
 }
 

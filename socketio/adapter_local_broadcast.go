@@ -28,7 +28,7 @@ func (l *LocalAdapter) encodeFrames(p *parser.Packet, id *uint64, f BroadcastFla
 // sendAll sends to each target. Sending never blocks, so that one slow client
 // holds up no other client; of a burst of broadcasts each client gets what has gathered in
 // one write.
-func (l *LocalAdapter) sendAll(targets []*Socket, frames []*engineio.Frame, o *BroadcastOptions) {
+func (l *LocalAdapter) sendAll(targets []*Socket, frames []*engineio.Frame, o *BroadcastOptions, burst *engineio.Burst) {
 	if len(targets) > 0 {
 		l.ns.traffic.Add(tally.Key(targets[0].id), eventsOut, uint64(len(targets)))
 	}
@@ -37,7 +37,7 @@ func (l *LocalAdapter) sendAll(targets []*Socket, frames []*engineio.Frame, o *B
 		if holding && l.isHeld(s, frames, o) {
 			continue
 		}
-		_ = s.sendFrames(frames, o.Flags.Volatile, true) // a socket that has just gone gets nothing
+		_ = s.sendFrames(frames, o.Flags.Volatile, true, burst) // a socket that has just gone gets nothing
 	}
 }
 
@@ -59,6 +59,8 @@ func tellOutgoing(targets []*Socket, p *parser.Packet) {
 // sockets, and calls onAck once for each acknowledgement until stop is called
 // or ctx ends. onAck must not block.
 func (l *LocalAdapter) BroadcastAcks(ctx context.Context, p *parser.Packet, o BroadcastOptions, onAck func(Value)) (clients int, stop func()) {
+	burst := l.ns.server.engineServer.NewBurst()
+	defer burst.End()
 	targets := l.collectTargets(o)
 	if len(targets) == 0 {
 		return 0, func() {}
@@ -86,7 +88,7 @@ func (l *LocalAdapter) BroadcastAcks(ctx context.Context, p *parser.Packet, o Br
 	}
 	unregister := context.AfterFunc(ctx, forget)
 	tellOutgoing(targets, p)
-	l.sendAll(targets, frames, &o)
+	l.sendAll(targets, frames, &o, burst)
 	return clients, func() { unregister(); forget() }
 }
 

@@ -139,6 +139,8 @@ func (a *recoveryAdapter) Broadcast(ctx context.Context, p *parser.Packet, o Bro
 
 // recordAndSend gives p its offset, remembers and sends it.
 func (a *recoveryAdapter) recordAndSend(p *parser.Packet, o BroadcastOptions) ([]*Socket, error) {
+	burst := a.ns.server.engineServer.NewBurst()
+	defer burst.End()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := time.Now()
@@ -151,7 +153,7 @@ func (a *recoveryAdapter) recordAndSend(p *parser.Packet, o BroadcastOptions) ([
 	a.trimPackets(now)
 	a.sentPackets = append(a.sentPackets, sentPacket{offset, now, p, o})
 	targets := a.collectTargets(o)
-	a.sendAll(targets, frames, &o)
+	a.sendAll(targets, frames, &o, burst)
 	return targets, nil
 }
 

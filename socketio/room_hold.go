@@ -74,7 +74,7 @@ func (h *RoomHold) Release(last RecordID, first func()) error {
 	first()
 	for _, e := range h.held {
 		if id, ok := e.recorded.idIn(h.room); !ok || id.Compare(last) > 0 {
-			_ = h.socket.sendFrames(e.frames, false, true) // a socket that has just gone gets nothing
+			_ = h.socket.sendFrames(e.frames, false, true, nil) // a socket that has just gone gets nothing
 		}
 	}
 	h.held, h.released, h.last = nil, true, last

@@ -252,12 +252,12 @@ func (s *Socket) sendEncoded(sc *encodeBuffer, f sendFlags) (err error) {
 		m.Data = append([]byte(nil), m.Data...)
 		frames[i] = engineio.NewFrame(m, !f.noCompress)
 	}
-	return s.sendFrames(frames, f.volatile, soon)
+	return s.sendFrames(frames, f.volatile, soon, nil)
 }
 
 // sendFrames sends frames in one piece, or keeps them until CONNECT was sent. With
-// soon they may share a write with what comes next.
-func (s *Socket) sendFrames(frames []*engineio.Frame, volatile, soon bool) error {
+// soon, or in a burst, they may share a write with what comes next.
+func (s *Socket) sendFrames(frames []*engineio.Frame, volatile, soon bool, burst *engineio.Burst) error {
 	if s.holdFrames.Load() {
 		s.mu.Lock()
 		if s.holdFrames.Load() {
@@ -275,6 +275,8 @@ func (s *Socket) sendFrames(frames []*engineio.Frame, volatile, soon bool) error
 	case volatile:
 		s.conn.engineSession.SendVolatile(frames...)
 		return nil
+	case burst != nil:
+		return sendError(burst.Send(s.conn.engineSession, frames...))
 	case soon:
 		return sendError(s.conn.engineSession.SendSoon(frames...))
 	}

@@ -109,7 +109,7 @@ func measureGateway(ctx context.Context, l load.Load, s load.Scenario, k kind) (
 		"POSTHOUSE_REDIS_URL=redis://" + redis.addr, "POSTHOUSE_WECHAT_SIMULATOR=http://" + addrs[2],
 		"POSTHOUSE_SPOOL=" + filepath.Join(dir, "spool"), "POSTHOUSE_JWT_KEY=" + key,
 	}, gatewayEnv...)
-	p, err := launch(ctx, k.core, addrs[0], dir, env, k.argv...)
+	p, err := launch(ctx, k.cores[0], addrs[0], dir, env, k.argv...)
 	if err != nil {
 		return nil, err
 	}

@@ -193,3 +193,24 @@ func TestKind_TakesPartInWhatItCanAnswer(t *testing.T) {
 		}
 	}
 }
+
+func TestLines_AxisHasFewAndShortLabels(t *testing.T) {
+	t.Parallel()
+	for v, want := range map[float64]string{50: "50 µs", 2000: "2 ms", 5e6: "5 s"} {
+		if got := axisLabel(v, "µs"); got != want {
+			t.Errorf("%v is labelled %q, want %q", v, got, want)
+		}
+	}
+	if got := axisLabel(5000, "KiB"); got != "5000 KiB" {
+		t.Errorf("%q", got)
+	}
+	if got := steps(5, 200); len(got) != 6 || got[0] != 5 || got[5] != 200 {
+		t.Errorf("%v", got)
+	}
+	if got := steps(10, 1e6); len(got) != 6 {
+		t.Errorf("%v", got)
+	}
+	if decade(7, true) != 10 || decade(7, false) != 5 {
+		t.Error("decade")
+	}
+}

@@ -110,8 +110,8 @@ func (p panel) draw(b *strings.Builder, left, top int, axis, unit string, server
 	y := func(v float64) float64 { return at(v, least, most, bottom, float64(top+panelTop)) }
 	fmt.Fprintf(b, `<text x="%d" y="%d" font-weight="600">%s</text>`+"\n", left+panelLeft, top+24, p.title)
 	for _, v := range steps(least, most) {
-		fmt.Fprintf(b, `<line x1="%d" x2="%d" y1="%.1f" y2="%.1f" stroke="#ddd"/><text x="%d" y="%.1f" font-size="11" fill="#666" text-anchor="end">%g %s</text>`+"\n",
-			left+panelLeft, left+panelWidth-30, y(v), y(v), left+panelLeft-6, y(v)+4, v, unit)
+		fmt.Fprintf(b, `<line x1="%d" x2="%d" y1="%.1f" y2="%.1f" stroke="#ddd"/><text x="%d" y="%.1f" font-size="11" fill="#666" text-anchor="end">%s</text>`+"\n",
+			left+panelLeft, left+panelWidth-30, y(v), y(v), left+panelLeft-6, y(v)+4, axisLabel(v, unit))
 	}
 	var marks []float64
 	for _, q := range all {
@@ -134,10 +134,26 @@ func (p panel) draw(b *strings.Builder, left, top int, axis, unit string, server
 	}
 }
 
-// steps are the round values (1, 2, 5 of each power of ten) from least to most.
+// axisLabel takes the larger unit of time where the number would be long.
+func axisLabel(v float64, unit string) string {
+	switch {
+	case unit == "µs" && v >= 1e6:
+		return fmt.Sprintf("%g s", v/1e6)
+	case unit == "µs" && v >= 1000:
+		return fmt.Sprintf("%g ms", v/1000)
+	}
+	return fmt.Sprintf("%g %s", v, unit)
+}
+
+// steps are the round values from least to most: 1, 2, 5 of each power of ten, or the powers
+// alone where they are many.
 func steps(least, most float64) (list []float64) {
+	parts := []float64{1, 2, 5}
+	if most/least > 2000 {
+		parts = parts[:1]
+	}
 	for power := math.Pow(10, math.Floor(math.Log10(least))); power <= most; power *= 10 {
-		for _, m := range []float64{1, 2, 5} {
+		for _, m := range parts {
 			if v := m * power; v >= least*0.999 && v <= most*1.001 {
 				list = append(list, v)
 			}

@@ -30,6 +30,8 @@ func main() {
 	}
 }
 
+const defaultServers = "ours,node,bun,zishang,gws"
+
 // options are the flags.
 type options struct {
 	rounds   int
@@ -52,7 +54,7 @@ func parseFlags() (o options) {
 	flag.IntVar(&o.load.Connections, "connections", 50, "connections of the echo scenarios")
 	flag.IntVar(&o.load.Idle, "idle", 1000, "connections of the idle scenarios")
 	flag.StringVar(&o.only, "run", "", "regular expression of the scenarios to run")
-	flag.StringVar(&o.servers, "servers", "ours,node,bun,zishang,gws", "servers to compare; the first is compared with the others")
+	flag.StringVar(&o.servers, "servers", defaultServers, "servers to compare; the first is compared with the others")
 	flag.StringVar(&o.dir, "dir", "examples/bench", "folder of this program's source")
 	flag.StringVar(&o.jsonFile, "json", "", "write every measured number to this file")
 	flag.StringVar(&o.svgFile, "svg", "", "draw the ratios into this file")
@@ -68,6 +70,9 @@ func parseFlags() (o options) {
 
 func run(ctx context.Context) error {
 	o := parseFlags()
+	if what, only, _ := strings.Cut(o.only, "/"); what == "cores" && !o.list {
+		return runCores(ctx, o, only)
+	}
 	chosen, err := choose(groups(), o)
 	if err != nil {
 		return err
@@ -78,6 +83,7 @@ func run(ctx context.Context) error {
 				fmt.Println(s.Name)
 			}
 		}
+		fmt.Println("cores")
 		return nil
 	}
 	if err := separate(); err != nil {

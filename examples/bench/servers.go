@@ -20,11 +20,11 @@ import (
 
 // kind is a server that can be started.
 type kind struct {
-	name string
-	dir  string
-	argv []string
-	env  []string
-	core int
+	name  string
+	dir   string
+	argv  []string
+	env   []string
+	cores []int
 	// alone says that the server has no adapter for Redis, so that scenarios of
 	// several servers leave it out.
 	alone bool
@@ -56,7 +56,7 @@ func prepare(ctx context.Context, want []string, dir string) (kinds []kind, clea
 		return nil, clean, err
 	}
 	for _, name := range want {
-		k := kind{name: name, dir: node, core: runtime.NumCPU() - 1}
+		k := kind{name: name, dir: node, cores: []int{runtime.NumCPU() - 1}}
 		switch name {
 		case "ours", "floor", "configured", "programmed", "admin", "history", "recovery":
 			program := map[string]string{"floor": "floor"}[name]
@@ -121,7 +121,7 @@ type process struct {
 	addr string
 }
 
-// start runs the server on its core and waits until it tells its address.
+// start runs the server on its cores and waits until it tells its address.
 func (k kind) start(ctx context.Context, env []string) (*process, error) {
 	cmd := exec.CommandContext(ctx, k.argv[0], k.argv[1:]...)
 	cmd.Dir = k.dir
@@ -133,7 +133,7 @@ func (k kind) start(ctx context.Context, env []string) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := startOn(k.core, cmd); err != nil {
+	if err := startOn(k.cores, cmd); err != nil {
 		return nil, fmt.Errorf("starting %s: %w", k.name, err)
 	}
 	p := &process{cmd: cmd}
@@ -147,12 +147,12 @@ func (k kind) start(ctx context.Context, env []string) (*process, error) {
 	return nil, fmt.Errorf("%s ended without listening", k.name)
 }
 
-// startOn starts cmd pinned to a core: a child inherits the pinning of the thread
+// startOn starts cmd pinned to cores: a child inherits the pinning of the thread
 // that starts it.
-func startOn(core int, cmd *exec.Cmd) error {
+func startOn(cores []int, cmd *exec.Cmd) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	if err := load.PinThread(0, core); err != nil {
+	if err := load.PinThread(0, cores...); err != nil {
 		return err
 	}
 	return errors.Join(cmd.Start(), load.PinThread(0, 0))
@@ -245,7 +245,7 @@ func launch(ctx context.Context, core int, addr, dir string, env []string, argv 
 	cmd.Dir, cmd.Env, cmd.Stderr = dir, append(os.Environ(), env...), os.Stderr
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 5 * time.Second
-	if err := startOn(core, cmd); err != nil {
+	if err := startOn([]int{core}, cmd); err != nil {
 		return nil, err
 	}
 	p := &process{cmd: cmd, addr: addr}

@@ -8,6 +8,8 @@
 //     forty behaviours of docs/conformance.md, also of other servers (make conformance-peers)
 //   - sioclients: the socket.io-client of npm from 2.0 to 4.8; writes the matrix of docs/clients.md
 //   - cluster: examples/cluster as people run it, Go and Node in one cluster
+//   - history: what clients of a cluster saw while nodes were killed and cut off, held against the
+//     delivery guarantees of docs/reliability.md §5
 //   - backend: the back ends of examples/backend behind package hook, with real clients
 //
 // The gateway:

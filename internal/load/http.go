@@ -101,6 +101,7 @@ type answerHead struct {
 	length  int // -1: not told
 	chunked bool
 	accept  string // Sec-WebSocket-Accept
+	size    int    // bytes
 }
 
 func readHead(r *bufio.Reader) (head answerHead, err error) {
@@ -110,6 +111,7 @@ func readHead(r *bufio.Reader) (head answerHead, err error) {
 		if err != nil {
 			return head, err
 		}
+		head.size += len(line)
 		line = bytes.TrimRight(line, "\r\n")
 		switch {
 		case first:

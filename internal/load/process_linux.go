@@ -66,10 +66,12 @@ func Pin(core int) error {
 	return nil
 }
 
-// PinThread keeps one thread on a core; 0 is the calling thread. A process
+// PinThread keeps one thread on cores; 0 is the calling thread. A process
 // started from it inherits that.
-func PinThread(tid, core int) error {
+func PinThread(tid int, cores ...int) error {
 	var set unix.CPUSet
-	set.Set(core)
+	for _, core := range cores {
+		set.Set(core)
+	}
 	return unix.SchedSetaffinity(tid, &set)
 }

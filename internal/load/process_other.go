@@ -21,7 +21,10 @@ func Memory(pid int) (int64, error) { return 0, errLinux }
 func Pin(core int) error { return errLinux }
 
 // PinThread is not available here.
-func PinThread(tid, core int) error { return errLinux }
+func PinThread(tid int, cores ...int) error { return errLinux }
+
+// Bulks are not available here.
+func Bulks() []Bulk { return nil }
 
 // Latency is not available here.
 func Latency() []Scenario { return nil }

@@ -20,6 +20,8 @@ type wsConn struct {
 	r    *bufio.Reader
 	body []byte // the last message
 	out  []byte // frames to be written
+	// headSize is how many bytes the answer to the upgrade and the open packet had.
+	headSize int
 }
 
 // ioTimeout bounds every wait of a client for the server.
@@ -27,31 +29,44 @@ const ioTimeout = 20 * time.Second
 
 var mask = [4]byte{0x5a, 0x17, 0xe3, 0x88}
 
-// dialWS opens a session and takes its open packet.
-func dialWS(ctx context.Context, addr string) (*wsConn, error) { return dialFrom(ctx, addr, "") }
-
-// dialFrom is dialWS with a header of the caller's own, or none.
-func dialFrom(ctx context.Context, addr, header string) (*wsConn, error) {
+// dialPlain connects; nothing is sent.
+func dialPlain(ctx context.Context, addr string) (*wsConn, error) {
 	var d net.Dialer
 	nc, err := d.DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return nil, err
 	}
 	c := &wsConn{Conn: nc, r: bufio.NewReaderSize(nc, 2048)}
-	if err := c.upgrade(addr, header); err != nil {
-		_ = nc.Close()
-		return nil, err
-	}
 	return c, nil
 }
 
-func (c *wsConn) upgrade(addr, header string) error {
-	_ = c.SetDeadline(time.Now().Add(ioTimeout))
-	_, err := io.WriteString(c, "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: "+addr+
-		"\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"+header+"\r\n")
+// dialWS opens a session and takes its open packet.
+func dialWS(ctx context.Context, addr string) (*wsConn, error) { return dialFrom(ctx, addr, "") }
+
+// dialFrom is dialWS with a header of the caller's own, or none.
+func dialFrom(ctx context.Context, addr, header string) (*wsConn, error) {
+	c, err := dialPlain(ctx, addr)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	_ = c.SetDeadline(time.Now().Add(ioTimeout))
+	if _, err = io.WriteString(c, upgradeRequest(addr, header)); err == nil {
+		err = c.opened()
+	}
+	if err != nil {
+		_ = c.Close()
+		return nil, err
+	}
+	return c, c.SetDeadline(time.Time{})
+}
+
+func upgradeRequest(addr, header string) string {
+	return "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: " + addr +
+		"\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" + header + "\r\n"
+}
+
+// opened reads the answer to upgradeRequest, and the open packet.
+func (c *wsConn) opened() error {
 	head, err := readHead(c.r)
 	if err != nil {
 		return err
@@ -66,7 +81,11 @@ func (c *wsConn) upgrade(addr, header string) error {
 	if !bytes.HasPrefix(open, []byte("0{")) || !bytes.Contains(open, []byte(`"sid":"`)) { // the order of keys is not part of the protocol
 		return fmt.Errorf("load: open packet %.80q", open)
 	}
-	return c.SetDeadline(time.Time{})
+	c.headSize = head.size + 2 + len(open)
+	if len(open) > 125 {
+		c.headSize += 2
+	}
+	return nil
 }
 
 // connect joins a namespace and returns the server's answer after its header.

@@ -2,7 +2,24 @@ package access
 
 import (
 	"posthouse/socketio"
+	"posthouse/socketio/history"
+	"posthouse/socketio/presence"
 )
+
+// joinAnswer describes the acknowledgement of "join" for the contract of a namespace. The
+// answer itself is a map: a Joiner adds fields.
+type joinAnswer struct {
+	Room     string            `json:"room"`
+	History  []history.Event   `json:"history,omitempty" doc:"The past events that were asked for, oldest first."`
+	Gap      bool              `json:"gap,omitempty" doc:"Events are missing: they are no longer kept."`
+	Presence []presence.Member `json:"presence,omitempty" doc:"The users in the room, where it has presence."`
+	Stale    bool              `json:"stale,omitempty" doc:"The list of users is the one known last: Redis is away."`
+}
+
+// leaveAnswer describes the acknowledgement of "leave".
+type leaveAnswer struct {
+	Room string `json:"room"`
+}
 
 // joinTask is one "join" under way.
 type joinTask struct {

@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 
 	"posthouse/socketio"
 	"posthouse/socketio/history"
+	"posthouse/socketio/internal/declare"
 	"posthouse/socketio/presence"
 )
 
@@ -144,6 +146,8 @@ func (r *Rules) Apply(n Namespace) {
 		n.OnEvent("join", r.handleJoin)
 		n.OnEvent("leave", r.answered(r.leaveRoom))
 		known = append(known, "join", "leave")
+		declare.Accepts[joinAnswer](n, "join", reflect.TypeFor[any]()) // a room, or a JoinRequest
+		declare.Accepts[leaveAnswer](n, "leave", reflect.TypeFor[string]())
 	}
 	if r.o.History != nil {
 		r.o.History.Apply(n)

@@ -54,7 +54,8 @@
 // which is why it must not block. A poll is the goroutine of its request.
 // A few timers serve the heartbeats of all sessions. A session's Closed and the
 // functions of AfterFlush run on goroutines of their own, and all sessions of a
-// server share one that writes what SendSoon queued, while there is any. These
+// server share those that write what SendSoon and bursts queued, one for each core at
+// most, while there is any. These
 // three, and the requests behind Serve, get theirs from a pool, whose idle ones end within two seconds.
 // [Server.Shutdown] waits for all of them, except the requests that belong to
 // net/http.

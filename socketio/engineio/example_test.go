@@ -95,6 +95,22 @@ func ExampleFrame() {
 	}
 }
 
+func ExampleServer_NewBurst() {
+	var engine *engineio.Server
+	var members []*engineio.Session
+	// Two messages to each member, in one write each.
+	burst := engine.NewBurst()
+	defer burst.End()
+	for _, text := range []string{"first", "second"} {
+		f := engineio.NewFrame(engineio.Message{Data: []byte(text)}, true)
+		for _, s := range members {
+			if err := burst.Send(s, f); err != nil {
+				log.Print(err) // the session has just ended
+			}
+		}
+	}
+}
+
 // queueing hands messages to a worker, and lets the peer wait when that is behind.
 type queueing struct {
 	session *engineio.Session

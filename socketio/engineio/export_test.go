@@ -1,6 +1,8 @@
 package engineio
 
 import (
+	"time"
+
 	"posthouse/internal/testenv"
 	"posthouse/socketio/engineio/internal/netpoll"
 )
@@ -27,3 +29,23 @@ func RequestConns(srv *Server) int {
 }
 
 const LingerTime = lingerTime
+
+// FlusherWorkers returns how many goroutines write what bursts queued.
+func FlusherWorkers(srv *Server) int {
+	srv.flusher.mu.Lock()
+	defer srv.flusher.mu.Unlock()
+	return srv.flusher.workerCount
+}
+
+// AwaitFlusher waits until everything that bursts queued has been written. It sleeps: a
+// loop around runtime.Gosched would keep a core from taking work of the other one.
+func AwaitFlusher(srv *Server) {
+	for f := srv.flusher; ; time.Sleep(50 * time.Microsecond) {
+		f.mu.Lock()
+		idle := f.workerCount == 0 && f.head == len(f.dirtySessions)
+		f.mu.Unlock()
+		if idle {
+			return
+		}
+	}
+}

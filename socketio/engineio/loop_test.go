@@ -24,7 +24,10 @@ import (
 
 var readings = map[string]reading{"loop": {}, "goroutine": {goroutines: true}, "serve": {serve: true}}
 
-type reading struct{ goroutines, serve bool }
+type reading struct {
+	goroutines, serve bool
+	made              func(*engineio.Server) // nil: nothing to do with the server
+}
 
 // start serves a server on a loopback address; stop ends that, and fails unless
 // nothing is left.
@@ -32,6 +35,9 @@ func (rd reading) start(tb testing.TB, o engineio.Options) (addr string, stop fu
 	srv := engineio.NewServer(&o)
 	if rd.goroutines {
 		engineio.UseGoroutineReaders(srv)
+	}
+	if rd.made != nil {
+		rd.made(srv)
 	}
 	lis, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -29,7 +29,7 @@ type Server struct {
 	sessionCookie  *http.Cookie // nil: none
 	log            *slog.Logger
 
-	flusher     flusher
+	flusher     *flusher
 	slowLog     loglimit.Limiter
 	excessBytes atomic.Int64 // see backlog
 	loopGroup   netpoll.Group
@@ -75,7 +75,7 @@ func New(o *Options) (*Server, error) {
 		srv.o = *o
 	}
 	srv.pollPool.New = newPoll
-	srv.flusher.srv = srv
+	srv.flusher = newFlusher(srv)
 	srv.o.setDefaults()
 	srv.log = srv.o.Logger
 	srv.wsFormat = ws.NewFormat(&ws.Limits{

@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"reflect"
 	"slices"
 	"time"
 
 	"posthouse/internal/loglimit"
 	"posthouse/socketio"
+	"posthouse/socketio/internal/declare"
 )
 
 const (
@@ -87,6 +89,7 @@ func New(opts *Options) (*History, error) {
 func (h *History) Apply(n Namespace) {
 	n.KeepRecords(h)
 	n.OnEvent("history", h.handle)
+	declare.Accepts[Page](n, "history", reflect.TypeFor[pageRequest]())
 }
 
 // Keeps reports whether a room has a history.

@@ -78,12 +78,15 @@ func (h *History) handle(e *socketio.Event) {
 	_ = e.Ack(answer) // no answer was asked for, or the client has gone
 }
 
+// pageRequest is the argument of the event "history".
+type pageRequest struct {
+	Room   string `json:"room"`
+	Limit  int    `json:"limit"`
+	Before string `json:"before,omitempty" doc:"The id of an event: older ones are wanted."`
+}
+
 func (h *History) answer(e *socketio.Event) (map[string]any, error) {
-	var in struct {
-		Room   string `json:"room"`
-		Limit  int    `json:"limit"`
-		Before string `json:"before"`
-	}
+	var in pageRequest
 	if e.Bind(&in) != nil || in.Room == "" {
 		return nil, errArgument
 	}

@@ -193,8 +193,8 @@ func (p *Presence) markAll() {
 // notice is the event "presence".
 type notice struct {
 	Room   string   `json:"room"`
-	Joined []string `json:"joined"`
-	Left   []string `json:"left"`
+	Joined []string `json:"joined" nullable:"false"`
+	Left   []string `json:"left" nullable:"false"`
 }
 
 // tellRooms reads the rooms that changed and tells their members of this node.

@@ -2,10 +2,12 @@ package presence
 
 import (
 	"errors"
+	"reflect"
 	"runtime"
 	"weak"
 
 	"posthouse/socketio"
+	"posthouse/socketio/internal/declare"
 )
 
 // Namespace is what a Presence applies to: a *socketio.Namespace or a
@@ -46,6 +48,8 @@ func (p *Presence) Apply(n Namespace) {
 		}
 	})
 	n.OnEvent("presence", p.handle)
+	declare.Accepts[List](n, "presence", reflect.TypeFor[string]())
+	declare.Emits[notice](n, "presence")
 }
 
 // watch hears of the rooms of a namespace from its first socket on.

@@ -15,9 +15,9 @@ import (
 )
 
 // addFeature adds what a variant of the server has beside the conventions: configured is
-// the rules of a namespace without a hook (socketio/access), admin the Admin UI without an
-// administrator, history a history of every room, recovery connection state recovery (which
-// is an option of the server and of its adapter).
+// the rules of a namespace without a hook (socketio/access), programmed a program that does
+// by hand what those rules do, admin the Admin UI without an administrator, history a history
+// of every room, recovery connection state recovery (an option of the server and its adapter).
 func addFeature(io *socketio.Server, name string) (stop func(), err error) {
 	switch name {
 	case "", "recovery":
@@ -29,6 +29,13 @@ func addFeature(io *socketio.Server, name string) (stop func(), err error) {
 		}
 		rules.Apply(io.Of("/"))
 		rules.Apply(io.Of("/login"))
+		return func() {}, nil
+	case "programmed": // what those rules do, by hand
+		for _, n := range []*socketio.Namespace{io.Of("/"), io.Of("/login")} {
+			n.Use(func(_ context.Context, s *socketio.Socket) error { return s.Join("everyone") })
+			n.OnEvent("typing", func(e *socketio.Event) { _ = e.Socket().To("everyone").Emit("typing") })
+			n.LimitEvents(1e6, 1e6)
+		}
 		return func() {}, nil
 	case "history":
 		h, err := history.New(&history.Options{Rooms: func(string) bool { return true }})

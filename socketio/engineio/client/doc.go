@@ -5,9 +5,11 @@
 //
 // [Dial] makes the handshake. [Conn.Serve] then reads on the goroutine of its caller and
 // returns when the connection has ended: an idle WebSocket has that goroutine and no
-// other. (An idle poll has the two of net/http as well.) Sending never blocks: what
-// waits is bounded by Options.MaxBuffered, and is written by a goroutine that exists only
-// while something waits. Serve waits for every goroutine of its connection.
+// other, and no buffer unless it is of TLS. (An idle poll has the two of net/http as
+// well.) Sending never blocks: what waits is bounded by Options.MaxBuffered, and is
+// written by a goroutine that exists only while something waits; [Conn.SendNow] writes
+// what the operating system takes at once. Serve waits for every goroutine of its
+// connection.
 //
 // The connection does not come back by itself: reconnection is the business of package
 // socketio/client. Nothing is compressed, so that no few bytes of a server become many.

@@ -75,7 +75,7 @@ func connectSOCKS(conn net.Conn, proxy *url.URL, addr string) error {
 
 // skipBoundAddress reads the address that the proxy uses, and its port.
 func skipBoundAddress(conn net.Conn, kind byte) error {
-	n := 0
+	var n int
 	switch kind {
 	case socksIPv4:
 		n = net.IPv4len

@@ -111,7 +111,7 @@ func (c *Conn) shakeHands(conn net.Conn, r *http.Request, key string) (early []b
 	resp, err := http.ReadResponse(in, r)
 	for range maxInformational {
 		if err == nil && resp.StatusCode > 101 && resp.StatusCode < 200 {
-			resp, err = http.ReadResponse(in, r)
+			resp, err = http.ReadResponse(in, r) //nolint:bodyclose // a 1xx has no body; that of the last is closed below
 		}
 	}
 	if err != nil {

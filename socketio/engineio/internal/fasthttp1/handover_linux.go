@@ -117,13 +117,32 @@ func (l *Listener) addIdle(c *netConn) {
 //
 // The request is made when Serve begins, because net/http takes none that comes
 // after Shutdown.
-type standIn struct{ client, server net.Conn }
+type standIn struct {
+	client, server net.Conn
+	served         chan struct{} // closed when net/http waits for the body
+}
+
+// standInServer is the end of the stand-in that net/http reads: the head comes with the
+// first read, so the second one is for the body.
+type standInServer struct {
+	net.Conn
+	reads  int // owned by the goroutine that reads
+	served chan<- struct{}
+}
+
+func (s *standInServer) Read(b []byte) (int, error) {
+	if s.reads++; s.reads == 2 {
+		close(s.served)
+	}
+	return s.Conn.Read(b)
+}
 
 const standInRequest = "OPTIONS * HTTP/1.1\r\nHost: standin\r\nContent-Length: 1\r\n\r\n"
 
 func newStandIn() standIn {
 	client, server := net.Pipe()
-	return standIn{client, server}
+	served := make(chan struct{})
+	return standIn{client, &standInServer{Conn: server, served: served}, served}
 }
 
 // send returns when net/http has read the request, or has closed server.

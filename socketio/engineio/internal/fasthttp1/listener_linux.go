@@ -74,6 +74,8 @@ func Serve(ln net.Listener, hs *http.Server, cfg *Config) (ok bool, err error) {
 	if !hs.DisableGeneralOptionsHandler { // otherwise the handler would see it
 		l.handedOver <- l.standIn.server
 		l.tasks.Go(l.standIn.send)
+	} else {
+		close(l.standIn.served)
 	}
 	l.tasks.Go(l.accept)
 	defer l.tasks.Wait()
@@ -203,6 +205,11 @@ const closedCheck = time.Second
 func (l *Listener) accept() {
 	raw, err := l.file.SyscallConn()
 	if err != nil {
+		return
+	}
+	select {
+	case <-l.standIn.served: // before, http.Server.Shutdown would not wait for the requests
+	case <-l.done:
 		return
 	}
 	var shortage netpoll.Shortage
