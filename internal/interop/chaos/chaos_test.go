@@ -67,7 +67,7 @@ func TestMutations_FindTheirText(t *testing.T) {
 
 var tableRow = regexp.MustCompile(`(?m)^\| (F?\d+) \|`)
 
-// The rows are those of docs/reliability.md §3 and §4; F37 is `make soak`.
+// The rows are those of docs/reliability.md §3 and §4, but the soak.
 func TestRows_AreThoseOfTheContract(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(testenv.Root(), "docs", "reliability.md"))
 	if err != nil {

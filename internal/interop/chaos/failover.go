@@ -10,7 +10,7 @@ import (
 	"posthouse/internal/testenv"
 )
 
-// failover is F4: a master, its replica and a Sentinel that promotes the one when the other
+// failover is docs/reliability.md §3 row F4: a master, its replica and a Sentinel that promotes the one when the other
 // hangs.
 func failover(s *stage) {
 	old, oldServer := testenv.Redis(s)

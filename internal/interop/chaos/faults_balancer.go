@@ -11,7 +11,7 @@ import (
 	"posthouse/internal/testenv"
 )
 
-// balancerFaults are what happens at the balancer (docs/reliability.md §3 F16, F17).
+// balancerFaults are what happens at the balancer (docs/reliability.md §3).
 var balancerFaults = []row{{
 	id: "F16", name: "nginx is reloaded 20 times in 20 s",
 	does:   "SIGHUP to the shipped nginx while codes are scanned; a prober asks /healthz all the time",

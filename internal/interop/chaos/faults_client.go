@@ -6,7 +6,7 @@ import (
 	"posthouse/internal/testenv/faultproxy"
 )
 
-// clientFaults are what happens to browsers and their network (docs/reliability.md §3 F18 to F21, F36).
+// clientFaults are what happens to browsers and their network (docs/reliability.md §3).
 var clientFaults = []row{{
 	id: "F18", name: "one client takes 1 KB/s while the others get everything",
 	does: "sessions whose peers read slowly or not at all, over polling and WebSocket", bar: "only that one is closed, at its buffer's limit; others are not held up",

@@ -12,7 +12,7 @@ import (
 	"posthouse/socketio/client"
 )
 
-// machineFaults are what happens to the machine (docs/reliability.md §3 F22 to F26).
+// machineFaults are what happens to the machine (docs/reliability.md §3).
 var machineFaults = []row{{
 	id: "F22", name: "the wall clock is wrong by an hour, by a day",
 	does: "services with clocks of their own; Redis' time moved", bar: "tickets live by Redis' time; nbf and exp have a leeway of 30 s; timers are monotonic",

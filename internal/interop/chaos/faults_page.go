@@ -6,7 +6,7 @@ import (
 	"posthouse/socketio/client"
 )
 
-// pageFaults are what people do with their pages (docs/reliability.md §3 F34, F35).
+// pageFaults are what people do with their pages (docs/reliability.md §3).
 var pageFaults = []row{{
 	id: "F34", name: "the page is closed and opened again",
 	does:   "pages say `cancel` and leave; the old codes are scanned; new pages of the same persons log in",

@@ -6,7 +6,7 @@ import (
 	"posthouse/socketio/client"
 )
 
-// processFaults are what happens to replicas (docs/reliability.md §3 F13 to F15).
+// processFaults are what happens to replicas (docs/reliability.md §3).
 var processFaults = []row{{
 	id: "F13", name: "a replica is killed mid-login",
 	does:   "replicas behind nginx are killed in turn at random moments while codes are scanned",

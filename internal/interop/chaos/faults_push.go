@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// pushFaults are what WeChat's pushes do (docs/reliability.md §3 F30 to F33).
+// pushFaults are what WeChat's pushes do (docs/reliability.md §3).
 var pushFaults = []row{{
 	id: "F30", name: "each push comes three times, at once, to three replicas",
 	does:   "the local WeChat duplicates every push twice, round robin over the replicas",

@@ -8,7 +8,7 @@ import (
 	"posthouse/internal/testenv/faultproxy"
 )
 
-// redisFaults are what happens to Redis and to the way there (docs/reliability.md §3 F1 to F8, F11, F12).
+// redisFaults are what happens to Redis and to the way there (docs/reliability.md §3).
 var redisFaults = []row{{
 	id: "F1", name: "Redis is killed and comes back after 5 s, AOF everysec",
 	does:   "half of the codes are scanned 1 s before the kill, the rest while Redis is away",

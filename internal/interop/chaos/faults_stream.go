@@ -1,6 +1,6 @@
 package main
 
-// streamFaults are what happens to the streams adapter's log (docs/reliability.md §3 F9, F10).
+// streamFaults are what happens to the streams adapter's log (docs/reliability.md §3).
 var streamFaults = []row{{
 	id: "F9", name: "the stream is trimmed while a reader pauses",
 	does: "MAXLEN trims entries that a node has not read, on a real redis-server", bar: "the gap is noticed and reported as recovered=false",

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// wechatFaults are what happens to WeChat's API (docs/reliability.md §3 F27 to F29).
+// wechatFaults are what happens to WeChat's API (docs/reliability.md §3).
 var wechatFaults = []row{{
 	id: "F27", name: "WeChat's API hangs, breaks, answers 503, HTML or garbage",
 	does:   "each fault in turn while new pages ask for codes; codes that are shown are scanned meanwhile",

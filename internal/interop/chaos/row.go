@@ -8,7 +8,7 @@ import (
 
 // row is one line of a matrix.
 type row struct {
-	id   string // as docs/reliability.md numbers it: "F13" of §3, "29" of §4
+	id   string // its number in docs/reliability.md §3, with the F, or in docs/reliability.md §4
 	name string
 	does string // what is done, for readers of the output
 	bar  string // what must hold

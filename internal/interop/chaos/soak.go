@@ -99,7 +99,7 @@ var soakFaults = []soakFault{
 	{"nginx is reloaded", func(s *stage) { s.need(s.balancer.Process.Signal(syscall.SIGHUP)) }},
 }
 
-// runSoak is F37: logins and churn, a random fault every minute, and the slopes of what
+// runSoak is docs/reliability.md §3 row F37: logins and churn, a random fault every minute, and the slopes of what
 // must not grow.
 func runSoak(ctx context.Context, out io.Writer, length time.Duration, seed uint64) int {
 	fmt.Fprintf(out, "F37  soak of %v, seed %d\n", length, seed)
