@@ -1,37 +1,46 @@
 package testenv
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"net"
-	"strconv"
+	"os"
+	"path/filepath"
 	"testing"
 )
 
-// The ports that FreePort gives: below those that systems take for connections by
-// themselves (32768 and up on Linux, 49152 elsewhere).
-const (
-	firstPort = 20000
-	lastPort  = 32000
-)
+// The ports of FreePort lie below those that the kernel gives to connections. FreePort
+// gives none of those 10000 higher, so that a node of a Redis Cluster finds its bus port free.
+const firstPort, portCount = 10_000, 10_000
 
-// FreePort returns a TCP port of loopback for a process that a test starts. No connection
-// takes it by itself, and no other test process on this machine gets it while this one
-// lives. Without such a port the test fails.
+// FreePort returns a loopback port that no other test gets, in any process of this user,
+// until t ends, and that is free for a program to listen on.
 func FreePort(t testing.TB) int {
 	t.Helper()
-	start := rand.IntN(lastPort - firstPort)
-	for i := range lastPort - firstPort {
-		port := firstPort + (start+i)%(lastPort-firstPort)
-		if !claimPort(port) {
-			continue
-		}
-		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	dir := filepath.Join(os.TempDir(), fmt.Sprint("posthouse-test-ports-", os.Getuid()))
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for range portCount {
+		port := firstPort + rand.IntN(portCount)
+		f, err := os.OpenFile(filepath.Join(dir, fmt.Sprint(port)), os.O_CREATE|os.O_RDWR, 0o600)
 		if err != nil {
-			continue // another program has it; the claim stays until this process ends
+			t.Fatal(err)
 		}
-		_ = l.Close()
-		return port
+		if lockFile(f) && canListen(port) {
+			t.Cleanup(func() { _ = f.Close() }) // which unlocks it
+			return port
+		}
+		_ = f.Close()
 	}
 	t.Fatal("no free port")
 	return 0
+}
+
+func canListen(port int) bool {
+	l, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", port))
+	if err != nil {
+		return false
+	}
+	return l.Close() == nil
 }
