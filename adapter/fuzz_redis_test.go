@@ -12,7 +12,7 @@ import (
 	"posthouse/socketio"
 )
 
-// What the adapters keep in Redis and read back: any writer of Redis may have put it there.
+// Any writer of Redis may have put there what these targets are given in its place.
 
 // FuzzEntryID holds the ids of entries against those of histories, which are Redis's as well.
 func FuzzEntryID(f *testing.F) {

@@ -50,7 +50,7 @@ func (a *App) serveWebTransport(tasks *sync.WaitGroup, failed chan<- error) (dra
 	}
 	server := webtransport.NewServer(admittedEngine{a}, &webtransport.Options{TLS: a.certificate.config(), Logger: a.log})
 	tasks.Go(func() {
-		defer packets.Close()
+		defer func() { _ = packets.Close() }() // Serve tells
 		if err := server.Serve(packets); !errors.Is(err, http.ErrServerClosed) {
 			failed <- fmt.Errorf("gateway: serve webtransport: %w", err)
 		}

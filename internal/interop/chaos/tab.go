@@ -2,6 +2,7 @@ package main
 
 import (
 	"log/slog"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,7 +37,8 @@ type failure struct {
 // openTab connects a page; it does not wait for the code.
 func openTab(l *ledger, person, gateway string, o client.Options) (*tab, error) {
 	t := &tab{ledger: l, login: l.open(person)}
-	o.Logger = slog.New(slog.DiscardHandler)
+	// Warnings tell of the faults that the row makes.
+	o.Logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
 	if o.ReconnectDelay == 0 {
 		o.ReconnectDelay, o.ReconnectDelayMax = time.Second, 2*time.Second
 	}

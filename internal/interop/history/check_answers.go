@@ -67,7 +67,7 @@ func (c *checker) checkInbound(s *session) {
 		if o.end.Seen >= o.Seq {
 			c.fail(RuleInbound, o.until(), "the server of %s handled %d after %d", s.id, o.Seq, o.end.Seen)
 		}
-		// What was asked and answered on the same connection before was handled before.
+		// A question that was answered earlier on the same connection was handled earlier.
 		if i > 0 {
 			before := s.asks[i-1]
 			if before.result == OK && before.until() < o.At && s.connection(before.At, o.until()) != nil && o.end.Seen < before.Seq {

@@ -220,7 +220,7 @@ func (h *story) endTwice() *story {
 	return h
 }
 
-// What the rules do not forbid is not refused.
+// Histories without a fault are not refused.
 func TestCheck_AcceptsWhatIsRight(t *testing.T) {
 	t.Parallel()
 	for name, h := range map[string]*story{

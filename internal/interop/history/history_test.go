@@ -63,7 +63,7 @@ const (
 	clients = 6
 )
 
-// What clients of a cluster saw while nodes were killed and cut off holds against the rules of
+// The histories of clients whose nodes are killed and cut off hold against the rules of
 // docs/reliability.md §5.
 func TestHistory(t *testing.T) {
 	testenv.Need(t, "redis-server", "redis-cli")

@@ -123,7 +123,7 @@ func newRig(t testing.TB, version uint16) *rig {
 	if c == nil || c.Raw() == nil {
 		t.Fatal("the connection cannot be detached")
 	}
-	c.Raw().Control(func(fd uintptr) { r.fd, err = syscall.Dup(int(fd)) }) //nolint:errcheck // err says it
+	c.Raw().Control(func(fd uintptr) { r.fd, err = syscall.Dup(int(fd)) }) // err says it
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,7 +150,7 @@ func (r *rig) deliver(b []byte) {
 
 // awaitRoom waits until the socket takes more.
 func (r *rig) awaitRoom() {
-	unix.Poll([]unix.PollFd{{Fd: int32(r.fd), Events: unix.POLLOUT}}, 5000) //nolint:errcheck // the next write tells
+	unix.Poll([]unix.PollFd{{Fd: int32(r.fd), Events: unix.POLLOUT}}, 5000) // the next write tells
 }
 
 // drain reads what is there.

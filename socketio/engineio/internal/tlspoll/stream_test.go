@@ -78,7 +78,7 @@ func TestStream_Read_PipelinedRecordsTogether(t *testing.T) {
 
 func TestStream_Read_NothingBeforeAnEvent(t *testing.T) {
 	r := newRig(t, tls.VersionTLS13)
-	r.peer.Conn.Write(r.records("x")) //nolint:errcheck // the read tells
+	r.peer.Conn.Write(r.records("x")) // the read tells
 	if got, err := r.drain(); len(got) > 0 || err != nil {
 		t.Fatalf("%q, %v", got, err)
 	}
@@ -96,7 +96,7 @@ func TestStream_Read_End(t *testing.T) {
 		}{
 			"close_notify": {func(r *rig) []byte {
 				held := r.peer.hold()
-				r.client.CloseWrite() //nolint:errcheck // it is held
+				r.client.CloseWrite() // it is held
 				return held()
 			}, io.EOF},
 			"end of stream":  {func(r *rig) []byte { return nil }, io.EOF},
@@ -196,12 +196,12 @@ func pattern(from, n int) []byte {
 func TestStream_TryWrite_SlowPeerGetsEveryByteOnce(t *testing.T) {
 	versions(t, func(t *testing.T, version uint16) {
 		r := newRig(t, version)
-		syscall.SetsockoptInt(r.fd, syscall.SOL_SOCKET, syscall.SO_SNDBUF, 8<<10) //nolint:errcheck // a bigger buffer tests less
+		syscall.SetsockoptInt(r.fd, syscall.SOL_SOCKET, syscall.SO_SNDBUF, 8<<10) // a bigger buffer tests less
 		rnd := rand.New(rand.NewPCG(1, uint64(version)))
 		const total = 1 << 20
 		received := make(chan []byte, 1)
 		go func() {
-			got, _ := io.ReadAll(r.client) //nolint:errcheck // the comparison tells
+			got, _ := io.ReadAll(r.client) // the comparison tells
 			received <- got
 		}()
 		for written := 0; written < total; {
@@ -254,7 +254,7 @@ func TestStream_CloseWrite_BehindWhatWaits(t *testing.T) {
 
 func TestStream_Idle_KeepsNoRecords(t *testing.T) {
 	r := newRig(t, tls.VersionTLS13)
-	go io.Copy(io.Discard, r.client) //nolint:errcheck // until it is closed
+	go io.Copy(io.Discard, r.client) // until it is closed
 	p := pattern(0, 300<<10)
 	for len(p) > 0 {
 		n, err := r.stream.TryWrite(p)
@@ -310,7 +310,7 @@ func FuzzStream_Read(f *testing.F) {
 		}
 		if garbage && len(cuts) > 0 {
 			r.deliver(cuts)
-			part, _ := r.drain() //nolint:errcheck // an error is right, and a wait for the rest too
+			part, _ := r.drain() // an error is right, and a wait for the rest too
 			if len(part) > 0 {
 				t.Fatalf("%q out of nothing", part)
 			}
