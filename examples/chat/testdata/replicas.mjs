@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { wrong, check, launch, open, state, introduce, write, arrived, texts, fits, end } from "./browser_page.mjs";
 
 const [shots, ...bases] = process.argv.slice(2);
-const EACH = 30; // messages of one person: less than what the server's rate lets through
+const EACH = 30; // messages of one person
 const browser = await launch();
 
 // Bo comes when Ada has written: what was said and who is here stand there at once.
@@ -26,7 +26,7 @@ await Promise.all(all.map(async (page, who) => {
   for (let i = 1; i <= EACH; i++) {
     await write(page, `${names[who]} ${i}.`);
     if (who === 0 && i === EACH / 3) console.log("kill");
-    await page.waitForTimeout(100); // the pace of somebody who types fast
+    await page.waitForTimeout(250); // less than the five a second that the server lets through
   }
 }));
 const total = 3 + all.length * EACH;

@@ -23,6 +23,7 @@ type actor struct {
 	changed chan struct{} // capacity 1: connected or not any more
 
 	mu       sync.Mutex // guards what follows
+	dials    *rand.Rand // of dial, which runs beside the rest
 	session  string
 	node     string // that was dialled last
 	conn     *actorConn
@@ -57,7 +58,7 @@ func (c *actorConn) Close() error {
 }
 
 func newActor(r *run, i int) (*actor, error) {
-	a := &actor{name: fmt.Sprint("client ", i), random: r.newRandom(), run: r, changed: make(chan struct{}, 1)}
+	a := &actor{name: fmt.Sprint("client ", i), random: r.newRandom(), dials: r.newRandom(), run: r, changed: make(chan struct{}, 1)}
 	s, err := client.New("http://history.test", &client.Options{
 		Transports: []string{"websocket"}, DialContext: a.dial, Timeout: 5 * time.Second,
 		ReconnectDelay: 20 * time.Millisecond, ReconnectDelayMax: 300 * time.Millisecond,
@@ -75,8 +76,8 @@ func newActor(r *run, i int) (*actor, error) {
 
 // dial goes to any node: each connection is a WebSocket of its own.
 func (a *actor) dial(ctx context.Context, network, _ string) (net.Conn, error) {
-	n := a.run.anyNode(a.random)
 	a.mu.Lock()
+	n := a.run.anyNode(a.dials)
 	if a.attempt != nil {
 		a.attempt(history.Info, nil)
 	}

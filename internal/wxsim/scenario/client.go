@@ -38,8 +38,8 @@ type message struct {
 // client is one connection to the namespace, which does not come back by itself.
 type client struct {
 	socket *sio.Socket
-	events chan message    // closed when the connection is over
-	done   <-chan struct{} // closed behind events
+	events chan message    // closed when the connection is over, behind done
+	done   <-chan struct{} // closed when the connection is over
 	life   context.Context // ends with done
 
 	disconnected bool // the server left the namespace; read behind done
@@ -78,8 +78,8 @@ func (d *dialer) connect(ctx context.Context, gateway string) (*client, error) {
 	socket.OnAny(c.take)
 	socket.OnDisconnect(func(reason socketio.Reason, _ error) {
 		c.disconnected = reason == sio.ReasonServerDisconnect
-		close(c.events)
 		end()
+		close(c.events)
 	})
 	if err := socket.Connect(ctx); err != nil {
 		_ = socket.Close()
