@@ -109,6 +109,9 @@ func TestNamespaces_Recovery_SurvivesAKilledReplica(t *testing.T) {
 	}
 }
 
+// jwtStart is the beginning of every JWT, {"alg": in base64; three letters of it come by chance.
+const jwtStart = "eyJhbGci"
+
 func recoveryOverReplicas(t *testing.T, kind string) {
 	backEnd := newConnects(t)
 	secret := filepath.Join(t.TempDir(), "hook.key")
@@ -207,7 +210,7 @@ func recoveryOverReplicas(t *testing.T, kind string) {
 	for place, text := range map[string]string{
 		"Redis": commands, "the first log": firstReplica.Output(), "the second log": secondReplica.Output(), "the hook": strings.Join(posts, "\n"),
 	} {
-		if strings.Contains(text, jwt) || strings.Contains(text, "eyJ") {
+		if strings.Contains(text, jwt) || strings.Contains(text, jwtStart) {
 			t.Errorf("%s holds a token", place)
 		}
 	}
