@@ -28,26 +28,29 @@ func (c *Conn) Upgrade(s netpoll.Successor) {
 		c.pipelined = nil
 	}
 	h := s.TakeOver(c.fd, loop, early)
-	c.mu.Lock()
-	c.leftHTTP, c.successor = h == nil, h
-	c.mu.Unlock()
-	if h != nil {
-		loop.Replace(c.fd, h)
+	if h == nil {
+		c.mu.Lock()
+		c.leftHTTP = true
+		c.mu.Unlock()
+		loop.Wake(c) // it closes the descriptor
+		return
 	}
-	// The loop closes the descriptor; or it gives the successor the events since the
-	// request.
-	loop.Wake(c)
+	c.mu.Lock()
+	c.successor, c.detached = h, true
+	missed := c.unread || c.peerClosed
+	c.mu.Unlock()
+	loop.Replace(c.fd, h)
+	c.listener.count(-1)
+	c.listener.release(c.remote)
+	if missed { // most often nothing has come while the request was served
+		loop.Wake(c)
+	}
 }
 
-// passOn gives the successor's handler the events that it has not seen. Tasks that were
-// due before Upgrade still reach c, and the one that Upgrade causes brings the events
-// that came while the request was served; most often there are none, and reading would
-// be in vain.
-func (c *Conn) passOn(h netpoll.Handler, e netpoll.Events, leaves bool) (again bool) {
-	if leaves {
-		c.listener.count(-1)
-		c.listener.release(c.remote)
-	}
+// passOn gives the successor's handler the events that it has not seen: those that came
+// while the request was served, and those of tasks that were due before Upgrade and still
+// reach c.
+func (c *Conn) passOn(h netpoll.Handler, e netpoll.Events) (again bool) {
 	return e != 0 && h.Ready(e)
 }
 

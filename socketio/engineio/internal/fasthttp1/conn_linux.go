@@ -74,8 +74,6 @@ func (c *Conn) Woken() (again bool) { return c.handle(0, true) }
 func (c *Conn) handle(e netpoll.Events, woken bool) (again bool) {
 	c.mu.Lock()
 	if h := c.successor; h != nil {
-		leaves := !c.detached
-		c.detached = true
 		if c.unread {
 			e |= netpoll.Readable
 		}
@@ -84,7 +82,7 @@ func (c *Conn) handle(e netpoll.Events, woken bool) (again bool) {
 		}
 		c.unread, c.peerClosed = false, false
 		c.mu.Unlock()
-		return c.passOn(h, e, leaves)
+		return c.passOn(h, e)
 	}
 	if c.writable != nil && e.Has(netpoll.Writable|netpoll.PeerClosed) {
 		select {
