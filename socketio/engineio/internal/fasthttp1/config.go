@@ -39,7 +39,7 @@ type Config struct {
 	// Arrived is called by the loop's goroutine for each request, in the order in which
 	// the requests were found; nil when that order means nothing. The result is the
 	// value of ArrivalKey in the context of the request.
-	Arrived    func(*Head) Arrival
+	Arrived    func(Head) Arrival
 	ArrivalKey any
 }
 
