@@ -189,6 +189,9 @@ func (s *Socket) Disconnect() {
 func (s *Socket) disconnectLocked() {
 	if s.connected {
 		s.sendControlLocked(parser.Disconnect, "", nil)
+		// The server may hear of it behind the CONNECT of the next connection, and would
+		// continue the session then.
+		s.pid, s.lastOffset = "", ""
 	}
 	wasConnected := s.connected
 	s.active, s.joining = false, nil
