@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -25,24 +24,6 @@ func (v secretTokens) Verify(_ context.Context, token string) (*auth.Token, erro
 		return nil, auth.ErrUnauthorized
 	}
 	return &auth.Token{Subject: subject, Expires: time.Now().Add(time.Hour)}, nil
-}
-
-// lockedText is what several goroutines write, such as a log.
-type lockedText struct {
-	mu   sync.Mutex // guards text
-	text strings.Builder
-}
-
-func (l *lockedText) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *lockedText) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }
 
 // text is all commands that were seen.
@@ -76,7 +57,7 @@ func revokeOnAnotherNode(t *testing.T, make func(redis.UniversalClient) socketio
 	rdb := newClient(t, &redis.UniversalOptions{Addrs: []string{addr}})
 	seen := newMonitor(t, rdb)
 	const secret = "a-token-that-is-secret"
-	logged := new(lockedText)
+	logged := new(testenv.Buffer)
 	log := slog.New(slog.NewTextHandler(logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	var nodes []*goReplica
 	var guards []*auth.Guard

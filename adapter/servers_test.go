@@ -3,7 +3,6 @@ package adapter_test
 import (
 	"context"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -19,32 +18,12 @@ import (
 // newRedisCluster starts three masters that share the slots.
 func newRedisCluster(t testing.TB) (*redis.ClusterClient, map[string]any) {
 	t.Helper()
-	testenv.Need(t, "redis-server", "redis-cli")
-	var addrs []string
-	var ports []int
-	for range 3 {
-		port := testenv.FreePort(t)
-		ports = append(ports, port)
-		addrs = append(addrs, "127.0.0.1:"+strconv.Itoa(port))
-		testenv.Start(t, nil, "redis-server", "--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
-			"--dir", t.TempDir(), "--cluster-enabled", "yes", "--cluster-node-timeout", "2000")
-	}
-	for _, addr := range addrs {
-		awaitRedis(t, addr)
-	}
-	if out, err := exec.Command("redis-cli", append([]string{"--cluster", "create", "--cluster-yes"}, addrs...)...).CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	addrs := testenv.RedisCluster(t, "--cluster-node-timeout", "2000")
+	ports := make([]int, len(addrs))
+	for i, addr := range addrs {
+		ports[i], _ = strconv.Atoi(addr[strings.LastIndex(addr, ":")+1:])
 	}
 	c := newClient(t, &redis.UniversalOptions{Addrs: addrs, IsClusterMode: true}).(*redis.ClusterClient)
-	testenv.Until(t, 20*time.Second, "cluster", func() bool {
-		for _, addr := range addrs {
-			out, err := exec.Command("redis-cli", "-p", addr[strings.LastIndex(addr, ":")+1:], "cluster", "info").Output()
-			if err != nil || !strings.Contains(string(out), "cluster_state:ok") || !strings.Contains(string(out), "cluster_known_nodes:3") {
-				return false
-			}
-		}
-		return true
-	})
 	return c, map[string]any{"cluster": ports}
 }
 

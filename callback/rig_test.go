@@ -18,6 +18,7 @@ import (
 
 	"posthouse/callback"
 	"posthouse/internal/login"
+	"posthouse/internal/testenv"
 	"posthouse/internal/wechat"
 )
 
@@ -229,30 +230,19 @@ type rig struct {
 	dedupe   *dedupe
 	notifier *notifier
 	counts   *counts
-	log      *strings.Builder
-}
-
-type syncWriter struct {
-	mu sync.Mutex
-	b  *strings.Builder
-}
-
-func (w *syncWriter) Write(p []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.b.Write(p)
+	log      *testenv.Buffer
 }
 
 // newRig makes a webhook for one secure account; change sees the options first.
 func newRig(t testing.TB, change func(*callback.Options)) *rig {
 	t.Helper()
-	r := &rig{claims: &claims{}, dedupe: newDedupe(), notifier: &notifier{}, counts: &counts{}, log: &strings.Builder{}}
+	r := &rig{claims: &claims{}, dedupe: newDedupe(), notifier: &notifier{}, counts: &counts{}, log: &testenv.Buffer{}}
 	o := callback.Options{
 		Accounts: []callback.Account{{
 			AppID: appID, OriginalID: original, Token: token, AESKey: aesKey, PreviousAESKey: oldKey,
 		}},
 		Login: &loginParts{claims: r.claims}, Dedupe: r.dedupe, Notifier: r.notifier, Metrics: r.counts,
-		Logger: slog.New(slog.NewJSONHandler(&syncWriter{b: r.log}, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Logger: slog.New(slog.NewJSONHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	if change != nil {
 		change(&o)

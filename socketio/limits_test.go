@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"posthouse/internal/testenv"
 	"posthouse/socketio"
 	"posthouse/socketio/engineio"
 	"posthouse/socketio/sockettest"
@@ -132,7 +133,7 @@ func TestConnect_FloodOfRefusalsClosesTheConnection(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				var log syncBuffer
+				var log testenv.Buffer
 				srv := serve(t, &socketio.Options{
 					Logger: slog.New(slog.NewTextHandler(&log, nil)),
 					Limits: socketio.Limits{Namespaces: 1},

@@ -1,36 +1,17 @@
 package socketio_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 
+	"posthouse/internal/testenv"
 	"posthouse/socketio"
 	"posthouse/socketio/engineio"
 	"posthouse/socketio/sockettest"
 )
-
-// syncBuffer is a bytes.Buffer that the server's goroutines and the test share.
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
 
 // ended reads until the connection ends and returns what came. None of it may be a
 // DISCONNECT or a CONNECT_ERROR: socket.io-client stays away after those.
@@ -125,7 +106,7 @@ func TestHandler_PanicEndsTheConnectionSoThatClientsReconnect(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, transport := range []string{"websocket", "polling"} {
-				var log syncBuffer
+				var log testenv.Buffer
 				srv := serve(t, &socketio.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 				reasons := make(chan socketio.Reason, 4)
 				srv.Of("/fine").OnDisconnect(func(_ *socketio.Socket, r socketio.Reason) { reasons <- r })
@@ -213,7 +194,7 @@ func TestOnNamespace_PanicLeavesNoUnfinishedNamespace(t *testing.T) {
 
 // Functions that belong to no connection: their panic ends in the log.
 func TestRoomHooks_PanicEndsInTheLog(t *testing.T) {
-	var log syncBuffer
+	var log testenv.Buffer
 	srv := serve(t, &socketio.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	srv.LocalAdapter().OnRooms(socketio.RoomHooks{Join: func(string, string) { panic("boom") }})
 	srv.OnEvent("ping", func(e *socketio.Event) { noError(t, e.Ack()) })
@@ -243,7 +224,7 @@ func TestHandler_PanicIsNotRecovered(t *testing.T) {
 // A client that makes handlers panic again and again does not flood the log.
 func TestHandler_PanicsAreLoggedAtABoundedRate(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		var log syncBuffer
+		var log testenv.Buffer
 		srv := serve(t, &socketio.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 		srv.OnEvent("boom", func(*socketio.Event) { panic("boom") })
 		for range 50 {

@@ -142,7 +142,7 @@ func RemoveBinaries() {
 // Process is a running program. Its output is kept and shown when the test fails.
 type Process struct {
 	*exec.Cmd
-	out  lockedBuffer
+	out  Buffer
 	done chan struct{}
 	err  error
 }
@@ -285,18 +285,21 @@ func Until(t testing.TB, limit time.Duration, what string, done func() bool) {
 	}
 }
 
-type lockedBuffer struct {
+// Buffer is a bytes.Buffer that several goroutines write and read, such as a log.
+type Buffer struct {
 	mu sync.Mutex // guards what follows
 	b  bytes.Buffer
 }
 
-func (b *lockedBuffer) Write(p []byte) (int, error) {
+// Write implements io.Writer.
+func (b *Buffer) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.b.Write(p)
 }
 
-func (b *lockedBuffer) String() string {
+// String is what was written so far.
+func (b *Buffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.b.String()

@@ -9,6 +9,7 @@ import (
 	"math"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 )
@@ -152,12 +153,9 @@ func (t *transport) putIdle(conn *backendConn) {
 func (t *transport) expire(conn *backendConn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for i, c := range t.idle {
-		if c == conn {
-			t.idle = append(t.idle[:i], t.idle[i+1:]...)
-			_ = conn.Close()
-			return
-		}
+	if i := slices.Index(t.idle, conn); i >= 0 {
+		t.idle = slices.Delete(t.idle, i, i+1)
+		_ = conn.Close()
 	}
 }
 

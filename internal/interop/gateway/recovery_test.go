@@ -49,27 +49,14 @@ func (c *connects) all() []string {
 type movedClient struct {
 	cmd *exec.Cmd
 	in  io.WriteCloser
-	mu  sync.Mutex // guards out
-	out strings.Builder
-}
-
-func (c *movedClient) Write(p []byte) (int, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.out.Write(p)
-}
-
-func (c *movedClient) output() string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.out.String()
+	out testenv.Buffer
 }
 
 func newMovedClient(t *testing.T, first, second, token string) *movedClient {
 	t.Helper()
 	c := &movedClient{cmd: exec.Command("node", filepath.Join("testdata", "recover.cjs"), first, second, token)}
 	c.cmd.Env = append(os.Environ(), "NODE_PATH="+filepath.Join(testenv.NodeDir(t), "node_modules"))
-	c.cmd.Stdout, c.cmd.Stderr = c, c
+	c.cmd.Stdout, c.cmd.Stderr = &c.out, &c.out
 	var err error
 	if c.in, err = c.cmd.StdinPipe(); err != nil {
 		t.Fatal(err)
@@ -83,7 +70,7 @@ func newMovedClient(t *testing.T, first, second, token string) *movedClient {
 
 func (c *movedClient) gets(t *testing.T, line string) {
 	t.Helper()
-	testenv.Until(t, 20*time.Second, line+" in "+c.output(), func() bool { return strings.Contains(c.output(), line+"\n") })
+	testenv.Until(t, 20*time.Second, line+" in "+c.out.String(), func() bool { return strings.Contains(c.out.String(), line+"\n") })
 }
 
 // keysOf are the keys of Redis that match a pattern.
@@ -171,7 +158,7 @@ func recoveryOverReplicas(t *testing.T, kind string) {
 	client.gets(t, "connected recovered=true same=true")
 	emit("topic:1", "4")
 	client.gets(t, "n 4")
-	if got := client.output(); !strings.Contains(got, "n 2\nn 3\nconnected recovered=true") || strings.Contains(got, "n 99") || strings.Count(got, "n 3\n") != 1 {
+	if got := client.out.String(); !strings.Contains(got, "n 2\nn 3\nconnected recovered=true") || strings.Contains(got, "n 99") || strings.Count(got, "n 3\n") != 1 {
 		t.Error(got)
 	}
 	presence := call(t, "GET", second+"/api/presence?namespace=/app&room=topic:1", "", "Authorization: Bearer "+key)
@@ -183,7 +170,7 @@ func recoveryOverReplicas(t *testing.T, kind string) {
 	if _, err := io.WriteString(client.in, stranger+"\n"); err != nil {
 		t.Fatal(err)
 	}
-	testenv.Until(t, 20*time.Second, "a new session", func() bool { return strings.Count(client.output(), "connected recovered=false same=false") == 2 })
+	testenv.Until(t, 20*time.Second, "a new session", func() bool { return strings.Count(client.out.String(), "connected recovered=false same=false") == 2 })
 	posts := backEnd.all()
 	if len(posts) != 3 {
 		t.Fatalf("%d posts", len(posts))

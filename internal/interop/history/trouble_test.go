@@ -3,10 +3,6 @@ package history_test
 import (
 	"fmt"
 	"math/rand/v2"
-	"net"
-	"os/exec"
-	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -128,63 +124,9 @@ func (r *run) pause(random *rand.Rand, least, most time.Duration) {
 // startRedis starts one server, or a Redis Cluster of three, and returns the addresses.
 func startRedis(t testing.TB, cluster bool) (addrs []string) {
 	t.Helper()
-	if !cluster {
-		addr, _ := testenv.Redis(t)
-		return []string{addr}
+	if cluster {
+		return testenv.RedisCluster(t, "--cluster-node-timeout", "5000")
 	}
-	for range 3 {
-		port := clusterPort(t)
-		addrs = append(addrs, "127.0.0.1:"+strconv.Itoa(port))
-		testenv.Start(t, nil, "redis-server", "--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
-			"--dir", t.TempDir(), "--cluster-enabled", "yes", "--cluster-node-timeout", "5000")
-	}
-	cli := func(addr string, args ...string) string {
-		_, port, _ := net.SplitHostPort(addr)
-		out, _ := exec.Command("redis-cli", append([]string{"-p", port}, args...)...).CombinedOutput()
-		return string(out)
-	}
-	for _, addr := range addrs {
-		testenv.Until(t, 10*time.Second, "redis at "+addr, func() bool { return cli(addr, "ping") == "PONG\n" })
-	}
-	if out, err := exec.Command("redis-cli", append([]string{"--cluster", "create", "--cluster-yes"}, addrs...)...).CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	testenv.Until(t, 30*time.Second, "the Redis Cluster", func() bool {
-		for _, addr := range addrs {
-			if info := cli(addr, "cluster", "info"); !isWhole(info) {
-				return false
-			}
-		}
-		return true
-	})
-	return addrs
-}
-
-func isWhole(info string) bool {
-	return strings.Contains(info, "cluster_state:ok") && strings.Contains(info, "cluster_known_nodes:3")
-}
-
-// clusterPort finds a port whose bus port (10 000 more) is free as well.
-func clusterPort(t testing.TB) int {
-	t.Helper()
-	for range 100 {
-		port := testenv.FreePort(t)
-		if port+10000 > 65535 {
-			port -= 20000
-		}
-		if port < 1024 || !free(port) || !free(port+10000) {
-			continue
-		}
-		return port
-	}
-	t.Fatal("no free pair of ports")
-	return 0
-}
-
-func free(port int) bool {
-	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-	if err != nil {
-		return false
-	}
-	return l.Close() == nil
+	addr, _ := testenv.Redis(t)
+	return []string{addr}
 }
