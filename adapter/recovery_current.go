@@ -292,6 +292,9 @@ func (c *currentSessions) findCurrent(ctx context.Context, digest sessionDigest)
 	}
 	field := fieldOf(digest)
 	for _, uid := range uids {
+		if uid == c.log.uid {
+			continue // what this node has it knows itself
+		}
 		key := c.nodesKey + uid + "#"
 		node, err := c.log.redisNodes.ownerOf(ctx, key)
 		if err != nil {
