@@ -120,7 +120,10 @@ func newClassic(l *socketio.LocalAdapter, nodes redisNodes, o RedisOptions, read
 	link := newSubscription(nodes, server, probe, o.ProbeInterval, &m.counters, m.log, a.receive)
 	link.proofEvery, link.answerChannels = o.ProofInterval, m.answerChannels
 	a.subscription = link
-	a.history = newHistoryLog(m, o.Key, a.broadcastPrefix)
+	if nodes.clusterClient == nil {
+		fixedKey = a.broadcastPrefix // the histories have one name with a log and without
+	}
+	a.history = newHistoryLog(m, o.Key, fixedKey)
 	if a.eventLog != nil {
 		a.eventLog.history = a.history
 	}
