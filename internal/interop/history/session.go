@@ -140,8 +140,9 @@ func (c *checker) connected(o *operation, current map[string]*session) {
 	if len(s.stays) > 0 {
 		last := s.stays[len(s.stays)-1]
 		last.lost = min(last.lost, at)
-		// The session that was kept may be a little older than what its node knew.
-		if c.faulty(o.At-c.rules.Gone, at, last.node) {
+		// The session that was kept may be a little older than what its node knew, when that
+		// was killed or cut off.
+		if c.lostItsWord(last.lost-c.rules.Stale, at, last.node) {
 			for room, list := range s.rooms {
 				if n := len(list); list[n-1].at+c.rules.Stale > last.lost && n > 1 {
 					s.rooms[room] = append(list, change{last.lost, unsure})
@@ -178,6 +179,9 @@ func (s *session) set(room string, at time.Duration, is membership) {
 	}
 	if s.tainted[room] {
 		is = unsure
+	}
+	if list := s.rooms[room]; list[len(list)-1].is == is {
+		return // no change
 	}
 	s.rooms[room] = append(s.rooms[room], change{at, is})
 }
