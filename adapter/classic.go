@@ -236,7 +236,7 @@ func (a *Classic) FetchSockets(ctx context.Context, o socketio.BroadcastOptions)
 	err = a.askOthers(ctx, r, id, o.Flags.Timeout, func() error {
 		return a.publishJSON(a.requestChannel, classicRequest{UID: a.uid, RequestID: id, Type: classicFetch, Opts: selectionOf(&o)})
 	})
-	return append(list, r.sockets...), err
+	return a.mergeSockets(list, r.sockets), err
 }
 
 // AllRooms returns the names of the rooms of all nodes, sorted. With a

@@ -12,8 +12,7 @@ func (c *checker) checkFetch(o *operation) {
 	}
 	listed := map[string]bool{}
 	for _, name := range o.end.Names {
-		// A session that went on while its node was cut off may still be half open there.
-		if listed[name] && !c.anyFault(o.At-c.rules.Gone, o.until()) {
+		if listed[name] {
 			c.fail(RuleFetch, o.until(), "%s listed %s twice in %s", o.Node, name, o.Room)
 		}
 		listed[name] = true

@@ -170,6 +170,7 @@ func TestCheck_RefusesEachRule(t *testing.T) {
 		RuleFetch: {
 			"one is missing":      begin().list(3, 3.1, Fetch, "s1"),
 			"twice the same":      begin().list(20, 20.1, Fetch, "s1", "s2", "s2"),
+			"twice after a cut":   begin().fault(18, 19, OK, "a", CutOff).list(20, 20.1, Fetch, "s1", "s2", "s2"),
 			"one that left":       begin().change(2.5, 2.6, Leave, "s2").list(3, 3.1, Fetch, "s1", "s2"),
 			"one long gone":       begin().lost(3, "two", "s2", "").connect(3.1, 3.2, "two", "s3", "a", false).list(20, 20.1, Fetch, "s1", "s2"),
 			"one not there yet":   begin().list(3, 3.1, Fetch, "s1", "s2", "s3").connect(4, 4.1, "three", "s3", "a", false).end(),
