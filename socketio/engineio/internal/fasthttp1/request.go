@@ -220,8 +220,11 @@ func (h *Head) special(key, value string) bool {
 		_, twice := h.header[key]
 		return ok && !twice && n == len(h.body)
 	case "Connection":
+		if value == "keep-alive" {
+			return true
+		}
 		for item := range strings.SplitSeq(value, ",") {
-			switch item = strings.Trim(item, " \t"); {
+			switch item = trimSpace(item); {
 			case strings.EqualFold(item, "close"):
 				h.last = true
 			case !strings.EqualFold(item, "keep-alive") && !strings.EqualFold(item, "upgrade"):
@@ -304,14 +307,11 @@ func (h *Head) Request(ctx context.Context, remoteAddr string) *http.Request {
 	return r.WithContext(ctx)
 }
 
-// Query returns the raw query of the target.
-func (h *Head) Query() string {
+// query returns the raw query of the target.
+func (h *Head) query() string {
 	_, query, _ := strings.Cut(h.target[len(h.Path):], "?")
 	return query
 }
-
-// Has reports whether the request has a field of this canonical name.
-func (h *Head) Has(field string) bool { return h.header[field] != nil }
 
 // Body is a request's body, all of which is there.
 type Body struct{ strings.Reader }
