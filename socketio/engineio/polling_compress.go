@@ -1,12 +1,13 @@
 package engineio
 
 import (
-	"compress/gzip"
-	"compress/zlib"
 	"io"
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zlib"
 )
 
 // HTTPCompression configures the compression of polling answers. nil and the

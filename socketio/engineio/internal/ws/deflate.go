@@ -2,10 +2,11 @@ package ws
 
 import (
 	"bytes"
-	"compress/flate"
 	"errors"
 	"io"
 	"sync"
+
+	"github.com/klauspost/compress/flate"
 )
 
 // Deflate is what a connection negotiated for permessage-deflate (RFC 7692); nil means no

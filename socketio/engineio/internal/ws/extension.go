@@ -1,9 +1,10 @@
 package ws
 
 import (
-	"compress/flate"
 	"strconv"
 	"strings"
+
+	"github.com/klauspost/compress/flate"
 )
 
 // DeflateOptions enables permessage-deflate for connections whose client offers
