@@ -78,46 +78,38 @@ func (m mutation) overlay(dir string) (path string, err error) {
 }
 
 // runMutations breaks the rule of each row and prints which rows noticed.
-func runMutations(ctx context.Context, out io.Writer, chosen []row, named bool) int {
+func runMutations(ctx context.Context, out io.Writer, chosen []row) int {
 	all, err := readMutations(mutationsFile)
 	if err != nil {
 		fmt.Fprintln(out, err)
 		return 1
 	}
-	wanted := map[string]row{}
-	for _, r := range chosen {
-		wanted[r.id] = r
-	}
-	red, green := 0, []string{}
+	byRow := map[string]mutation{}
 	for _, m := range all {
 		for _, id := range m.rows {
-			r, ok := wanted[id]
-			if !ok || ctx.Err() != nil {
-				continue
-			}
-			delete(wanted, id)
-			began := time.Now()
-			verdict, noticed := m.try(ctx, r)
-			if noticed {
-				red++
-			} else {
-				green = append(green, id)
-			}
-			fmt.Fprintf(out, "%-4s %-60s %s (%.0f s)\n", id, m.why, verdict, time.Since(began).Seconds())
+			byRow[id] = m
 		}
 	}
-	fmt.Fprintf(out, "%d rows turned red", red)
+	red, green, began := 0, []string{}, time.Now()
+	for _, r := range chosen {
+		if ctx.Err() != nil {
+			break
+		}
+		began := time.Now()
+		m := byRow[r.id]
+		verdict, noticed := m.try(ctx, r)
+		if noticed {
+			red++
+		} else {
+			green = append(green, r.id)
+		}
+		fmt.Fprintf(out, "%-4s %-60s %s (%.0f s)\n", r.id, m.why, verdict, time.Since(began).Seconds())
+	}
+	fmt.Fprintf(out, "%d rows turned red in %v", red, time.Since(began).Round(time.Second))
 	if len(green) > 0 {
 		fmt.Fprintf(out, ", not: %s", strings.Join(green, " "))
 	}
 	fmt.Fprintln(out)
-	if !named {
-		for _, r := range rows() {
-			if _, left := wanted[r.id]; left {
-				fmt.Fprintf(out, "%-4s has no mutation yet (%s)\n", r.id, r.guards)
-			}
-		}
-	}
 	if len(green) > 0 || ctx.Err() != nil {
 		return 1
 	}
