@@ -13,7 +13,7 @@ import (
 )
 
 func ExampleRedis() {
-	rdb := redis.NewClient(&redis.Options{Addr: "localhost:6379"})
+	rdb := redis.NewClient(&redis.Options{Addr: "localhost:6379", ClientName: adapter.ClientName()})
 	io := socketio.NewServer(&socketio.Options{NewAdapter: adapter.Redis(rdb, nil)})
 	// Reaches the sockets of all replicas, in Go and in Node.
 	_ = io.To("room 101").Emit("hello", "everybody")

@@ -102,6 +102,8 @@ func TestCheck_RefusesEachRule(t *testing.T) {
 	broken := map[string]map[string]*story{
 		RuleOrder: {
 			"later before earlier": begin().emit(3, "a", 1).emit(3.1, "a", 2).got(4, "s2", "a", 2).got(4.1, "s2", "a", 1),
+			"late after a cut": begin().fault(3.005, 6, OK, "a", CutOff).emit(3, "a", 1).got(3.1, "s1", "a", 1).emit(5, "a", 2).got(5.1, "s1", "a", 2).
+				got(5.2, "s2", "a", 2).got(5.3, "s2", "a", 1),
 		},
 		RuleOnce: {
 			"twice":                begin().emit(3, "a", 1).got(4, "s2", "a", 1).got(5, "s2", "a", 1),
@@ -235,8 +237,6 @@ func TestCheck_AcceptsWhatIsRight(t *testing.T) {
 		"an honest timeout":      begin().connect(2.5, 2.6, "three", "s3", "a", false).op(2.9, 9, OK, Entry{Action: Join, Session: "s3", Room: "room"}).gotCall(3.1, "s1").gotCall(3.1, "s2").call(3, 4.1, Info, "s1", "s2"),
 		"a killed node is gone":  begin().fault(3, 0, "", "b", Killed).list(4, 4.1, Fetch, "s1").list(4, 4.1, Side),
 		"kicked":                 begin().op(3, 3.1, OK, Entry{Action: Kick, Room: "room", Node: "a"}).lost(3.05, "one", "s1", KickedReason).lost(3.2, "two", "s2", KickedReason).end(),
-		"late after a cut": begin().fault(3.005, 6, OK, "a", CutOff).emit(3, "a", 1).got(3.1, "s1", "a", 1).emit(5, "a", 2).got(5.1, "s1", "a", 2).
-			got(5.2, "s2", "a", 2).got(5.3, "s2", "a", 1).got(5.3, "s1", "a", 1).end(),
 	} {
 		t.Run(name, func(t *testing.T) {
 			if found := Check(h.sorted(), testRules); len(found) > 0 {
