@@ -91,6 +91,7 @@ var processFaults = []row{{
 		go func() { // ends with the scans; waited for below
 			defer close(scanning)
 			s.each(tabs, 8, func(t *tab) {
+				s.pause(8 * 6 * time.Second / time.Duration(len(tabs))) // over the time of the restarts
 				for _, d := range s.scanOne(t) {
 					if d.Status < 200 || d.Status > 299 {
 						bad.Add(1) // WeChat asks again; each such answer counts against an account

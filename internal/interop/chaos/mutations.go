@@ -116,6 +116,8 @@ func runMutations(ctx context.Context, out io.Writer, chosen []row) int {
 	return 0
 }
 
+var failedTest = regexp.MustCompile(`(?m)--- FAIL: (\S+)`)
+
 var notMet = regexp.MustCompile(`(?m)^    why  (.*)$`)
 
 // try runs a row on the broken tree.
@@ -130,10 +132,12 @@ func (m mutation) try(ctx context.Context, r row) (verdict string, noticed bool)
 		return err.Error(), false
 	}
 	env := append(os.Environ(), "GOFLAGS=-overlay="+path)
-	build := exec.CommandContext(ctx, "go", "build", "-o", os.DevNull, ".") // it holds every package that is broken
-	build.Dir, build.Env = testenv.Root(), env
-	if text, err := build.CombinedOutput(); err != nil {
-		return "does not build: " + tail(string(text), 300), false
+	if r.run != nil { // else its tests build what is broken
+		build := exec.CommandContext(ctx, "go", "build", "-o", os.DevNull, ".")
+		build.Dir, build.Env = testenv.Root(), env
+		if text, err := build.CombinedOutput(); err != nil {
+			return "does not build: " + tail(string(text), 300), false
+		}
 	}
 	self, err := os.Executable()
 	if err != nil {
@@ -148,7 +152,16 @@ func (m mutation) try(ctx context.Context, r row) (verdict string, noticed bool)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // it ends what it started
 	text, err := cmd.CombinedOutput()
 	if err == nil {
+		if bytes.Contains(text, []byte("    NOT RUN  ")) {
+			return "the row did not run: " + tail(string(text), 300), false
+		}
 		return "GREEN: the row does not notice", false
+	}
+	if bytes.Contains(text, []byte("[build failed]")) {
+		return "does not build: " + tail(string(text), 300), false
+	}
+	if failed := failedTest.FindSubmatch(text); failed != nil {
+		return "red: " + string(failed[1]), true
 	}
 	if why := notMet.FindSubmatch(text); why != nil {
 		return "red: " + strings.ReplaceAll(tail(string(why[1]), 110), "\n", " "), true
