@@ -13,10 +13,16 @@ import (
 )
 
 func ExampleRedis() {
-	rdb := redis.NewClient(&redis.Options{Addr: "localhost:6379", ClientName: adapter.ClientName()})
+	rdb := redis.NewClient(&redis.Options{Addr: "localhost:6379"})
 	io := socketio.NewServer(&socketio.Options{NewAdapter: adapter.Redis(rdb, nil)})
 	// Reaches the sockets of all replicas, in Go and in Node.
 	_ = io.To("room 101").Emit("hello", "everybody")
+}
+
+func ExampleClientName() {
+	// Messages of this node arrive in order, also behind a connection that was given up.
+	rdb := redis.NewClient(&redis.Options{Addr: "localhost:6379", ClientName: adapter.ClientName()})
+	_ = socketio.NewServer(&socketio.Options{NewAdapter: adapter.Redis(rdb, nil)})
 }
 
 func ExampleRedis_sentinel() {

@@ -11,8 +11,8 @@ import (
 	"posthouse/internal/testenv"
 )
 
-// What lies between a node and Redis when a connection is given up must not arrive behind
-// what the node sends on the next one (docs/reliability.md §5.1).
+// Bytes that lie between a node and Redis when a connection is given up must not arrive behind
+// those that the node sends on the next one (docs/reliability.md §5.1).
 func TestAdapters_ConnectionThatIsGivenUp_BringsNothingLate(t *testing.T) {
 	t.Parallel()
 	for name, make := range quickAdapters {

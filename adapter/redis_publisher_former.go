@@ -92,7 +92,7 @@ func (p *publisher) endFormer(ctx context.Context, node *redis.Client) (*redis.C
 				"error", err, "fix", "allow +client|getname +client|id +client|list +client|kill to this user", "not_logged", held)
 		}
 	} else if err != nil {
-		conn.Close()
+		conn.Close() //nolint:errcheck // the error that counts is there
 		return nil, err
 	}
 	p.former.mu.Lock()

@@ -31,7 +31,7 @@ func littleMemory(s *stage) {
 	heapLimit := metrics()["go_gc_gomemlimit_bytes"]
 
 	var opened, refused, patient atomic.Int64
-	began, fullest := time.Now(), 0.0
+	began := time.Now()
 	var flood sync.WaitGroup
 	for range 8 {
 		flood.Go(func() {
@@ -53,7 +53,7 @@ func littleMemory(s *stage) {
 	flood.Wait()
 	full := time.Since(began)
 	m := metrics()
-	fullest = m["posthouse_memory_share"]
+	fullest := m["posthouse_memory_share"]
 	s.figure("GOMEMLIMIT %.0f MB of %d; refused after %d handshakes in %v, at %.0f %% of the memory, %.0f MB resident", heapLimit/(1<<20), limit>>20,
 		opened.Load(), round(full), fullest*100, m["process_resident_memory_bytes"]/(1<<20))
 	s.must(heapLimit > 0 && heapLimit <= limit/100*81, "GOMEMLIMIT is %.0f MB", heapLimit/(1<<20))
