@@ -157,7 +157,6 @@ var httpAbuses = []row{{
 	rig: rig{replicas: 1},
 	run: func(s *stage) {
 		path := polling + "&sid=" + s.session()
-		_, _ = s.send(s.cluster.Bases[0], attack{path: path}) // the open packet has come; this takes what waits
 		first := make(chan answer, 1)
 		go func() { // ends with the session
 			a, _ := s.send(s.cluster.Bases[0], attack{path: path})
@@ -173,6 +172,15 @@ var httpAbuses = []row{{
 		case <-time.After(5 * time.Second):
 			s.must(false, "the first poll still waits: the session did not end")
 		}
+		path = polling + "&sid=" + s.session()
+		slow, err := s.raw(s.cluster.Bases[0], "POST "+path+" HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n4x")
+		s.need(err)
+		defer slow.Close()
+		s.pause(300 * time.Millisecond)
+		post, err := s.send(s.cluster.Bases[0], attack{method: http.MethodPost, path: path, body: "40"})
+		s.must(err == nil && post.status == 400, "the second POST: %d %v", post.status, err)
+		after, err := s.send(s.cluster.Bases[0], attack{path: path})
+		s.must(err == nil && strings.Contains(after.body, "Session ID unknown"), "the session lives on: %d %s", after.status, after.body)
 	},
 }, {
 	id: "23", name: "session ids that are forged, guessed or of another form",
