@@ -92,3 +92,44 @@ func TestHistory_OnACluster_WithRecovery(t *testing.T) {
 		})
 	}
 }
+
+// What is older than the age of a history is gone from Redis with all its keys but the one that
+// says that there was something.
+func TestHistory_AgeOverRedis_ForgetsAndSaysSo(t *testing.T) {
+	t.Parallel()
+	for kind := range historyAdapters() {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			addr, _ := testenv.Redis(t)
+			a, kept := newHistoryReplica(t, kind, addr, history.Options{Age: time.Second})
+			if err := a.To("topic:1").Record().Emit("said", 1); err != nil {
+				t.Fatal(err)
+			}
+			rdb := newClient(t, &redis.UniversalOptions{Addrs: []string{addr}})
+			testenv.Until(t, 10*time.Second, "the stream to expire", func() bool {
+				keys := rdb.Keys(t.Context(), "*-history:*").Val()
+				return len(keys) == 1 && strings.HasSuffix(keys[0], "topic:1:old")
+			})
+			if page, err := kept.Read(t.Context(), a.Of("/"), "topic:1", 5, ""); err != nil || !page.Gap || len(page.Events) != 0 {
+				t.Errorf("the event of the room is gone: %+v %v", page, err)
+			}
+			if page, err := kept.Read(t.Context(), a.Of("/"), "topic:2", 5, ""); err != nil || page.Gap {
+				t.Errorf("a room without events: %+v %v", page, err)
+			}
+			// With a newer one beside it the older one is trimmed.
+			for i := range 2 {
+				began := time.Now()
+				if err := a.To("topic:3").Record().Emit("said", i); err != nil {
+					t.Fatal(err)
+				}
+				if i == 0 {
+					testenv.Until(t, 10*time.Second, "a second", func() bool { return time.Since(began) > 1100*time.Millisecond })
+				}
+			}
+			testenv.Until(t, 10*time.Second, "the newer one alone", func() bool {
+				page, err := kept.Read(t.Context(), a.Of("/"), "topic:3", 5, "")
+				return err == nil && page.Gap && len(page.Events) <= 1
+			})
+		})
+	}
+}
