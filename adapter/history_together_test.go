@@ -93,8 +93,8 @@ func TestHistory_OnACluster_WithRecovery(t *testing.T) {
 	}
 }
 
-// What is older than the age of a history is gone from Redis with all its keys but the one that
-// says that there was something.
+// Events older than the age of a history are gone from Redis, and all keys but the one that
+// says that there were some.
 func TestHistory_AgeOverRedis_ForgetsAndSaysSo(t *testing.T) {
 	t.Parallel()
 	for kind := range historyAdapters() {

@@ -23,7 +23,7 @@ func (r *recorder) Record(e socketio.Recording) *socketio.Recorded {
 	return nil
 }
 
-// What a back end emits in its answers is kept in histories, unless it says otherwise.
+// Emits in the answers of a back end are kept in histories, unless they say otherwise.
 func TestClient_Event_EmitsOfTheAnswer_AreKept(t *testing.T) {
 	b := &backend{answer: func(*http.Request, request) (*http.Response, error) {
 		return respond(200, `{"join":["room"],"emit":[{"to":["room"],"event":"kept"},{"to":["room"],"event":"left out","history":false},{"to":["room"],"event":"kept too","history":true}]}`), nil
