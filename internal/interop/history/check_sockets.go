@@ -80,6 +80,22 @@ func (c *checker) upThroughout(from, to time.Duration) (up []string) {
 // KickedReason is the reason of a lost connection that its server ended with a word.
 const KickedReason = "io server disconnect"
 
+// kickPatience is how long a socket that its server has ended may wait for the word of it
+// (docs/realtime.md §8).
+const kickPatience = 5 * time.Second
+
+// firstKick returns when the first of the disconnections began of which a session can have
+// heard at a time.
+func (c *checker) firstKick(heard time.Duration) time.Duration {
+	first := heard
+	for _, o := range c.ops {
+		if o.Action == Kick && o.At >= heard-kickPatience {
+			first = min(first, o.At)
+		}
+	}
+	return first
+}
+
 // checkKicks judges disconnections by servers.
 func (c *checker) checkKicks() {
 	var kicks []*operation

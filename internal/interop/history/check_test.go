@@ -246,7 +246,9 @@ func TestCheck_AcceptsWhatIsRight(t *testing.T) {
 		"an honest timeout":              begin().connect(2.5, 2.6, "three", "s3", "a", false).op(2.9, 9, OK, Entry{Action: Join, Session: "s3", Room: "room"}).gotCall(3.1, "s1").gotCall(3.1, "s2").call(3, 4.1, Info, "s1", "s2"),
 		"a node that is cut off says so": begin().fault(2.9, 4, OK, "a", CutOff).gotCall(3.1, "s1").gotCall(3.1, "s2").notReached(),
 		"a killed node is gone":          begin().fault(3, 0, "", "b", Killed).list(4, 4.1, Fetch, "s1").list(4, 4.1, Side),
-		"kicked":                         begin().op(3, 3.1, OK, Entry{Action: Kick, Room: "room", Node: "a"}).lost(3.05, "one", "s1", KickedReason).lost(3.2, "two", "s2", KickedReason).end(),
+		"a kick under way": begin().op(3, 3.2, OK, Entry{Action: Kick, Room: "room", Node: "a"}).list(3.05, 3.06, Fetch, "s1").
+			lost(3.1, "two", "s2", KickedReason).lost(3.2, "one", "s1", KickedReason).end(),
+		"kicked": begin().op(3, 3.1, OK, Entry{Action: Kick, Room: "room", Node: "a"}).lost(3.05, "one", "s1", KickedReason).lost(3.2, "two", "s2", KickedReason).end(),
 	} {
 		t.Run(name, func(t *testing.T) {
 			if found := Check(h.sorted(), testRules); len(found) > 0 {
