@@ -358,6 +358,9 @@ func (h *NamespaceHook) normalize(n *Namespace, key func(string) string, dir str
 	} else if n.secrets, err = hook.ParseSecrets(cleanText(string(text))); err != nil {
 		errs.add(keyError(key("hook.secret-file"), h.SecretFile, err.Error()))
 	}
+	if n.Auth == "jwt" && slices.ContainsFunc(h.Headers, func(name string) bool { return strings.EqualFold(name, "authorization") }) {
+		errs.add(keyError(key("hook.headers"), "authorization", "with auth: jwt this header is the token, which the back end does not get; its claims stand in each request"))
+	}
 	if h.Timeout == "" {
 		h.Timeout = "5s"
 	}

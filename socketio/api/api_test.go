@@ -258,6 +258,9 @@ func TestHandler_Batch_OneBadEntryDoesNotStopTheOthers(t *testing.T) {
 			t.Errorf("%s of no route: %d %s", method, a.Code, a.Body)
 		}
 	}
+	if a := call(t, h, "POST", "/api/batch", full, `["`+strings.Repeat("x", 1<<20)+`"]`); a.Code != 413 {
+		t.Errorf("more than 1 MiB: %d", a.Code)
+	}
 	many := "[" + strings.Repeat(`{"namespace":"/app","event":"x"},`, 1000) + `{"namespace":"/app","event":"x"}]`
 	if a := call(t, h, "POST", "/api/batch", full, many); a.Code != 422 {
 		t.Errorf("1001 entries: %d %.200s", a.Code, a.Body)
@@ -280,6 +283,10 @@ func TestHandler_JoinLeaveDisconnect(t *testing.T) {
 	}
 	do("disconnect", `{"namespace":"/app","to":["y"]}`)
 	c.Disconnected()
+	whole := srv.Connect("/app", obj{"room": "whole"})
+	do("disconnect", `{"namespace":"/app","to":["whole"],"close":true}`)
+	whole.Disconnected()
+	whole.Conn.Closed()
 }
 
 func TestHandler_Sockets_AreListedInPages(t *testing.T) {

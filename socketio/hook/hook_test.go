@@ -134,6 +134,9 @@ func TestClient_Connect_TheBodyAndWhatTheAnswerSets(t *testing.T) {
 	if in = got[1]; in.Type != "event" || in.Event != "say" || in.User != "ada" || fmt.Sprint(in.Rooms) != "[a b]" || fmt.Sprint(in.Data) != "map[plan:pro]" || *in.Ack || string(in.Args[0]) != `"hello"` {
 		t.Errorf("event: %+v", in)
 	}
+	if in.Address == "" || in.Socket != c.ID || in.Namespace != "/app" || in.Replica != "gw1" || in.ID == got[0].ID {
+		t.Errorf("event: %+v", in)
+	}
 	if in = got[2]; !*in.Ack || len(in.Args) != 0 {
 		t.Errorf("event with ack: %+v", in)
 	}
@@ -204,6 +207,8 @@ func TestClient_Event_Answers(t *testing.T) {
 		{"another type", 200, `{"ack":"a"}`, "", "unavailable"},
 		{"HTML", 200, `{"ack":["a"]}`, "text/html", "unavailable"},
 		{"huge", 200, `{"ack":["` + strings.Repeat("a", 1<<20) + `"]}`, "", "unavailable"},
+		{"a number out of range", 200, `{"ack":[1e999]}`, "", "unavailable"},
+		{"not UTF-8", 200, "{\"ack\":[\"\xff\"]}", "", "unavailable"},
 		{"4xx in HTML", 404, `<h1>`, "text/html", "unavailable"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -275,6 +280,35 @@ func TestClient_Event_TheAnswerIsDone(t *testing.T) {
 	last := b.got()[3]
 	if last.Type != "disconnect" || last.Reason != string(socketio.ReasonServerNamespace) || last.Socket != c.ID {
 		t.Errorf("%+v", last)
+	}
+}
+
+// No part of a request's URL comes from a client, whatever its event, namespace, address
+// or headers say.
+func TestClient_URL_TakesNothingFromTheWire(t *testing.T) {
+	var mu sync.Mutex
+	urls := map[string]bool{}
+	b := &backend{answer: func(r *http.Request, _ request) (*http.Response, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		urls[r.URL.String()+" "+r.Host+" "+r.Method] = true
+		return respond(204, ""), nil
+	}}
+	srv, client := attached(t, b, &hook.Options{Headers: []string{"host", "x-forwarded-host"}})
+	client.Attach(srv.OfPattern("/team/{id}"))
+	c, err := srv.TryConnect("/team/..%2F@evil.example", obj{"url": "http://evil.example/"}, &sockettest.DialOptions{
+		Header: http.Header{"Host": {"evil.example"}, "X-Forwarded-Host": {"evil.example"}}, Query: map[string][]string{"url": {"http://evil.example"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, event := range []string{"/../admin", "?x=1", "@evil.example/", "http://evil.example/", "\r\nHost: evil.example"} {
+		c.Call(event, event)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if len(urls) != 1 || !urls["http://backend.example/hook backend.example POST"] || len(b.got()) != 6 {
+		t.Errorf("%v in %d requests", urls, len(b.got()))
 	}
 }
 
