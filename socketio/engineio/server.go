@@ -132,7 +132,11 @@ func (srv *Server) route(w http.ResponseWriter, r *http.Request) {
 // serve is what the middlewares stand around.
 func (srv *Server) serve(w http.ResponseWriter, r *http.Request) {
 	q := parseQuery(r.URL.RawQuery)
-	s, e := srv.verify(r, &q)
+	a := arrivalOf(r)
+	s, e := srv.verify(r, &q, a)
+	if a != nil && a.s != s {
+		a = nil // the query names another session than it seemed to
+	}
 	switch {
 	case e != nil:
 		srv.refuse(w, r, e)
@@ -141,9 +145,9 @@ func (srv *Server) serve(w http.ResponseWriter, r *http.Request) {
 	case s == nil:
 		srv.servePollingHandshake(w, r, &q)
 	case r.Method == http.MethodGet:
-		s.serveGET(w, r)
+		s.serveGET(w, r, a)
 	case r.Method == http.MethodPost:
-		s.servePOST(w, r)
+		s.servePOST(w, r, a)
 	default:
 		w.WriteHeader(http.StatusInternalServerError)
 	}
