@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -336,8 +337,12 @@ func TestHandler_Sockets_AreListedInPages(t *testing.T) {
 	if len(l.Sockets) != 1 || l.Sockets[0].User != "u3" {
 		t.Fatalf("%+v", l)
 	}
-	if a := call(t, h, "GET", "/api/sockets/app/"+l.Sockets[0].ID, reader, ""); a.Code != 200 || !strings.Contains(a.Body.String(), `"user":"u3"`) {
+	a := call(t, h, "GET", "/api/sockets/app/"+l.Sockets[0].ID, reader, "")
+	if a.Code != 200 || !strings.Contains(a.Body.String(), `"user":"u3"`) {
 		t.Errorf("%d %s", a.Code, a.Body)
+	}
+	if !regexp.MustCompile(`"since":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"`).Match(a.Body.Bytes()) {
+		t.Errorf("the time has not the form of the hooks': %s", a.Body)
 	}
 	team := srv.Connect("/team/7", nil)
 	if a := call(t, h, "GET", "/api/sockets/team%2F7/"+team.ID, reader, ""); a.Code != 200 {

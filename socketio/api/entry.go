@@ -9,6 +9,8 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -195,7 +197,14 @@ func (h *Handler) serveEvents(w http.ResponseWriter, r *http.Request, work func(
 			return
 		}
 	}
-	body, err := readBody(w, r)
+	buffer := bodies.Get().(*[]byte)
+	body, err := readBody(w, r, *buffer)
+	// What is emitted is a copy: nothing of the body is used after the answer.
+	defer func() {
+		if *buffer = body[:0]; cap(body) <= keptBody {
+			bodies.Put(buffer)
+		}
+	}()
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
@@ -217,13 +226,19 @@ func (h *Handler) serveEvents(w http.ResponseWriter, r *http.Request, work func(
 	_, _ = w.Write(append(appendResult(nil, told), '\n')) // likewise
 }
 
-// readBody reads a body of maxBody at most, in one piece when its length was told.
-func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+// bodies are buffers of keptBody at most, as pointers to slices.
+var bodies = sync.Pool{New: func() any { return new([]byte) }}
+
+const keptBody = 64 << 10
+
+// readBody reads a body of maxBody at most, into the memory of buffer when its length was
+// told.
+func readBody(w http.ResponseWriter, r *http.Request, buffer []byte) ([]byte, error) {
 	in := http.MaxBytesReader(w, r.Body, maxBody)
 	if r.ContentLength < 0 || r.ContentLength > maxBody {
 		return io.ReadAll(in)
 	}
-	body := make([]byte, r.ContentLength)
+	body := slices.Grow(buffer[:0], int(r.ContentLength))[:r.ContentLength]
 	_, err := io.ReadFull(in, body)
 	return body, err
 }

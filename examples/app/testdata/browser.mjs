@@ -67,6 +67,13 @@ await ada.locator("#announcement", { hasText: "Lunch is here." }).waitFor();
 await bo.locator("#announcement", { hasText: "Lunch is here." }).waitFor();
 await shot(ada, "board");
 await shot(bo, "board-320-dark");
+await ada.emulateMedia({ colorScheme: "dark" });
+await shot(ada, "board-dark");
+await everywhere(ada, "the board, dark").catch((e) => wrong.push(e.message));
+await ada.emulateMedia({ colorScheme: "light" });
+await bo.emulateMedia({ colorScheme: "light" });
+await shot(bo, "board-320");
+check(await bo.evaluate(() => document.documentElement.scrollWidth <= innerWidth), "a page of 320 scrolls sideways");
 
 // A reload needs no new code and finds the notes. The one who leaves is seen to leave.
 await bo.reload();
