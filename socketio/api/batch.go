@@ -36,19 +36,19 @@ func (h *Handler) batch(ctx context.Context, body []byte) (answer []byte, err er
 	if body[jsontext.SkipSpace(body, 0)] != '[' {
 		return nil, huma.Error422UnprocessableEntity("validation failed", &huma.ErrorDetail{Location: "body", Message: "expected a list"})
 	}
-	count := 0
-	jsontext.EachElement(body, func([]byte) { count++ })
-	if count > maxBatch {
+	entries := make([][]byte, 0, 128)
+	jsontext.EachElement(body, func(text []byte) { entries = append(entries, text) })
+	if len(entries) > maxBatch {
 		return nil, huma.Error422UnprocessableEntity("validation failed", &huma.ErrorDetail{
-			Location: "body", Message: fmt.Sprintf("expected %d entries at most", maxBatch), Value: count,
+			Location: "body", Message: fmt.Sprintf("expected %d entries at most", maxBatch), Value: len(entries),
 		})
 	}
-	answer = append(make([]byte, 0, 2+3*count), '[')
-	jsontext.EachElement(body, func(text []byte) {
-		if len(answer) > 1 {
+	answer = append(make([]byte, 0, 2+3*len(entries)), '[')
+	for i, text := range entries {
+		if i > 0 {
 			answer = append(answer, ',')
 		}
 		answer = appendResult(answer, resultOf(e.emit(text)))
-	})
+	}
 	return append(answer, "]\n"...), nil
 }

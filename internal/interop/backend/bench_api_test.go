@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -32,9 +33,10 @@ func apiKey(i int) string { return "the-key-of-the-back-end-" + strconv.Itoa(i%a
 
 // BenchmarkAPI_Emit is the CPU time of an event that a back end emits to a room: of the
 // gateway's process for POST /api/batch with 100 entries and for POST /api/emit, of a
-// process that uses the npm emitter, 100 events or one at a time, and of the floor: a bare
-// net/http server that reads the same bodies and writes their PUBLISHes to Redis. They take
-// turns. The room has one member, and nothing but the gateway subscribes.
+// process that uses the npm emitter, 100 events or one between two answers of Redis, and of
+// the floor: a bare net/http server that reads the same bodies and writes their PUBLISHes to
+// Redis. Batches are posted one after the other (batch) and four at once (batches), a single
+// emit (one) after the other. They take turns. Nothing but the gateway subscribes.
 func BenchmarkAPI_Emit(b *testing.B) {
 	packages := testenv.NodeDir(b, "@socket.io/redis-emitter", "redis", "ioredis")
 	for _, driver := range []string{"redis", "ioredis"} {
@@ -61,45 +63,45 @@ func benchmarkEmit(b *testing.B, packages, driver string) {
 	sides := []struct {
 		name string
 		pid  int
-		// run does rounds of events, and returns when Redis has taken them
-		run func(rounds, events int)
+		// run does rounds of events, some at once, and returns when Redis has taken them
+		run func(rounds, events, atOnce int)
 	}{
-		{"batch", gateway.Process.Pid, func(rounds, events int) {
+		{"ours", gateway.Process.Pid, func(rounds, events, atOnce int) {
 			before := redisPublished(b, rdb)
-			post(b, base, batch, one, rounds, events)
+			post(b, base, batch, one, rounds, events, atOnce)
 			testenv.Until(b, time.Minute, "Redis to have every event", func() bool { return redisPublished(b, rdb) >= before+rounds*events })
 		}},
-		{"emitter", emitter.process.Pid, emitter.run},
-		{"floor", floor, func(rounds, events int) { post(b, floorURL, batch, one, rounds, events) }},
+		{"emitter", emitter.process.Pid, func(rounds, events, _ int) { emitter.run(rounds, events) }},
+		{"floor", floor, func(rounds, events, atOnce int) { post(b, floorURL, batch, one, rounds, events, atOnce) }},
 	}
-	var batched, single [3]time.Duration
+	kinds := []struct {
+		name                  string
+		times, events, atOnce int
+		used                  [3]time.Duration
+	}{{name: "batch", times: 20, events: batchSize, atOnce: 1}, {name: "batches", times: 20, events: batchSize, atOnce: 4}, {name: "one", times: 200, events: 1, atOnce: 1}}
+	for _, s := range sides { // until Node has compiled what it runs
+		s.run(1000, batchSize, 1)
+		s.run(2000, 1, 1)
+	}
 	rounds := 0
-	measure := func(into *[3]time.Duration, times, events int) {
-		for i, s := range sides {
-			before := cpuOf(b, s.pid)
-			s.run(times, events)
-			if into != nil {
-				into[i] += cpuOf(b, s.pid) - before
+	for b.Loop() {
+		rounds++
+		for k := range kinds {
+			for i, s := range sides {
+				before := cpuOf(b, s.pid)
+				s.run(kinds[k].times, kinds[k].events, kinds[k].atOnce)
+				kinds[k].used[i] += cpuOf(b, s.pid) - before
 			}
 		}
 	}
-	const batches, singles = 20, 200
-	measure(nil, 50*batches, batchSize) // until Node has compiled what it runs
-	measure(nil, 10*singles, 1)
-	for b.Loop() {
-		rounds++
-		measure(&batched, batches, batchSize)
-		measure(&single, singles, 1)
-	}
 	b.ReportMetric(0, "ns/op")
-	for i, s := range sides {
-		b.ReportMetric(float64(batched[i].Nanoseconds())/1e3/float64(rounds*batches*batchSize), s.name+"-µs")
-		b.ReportMetric(float64(single[i].Nanoseconds())/1e3/float64(rounds*singles), s.name+"-one-µs")
+	for _, k := range kinds {
+		for i, s := range sides {
+			b.ReportMetric(float64(k.used[i].Nanoseconds())/1e3/float64(rounds*k.times*k.events), k.name+"-"+s.name+"-µs")
+		}
+		b.ReportMetric(float64(k.used[0])/float64(k.used[1]), k.name+"÷emitter")
+		b.ReportMetric(float64(k.used[0])/float64(k.used[2]), k.name+"÷floor")
 	}
-	b.ReportMetric(float64(batched[0])/float64(batched[1]), "batch÷emitter")
-	b.ReportMetric(float64(batched[0])/float64(batched[2]), "batch÷floor")
-	b.ReportMetric(float64(single[0])/float64(single[1]), "one÷emitter")
-	b.ReportMetric(float64(single[0])/float64(single[2]), "one÷floor")
 }
 
 func cpuOf(b *testing.B, pid int) time.Duration {
@@ -123,27 +125,42 @@ func emitBodies() (batch, one []byte) {
 }
 
 // post posts a batch, or a single emit, again and again.
-func post(b *testing.B, base string, batch, one []byte, rounds, events int) {
+func post(b *testing.B, base string, batch, one []byte, rounds, events, atOnce int) {
 	path, body := "/api/batch", batch
 	if events == 1 {
 		path, body = "/api/emit", one
 	}
-	for i := range rounds {
-		r, err := http.NewRequestWithContext(b.Context(), http.MethodPost, base+path, bytes.NewReader(body))
-		if err != nil {
-			b.Fatal(err)
-		}
-		r.Header.Set("Content-Type", "application/json")
-		r.Header.Set("Authorization", "Bearer "+apiKey(i))
-		w, err := http.DefaultClient.Do(r)
-		if err != nil {
-			b.Fatal(err)
-		}
-		answer, err := io.ReadAll(w.Body)
-		w.Body.Close()
-		if err != nil || w.StatusCode != http.StatusOK || bytes.Contains(answer, []byte("status")) {
-			b.Fatalf("%d %s %v", w.StatusCode, answer, err)
-		}
+	var posters sync.WaitGroup
+	for first := range atOnce {
+		posters.Go(func() {
+			for i := first; i < rounds; i += atOnce {
+				postOnce(b, base+path, apiKey(i), body)
+			}
+		})
+	}
+	posters.Wait()
+	if b.Failed() {
+		b.FailNow()
+	}
+}
+
+func postOnce(b *testing.B, url, key string, body []byte) {
+	r, err := http.NewRequestWithContext(b.Context(), http.MethodPost, url, bytes.NewReader(body))
+	if err != nil {
+		b.Error(err)
+		return
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Authorization", "Bearer "+key)
+	w, err := http.DefaultClient.Do(r)
+	if err != nil {
+		b.Error(err)
+		return
+	}
+	defer w.Body.Close()
+	answer, err := io.ReadAll(w.Body)
+	if err != nil || w.StatusCode != http.StatusOK || bytes.Contains(answer, []byte("status")) {
+		b.Errorf("%d %s %v", w.StatusCode, answer, err)
 	}
 }
 
@@ -217,6 +234,7 @@ func serveFloor(redisAddr string) error {
 		return err
 	}
 	fmt.Printf("listening on http://%s\n", l.Addr())
+	var mu sync.Mutex // one request at a time has the connection
 	var commands []byte
 	publish := func(entry []byte) {
 		commands = append(commands, "*3\r\n$7\r\npublish\r\n$24\r\nsocket.io#/app#everyone#\r\n$"...)
@@ -228,6 +246,8 @@ func serveFloor(redisAddr string) error {
 		if err != nil {
 			return
 		}
+		mu.Lock()
+		defer mu.Unlock()
 		commands = commands[:0]
 		count := 1
 		if body[0] != '[' {
