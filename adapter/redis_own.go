@@ -29,7 +29,7 @@ func withoutOwn(node *redis.Client, own []byte, seen func()) *redis.Client {
 		}
 		return &ownFilter{Conn: c, own: own, seen: seen, buf: make([]byte, filterBuffer)}, nil
 	}
-	// What belongs to the pool of the other client: this one has a single connection.
+	// These settings belong to the pool of the other client: this one has a single connection.
 	o.MinIdleConns, o.PushNotificationProcessor, o.MaintNotificationsConfig = 0, nil, nil
 	return redis.NewClient(&o)
 }

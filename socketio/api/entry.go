@@ -199,7 +199,7 @@ func (h *Handler) serveEvents(w http.ResponseWriter, r *http.Request, work func(
 	}
 	buffer := bodies.Get().(*[]byte)
 	body, err := readBody(w, r, *buffer)
-	// What is emitted is a copy: nothing of the body is used after the answer.
+	// An emit copies its event: nothing of the body is used after the answer.
 	defer func() {
 		if *buffer = body[:0]; cap(body) <= keptBody {
 			bodies.Put(buffer)

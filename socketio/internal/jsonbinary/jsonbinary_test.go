@@ -61,7 +61,7 @@ func TestDecodeCheckedList_RefusesWhatNoReaderUnderstands(t *testing.T) {
 			t.Errorf("%.40q: %v", text, err)
 		}
 	}
-	// What a history kept is given again, whatever it is.
+	// A history gives again each value that it has kept.
 	if _, err := jsonbinary.DecodeList([]json.RawMessage{[]byte(`1e999`), []byte(deep(501))}); err != nil {
 		t.Error(err)
 	}
