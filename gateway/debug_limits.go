@@ -34,6 +34,8 @@ var limits = []limit{
 	{row: 2, name: "connections", setting: "POSTHOUSE_LIMIT_CONNECTIONS", value: "50000", place: "admission", answer: "503",
 		current: func(c *Config) string { return countText(c.LimitConnectionsNode) }, use: func(a *App) int64 { return a.admission.openConns.Load() }},
 	{row: 2, name: "descriptors", value: "a share of the limit of open files", place: "accept and admission", answer: "503"},
+	{row: 2, name: "memory", setting: "POSTHOUSE_LIMIT_MEMORY", value: "85%", place: "admission", answer: "503",
+		current: func(c *Config) string { return percentText(c.LimitMemory) }, use: func(a *App) int64 { return int64(a.admission.memory.currentShare() * 100) }},
 	{row: 17, name: "events", setting: "limits.events of a namespace", value: "50/s, 100 at once", place: "socket", answer: "rate_limited, then the end of the connection"},
 	{row: 17, name: "login_events", value: "5/s, 10 at once", place: "/login", answer: "rate_limited"},
 	{row: 17, name: "signup_messages", value: "5/s, 10 at once", place: "/ws/signup", answer: "the end of the connection"},
@@ -80,6 +82,13 @@ func countText(c Count) string {
 		return limitOff
 	}
 	return strconv.Itoa(c.N)
+}
+
+func percentText(p Percent) string {
+	if p.Off {
+		return limitOff
+	}
+	return strconv.Itoa(p.N) + "%"
 }
 
 // limitReport is a limit in the answer of /debug/limits.
