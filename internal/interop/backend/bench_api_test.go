@@ -34,9 +34,10 @@ func apiKey(i int) string { return "the-key-of-the-back-end-" + strconv.Itoa(i%a
 // BenchmarkAPI_Emit is the CPU time of an event that a back end emits to a room: of the
 // gateway's process for POST /api/batch with 100 entries and for POST /api/emit, of a
 // process that uses the npm emitter, 100 events or one between two answers of Redis, and of
-// the floor: a bare net/http server that reads the same bodies and writes their PUBLISHes to
-// Redis. Batches are posted one after the other (batch) and four at once (batches), a single
-// emit (one) after the other. They take turns. Nothing but the gateway subscribes.
+// the floor: a bare net/http server that reads the same bodies, writes their PUBLISHes to
+// Redis, and is subscribed to them as a gateway has to be. Batches are posted one after the
+// other (batch) and four at once (batches), single emits (one) one after the other. All
+// take turns.
 func BenchmarkAPI_Emit(b *testing.B) {
 	packages := testenv.NodeDir(b, "@socket.io/redis-emitter", "redis", "ioredis")
 	for _, driver := range []string{"redis", "ioredis"} {
@@ -222,13 +223,21 @@ func startFloor(b *testing.B, redisAddr string) (pid int, url string) {
 
 // serveFloor answers a batch, or a single emit, with one write to Redis that publishes
 // each entry as it is, and one read of the replies. It judges nothing, delivers to no
-// client and hears no subscription.
+// client, and reads the messages of its subscription without a look.
 func serveFloor(redisAddr string) error {
 	conn, err := net.Dial("tcp", redisAddr)
 	if err != nil {
 		return err
 	}
 	replies := bufio.NewReader(conn)
+	subscription, err := net.Dial("tcp", redisAddr)
+	if err == nil {
+		_, err = io.WriteString(subscription, "PSUBSCRIBE socket.io#/app#*\r\n")
+	}
+	if err != nil {
+		return err
+	}
+	go func() { _, _ = io.CopyBuffer(io.Discard, struct{ io.Reader }{subscription}, make([]byte, 32<<10)) }() // until the process ends
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
