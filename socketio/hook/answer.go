@@ -73,8 +73,10 @@ func (c *Client) exchange(ctx context.Context, id string, data []byte) (*answer,
 	case w.StatusCode != http.StatusOK && (w.StatusCode < 400 || w.StatusCode > 499):
 		return nil, fmt.Errorf("the answer has status %d", w.StatusCode)
 	}
-	if kind, _, _ := mime.ParseMediaType(w.Header.Get("Content-Type")); kind != "application/json" {
-		return nil, fmt.Errorf("the answer, of status %d, has Content-Type %q, not application/json", w.StatusCode, w.Header.Get("Content-Type"))
+	if kind := w.Header.Get("Content-Type"); kind != "application/json" { // spelled otherwise, or another
+		if media, _, _ := mime.ParseMediaType(kind); media != "application/json" {
+			return nil, fmt.Errorf("the answer, of status %d, has Content-Type %q, not application/json", w.StatusCode, kind)
+		}
 	}
 	err = jsonbinary.Check(text)
 	if err == nil {
