@@ -82,6 +82,7 @@ func TestConfig_Namespaces_MistakesAreNamed(t *testing.T) {
 		"  /app:\n    limits: {events: many}\n":                                                                `3: namespaces./app.limits.events: "many" is not usable; write a rate`,
 		"  /app:\n    limits: {rooms: -1}\n":                                                                   `3: namespaces./app.limits.rooms: "-1" is not usable; `,
 		"  /app:\n    hook: {url: \"ftp://x/\", secret-file: hook.key}\n":                                      `3: namespaces./app.hook.url: "ftp://x/" is not usable; `,
+		"  /app:\n    hook: {url: \"ftp://me:c2hvcnQ@x/\", secret-file: hook.key}\n":                           `3: namespaces./app.hook.url: "ftp://me:xxxxx@x/" is not usable; `,
 		"  /app:\n    hook: {url: \"http://x/\"}\n":                                                            `3: namespaces./app.hook.secret-file: is missing; `,
 		"  /app:\n    hook: {url: \"http://x/\", secret-file: short.key}\n":                                    `3: namespaces./app.hook.secret-file: "short.key" is not usable; hook: unsuitable secret: line 1`,
 		"  /app:\n    hook: {url: \"http://x/\", secret-file: hook.key, timeout: 0}\n":                         `3: namespaces./app.hook.timeout: "0" is not usable; `,

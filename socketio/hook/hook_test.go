@@ -283,35 +283,6 @@ func TestClient_Event_TheAnswerIsDone(t *testing.T) {
 	}
 }
 
-// No part of a request's URL comes from a client, whatever its event, namespace, address
-// or headers say.
-func TestClient_URL_TakesNothingFromTheWire(t *testing.T) {
-	var mu sync.Mutex
-	urls := map[string]bool{}
-	b := &backend{answer: func(r *http.Request, _ request) (*http.Response, error) {
-		mu.Lock()
-		defer mu.Unlock()
-		urls[r.URL.String()+" "+r.Host+" "+r.Method] = true
-		return respond(204, ""), nil
-	}}
-	srv, client := attached(t, b, &hook.Options{Headers: []string{"host", "x-forwarded-host"}})
-	client.Attach(srv.OfPattern("/team/{id}"))
-	c, err := srv.TryConnect("/team/..%2F@evil.example", obj{"url": "http://evil.example/"}, &sockettest.DialOptions{
-		Header: http.Header{"Host": {"evil.example"}, "X-Forwarded-Host": {"evil.example"}}, Query: map[string][]string{"url": {"http://evil.example"}},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, event := range []string{"/../admin", "?x=1", "@evil.example/", "http://evil.example/", "\r\nHost: evil.example"} {
-		c.Call(event, event)
-	}
-	mu.Lock()
-	defer mu.Unlock()
-	if len(urls) != 1 || !urls["http://backend.example/hook backend.example POST"] || len(b.got()) != 6 {
-		t.Errorf("%v in %d requests", urls, len(b.got()))
-	}
-}
-
 // One event of a socket at a time, in order; other sockets do not wait for it; beyond
 // the concurrency the answer is there at once.
 func TestClient_Event_OrderAndConcurrency(t *testing.T) {

@@ -36,6 +36,7 @@ func TestNamespaces_SecretsStayWhereTheyBelong(t *testing.T) {
 		signing    = "0123456789abcdefghijklmnopqrstuv"
 		signing64  = "MDEyMzQ1Njc4OWFiY2RlZmdoaWprbG1ub3BxcnN0dXY="
 		hookSecret = "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+		password   = "password-of-the-back-end"
 		apiKey     = "the-key-of-the-back-end"
 		narrowKey  = "another-key-of-a-back-end"
 		wrongKey   = "a-key-that-nobody-was-given"
@@ -72,7 +73,7 @@ func TestNamespaces_SecretsStayWhereTheyBelong(t *testing.T) {
     presence: ["topic:*"]
     history: {rooms: ["topic:*"]}
     recovery: 1m
-    hook: {url: "`+backend.URL+`/hook", secret-file: hook.key, events: [connect, disconnect, "*"], headers: [x-tenant]}
+    hook: {url: "`+strings.Replace(backend.URL, "://", "://gateway:"+password+"@", 1)+`/hook", secret-file: hook.key, events: [connect, disconnect, "*"], headers: [x-tenant]}
 `)
 	redis, _ := testenv.Redis(t)
 	seen := monitor(t, redis)
@@ -156,7 +157,7 @@ func TestNamespaces_SecretsStayWhereTheyBelong(t *testing.T) {
 	}
 
 	secrets := map[string]string{
-		"the signing key": signing, "the signing key, encoded": signing64, "the secret of the hook": hookSecret,
+		"the signing key": signing, "the signing key, encoded": signing64, "the secret of the hook": hookSecret, "the password of the back end": password,
 		"a key of the API": apiKey, "another key of the API": narrowKey, "a wrong key of the API": wrongKey,
 	}
 	for i, token := range tokens {
