@@ -119,6 +119,7 @@ func newClassic(l *socketio.LocalAdapter, nodes redisNodes, o RedisOptions, read
 	probe := redisChannel{o.Key + "-probe#" + m.namespaceName + "#" + m.uid + "#", toChannel}
 	link := newSubscription(nodes, server, probe, o.ProbeInterval, &m.counters, m.log, a.receive)
 	link.proofEvery, link.answerChannels = o.ProofInterval, m.answerChannels
+	link.ownPayload = classicHead(m.uid)
 	a.subscription = link
 	if nodes.clusterClient == nil {
 		fixedKey = a.broadcastPrefix // the histories have one name with a log and without
