@@ -14,12 +14,13 @@ import (
 // balancerFaults are what happens at the balancer (docs/reliability.md §3).
 var balancerFaults = []row{{
 	id: "F16", name: "nginx is reloaded 20 times in 20 s",
-	does:   "SIGHUP to the shipped nginx while codes are scanned; a prober asks /healthz all the time",
+	does:   "SIGHUP to the shipped nginx while codes are scanned, others once its old workers have cut their connections; a prober asks /healthz all the time",
 	bar:    "0 lost; ≤ 1 reconnect a page and reload; 0 requests refused",
 	guards: "pages come back with their secret (the mutation is F13's)",
 	logins: 300, rig: rig{balancer: "nginx.conf"},
 	run: func(s *stage) {
 		tabs := s.open(s.logins)
+		early, late := tabs[:len(tabs)/2], tabs[len(tabs)/2:]
 		var asked, refused atomic.Int64
 		stop, probing := make(chan struct{}), make(chan struct{})
 		go func() { // ends with stop; waited for below
@@ -40,13 +41,17 @@ var balancerFaults = []row{{
 		const reloads = 20
 		for i := range reloads {
 			s.need(s.balancer.Process.Signal(syscall.SIGHUP))
-			s.scan(tabs[i*len(tabs)/reloads : (i+1)*len(tabs)/reloads])
+			s.scan(early[i*len(early)/reloads : (i+1)*len(early)/reloads])
 			s.pause(time.Second)
 		}
+		// The workers of before cut what they still carry (worker_shutdown_timeout).
+		waited, cut := s.until(s.slack(45*time.Second), func() bool { return s.ledger.tally().dropped >= len(late) })
+		s.must(cut, "%d of %d pages lost the connection of an old worker", s.ledger.tally().dropped, len(late))
+		s.scan(late)
 		close(stop)
 		<-probing
 		t := s.settle(lateAfter)
-		s.figure("%d reloads, %d lost connections of %d pages, %d of %d probes refused", reloads, t.dropped, len(tabs), refused.Load(), asked.Load())
+		s.figure("%d reloads, %d lost connections of %d pages, %v after the last reload; %d of %d probes refused", reloads, t.dropped, len(tabs), round(waited), refused.Load(), asked.Load())
 		s.must(t.dropped <= reloads*len(tabs), "%d connections were lost", t.dropped)
 		s.must(refused.Load() == 0, "%d of %d probes were refused", refused.Load(), asked.Load())
 	},
