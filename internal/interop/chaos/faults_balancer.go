@@ -57,7 +57,7 @@ var balancerFaults = []row{{
 	},
 }, {
 	id: "F17", name: "polling without sticky sessions, and a dead upstream",
-	does:   "npm's clients 2.5, 3.1 and 4.8 poll through round robin (nginx as shipped); then a replica is killed and pages go on",
+	does:   "npm's clients 2.5, 3.1 and 4.8 poll through round robin (nginx as shipped); then a replica is killed and pages go on; the same behind HAProxy",
 	bar:    "0 bad HTTP answers; 0 lost",
 	guards: "a request of another replica's session is relayed to its owner",
 	logins: 90, rig: rig{balancer: "nginx.conf"},
@@ -72,5 +72,18 @@ var balancerFaults = []row{{
 		s.scan(tabs)
 		s.settle(lateAfter)
 		s.cluster.StartReplica(s, 2)
+
+		base, haproxy := s.cluster.Balancer(s, "haproxy.cfg")
+		s.gateways = []string{base}
+		out = strings.TrimSpace(testenv.Node(s, 2*time.Minute, script, base, strconv.Itoa(sessions)))
+		s.figure("HAProxy: %s", out)
+		s.must(containsAll(out, strconv.Itoa(sessions)+" sessions, 0 bad answers"), "HAProxy: %s", out)
+		tabs = s.open(s.logins)
+		s.cluster.Replicas[1].Kill()
+		s.scan(tabs)
+		s.settle(lateAfter)
+		s.cluster.StartReplica(s, 1)
+		s.each(s.tabs, 64, (*tab).close)
+		_ = haproxy.Stop(5 * time.Second) // it keeps idle connections
 	},
 }}
