@@ -60,11 +60,7 @@ func newSocketIO(cfg *Config, rdb redis.UniversalClient, relay *adapter.Relay, a
 	if len(cfg.Namespaces) > 0 {
 		o.Engine.MaxPayload = maxNamespacePayload
 		o.RecoveryByNamespace = recoveryByNamespace(cfg.Namespaces)
-		for _, n := range cfg.Namespaces {
-			if n.Limits != nil { // the rules of the other namespaces keep their own bound
-				o.Limits.Rooms = max(o.Limits.Rooms, n.Limits.Rooms, defaultRooms)
-			}
-		}
+		o.Limits.Rooms = roomLimit(cfg.Namespaces) // the rules of each namespace keep its own bound
 	}
 	if cfg.WebTransport == "on" {
 		o.Engine.Transports = []string{"polling", "websocket", "webtransport"}
