@@ -37,8 +37,10 @@ func (a *App) watchSettings(ctx context.Context) {
 				continue
 			}
 		}
+		done := notifyReloading()
 		a.settingsPrint = a.settings.filesPrint() // before the files are read: a change after it is another one
 		a.settings = a.reload(a.settings, a.config.Reread())
+		done()
 	}
 }
 

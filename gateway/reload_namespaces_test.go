@@ -198,7 +198,7 @@ func TestReload_Namespaces_RulesKeysAndBackEnd(t *testing.T) {
 	accepted(tokenOf(t, "other", "b"))
 	expect("two", "say") // the socket of a token of before lives on
 
-	// What waits is named, and changes nothing.
+	// Settings that wait are named, and change nothing.
 	log := r.reload(map[string]string{"posthouse.yaml": file("other", two.URL, rules+"    presence: [\"topic:*\"]\n    limits: {rooms: 1000}\n") + "  /new: {auth: open}\nlogin-hook: {url: \"" + one.URL + "\", secret-file: hook.key}\n"})
 	named(log, "[]", `"[login-hook namespaces./app.limits.rooms namespaces./app.presence namespaces./new]"`)
 	log = r.reload(map[string]string{"posthouse.yaml": "namespaces:\n  /app:\n    auth: open\n    join: [\"*\"]\n    relay: [typing]\n"})
