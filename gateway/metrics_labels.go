@@ -100,6 +100,13 @@ func (r *reasonSeries) labelsOf(family, what, account, reason string) (string, s
 	return otherLabel, otherLabel, otherLabel
 }
 
+// count is how many series there are.
+func (r *reasonSeries) count() int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return int64(len(r.known))
+}
+
 // allowAccounts widens the bound for n accounts.
 func (r *reasonSeries) allowAccounts(n int) {
 	r.mu.Lock()
