@@ -267,6 +267,26 @@ func (t *traces) claimed(ctx context.Context, began time.Time, ticket login.Tick
 	span.End()
 }
 
+// observeLogin makes the spans of what the login service does by itself: claims that waited in
+// the spool, and codes that became tokens. nil without traces.
+func (t *traces) observeLogin() func(context.Context, login.TracedStep) {
+	if t == nil {
+		return nil
+	}
+	return func(ctx context.Context, s login.TracedStep) {
+		if s.Outcome != login.OutcomeExchanged {
+			t.claimed(ctx, s.Began, s.Ticket, s.Outcome, s.Err)
+			return
+		}
+		_, span := t.Start(tracing.WithParent(ctx, s.Ticket.Trace), tracing.Token, trace.WithTimestamp(s.Began), trace.WithAttributes(
+			attribute.String("posthouse.account", s.Ticket.Account), attribute.String("posthouse.outcome", string(s.Outcome))))
+		if s.Err != nil {
+			tracing.Fail(span, "no token")
+		}
+		span.End()
+	}
+}
+
 // login is the login service with spans for what people do.
 func (t *traces) login(s *login.Service) callback.Login {
 	if t == nil {
