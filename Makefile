@@ -6,7 +6,7 @@ LINT             := $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)
 INTEROP          := internal/interop/node
 BENCH            := examples/bench/node
 
-.PHONY: build run test check vet lint unit deps deb npm bench conformance-peers fuzz chaos chaos-mutations soak vuln module release release-check clean
+.PHONY: build run test check vet lint unit deps deb npm bench conformance-peers fuzz chaos chaos-mutations soak readers vuln module release release-check clean
 
 build:
 	go build -trimpath -o bin/posthouse .
@@ -81,6 +81,11 @@ chaos-mutations: deps
 # Churn, logins and a random fault every minute; the slopes of memory, goroutines and descriptors.
 soak: deps
 	go run ./internal/interop/chaos -soak $(or $(DURATION),8h)
+
+# The library's tests on 1, 2 and 4 cores, with the event loop and with a goroutine for each connection.
+readers: npm
+	go test -count=1 -cpu 1,2,4 ./socketio/...
+	go test -count=1 -cpu 1,2,4 -tags goroutinereaders ./socketio/...
 
 # A finding fails; a database that cannot be reached is said loudly.
 vuln:

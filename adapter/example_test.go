@@ -19,6 +19,12 @@ func ExampleRedis() {
 	_ = io.To("room 101").Emit("hello", "everybody")
 }
 
+func ExampleClientName() {
+	// Messages of this node arrive in order, also behind a connection that was given up.
+	rdb := redis.NewClient(&redis.Options{Addr: "localhost:6379", ClientName: adapter.ClientName()})
+	_ = socketio.NewServer(&socketio.Options{NewAdapter: adapter.Redis(rdb, nil)})
+}
+
 func ExampleRedis_sentinel() {
 	rdb := redis.NewFailoverClient(&redis.FailoverOptions{MasterName: "main", SentinelAddrs: []string{"localhost:26379"}})
 	_ = socketio.NewServer(&socketio.Options{NewAdapter: adapter.Redis(rdb, &adapter.RedisOptions{Key: "my-app"})})

@@ -25,6 +25,7 @@ type faultProxy struct {
 type proxiedConn struct {
 	client, server net.Conn
 	sent           string // the words of the first bytes the client sent
+	isHeld         bool   // guarded by faultProxy.mu
 	gate           sync.RWMutex
 }
 
@@ -81,8 +82,8 @@ func (p *faultProxy) serve(c net.Conn) {
 			}
 			refused := p.refuse != "" && strings.Contains(pc.sent, p.refuse)
 			var release chan struct{}
-			if p.hold != "" && strings.Contains(pc.sent, p.hold) {
-				release = p.release
+			if p.hold != "" && (strings.Contains(pc.sent, p.hold) || strings.Contains(strings.ToLower(string(buf[:n])), p.hold)) {
+				release, pc.isHeld = p.release, true
 			}
 			p.mu.Unlock()
 			if release != nil {
@@ -162,6 +163,25 @@ func (p *faultProxy) delay(word string) (release func()) {
 		p.mu.Unlock()
 		close(held)
 	})
+}
+
+// passOthers lets the bytes of connections that are not held yet pass.
+func (p *faultProxy) passOthers() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.hold = ""
+}
+
+// heldConns counts the open connections that were held, be it in the past.
+func (p *faultProxy) heldConns() (n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c := range p.conns {
+		if c.isHeld {
+			n++
+		}
+	}
+	return n
 }
 
 // refuseConns cuts every connection that sends word, until it is called with "".

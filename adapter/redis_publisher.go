@@ -73,6 +73,7 @@ type publisher struct {
 	log          *slog.Logger
 	wakeSignal   chan struct{} // capacity 1
 	refusedLines loglimit.Limiter
+	former       formerConns
 
 	closeCalled chan struct{} // closed by close
 	runReturned chan struct{} // closed when run returned
@@ -290,17 +291,22 @@ func (p *publisher) sendBatch(ctx context.Context, batch []redisCommand) error {
 // command's own error is told to its done.
 func (p *publisher) pipelineTo(ctx context.Context, node *redis.Client, err error, batch []redisCommand) error {
 	if err != nil {
-		for _, c := range batch {
-			p.finishCommand(c, nil, err)
-		}
-		return err
+		return p.failBatch(batch, err)
+	}
+	began := time.Now()
+	var sender redisSender = node
+	if conn, err := p.endFormer(ctx, node); err != nil {
+		return p.failBatch(batch, err)
+	} else if conn != nil {
+		defer conn.Close() //nolint:errcheck // back to its pool
+		sender = conn
 	}
 	cmds := make([]*redis.Cmd, len(batch))
 	if len(batch) == 1 {
 		cmds[0] = redis.NewCmd(ctx, batch[0].args...)
-		_ = node.Process(ctx, once{cmds[0]}) // the error is in the command
+		_ = sender.Process(ctx, once{cmds[0]}) // the error is in the command
 	} else {
-		pipe := node.Pipeline()
+		pipe := sender.Pipeline()
 		for i, c := range batch {
 			cmds[i] = redis.NewCmd(ctx, c.args...)
 			_ = pipe.Process(ctx, once{cmds[i]})
@@ -326,10 +332,21 @@ func (p *publisher) pipelineTo(ctx context.Context, node *redis.Client, err erro
 		}
 		p.finishCommand(c, reply, err)
 	}
+	if failure != nil {
+		p.former.noteFailure(node, began, failure)
+	}
 	if len(moved) > 0 {
 		return errors.Join(failure, p.sendRedirected(ctx, moved))
 	}
 	return failure
+}
+
+// failBatch tells all commands of a batch that they were not sent.
+func (p *publisher) failBatch(batch []redisCommand, err error) error {
+	for _, c := range batch {
+		p.finishCommand(c, nil, err)
+	}
+	return err
 }
 
 // firstKey is where the first key of a command stands.

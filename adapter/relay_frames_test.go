@@ -63,3 +63,28 @@ func TestFrameScanner_FindsEndsWhateverTheSegments(t *testing.T) {
 		}
 	}
 }
+
+// Any bytes have their ends where they have them when they come at once, in whatever segments
+// they come, and no frame takes more than there is.
+func FuzzFrameScanner(f *testing.F) {
+	for _, size := range []int{0, 1, 125, 126, 65536} {
+		f.Add(appendFrame(appendFrame(nil, size, true), 3, false), byte(7))
+	}
+	f.Add([]byte{0x82, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 2, 3, 4, 5}, byte(1))
+	f.Fuzz(func(t *testing.T, all []byte, segment byte) {
+		var whole frameScanner
+		whole.scan(all)
+		var parts frameScanner
+		for rest := all; len(rest) > 0; {
+			n := min(len(rest), 1+int(segment))
+			used := parts.frameBytes(rest[:n])
+			if used < 1 || used > n {
+				t.Fatalf("%d of %d bytes belong to a frame", used, n)
+			}
+			rest = rest[used:]
+		}
+		if whole != parts {
+			t.Fatalf("in one piece %+v, in pieces of %d %+v", whole, 1+int(segment), parts)
+		}
+	})
+}

@@ -30,6 +30,7 @@ type admission struct {
 	openConns         atomic.Int64
 	descriptors       *descriptors
 	descriptorsScarce atomic.Bool // descriptors were scarce when last looked at
+	memory            *memoryUse
 	draining          atomic.Bool
 	browserCookies    bool // browsers are told apart; see knowBrowser
 	metrics           *metrics
@@ -54,6 +55,7 @@ func newAdmission(cfg *Config, m *metrics) *admission {
 		tcpConns:    newKeyedCount[netip.Addr](tcpCount(cfg)),
 		peers:       &peerAddrs{knownUntil: map[netip.Addr]time.Time{}},
 		descriptors: newDescriptors(),
+		memory:      newMemoryUse(),
 		metrics:     m,
 
 		forwardingLines: newForwardingLines(slog.Default()),
@@ -82,6 +84,7 @@ func (a *admission) setNodeLimits(cfg *Config) {
 		conns = 0
 	}
 	a.maxConns.Store(conns)
+	a.memory.percent.Store(int64(cfg.LimitMemory.N)) // 0 when it is off
 }
 
 // tcpCount is the limit of TCP connections of an address.
@@ -192,6 +195,9 @@ func (a *admission) takeSlots(key netip.Addr) (limit string, status, retryAfter 
 	}
 	if a.noteScarcity(socketsBelow) {
 		return "descriptors", http.StatusServiceUnavailable, 5
+	}
+	if a.memory.isScarce() {
+		return "memory", http.StatusServiceUnavailable, 5
 	}
 	if n, limit := a.openConns.Add(1), a.maxConns.Load(); limit > 0 && n > limit {
 		a.openConns.Add(-1)

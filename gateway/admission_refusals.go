@@ -26,6 +26,7 @@ type refusalLine struct {
 // refusalFixes has the reasons that are worth a line. The others are counted only.
 var refusalFixes = map[string]string{
 	"descriptors":            "raise the limit of open files (ulimit -n, LimitNOFILE=) or add replicas",
+	"memory":                 "raise the memory limit of the container or service (or GOMEMLIMIT), or add replicas; POSTHOUSE_LIMIT_MEMORY is the share that new connections stop at",
 	"connections":            "raise POSTHOUSE_LIMIT_CONNECTIONS or add replicas",
 	"connections_per_ip":     "raise POSTHOUSE_LIMIT_CONNECTIONS_PER_IP; name the address in POSTHOUSE_TRUSTED_PROXIES if it is a proxy",
 	"tcp_connections_per_ip": "raise POSTHOUSE_LIMIT_CONNECTIONS_PER_IP, which allows four TCP connections each; name the address in POSTHOUSE_TRUSTED_PROXIES if it is a proxy",

@@ -84,16 +84,17 @@ type Config struct {
 	WeChat          Account `embed:"" prefix:"wechat-" envprefix:"POSTHOUSE_WECHAT_" group:"WeChat"`
 	WeChatSimulator string  `name:"wechat-simulator" env:"POSTHOUSE_WECHAT_SIMULATOR" placeholder:"URL" help:"Use the stand-alone simulator at this address." group:"WeChat"`
 
-	LimitConnections     Count `name:"limit-connections-per-ip" env:"POSTHOUSE_LIMIT_CONNECTIONS_PER_IP" default:"64" help:"Open connections per address." group:"Limits"`
-	LimitHandshakes      Rate  `name:"limit-handshakes-per-ip" env:"POSTHOUSE_LIMIT_HANDSHAKES_PER_IP" default:"10/s" help:"New connections per address; three seconds' worth at once." group:"Limits"`
-	LimitHandshakesNode  Rate  `name:"limit-handshakes-per-node" env:"POSTHOUSE_LIMIT_HANDSHAKES_PER_NODE" default:"500/s" help:"New connections of this replica; one second's worth at once." group:"Limits"`
-	LimitQRCodesSocket   Rate  `name:"limit-qrcodes-per-socket" env:"POSTHOUSE_LIMIT_QRCODES_PER_SOCKET" default:"6/m" help:"QR codes per socket." group:"Limits"`
-	LimitQRCodesBrowser  Rate  `name:"limit-qrcodes-per-browser" env:"POSTHOUSE_LIMIT_QRCODES_PER_BROWSER" default:"20/m" help:"QR codes per browser, told apart by a cookie; those without one meet the other limits." group:"Limits"`
-	LimitQRCodesIP       Rate  `name:"limit-qrcodes-per-ip" env:"POSTHOUSE_LIMIT_QRCODES_PER_IP" default:"30/m" help:"QR codes per address." group:"Limits"`
-	LimitQRCodesAccount  Rate  `name:"limit-qrcodes-per-account" env:"POSTHOUSE_LIMIT_QRCODES_PER_ACCOUNT" default:"600/m" help:"QR codes per account." group:"Limits"`
-	QRCodesPerDay        Count `name:"qrcodes-per-day" env:"POSTHOUSE_QRCODES_PER_DAY" default:"80000" help:"QR codes per account and day, over all replicas; WeChat's own limit is 100000." group:"Limits"`
-	LimitWebhook         Count `name:"limit-webhook" env:"POSTHOUSE_LIMIT_WEBHOOK" default:"200" help:"Pushes from WeChat per second that this replica lets in." group:"Limits"`
-	LimitConnectionsNode Count `name:"limit-connections" env:"POSTHOUSE_LIMIT_CONNECTIONS" default:"50000" help:"Open connections of this replica." group:"Limits"`
+	LimitConnections     Count   `name:"limit-connections-per-ip" env:"POSTHOUSE_LIMIT_CONNECTIONS_PER_IP" default:"64" help:"Open connections per address." group:"Limits"`
+	LimitHandshakes      Rate    `name:"limit-handshakes-per-ip" env:"POSTHOUSE_LIMIT_HANDSHAKES_PER_IP" default:"10/s" help:"New connections per address; three seconds' worth at once." group:"Limits"`
+	LimitHandshakesNode  Rate    `name:"limit-handshakes-per-node" env:"POSTHOUSE_LIMIT_HANDSHAKES_PER_NODE" default:"500/s" help:"New connections of this replica; one second's worth at once." group:"Limits"`
+	LimitQRCodesSocket   Rate    `name:"limit-qrcodes-per-socket" env:"POSTHOUSE_LIMIT_QRCODES_PER_SOCKET" default:"6/m" help:"QR codes per socket." group:"Limits"`
+	LimitQRCodesBrowser  Rate    `name:"limit-qrcodes-per-browser" env:"POSTHOUSE_LIMIT_QRCODES_PER_BROWSER" default:"20/m" help:"QR codes per browser, told apart by a cookie; those without one meet the other limits." group:"Limits"`
+	LimitQRCodesIP       Rate    `name:"limit-qrcodes-per-ip" env:"POSTHOUSE_LIMIT_QRCODES_PER_IP" default:"30/m" help:"QR codes per address." group:"Limits"`
+	LimitQRCodesAccount  Rate    `name:"limit-qrcodes-per-account" env:"POSTHOUSE_LIMIT_QRCODES_PER_ACCOUNT" default:"600/m" help:"QR codes per account." group:"Limits"`
+	QRCodesPerDay        Count   `name:"qrcodes-per-day" env:"POSTHOUSE_QRCODES_PER_DAY" default:"80000" help:"QR codes per account and day, over all replicas; WeChat's own limit is 100000." group:"Limits"`
+	LimitWebhook         Count   `name:"limit-webhook" env:"POSTHOUSE_LIMIT_WEBHOOK" default:"200" help:"Pushes from WeChat per second that this replica lets in." group:"Limits"`
+	LimitConnectionsNode Count   `name:"limit-connections" env:"POSTHOUSE_LIMIT_CONNECTIONS" default:"50000" help:"Open connections of this replica." group:"Limits"`
+	LimitMemory          Percent `name:"limit-memory" env:"POSTHOUSE_LIMIT_MEMORY" default:"85%" help:"Share of the memory that the cgroup, or GOMEMLIMIT, allows: above it this replica takes no new connections." group:"Limits"`
 
 	// Reread reads all settings again, from flags, environment and file, for a reload; nil: the
 	// settings stay as they are. See docs/operations.md, Reload.

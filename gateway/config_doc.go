@@ -89,6 +89,8 @@ func settingType(f *kong.Flag) string {
 		return "rate"
 	case Count:
 		return "number or off"
+	case Percent:
+		return "percentage or off"
 	case Networks:
 		return "networks"
 	case ConfigFile:

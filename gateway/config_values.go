@@ -99,3 +99,24 @@ func (c *Count) UnmarshalText(text []byte) error {
 	*c = Count{N: n}
 	return nil
 }
+
+// Percent is a whole number of percent, or no limit.
+type Percent struct {
+	N   int
+	Off bool
+}
+
+// UnmarshalText reads "85%", "85" or "off".
+func (p *Percent) UnmarshalText(text []byte) error {
+	s := strings.TrimSpace(string(text))
+	if s == "off" {
+		*p = Percent{Off: true}
+		return nil
+	}
+	n, err := strconv.Atoi(strings.TrimSpace(strings.TrimSuffix(s, "%")))
+	if err != nil || n < 1 || n > 100 {
+		return fmt.Errorf("%q is not a percentage from 1%% to 100%%, or off", text)
+	}
+	*p = Percent{N: n}
+	return nil
+}

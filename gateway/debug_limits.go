@@ -46,6 +46,13 @@ func countText(c Count) string {
 	return strconv.Itoa(c.N)
 }
 
+func percentText(p Percent) string {
+	if p.Off {
+		return limitOff
+	}
+	return strconv.Itoa(p.N) + "%"
+}
+
 // limitReport is a limit in the answer of /debug/limits.
 type limitReport struct {
 	Row     int     `json:"row"`

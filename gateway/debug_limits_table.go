@@ -22,6 +22,8 @@ var limits = []limit{
 	{row: 2, name: "connections", setting: "POSTHOUSE_LIMIT_CONNECTIONS", value: "50000", place: "admission", answer: "503",
 		current: func(c *Config) string { return countText(c.LimitConnectionsNode) }, use: func(a *App) int64 { return a.admission.openConns.Load() }},
 	{row: 2, name: "descriptors", value: "a share of the limit of open files", place: "accept and admission", answer: "503"},
+	{row: 2, name: "memory", setting: "POSTHOUSE_LIMIT_MEMORY", value: "85%", place: "admission", answer: "503",
+		current: func(c *Config) string { return percentText(c.LimitMemory) }, use: func(a *App) int64 { return int64(a.admission.memory.currentShare() * 100) }},
 	{row: 3, name: "slow_requests", value: "header 5 s; body 10 s without a byte, 1 KB/s after 2 s", place: "HTTP", answer: "the end of the connection"},
 	{row: 4, name: "payload", value: "16 KiB; 1 MiB with namespaces, 16 KiB in /login", place: "session", answer: "413 or 1009", metric: closedBy("transport error"),
 		current: func(c *Config) string { return strconv.Itoa(payloadLimit(c)) + " bytes" }},

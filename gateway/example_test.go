@@ -121,6 +121,8 @@ func ExampleRate() {
 	fmt.Println(rate.UnmarshalText([]byte("6/m")), rate.N, rate.Per)
 	fmt.Println(count.UnmarshalText([]byte("off")), count.Off)
 	fmt.Println(life.UnmarshalText([]byte("300")), life)
+	var share gateway.Percent
+	fmt.Println(share.UnmarshalText([]byte("85%")), share.N)
 	var proxies gateway.Networks
 	fmt.Println(proxies.UnmarshalText([]byte("10.0.0.0/8, 127.0.0.1")), proxies)
 	fmt.Println(rate.UnmarshalText([]byte("many")))
@@ -128,6 +130,7 @@ func ExampleRate() {
 	// <nil> 6 1m0s
 	// <nil> true
 	// <nil> 5m0s
+	// <nil> 85
 	// <nil> [10.0.0.0/8 127.0.0.1/32]
 	// "many" is not a rate such as 10/s, 6/m or off
 }

@@ -60,6 +60,7 @@ var families = func() []family {
 		described("socketio_relay_sockets", "gauge", "WebSockets that are relayed to other replicas."),
 		described("socketio_cluster_nodes", "gauge", "Replicas that live, this one included."),
 		described("posthouse_connections", "gauge", "Open Engine.IO connections."),
+		collected("posthouse_memory_share", "gauge", "Memory in use of what the cgroup or GOMEMLIMIT allows: 1 is the limit, 0 that there is none."),
 		described("posthouse_refused_total", "counter", "Requests and events refused, by the limit they met.", "limit"),
 		described("posthouse_login_total", "counter", "What happened to logins: attempts that ended, claims, exchanges, spooled claims.", "what", "account", "reason"),
 		described("posthouse_login_stage_total", "counter", "Logins that reached a stage: shown, scanned, claimed, delivered.", "stage"),
@@ -116,6 +117,7 @@ func (a *App) productSamples() (all []sample) {
 		waiting = a.spool.Len()
 	}
 	add("posthouse_spool_claims", float64(waiting))
+	add("posthouse_memory_share", a.admission.memory.currentShare())
 	if a.accounts != nil {
 		for _, account := range a.accounts.inOrder {
 			if left, known := account.dailyBudget.remaining(); known {

@@ -16,6 +16,7 @@ func TestMetrics_ForeignLabels_BecomeOther(t *testing.T) {
 	m.Count("attempt", "", "spool")
 	for i := range 1000 {
 		m.Count("attempt", "\xff\xfe", "done:\xff")
+		m.Count("attempt", fmt.Sprintf("shop%d", i), "done") // a good name, of no account
 		m.Count("claim", strings.Repeat("x", 5000), fmt.Sprintf("r%d", i))
 		m.Count("claim", "shop", "a"+strings.Repeat("b", i%70)+strings.Repeat("c", i/70))
 	}

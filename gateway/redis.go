@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
@@ -9,6 +10,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"posthouse/adapter"
 )
 
 // newRedis makes the client for POSTHOUSE_REDIS_URL. It connects lazily.
@@ -55,7 +58,22 @@ func redisOptions(urls []string) (*redis.UniversalOptions, error) {
 		MaxRetries: -1, ContextTimeoutEnabled: true,
 		// A slow CLIENT SETINFO must not shift the replies that follow it.
 		DisableIdentity: true,
+		OnConnect:       nameConnection(adapter.ClientName()),
 	}, nil
+}
+
+// nameConnection gives connections the name by which adapters know the client's older ones.
+// A user that may not do that gets connections without one: messages of a connection that
+// was given up may then arrive late (docs/reliability.md §5.1).
+func nameConnection(name string) func(context.Context, *redis.Conn) error {
+	return func(ctx context.Context, c *redis.Conn) error {
+		err := c.ClientSetName(ctx, name).Err()
+		var refused redis.Error
+		if errors.As(err, &refused) {
+			return nil
+		}
+		return err
+	}
 }
 
 // redisPassword is the secret of the first URL, "" when it has none.

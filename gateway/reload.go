@@ -59,7 +59,7 @@ func (s *Settings) filesPrint() string {
 // reloadable are the settings that reload takes, beside the texts of accounts.
 var reloadable = map[string]bool{
 	"origins": true, "allow-null-origin": true, "require-origin": true, "log-level": true, "api-key": true, "api-key-file": true,
-	"limit-connections-per-ip": true, "limit-handshakes-per-ip": true, "limit-handshakes-per-node": true, "limit-connections": true,
+	"limit-connections-per-ip": true, "limit-handshakes-per-ip": true, "limit-handshakes-per-node": true, "limit-connections": true, "limit-memory": true,
 	"limit-qrcodes-per-socket": true, "limit-qrcodes-per-browser": true, "limit-qrcodes-per-ip": true, "limit-qrcodes-per-account": true,
 	"qrcodes-per-day": true, "limit-webhook": true,
 }

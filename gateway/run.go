@@ -47,6 +47,7 @@ func (a *App) Run(ctx context.Context) error {
 	keep("login", a.loginNamespace.runPolls)
 	keep("keys", a.watchKeys)
 	keep("development key", a.awaitKey)
+	keep("memory", a.admission.memory.collectGarbage)
 	if a.redisClient != nil {
 		keep("eviction", func(ctx context.Context) { warnAboutEviction(ctx, a.redisClient, a.health, a.log) })
 	}

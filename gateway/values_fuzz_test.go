@@ -9,7 +9,7 @@ import (
 // FuzzValues reads settings: what is accepted is in its range, and a duration is read as it is
 // printed.
 func FuzzValues(f *testing.F) {
-	for _, s := range []string{"90s", "5m", "300", "1e3", "-1", "NaN", "Inf", "1e400", "10/s", "6/m", "off", "0/s", "10.0.0.0/8, 127.0.0.1", "::1", "fe80::1%eth0", "9223372036854775807", " 7 "} {
+	for _, s := range []string{"90s", "5m", "300", "1e3", "-1", "NaN", "Inf", "1e400", "10/s", "6/m", "off", "85%", "101%", "0/s", "10.0.0.0/8, 127.0.0.1", "::1", "fe80::1%eth0", "9223372036854775807", " 7 "} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -27,6 +27,10 @@ func FuzzValues(f *testing.F) {
 		var c Count
 		if c.UnmarshalText([]byte(s)) == nil && !c.Off && c.N < 1 {
 			t.Fatalf("count %q: %+v", s, c)
+		}
+		var p Percent
+		if p.UnmarshalText([]byte(s)) == nil && !p.Off && (p.N < 1 || p.N > 100) {
+			t.Fatalf("percent %q: %+v", s, p)
 		}
 		var n Networks
 		if n.UnmarshalText([]byte(s)) == nil {

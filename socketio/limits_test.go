@@ -186,7 +186,11 @@ func TestLimitPendingAcks(t *testing.T) {
 		for _, name := range []string{"a", "b", "c", "d"} {
 			ask(name)
 		}
+		began := time.Now()
 		want(t, <-results, "a true") // the oldest gave way
+		if d := time.Since(began); d != 0 {
+			t.Errorf("the oldest was given up after %v", d)
+		}
 		c.Expect("b").Ack()
 		want(t, <-results, "b false")
 		time.Sleep(11 * time.Second) // AckTimeout

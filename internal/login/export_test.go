@@ -39,3 +39,6 @@ func HasForeign(text string) bool {
 	_, foreign := typedWords(text)
 	return foreign != ""
 }
+
+// RepeatTime is how long a spent code may be exchanged again.
+const RepeatTime = repeatTime

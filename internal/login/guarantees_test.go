@@ -109,6 +109,15 @@ func TestService_Exchange_CodeIsSingleUseShortAndBound(t *testing.T) {
 		}
 		refused(code, wrong)
 
+		_, code = claimed()
+		for range 2 { // an answer that was lost is repeated, for a while
+			if _, err := r.Exchange(t.Context(), code, verifier); err != nil {
+				t.Errorf("at once: %v", err)
+			}
+		}
+		s.advance(login.RepeatTime + time.Second)
+		refused(code, verifier)
+
 		ticket, code := claimed()
 		for range 5 {
 			refused(code, wrong)

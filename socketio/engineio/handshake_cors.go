@@ -105,7 +105,7 @@ func (c *CORS) setOrigin(h http.Header, r *http.Request) error {
 		h.Add("Vary", "Origin")
 		return nil
 	}
-	page := r.Header.Get("Origin")
+	page := fieldOf(r, "Origin")
 	ok, err := c.allows(r, page)
 	if err != nil {
 		return err

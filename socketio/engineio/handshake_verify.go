@@ -8,11 +8,11 @@ import (
 
 // verify checks a request in the order of docs/protocol.md §1.3. It returns the session
 // that the request names, nil for a handshake.
-func (srv *Server) verify(r *http.Request, q *query) (*Session, *ConnectionError) {
+func (srv *Server) verify(r *http.Request, q *query, a *arrival) (*Session, *ConnectionError) {
 	if !slices.Contains(srv.o.Transports, q.transport) || q.transport == transportWebTransport {
 		return nil, refusal(CodeUnknownTransport, map[string]any{"transport": q.transport})
 	}
-	if origin := r.Header.Get("Origin"); !validOrigin(origin) {
+	if origin := fieldOf(r, "Origin"); !validOrigin(origin) {
 		r.Header.Del("Origin")
 		return nil, badRequest("INVALID_ORIGIN", map[string]any{"origin": origin})
 	}
@@ -20,7 +20,7 @@ func (srv *Server) verify(r *http.Request, q *query) (*Session, *ConnectionError
 		return nil, badRequest("AMBIGUOUS_SID", map[string]any{"sid": q.sid})
 	}
 	if q.hasSID {
-		return srv.verifySession(r, q)
+		return srv.verifySession(r, q, a)
 	}
 	if r.Method != http.MethodGet {
 		return nil, refusal(CodeBadHandshakeMethod, map[string]any{"method": r.Method})
@@ -47,8 +47,11 @@ func (srv *Server) verify(r *http.Request, q *query) (*Session, *ConnectionError
 	return nil, nil
 }
 
-func (srv *Server) verifySession(r *http.Request, q *query) (*Session, *ConnectionError) {
-	s := srv.session(q.sid)
+func (srv *Server) verifySession(r *http.Request, q *query, a *arrival) (*Session, *ConnectionError) {
+	s := a.session(q.sid)
+	if s == nil {
+		s = srv.session(q.sid)
+	}
 	if s == nil {
 		return nil, refusal(CodeUnknownSID, map[string]any{"sid": q.sid})
 	}
@@ -74,4 +77,13 @@ func (srv *Server) verifyOrigin(r *http.Request) *ConnectionError {
 	e := refusal(CodeForbidden, map[string]any{"message": codeMessages[CodeForbidden], "name": "ORIGIN_NOT_ALLOWED"})
 	e.isForeignOrigin = true
 	return e
+}
+
+// fieldOf is r.Header.Get for a name that is canonical already, which every request of
+// the polling transport asks for several times.
+func fieldOf(r *http.Request, canonical string) string {
+	if values := r.Header[canonical]; len(values) > 0 {
+		return values[0]
+	}
+	return ""
 }

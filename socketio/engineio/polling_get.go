@@ -15,8 +15,7 @@ var (
 )
 
 // serveGET holds a poll until there is something to send.
-func (s *Session) serveGET(w http.ResponseWriter, r *http.Request) {
-	order := s.arrivalOf(r)
+func (s *Session) serveGET(w http.ResponseWriter, r *http.Request, order *arrival) {
 	order.await(r)
 	g := s.srv.pollPool.Get().(*poll)
 	s.mu.Lock()
@@ -97,7 +96,7 @@ func (s *Session) answerPoll(w http.ResponseWriter, r *http.Request, p *polling,
 		buf = script
 	}
 	s.srv.pollHeaders(w, r)
-	accept := r.Header.Get("Accept-Encoding")
+	accept := fieldOf(r, "Accept-Encoding")
 	if e := s.srv.encodingFor(accept, batch, len(buf.b)); e != encodingNone {
 		small := takeBuffer()
 		defer small.release()
@@ -123,7 +122,7 @@ func (p *polling) appendPayload(dst []byte, q *queue) ([]byte, []string) {
 // oldMSIE reports whether r comes from a browser whose XSS filter must be kept
 // from the answers (docs/protocol.md §1.5).
 func oldMSIE(r *http.Request) bool {
-	ua := r.Header.Get("User-Agent")
+	ua := fieldOf(r, "User-Agent")
 	return strings.Contains(ua, ";MSIE") || strings.Contains(ua, "Trident/")
 }
 

@@ -36,8 +36,7 @@ func (p *post) abort() {
 }
 
 // servePOST takes one payload.
-func (s *Session) servePOST(w http.ResponseWriter, r *http.Request) {
-	order := s.arrivalOf(r)
+func (s *Session) servePOST(w http.ResponseWriter, r *http.Request, order *arrival) {
 	order.await(r)
 	po := &post{controller: http.NewResponseController(w), isReading: true}
 	s.mu.Lock()
@@ -47,7 +46,7 @@ func (s *Session) servePOST(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	pl := s.poll
-	octets := strings.HasPrefix(r.Header.Get("Content-Type"), "application/octet-stream")
+	octets := strings.HasPrefix(fieldOf(r, "Content-Type"), "application/octet-stream")
 	if pl.activePOST != nil || octets && s.revision == 4 {
 		err := errInvalidContent
 		if pl.activePOST != nil {
@@ -232,7 +231,7 @@ func (s *Session) waitResume(r *http.Request, pl *polling) bool {
 	if ch == nil {
 		return true
 	}
-	s.arrivalOf(r).Begin() // the pause may last
+	arrivalOf(r).Begin() // the pause may last
 	s.setCork(pl, false)
 	s.unlockForRead()
 	defer s.recvMu.Lock()

@@ -56,9 +56,9 @@ func (srv *Server) serveListener(ln net.Listener, hs *http.Server) error {
 		KeepTime:     srv.o.PingInterval + srv.o.PingTimeout,
 		Stopping:     srv.shutdownBegun.Load,
 		Admit:        srv.admitConn, Release: srv.releaseConn,
-		Arrived: func(h fasthttp1.Head) fasthttp1.Arrival {
-			if strings.HasPrefix(h.Path, srv.o.Path) && !h.Has("Upgrade") {
-				if a := srv.arrive(h.Query()); a != nil {
+		Arrived: func(path, query string) fasthttp1.Arrival {
+			if strings.HasPrefix(path, srv.o.Path) {
+				if a := srv.arrive(query); a != nil {
 					return a
 				}
 			}

@@ -61,12 +61,19 @@ func clientSID(query string) string {
 	return sid
 }
 
-// arrivalOf returns the arrival of a request of s; nil when it has none.
-func (s *Session) arrivalOf(r *http.Request) *arrival {
-	if a, _ := r.Context().Value(arrivalKey{}).(*arrival); a != nil && a.s == s {
-		return a
+// arrivalOf returns the arrival of a request; nil when it has none.
+func arrivalOf(r *http.Request) *arrival {
+	a, _ := r.Context().Value(arrivalKey{}).(*arrival)
+	return a
+}
+
+// session returns the open session of this id that a request of a is for; nil when the
+// server has to look for it.
+func (a *arrival) session(id string) *Session {
+	if a == nil || a.s.id != id || a.s.state.Load() == stateClosed {
+		return nil
 	}
-	return nil
+	return a.s
 }
 
 // await waits until the requests before a have begun.

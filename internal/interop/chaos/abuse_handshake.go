@@ -157,21 +157,30 @@ var httpAbuses = []row{{
 	rig: rig{replicas: 1},
 	run: func(s *stage) {
 		path := polling + "&sid=" + s.session()
-		_, _ = s.send(s.cluster.Bases[0], attack{path: path}) // the open packet has come; this takes what waits
 		first := make(chan answer, 1)
 		go func() { // ends with the session
 			a, _ := s.send(s.cluster.Bases[0], attack{path: path})
 			first <- a
 		}()
 		s.pause(300 * time.Millisecond)
+		began := time.Now()
 		second, err := s.send(s.cluster.Bases[0], attack{path: path})
-		s.must(err == nil && second.status == 400, "the second poll: %d %v", second.status, err)
+		s.must(err == nil && second.status == 400 && time.Since(began) < s.slack(2*time.Second), "the second poll: %d %v after %v", second.status, err, round(time.Since(began)))
 		select {
 		case a := <-first:
 			s.figure("first poll %d %q, second %d", a.status, tail(a.body, 40), second.status)
 		case <-time.After(5 * time.Second):
 			s.must(false, "the first poll still waits: the session did not end")
 		}
+		path = polling + "&sid=" + s.session()
+		slow, err := s.raw(s.cluster.Bases[0], "POST "+path+" HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n4x")
+		s.need(err)
+		defer slow.Close()
+		s.pause(300 * time.Millisecond)
+		post, err := s.send(s.cluster.Bases[0], attack{method: http.MethodPost, path: path, body: "40"})
+		s.must(err == nil && post.status == 400, "the second POST: %d %v", post.status, err)
+		after, err := s.send(s.cluster.Bases[0], attack{path: path})
+		s.must(err == nil && strings.Contains(after.body, "Session ID unknown"), "the session lives on: %d %s", after.status, after.body)
 	},
 }, {
 	id: "23", name: "session ids that are forged, guessed or of another form",

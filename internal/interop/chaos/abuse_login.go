@@ -139,7 +139,7 @@ var loginAbuses = []row{{
 	guards: "no token passes through Redis", tests: []goTests{{"./internal/interop/gateway", "TestGateway_NoSecretInAThousandLogins"}, {"./gateway", "TestLogin_NoTokenPassesThroughRedis"}},
 }, {
 	id: "37", name: "a one-time code is used twice", does: "exchanges with used, expired and unknown codes and wrong verifiers", bar: "401, one answer for all",
-	guards: "a code is spent by its first exchange", tests: []goTests{{"./gateway", "TestLoginHTTP_ExchangeNeedsTheBrowsersProof"}},
+	guards: "a code is spent by its first exchange", tests: []goTests{{"./gateway", "TestLoginHTTP_ExchangeNeedsTheBrowsersProof"}, {"./internal/login", "TestService_Exchange_CodeIsSingleUse"}},
 }, {
 	id: "38", name: "the attacker's code is shown to a victim", does: "scans without the number, `not me`", bar: "no token without confirmation; a revoked one is known ≤ 2 s",
 	guards: "a claim waits for its number", tests: []goTests{{"./callback", "TestConfirm|Confirm|Risk"}, {"./internal/login", "Confirm"}, {"./gateway", "TestLogin_RevokedTokenIsKnownWithinTwoSeconds"}},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"sync/atomic"
 	"time"
 
 	"posthouse/socketio/client"
@@ -85,10 +86,18 @@ var processFaults = []row{{
 	run: func(s *stage) {
 		s.cluster.PushTo(s, s.gateways[0]+"/callback/wechat")
 		tabs := s.open(s.logins)
+		var bad atomic.Int64
 		scanning := make(chan struct{})
 		go func() { // ends with the scans; waited for below
 			defer close(scanning)
-			s.each(tabs, 8, func(t *tab) { s.scanOne(t) })
+			s.each(tabs, 8, func(t *tab) {
+				s.pause(8 * 6 * time.Second / time.Duration(len(tabs))) // over the time of the restarts
+				for _, d := range s.scanOne(t) {
+					if d.Status < 200 || d.Status > 299 {
+						bad.Add(1) // WeChat asks again; each such answer counts against an account
+					}
+				}
+			})
 		}()
 		began := time.Now()
 		for i, p := range s.cluster.Replicas {
@@ -97,11 +106,12 @@ var processFaults = []row{{
 			}
 			s.cluster.StartReplica(s, i)
 		}
-		s.figure("three restarts in %v", round(time.Since(began)))
+		s.figure("three restarts in %v; %d pushes were answered with an error", round(time.Since(began)), bad.Load())
 		s.must(time.Since(began) <= s.slack(60*time.Second), "the restart took %v", round(time.Since(began)))
 		<-scanning
 		t := s.settle(lateAfter)
 		s.must(t.unanswered == 0, "%d pushes were not answered", t.unanswered)
+		s.must(bad.Load() == 0, "%d pushes were answered with an error", bad.Load())
 	},
 }}
 

@@ -122,6 +122,7 @@ var redisFaults = []row{{
 		others := s.ledger.tally()
 		s.figure("%d of %d tokens came while replica 1 was cut off; it said degraded after %v", others.signedIn, len(tabs), round(time.Since(cut)))
 		s.must(others.signedIn >= len(tabs)*2/3, "other replicas' pages waited")
+		s.redis[0].Cut("") // what was on its way is lost
 		s.redis[0].Heal()
 		healed := time.Now()
 		s.settle(lateAfter)
@@ -135,7 +136,8 @@ var redisFaults = []row{{
 	bar:    "the subscription moves ≤ 2 probes (20 s); what replication lost ends as `expired`; 0 lost",
 	guards: "the subscription proves itself and is made again where Redis is now",
 	logins: 300, rig: rig{none: true},
-	run: failover,
+	tests: []goTests{{"./adapter", "TestAdapters_SilentSubscriptionIsMadeAgain"}},
+	run:   failover,
 }, {
 	id: "F6", name: "the subscription is cut off, commands work",
 	does:   "a blackhole on the connections that sent SUBSCRIBE; pushes come to other replicas than the pages'",

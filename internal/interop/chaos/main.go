@@ -53,7 +53,7 @@ func run(args []string, out io.Writer) int {
 		}
 		return 0
 	case *mutate:
-		return runMutations(ctx, out, chosen, len(ids) > 0)
+		return runMutations(ctx, out, chosen)
 	case *soak > 0:
 		return runSoak(ctx, out, *soak, *seed)
 	}

@@ -78,51 +78,45 @@ func (m mutation) overlay(dir string) (path string, err error) {
 }
 
 // runMutations breaks the rule of each row and prints which rows noticed.
-func runMutations(ctx context.Context, out io.Writer, chosen []row, named bool) int {
+func runMutations(ctx context.Context, out io.Writer, chosen []row) int {
 	all, err := readMutations(mutationsFile)
 	if err != nil {
 		fmt.Fprintln(out, err)
 		return 1
 	}
-	wanted := map[string]row{}
-	for _, r := range chosen {
-		wanted[r.id] = r
-	}
-	red, green := 0, []string{}
+	byRow := map[string]mutation{}
 	for _, m := range all {
 		for _, id := range m.rows {
-			r, ok := wanted[id]
-			if !ok || ctx.Err() != nil {
-				continue
-			}
-			delete(wanted, id)
-			began := time.Now()
-			verdict, noticed := m.try(ctx, r)
-			if noticed {
-				red++
-			} else {
-				green = append(green, id)
-			}
-			fmt.Fprintf(out, "%-4s %-60s %s (%.0f s)\n", id, m.why, verdict, time.Since(began).Seconds())
+			byRow[id] = m
 		}
 	}
-	fmt.Fprintf(out, "%d rows turned red", red)
+	red, green, began := 0, []string{}, time.Now()
+	for _, r := range chosen {
+		if ctx.Err() != nil {
+			break
+		}
+		began := time.Now()
+		m := byRow[r.id]
+		verdict, noticed := m.try(ctx, r)
+		if noticed {
+			red++
+		} else {
+			green = append(green, r.id)
+		}
+		fmt.Fprintf(out, "%-4s %-60s %s (%.0f s)\n", r.id, m.why, verdict, time.Since(began).Seconds())
+	}
+	fmt.Fprintf(out, "%d rows turned red in %v", red, time.Since(began).Round(time.Second))
 	if len(green) > 0 {
 		fmt.Fprintf(out, ", not: %s", strings.Join(green, " "))
 	}
 	fmt.Fprintln(out)
-	if !named {
-		for _, r := range rows() {
-			if _, left := wanted[r.id]; left {
-				fmt.Fprintf(out, "%-4s has no mutation yet (%s)\n", r.id, r.guards)
-			}
-		}
-	}
 	if len(green) > 0 || ctx.Err() != nil {
 		return 1
 	}
 	return 0
 }
+
+var failedTest = regexp.MustCompile(`(?m)--- FAIL: (\S+)`)
 
 var notMet = regexp.MustCompile(`(?m)^    why  (.*)$`)
 
@@ -138,10 +132,12 @@ func (m mutation) try(ctx context.Context, r row) (verdict string, noticed bool)
 		return err.Error(), false
 	}
 	env := append(os.Environ(), "GOFLAGS=-overlay="+path)
-	build := exec.CommandContext(ctx, "go", "build", "-o", os.DevNull, ".") // it holds every package that is broken
-	build.Dir, build.Env = testenv.Root(), env
-	if text, err := build.CombinedOutput(); err != nil {
-		return "does not build: " + tail(string(text), 300), false
+	if r.run != nil { // else its tests build what is broken
+		build := exec.CommandContext(ctx, "go", "build", "-o", os.DevNull, ".")
+		build.Dir, build.Env = testenv.Root(), env
+		if text, err := build.CombinedOutput(); err != nil {
+			return "does not build: " + tail(string(text), 300), false
+		}
 	}
 	self, err := os.Executable()
 	if err != nil {
@@ -156,7 +152,16 @@ func (m mutation) try(ctx context.Context, r row) (verdict string, noticed bool)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // it ends what it started
 	text, err := cmd.CombinedOutput()
 	if err == nil {
+		if bytes.Contains(text, []byte("    NOT RUN  ")) {
+			return "the row did not run: " + tail(string(text), 300), false
+		}
 		return "GREEN: the row does not notice", false
+	}
+	if bytes.Contains(text, []byte("[build failed]")) {
+		return "does not build: " + tail(string(text), 300), false
+	}
+	if failed := failedTest.FindSubmatch(text); failed != nil {
+		return "red: " + string(failed[1]), true
 	}
 	if why := notMet.FindSubmatch(text); why != nil {
 		return "red: " + strings.ReplaceAll(tail(string(why[1]), 110), "\n", " "), true

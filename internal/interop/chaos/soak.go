@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -127,8 +128,13 @@ func runSoak(ctx context.Context, out io.Writer, length time.Duration, seed uint
 // shortestVerdict is the shortest soak whose slopes are judged.
 const shortestVerdict = 40 * time.Minute
 
-// soakRate is how many logins begin a second.
-const soakRate = 5
+const (
+	// soakRate is how many logins begin a second.
+	soakRate = 5
+	// soakLooks is how long people look at their code at most before they scan it: a hundred
+	// pages or so are open when something breaks.
+	soakLooks = 40 * time.Second
+)
 
 func (s *stage) soak(out io.Writer, length time.Duration) {
 	ctx, stop := context.WithTimeout(s.Context(), length)
@@ -138,9 +144,11 @@ func (s *stage) soak(out io.Writer, length time.Duration) {
 	began := time.Now()
 	var begun, over atomic.Int64
 	work.Go(func() {
+		people := rand.New(rand.NewPCG(s.seed, 2)) // of this goroutine alone
 		for n := 0; sleep.For(ctx, time.Second/soakRate) == nil; n++ {
 			begun.Add(1)
-			work.Go(func() { s.soakLogin(n); over.Add(1) })
+			looks := time.Duration(people.Int64N(int64(soakLooks)))
+			work.Go(func() { s.soakLogin(ctx, n, looks); over.Add(1) })
 		}
 	})
 	warm := min(time.Hour, length/4)
@@ -154,7 +162,7 @@ func (s *stage) soak(out io.Writer, length time.Duration) {
 			}
 		}
 	})
-	for i := 0; sleep.For(ctx, min(time.Minute, length/10)) == nil; i++ {
+	for sleep.For(ctx, min(time.Minute, length/10)) == nil {
 		fault := soakFaults[s.random.IntN(len(soakFaults))]
 		fmt.Fprintf(out, "    %6s  %s (%d logins begun, %d over)\n", time.Since(began).Round(time.Second), fault.name, begun.Load(), over.Load())
 		fault.do(s)
@@ -189,8 +197,8 @@ func (s *stage) holdFlat(replica int, track samples, judged bool) {
 	}
 }
 
-// soakLogin is one page from its opening to its end.
-func (s *stage) soakLogin(n int) {
+// soakLogin is one page from its opening to its end. Its person scans after a while.
+func (s *stage) soakLogin(ctx context.Context, n int, looks time.Duration) {
 	o := client.Options{}
 	if n%2 == 0 {
 		o.Transports = []string{"websocket"}
@@ -206,6 +214,7 @@ func (s *stage) soakLogin(n int) {
 		s.Errorf("not met: %s got no code in a minute", t.login.person)
 		return
 	}
+	_ = sleep.For(ctx, looks) // at the end of the soak people scan at once
 	if n%10 == 9 {
 		return // a person who leaves
 	}

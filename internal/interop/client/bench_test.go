@@ -42,6 +42,8 @@ func runRole() bool {
 		err = benchServer()
 	case "client":
 		err = benchClient(role[1], role[2], role[3])
+	case "bare":
+		err = benchBare(role[1], role[2], role[3])
 	case "idle":
 		err = benchIdle(role[1], role[2])
 	case "numbered":
@@ -245,9 +247,10 @@ func twoNumbers(b *testing.B, env []string, name string, args ...string) (first,
 	return first, second
 }
 
-// The CPU time of one operation, beside npm's socket.io-client: each round runs both, one
-// after the other, against the same server. The ratio is the median of the rounds:
-// -benchtime 5x makes five.
+// The CPU time of one operation, beside npm's socket.io-client and beside bare sockets:
+// each round runs the three, one after the other, against the same server. The ratios
+// are medians of the rounds: -benchtime 5x makes five. Where bare-ratio, that of bare
+// sockets to npm's client, is above a goal, no client in Go reaches the goal.
 func BenchmarkClient(b *testing.B) {
 	dir := testenv.NodeDir(b, "socket.io-client")
 	script, err := filepath.Abs(filepath.Join("testdata", "bench.js"))
@@ -258,21 +261,26 @@ func BenchmarkClient(b *testing.B) {
 	for _, workload := range []string{"echo-1", "echo-16", "echo-50-clients", "events"} {
 		b.Run(workload, func(b *testing.B) {
 			url, self := startBenchServer(b)
-			var ours, npm, ratios []float64
+			var ours, npm, ratios, bare, floors []float64
 			for b.Loop() {
 				ops, cpu := twoNumbers(b, []string{roleVar + "=client " + url + " " + workload + " " + ms}, self)
 				ours = append(ours, cpu/ops)
 				ops, cpu = twoNumbers(b, []string{"NODE_PATH=" + filepath.Join(dir, "node_modules")}, "node", script, url, workload, ms)
 				npm = append(npm, cpu/ops)
 				ratios = append(ratios, ours[len(ours)-1]/npm[len(npm)-1])
+				ops, cpu = twoNumbers(b, []string{roleVar + "=bare " + url + " " + workload + " " + ms}, self)
+				bare = append(bare, cpu/ops)
+				floors = append(floors, bare[len(bare)-1]/npm[len(npm)-1])
 			}
-			for _, list := range [][]float64{ours, npm, ratios} {
+			for _, list := range [][]float64{ours, npm, ratios, bare, floors} {
 				slices.Sort(list)
 			}
 			b.ReportMetric(0, "ns/op")
 			b.ReportMetric(ours[len(ours)/2], "µs-cpu")
 			b.ReportMetric(npm[len(npm)/2], "npm-µs-cpu")
+			b.ReportMetric(bare[len(bare)/2], "bare-µs-cpu")
 			b.ReportMetric(ratios[len(ratios)/2], "ratio")
+			b.ReportMetric(floors[len(floors)/2], "bare-ratio")
 			b.ReportMetric(ratios[len(ratios)-1]-ratios[0], "spread")
 		})
 	}

@@ -10,9 +10,7 @@ func (c *checker) checkOrder(s *session) {
 	for key, list := range s.received {
 		highest, seen := arrival{}, map[int]bool{}
 		for _, a := range list {
-			late := c.mayBeLate(c.sent[message{key, a.seq}])
 			switch {
-			case late && a.seq < highest.seq && (!seen[a.seq] || s.wasAt(c.sent[message{key, a.seq}].Node, a.at)):
 			case seen[a.seq]:
 				c.fail(RuleOnce, a.at, "%s got %s/%s:%d twice", s.id, key.sender, key.room, a.seq)
 			case a.seq < highest.seq:
@@ -25,25 +23,6 @@ func (c *checker) checkOrder(s *session) {
 		}
 	}
 }
-
-// mayBeLate reports whether an event was on its way to Redis when its node was cut off. What
-// stands in the buffers of a connection that was given up can reach Redis behind what the
-// node sends on the next one (docs/reliability.md §5.1): the event is late then, and the
-// node's own sockets, which got it in time, get it again.
-func (c *checker) mayBeLate(o *operation) bool {
-	if o == nil {
-		return false
-	}
-	for _, f := range c.faults {
-		if (f.Node == o.Node || f.Node == "") && f.Reason == CutOff && f.At <= o.until()+onItsWay && (f.result != OK || f.until() >= o.At) {
-			return true
-		}
-	}
-	return false
-}
-
-// onItsWay is how long a message may wait in a node for the reply to those before it.
-const onItsWay = time.Second
 
 func (c *checker) checkSenders(s *session) {
 	for key, list := range s.received {

@@ -102,6 +102,8 @@ func TestCheck_RefusesEachRule(t *testing.T) {
 	broken := map[string]map[string]*story{
 		RuleOrder: {
 			"later before earlier": begin().emit(3, "a", 1).emit(3.1, "a", 2).got(4, "s2", "a", 2).got(4.1, "s2", "a", 1),
+			"late after a cut": begin().fault(3.005, 6, OK, "a", CutOff).emit(3, "a", 1).got(3.1, "s1", "a", 1).emit(5, "a", 2).got(5.1, "s1", "a", 2).
+				got(5.2, "s2", "a", 2).got(5.3, "s2", "a", 1),
 		},
 		RuleOnce: {
 			"twice":                begin().emit(3, "a", 1).got(4, "s2", "a", 1).got(5, "s2", "a", 1),
@@ -227,16 +229,15 @@ func TestCheck_AcceptsWhatIsRight(t *testing.T) {
 		"nothing": {},
 		"all in order": begin().emit(3, "a", 1).emit(3.1, "a", 2).got(3.2, "s1", "a", 1).got(3.2, "s1", "a", 2).got(3.3, "s2", "a", 1).got(3.3, "s2", "a", 2).
 			gotCall(4.1, "s1").gotCall(4.1, "s2").call(4, 4.5, OK, "s1", "s2").list(5, 5.1, Fetch, "s2", "s1").list(5, 5.1, Side, "b").ask(6, 6.1, 1, "1", 0).ask(7, 7.1, 2, "2", 1).end(),
-		"lost while cut off":     begin().fault(2.5, 5, OK, "b", CutOff).emit(3, "a", 1).got(3.1, "s1", "a", 1).end(),
-		"lost on the last metre": begin().emit(3, "a", 1).got(3.1, "s1", "a", 1).lost(3.01, "two", "s2", "").connect(4, 4.1, "two", "s3", "b", false).end(),
-		"to one that is leaving": begin().op(3, 5, OK, Entry{Action: Leave, Session: "s2", Room: "room"}).emit(4, "a", 1).got(4.1, "s1", "a", 1).got(4.2, "s2", "a", 1).end(),
-		"replayed":               begin().emit(3, "a", 1).got(3.1, "s1", "a", 1).got(3.1, "s2", "a", 1).lost(4, "two", "s2", "").emit(5, "a", 2).got(5.1, "s1", "a", 2).got(6, "s2", "a", 2).connect(5.9, 6.1, "two", "s2", "a", true).end(),
-		"not recovered":          begin().emit(3, "a", 1).got(3.1, "s1", "a", 1).got(3.1, "s2", "a", 1).lost(4, "two", "s2", "").emit(5, "a", 2).got(5.1, "s1", "a", 2).connect(5.9, 6.1, "two", "s3", "a", false).end(),
-		"an honest timeout":      begin().connect(2.5, 2.6, "three", "s3", "a", false).op(2.9, 9, OK, Entry{Action: Join, Session: "s3", Room: "room"}).gotCall(3.1, "s1").gotCall(3.1, "s2").call(3, 4.1, Info, "s1", "s2"),
-		"a killed node is gone":  begin().fault(3, 0, "", "b", Killed).list(4, 4.1, Fetch, "s1").list(4, 4.1, Side),
-		"kicked":                 begin().op(3, 3.1, OK, Entry{Action: Kick, Room: "room", Node: "a"}).lost(3.05, "one", "s1", KickedReason).lost(3.2, "two", "s2", KickedReason).end(),
-		"late after a cut": begin().fault(3.005, 6, OK, "a", CutOff).emit(3, "a", 1).got(3.1, "s1", "a", 1).emit(5, "a", 2).got(5.1, "s1", "a", 2).
-			got(5.2, "s2", "a", 2).got(5.3, "s2", "a", 1).got(5.3, "s1", "a", 1).end(),
+		"lost while cut off":        begin().fault(2.5, 5, OK, "b", CutOff).emit(3, "a", 1).got(3.1, "s1", "a", 1).end(),
+		"lost on the last metre":    begin().emit(3, "a", 1).got(3.1, "s1", "a", 1).lost(3.01, "two", "s2", "").connect(4, 4.1, "two", "s3", "b", false).end(),
+		"to one that is leaving":    begin().op(3, 5, OK, Entry{Action: Leave, Session: "s2", Room: "room"}).emit(4, "a", 1).got(4.1, "s1", "a", 1).got(4.2, "s2", "a", 1).end(),
+		"replayed":                  begin().emit(3, "a", 1).got(3.1, "s1", "a", 1).got(3.1, "s2", "a", 1).lost(4, "two", "s2", "").emit(5, "a", 2).got(5.1, "s1", "a", 2).got(6, "s2", "a", 2).connect(5.9, 6.1, "two", "s2", "a", true).end(),
+		"not recovered":             begin().emit(3, "a", 1).got(3.1, "s1", "a", 1).got(3.1, "s2", "a", 1).lost(4, "two", "s2", "").emit(5, "a", 2).got(5.1, "s1", "a", 2).connect(5.9, 6.1, "two", "s3", "a", false).end(),
+		"an honest timeout":         begin().connect(2.5, 2.6, "three", "s3", "a", false).op(2.9, 9, OK, Entry{Action: Join, Session: "s3", Room: "room"}).gotCall(3.1, "s1").gotCall(3.1, "s2").call(3, 4.1, Info, "s1", "s2"),
+		"not reached while cut off": begin().fault(2.5, 5, OK, "a", CutOff).gotCall(3.1, "s1").call(3, 3.5, Info, "s1").end(),
+		"a killed node is gone":     begin().fault(3, 0, "", "b", Killed).list(4, 4.1, Fetch, "s1").list(4, 4.1, Side),
+		"kicked":                    begin().op(3, 3.1, OK, Entry{Action: Kick, Room: "room", Node: "a"}).lost(3.05, "one", "s1", KickedReason).lost(3.2, "two", "s2", KickedReason).end(),
 	} {
 		t.Run(name, func(t *testing.T) {
 			if found := Check(h.sorted(), testRules); len(found) > 0 {

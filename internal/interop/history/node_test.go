@@ -65,7 +65,7 @@ func runNode(text string) error {
 	}()
 	dialer := &net.Dialer{Timeout: 2 * time.Second}
 	rdb := redis.NewUniversalClient(&redis.UniversalOptions{Addrs: c.Redis, IsClusterMode: c.Cluster,
-		DialTimeout: 2 * time.Second, ReadTimeout: 2 * time.Second,
+		DialTimeout: 2 * time.Second, ReadTimeout: 2 * time.Second, ClientName: adapter.ClientName(),
 		Dialer: func(ctx context.Context, network, addr string) (net.Conn, error) {
 			if through := c.Through[addr]; through != "" {
 				addr = through

@@ -240,8 +240,3 @@ func (s *session) gone(from, to, window time.Duration) bool {
 	}
 	return true
 }
-
-// wasAt reports whether the session may have been at a node at a time.
-func (s *session) wasAt(node string, at time.Duration) bool {
-	return slices.ContainsFunc(s.stays, func(x *stay) bool { return x.node == node && x.began <= at })
-}

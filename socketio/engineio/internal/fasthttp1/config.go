@@ -36,10 +36,11 @@ type Config struct {
 	// upgraded.
 	Release func(remote netip.AddrPort)
 
-	// Arrived is called by the loop's goroutine for each request, in the order in which
-	// the requests were found; nil when that order means nothing. The result is the
-	// value of ArrivalKey in the context of the request.
-	Arrived    func(Head) Arrival
+	// Arrived is called by the loop's goroutine for each request that asks for no
+	// upgrade, in the order in which the requests were found, with the path and the raw
+	// query of its target; nil when that order means nothing. The result is the value of
+	// ArrivalKey in the context of the request.
+	Arrived    func(path, query string) Arrival
 	ArrivalKey any
 }
 

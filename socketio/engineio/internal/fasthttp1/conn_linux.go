@@ -164,7 +164,7 @@ func (c *Conn) begin(data []byte, more bool) bool {
 	}
 	arrival := c.nextArrival
 	if arrival == nil {
-		arrival = c.listener.arrived(head)
+		arrival = c.listener.arrived(&head)
 	}
 	c.nextArrival = nil
 	c.beginParsed(&head, arrival, data[head.Size:], more)

@@ -14,11 +14,11 @@ import (
 // Workers start requests in any order; Config.Arrived learns the order in which the
 // loop found them.
 
-func (l *Listener) arrived(h Head) Arrival {
-	if l.cfg.Arrived == nil {
+func (l *Listener) arrived(h *Head) Arrival {
+	if l.cfg.Arrived == nil || h.header["Upgrade"] != nil {
 		return nil
 	}
-	return l.cfg.Arrived(h)
+	return l.cfg.Arrived(h.Path, h.query())
 }
 
 // connContext is the context of a connection, which knows the arrival of the
@@ -56,7 +56,7 @@ func (c *Conn) readAhead() {
 	data, more := buf[:n], n == len(buf) || err != nil
 	var next *requestAhead
 	if head, err := Parse(data); err == nil {
-		next = &requestAhead{head: head, arrival: c.listener.arrived(head), rest: bytes.Clone(data[head.Size:])}
+		next = &requestAhead{head: head, arrival: c.listener.arrived(&head), rest: bytes.Clone(data[head.Size:])}
 	} else if n > 0 {
 		next = &requestAhead{unusual: bytes.Clone(data)}
 	}
@@ -96,6 +96,6 @@ func (c *Conn) peek() {
 		return
 	}
 	if head, err := Parse(buf[:n]); err == nil {
-		c.nextArrival = c.listener.arrived(head)
+		c.nextArrival = c.listener.arrived(&head)
 	}
 }

@@ -69,7 +69,7 @@ func contentLength(head []byte) (n int, ok bool) {
 	}
 	const name = "\r\ncontent-length:"
 	for i := bytes.IndexByte(head, '\r'); i >= 0 && i+len(name) < len(head); {
-		if line := head[i:]; bytes.EqualFold(line[:len(name)], []byte(name)) {
+		if line := head[i:]; line[2]|0x20 == 'c' && bytes.EqualFold(line[:len(name)], []byte(name)) {
 			line = line[len(name):]
 			if end := bytes.IndexByte(line, '\r'); end >= 0 {
 				line = line[:end]
@@ -140,33 +140,25 @@ func set(chars string) (s [256]bool) {
 	return s
 }
 
-// fields reads the header. One array holds the values of all single fields, as in
-// net/http.
+// fields reads the header, each byte of a name and of a value once. One array holds the
+// values of all single fields, as in net/http.
 func (h *Head) fields(rest string) bool {
 	n := strings.Count(rest, "\n")
 	if n == 0 || n > maxFields {
 		return false
 	}
-	h.header = make(http.Header, n)
-	values := make([]string, 0, n)
+	h.header = make(http.Header, n-1) // the host stands beside it
+	values := make([]string, 0, n-1)
 	for rest != "" {
-		var line string
-		var ok bool
-		if line, rest, ok = strings.Cut(rest, "\r\n"); !ok {
+		end := strings.IndexByte(rest, '\r')
+		if end < 0 || end+1 == len(rest) || rest[end+1] != '\n' {
 			return false
 		}
-		name, value, ok := strings.Cut(line, ":")
-		if !ok || !isToken(name) {
+		key, value, ok := field(rest[:end])
+		if !ok || !h.special(key, value) {
 			return false
 		}
-		value = strings.Trim(value, " \t")
-		if !isValue(value) {
-			return false
-		}
-		key := textproto.CanonicalMIMEHeaderKey(name)
-		if !h.special(key, value) {
-			return false
-		}
+		rest = rest[end+2:]
 		if key == "Host" {
 			continue
 		}
@@ -183,6 +175,38 @@ func (h *Head) fields(rest string) bool {
 	return h.host != ""
 }
 
+// field reads a line of the header: its name in canonical form and its value without
+// the spaces around it.
+func field(line string) (key, value string, ok bool) {
+	isCanonical, isStart := true, true
+	i := 0
+	for ; i < len(line) && token[line[i]]; i++ {
+		c := line[i]
+		if isStart && 'a' <= c && c <= 'z' || !isStart && 'A' <= c && c <= 'Z' {
+			isCanonical = false
+		}
+		isStart = c == '-'
+	}
+	if i == 0 || i == len(line) || line[i] != ':' {
+		return "", "", false
+	}
+	key, value = line[:i], trimSpace(line[i+1:])
+	if !isCanonical {
+		key = textproto.CanonicalMIMEHeaderKey(key)
+	}
+	return key, value, isValue(value)
+}
+
+func trimSpace(s string) string {
+	for s != "" && (s[0] == ' ' || s[0] == '\t') {
+		s = s[1:]
+	}
+	for s != "" && (s[len(s)-1] == ' ' || s[len(s)-1] == '\t') {
+		s = s[:len(s)-1]
+	}
+	return s
+}
+
 // special judges the fields that decide how a connection goes on.
 func (h *Head) special(key, value string) bool {
 	switch key {
@@ -196,8 +220,11 @@ func (h *Head) special(key, value string) bool {
 		_, twice := h.header[key]
 		return ok && !twice && n == len(h.body)
 	case "Connection":
+		if value == "keep-alive" {
+			return true
+		}
 		for item := range strings.SplitSeq(value, ",") {
-			switch item = strings.Trim(item, " \t"); {
+			switch item = trimSpace(item); {
 			case strings.EqualFold(item, "close"):
 				h.last = true
 			case !strings.EqualFold(item, "keep-alive") && !strings.EqualFold(item, "upgrade"):
@@ -221,7 +248,26 @@ func isToken(s string) bool {
 	return s != ""
 }
 
+// isValue reports whether a field's value has no control character but the tab.
 func isValue(s string) bool {
+	for ; len(s) >= 8; s = s[8:] {
+		if word := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+			uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56; mayHoldControl(word) && !isPlain(s[:8]) {
+			return false
+		}
+	}
+	return isPlain(s)
+}
+
+// mayHoldControl looks at eight bytes at once. It is true when one of them is below a
+// space or is DEL, and may be true for others behind such a byte.
+func mayHoldControl(word uint64) bool {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	isDEL := word ^ 0x7f*ones
+	return ((word-' '*ones)&^word|(isDEL-ones)&^isDEL)&tops != 0
+}
+
+func isPlain(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
 			return false
@@ -261,14 +307,11 @@ func (h *Head) Request(ctx context.Context, remoteAddr string) *http.Request {
 	return r.WithContext(ctx)
 }
 
-// Query returns the raw query of the target.
-func (h *Head) Query() string {
+// query returns the raw query of the target.
+func (h *Head) query() string {
 	_, query, _ := strings.Cut(h.target[len(h.Path):], "?")
 	return query
 }
-
-// Has reports whether the request has a field of this canonical name.
-func (h *Head) Has(field string) bool { return h.header[field] != nil }
 
 // Body is a request's body, all of which is there.
 type Body struct{ strings.Reader }

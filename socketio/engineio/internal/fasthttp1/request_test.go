@@ -197,3 +197,25 @@ func TestParse_Allocations(t *testing.T) {
 		t.Logf("%s: %v allocations", name, n)
 	}
 }
+
+func BenchmarkParse(b *testing.B) {
+	const fields = "Host: 127.0.0.1:3000\r\nAccept: */*\r\nUser-Agent: node-XMLHttpRequest\r\nConnection: keep-alive\r\n" +
+		"Accept-Encoding: gzip, deflate\r\nAccept-Language: en\r\nSec-Fetch-Mode: cors\r\n"
+	const target = " /socket.io/?EIO=4&transport=polling&t=P1abcde&sid=abcdefghijklmnopqrst HTTP/1.1\r\n"
+	for name, text := range map[string]string{
+		"GET":  "GET" + target + fields + "\r\n",
+		"POST": "POST" + target + fields + "Content-type: text/plain;charset=UTF-8\r\nContent-Length: 20\r\n\r\n" + `42["echo","abcdefgh"`,
+	} {
+		b.Run(name, func(b *testing.B) {
+			data := []byte(text)
+			b.ReportAllocs()
+			for b.Loop() {
+				head, err := fasthttp1.Parse(data)
+				if err != nil {
+					b.Fatal(err)
+				}
+				_ = head.Request(b.Context(), "127.0.0.1:3001")
+			}
+		})
+	}
+}
