@@ -32,17 +32,14 @@ type conn struct {
 	disconnectingAll atomic.Bool // the server closes the connection: what still comes is ignored
 
 	mu                     sync.Mutex        // guards what follows
+	liveCount              int32             // attempts and sockets that have not come to their end
 	joinedSockets          []*Socket         // few: a slice is smaller and faster than a map
 	pendingConnects        []*pendingConnect // CONNECTs under way
 	disconnectedNamespaces []string          // namespaces the server disconnected, see routePacket
-	liveCount              int               // attempts and sockets that have not come to their end
 	refusalBucket          *tokenBucket      // see Limits.RefusedConnects; nil: none yet
 	connectTimer           *time.Timer       // ConnectTimeout; nil once a namespace was joined
 	closeCause             *DisconnectError  // why the session ended
-	// farewells are sockets whose DISCONNECT waits until their session is over.
-	farewells            []*Socket
-	closesAfterFarewells bool               // the connection closes with the last of them
-	lastMessages         []engineio.Message // the farewells of a connection that closes
+	farewells              *farewells        // nil: no DISCONNECT waits
 }
 
 var (

@@ -122,7 +122,7 @@ func (c *conn) startConnect(name string, auth json.RawMessage) error {
 		c.mu.Unlock()
 		return c.refuseConnect(name, errTooMany)
 	}
-	if limit >= 0 && c.liveCount >= limitLive*max(limit, 1) {
+	if limit >= 0 && int(c.liveCount) >= limitLive*max(limit, 1) {
 		c.mu.Unlock()
 		return errChurn
 	}

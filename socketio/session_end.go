@@ -3,6 +3,7 @@ package socketio
 import (
 	"slices"
 
+	"posthouse/socketio/engineio"
 	"posthouse/socketio/parser"
 )
 
@@ -14,12 +15,12 @@ import (
 // endSession has the store refuse the session of s, and then calls then. Without a store that
 // keeps the sessions of connected sockets, then is called at once.
 func (s *Socket) endSession(then func()) {
-	w, r := s.ns.localAdapter.sessionWatcher, s.resumption
-	if w == nil || r == nil || !r.isLive.Load() {
+	if !s.isSessionKept() {
 		then()
 		return
 	}
-	w.EndSession(r.digest, func(refused bool) {
+	r := s.resumption
+	s.ns.localAdapter.sessionWatcher.EndSession(r.digest, func(refused bool) {
 		if !refused {
 			s.conn.sendPacket(s.spoilOffset())
 		}
@@ -27,6 +28,11 @@ func (s *Socket) endSession(then func()) {
 	})
 	r.isToldOf.Store(false)
 	s.sessionChanged()
+}
+
+// isSessionKept reports whether a store keeps the session of s while s is connected.
+func (s *Socket) isSessionKept() bool {
+	return s.ns.localAdapter.sessionWatcher != nil && s.resumption != nil && s.resumption.isLive.Load()
 }
 
 // awaitSessionEnd is endSession for a goroutine that may wait.
@@ -49,14 +55,34 @@ func (s *Socket) sessionIsOver() bool {
 	return s.closeQueued && !s.keepable || s.handlerPanicked.Load()
 }
 
+// farewells are the sockets of a connection whose DISCONNECT waits until their session is over.
+type farewells struct {
+	sockets       []*Socket
+	closesWithAll bool               // the connection closes with the last of them
+	lastMessages  []engineio.Message // the packets for that moment
+}
+
+// sendFarewell tells the client that the server disconnected s, when its session is over.
+func (c *conn) sendFarewell(s *Socket) {
+	if s.isSessionKept() {
+		c.sendFarewells([]*Socket{s}, false)
+		return
+	}
+	c.sendPacket(s.disconnectPacket())
+}
+
 // sendFarewells tells the client that the server disconnected these sockets of the connection,
 // each when its session is over. With closing the packets wait for each other and for earlier
 // ones, and the connection is closed with the last.
 func (c *conn) sendFarewells(sockets []*Socket, closing bool) {
 	c.mu.Lock()
-	c.farewells = append(c.farewells, sockets...)
-	c.closesAfterFarewells = c.closesAfterFarewells || closing
-	none := len(c.farewells) == 0
+	if c.farewells == nil {
+		c.farewells = &farewells{}
+	}
+	f := c.farewells
+	f.sockets = append(f.sockets, sockets...)
+	f.closesWithAll = f.closesWithAll || closing
+	none := len(f.sockets) == 0
 	c.mu.Unlock()
 	if none && closing {
 		c.engineSession.CloseWith()
@@ -71,21 +97,24 @@ func (c *conn) sendFarewells(sockets []*Socket, closing bool) {
 func (c *conn) sayFarewell(s *Socket) {
 	p := s.disconnectPacket()
 	c.mu.Lock()
-	i := slices.Index(c.farewells, s)
-	if i < 0 {
+	f := c.farewells
+	if !f.drop(func(waiting *Socket) bool { return waiting == s }) {
 		c.mu.Unlock()
 		return // the client has joined the namespace again, or the connection is gone
 	}
-	c.farewells = slices.Delete(c.farewells, i, i+1)
-	if !c.closesAfterFarewells {
+	last := len(f.sockets) == 0
+	if !f.closesWithAll {
+		if last {
+			c.farewells = nil
+		}
 		c.mu.Unlock()
 		c.sendPacket(p)
 		return
 	}
-	if m, err := c.server.options.Codec.Encode(c.lastMessages, p); err == nil {
-		c.lastMessages = m
+	if m, err := c.server.options.Codec.Encode(f.lastMessages, p); err == nil {
+		f.lastMessages = m
 	}
-	last, messages := len(c.farewells) == 0, c.lastMessages
+	messages := f.lastMessages
 	c.mu.Unlock()
 	if last {
 		c.engineSession.CloseWith(messages...)
@@ -95,5 +124,15 @@ func (c *conn) sayFarewell(s *Socket) {
 // dropFarewell forgets the farewell of a namespace that the client joins again: it has left
 // the former socket itself. It must be called with c.mu held.
 func (c *conn) dropFarewell(namespace string) {
-	c.farewells = slices.DeleteFunc(c.farewells, func(s *Socket) bool { return s.ns.name == namespace })
+	c.farewells.drop(func(s *Socket) bool { return s.ns.name == namespace })
+}
+
+// drop takes the sockets that match off the list and reports whether there were any.
+func (f *farewells) drop(match func(*Socket) bool) bool {
+	if f == nil {
+		return false
+	}
+	before := len(f.sockets)
+	f.sockets = slices.DeleteFunc(f.sockets, match)
+	return len(f.sockets) < before
 }
