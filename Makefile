@@ -54,7 +54,7 @@ $(INTEROP)/node_modules/.package-lock.json: $(INTEROP)/package-lock.json
 # Ours beside Node's, Bun's, zishang520's and gws: every group, about half an hour; the figures of docs/performance.md come from here.
 bench: deb npm $(BENCH)/node_modules/.package-lock.json
 	go run ./examples/bench -all -svg examples/bench/ratios.svg -svgs examples/bench -markdown docs/performance.md
-	go test -run '^$$' -bench 'Hook_Event|API_Batch' -benchtime 5s ./internal/interop/backend ./internal/interop/gateway
+	go test -run '^$$' -bench 'Hook_Event|API_Emit' -benchtime 5s ./internal/interop/backend
 
 $(BENCH)/node_modules/.package-lock.json: $(BENCH)/package-lock.json
 	cd $(BENCH) && npm ci --no-audit --no-fund

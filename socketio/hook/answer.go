@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"posthouse/socketio/internal/jsonbinary"
 )
 
 // answer is what the back end said. Fields that do not belong to the type of the request
@@ -71,10 +73,16 @@ func (t *terms) exchange(ctx context.Context, id string, data []byte) (*answer, 
 	case w.StatusCode != http.StatusOK && (w.StatusCode < 400 || w.StatusCode > 499):
 		return nil, fmt.Errorf("the answer has status %d", w.StatusCode)
 	}
-	if kind, _, _ := mime.ParseMediaType(w.Header.Get("Content-Type")); kind != "application/json" {
-		return nil, fmt.Errorf("the answer, of status %d, has Content-Type %q, not application/json", w.StatusCode, w.Header.Get("Content-Type"))
+	if kind := w.Header.Get("Content-Type"); kind != "application/json" { // spelled otherwise, or another
+		if media, _, _ := mime.ParseMediaType(kind); media != "application/json" {
+			return nil, fmt.Errorf("the answer, of status %d, has Content-Type %q, not application/json", w.StatusCode, kind)
+		}
 	}
-	if err := json.Unmarshal(text, a); err != nil {
+	err = jsonbinary.Check(text)
+	if err == nil {
+		err = json.Unmarshal(text, a)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("the answer is not the expected JSON: %w", err)
 	}
 	return a, nil

@@ -120,7 +120,11 @@ func newTerms(opts Options) (*terms, error) {
 	u, err := url.Parse(opts.URL)
 	switch {
 	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
-		return nil, fmt.Errorf("hook: URL %q: write a whole http or https URL", opts.URL)
+		shown := "" // of what cannot be read it is not known where a password stands
+		if err == nil {
+			shown = withoutSecrets(u)
+		}
+		return nil, fmt.Errorf("hook: URL %q: write a whole http or https URL", shown)
 	case len(opts.Secrets) == 0:
 		return nil, errors.New("hook: Secrets: at least one is needed")
 	case opts.Retries < 0 || opts.Retries > maxRetries:
@@ -222,10 +226,15 @@ func (c *Client) Shutdown(ctx context.Context) error {
 // wants reports whether an event of clients is posted.
 func (t *terms) wants(event string) bool { return t.events["*"] || t.events[event] }
 
+// withoutSecrets is a URL for operators: its user, its password and its query may be secrets.
+func withoutSecrets(u *url.URL) string {
+	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
+}
+
 // failure tells the operator that the back end could not be asked.
 func (c *Client) failure(kind string, err error) {
 	if held, ok := c.logged.Allow(); ok {
-		c.log.Warn("hook: the back end could not be asked", "url", c.current.Load().opts.URL, "type", kind, "error", err,
+		c.log.Warn("hook: the back end could not be asked", "url", withoutSecrets(c.current.Load().url), "type", kind, "error", err,
 			"left_out", held, "fix", "look at the back end; hook.timeout and hook.concurrency bound each request")
 	}
 }

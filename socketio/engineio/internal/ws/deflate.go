@@ -17,7 +17,7 @@ type Deflate struct {
 	level     int
 	window    int // longest message we compress: 1 << server_max_window_bits
 
-	sent     *history // owned by whoever writes the frames, in their order
+	sent     *history // owned by the writer of the frames, in their order
 	received *history // owned by the Reader
 }
 
