@@ -50,7 +50,7 @@ func failover(s *stage) {
 	s.need(oldServer.Process.Signal(syscall.SIGCONT))
 }
 
-// clusterFailover is row F4 at a Redis Cluster: a master of three ends, its replica takes its
+// clusterFailover is docs/reliability.md §3 row F4 at a Redis Cluster: a master of three ends, its replica takes its
 // slots over.
 func clusterFailover(s *stage) {
 	s.judge() // of the Sentinel's part
