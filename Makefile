@@ -6,7 +6,7 @@ LINT             := $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)
 INTEROP          := internal/interop/node
 BENCH            := examples/bench/node
 
-.PHONY: build run test check vet lint unit deps deb npm bench conformance-peers fuzz chaos chaos-mutations soak vuln module release release-check clean
+.PHONY: build run test check vet lint unit deps deb npm bench conformance-peers fuzz chaos chaos-mutations soak readers vuln module release release-check image clean
 
 build:
 	go build -trimpath -o bin/posthouse .
@@ -54,7 +54,7 @@ $(INTEROP)/node_modules/.package-lock.json: $(INTEROP)/package-lock.json
 # Ours beside Node's, Bun's, zishang520's and gws: every group, about half an hour; the figures of docs/performance.md come from here.
 bench: deb npm $(BENCH)/node_modules/.package-lock.json
 	go run ./examples/bench -all -svg examples/bench/ratios.svg -svgs examples/bench -markdown docs/performance.md
-	go test -run '^$$' -bench 'Hook_Event|API_Batch' -benchtime 5s ./internal/interop/backend ./internal/interop/gateway
+	go test -run '^$$' -bench 'Hook_Event|API_Emit' -benchtime 5s ./internal/interop/backend
 
 $(BENCH)/node_modules/.package-lock.json: $(BENCH)/package-lock.json
 	cd $(BENCH) && npm ci --no-audit --no-fund
@@ -82,6 +82,11 @@ chaos-mutations: deps
 soak: deps
 	go run ./internal/interop/chaos -soak $(or $(DURATION),8h)
 
+# The library's tests on 1, 2 and 4 cores, with the event loop and with a goroutine for each connection.
+readers: npm
+	go test -count=1 -cpu 1,2,4 ./socketio/...
+	go test -count=1 -cpu 1,2,4 -tags goroutinereaders ./socketio/...
+
 # A finding fails; a database that cannot be reached is said loudly.
 vuln:
 	.ci/vuln
@@ -89,6 +94,10 @@ vuln:
 # Gives the module a path that go get can fetch: make module MODULE=example.org/you/posthouse
 module:
 	.ci/module "$(MODULE)"
+
+# Writes a container image below dist, without a container engine.
+image:
+	.ci/image
 
 # Checks .goreleaser.yaml and builds archives, deb and rpm below dist, without publishing.
 release-check:

@@ -119,8 +119,12 @@ func newClassic(l *socketio.LocalAdapter, nodes redisNodes, o RedisOptions, read
 	probe := redisChannel{o.Key + "-probe#" + m.namespaceName + "#" + m.uid + "#", toChannel}
 	link := newSubscription(nodes, server, probe, o.ProbeInterval, &m.counters, m.log, a.receive)
 	link.proofEvery, link.answerChannels = o.ProofInterval, m.answerChannels
+	link.ownPayload = classicHead(m.uid)
 	a.subscription = link
-	a.history = newHistoryLog(m, o.Key, a.broadcastPrefix)
+	if nodes.clusterClient == nil {
+		fixedKey = a.broadcastPrefix // the histories have one name with a log and without
+	}
+	a.history = newHistoryLog(m, o.Key, fixedKey)
 	if a.eventLog != nil {
 		a.eventLog.history = a.history
 	}
@@ -233,7 +237,7 @@ func (a *Classic) FetchSockets(ctx context.Context, o socketio.BroadcastOptions)
 	err = a.askOthers(ctx, r, id, o.Flags.Timeout, func() error {
 		return a.publishJSON(a.requestChannel, classicRequest{UID: a.uid, RequestID: id, Type: classicFetch, Opts: selectionOf(&o)})
 	})
-	return append(list, r.sockets...), err
+	return a.mergeSockets(list, r.sockets), err
 }
 
 // AllRooms returns the names of the rooms of all nodes, sorted. With a

@@ -37,6 +37,11 @@ const emitterUID = "emitter"
 
 var errMalformed = errors.New("malformed message")
 
+// classicHead is how each broadcast of a node begins.
+func classicHead(uid string) []byte {
+	return msgpack.AppendString(msgpack.AppendArrayHeader(nil, 3), uid)
+}
+
 // appendClassicBroadcast appends [uid, packet, opts]. order tells whose key order
 // opts have.
 func appendClassicBroadcast(dst []byte, uid string, p *parser.Packet, o *socketio.BroadcastOptions, order optsOrder) ([]byte, error) {

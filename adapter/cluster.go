@@ -31,7 +31,7 @@ func (c *clusterNode) FetchSockets(ctx context.Context, o socketio.BroadcastOpti
 	r, m := newRequest(opFetchSockets), c.newMessage(clusterFetch)
 	m.requestID, m.options = hexID(), o
 	err = c.askOthers(ctx, r, m.requestID, o.Flags.Timeout, func() error { return c.sendMessage(m) })
-	return append(list, r.sockets...), err
+	return c.mergeSockets(list, r.sockets), err
 }
 
 // ServerSideEmit implements socketio.Adapter.

@@ -40,7 +40,8 @@ type emitterWire struct {
 	// emitCommand makes the command of a broadcast, change that of everything else.
 	emitCommand   func(p *parser.Packet, o *socketio.BroadcastOptions) (redisCommand, error)
 	changeCommand func(m *clusterMessage) (redisCommand, error)
-	logged        *logPublisher // makes the commands of broadcasts instead, if there is a log
+	// logged makes the commands of the broadcasts of a namespace instead, if there is a log.
+	logged func(namespace string) *logPublisher
 }
 
 // NewEmitter talks to the nodes that use Redis, as @socket.io/redis-emitter does.
@@ -65,7 +66,8 @@ func NewEmitter(rdb redis.UniversalClient, opts *EmitterOptions) *Emitter {
 		return channel, b, err
 	}
 	if log != nil {
-		w.logged = log.publisher(key, "publish", func(m *clusterMessage) (string, []byte, error) { return encode(m.packet, &m.options) })
+		l := log.publisher(key, "publish", func(m *clusterMessage) (string, []byte, error) { return encode(m.packet, &m.options) })
+		w.logged = func(string) *logPublisher { return l }
 	}
 	w.emitCommand = func(p *parser.Packet, o *socketio.BroadcastOptions) (redisCommand, error) {
 		channel, b, err := encode(p, o)
@@ -104,11 +106,13 @@ func NewShardedEmitter(rdb redis.UniversalClient, opts *ShardedOptions) *Emitter
 	o = o.withDefaults()
 	w := newEmitterWire(rdb)
 	if o.Log != nil {
-		w.logged = o.Log.publisher(o.ChannelPrefix, "spublish", func(m *clusterMessage) (string, []byte, error) {
-			text, err := m.encodeSharded()
-			return o.SubscriptionMode.channelOf(o.ChannelPrefix+"#"+m.namespace+"#", &m.options), text, err
-		})
-		w.logged.apart = w.nodes.clusterClient != nil
+		w.logged = func(namespace string) *logPublisher {
+			mainChannel := o.ChannelPrefix + "#" + namespace + "#"
+			return o.Log.publisherBeside(mainChannel, o.ChannelPrefix, w.nodes, func(m *clusterMessage) (string, []byte, error) {
+				text, err := m.encodeSharded()
+				return o.SubscriptionMode.channelOf(mainChannel, &m.options), text, err
+			})
+		}
 	}
 	w.emitCommand = func(p *parser.Packet, b *socketio.BroadcastOptions) (redisCommand, error) {
 		m := &clusterMessage{messageType: clusterBroadcast, senderUID: emitterUID, namespace: p.Namespace, packet: p, options: *b}
@@ -244,7 +248,7 @@ func (e *Emitter) Emit(ctx context.Context, event string, args ...any) error {
 // emitLogged writes the event to the log and publishes it.
 func (e *Emitter) emitLogged(ctx context.Context, p *parser.Packet) error {
 	m := &clusterMessage{messageType: clusterBroadcast, senderUID: emitterUID + loggedSuffix, namespace: p.Namespace, packet: p, options: e.options}
-	c, published, err := e.wire.logged.commands(m)
+	c, published, err := e.wire.logged(p.Namespace).commands(m)
 	if err = e.wire.sendCommand(ctx, c, err); err != nil || published == nil {
 		return err
 	}

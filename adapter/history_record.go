@@ -94,7 +94,7 @@ func parseRecorded(text string, rooms []string) *socketio.Recorded {
 type historyLog struct {
 	node *node
 	// keyPrefix names the streams: all of a namespace are on the server on which its messages
-	// are published.
+	// are published, or their log is.
 	keyPrefix string
 
 	mu         sync.Mutex // guards what follows; the publisher's queue is entered under it
@@ -111,8 +111,11 @@ type writerRoom struct {
 	stored     uint64            // the number of the newest that it took
 }
 
+// newHistoryLog makes the histories of a namespace: key begins their names, and tag is a name
+// on whose server they are.
 func newHistoryLog(m *node, key, tag string) *historyLog {
-	return &historyLog{node: m, keyPrefix: key + "-history:{" + tag + "}", writerName: randid.Hex(6), rooms: map[string]*writerRoom{}}
+	// No name of a namespace has a comma: rooms of two namespaces never share a stream.
+	return &historyLog{node: m, keyPrefix: onServerOf(tag, key+"-history:") + m.namespaceName + ",", writerName: randid.Hex(6), rooms: map[string]*writerRoom{}}
 }
 
 func (l *historyLog) key(room string) string { return l.keyPrefix + room }
@@ -147,18 +150,6 @@ func cutRecorded(r *socketio.Recorded, message []byte) (head, tail []byte, ok bo
 		return nil, nil, false
 	}
 	return message[:at], message[at+len(mark):], true
-}
-
-// leaveOut takes an event that cannot be kept: readers of the rooms see that it is missing.
-func (l *historyLog) leaveOut(r *socketio.Recorded) {
-	l.mu.Lock()
-	for _, room := range r.Rooms {
-		w := l.roomLocked(room)
-		w.number++
-		w.failed = w.number
-	}
-	l.mu.Unlock()
-	r.Settle(make([]socketio.RecordID, len(r.Rooms)))
 }
 
 // roomLocked returns what this node has written to a room.

@@ -251,7 +251,7 @@ func TestHistory_RefusedEvent_SaysGap(t *testing.T) {
 	there := b.Connect("/", nil)
 	there.Call("join", "topic:1")
 	rdb := newClient(t, &redis.UniversalOptions{Addrs: []string{addr}})
-	stream := "socket.io-history:{socket.io#/#}topic:1"
+	stream := "socket.io-history:{socket.io#/#}/,topic:1"
 	say := func(n int) {
 		_ = a.To("topic:1").Record().Emit("n", "a", n)
 		there.Expect("n") // also what is not kept reaches the other replica

@@ -117,6 +117,29 @@ func (r *clusterRequest) finishIfComplete() {
 	}
 }
 
+// mergeSockets puts the sockets of other nodes behind those of this one. With recovery, a
+// session can go on at one node while another, which was cut off, does not know yet that its
+// client has left: of two sockets with one id the one that was opened later counts.
+func (m *node) mergeSockets(own, others []socketio.SocketDetails) []socketio.SocketDetails {
+	all := append(own, others...)
+	if _, recovers := m.localAdapter.RecoveryEnabled(); !recovers || len(others) == 0 {
+		return all
+	}
+	at := make(map[string]int, len(all))
+	merged := all[:0]
+	for _, s := range all {
+		i, twice := at[s.ID]
+		switch {
+		case !twice:
+			at[s.ID] = len(merged)
+			merged = append(merged, s)
+		case s.Handshake != nil && (merged[i].Handshake == nil || merged[i].Handshake.Issued < s.Handshake.Issued):
+			merged[i] = s
+		}
+	}
+	return merged
+}
+
 // isDone reports whether nothing is missing.
 func (r *clusterRequest) isDone() bool {
 	select {

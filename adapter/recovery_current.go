@@ -4,11 +4,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
 	"sync"
 	"time"
-
-	"posthouse/socketio"
 )
 
 // The sessions of connected sockets are kept current in Redis, so that a client whose
@@ -42,8 +39,11 @@ type currentSessions struct {
 	urgentSignal chan struct{}
 
 	writing sync.Mutex // held while Redis is written; guards what follows
-	// written are the sessions in the hash, as far as this node knows.
-	written map[sessionDigest]struct{}
+	// written are the sessions in the hash, as far as this node knows; the value says whether
+	// Redis has confirmed it.
+	written map[sessionDigest]bool
+	// taken are sessions that another node took out of the hash, and whose sockets end.
+	taken map[sessionDigest]struct{}
 
 	mu      sync.Mutex // guards what follows
 	changed map[sessionDigest]struct{}
@@ -57,7 +57,8 @@ func newCurrentSessions(log *recoveryLog) *currentSessions {
 	return &currentSessions{
 		log: log, key: prefix + log.uid + "#", nodesKey: prefix,
 		wakeSignal: make(chan struct{}, 1), urgentSignal: make(chan struct{}, 1),
-		written: make(map[sessionDigest]struct{}),
+		written: make(map[sessionDigest]bool),
+		taken:   make(map[sessionDigest]struct{}),
 		changed: make(map[sessionDigest]struct{}),
 	}
 }
@@ -116,10 +117,24 @@ func (c *currentSessions) run(ctx context.Context) {
 	defer delay.Stop()
 	var retry backoff
 	down := false
+	lost, reachable := (<-chan struct{})(nil), c.log.presenceChannels.whenReachable()
+	wasLost := false
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-lost:
+			// Other nodes may take this one for dead, and its sessions.
+			lost, reachable, wasLost = nil, c.log.presenceChannels.whenReachable(), true
+			continue
+		case <-reachable:
+			lost, reachable = c.log.presenceChannels.whenLost(), nil
+			if !wasLost {
+				continue
+			}
+			c.mu.Lock()
+			c.all = true
+			c.mu.Unlock()
 		case <-c.wakeSignal:
 			delay.Reset(currentDelay)
 			continue
@@ -184,17 +199,22 @@ func (c *currentSessions) writeChanged(ctx context.Context, changed map[sessionD
 		if len(c.written) == 0 {
 			return nil
 		}
-		isThere, err := node.PExpire(ctx, c.key, lifetime).Result()
-		if err != nil {
+		pipe := node.Pipeline()
+		isThere := pipe.HExists(ctx, c.key, nodeField)
+		pipe.PExpire(ctx, c.key, lifetime)
+		if _, err := pipe.Exec(ctx); err != nil {
 			return err
 		}
-		if isThere {
+		if isThere.Val() {
 			return c.tellNodesKey(ctx, lifetime)
 		}
 		all = true // Redis has lost it
 	}
 	pipe := node.Pipeline()
 	if all {
+		if err := c.findTaken(ctx, node); err != nil {
+			return err
+		}
 		pipe.Del(ctx, c.key)
 		clear(c.written)
 		for _, digest := range c.log.localAdapter.CurrentSessions() {
@@ -202,6 +222,11 @@ func (c *currentSessions) writeChanged(ctx context.Context, changed map[sessionD
 		}
 	}
 	sets, gone := make([]any, 0, 2*currentBatch), []string(nil)
+	var unconfirmed []sessionDigest
+	if len(c.written) == 0 {
+		sets = append(sets, nodeField, "{}")
+	}
+	isEmpty := true
 	for digest := range changed {
 		text, ok := c.encode(digest)
 		if !ok {
@@ -211,13 +236,17 @@ func (c *currentSessions) writeChanged(ctx context.Context, changed map[sessionD
 			}
 			continue
 		}
-		c.written[digest] = struct{}{}
+		if !c.written[digest] {
+			c.written[digest] = false
+			unconfirmed = append(unconfirmed, digest)
+		}
+		isEmpty = false
 		if sets = append(sets, fieldOf(digest), text); len(sets) == cap(sets) {
 			pipe.HSet(ctx, c.key, sets...)
 			sets = make([]any, 0, 2*currentBatch)
 		}
 	}
-	if len(sets) > 0 {
+	if !isEmpty && len(sets) > 0 {
 		pipe.HSet(ctx, c.key, sets...)
 	}
 	if len(gone) > 0 {
@@ -230,12 +259,21 @@ func (c *currentSessions) writeChanged(ctx context.Context, changed map[sessionD
 	if _, err := pipe.Exec(ctx); err != nil {
 		return err
 	}
+	for _, digest := range unconfirmed {
+		c.written[digest] = true
+	}
 	return c.tellNodesKey(ctx, lifetime)
 }
+
+// nodeField is in every hash: a hash without sessions differs from one that Redis lost.
+const nodeField = "node"
 
 // encode gives what the hash holds of a session. The private id is not in it.
 func (c *currentSessions) encode(digest sessionDigest) (text []byte, ok bool) {
 	session, ok := c.log.localAdapter.CurrentSession(digest)
+	if _, taken := c.taken[digest]; taken {
+		return nil, false
+	}
 	if !ok || c.log.isTainted(session.SID) {
 		return nil, false
 	}
@@ -263,7 +301,11 @@ func (c *currentSessions) tellNodesKey(ctx context.Context, lifetime time.Durati
 func (c *currentSessions) endCurrent(ctx context.Context, digest sessionDigest) (ours bool, err error) {
 	c.writing.Lock()
 	defer c.writing.Unlock()
-	if _, was := c.written[digest]; !was {
+	if _, taken := c.taken[digest]; taken {
+		return false, nil
+	}
+	confirmed, was := c.written[digest]
+	if !was {
 		return true, nil
 	}
 	delete(c.written, digest)
@@ -272,95 +314,5 @@ func (c *currentSessions) endCurrent(ctx context.Context, digest sessionDigest) 
 		return true, err
 	}
 	n, err := node.HDel(ctx, c.key, fieldOf(digest)).Result()
-	return n > 0, err
-}
-
-// currentSession is what a hash holds of a session, and the node that wrote it.
-type currentSession struct {
-	owner, key, field string
-}
-
-// findCurrent looks for a session in the hashes of all nodes.
-func (c *currentSessions) findCurrent(ctx context.Context, digest sessionDigest) (found []currentSession, err error) {
-	at, err := c.log.redisNodes.ownerOf(ctx, c.nodesKey)
-	if err != nil {
-		return nil, err
-	}
-	uids, err := at.SMembers(ctx, c.nodesKey).Result()
-	if err != nil {
-		return nil, err
-	}
-	field := fieldOf(digest)
-	for _, uid := range uids {
-		key := c.nodesKey + uid + "#"
-		node, err := c.log.redisNodes.ownerOf(ctx, key)
-		if err != nil {
-			return nil, err
-		}
-		pipe := node.Pipeline()
-		exists, has := pipe.Exists(ctx, key), pipe.HExists(ctx, key, field)
-		if _, err := pipe.Exec(ctx); err != nil {
-			return nil, err
-		}
-		switch {
-		case has.Val():
-			found = append(found, currentSession{uid, key, field})
-		case exists.Val() == 0:
-			// The node has ended. One that lives adds itself again with its next session.
-			at.SRem(ctx, c.nodesKey, uid)
-		}
-	}
-	return found, nil
-}
-
-// takeCurrent takes a session out of the hashes in which it is.
-func (c *currentSessions) takeCurrent(ctx context.Context, found []currentSession, pid string) (*socketio.RecoverableSession, error) {
-	for _, f := range found {
-		node, err := c.log.redisNodes.ownerOf(ctx, f.key)
-		if err != nil {
-			return nil, err
-		}
-		pipe := node.TxPipeline()
-		get, del := pipe.HGet(ctx, f.key, f.field), pipe.HDel(ctx, f.key, f.field)
-		_, _ = pipe.Exec(ctx) // each command has its own error
-		if err := del.Err(); err != nil {
-			return nil, err
-		}
-		if del.Val() == 0 {
-			continue // another node was faster, or its socket has just ended
-		}
-		session := new(socketio.RecoverableSession)
-		if json.Unmarshal([]byte(get.Val()), session) != nil || session.SID == "" {
-			return nil, errMalformed
-		}
-		session.PID = pid
-		return session, nil
-	}
-	return nil, nil
-}
-
-// staysDead reports whether the node is gone and does not come back at once, as one does
-// that lost its subscription only: that one knows better what its session is.
-func (a *recoveryLog) staysDead(ctx context.Context, uid string) bool {
-	pause := time.NewTicker(deadPause)
-	defer pause.Stop()
-	for range deadLooks {
-		if !a.isDead(ctx, uid) {
-			return false
-		}
-		select {
-		case <-pause.C:
-		case <-ctx.Done():
-			return false
-		}
-	}
-	return true
-}
-
-// isDead reports whether the node is known to be gone: Redis ends the subscriptions of
-// a killed process at once.
-func (a *recoveryLog) isDead(ctx context.Context, uid string) bool {
-	channel := a.answersChannel(uid)
-	counts, err := a.redisNodes.countSubscribers(ctx, a.sharded, channel)
-	return err == nil && counts[channel] == 0
+	return n > 0 || !confirmed, err
 }

@@ -2,6 +2,7 @@ package adapter_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -35,7 +36,10 @@ func currentSessions(t *testing.T, rdb redis.UniversalClient) map[string]socketi
 	t.Helper()
 	found := map[string]socketio.RecoverableSession{}
 	for _, uid := range rdb.SMembers(t.Context(), "sio:session:live#/#").Val() {
-		for _, text := range rdb.HGetAll(t.Context(), "sio:session:live#/#"+uid+"#").Val() {
+		for field, text := range rdb.HGetAll(t.Context(), "sio:session:live#/#"+uid+"#").Val() {
+			if field == "node" {
+				continue // it is in every hash
+			}
 			var s socketio.RecoverableSession
 			if err := json.Unmarshal([]byte(text), &s); err != nil {
 				t.Fatal(err)
@@ -134,4 +138,39 @@ func TestRecovery_CurrentSessions_AreWrittenAgainAfterTheyWereLost(t *testing.T)
 		t.Fatal(err)
 	}
 	isCurrent(t, rdb, c, 1, "{}")
+}
+
+// Changes of sessions that come together share their commands.
+func TestRecovery_CurrentSessions_ChangesShareTheirCommands(t *testing.T) {
+	t.Parallel()
+	for name, make := range recoveringAdapters {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			rdb, _ := newRedis(t)
+			a := newGoReplica(t, make(rdb), withRecovery())
+			var clients []*sockettest.Client
+			for range 20 {
+				clients = append(clients, a.Connect("/", nil))
+			}
+			isCurrent(t, rdb, clients[19], 1, "{}")
+			if err := rdb.ConfigResetStat(t.Context()).Err(); err != nil {
+				t.Fatal(err)
+			}
+			began := time.Now()
+			for i := range 50 {
+				for _, c := range clients {
+					must(t, a, command{Cmd: "join", SID: c.ID, Rooms: []string{fmt.Sprint("room", i)}})
+				}
+			}
+			for _, c := range clients {
+				isCurrent(t, rdb, c, 51, "{}")
+			}
+			halves := int(time.Since(began)/(500*time.Millisecond)) + 2
+			var writes int
+			_, _ = fmt.Sscanf(rdb.InfoMap(t.Context(), "commandstats").Val()["Commandstats"]["cmdstat_hset"], "calls=%d", &writes)
+			if writes == 0 || writes > halves {
+				t.Errorf("%d HSET for 1000 changes in %d half seconds", writes, halves)
+			}
+		})
+	}
 }

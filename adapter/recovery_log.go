@@ -29,6 +29,7 @@ type recoveryLog struct {
 
 	takeovers takeovers
 	current   *currentSessions // nil without recovery
+	ended     *endedSessions   // nil without recovery
 	marks     *logMarks        // nil without recovery
 	hearing   *hearing         // nil where all publishers write the log
 
@@ -57,6 +58,7 @@ func newRecoveryLog(c *clusterNode, streamKey string, maxLen int64, sessionKeyPr
 	if keep, ok := c.localAdapter.RecoveryEnabled(); ok {
 		a.keepFor = keep
 		a.current = newCurrentSessions(a)
+		a.ended = newEndedSessions(a)
 		a.marks = newLogMarks(a)
 	}
 	return a
@@ -68,6 +70,7 @@ func (a *recoveryLog) startKeeping() {
 		return
 	}
 	a.wg.Go(func() { a.current.run(a.ctx) })
+	a.wg.Go(func() { a.ended.run(a.ctx) })
 	a.wg.Go(func() { a.marks.run(a.ctx) })
 	if a.hearing != nil {
 		a.wg.Go(func() { a.hearing.run(a.ctx) })

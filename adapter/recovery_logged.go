@@ -38,6 +38,11 @@ func (a *loggedClassic) SessionPosition() string { return a.eventLog.SessionPosi
 // SessionChanged implements socketio.SessionWatcher.
 func (a *loggedClassic) SessionChanged(digest sessionDigest) { a.eventLog.SessionChanged(digest) }
 
+// EndSession implements socketio.SessionWatcher.
+func (a *loggedClassic) EndSession(digest sessionDigest, told func(refused bool)) {
+	a.eventLog.EndSession(digest, told)
+}
+
 // RoomCreated implements socketio.RoomWatcher.
 func (a *loggedClassic) RoomCreated(room string, private bool) { a.eventLog.RoomCreated(room, private) }
 
@@ -59,6 +64,11 @@ func (a *loggedSharded) SessionPosition() string { return a.eventLog.SessionPosi
 
 // SessionChanged implements socketio.SessionWatcher.
 func (a *loggedSharded) SessionChanged(digest sessionDigest) { a.eventLog.SessionChanged(digest) }
+
+// EndSession implements socketio.SessionWatcher.
+func (a *loggedSharded) EndSession(digest sessionDigest, told func(refused bool)) {
+	a.eventLog.EndSession(digest, told)
+}
 
 // RoomCreated implements socketio.RoomWatcher.
 func (a *loggedSharded) RoomCreated(room string, private bool) {

@@ -3,8 +3,10 @@ package adapter_test
 import (
 	"bufio"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"strconv"
@@ -18,6 +20,7 @@ import (
 
 	"posthouse/adapter"
 	"posthouse/internal/testenv"
+	"posthouse/socketio"
 )
 
 // A switchboard leads connections to whichever address was chosen last.
@@ -182,5 +185,74 @@ func TestRecovery_NpmClient_SurvivesKilledReplica(t *testing.T) {
 				t.Errorf("got %v", l.Args)
 			}
 		})
+	}
+}
+
+// The client of npm does not come back with the session that its server ended, neither while
+// Redis takes the mark nor while it takes none.
+func TestRecovery_NpmClient_DisconnectedByItsServer_BeginsAnew(t *testing.T) {
+	t.Parallel()
+	for kind, make := range recoveringAdapters {
+		for _, away := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, redis away %t", kind, away), func(t *testing.T) {
+				t.Parallel()
+				testenv.NodeDir(t)
+				rdb, _ := newRedis(t)
+				proxy := newFaultProxy(t, rdb.(*redis.Client).Options().Addr)
+				gate, through := gated(t, proxy.addr)
+				gate.open()
+				a := &mortalReplica{newGoReplica(t, make(through), withRecovery()), proxy}
+				b := newGoReplica(t, make(rdb), withRecovery())
+				for _, r := range []*goReplica{a.goReplica, b} {
+					r.OnConnection(func(s *socketio.Socket) {
+						s.On("join", func(e *socketio.Event) { _ = s.Join("room1"); _ = e.Ack() })
+					})
+				}
+				knowEachOther(t, a.goReplica, b)
+				offers(t, b, b.Connect("/", nil))
+				board := newSwitchboard(t)
+				address := func(r *goReplica) *string {
+					front := httptest.NewServer(r.Server)
+					t.Cleanup(func() { front.CloseClientConnections(); front.Close() })
+					addr := front.Listener.Addr().String()
+					return &addr
+				}
+				board.target.Store(address(a.goReplica))
+				var output testenv.Buffer
+				cmd := exec.Command("node", "testdata/node/recover.js", board.url)
+				cmd.Stdout = &output
+				in, err := cmd.StdinPipe()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := cmd.Start(); err != nil {
+					t.Fatal(err)
+				}
+				defer func() { in.Close(); _ = cmd.Wait() }()
+				var before string
+				testenv.Until(t, 20*time.Second, "the client in its room", func() bool {
+					list := a.LocalAdapter().Members("room1")
+					if len(list) == 1 {
+						before = list[0]
+					}
+					return before != ""
+				})
+				testenv.Until(t, 10*time.Second, "the session in redis", func() bool { return len(currentSessions(t, rdb)[before].Rooms) == 2 })
+				board.target.Store(address(b))
+				gate.refuse.Store(away)
+				a.Socket(before).Disconnect(false)
+				testenv.Until(t, 20*time.Second, "the disconnection", func() bool {
+					return strings.Contains(output.String(), `"io server disconnect"`)
+				})
+				a.kill()
+				testenv.Until(t, 20*time.Second, "the client on the other replica", func() bool { return len(b.LocalAdapter().Members("room1")) == 1 })
+				if now := b.LocalAdapter().Members("room1")[0]; now == before || b.Socket(now).Recovered() {
+					t.Errorf("recovered as %s", now)
+				}
+				if told := strings.Contains(output.String(), "session_ended"); told != away {
+					t.Errorf("session_ended arrived: %t", told)
+				}
+			})
+		}
 	}
 }

@@ -17,7 +17,8 @@ import (
 // (docs/protocol.md §4.6). The zero value means the defaults.
 type LogOptions struct {
 	// StreamName is the key of the stream; "" means the prefix of the channels with "-log"
-	// behind it. All nodes that share the log need the same.
+	// behind it. All nodes that share the log need the same. In a Redis Cluster, ShardedRedis
+	// has one for each namespace: the name, and the channel of the namespace as a hash tag.
 	StreamName string
 	// MaxLen is about how many events the log keeps; 0 means 10 000. What is older cannot
 	// be replayed.
@@ -68,8 +69,10 @@ type logPublisher struct {
 	maxLen      int64
 	publishName string
 	// apart says that the stream and the channels live on different servers, where no
-	// script reaches both: the copy is published when the entry is in the log.
-	apart bool
+	// script reaches both: the copy is published when the entry is in the log. beside is
+	// the one channel that lives where the stream does.
+	apart  bool
+	beside string
 	// copyOf gives what is published for an entry, and where.
 	copyOf func(m *clusterMessage) (channel string, payload []byte, err error)
 }
@@ -78,6 +81,17 @@ type logPublisher struct {
 func (o *LogOptions) publisher(prefix, publishName string, copyOf func(m *clusterMessage) (string, []byte, error)) *logPublisher {
 	s := o.streamsOptions(prefix)
 	return &logPublisher{streamKey: s.StreamName, maxLen: int64(s.MaxLen), publishName: publishName, copyOf: copyOf}
+}
+
+// publisherBeside is publisher for sharded channels. In a cluster each namespace has a log of its
+// own, on the server of its main channel: a script reaches both, and the histories.
+func (o *LogOptions) publisherBeside(mainChannel, prefix string, nodes redisNodes, copyOf func(m *clusterMessage) (string, []byte, error)) *logPublisher {
+	l := o.publisher(prefix, "spublish", copyOf)
+	if nodes.clusterClient != nil {
+		l.apart, l.beside = true, mainChannel
+		l.streamKey = onServerOf(mainChannel, l.streamKey)
+	}
+	return l
 }
 
 // commands add the entry and publish its copy. published is the second command, when
@@ -91,7 +105,7 @@ func (l *logPublisher) commands(m *clusterMessage) (added redisCommand, publishe
 	if err != nil {
 		return added, nil, err
 	}
-	if l.apart {
+	if l.apart && channel != l.beside {
 		c := publishCommand(l.publishName, channel, payload)
 		return redisCommand{key: l.streamKey, args: entry, byteSize: 256 + m.sizeHint()}, &c, nil
 	}
@@ -138,13 +152,8 @@ func (a *pubSubLog) leave() {
 
 // appendAndPublish is appendEntry.
 func (a *pubSubLog) appendAndPublish(m *clusterMessage, done func(id string, err error)) error {
-	if r := m.options.Recorded; r != nil {
-		if a.redisNodes.clusterClient == nil {
-			return a.appendRecorded(m, done)
-		}
-		// The log and the histories are on different servers, and no script reaches both.
-		a.history.leaveOut(r)
-		m.options.Recorded = nil
+	if m.options.Recorded != nil {
+		return a.appendRecorded(m, done)
 	}
 	c, published, err := a.broadcasts.commands(m)
 	if err != nil {

@@ -4,6 +4,7 @@ package adapter
 const (
 	reasonOffset    = "it has no offset with which it can recover"
 	reasonNoSession = "its session is kept nowhere"
+	reasonEnded     = "its server or its client ended it"
 	reasonNoWitness = "no node vouches for publishers without the log"
 	reasonHeard     = "publishers without the log are active"
 	reasonMark      = "the log may lack an event"

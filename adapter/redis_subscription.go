@@ -66,6 +66,7 @@ type subscription struct {
 	log            *slog.Logger
 	onMessage      func(channel, payload string) // called by run only
 	onLost         func()                        // called by run when a connection ended; may be nil
+	ownPayload     []byte                        // how messages of a pattern begin that this node has sent; nil: they are delivered too
 	answerChannels *answerChannels               // is told which of its channels are subscribed; may be nil
 	wakeSignal     chan struct{}                 // capacity 1: want changed
 
@@ -157,6 +158,14 @@ func (l *subscription) runConn(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	probed := &probeState{dueNext: 1}
+	if l.ownPayload != nil {
+		node = withoutOwn(node, l.ownPayload, func() {
+			probed.sawTraffic.Store(true)
+			l.counters.ownEntries.Add(1)
+		})
+		defer node.Close() // after ps
+	}
 	ps := node.Subscribe(ctx)
 	// Closing is the only way to end a Receive that waits.
 	unhook := context.AfterFunc(ctx, func() { ps.Close() })
@@ -173,7 +182,6 @@ func (l *subscription) runConn(ctx context.Context) error {
 	// pending counts the confirmations still to come of the first subscriptions.
 	pending := len(have)
 	confirmed := make(chan struct{}) // closed when pending is 0
-	probed := &probeState{dueNext: 1}
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel(nil) // before Wait

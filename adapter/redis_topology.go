@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 
 	"github.com/redis/go-redis/v9"
@@ -76,4 +77,26 @@ func (n redisNodes) countSubscribers(ctx context.Context, sharded bool, channels
 		return err
 	})
 	return sum, err
+}
+
+// onServerOf gives a name the hash tag with which it is on the server of another key of a
+// cluster.
+func onServerOf(key, name string) string {
+	tag, found := hashTag(key)
+	if !found {
+		tag = key
+	}
+	if own, has := hashTag(name); has && own == tag {
+		return name
+	}
+	return braces.Replace(name) + "{" + tag + "}"
+}
+
+var braces = strings.NewReplacer("{", "", "}", "")
+
+// hashTag returns what of a key decides about its slot, if that is not all of it.
+func hashTag(key string) (tag string, found bool) {
+	_, rest, found := strings.Cut(key, "{")
+	tag, _, closed := strings.Cut(rest, "}")
+	return tag, found && closed && tag != ""
 }

@@ -127,8 +127,7 @@ func newSharded(l *socketio.LocalAdapter, nodes redisNodes, o ShardedOptions, re
 		return m.publisher.queueCommand(publishCommand("spublish", a.presenceChannel, b))
 	}
 	if o.Log != nil {
-		a.eventLog = newPubSubLog(a.clusterNode, o.Log, o.ChannelPrefix, readers, o.Log.publisher(o.ChannelPrefix, "spublish", a.copyOf))
-		a.eventLog.broadcasts.apart = nodes.clusterClient != nil
+		a.eventLog = newPubSubLog(a.clusterNode, o.Log, o.ChannelPrefix, readers, o.Log.publisherBeside(a.mainChannel, o.ChannelPrefix, nodes, a.copyOf))
 		a.eventLog.tellNodes = tellNodes
 		a.eventLog.history = a.history
 		a.takePublished = a.eventLog.takePublished

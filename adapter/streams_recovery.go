@@ -91,6 +91,9 @@ func (a *recoveryLog) RestoreSession(ctx context.Context, pid, offset string) (*
 	if session == nil {
 		return nil, a.notRecovered(reasonNoSession)
 	}
+	if ended, err := a.ended.isEnded(ctx, pid); ended || err != nil {
+		return nil, errors.Join(err, a.notRecovered(reasonEnded))
+	}
 	if offset == "" {
 		offset = session.Since // the client received nothing: it missed all since then
 	}

@@ -23,7 +23,18 @@ func (a *App) Banner(w io.Writer) {
 	if phone := a.phoneURL(); phone != "" {
 		line("phone", "%s  (the local WeChat: scan and follow here; on this machine only, through no proxy)", phone)
 	}
-	line("socket.io", "%s%s/  namespace /login", base, a.config.SocketIOPath)
+	names := "namespace /login"
+	for i := range a.config.Namespaces {
+		names = strings.Replace(names, "namespace ", "namespaces ", 1) + " " + a.config.Namespaces[i].Name
+	}
+	line("socket.io", "%s%s/  %s", base, a.config.SocketIOPath, names)
+	if a.apiHandler != nil {
+		api := base
+		if a.config.APIAddr != "" {
+			api = "http://" + a.config.APIAddr
+		}
+		line("api", "%s/api/", api)
+	}
 	if a.admin != nil {
 		line("admin", "%s/admin/", base)
 	}

@@ -349,7 +349,11 @@ func (h *NamespaceHook) normalize(n *Namespace, key func(string) string, dir str
 		h.Events = []string{"connect", "disconnect", "*"}
 	}
 	if u, err := url.Parse(h.URL); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		errs.add(keyError(key("hook.url"), h.URL, "write a whole http or https URL"))
+		shown := "…"
+		if err == nil {
+			shown = u.Redacted()
+		}
+		errs.add(keyError(key("hook.url"), shown, "write a whole http or https URL"))
 	}
 	if h.SecretFile == "" {
 		errs.add(keyError(key("hook.secret-file"), "", "name a file with whsec_ and the base64 of 24 to 64 bytes in a line, the newest first"))
@@ -357,6 +361,9 @@ func (h *NamespaceHook) normalize(n *Namespace, key func(string) string, dir str
 		errs.add(keyError(key("hook.secret-file"), h.SecretFile, err.Error()))
 	} else if n.secrets, err = hook.ParseSecrets(cleanText(string(text))); err != nil {
 		errs.add(keyError(key("hook.secret-file"), h.SecretFile, err.Error()))
+	}
+	if n.Auth == "jwt" && slices.ContainsFunc(h.Headers, func(name string) bool { return strings.EqualFold(name, "authorization") }) {
+		errs.add(keyError(key("hook.headers"), "authorization", "with auth: jwt this header is the token, which the back end does not get; its claims stand in each request"))
 	}
 	if h.Timeout == "" {
 		h.Timeout = "5s"

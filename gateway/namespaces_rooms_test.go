@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -119,7 +120,8 @@ func presenceAndHistory(t *testing.T, name string) {
 	if code, body = ask(http.MethodGet, "/api/history"+query+"&before="+page.Events[0].ID, ""); code != 200 || !strings.Contains(body, `"say"`) || strings.Contains(body, "news") {
 		t.Errorf("%d %s", code, body)
 	}
-	if code, body = ask(http.MethodGet, "/api/presence"+query, ""); code != 200 || !strings.Contains(body, `"user":"ada"`) || !strings.Contains(body, `"connections":2`) {
+	if code, body = ask(http.MethodGet, "/api/presence"+query, ""); code != 200 || !strings.Contains(body, `"user":"ada"`) || !strings.Contains(body, `"connections":2`) ||
+		!regexp.MustCompile(`"since":"[-0-9]{10}T[:0-9]{8}\.[0-9]{3}Z"`).MatchString(body) {
 		t.Errorf("%d %s", code, body)
 	}
 	for path, want := range map[string]int{

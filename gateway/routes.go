@@ -57,6 +57,7 @@ func (a *App) buildRoutes() error {
 		e.Any("/api/wechat/user", mountHandler(a.compat))
 	}
 	if a.apiHandler != nil && a.config.APIAddr == "" {
+		e.GET("/api", func(c echo.Context) error { return c.Redirect(http.StatusMovedPermanently, "/api/") })
 		e.Any("/api/*", mountHandler(a.apiHandler))
 	}
 	if err := a.registerAdminPage(e); err != nil {
@@ -92,7 +93,7 @@ func (a *App) forgiveSlashes(next http.Handler) http.Handler {
 				r = r.WithContext(r.Context()) // a copy
 				r.Method = http.MethodGet
 			}
-			if path != "/" && strings.HasSuffix(path, "/") {
+			if path != "/" && path != "/api/" && strings.HasSuffix(path, "/") {
 				r = r.Clone(r.Context())
 				r.URL.Path, r.URL.RawPath = strings.TrimSuffix(path, "/"), ""
 			}

@@ -135,6 +135,12 @@ type SessionWatcher interface {
 	// changed its rooms or data, or ended: LocalAdapter.CurrentSession returns it. Further
 	// changes are not told before CurrentSession was called. It must not block.
 	SessionChanged(digest [sha256.Size]byte)
+	// EndSession tells that the session of a connected socket whose private id has this SHA-256
+	// must not be restored on any node any more. It must not block. told is called once: with
+	// true when every node will refuse the session, with false when the store could not be
+	// reached in a few seconds; the store goes on trying then. The client is not told of its
+	// end before.
+	EndSession(digest [sha256.Size]byte, told func(refused bool))
 }
 
 // RecoverableSession is what is kept of a disconnected socket: its id, its private

@@ -88,20 +88,26 @@ func (b BroadcastOperator) Emit(event string, args ...any) error {
 	if err != nil {
 		return err
 	}
-	return b.forEachNamespace(func(b BroadcastOperator) error {
-		p := &parser.Packet{Type: parser.Event, Namespace: b.ns.name, Data: data, Attachments: attachments}
-		o := b.broadcastOptions()
-		if b.record {
-			_, list := parser.SplitEvent(data)
-			o.Recorded = b.recorded(event, Args{list, attachments})
-		}
-		published := b.observePublish(&o, event)
-		err := b.ns.adapter.Broadcast(b.ns.server.ctx, p, o)
-		if published != nil {
-			published(err)
-		}
-		return err
-	})
+	if b.parent == nil { // without the closure, which would be allocated
+		return b.emitEncoded(event, data, attachments)
+	}
+	return b.forEachNamespace(func(b BroadcastOperator) error { return b.emitEncoded(event, data, attachments) })
+}
+
+// emitEncoded is Emit to the sockets of one namespace.
+func (b BroadcastOperator) emitEncoded(event string, data []byte, attachments [][]byte) error {
+	p := &parser.Packet{Type: parser.Event, Namespace: b.ns.name, Data: data, Attachments: attachments}
+	o := b.broadcastOptions()
+	if b.record {
+		_, list := parser.SplitEvent(data)
+		o.Recorded = b.recorded(event, Args{list, attachments})
+	}
+	published := b.observePublish(&o, event)
+	err := b.ns.adapter.Broadcast(b.ns.server.ctx, p, o)
+	if published != nil {
+		published(err)
+	}
+	return err
 }
 
 // Send is Emit("message", args...).
@@ -139,7 +145,13 @@ func (b BroadcastOperator) EmitWithAck(ctx context.Context, event string, args .
 // wait for slow clients, by logs for recovery, by publishers. The caller's
 // byte slices are copied.
 func ownEvent(event string, args []any) ([]byte, [][]byte, error) {
-	data, attachments, err := appendEvent(nil, event, args)
+	size := len(event) + 16
+	if len(args) == 1 {
+		if a, ok := args[0].(Args); ok { // spliced in as they are
+			size += len(a.valuesJSON)
+		}
+	}
+	data, attachments, err := appendEvent(make([]byte, 0, size), event, args)
 	for i, a := range attachments {
 		attachments[i] = bytes.Clone(a)
 	}

@@ -39,6 +39,10 @@ type conn struct {
 	refusalBucket          *tokenBucket      // see Limits.RefusedConnects; nil: none yet
 	connectTimer           *time.Timer       // ConnectTimeout; nil once a namespace was joined
 	closeCause             *DisconnectError  // why the session ended
+	// farewells are sockets whose DISCONNECT waits until their session is over.
+	farewells            []*Socket
+	closesAfterFarewells bool               // the connection closes with the last of them
+	lastMessages         []engineio.Message // the farewells of a connection that closes
 }
 
 var (
@@ -154,7 +158,9 @@ func (c *conn) routePacket(p *parser.Packet) error {
 		}
 	case parser.Disconnect:
 		c.forgetSocket(s, false)
-		s.startClose(ReasonClientNamespace, nil)
+		if s.startClose(ReasonClientNamespace, nil) {
+			s.endSession(func() {})
+		}
 	}
 	return nil
 }
@@ -217,7 +223,7 @@ func (c *conn) Closed(reason engineio.Reason, description error) {
 	c.mu.Lock()
 	c.closeCause = &DisconnectError{Reason(reason), description}
 	sockets, attempts, timer := c.joinedSockets, c.pendingConnects, c.connectTimer
-	c.joinedSockets, c.pendingConnects, c.connectTimer = nil, nil, nil
+	c.joinedSockets, c.pendingConnects, c.connectTimer, c.farewells = nil, nil, nil, nil
 	c.mu.Unlock()
 	if timer != nil {
 		timer.Stop()
@@ -227,7 +233,9 @@ func (c *conn) Closed(reason engineio.Reason, description error) {
 		a.abandon(c.closeCause)
 	}
 	for _, s := range sockets {
-		s.startClose(Reason(reason), description)
+		if s.startClose(Reason(reason), description) && !Reason(reason).recoverable() {
+			s.endSession(func() {})
+		}
 	}
 	if fn := c.server.options.ConnClosed; fn != nil {
 		fn(c.ctx)
@@ -237,20 +245,14 @@ func (c *conn) Closed(reason engineio.Reason, description error) {
 // disconnectAll disconnects s and all other sockets of the connection, and closes it when
 // everything has been written. Farewells and close leave together.
 func (c *conn) disconnectAll(s *Socket) {
-	var messages []engineio.Message
-	expel := func(s *Socket) {
-		if s.disconnect() {
-			if m, err := c.server.options.Codec.Encode(messages, s.disconnectPacket()); err == nil {
-				messages = m
-			}
+	var told []*Socket
+	for _, other := range append(c.listSockets(), s) {
+		if other.disconnect() {
+			told = append(told, other)
 		}
 	}
-	for _, other := range c.listSockets() {
-		expel(other)
-	}
-	expel(s)
 	c.disconnectingAll.Store(true)
-	c.engineSession.CloseWith(messages...)
+	c.sendFarewells(told, true)
 }
 
 // sendPacket sends a packet of the connection itself.

@@ -127,6 +127,7 @@ func (c *conn) startConnect(name string, auth json.RawMessage) error {
 		return errChurn
 	}
 	c.liveCount++
+	c.dropFarewell(name)
 	c.disconnectedNamespaces = slices.DeleteFunc(c.disconnectedNamespaces, func(n string) bool { return n == name })
 	// A client that calls connect, disconnect, connect within one round trip
 	// sends CONNECT twice: the later one counts.
@@ -188,6 +189,9 @@ func (a *pendingConnect) Run() {
 		s.runGuarded(func() { observed(s, start, err) })
 	}
 	if err != nil {
+		if s.Recovered() && !a.closeReason(err).recoverable() {
+			s.awaitSessionEnd() // before the client hears of the refusal
+		}
 		a.refuseWith(err)
 		s.undoConnect(a, err)
 		return
@@ -229,6 +233,7 @@ func (a *pendingConnect) startOver(former *Socket) (*Socket, error) {
 	c.server.liveTasks.Add()
 	s := a.newSocket(ns)
 	s.resumption = &resumption{pid: randid.New()}
+	former.endSession(func() {})
 	former.undoConnect(a, ErrNewSession)
 	return s, nil
 }

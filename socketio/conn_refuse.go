@@ -23,7 +23,7 @@ func (a *pendingConnect) refuseWith(err error) {
 		return // the client has gone
 	}
 	if errors.Is(err, errPanic) {
-		c.endAfterPanic()
+		c.endAfterPanic(a.socket)
 		return
 	}
 	var refusal *ConnectError

@@ -123,6 +123,10 @@ func (c current) SessionChanged(digest [sha256.Size]byte) {
 	}
 }
 
+// EndSession is called before the client is told of its end: a store of many nodes writes here,
+// from a goroutine of its own, that they must refuse the session.
+func (c current) EndSession(digest [sha256.Size]byte, told func(refused bool)) { told(true) }
+
 func ExampleSessionWatcher() {
 	io := socketio.NewServer(nil)
 	var watcher socketio.SessionWatcher = current{kept{}, io.Of("/").LocalAdapter()}

@@ -48,16 +48,21 @@ func (s *Socket) endOnPanic() {
 		s.handlerPanicked.Store(true)
 		s.dropQueued.Store(true)
 		s.startClose(ReasonServerClose, errPanic)
-		s.conn.endAfterPanic()
+		s.conn.endAfterPanic(s)
 	}
 }
 
-// endAfterPanic ends all sockets of the connection and closes it behind what was
-// sent. No packet tells the client of a disconnection: it sees its transport go.
-func (c *conn) endAfterPanic() {
+// endAfterPanic ends all sockets of the connection and closes it behind what was sent, once
+// the session of s, for which the function ran, is over; s may be nil. No packet tells the client of a
+// disconnection: it sees its transport go.
+func (c *conn) endAfterPanic(s *Socket) {
 	c.disconnectingAll.Store(true)
 	for _, s := range c.listSockets() {
 		s.startClose(ReasonServerClose, errPanic)
 	}
-	c.engineSession.Close()
+	if s == nil || !s.ns.localAdapter.liveSessions.isUnclaimed(s.resumption) {
+		c.engineSession.Close()
+		return
+	}
+	s.endSession(c.engineSession.Close)
 }

@@ -20,7 +20,7 @@ const persistTimeout = 5 * time.Second
 // §3.8). It gives every socket of a recovering namespace its pid. The packets
 // returned are those it missed.
 func (s *Socket) restoreSession() (missed []*parser.Packet, ok bool) {
-	if s.ns.recovery == nil {
+	if s.ns.recovery == nil || s.conn.engineSession.Protocol() == 3 { // those clients know no sessions
 		return nil, false
 	}
 	s.resumption = &resumption{pid: randid.New()}

@@ -51,7 +51,7 @@ func (s *Socket) sessionChanged() {
 }
 
 // CurrentSession returns what would be kept of the socket of this node whose private
-// session id has this SHA-256. ok is false when there is none, or its session has ended.
+// session id has this SHA-256. ok is false when there is none, or its session has ended or must not go on.
 func (l *LocalAdapter) CurrentSession(digest [sha256.Size]byte) (session RecoverableSession, ok bool) {
 	l.liveSessions.mu.Lock()
 	r := l.liveSessions.byDigest[digest]
@@ -61,6 +61,9 @@ func (l *LocalAdapter) CurrentSession(digest [sha256.Size]byte) (session Recover
 	}
 	l.liveSessions.mu.Unlock()
 	r.isToldOf.Store(false) // before the look: a change that comes now is told again
+	if r.socket.sessionIsOver() {
+		return session, false
+	}
 	return r.socket.snapshotSession(r.socket.Rooms()), true
 }
 
@@ -81,6 +84,14 @@ func (l *liveSessions) claimSession(r *resumption) bool {
 	}
 	r.claimed = true
 	return true
+}
+
+// isUnclaimed reports whether a session is known and neither its socket's end nor another
+// connection has claimed it.
+func (l *liveSessions) isUnclaimed(r *resumption) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return r != nil && r.socket != nil && !r.claimed
 }
 
 // findAndClaim returns a session and claims it, unless that was done before.

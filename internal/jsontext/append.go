@@ -119,5 +119,6 @@ func Plain(s []byte) bool { return len(s) >= 2 && run(s, 1) == len(s)-1 }
 
 // IsNumber reports whether s is a number of JSON.
 func IsNumber[S ~string | ~[]byte](s S) bool {
-	return len(s) > 0 && number([]byte(s), 0) == len(s)
+	end, _ := number([]byte(s), 0)
+	return len(s) > 0 && end == len(s)
 }

@@ -103,6 +103,7 @@ func FuzzWalkers(f *testing.F) {
 		AppendCompact(nil, b)
 		StringIs(b, "abc")
 		Plain(b)
+		Finite(b)
 		NextPlaceholder(b, i, 2)
 		EachMember(b[i:], func(key, value []byte) {})
 		EachElement(b[i:], func(value []byte) {})
@@ -122,6 +123,21 @@ func TestFloatsAsJavaScript(t *testing.T) {
 	}
 	if got := string(AppendFloat(nil, math.NaN(), 64)) + string(AppendFloat(nil, math.Copysign(0, -1), 64)); got != "null0" {
 		t.Error(got)
+	}
+}
+
+func TestFinite_AgreesWithEncodingJSON(t *testing.T) {
+	t.Parallel()
+	for _, s := range []string{
+		`1e999`, `-1e999`, `1e308`, `1E+309`, `[1,{"a":2e400}]`, `["1e999"]`, `{"1e999":1e-999}`, `1.7976931348623157e308`, `1.7976931348623159e308`,
+		strings.Repeat("9", 308), strings.Repeat("9", 309), strings.Repeat("9", 310), "0." + strings.Repeat("9", 400), `"\"1e999"`, `[]`, `null`,
+	} {
+		var tree any
+		want := json.Unmarshal([]byte(s), &tree) == nil
+		f, err := Examine([]byte(s), 10)
+		if err != nil || Finite([]byte(s)) != want || !want && !f.Wide {
+			t.Errorf("%.40s: %+v, finite %v, %v", s, f, Finite([]byte(s)), err)
+		}
 	}
 }
 

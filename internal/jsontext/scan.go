@@ -27,26 +27,38 @@ const MaxDepth = 10_000
 // grammar only, escapes of lone surrogates and duplicate keys are legal, and
 // bytes above 0x7f are taken as they are: the transport has checked the UTF-8.
 func Check(b []byte, depth int) (spaced bool, err error) {
+	f, err := Examine(b, depth)
+	return f.Spaced, err
+}
+
+// Facts are what Examine has seen of a document.
+type Facts struct {
+	Spaced bool // it holds white space between its tokens
+	Wide   bool // it holds a number that Finite should look at
+}
+
+// Examine is Check, and tells more.
+func Examine(b []byte, depth int) (Facts, error) {
 	c := checker{b: b}
 	i := c.space(0)
 	i = c.value(i, min(depth, MaxDepth))
 	if i >= 0 {
 		if i = c.space(i); i == len(b) {
-			return c.spaced, nil
+			return c.Facts, nil
 		}
 	}
 	if c.deep {
-		return c.spaced, ErrDepth
+		return c.Facts, ErrDepth
 	}
-	return c.spaced, ErrSyntax
+	return c.Facts, ErrSyntax
 }
 
 // checker walks a document. Its methods take the index of the next byte and
 // return the one after what they read, or -1.
 type checker struct {
-	b      []byte
-	spaced bool
-	deep   bool
+	b []byte
+	Facts
+	deep bool
 }
 
 func (c *checker) space(i int) int {
@@ -54,7 +66,7 @@ func (c *checker) space(i int) int {
 		if s := c.b[i]; s != ' ' && s != '\n' && s != '\t' && s != '\r' {
 			return i
 		}
-		c.spaced = true
+		c.Spaced = true
 		i++
 	}
 	return i
@@ -78,9 +90,17 @@ func (c *checker) value(i, depth int) int {
 	case 'n':
 		return literal(c.b, i, "null")
 	default:
-		return number(c.b, i)
+		end, exponent := number(c.b, i)
+		if exponent || end-i > maxPlainDigits {
+			c.Wide = true
+		}
+		return end
 	}
 }
+
+// maxPlainDigits is how long a number without an exponent may be and certainly fits a
+// float64.
+const maxPlainDigits = 308
 
 func (c *checker) array(i, depth int) int {
 	if depth <= 0 {
@@ -171,24 +191,26 @@ func literal(b []byte, i int, word string) int {
 	return -1
 }
 
-func number(b []byte, i int) int {
+// number returns the index after the number at b[i], -1 without one, and whether it has an
+// exponent.
+func number(b []byte, i int) (end int, exponent bool) {
 	if i < len(b) && b[i] == '-' {
 		i++
 	}
 	switch {
 	case i >= len(b):
-		return -1
+		return -1, false
 	case b[i] == '0':
 		i++
 	case b[i]-'1' < 9:
 		i = digits(b, i)
 	default:
-		return -1
+		return -1, false
 	}
 	if i < len(b) && b[i] == '.' {
 		from := i + 1
 		if i = digits(b, from); i == from {
-			return -1
+			return -1, false
 		}
 	}
 	if i < len(b) && b[i]|0x20 == 'e' {
@@ -198,10 +220,11 @@ func number(b []byte, i int) int {
 		}
 		from := i
 		if i = digits(b, from); i == from {
-			return -1
+			return -1, false
 		}
+		exponent = true
 	}
-	return i
+	return i, exponent
 }
 
 func digits(b []byte, i int) int {

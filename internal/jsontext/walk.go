@@ -1,5 +1,7 @@
 package jsontext
 
+import "strconv"
+
 // The functions of this file walk a document that Check has accepted. On other
 // input they return something harmless: an index in range, never a panic.
 
@@ -158,4 +160,24 @@ func EachElement(b []byte, fn func(value []byte)) {
 			i = SkipSpace(b, i+1)
 		}
 	}
+}
+
+// Finite reports whether a float64 holds each number of b: 1e999 is JSON, and no number of
+// any program that will read it.
+func Finite(b []byte) bool {
+	for i := 0; i < len(b); {
+		switch c := b[i]; {
+		case c == '"':
+			i = SkipString(b, i)
+		case c == '-' || c-'0' < 10:
+			end := Skip(b, i)
+			if _, err := strconv.ParseFloat(string(b[i:end]), 64); err != nil {
+				return false
+			}
+			i = end
+		default:
+			i++
+		}
+	}
+	return true
 }

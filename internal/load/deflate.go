@@ -70,15 +70,20 @@ func (c *wsConn) deflated(s string) {
 }
 
 func deflateScenarios() []Scenario {
-	env := []string{"BENCH_DEFLATE=1"} // Node compresses with level 6, ours with 1
+	env := []string{"BENCH_DEFLATE=1"}           // Node compresses with level 6, ours with 1
+	context := append(env, "BENCH_CONTEXT=8192") // Node keeps a context without being asked
+	answers := []string{"BENCH_COMPRESS=1"}      // of polls: ours compresses them unless told not to, as Node does
 	return []Scenario{
 		{Name: "deflate-echo-1k", Servers: 1, Env: env, Extra: true, Run: deflateEcho(deflating, 1200)},
 		{Name: "deflate-echo-10k", Servers: 1, Env: env, Extra: true, Run: deflateEcho(deflating, 10<<10)},
 		{Name: "deflate-echo-10k-level5", Servers: 1, Env: append(env, "BENCH_DEFLATE_LEVEL=5"), Extra: true, Run: deflateEcho(deflating, 10<<10)},
-		{Name: "takeover-echo-4k", Servers: 1, Env: env, Extra: true, Run: deflateEcho(takingOver, 4<<10)},
+		{Name: "takeover-echo-1k", Servers: 1, Env: context, Extra: true, Run: deflateEcho(takingOver, 1200)},
+		{Name: "takeover-echo-4k", Servers: 1, Env: context, Extra: true, Run: deflateEcho(takingOver, 4<<10)},
 		{Name: "deflate-fanout-4k", Servers: 1, Env: env, Extra: true, Run: deflateFanout(4<<10, 200)},
+		{Name: "compress-polling-1k", Servers: 1, Env: answers, Extra: true, Run: compressedPolling(1200)},
+		{Name: "compress-polling-10k", Servers: 1, Env: answers, Extra: true, Run: compressedPolling(10 << 10)},
 		{Name: "deflate-idle", Servers: 1, Env: env, Extra: true, Run: deflateIdle(deflating)},
-		{Name: "takeover-idle", Servers: 1, Env: env, Extra: true, Run: deflateIdle(takingOver)},
+		{Name: "takeover-idle", Servers: 1, Env: context, Extra: true, Run: deflateIdle(takingOver)},
 	}
 }
 

@@ -3,7 +3,9 @@ package load
 import (
 	"bufio"
 	"bytes"
+	"compress/gzip"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -18,7 +20,24 @@ type httpConn struct {
 	r    *bufio.Reader
 	addr string
 	out  []byte
-	body []byte // of the last answer
+	body []byte  // of the last answer
+	gzip *gunzip // nil: answers are not to be compressed
+}
+
+// gunzip reads answers with Content-Encoding: gzip.
+type gunzip struct {
+	r     gzip.Reader
+	wire  int // bytes of compressed answers
+	plain int // of the same answers, decompressed
+}
+
+func (g *gunzip) read(body []byte) ([]byte, error) {
+	if err := g.r.Reset(bytes.NewReader(body)); err != nil {
+		return nil, fmt.Errorf("load: gzip: %w", err)
+	}
+	out, err := io.ReadAll(io.LimitReader(&g.r, maxAnswer))
+	g.wire, g.plain = g.wire+len(body), g.plain+len(out)
+	return out, err
 }
 
 func dialHTTP(ctx context.Context, addr string) (*httpConn, error) {
@@ -42,6 +61,9 @@ func (h *httpConn) request(method, path, body string) error {
 		h.out = append(h.out, "\r\nContent-Type: text/plain;charset=UTF-8\r\nContent-Length: "...)
 		h.out = strconv.AppendInt(h.out, int64(len(body)), 10)
 	}
+	if h.gzip != nil {
+		h.out = append(h.out, "\r\nAccept-Encoding: gzip"...)
+	}
 	h.out = append(append(h.out, "\r\n\r\n"...), body...)
 	_, err := h.Write(h.out)
 	return err
@@ -62,6 +84,12 @@ func (h *httpConn) answer() (string, error) {
 	}
 	if err == nil && head.status != "200" {
 		err = fmt.Errorf("load: status %s: %.80q", head.status, h.body)
+	}
+	if err == nil && head.gzip {
+		if h.gzip == nil {
+			return "", errors.New("load: a compressed answer that was not asked for")
+		}
+		h.body, err = h.gzip.read(h.body)
 	}
 	return string(h.body), err
 }
@@ -103,6 +131,7 @@ type answerHead struct {
 	status  string
 	length  int // -1: not told
 	chunked bool
+	gzip    bool
 	accept  string // Sec-WebSocket-Accept
 	size    int    // bytes
 }
@@ -135,6 +164,8 @@ func readHead(r *bufio.Reader) (head answerHead, err error) {
 			}
 		case bytes.EqualFold(name, []byte("Transfer-Encoding")):
 			head.chunked = bytes.EqualFold(value, []byte("chunked"))
+		case bytes.EqualFold(name, []byte("Content-Encoding")):
+			head.gzip = bytes.EqualFold(value, []byte("gzip"))
 		case bytes.EqualFold(name, []byte("Sec-WebSocket-Accept")):
 			head.accept = string(value)
 		}

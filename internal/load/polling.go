@@ -34,13 +34,33 @@ func openPolling(h *httpConn) (path string, err error) {
 // pollingRoundTrip is echo over polling: a GET waits on one connection while a
 // POST goes out on another.
 func pollingRoundTrip(ctx context.Context, l Load, targets []*Target) ([]Metric, error) {
+	return pollingEcho(ctx, l, targets, `"hello",{"n":1}`, nil)
+}
+
+// compressedPolling is pollingRoundTrip for n bytes of JSON, whose answers may be
+// compressed.
+func compressedPolling(n int) func(context.Context, Load, []*Target) ([]Metric, error) {
+	return func(ctx context.Context, l Load, targets []*Target) ([]Metric, error) {
+		l.Connections = 1 // so that one gunzip counts
+		sizes := &gunzip{}
+		m, err := pollingEcho(ctx, l, targets, records(n, 0), sizes)
+		if err == nil && sizes.plain == 0 {
+			err = errPlain
+		}
+		return append(m, Metric{Name: "size", Unit: "%", Value: 100 * float64(sizes.wire) / float64(max(sizes.plain, 1))}), err
+	}
+}
+
+func pollingEcho(ctx context.Context, l Load, targets []*Target, args string, compressed *gunzip) ([]Metric, error) {
 	l = l.withDefaults()
 	team := newCrew(ctx)
+	question, want := `421["echo",`+args+`]`, `431[`+args+`]`
 	for range l.Connections {
 		get, err := dialHTTP(ctx, targets[0].Addr)
 		if err != nil {
 			return team.finish(nil, err)
 		}
+		get.gzip = compressed
 		path, err := openPolling(get)
 		if err != nil {
 			_ = get.Close()
@@ -55,14 +75,14 @@ func pollingRoundTrip(ctx context.Context, l Load, targets []*Target) ([]Metric,
 			if err := get.request(http.MethodGet, path, ""); err != nil {
 				return 0, err
 			}
-			if _, err := post.do(http.MethodPost, path, `421["echo","hello",{"n":1}]`); err != nil {
+			if _, err := post.do(http.MethodPost, path, question); err != nil {
 				return 0, err
 			}
 			for {
 				switch answer, err := get.answer(); {
 				case err != nil:
 					return 0, err
-				case answer == `431["hello",{"n":1}]`:
+				case answer == want:
 					return 1, nil
 				case answer == "2": // a ping: answer, and poll again
 					if _, err := post.do(http.MethodPost, path, "3"); err != nil {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -258,6 +259,9 @@ func TestHandler_Batch_OneBadEntryDoesNotStopTheOthers(t *testing.T) {
 			t.Errorf("%s of no route: %d %s", method, a.Code, a.Body)
 		}
 	}
+	if a := call(t, h, "POST", "/api/batch", full, `["`+strings.Repeat("x", 1<<20)+`"]`); a.Code != 413 {
+		t.Errorf("more than 1 MiB: %d", a.Code)
+	}
 	many := "[" + strings.Repeat(`{"namespace":"/app","event":"x"},`, 1000) + `{"namespace":"/app","event":"x"}]`
 	if a := call(t, h, "POST", "/api/batch", full, many); a.Code != 422 {
 		t.Errorf("1001 entries: %d %.200s", a.Code, a.Body)
@@ -280,6 +284,10 @@ func TestHandler_JoinLeaveDisconnect(t *testing.T) {
 	}
 	do("disconnect", `{"namespace":"/app","to":["y"]}`)
 	c.Disconnected()
+	whole := srv.Connect("/app", obj{"room": "whole"})
+	do("disconnect", `{"namespace":"/app","to":["whole"],"close":true}`)
+	whole.Disconnected()
+	whole.Conn.Closed()
 }
 
 func TestHandler_Sockets_AreListedInPages(t *testing.T) {
@@ -329,8 +337,12 @@ func TestHandler_Sockets_AreListedInPages(t *testing.T) {
 	if len(l.Sockets) != 1 || l.Sockets[0].User != "u3" {
 		t.Fatalf("%+v", l)
 	}
-	if a := call(t, h, "GET", "/api/sockets/app/"+l.Sockets[0].ID, reader, ""); a.Code != 200 || !strings.Contains(a.Body.String(), `"user":"u3"`) {
+	a := call(t, h, "GET", "/api/sockets/app/"+l.Sockets[0].ID, reader, "")
+	if a.Code != 200 || !strings.Contains(a.Body.String(), `"user":"u3"`) {
 		t.Errorf("%d %s", a.Code, a.Body)
+	}
+	if !regexp.MustCompile(`"since":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"`).Match(a.Body.Bytes()) {
+		t.Errorf("the time has not the form of the hooks': %s", a.Body)
 	}
 	team := srv.Connect("/team/7", nil)
 	if a := call(t, h, "GET", "/api/sockets/team%2F7/"+team.ID, reader, ""); a.Code != 200 {
@@ -349,54 +361,6 @@ func TestHandler_Sockets_AreListedInPages(t *testing.T) {
 	if l := get("/api/rooms?namespace=/app&limit=1"); fmt.Sprint(l.Rooms) != "[r0]" || get("/api/rooms?namespace=/app&cursor=" + l.Cursor).Rooms[0] != "r1" {
 		t.Errorf("%+v", l)
 	}
-}
-
-// A repeat gets the first answer and does nothing again; another body is refused; a
-// failure may be tried again; after ten minutes the key is free.
-func TestHandler_IdempotencyKey_DoesTheWorkOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		srv, h := served(t, &api.Options{})
-		c := srv.Connect("/app", nil)
-		const body = `{"namespace":"/app","event":"once"}`
-		for range 3 {
-			if a := call(t, h, "POST", "/api/emit", full, body, "Idempotency-Key", "k1"); a.Code != 200 || a.Body.String() != "{}\n" {
-				t.Errorf("%d %s", a.Code, a.Body)
-			}
-		}
-		c.Expect("once")
-		c.Quiet()
-		if a := call(t, h, "POST", "/api/emit", full, body+" ", "Idempotency-Key", "k1"); a.Code != 422 {
-			t.Errorf("another body: %d", a.Code)
-		}
-		if a := call(t, h, "POST", "/api/batch", full, body, "Idempotency-Key", "k1"); a.Code != 422 {
-			t.Errorf("another route: %d", a.Code)
-		}
-		call(t, h, "POST", "/api/emit", app, body, "Idempotency-Key", "k1")
-		c.Expect("once") // another caller's key is another key
-		if a := call(t, h, "POST", "/api/emit", full, `{"namespace":"/app"}`, "Idempotency-Key", "k2"); a.Code != 422 {
-			t.Errorf("%d", a.Code)
-		}
-		if a := call(t, h, "POST", "/api/emit", full, `{"namespace":"/app"}`, "Idempotency-Key", "k2"); a.Code != 422 || a.Header().Get("Idempotent-Replayed") == "" {
-			t.Errorf("a refusal is an answer too: %d", a.Code)
-		}
-		var first answer
-		var running sync.WaitGroup
-		running.Go(func() {
-			first = call(t, h, "POST", "/api/emit", full, `{"namespace":"/app","event":"ask","ack":{"timeout":5}}`, "Idempotency-Key", "k3")
-		})
-		synctest.Wait()
-		if a := call(t, h, "POST", "/api/emit", full, `{"namespace":"/app","event":"ask","ack":{"timeout":5}}`, "Idempotency-Key", "k3"); a.Code != 409 {
-			t.Errorf("while the first runs: %d", a.Code)
-		}
-		running.Wait()
-		if first.Code != 200 {
-			t.Errorf("%d", first.Code)
-		}
-		time.Sleep(10 * time.Minute)
-		call(t, h, "POST", "/api/emit", full, body, "Idempotency-Key", "k1")
-		c.Expect("ask")
-		c.Expect("once")
-	})
 }
 
 func TestHandler_Rate_BoundsEachKey(t *testing.T) {
@@ -440,33 +404,4 @@ func TestHandler_Descriptions_NeedNoKey(t *testing.T) {
 	if a := call(t, h, "GET", "/api/nowhere", "", ""); a.Code != 401 {
 		t.Errorf("%d", a.Code)
 	}
-}
-
-// An entry that was abandoned keeps none behind it alive, and none lives for longer than
-// its time.
-func TestMemoryIdempotency_EntriesEndInTime(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		store := api.NewMemoryIdempotency()
-		begin := func(id, fingerprint string) error {
-			_, err := store.Begin(t.Context(), id, fingerprint, 10*time.Minute)
-			return err
-		}
-		for _, id := range []string{"z", "a"} {
-			if err := begin(id, "1"); err != nil {
-				t.Error(err)
-			}
-		}
-		_ = store.Abandon(t.Context(), "a")
-		if err := begin("b", "1"); err != nil {
-			t.Error(err)
-		}
-		time.Sleep(9 * time.Minute)
-		if err := begin("a", "1"); err != nil {
-			t.Error(err)
-		}
-		time.Sleep(5 * time.Minute)
-		if err := begin("b", "2"); err != nil {
-			t.Errorf("after its time: %v", err)
-		}
-	})
 }

@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"reflect"
 	"slices"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"posthouse/internal/jsontext"
 	"posthouse/socketio"
 	"posthouse/socketio/history"
 	"posthouse/socketio/internal/jsonbinary"
@@ -42,15 +44,36 @@ type EmitResult struct {
 	Received *int   `json:"received,omitempty" doc:"How many have answered."`
 }
 
+// registerEmit describes POST /api/emit.
 func (h *Handler) registerEmit(api huma.API) {
-	huma.Register(api, operation(http.MethodPost, "/api/emit", "emit", "Emit an event to clients", 404, 503),
-		func(ctx context.Context, in *struct{ Body EmitRequest }) (*struct{ Body EmitResult }, error) {
-			result, err := h.emit(ctx, &in.Body)
+	op := operation(http.MethodPost, "/api/emit", "emit", "Emit an event to clients", 404, 503)
+	h.entrySchema = huma.SchemaFromType(h.registry, reflect.TypeFor[EmitRequest]())
+	describe(&op, h.registry.Schema(reflect.TypeFor[EmitRequest](), true, "EmitRequest"),
+		h.registry.Schema(reflect.TypeFor[EmitResult](), true, "EmitResult"), h.registry.Schema(reflect.TypeFor[huma.ErrorModel](), true, "ErrorModel"))
+	api.OpenAPI().AddOperation(&op)
+	h.mux.HandleFunc("POST /api/emit", func(w http.ResponseWriter, r *http.Request) {
+		h.serveEvents(w, r, func(ctx context.Context, body []byte) ([]byte, error) {
+			e, err := h.newEmits(ctx, body, 0)
 			if err != nil {
 				return nil, err
 			}
-			return &struct{ Body EmitResult }{result}, nil
+			from := jsontext.SkipSpace(body, 0)
+			result, err := e.emit(body[from:jsontext.Skip(body, from)])
+			if err != nil {
+				return nil, err
+			}
+			return append(appendResult(nil, resultOf(result, nil)), '\n'), nil
 		})
+	})
+}
+
+// describe fills in what is read and answered by a route that the library does not serve.
+func describe(op *huma.Operation, request, answer, problemOf *huma.Schema) {
+	op.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"application/json": {Schema: request}}}
+	op.Responses = map[string]*huma.Response{
+		"200":     {Description: "OK", Content: map[string]*huma.MediaType{"application/json": {Schema: answer}}},
+		"default": {Description: "Error", Content: map[string]*huma.MediaType{"application/problem+json": {Schema: problemOf}}},
+	}
 }
 
 func (h *Handler) emit(ctx context.Context, r *EmitRequest) (EmitResult, error) {
@@ -58,7 +81,7 @@ func (h *Handler) emit(ctx context.Context, r *EmitRequest) (EmitResult, error) 
 	if err != nil {
 		return EmitResult{}, err
 	}
-	args, err := jsonbinary.DecodeList(r.Args)
+	args, err := jsonbinary.DecodeCheckedList(r.Args)
 	if err != nil {
 		return EmitResult{}, huma.Error422UnprocessableEntity("validation failed", &huma.ErrorDetail{Location: "body.args", Message: err.Error()})
 	}

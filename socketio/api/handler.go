@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"posthouse/socketio"
+	"posthouse/socketio/parser"
 	"posthouse/socketio/presence"
 )
 
@@ -92,7 +94,7 @@ func (h *Handler) register() {
 			Security:   []map[string][]string{{"key": {}}},
 		},
 		OpenAPIPath:                  "/api/openapi",
-		Formats:                      map[string]huma.Format{"application/json": huma.DefaultJSONFormat, "json": huma.DefaultJSONFormat},
+		Formats:                      map[string]huma.Format{"application/json": jsonFormat, "json": jsonFormat},
 		DefaultFormat:                "application/json",
 		RejectUnknownQueryParameters: true,
 	}
@@ -106,6 +108,19 @@ func (h *Handler) register() {
 	h.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		problem(w, http.StatusNotFound, "there is no such route")
 	})
+}
+
+// jsonFormat writes as everything else of the server does: times have milliseconds.
+var jsonFormat = huma.Format{
+	Marshal: func(w io.Writer, v any) error {
+		text, _, err := parser.AppendValue(nil, nil, v) // no answer has a byte slice
+		if err != nil {
+			return err
+		}
+		_, err = w.Write(append(text, '\n'))
+		return err
+	},
+	Unmarshal: huma.DefaultJSONFormat.Unmarshal,
 }
 
 // operation describes a route; what is POSTed has a body of 1 MiB at most.

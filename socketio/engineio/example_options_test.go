@@ -26,6 +26,10 @@ func ExampleOptions_compression() {
 		// WebSockets are not unless you say so, as in Node:
 		PerMessageDeflate: &engineio.PerMessageDeflate{Level: 3},
 	})
+	// Messages that resemble those before them become much smaller for 8 KiB a direction:
+	engineio.NewServer(&engineio.Options{
+		PerMessageDeflate: &engineio.PerMessageDeflate{ContextTakeover: 8192, Threshold: 128},
+	})
 }
 
 func ExampleOptions_limits() {

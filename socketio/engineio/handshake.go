@@ -142,7 +142,7 @@ func digits(s string) string {
 func (srv *Server) newWebSocket(s *Session, hs *ws.Handshake, b64 bool) *wsTransport {
 	return &wsTransport{
 		s: s, transportName: transportWebSocket, wireFormat: formOf(s.revision, b64), deflate: hs.Deflate, corked: true,
-		frameReader: ws.NewReader(srv.wsFormat, hs.Deflate != nil),
+		frameReader: ws.NewReader(srv.wsFormat, hs.Deflate),
 	}
 }
 

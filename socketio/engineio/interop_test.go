@@ -51,6 +51,8 @@ func TestNodeClients(t *testing.T) {
 			server: engineio.Options{PerMessageDeflate: &engineio.PerMessageDeflate{Threshold: 10}}, big: 1e6, transport: "websocket"},
 		{name: "6.6 upgrade and permessage-deflate", client: 6, options: map[string]any{"perMessageDeflate": map[string]any{"threshold": 10}},
 			server: engineio.Options{PerMessageDeflate: &engineio.PerMessageDeflate{}}, big: 1e6, transport: "websocket"},
+		{name: "6.6 permessage-deflate with context takeover", client: 6, options: map[string]any{"transports": list("websocket"), "perMessageDeflate": map[string]any{"threshold": 10}},
+			server: engineio.Options{PerMessageDeflate: &engineio.PerMessageDeflate{Threshold: 10, ContextTakeover: 1024}}, big: 1e6, transport: "websocket"},
 		{name: "3.5 polling", client: 3, options: map[string]any{"transports": list("polling")}, big: 1e6, transport: "polling"},
 		{name: "3.5 websocket", client: 3, options: map[string]any{"transports": list("websocket")}, big: 1e6, transport: "websocket"},
 		{name: "3.5 upgrade", client: 3, big: 1e6, transport: "websocket"},
@@ -58,6 +60,8 @@ func TestNodeClients(t *testing.T) {
 		{name: "3.5 polling base64", client: 3, options: map[string]any{"forceBase64": true, "transports": list("polling")}, big: 1e6, transport: "polling"},
 		{name: "3.5 permessage-deflate", client: 3, options: map[string]any{"transports": list("websocket"), "perMessageDeflate": map[string]any{"threshold": 10}},
 			server: engineio.Options{PerMessageDeflate: &engineio.PerMessageDeflate{Threshold: 10}}, big: 1e6, transport: "websocket"},
+		{name: "3.5 permessage-deflate with context takeover", client: 3, options: map[string]any{"transports": list("websocket"), "perMessageDeflate": map[string]any{"threshold": 10}},
+			server: engineio.Options{PerMessageDeflate: &engineio.PerMessageDeflate{Threshold: 10, ContextTakeover: 8192}}, big: 1e6, transport: "websocket"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

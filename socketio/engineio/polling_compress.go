@@ -1,12 +1,13 @@
 package engineio
 
 import (
-	"compress/gzip"
-	"compress/zlib"
 	"io"
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zlib"
 )
 
 // HTTPCompression configures the compression of polling answers. nil and the
@@ -16,12 +17,17 @@ type HTTPCompression struct {
 	Threshold int // shortest payload to compress in bytes, default 1024; negative: all
 }
 
-// PerMessageDeflate turns the WebSocket extension of RFC 7692 on. No state is
-// kept between messages, and what a message inflates to is limited by
-// Options.MaxPayload.
+// PerMessageDeflate turns the WebSocket extension of RFC 7692 on. What a message inflates
+// to is limited by Options.MaxPayload.
 type PerMessageDeflate struct {
 	Threshold int // shortest message to compress in bytes, default 1024; negative: all
 	Level     int // 1 (default, fastest) to 9; 5 gives about the size of Node's default
+	// ContextTakeover is how many bytes of its earlier messages a connection keeps, in
+	// each direction, for the next messages to refer to: a power of two from 512 to 8192,
+	// and Level does not count then. 0, the default, keeps nothing: each message stands
+	// alone. A broadcast is compressed once for all members either way, so it refers to
+	// nothing. A client may decline, in either direction.
+	ContextTakeover int
 }
 
 type encoding int

@@ -68,7 +68,7 @@ func NewServer(o *Options) *Server {
 	return srv
 }
 
-// New is NewServer with the error of Options.Cookie.
+// New is NewServer with the error of Options.Cookie and Options.PerMessageDeflate.
 func New(o *Options) (*Server, error) {
 	srv := &Server{sessions: make(map[string]*Session), allFinished: make(chan struct{})}
 	if o != nil {
@@ -82,7 +82,9 @@ func New(o *Options) (*Server, error) {
 		MaxMessage: int(srv.o.MaxPayload), MaxControl: srv.o.controlFrames(), MaxFragments: srv.o.MaxFragments,
 	})
 	srv.upgradesJSON = srv.o.upgradesJSON()
-	srv.setCompression()
+	if err := srv.setCompression(); err != nil {
+		return nil, err
+	}
 	var err error
 	if srv.sessionCookie, err = cookieTemplate(srv.o.Cookie); err != nil {
 		return nil, err
@@ -93,9 +95,12 @@ func New(o *Options) (*Server, error) {
 	return srv, nil
 }
 
-func (srv *Server) setCompression() {
+func (srv *Server) setCompression() error {
 	if d := srv.o.PerMessageDeflate; d != nil {
-		srv.deflateOptions = &ws.DeflateOptions{Threshold: d.Threshold, Level: d.Level}
+		if n := d.ContextTakeover; n != 0 && (n < ws.MinHistory || n > ws.MaxHistory || n&(n-1) != 0) {
+			return fmt.Errorf("engineio: PerMessageDeflate.ContextTakeover is %d: not 0 and no power of two from %d to %d", n, ws.MinHistory, ws.MaxHistory)
+		}
+		srv.deflateOptions = &ws.DeflateOptions{Threshold: d.Threshold, Level: d.Level, History: d.ContextTakeover}
 	}
 	srv.compressFrom = 1024
 	if c := srv.o.HTTPCompression; c != nil {
@@ -106,6 +111,7 @@ func (srv *Server) setCompression() {
 			srv.compressFrom = -1
 		}
 	}
+	return nil
 }
 
 // ServeHTTP serves the requests below Options.Path, and 404 for the rest.

@@ -59,7 +59,7 @@ func readSocket(t testing.TB, conn net.Conn) *socket {
 	if err != nil {
 		t.Fatalf("websocket handshake: %v", err)
 	}
-	s := &socket{conn: conn, header: res.Header, events: make(chan event, 65536), early: br, reader: ws.NewReader(clientFormat, false)}
+	s := &socket{conn: conn, header: res.Header, events: make(chan event, 65536), early: br, reader: ws.NewReader(clientFormat, nil)}
 	if res.StatusCode != http.StatusSwitchingProtocols {
 		b, _ := io.ReadAll(res.Body)
 		s.refuse = &response{status: res.StatusCode, header: res.Header, body: string(b)}

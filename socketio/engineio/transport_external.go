@@ -143,7 +143,7 @@ func (x *external) attachUpgrade(conn net.Conn, first opening) *ConnectionError 
 }
 
 func (x *external) newTransport(s *Session) *wsTransport {
-	return &wsTransport{s: s, transportName: x.name, corked: true, frameReader: ws.NewReader(x.wsFormat, false)}
+	return &wsTransport{s: s, transportName: x.name, corked: true, frameReader: ws.NewReader(x.wsFormat, nil)}
 }
 
 // opening is the first packet of an external connection.
@@ -159,7 +159,7 @@ func (x *external) readOpening(ctx context.Context, conn net.Conn) (opening, err
 	if deadline, ok := ctx.Deadline(); ok {
 		conn.SetReadDeadline(deadline)
 	}
-	reader := ws.NewReader(x.wsFormat, false)
+	reader := ws.NewReader(x.wsFormat, nil)
 	defer reader.Release()
 	buf := make([]byte, bufferStart)
 	for {

@@ -134,6 +134,9 @@ func TestClient_Connect_TheBodyAndWhatTheAnswerSets(t *testing.T) {
 	if in = got[1]; in.Type != "event" || in.Event != "say" || in.User != "ada" || fmt.Sprint(in.Rooms) != "[a b]" || fmt.Sprint(in.Data) != "map[plan:pro]" || *in.Ack || string(in.Args[0]) != `"hello"` {
 		t.Errorf("event: %+v", in)
 	}
+	if in.Address == "" || in.Socket != c.ID || in.Namespace != "/app" || in.Replica != "gw1" || in.ID == got[0].ID {
+		t.Errorf("event: %+v", in)
+	}
 	if in = got[2]; !*in.Ack || len(in.Args) != 0 {
 		t.Errorf("event with ack: %+v", in)
 	}
@@ -204,6 +207,8 @@ func TestClient_Event_Answers(t *testing.T) {
 		{"another type", 200, `{"ack":"a"}`, "", "unavailable"},
 		{"HTML", 200, `{"ack":["a"]}`, "text/html", "unavailable"},
 		{"huge", 200, `{"ack":["` + strings.Repeat("a", 1<<20) + `"]}`, "", "unavailable"},
+		{"a number out of range", 200, `{"ack":[1e999]}`, "", "unavailable"},
+		{"not UTF-8", 200, "{\"ack\":[\"\xff\"]}", "", "unavailable"},
 		{"4xx in HTML", 404, `<h1>`, "text/html", "unavailable"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

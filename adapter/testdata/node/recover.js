@@ -13,6 +13,12 @@ socket.on("connect", async () => {
   if (!recovered) await socket.emitWithAck("join", "room1");
   say({ event: "connect", id: socket.id, recovered });
 });
-socket.on("disconnect", (reason) => say({ event: "disconnect", reason }));
+socket.on("disconnect", (reason) => {
+  say({ event: "disconnect", reason });
+  if (reason === "io server disconnect") { // it comes back on a connection of its own
+    socket.io.engine.close();
+    setTimeout(() => socket.connect(), 50);
+  }
+});
 socket.onAny((event, ...args) => say({ event, args }));
 process.stdin.on("end", () => process.exit(0)).resume();

@@ -16,7 +16,7 @@ const http = create((req, res) => {
   if (body instanceof Promise) body.then(end);
   else end(body);
 });
-const io = new Server(http, { pingInterval, pingTimeout, perMessageDeflate: Boolean(process.env.BENCH_DEFLATE), httpCompression: false, serveClient: false });
+const io = new Server(http, { pingInterval, pingTimeout, perMessageDeflate: Boolean(process.env.BENCH_DEFLATE), httpCompression: process.env.BENCH_COMPRESS ? { threshold: 1024 } : false, serveClient: false });
 await adapter(io);
 offer(io);
 http.listen(port, "127.0.0.1", () => console.log(`listening on http${secure ? "s" : ""}://127.0.0.1:${http.address().port}`));

@@ -7,7 +7,7 @@
 // streams), BENCH_WITH for what else is on (see addFeature). BENCH_TLS=1 makes it an
 // HTTPS server, with the certificate and the key in the files BENCH_TLS_CERT and
 // BENCH_TLS_KEY. BENCH_DEFLATE=1 turns permessage-deflate on, BENCH_DEFLATE_LEVEL chooses
-// its level.
+// its level, BENCH_CONTEXT how many bytes of context a connection keeps.
 package main
 
 import (
@@ -53,7 +53,8 @@ func run(ctx context.Context) error {
 	}
 	if os.Getenv("BENCH_DEFLATE") != "" {
 		level, _ := strconv.Atoi(os.Getenv("BENCH_DEFLATE_LEVEL"))
-		opts.Engine.PerMessageDeflate = &engineio.PerMessageDeflate{Level: level}
+		kept, _ := strconv.Atoi(os.Getenv("BENCH_CONTEXT"))
+		opts.Engine.PerMessageDeflate = &engineio.PerMessageDeflate{Level: level, ContextTakeover: kept}
 	}
 	with := os.Getenv("BENCH_WITH")
 	if s := os.Getenv("REDIS_URL"); s != "" {

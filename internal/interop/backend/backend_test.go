@@ -4,6 +4,7 @@ package backend_test
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -22,6 +23,10 @@ import (
 const secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 func TestMain(m *testing.M) {
+	if redisAddr := os.Getenv(floorEnv); redisAddr != "" {
+		fmt.Fprintln(os.Stderr, serveFloor(redisAddr))
+		os.Exit(1)
+	}
 	code := m.Run()
 	testenv.RemoveBinaries()
 	os.Exit(code)

@@ -133,6 +133,7 @@ func benchmarkHook(b *testing.B, url string) {
 	}
 	b.ReportMetric(0, "ns/op")
 	b.ReportMetric(p50(0), "bare-p50-µs")
+	b.ReportMetric(p50(0)+p50(2), "floor-p50-µs")
 	b.ReportMetric(p50(1), "hook-p50-µs")
 	b.ReportMetric(p50(1)/p50(0), "÷bare")
 	b.ReportMetric(p50(1)/(p50(0)+p50(2)), "÷floor")

@@ -100,6 +100,12 @@ func TestAPI_IsOffWithoutAKeyAndApartWithAnAddress(t *testing.T) {
 	if a := call(t, "GET", free(t)+"/api/", ""); a.StatusCode != 404 {
 		t.Errorf("without a key: %d", a.StatusCode)
 	}
+	main := free(t, "POSTHOUSE_API_KEY=the-key-of-the-back-end")
+	for path, status := range map[string]int{"/api/": 200, "/api": 301, "/api/openapi.json": 200, "/api/rooms": 401, "/api/nowhere": 401} {
+		if a := call(t, "GET", main+path, ""); a.StatusCode != status {
+			t.Errorf("on the main address: %s: %d", path, a.StatusCode)
+		}
+	}
 	addr := "127.0.0.1:" + strconv.Itoa(testenv.FreePort(t))
 	base, _ := testenv.Gateway(t, "POSTHOUSE_API_KEY=the-key-of-the-back-end", "POSTHOUSE_API_ADDR="+addr)
 	if a := call(t, "GET", base+"/api/", ""); a.StatusCode != 404 {

@@ -187,6 +187,14 @@ func (c *checker) faulty(from, to time.Duration, nodes ...string) bool {
 	return false
 }
 
+// lostItsWord reports whether a node was killed or cut off at some time between from and to: what
+// it knew of its sessions may not be in Redis.
+func (c *checker) lostItsWord(from, to time.Duration, node string) bool {
+	return slices.ContainsFunc(c.faults, func(f *operation) bool {
+		return f.Reason != Starting && (f.Node == "" || f.Node == node) && f.At <= to && (f.result != OK || f.until() >= from)
+	})
+}
+
 // anyFault is faulty for all nodes.
 func (c *checker) anyFault(from, to time.Duration) bool {
 	for _, f := range c.faults {

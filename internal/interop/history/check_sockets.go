@@ -12,8 +12,7 @@ func (c *checker) checkFetch(o *operation) {
 	}
 	listed := map[string]bool{}
 	for _, name := range o.end.Names {
-		// A session that went on while its node was cut off may still be half open there.
-		if listed[name] && !c.anyFault(o.At-c.rules.Gone, o.until()) {
+		if listed[name] {
 			c.fail(RuleFetch, o.until(), "%s listed %s twice in %s", o.Node, name, o.Room)
 		}
 		listed[name] = true
@@ -80,6 +79,22 @@ func (c *checker) upThroughout(from, to time.Duration) (up []string) {
 
 // KickedReason is the reason of a lost connection that its server ended with a word.
 const KickedReason = "io server disconnect"
+
+// kickPatience is how long a socket that its server has ended may wait for the word of it
+// (docs/realtime.md §8).
+const kickPatience = 5 * time.Second
+
+// firstKick returns when the first of the disconnections began of which a session can have
+// heard at a time.
+func (c *checker) firstKick(heard time.Duration) time.Duration {
+	first := heard
+	for _, o := range c.ops {
+		if o.Action == Kick && o.At >= heard-kickPatience {
+			first = min(first, o.At)
+		}
+	}
+	return first
+}
 
 // checkKicks judges disconnections by servers.
 func (c *checker) checkKicks() {

@@ -62,6 +62,13 @@ func (h *story) call(from, to float64, phase Phase, names ...string) *story {
 	return h.op(from, to, phase, Entry{Process: "sender", Action: Call, Node: "a", Sender: "caller", Seq: 1, Room: "room", Limit: seconds(1)}, func(e *Entry) { e.Names = names })
 }
 
+// notReached is a call that ends early because the other nodes were not reached.
+func (h *story) notReached() *story {
+	return h.op(3, 3.5, Info, Entry{Process: "sender", Action: Call, Node: "a", Sender: "caller", Seq: 1, Room: "room", Limit: seconds(1)}, func(e *Entry) {
+		e.Names, e.Reason = []string{"s1", "s2"}, "adapter: cluster not reached: EOF"
+	})
+}
+
 func (h *story) list(from, to float64, action Action, names ...string) *story {
 	return h.op(from, to, OK, Entry{Process: "sender", Action: action, Node: "a", Room: "room"}, func(e *Entry) { e.Names = names })
 }
@@ -153,7 +160,8 @@ func TestCheck_RefusesEachRule(t *testing.T) {
 			"a second end":          begin().callTwice(),
 		},
 		RuleTimeout: {
-			"early": begin().gotCall(3.1, "s1").gotCall(3.1, "s2").call(3, 3.5, Info, "s1", "s2"),
+			"early":                             begin().gotCall(3.1, "s1").gotCall(3.1, "s2").call(3, 3.5, Info, "s1", "s2"),
+			"not reached, and nothing is wrong": begin().gotCall(3.1, "s1").gotCall(3.1, "s2").notReached(),
 		},
 		RuleInbound: {
 			"another's answer": begin().ask(3, 3.1, 1, "2", 0),
@@ -164,6 +172,7 @@ func TestCheck_RefusesEachRule(t *testing.T) {
 		RuleFetch: {
 			"one is missing":      begin().list(3, 3.1, Fetch, "s1"),
 			"twice the same":      begin().list(20, 20.1, Fetch, "s1", "s2", "s2"),
+			"twice after a cut":   begin().fault(18, 19, OK, "a", CutOff).list(20, 20.1, Fetch, "s1", "s2", "s2"),
 			"one that left":       begin().change(2.5, 2.6, Leave, "s2").list(3, 3.1, Fetch, "s1", "s2"),
 			"one long gone":       begin().lost(3, "two", "s2", "").connect(3.1, 3.2, "two", "s3", "a", false).list(20, 20.1, Fetch, "s1", "s2"),
 			"one not there yet":   begin().list(3, 3.1, Fetch, "s1", "s2", "s3").connect(4, 4.1, "three", "s3", "a", false).end(),
@@ -229,15 +238,17 @@ func TestCheck_AcceptsWhatIsRight(t *testing.T) {
 		"nothing": {},
 		"all in order": begin().emit(3, "a", 1).emit(3.1, "a", 2).got(3.2, "s1", "a", 1).got(3.2, "s1", "a", 2).got(3.3, "s2", "a", 1).got(3.3, "s2", "a", 2).
 			gotCall(4.1, "s1").gotCall(4.1, "s2").call(4, 4.5, OK, "s1", "s2").list(5, 5.1, Fetch, "s2", "s1").list(5, 5.1, Side, "b").ask(6, 6.1, 1, "1", 0).ask(7, 7.1, 2, "2", 1).end(),
-		"lost while cut off":        begin().fault(2.5, 5, OK, "b", CutOff).emit(3, "a", 1).got(3.1, "s1", "a", 1).end(),
-		"lost on the last metre":    begin().emit(3, "a", 1).got(3.1, "s1", "a", 1).lost(3.01, "two", "s2", "").connect(4, 4.1, "two", "s3", "b", false).end(),
-		"to one that is leaving":    begin().op(3, 5, OK, Entry{Action: Leave, Session: "s2", Room: "room"}).emit(4, "a", 1).got(4.1, "s1", "a", 1).got(4.2, "s2", "a", 1).end(),
-		"replayed":                  begin().emit(3, "a", 1).got(3.1, "s1", "a", 1).got(3.1, "s2", "a", 1).lost(4, "two", "s2", "").emit(5, "a", 2).got(5.1, "s1", "a", 2).got(6, "s2", "a", 2).connect(5.9, 6.1, "two", "s2", "a", true).end(),
-		"not recovered":             begin().emit(3, "a", 1).got(3.1, "s1", "a", 1).got(3.1, "s2", "a", 1).lost(4, "two", "s2", "").emit(5, "a", 2).got(5.1, "s1", "a", 2).connect(5.9, 6.1, "two", "s3", "a", false).end(),
-		"an honest timeout":         begin().connect(2.5, 2.6, "three", "s3", "a", false).op(2.9, 9, OK, Entry{Action: Join, Session: "s3", Room: "room"}).gotCall(3.1, "s1").gotCall(3.1, "s2").call(3, 4.1, Info, "s1", "s2"),
-		"not reached while cut off": begin().fault(2.5, 5, OK, "a", CutOff).gotCall(3.1, "s1").call(3, 3.5, Info, "s1").end(),
-		"a killed node is gone":     begin().fault(3, 0, "", "b", Killed).list(4, 4.1, Fetch, "s1").list(4, 4.1, Side),
-		"kicked":                    begin().op(3, 3.1, OK, Entry{Action: Kick, Room: "room", Node: "a"}).lost(3.05, "one", "s1", KickedReason).lost(3.2, "two", "s2", KickedReason).end(),
+		"lost while cut off":             begin().fault(2.5, 5, OK, "b", CutOff).emit(3, "a", 1).got(3.1, "s1", "a", 1).end(),
+		"lost on the last metre":         begin().emit(3, "a", 1).got(3.1, "s1", "a", 1).lost(3.01, "two", "s2", "").connect(4, 4.1, "two", "s3", "b", false).end(),
+		"to one that is leaving":         begin().op(3, 5, OK, Entry{Action: Leave, Session: "s2", Room: "room"}).emit(4, "a", 1).got(4.1, "s1", "a", 1).got(4.2, "s2", "a", 1).end(),
+		"replayed":                       begin().emit(3, "a", 1).got(3.1, "s1", "a", 1).got(3.1, "s2", "a", 1).lost(4, "two", "s2", "").emit(5, "a", 2).got(5.1, "s1", "a", 2).got(6, "s2", "a", 2).connect(5.9, 6.1, "two", "s2", "a", true).end(),
+		"not recovered":                  begin().emit(3, "a", 1).got(3.1, "s1", "a", 1).got(3.1, "s2", "a", 1).lost(4, "two", "s2", "").emit(5, "a", 2).got(5.1, "s1", "a", 2).connect(5.9, 6.1, "two", "s3", "a", false).end(),
+		"an honest timeout":              begin().connect(2.5, 2.6, "three", "s3", "a", false).op(2.9, 9, OK, Entry{Action: Join, Session: "s3", Room: "room"}).gotCall(3.1, "s1").gotCall(3.1, "s2").call(3, 4.1, Info, "s1", "s2"),
+		"a node that is cut off says so": begin().fault(2.9, 4, OK, "a", CutOff).gotCall(3.1, "s1").gotCall(3.1, "s2").notReached(),
+		"a killed node is gone":          begin().fault(3, 0, "", "b", Killed).list(4, 4.1, Fetch, "s1").list(4, 4.1, Side),
+		"a kick under way": begin().op(3, 3.2, OK, Entry{Action: Kick, Room: "room", Node: "a"}).list(3.05, 3.06, Fetch, "s1").
+			lost(3.1, "two", "s2", KickedReason).lost(3.2, "one", "s1", KickedReason).end(),
+		"kicked": begin().op(3, 3.1, OK, Entry{Action: Kick, Room: "room", Node: "a"}).lost(3.05, "one", "s1", KickedReason).lost(3.2, "two", "s2", KickedReason).end(),
 	} {
 		t.Run(name, func(t *testing.T) {
 			if found := Check(h.sorted(), testRules); len(found) > 0 {

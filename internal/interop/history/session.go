@@ -32,6 +32,7 @@ type stay struct {
 	began     time.Duration
 	since     time.Duration
 	lost      time.Duration
+	told      time.Duration // when the server was told to end it, if that is how it was lost
 	reason    string
 	recovered bool
 }
@@ -81,6 +82,9 @@ func (c *checker) readSessions(entries []Entry) {
 			if s := c.sessions[e.Session]; s != nil {
 				last := s.stays[len(s.stays)-1]
 				last.lost, last.reason = min(last.lost, e.At), e.Reason
+				if e.Reason == KickedReason {
+					last.told = min(last.told, c.firstKick(e.At))
+				}
 			}
 		case e.Action == Receive:
 			s := c.sessions[e.Session]
@@ -140,8 +144,9 @@ func (c *checker) connected(o *operation, current map[string]*session) {
 	if len(s.stays) > 0 {
 		last := s.stays[len(s.stays)-1]
 		last.lost = min(last.lost, at)
-		// The session that was kept may be a little older than what its node knew.
-		if c.faulty(o.At-c.rules.Gone, at, last.node) {
+		// The session that was kept may be a little older than what its node knew, when that
+		// was killed or cut off.
+		if c.lostItsWord(last.lost-c.rules.Stale, at, last.node) {
 			for room, list := range s.rooms {
 				if n := len(list); list[n-1].at+c.rules.Stale > last.lost && n > 1 {
 					s.rooms[room] = append(list, change{last.lost, unsure})
@@ -149,7 +154,7 @@ func (c *checker) connected(o *operation, current map[string]*session) {
 			}
 		}
 	}
-	s.stays = append(s.stays, &stay{node: o.end.Node, began: o.At, since: at, lost: forever, recovered: o.end.Recovered})
+	s.stays = append(s.stays, &stay{node: o.end.Node, began: o.At, since: at, lost: forever, told: forever, recovered: o.end.Recovered})
 	current[o.Process] = s
 }
 
@@ -178,6 +183,9 @@ func (s *session) set(room string, at time.Duration, is membership) {
 	}
 	if s.tainted[room] {
 		is = unsure
+	}
+	if list := s.rooms[room]; list[len(list)-1].is == is {
+		return // no change
 	}
 	s.rooms[room] = append(s.rooms[room], change{at, is})
 }
@@ -223,7 +231,7 @@ func (s *session) throughout(room string, is membership, from, to time.Duration)
 // connection returns the stay that certainly lasted from one time to another, or nil.
 func (s *session) connection(from, to time.Duration) *stay {
 	for _, x := range s.stays {
-		if x.since <= from && x.lost > to {
+		if x.since <= from && min(x.lost, x.told) > to {
 			return x
 		}
 	}

@@ -46,7 +46,7 @@ func (b *sendBuffer) release() {
 
 func newStream(c *Conn, name string, rw io.ReadWriteCloser) *stream {
 	st := &stream{conn: c, transportName: name, rw: rw, raw: newRawConn(rw), masked: name == "websocket"}
-	st.reader = ws.NewReader(c.format, false)
+	st.reader = ws.NewReader(c.format, nil)
 	return st
 }
 

@@ -24,7 +24,7 @@ func (p *packets) Control(op ws.Opcode, b []byte) error { return p.Message(op, b
 
 func readAll(t testing.TB, frames []byte) []string {
 	t.Helper()
-	reader := ws.NewReader(ws.NewFormat(&ws.Limits{FromServer: true, MaxControl: 1e9, MaxMessage: 1 << 21}), false)
+	reader := ws.NewReader(ws.NewFormat(&ws.Limits{FromServer: true, MaxControl: 1e9, MaxMessage: 1 << 21}), nil)
 	defer reader.Release()
 	var p packets
 	if _, err := reader.Feed(frames, &p); err != nil && !errors.Is(err, ws.ErrUTF8) {

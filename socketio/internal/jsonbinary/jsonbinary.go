@@ -10,6 +10,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"unicode/utf8"
+
+	"posthouse/internal/jsontext"
 )
 
 const (
@@ -49,6 +52,26 @@ func Plain(text []byte) bool {
 	return !bytes.Contains(text, []byte(`"$`)) && !bytes.Contains(text, []byte(`\u`))
 }
 
+// MaxDepth is how deep a value may be nested: other nodes of a cluster take no more.
+const MaxDepth = 500
+
+// Check reports whether text is one JSON value that every reader understands: UTF-8, not
+// nested too deep, and no number that a float64 does not hold.
+func Check(text []byte) error {
+	facts, err := jsontext.Examine(text, MaxDepth)
+	switch {
+	case errors.Is(err, jsontext.ErrDepth):
+		return fmt.Errorf("%w: nested deeper than %d", ErrFormat, MaxDepth)
+	case err != nil:
+		return fmt.Errorf("%w: no JSON", ErrFormat)
+	case !utf8.Valid(text):
+		return fmt.Errorf("%w: not UTF-8", ErrFormat)
+	case facts.Wide && !jsontext.Finite(text):
+		return fmt.Errorf("%w: a number is out of range", ErrFormat)
+	}
+	return nil
+}
+
 // Decode reads one JSON value. Text without wrapped values is returned as it is, as a
 // json.RawMessage that was checked; otherwise the result is a tree with byte slices,
 // whose numbers are json.Number.
@@ -72,10 +95,22 @@ func Decode(text json.RawMessage) (any, error) {
 }
 
 // DecodeList is Decode for each element of a list.
-func DecodeList(list []json.RawMessage) ([]any, error) {
+func DecodeList(list []json.RawMessage) ([]any, error) { return decodeList(list, Decode) }
+
+// DecodeCheckedList is DecodeList for values of another program, which Check has to accept.
+func DecodeCheckedList(list []json.RawMessage) ([]any, error) {
+	return decodeList(list, func(text json.RawMessage) (any, error) {
+		if err := Check(text); err != nil {
+			return nil, err
+		}
+		return Decode(text)
+	})
+}
+
+func decodeList(list []json.RawMessage, read func(json.RawMessage) (any, error)) ([]any, error) {
 	out := make([]any, len(list))
 	for i, text := range list {
-		v, err := Decode(text)
+		v, err := read(text)
 		if err != nil {
 			return nil, fmt.Errorf("[%d]: %w", i, err)
 		}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"reflect"
+	"strings"
 	"testing"
 
 	"posthouse/socketio/internal/jsonbinary"
@@ -47,6 +48,22 @@ func TestDecode_RefusesWhatIsNoValue(t *testing.T) {
 	}
 	if list, err := jsonbinary.DecodeList([]json.RawMessage{[]byte(`1`), []byte(`{"$binary":"aGk="}`)}); err != nil || string(list[1].([]byte)) != "hi" {
 		t.Errorf("%v, %v", list, err)
+	}
+}
+
+func TestDecodeCheckedList_RefusesWhatNoReaderUnderstands(t *testing.T) {
+	deep := func(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
+	for text, good := range map[string]bool{
+		`1e999`: false, `{"a":[-1e400]}`: false, `1e308`: true, `"1e999"`: true, "\"\xff\"": false, `"é"`: true, `"\ud800"`: true,
+		`{"$binary":"aGk=","n":1e999}`: false, deep(500): true, deep(501): false, `1 2`: false, ``: false, `NaN`: false, `{"a":1,"a":2}`: true,
+	} {
+		if _, err := jsonbinary.DecodeCheckedList([]json.RawMessage{[]byte(text)}); (err == nil) != good || err != nil && !errors.Is(err, jsonbinary.ErrFormat) {
+			t.Errorf("%.40q: %v", text, err)
+		}
+	}
+	// A history gives again each value that it has kept.
+	if _, err := jsonbinary.DecodeList([]json.RawMessage{[]byte(`1e999`), []byte(deep(501))}); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -39,7 +39,7 @@ func TestNoAllocationPerMessage(t *testing.T) {
 		stream = part(ws.Text, "frag").append(stream)
 		stream = whole(ws.Ping, "ping").append(stream)
 		stream = whole(ws.Continuation, "ment").append(stream)
-		rd := ws.NewReader(f, false)
+		rd := ws.NewReader(f, nil)
 		h := &silent{out: make([]byte, 0, 16<<10)}
 		work := make([]byte, len(stream))
 		if n := testing.AllocsPerRun(100, func() {
@@ -72,7 +72,7 @@ func BenchmarkFeed(b *testing.B) {
 			frames := max(1, 16384/len(msg))
 			stream := bytes.Repeat(msg, frames)
 			work := make([]byte, len(stream))
-			rd := ws.NewReader(ws.NewFormat(nil), false)
+			rd := ws.NewReader(ws.NewFormat(nil), nil)
 			h := &silent{out: make([]byte, 0, 2*len(stream))}
 			b.SetBytes(int64(len(stream)))
 			b.ReportAllocs()
@@ -102,7 +102,7 @@ func BenchmarkInflateMessage(b *testing.B) {
 	d, _ := negotiated(b, &ws.DeflateOptions{}, "permessage-deflate")
 	msg := frame{true, 4, ws.Binary, deflated(b, payload("json", 4096))}.append(nil)
 	work := make([]byte, len(msg))
-	rd := ws.NewReader(ws.NewFormat(nil), d != nil)
+	rd := ws.NewReader(ws.NewFormat(nil), d)
 	h := &silent{}
 	b.ReportAllocs()
 	for b.Loop() {

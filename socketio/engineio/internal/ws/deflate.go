@@ -2,26 +2,32 @@ package ws
 
 import (
 	"bytes"
-	"compress/flate"
 	"errors"
 	"io"
 	"sync"
+
+	"github.com/klauspost/compress/flate"
 )
 
-// Deflate is what a connection negotiated for permessage-deflate (RFC 7692).
-// Nothing is kept between messages in either direction, so that an idle
-// connection costs nothing. It is immutable and shared; nil means no compression.
+// Deflate is what a connection negotiated for permessage-deflate (RFC 7692); nil means no
+// compression. Without a history nothing is kept between messages in either direction,
+// so that an idle connection costs nothing.
 type Deflate struct {
 	threshold int
 	level     int
 	window    int // longest message we compress: 1 << server_max_window_bits
+
+	sent     *history // owned by the writer of the frames, in their order
+	received *history // owned by the Reader
 }
+
+const fullWindow = 1 << 15
 
 // fits reports whether messages of n bytes are compressed. The writer's window
 // is always 32 KiB; a peer that asked for a smaller one gets only messages
 // compressed that fit into it as a whole, so that no distance can exceed it.
 func (d *Deflate) fits(n int) bool {
-	return n >= d.threshold && (d.window >= 1<<15 || n <= d.window)
+	return n >= d.threshold && (d.window >= fullWindow || n <= d.window)
 }
 
 // AppendMessage appends the frame of one whole message for a connection that
@@ -31,10 +37,15 @@ func (d *Deflate) AppendMessage(dst []byte, op Opcode, payload []byte) []byte {
 		return AppendFrame(dst, op, payload)
 	}
 	start := len(dst)
-	dst = appendDeflated(dst, op, payload, d.level)
-	if len(dst)-start >= HeaderSize(len(payload))+len(payload) {
-		dst = AppendFrame(dst[:start], op, payload)
+	if d.sent != nil {
+		dst = d.appendReferring(dst, op, payload)
+	} else {
+		dst = appendDeflated(dst, op, payload, d.level)
 	}
+	if len(dst)-start >= HeaderSize(len(payload))+len(payload) {
+		return AppendFrame(dst[:start], op, payload)
+	}
+	d.sent.add(payload)
 	return dst
 }
 
@@ -64,14 +75,19 @@ func appendDeflated(dst []byte, op Opcode, payload []byte, level int) []byte {
 	d.w.Reset(d)
 	d.w.Write(payload) //nolint:errcheck // d.Write never fails
 	d.w.Flush()        //nolint:errcheck // likewise
-	// A flush ends in an empty stored block, which is not sent (RFC 7692 §7.2.1).
-	out := d.out[:len(d.out)-len(flushTail)]
-	dst = appendHeader(dst, finBit|rsv1Bit|byte(op), 0, len(out))
-	dst = append(dst, out...)
+	dst = appendCompressed(dst, op, d.out)
 	buf.b, d.out = d.out, nil
 	buf.release()
 	deflators[level].Put(d)
 	return dst
+}
+
+// appendCompressed appends the frame of a message that was compressed and flushed. A
+// flush ends in an empty stored block, which is not sent (RFC 7692 §7.2.1).
+func appendCompressed(dst []byte, op Opcode, flushed []byte) []byte {
+	body := flushed[:len(flushed)-len(flushTail)]
+	dst = appendHeader(dst, finBit|rsv1Bit|byte(op), 0, len(body))
+	return append(dst, body...)
 }
 
 const (
@@ -121,12 +137,12 @@ var inflators = sync.Pool{New: func() any {
 }}
 
 // inflate returns the message that body holds, in a buffer the caller releases.
-// It stops once that is longer than limit.
-func inflate(body []byte, limit int) (*buffer, error) {
+// It stops once that is longer than limit. past is what the message may refer to.
+func inflate(body []byte, limit int, past *history) (*buffer, error) {
 	i := inflators.Get().(*inflator)
 	i.in.Reset(body)
 	i.tail = 0
-	err := i.r.(flate.Resetter).Reset(i, nil)
+	err := i.r.(flate.Resetter).Reset(i, past.before(nil))
 	out := takeBuffer(min(4*len(body), limit+1))
 	for ends := 0; err == nil && len(out.b) <= limit; {
 		out = out.grow(1, limit+1)
@@ -137,7 +153,7 @@ func inflate(body []byte, limit int) (*buffer, error) {
 			// A block marked final does not end the message (RFC 7692 §7.2.3.4).
 			// No client needs many of them, and each costs a reset.
 			if ends++; ends <= maxFinalBlocks {
-				err = i.r.(flate.Resetter).Reset(i, out.b)
+				err = i.r.(flate.Resetter).Reset(i, past.before(out.b))
 			} else {
 				err = ErrDeflate
 			}
@@ -153,5 +169,6 @@ func inflate(body []byte, limit int) (*buffer, error) {
 		out.release()
 		return nil, ErrDeflate
 	}
+	past.add(out.b)
 	return out, nil
 }

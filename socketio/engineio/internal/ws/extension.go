@@ -1,9 +1,10 @@
 package ws
 
 import (
-	"compress/flate"
 	"strconv"
 	"strings"
+
+	"github.com/klauspost/compress/flate"
 )
 
 // DeflateOptions enables permessage-deflate for connections whose client offers
@@ -11,6 +12,10 @@ import (
 type DeflateOptions struct {
 	Threshold int // shortest message to compress in bytes, default 1024; negative: all
 	Level     int // 1 (default, fastest) to 9
+	// History is how many bytes of its earlier messages a connection keeps in each
+	// direction for the next to refer to, a power of two from MinHistory to MaxHistory;
+	// 0: none. Level does not count then.
+	History int
 }
 
 // header values longer than this are refused unread: no honest client comes near.
@@ -52,7 +57,7 @@ type param struct {
 
 // accept builds the answer to one offer; nil when the offer must be declined.
 func (o *DeflateOptions) accept(params []param) (*Deflate, string) {
-	d := &Deflate{threshold: 1024, level: flate.BestSpeed, window: 1 << 15}
+	d := &Deflate{threshold: 1024, level: flate.BestSpeed, window: fullWindow}
 	if o.Threshold > 0 {
 		d.threshold = o.Threshold
 	} else if o.Threshold < 0 {
@@ -61,9 +66,8 @@ func (o *DeflateOptions) accept(params []param) (*Deflate, string) {
 	if o.Level >= flate.BestSpeed && o.Level <= flate.BestCompression {
 		d.level = o.Level
 	}
-	// Both sides start every message afresh, whether the offer says so or not:
-	// the server may always demand that (RFC 7692 §7.1.1).
-	answer := "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
+	var asked offer
+	window := ""
 	for i, p := range params {
 		for _, q := range params[:i] {
 			if p.name == q.name {
@@ -75,24 +79,39 @@ func (o *DeflateOptions) accept(params []param) (*Deflate, string) {
 			if p.hasValue {
 				return nil, ""
 			}
+			asked.serverAlone = asked.serverAlone || p.name[0] == 's'
+			asked.clientAlone = asked.clientAlone || p.name[0] == 'c'
 		case "server_max_window_bits":
 			bits, valid := windowBits(p.value)
 			if !valid {
 				return nil, ""
 			}
 			d.window = 1 << bits
-			answer += "; server_max_window_bits=" + p.value
+			window = "; server_max_window_bits=" + p.value
 		case "client_max_window_bits":
-			// A permission to limit the client, which the inflater, whose window
-			// is always the full one, does not need (RFC 7692 §7.1.2.2).
-			if _, valid := windowBits(p.value); p.hasValue && !valid {
-				return nil, ""
+			// A permission to limit the client (RFC 7692 §7.1.2.2), which only a
+			// history needs: the inflater's window is always the full one.
+			asked.clientWindow = fullWindow
+			if p.hasValue {
+				bits, valid := windowBits(p.value)
+				if !valid {
+					return nil, ""
+				}
+				asked.clientWindow = 1 << bits
 			}
 		default:
 			return nil, ""
 		}
 	}
-	return d, answer
+	// Without a history both sides start every message afresh, whether the offer says so
+	// or not: the server may always demand that (RFC 7692 §7.1.1).
+	return d, "permessage-deflate" + d.takeOver(o.History, &asked) + window
+}
+
+// offer is what a client says about contexts.
+type offer struct {
+	serverAlone, clientAlone bool // its messages stand alone
+	clientWindow             int  // bytes; 0: the server may not limit it
 }
 
 // windowBits parses 8 to 15 without leading zero (RFC 7692 §7.1.2).

@@ -126,7 +126,8 @@ func (f *Frame) Bytes() []byte { return f.plain }
 func (f *Frame) Payload() []byte { return f.plain[f.payload:] }
 
 // For returns the frame for a connection that negotiated d (nil: nothing). It
-// is compressed at most once, for all connections, on first use.
+// is compressed at most once, for all connections, on first use: it refers to nothing
+// before it, also where messages may.
 func (f *Frame) For(d *Deflate) []byte {
 	if d == nil || !d.fits(len(f.plain)-f.payload) {
 		return f.plain
@@ -139,5 +140,6 @@ func (f *Frame) For(d *Deflate) []byte {
 	if f.deflated == nil {
 		return f.plain
 	}
+	d.sent.add(f.Payload())
 	return f.deflated
 }

@@ -14,7 +14,7 @@ import (
 // feedAll gives the stream to a fresh reader, cut by next, and returns what was
 // delivered and how it ended.
 func feedAll(stream []byte, d *ws.Deflate, next func(left int) int) (got []string, end error) {
-	rd := ws.NewReader(ws.NewFormat(&ws.Limits{MaxMessage: 4096, MaxFragments: 8, MaxControl: 1 << 20}), d != nil)
+	rd := ws.NewReader(ws.NewFormat(&ws.Limits{MaxMessage: 4096, MaxFragments: 8, MaxControl: 1 << 20}), d)
 	defer rd.Release()
 	var rec recorder
 	for rest := bytes.Clone(stream); len(rest) > 0 && end == nil; {
@@ -48,19 +48,22 @@ func FuzzReaderSegmentation(f *testing.F) {
 	}
 	f.Add(frame{true, 4, ws.Text, deflated(f, payload("json", 3000))}.append(nil), uint64(1), true)
 	f.Add(frame{true, 4, ws.Binary, deflated(f, make([]byte, 1<<16))}.append(nil), uint64(1), true)
-	d, _ := negotiated(f, &ws.DeflateOptions{}, "permessage-deflate")
+	twice := frame{true, 4, ws.Text, deflated(f, payload("json", 700))}.append(nil)
+	f.Add(append(twice, twice...), uint64(1), true)
 	f.Fuzz(func(t *testing.T, stream []byte, seed uint64, compressed bool) {
-		var use *ws.Deflate
-		if compressed {
-			use = d
+		use := func() (d *ws.Deflate) { // a history is a connection's own
+			if compressed {
+				d, _ = negotiated(t, &ws.DeflateOptions{History: ws.MinHistory * int(seed&1)}, "permessage-deflate; client_max_window_bits")
+			}
+			return d
 		}
-		want, wantEnd := feedAll(stream, use, func(left int) int { return left })
+		want, wantEnd := feedAll(stream, use(), func(left int) int { return left })
 		rng := rand.New(rand.NewPCG(seed, 0))
 		for name, next := range map[string]func(int) int{
 			"bytes":  func(int) int { return 1 },
 			"random": func(left int) int { return 1 + rng.IntN(min(left, 40)) },
 		} {
-			got, end := feedAll(stream, use, next)
+			got, end := feedAll(stream, use(), next)
 			if !slices.Equal(got, want) {
 				t.Errorf("%s: delivered %.200q, in one piece %.200q", name, got, want)
 			}

@@ -338,7 +338,7 @@ func TestHandlerErrorLeavesTheRestForLater(t *testing.T) {
 		stream = whole(ws.Continuation, "b").append(stream)
 		stream = whole(ws.Text, "c").append(stream)
 	}
-	rd := ws.NewReader(ws.NewFormat(nil), false)
+	rd := ws.NewReader(ws.NewFormat(nil), nil)
 	var p pauser
 	for len(stream) > 0 {
 		n, err := rd.Feed(stream, &p)

@@ -89,7 +89,7 @@ type Reader struct {
 	part    *assembly // nil between messages
 	err     error     // why the stream is over
 	control window
-	inflate bool
+	deflate *Deflate // nil: no compression was negotiated
 }
 
 // window counts control frames in steps of one second.
@@ -98,9 +98,8 @@ type window struct {
 	n     int32
 }
 
-// NewReader returns a reader; deflated says whether permessage-deflate was
-// negotiated.
-func NewReader(f *Format, deflated bool) Reader { return Reader{f: f, inflate: deflated} }
+// NewReader returns a reader for a connection that negotiated d, which may be nil.
+func NewReader(f *Format, d *Deflate) Reader { return Reader{f: f, deflate: d} }
 
 // epoch makes monotonic times fit into one word.
 var epoch = time.Now()
@@ -252,7 +251,7 @@ func (r *Reader) check(h header, n, size int) error {
 	if h.rsv != 0 {
 		// Only the first frame of a message carries the compression bit
 		// (RFC 7692 §6.1).
-		if h.rsv != rsv1Bit || !r.inflate || (h.op != Text && h.op != Binary) {
+		if h.rsv != rsv1Bit || r.deflate == nil || (h.op != Text && h.op != Binary) {
 			return ErrReservedBits
 		}
 	}
@@ -319,7 +318,7 @@ func (r *Reader) deliver(op Opcode, compressed bool, body []byte, h Handler) err
 	if !compressed {
 		return h.Message(op, body)
 	}
-	out, err := inflate(body, r.f.limits.MaxMessage)
+	out, err := inflate(body, r.f.limits.MaxMessage, r.deflate.received)
 	if err != nil {
 		r.err = err
 		return nil

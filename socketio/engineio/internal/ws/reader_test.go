@@ -29,7 +29,7 @@ func TestFeedDeliversTheSameHoweverTheBytesAreCut(t *testing.T) {
 	stream = ws.AppendMaskedFrame(stream, ws.Close, []byte("\x03\xe8bye"), key)
 	want := []string{"1:héllo", "9:p", "2:" + strings.Repeat("x", 70000), "8:\x03\xe8bye"}
 	for _, step := range []int{1, 2, 3, 7, 100, 4096, len(stream)} {
-		rd := ws.NewReader(ws.NewFormat(nil), false)
+		rd := ws.NewReader(ws.NewFormat(nil), nil)
 		var rec recorder
 		var err error
 		rest := append([]byte(nil), stream...)

@@ -40,7 +40,7 @@ type echo struct {
 }
 
 func newEcho(l *ws.Limits, d *ws.Deflate) *echo {
-	return &echo{r: ws.NewReader(ws.NewFormat(l), d != nil), deflate: d}
+	return &echo{r: ws.NewReader(ws.NewFormat(l), d), deflate: d}
 }
 
 func (e *echo) Message(op ws.Opcode, p []byte) error {
