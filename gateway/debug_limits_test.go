@@ -85,7 +85,7 @@ func TestDebugLimits_Generated_OperationsTable(t *testing.T) {
 // rowsWithoutBound are the rows of docs/reliability.md §4 that are rules of what is refused
 // always, and have no number, setting or use that an operator could look at.
 var rowsWithoutBound = []int{
-	5,                          // many packets in a payload are handled; row 10 bounds control packets
+	5,                          // many packets in a payload are handled; docs/reliability.md §4 row 10 bounds control packets
 	16, 20, 23, 24, 26, 27, 28, // what is no protocol, no session, no origin, no proxy
 	29, 32, 33, 36, 38, 39, 40, 41, // what is not WeChat's, not the browser's own, not a replica's
 	44, 46, // what is never told, what is always logged
