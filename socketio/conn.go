@@ -39,10 +39,6 @@ type conn struct {
 	refusalBucket          *tokenBucket      // see Limits.RefusedConnects; nil: none yet
 	connectTimer           *time.Timer       // ConnectTimeout; nil once a namespace was joined
 	closeCause             *DisconnectError  // why the session ended
-	// farewells are sockets whose DISCONNECT waits until their session is over.
-	farewells            []*Socket
-	closesAfterFarewells bool               // the connection closes with the last of them
-	lastMessages         []engineio.Message // the farewells of a connection that closes
 }
 
 var (
@@ -223,8 +219,9 @@ func (c *conn) Closed(reason engineio.Reason, description error) {
 	c.mu.Lock()
 	c.closeCause = &DisconnectError{Reason(reason), description}
 	sockets, attempts, timer := c.joinedSockets, c.pendingConnects, c.connectTimer
-	c.joinedSockets, c.pendingConnects, c.connectTimer, c.farewells = nil, nil, nil, nil
+	c.joinedSockets, c.pendingConnects, c.connectTimer = nil, nil, nil
 	c.mu.Unlock()
+	c.dropFarewells(func(*Socket) bool { return true })
 	if timer != nil {
 		timer.Stop()
 	}

@@ -2,7 +2,10 @@ package socketio
 
 import (
 	"slices"
+	"sync"
+	"sync/atomic"
 
+	"posthouse/socketio/engineio"
 	"posthouse/socketio/parser"
 )
 
@@ -14,12 +17,12 @@ import (
 // endSession has the store refuse the session of s, and then calls then. Without a store that
 // keeps the sessions of connected sockets, then is called at once.
 func (s *Socket) endSession(then func()) {
-	w, r := s.ns.localAdapter.sessionWatcher, s.resumption
-	if w == nil || r == nil || !r.isLive.Load() {
+	if !s.endsSession() {
 		then()
 		return
 	}
-	w.EndSession(r.digest, func(refused bool) {
+	r := s.resumption
+	s.ns.localAdapter.sessionWatcher.EndSession(r.digest, func(refused bool) {
 		if !refused {
 			s.conn.sendPacket(s.spoilOffset())
 		}
@@ -49,51 +52,116 @@ func (s *Socket) sessionIsOver() bool {
 	return s.closeQueued && !s.keepable || s.handlerPanicked.Load()
 }
 
+// endsSession reports whether the store must hear of the end of s before its client does.
+func (s *Socket) endsSession() bool {
+	return s.ns.localAdapter.sessionWatcher != nil && s.resumption != nil && s.resumption.isLive.Load()
+}
+
+// farewells are the DISCONNECTs of a server that wait until their sessions are over.
+type farewells struct {
+	isWaiting atomic.Bool // there are some
+
+	mu     sync.Mutex // guards what follows
+	byConn map[*conn]*connFarewells
+}
+
+// connFarewells are those of one connection.
+type connFarewells struct {
+	sockets  []*Socket
+	closes   bool               // the connection closes with the last of them
+	messages []engineio.Message // of a connection that closes
+}
+
+// change looks at the farewells of c under the lock, and forgets them when none waits.
+func (f *farewells) change(c *conn, fn func(w *connFarewells)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	w := f.byConn[c]
+	if w == nil {
+		w = &connFarewells{}
+	}
+	fn(w)
+	if f.byConn == nil {
+		f.byConn = make(map[*conn]*connFarewells)
+	}
+	if len(w.sockets) > 0 {
+		f.byConn[c] = w
+	} else {
+		delete(f.byConn, c)
+	}
+	f.isWaiting.Store(len(f.byConn) > 0)
+}
+
 // sendFarewells tells the client that the server disconnected these sockets of the connection,
 // each when its session is over. With closing the packets wait for each other and for earlier
 // ones, and the connection is closed with the last.
 func (c *conn) sendFarewells(sockets []*Socket, closing bool) {
-	c.mu.Lock()
-	c.farewells = append(c.farewells, sockets...)
-	c.closesAfterFarewells = c.closesAfterFarewells || closing
-	none := len(c.farewells) == 0
-	c.mu.Unlock()
+	f := &c.server.farewells
+	if !f.isWaiting.Load() && !slices.ContainsFunc(sockets, (*Socket).endsSession) {
+		var messages []engineio.Message
+		for _, s := range sockets {
+			messages = c.appendFarewell(messages, s)
+		}
+		if closing {
+			c.engineSession.CloseWith(messages...)
+		} else {
+			_ = c.engineSession.SendMessages(messages...) // a closed session needs no answer
+		}
+		return
+	}
+	none := false
+	f.change(c, func(w *connFarewells) {
+		w.sockets = append(w.sockets, sockets...)
+		w.closes = w.closes || closing
+		none = len(w.sockets) == 0
+	})
 	if none && closing {
 		c.engineSession.CloseWith()
-		return
 	}
 	for _, s := range sockets {
 		s.endSession(func() { c.sayFarewell(s) })
 	}
 }
 
+func (c *conn) appendFarewell(messages []engineio.Message, s *Socket) []engineio.Message {
+	if m, err := c.server.options.Codec.Encode(messages, s.disconnectPacket()); err == nil {
+		return m
+	}
+	return messages
+}
+
 // sayFarewell sends a DISCONNECT, or keeps it until the connection is closed.
 func (c *conn) sayFarewell(s *Socket) {
-	p := s.disconnectPacket()
-	c.mu.Lock()
-	i := slices.Index(c.farewells, s)
-	if i < 0 {
-		c.mu.Unlock()
-		return // the client has joined the namespace again, or the connection is gone
-	}
-	c.farewells = slices.Delete(c.farewells, i, i+1)
-	if !c.closesAfterFarewells {
-		c.mu.Unlock()
-		c.sendPacket(p)
-		return
-	}
-	if m, err := c.server.options.Codec.Encode(c.lastMessages, p); err == nil {
-		c.lastMessages = m
-	}
-	last, messages := len(c.farewells) == 0, c.lastMessages
-	c.mu.Unlock()
-	if last {
+	known, last, closes := false, false, false
+	var messages []engineio.Message
+	c.server.farewells.change(c, func(w *connFarewells) {
+		i := slices.Index(w.sockets, s)
+		if known = i >= 0; !known {
+			return // the client has joined the namespace again, or the connection is gone
+		}
+		w.sockets = slices.Delete(w.sockets, i, i+1)
+		w.messages = c.appendFarewell(w.messages, s)
+		messages, closes, last = w.messages, w.closes, len(w.sockets) == 0
+		if !closes {
+			w.messages = nil
+		}
+	})
+	switch {
+	case !known || closes && !last:
+	case closes:
 		c.engineSession.CloseWith(messages...)
+	default:
+		_ = c.engineSession.SendMessages(messages...)
 	}
 }
 
-// dropFarewell forgets the farewell of a namespace that the client joins again: it has left
-// the former socket itself. It must be called with c.mu held.
-func (c *conn) dropFarewell(namespace string) {
-	c.farewells = slices.DeleteFunc(c.farewells, func(s *Socket) bool { return s.ns.name == namespace })
+// dropFarewells forgets the farewells of sockets that match: the client has left those itself.
+func (c *conn) dropFarewells(match func(*Socket) bool) {
+	if f := &c.server.farewells; f.isWaiting.Load() {
+		f.change(c, func(w *connFarewells) {
+			if !w.closes { // else the last of them closes the connection
+				w.sockets = slices.DeleteFunc(w.sockets, match)
+			}
+		})
+	}
 }
