@@ -6,7 +6,7 @@ LINT             := $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)
 INTEROP          := internal/interop/node
 BENCH            := examples/bench/node
 
-.PHONY: build run test check vet lint unit deps deb npm bench conformance-peers fuzz chaos chaos-mutations soak readers vuln module release release-check clean
+.PHONY: build run test check vet lint unit deps deb npm bench conformance-peers fuzz chaos chaos-mutations soak readers vuln module release release-check image clean
 
 build:
 	go build -trimpath -o bin/posthouse .
@@ -94,6 +94,10 @@ vuln:
 # Gives the module a path that go get can fetch: make module MODULE=example.org/you/posthouse
 module:
 	.ci/module "$(MODULE)"
+
+# Writes a container image below dist, without a container engine.
+image:
+	.ci/image
 
 # Checks .goreleaser.yaml and builds archives, deb and rpm below dist, without publishing.
 release-check:

@@ -34,6 +34,12 @@ type pebble struct {
 // ports.
 func startPebble(t *testing.T, httpPort, tlsPort int) *pebble {
 	t.Helper()
+	return startPebbleFor(t, httpPort, tlsPort, 90*24*time.Hour)
+}
+
+// startPebbleFor is startPebble with certificates that live so long.
+func startPebbleFor(t *testing.T, httpPort, tlsPort int, life time.Duration) *pebble {
+	t.Helper()
 	program := filepath.Join(t.TempDir(), "pebble")
 	if given := os.Getenv("POSTHOUSE_TEST_PEBBLE"); given != "" {
 		program = given
@@ -51,7 +57,7 @@ func startPebble(t *testing.T, httpPort, tlsPort int) *pebble {
 	config, err := json.Marshal(map[string]any{"pebble": map[string]any{
 		"listenAddress": directory, "managementListenAddress": manage, "certificate": certFile, "privateKey": keyFile,
 		"httpPort": httpPort, "tlsPort": tlsPort, "ocspResponderURL": "", "externalAccountBindingRequired": false,
-		"keyAlgorithm": "ecdsa", "profiles": map[string]any{"default": map[string]any{"description": "tests", "validityPeriod": 7776000}},
+		"keyAlgorithm": "ecdsa", "profiles": map[string]any{"default": map[string]any{"description": "tests", "validityPeriod": int(life.Seconds())}},
 	}})
 	if err != nil {
 		t.Fatal(err)

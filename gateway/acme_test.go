@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -53,6 +54,47 @@ func TestACME_Pebble_TLSALPNAndCacheDirectory(t *testing.T) {
 	runApp(t, append(p.args, "--addr="+loopbackAddr(second), "--acme-cache="+cache, "--spool="+filepath.Join(t.TempDir(), "s"))...)
 	if again := p.certificateOf(t, loopbackAddr(second), 20*time.Second); !bytes.Equal(again.Raw, first.Raw) {
 		t.Error("another certificate")
+	}
+}
+
+// A certificate is renewed before it ends, while handshakes go on; the cache has the new one.
+func TestACME_Pebble_RenewsBeforeTheEnd(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it waits for two thirds of a certificate's life")
+	}
+	t.Parallel()
+	port := testenv.FreePort(t)
+	p := startPebbleFor(t, testenv.FreePort(t), port, 45*time.Second)
+	cache := filepath.Join(t.TempDir(), "acme")
+	a := runApp(t, append(p.args, "--addr="+loopbackAddr(port), "--acme-cache="+cache, "--spool="+filepath.Join(t.TempDir(), "s"))...)
+	first := p.certificateOf(t, loopbackAddr(port), 50*time.Second)
+	var renewed time.Time
+	var second *x509.Certificate
+	testenv.Until(t, time.Until(first.NotAfter), "another certificate before the first one ends", func() bool {
+		c, err := tls.Dial("tcp", loopbackAddr(port), &tls.Config{ServerName: acmeHost, RootCAs: p.roots})
+		if err != nil {
+			t.Errorf("a handshake meanwhile: %v", err)
+			return true
+		}
+		defer c.Close()
+		second, renewed = c.ConnectionState().PeerCertificates[0], time.Now()
+		return second.SerialNumber.Cmp(first.SerialNumber) != 0
+	})
+	if t.Failed() {
+		return
+	}
+	if left := first.NotAfter.Sub(renewed); left <= 0 || !second.NotAfter.After(first.NotAfter) {
+		t.Errorf("the first ends at %v, the second at %v, seen at %v", first.NotAfter, second.NotAfter, renewed)
+	}
+	t.Logf("renewed %v before the end", first.NotAfter.Sub(renewed).Round(time.Second))
+	if problems := a.health.acmeProblems(); problems != nil {
+		t.Errorf("%v", problems)
+	}
+	p.process.Kill()
+	again := testenv.FreePort(t)
+	runApp(t, append(p.args, "--addr="+loopbackAddr(again), "--acme-cache="+cache, "--spool="+filepath.Join(t.TempDir(), "s"))...)
+	if kept := p.certificateOf(t, loopbackAddr(again), 10*time.Second); !bytes.Equal(kept.Raw, second.Raw) {
+		t.Error("the cache has another certificate")
 	}
 }
 

@@ -180,7 +180,7 @@ func (a *App) buildLogin() (err error) {
 	}, login.ServiceOptions{
 		Store: store, Issuer: a.issuer, QRCodes: a.accounts, UnionIDs: a.accounts, Spool: spool,
 		Life: time.Duration(a.config.TicketTTL), TokenTTL: time.Duration(a.config.JWTTTL),
-		Revocations: revocations, Observer: observer, Counter: a.metrics, Logger: a.log,
+		Revocations: revocations, Observer: observer, Traced: a.traces.observeLogin(), Counter: a.metrics, Logger: a.log,
 	})
 	if err != nil {
 		return err

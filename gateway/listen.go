@@ -112,10 +112,18 @@ func (l *unixListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return unixConn{c}, nil
+	unix, ok := c.(*net.UnixConn)
+	if !ok {
+		return c, nil
+	}
+	return unixConn{unix}, nil
 }
 
-type unixConn struct{ net.Conn }
+type unixConn struct{ *net.UnixConn }
+
+// PlainConn lets the event loops of the engine read a WebSocket of this connection: without it
+// each one holds a goroutine.
+func (c unixConn) PlainConn() net.Conn { return c.UnixConn }
 
 // RemoteAddr implements net.Conn.
 func (unixConn) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)} }

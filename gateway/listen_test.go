@@ -16,10 +16,13 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/coder/websocket"
 )
 
 // pemPair is a self-signed certificate of 127.0.0.1 and its key.
@@ -219,6 +222,42 @@ func TestAddr_UnixSocket_IsServedAndTakenOverFromADeadProcess(t *testing.T) {
 	}
 	if _, err := listenMain("unix:" + path); err == nil {
 		t.Error("the socket of a living process was taken")
+	}
+}
+
+// An idle WebSocket of a Unix socket is read by an event loop, as one of TCP is: it holds no
+// goroutine.
+func TestAddr_UnixSocket_WebSocketsAreReadByTheEventLoop(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("event loops are Linux'")
+	}
+	path := filepath.Join(t.TempDir(), "p.sock")
+	runApp(t, "--addr=unix:"+path, "--limit-connections-per-ip=off", "--limit-handshakes-per-ip=off")
+	overUnix := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", path)
+	}}}
+	defer overUnix.CloseIdleConnections()
+	const n = 20
+	for range n {
+		c, _, err := websocket.Dial(t.Context(), "http://x/socket.io/?EIO=4&transport=websocket", &websocket.DialOptions{HTTPClient: overUnix})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.CloseNow()
+		if _, text, err := c.Read(t.Context()); err != nil || !strings.HasPrefix(string(text), `0{"sid"`) {
+			t.Fatal(string(text), err)
+		}
+		if err := c.Write(t.Context(), websocket.MessageText, []byte("40")); err != nil {
+			t.Fatal(err)
+		}
+		if _, text, err := c.Read(t.Context()); err != nil || !strings.HasPrefix(string(text), `40{"sid"`) {
+			t.Fatal(string(text), err)
+		}
+	}
+	stacks := make([]byte, 4<<20)
+	stacks = stacks[:runtime.Stack(stacks, true)]
+	if got := strings.Count(string(stacks), "wsTransport).readLoop("); got != 0 {
+		t.Errorf("%d of %d WebSockets are read by goroutines", got, n)
 	}
 }
 

@@ -34,7 +34,7 @@ type metrics struct {
 	webhookFloods        atomic.Uint64                  // pushes refused because too many came
 	limitsPage           http.HandlerFunc               // GET /debug/limits; nil: there is none
 	knownAccounts        map[string]bool                // the names that may become labels; nil: any name
-	reasonLabels         reasonLabels                   // of logins
+	reasonSeries         reasonSeries                   // of logins and pushes
 }
 
 func newMetrics(connections func() float64) *metrics {
@@ -137,7 +137,7 @@ func (m *metrics) handler(everywhere bool) http.Handler {
 // Redis, where anybody may have written them: an account that is not configured, and
 // a reason that has not the shape of one, become "other".
 func (m *metrics) Count(metric, account, reason string) {
-	m.loginEvents.WithLabelValues(metric, m.accountLabel(account), m.reasonLabels.labelOf(reason)).Inc()
+	m.loginEvents.WithLabelValues(m.reasonSeries.labelsOf("login", metric, m.accountLabel(account), reason)).Inc()
 }
 
 // apiCounter counts one account's calls of WeChat's API.
@@ -161,13 +161,17 @@ func (c webhookCounter) Refused(account, reason string) {
 	if reason == "flood" || reason == "busy" {
 		c.metrics.webhookFloods.Add(1)
 	}
-	c.metrics.webhookEvents.WithLabelValues("refused", c.metrics.accountLabel(account), labelText(reason)).Inc()
+	c.metrics.countPush("refused", account, reason)
+}
+
+func (m *metrics) countPush(what, account, reason string) {
+	m.webhookEvents.WithLabelValues(m.reasonSeries.labelsOf("webhook", what, m.accountLabel(account), reason)).Inc()
 }
 
 func (c webhookCounter) Claimed(account, outcome string) {
-	c.metrics.webhookEvents.WithLabelValues("claim", c.metrics.accountLabel(account), labelText(outcome)).Inc()
+	c.metrics.countPush("claim", account, outcome)
 }
 
 func (c webhookCounter) Fault(account, what string) {
-	c.metrics.webhookEvents.WithLabelValues("fault", c.metrics.accountLabel(account), what).Inc()
+	c.metrics.countPush("fault", account, what)
 }

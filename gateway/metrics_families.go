@@ -140,8 +140,9 @@ func (a *App) productSamples() (all []sample) {
 	add("posthouse_namespace_refused_total", float64(refused.BadRequest), "bad_request")
 	add("posthouse_namespace_refused_total", float64(refused.Unavailable), "unavailable")
 	add("posthouse_namespace_refused_total", float64(refused.Other), otherLabel)
-	var failures, stale uint64
-	for _, set := range a.namespaces.keySets {
+	retired := a.namespaces.retiredStats.Load()
+	failures, stale := retired.Failures, retired.Stale
+	for _, set := range *a.namespaces.keySets.Load() {
 		st := set.keys.Stats()
 		failures += st.Failures
 		stale += st.Stale

@@ -139,6 +139,11 @@ func TestMetrics_Series_AreBounded(t *testing.T) {
 	if line, err := bufio.NewReader(conn).ReadString('\n'); err != nil || !strings.Contains(line, "101") {
 		t.Fatalf("%q %v", line, err)
 	}
+	for i := range 1000 {
+		reason := strings.Repeat("x", 1+i%50) + strings.Repeat("y", i/50)
+		app.metrics.Count("attempt", "default", reason)
+		webhookCounter{app.metrics}.Refused("default", reason)
+	}
 	after := ownSeries(t, app)
 	t.Logf("%d series after", len(after))
 	if len(after) > bound {

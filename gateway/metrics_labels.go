@@ -20,10 +20,11 @@ const noAccount = "unknown"
 // knowAccounts closes the set of accounts. It is called before anything is counted.
 func (m *metrics) knowAccounts(list []*account) {
 	m.knownAccounts = map[string]bool{"": true, noAccount: true}
+	m.reasonSeries.allowAccounts(len(list))
 	for _, a := range list {
 		m.knownAccounts[a.Name] = true
-		m.loginEvents.WithLabelValues("claim", a.Name, "claimed")
-		m.webhookEvents.WithLabelValues("claim", a.Name, "claimed")
+		m.loginEvents.WithLabelValues(m.reasonSeries.labelsOf("login", "claim", a.Name, "claimed"))
+		m.webhookEvents.WithLabelValues(m.reasonSeries.labelsOf("webhook", "claim", a.Name, "claimed"))
 		m.answerTimes.WithLabelValues(a.Name, "login", "success")
 		m.apiErrors.WithLabelValues(a.Name, "/cgi-bin/qrcode/create", "ok")
 	}
@@ -49,32 +50,66 @@ func labelText(text string) string {
 	return text
 }
 
-// maxReasons bounds the reasons of logins that become labels; it is far more than
-// the code knows.
-const maxReasons = 128
+// The bounds of the series that reasons make, of logins and of pushes together: with all
+// others they stay below the 200 that docs/operations.md promises for one account.
+const (
+	maxReasonSeries  = 48
+	moreForAnAccount = 24 // for each account but the first
+)
 
-// reasonLabels are the reasons that became labels of the login counter.
-type reasonLabels struct {
-	mu           sync.Mutex // guards known
-	knownReasons map[string]bool
+// reasonSeries are the labels, what, account and reason, that became series of a counter.
+// A reason may have been read from Redis, where anybody may have written it.
+type reasonSeries struct {
+	mu    sync.Mutex // guards what follows
+	limit int        // 0: maxReasonSeries
+	known map[[4]string]bool
 }
 
-// labelOf is the reason itself, if it has the characters of a reason and is among the
-// first maxReasons. A reason may have been read from Redis.
-func (r *reasonLabels) labelOf(text string) string {
-	if len(text) > maxLabel || strings.Trim(text, "abcdefghijklmnopqrstuvwxyz_:- ") != "" {
-		return otherLabel
+// labelsOf are the labels themselves, if the reason has the characters of one and there is
+// room for another series. Else the reason is otherLabel; and once there is room for no other
+// account either, what and account are it too. So the series of a family are bounded whatever
+// is counted.
+func (r *reasonSeries) labelsOf(family, what, account, reason string) (string, string, string) {
+	if len(reason) > maxLabel || strings.Trim(reason, "abcdefghijklmnopqrstuvwxyz_:- ") != "" {
+		reason = otherLabel
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.knownReasons[text] {
-		if len(r.knownReasons) >= maxReasons {
-			return otherLabel
-		}
-		if r.knownReasons == nil {
-			r.knownReasons = map[string]bool{}
-		}
-		r.knownReasons[text] = true
+	limit := r.limit
+	if limit == 0 {
+		limit = maxReasonSeries
 	}
-	return text
+	if r.known == nil {
+		r.known = map[[4]string]bool{}
+	}
+	// A quarter of the room is for what has no room with its own reason.
+	for _, try := range []struct {
+		reason string
+		limit  int
+	}{{reason, limit - limit/4}, {otherLabel, limit - 2}} {
+		key := [4]string{family, what, account, try.reason}
+		if r.known[key] {
+			return what, account, try.reason
+		}
+		if len(r.known) < try.limit {
+			r.known[key] = true
+			return what, account, try.reason
+		}
+	}
+	r.known[[4]string{family, otherLabel, otherLabel, otherLabel}] = true // one for each of the two families
+	return otherLabel, otherLabel, otherLabel
+}
+
+// count is how many series there are.
+func (r *reasonSeries) count() int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return int64(len(r.known))
+}
+
+// allowAccounts widens the bound for n accounts.
+func (r *reasonSeries) allowAccounts(n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.limit = maxReasonSeries + moreForAnAccount*max(n-1, 0)
 }

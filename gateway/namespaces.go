@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"posthouse/internal/login"
@@ -25,9 +26,13 @@ type namespaces struct {
 	ownGuard  *auth.Guard // for the tokens of the gateway's own login; nil: no namespace asks for them
 	hooks     []*hook.Client
 	rules     []*access.Rules
-	keySets   []namespaceKeySet
 	presences []namespacePresence
 	endedJTIs map[string]time.Time // revoked tokens whose sockets were ended, and when; owned by watchRevoked
+	running   []*runningNamespace  // owned by buildNamespaces, then by watchSettings
+	roomLimit int                  // the most that limits.rooms can be without a restart
+
+	keySets      atomic.Pointer[[]namespaceKeySet] // copied on write by keysOf and dropKeySet
+	retiredStats atomic.Pointer[auth.JWKSStats]    // of key sets that are no longer used; written by dropKeySet
 }
 
 // namespaceKeySet is the JWKS of a namespace.
@@ -57,7 +62,9 @@ func (a *App) buildNamespaces() error {
 	if len(a.config.Namespaces) == 0 {
 		return nil
 	}
-	a.namespaces = &namespaces{endedJTIs: map[string]time.Time{}}
+	a.namespaces = &namespaces{endedJTIs: map[string]time.Time{}, roomLimit: roomLimit(a.config.Namespaces)}
+	a.namespaces.keySets.Store(new([]namespaceKeySet))
+	a.namespaces.retiredStats.Store(new(auth.JWKSStats))
 	for i := range a.config.Namespaces {
 		if err := a.buildNamespace(&a.config.Namespaces[i]); err != nil {
 			return err
@@ -72,7 +79,7 @@ func (a *App) buildNamespaces() error {
 // for /readyz. The error itself is in the log.
 func (ns *namespaces) listProblems() []string {
 	var all []string
-	for _, set := range ns.keySets {
+	for _, set := range *ns.keySets.Load() {
 		if set.keys.Err() != nil {
 			all = append(all, "namespace "+set.namespace+": the keys at "+set.address+" cannot be fetched: make the URL reachable from this host")
 		}
@@ -90,8 +97,26 @@ func (a *App) keysOf(n *Namespace) (auth.KeySource, error) {
 		return nil, err // normalize has looked at it
 	}
 	address, _, _ := strings.Cut(n.JWT.JWKS, "?") // a query may hold a secret
-	a.namespaces.keySets = append(a.namespaces.keySets, namespaceKeySet{n.Name, address, keys})
+	sets := append(slices.Clone(*a.namespaces.keySets.Load()), namespaceKeySet{n.Name, address, keys})
+	a.namespaces.keySets.Store(&sets)
 	return keys, nil
+}
+
+// dropKeySet forgets the JWKS that a namespace no longer uses, but for its numbers.
+func (ns *namespaces) dropKeySet(keys auth.KeySource) {
+	sets := slices.Clone(*ns.keySets.Load())
+	retired := *ns.retiredStats.Load()
+	sets = slices.DeleteFunc(sets, func(s namespaceKeySet) bool {
+		gone := auth.KeySource(s.keys) == keys
+		if gone {
+			st := s.keys.Stats()
+			retired.Failures += st.Failures
+			retired.Stale += st.Stale
+		}
+		return gone
+	})
+	ns.retiredStats.Store(&retired)
+	ns.keySets.Store(&sets)
 }
 
 func (a *App) buildNamespace(n *Namespace) error {
@@ -100,32 +125,26 @@ func (a *App) buildNamespace(n *Namespace) error {
 		ns = a.ioServer.OfPattern(n.Name)
 	}
 	ns.OnConnection(a.admission.countEarlyEvents)
+	running := &runningNamespace{settings: *n, served: ns}
 	if n.Auth == "jwt" {
-		guard, err := a.guardOf(n)
+		guard, err := a.guardOf(n, running)
 		if err != nil {
 			return err
 		}
 		guard.Protect(ns)
 	}
-	o := access.Options{
-		Rooms: n.Rooms, Join: n.Join, Relay: n.Relay, Claim: claimOf, Other: access.RefuseUnknown, Known: []string{"auth"},
-	}
-	if n.Auth != "jwt" {
-		o.Known = nil
-	}
-	if n.Limits != nil {
-		o.MaxRooms = n.Limits.Rooms
-		if !n.rate.Off && n.rate.N > 0 {
-			o.EventsPerSecond, o.EventsBurst = float64(n.rate.N)/n.rate.Per.Seconds(), n.rate.N
-		}
+	o := rulesOf(n)
+	o.Claim, o.Other = claimOf, access.RefuseUnknown
+	if n.Auth == "jwt" {
+		o.Known = []string{"auth"}
 	}
 	if n.Hook != nil {
-		client, err := a.hookOf(n)
+		client, err := a.hookClientOf(n)
 		if err != nil {
 			return err
 		}
 		client.AttachConnections(ns)
-		o.Other = client.HandleEvent
+		o.Other, running.hook = client.HandleEvent, client
 	}
 	if err := a.addRoomFeatures(n, ns, &o); err != nil {
 		return err
@@ -135,8 +154,23 @@ func (a *App) buildNamespace(n *Namespace) error {
 		return &configError{"namespaces." + n.Name, "is not usable", err.Error()}
 	}
 	rules.Apply(ns)
+	running.rules = rules
+	running.liftLimit()
 	a.namespaces.rules = append(a.namespaces.rules, rules)
+	a.namespaces.running = append(a.namespaces.running, running)
 	return nil
+}
+
+// rulesOf are the rules of a namespace that its settings name.
+func rulesOf(n *Namespace) access.Options {
+	o := access.Options{Rooms: n.Rooms, Join: n.Join, Relay: n.Relay}
+	if n.Limits != nil {
+		o.MaxRooms = n.Limits.Rooms
+		if !n.rate.Off && n.rate.N > 0 {
+			o.EventsPerSecond, o.EventsBurst = float64(n.rate.N)/n.rate.Per.Seconds(), n.rate.N
+		}
+	}
+	return o
 }
 
 // claimOf is the claim of a socket: of its token, or the user that a back end named.
@@ -150,49 +184,71 @@ func claimOf(s *socketio.Socket, name string) (string, bool) {
 
 // guardOf makes what judges the tokens of a namespace. Those that ask for the gateway's
 // own tokens share one.
-func (a *App) guardOf(n *Namespace) (*auth.Guard, error) {
+func (a *App) guardOf(n *Namespace, running *runningNamespace) (*auth.Guard, error) {
 	ns := a.namespaces
-	if n.JWT == nil && ns.ownGuard != nil {
-		return ns.ownGuard, nil
-	}
-	o := auth.VerifierOptions{Issuer: a.config.JWTIssuer, Audience: a.config.JWTAudience, Keys: ownKeys{a.issuer}, ClockSkew: 30 * time.Second}
-	if n.JWT != nil {
-		skew, err := parseDuration(n.JWT.ClockSkew)
-		if err != nil {
-			return nil, err // normalize has looked at it
+	g := &auth.GuardOptions{Logger: a.log}
+	if n.JWT == nil {
+		if ns.ownGuard != nil {
+			return ns.ownGuard, nil
 		}
-		keys, err := a.keysOf(n)
+		verifier, err := auth.NewVerifier(&auth.VerifierOptions{
+			Issuer: a.config.JWTIssuer, Audience: a.config.JWTAudience, Keys: ownKeys{a.issuer}, ClockSkew: 30 * time.Second,
+		})
 		if err != nil {
 			return nil, err
 		}
-		o = auth.VerifierOptions{Issuer: n.JWT.Issuer, Audience: n.JWT.Audience, Keys: keys, ClockSkew: skew}
-	}
-	verifier, err := auth.NewVerifier(&o)
-	if err != nil {
-		return nil, &configError{"namespaces." + n.Name + ".jwt", "is not usable", err.Error()}
-	}
-	g := &auth.GuardOptions{Logger: a.log}
-	if n.JWT == nil {
 		g.Revoked = a.isRevoked
+		ns.ownGuard = auth.NewGuard(verifier, g)
+		ns.guards = append(ns.guards, ns.ownGuard)
+		return ns.ownGuard, nil
 	}
-	guard := auth.NewGuard(verifier, g)
+	keys, err := a.keysOf(n)
+	if err != nil {
+		return nil, err
+	}
+	verifier, err := verifierOf(n, keys)
+	if err != nil {
+		return nil, err
+	}
+	running.keys, running.verifier = keys, new(changingVerifier)
+	running.verifier.current.Store(verifier)
+	guard := auth.NewGuard(running.verifier, g)
 	ns.guards = append(ns.guards, guard)
-	if n.JWT == nil {
-		ns.ownGuard = guard
-	}
 	return guard, nil
 }
 
-func (a *App) hookOf(n *Namespace) (*hook.Client, error) {
+// verifierOf judges the tokens of a namespace with an issuer of its own.
+func verifierOf(n *Namespace, keys auth.KeySource) (*auth.Verifier, error) {
+	skew, err := parseDuration(n.JWT.ClockSkew)
+	if err != nil {
+		return nil, err // normalize has looked at it
+	}
+	verifier, err := auth.NewVerifier(&auth.VerifierOptions{Issuer: n.JWT.Issuer, Audience: n.JWT.Audience, Keys: keys, ClockSkew: skew})
+	if err != nil {
+		return nil, &configError{"namespaces." + n.Name + ".jwt", "is not usable", err.Error()}
+	}
+	return verifier, nil
+}
+
+// hookOptions are the options of the back end of a namespace that its settings name.
+func hookOptions(n *Namespace) (*hook.Options, error) {
 	timeout, err := parseDuration(n.Hook.Timeout)
 	if err != nil {
 		return nil, err // normalize has looked at it
 	}
-	client, err := hook.New(&hook.Options{
+	return &hook.Options{
 		URL: n.Hook.URL, Secrets: n.secrets, Events: n.Hook.Events, Timeout: timeout, FailOpen: n.Hook.Fail == "open",
-		Concurrency: n.Hook.Concurrency, Retries: n.Hook.Retries, Headers: n.Hook.Headers, Replica: a.replicaName,
-		Claims: claimsOf, Logger: a.log, Transport: a.traces.hookTransport(n.Hook.Concurrency),
-	})
+		Concurrency: n.Hook.Concurrency, Retries: n.Hook.Retries, Headers: n.Hook.Headers,
+	}, nil
+}
+
+func (a *App) hookClientOf(n *Namespace) (*hook.Client, error) {
+	o, err := hookOptions(n)
+	if err != nil {
+		return nil, err
+	}
+	o.Replica, o.Claims, o.Logger, o.Transport = a.replicaName, claimsOf, a.log, a.traces.hookTransport(n.Hook.Concurrency)
+	client, err := hook.New(o)
 	if err != nil {
 		return nil, &configError{"namespaces." + n.Name + ".hook", "is not usable", err.Error()}
 	}

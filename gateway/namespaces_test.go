@@ -111,7 +111,7 @@ func TestNamespaces_UnreachableKeysAreNamed(t *testing.T) {
 	if code, body := readyz(); code != 200 || strings.Contains(body, "/away") {
 		t.Errorf("before: %d %s", code, body)
 	}
-	sets := f.app.namespaces.keySets
+	sets := *f.app.namespaces.keySets.Load()
 	if _, err := sets[1].keys.Find(t.Context(), ""); err != nil {
 		t.Error(err)
 	}

@@ -21,8 +21,18 @@ func newRedis(urls []string, log *slog.Logger) (redis.UniversalClient, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.IsClusterMode {
+		c := o.Cluster()
+		c.ClusterStateReloadInterval = topologyAge
+		return redis.NewClusterClient(c), nil
+	}
 	return redis.NewUniversalClient(o), nil
 }
+
+// topologyAge is how old a cluster's table of slots may be. A command to a master that is
+// gone makes go-redis look at the table again and no server for a newer one, so that the slots
+// of that master would fail for its minute, although another server has them (docs/reliability.md §3 row F4).
+const topologyAge = 2 * time.Second
 
 // redisOptions reads POSTHOUSE_REDIS_URL: one URL is a single server, several are the
 // seeds of a cluster, and a master_name in a query makes them Sentinels.

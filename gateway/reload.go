@@ -37,15 +37,18 @@ func (a *App) watchSettings(ctx context.Context) {
 				continue
 			}
 		}
+		done := notifyReloading()
 		a.settingsPrint = a.settings.filesPrint() // before the files are read: a change after it is another one
 		a.settings = a.reload(a.settings, a.config.Reread())
+		done()
 	}
 }
 
 // filesPrint is what the files of the settings that a reload takes hold, as a hash.
 func (s *Settings) filesPrint() string {
 	h := sha256.New()
-	for _, file := range []string{string(s.Config.File), s.Config.APIKeyFile} {
+	files := append([]string{string(s.Config.File), s.Config.APIKeyFile}, namespaceFiles(s.Config.File, s.Config.Namespaces)...)
+	for _, file := range files {
 		data, _ := os.ReadFile(file) // one that is gone is a change
 		h.Write(data)
 		h.Write([]byte{0})
@@ -72,7 +75,7 @@ func (a *App) reload(before, next *Settings) *Settings {
 		a.log.Error("gateway: the settings stay as they were", "wrong", strings.Join(problems, " | "), "fix", "posthouse config check names all lines")
 		return before
 	}
-	taken, waiting := compareSettings(before, next)
+	taken, waiting, changes := a.compareSettings(before, next)
 	if before.Config.APIKey == "" != (next.Config.APIKey == "") { // routes do not come and go
 		taken = slices.DeleteFunc(taken, func(name string) bool {
 			keys := name == "api-key" || name == "api-key-file"
@@ -82,7 +85,7 @@ func (a *App) reload(before, next *Settings) *Settings {
 			return keys
 		})
 	}
-	if err := a.applySettings(&next.Config); err != nil {
+	if err := a.applySettings(&next.Config, changes); err != nil {
 		a.log.Error("gateway: the settings stay as they were", "wrong", err)
 		return before
 	}
@@ -94,7 +97,7 @@ func (a *App) reload(before, next *Settings) *Settings {
 }
 
 // compareSettings names what differs: what a reload takes, and what it cannot.
-func compareSettings(before, next *Settings) (taken, waiting []string) {
+func (a *App) compareSettings(before, next *Settings) (taken, waiting []string, changes []namespaceChange) {
 	note := func(name string, canChange bool) {
 		if canChange {
 			taken = append(taken, name)
@@ -131,26 +134,23 @@ func compareSettings(before, next *Settings) (taken, waiting []string) {
 			}
 		}
 	}
-	if !sameNamespaces(before.Config.Namespaces, next.Config.Namespaces) {
-		note("namespaces", false)
-	}
-	return taken, waiting
-}
-
-// sameNamespaces compares what the file says of namespaces, not the keys read for them.
-func sameNamespaces(a, b []Namespace) bool {
-	bare := func(list []Namespace) []Namespace {
-		list = slices.Clone(list)
-		for i := range list {
-			list[i].keys, list[i].secrets = nil, nil
-		}
-		return list
-	}
-	return reflect.DeepEqual(bare(a), bare(b))
+	otherSections(&before.Config, &next.Config, note)
+	changes = a.compareNamespaces(next.Config.Namespaces, note)
+	slices.Sort(taken)
+	slices.Sort(waiting)
+	return taken, waiting, changes
 }
 
 // applySettings makes everything that can fail first, and changes what runs then.
-func (a *App) applySettings(c *Config) error {
+func (a *App) applySettings(c *Config, changes []namespaceChange) error {
+	var namespaceSteps []func() error
+	for i := range changes {
+		apply, err := a.prepareNamespace(&changes[i])
+		if err != nil {
+			return err
+		}
+		namespaceSteps = append(namespaceSteps, apply)
+	}
 	var newAPI *api.Handler
 	if a.api.Load() != nil && c.APIKey != "" && c.APIKey != a.config.APIKey {
 		var err error
@@ -177,6 +177,14 @@ func (a *App) applySettings(c *Config) error {
 		return err
 	}
 
+	for _, apply := range namespaceSteps {
+		if err := apply(); err != nil {
+			a.log.Error("gateway: a namespace was not changed", "error", err) // a bug: prepareNamespace has tried it
+		}
+	}
+	if len(changes) > 0 {
+		a.traces.knowEvents(a.namespaces.inForce())
+	}
 	if newAPI != nil {
 		a.api.Store(newAPI)
 		a.config.APIKey = c.APIKey

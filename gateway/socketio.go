@@ -19,6 +19,14 @@ import (
 // to say is a few hundred bytes (docs/reliability.md §4 row 4).
 const maxLoginPayload = 16 << 10
 
+// payloadLimit is the longest message of a connection in bytes.
+func payloadLimit(c *Config) int {
+	if len(c.Namespaces) > 0 {
+		return maxNamespacePayload
+	}
+	return maxLoginPayload
+}
+
 // defaultRooms is how many rooms a socket may be in where limits.rooms does not say
 // (docs/realtime.md §3).
 const defaultRooms = 256
@@ -29,7 +37,7 @@ func newSocketIO(cfg *Config, rdb redis.UniversalClient, relay *adapter.Relay, a
 		Engine: engineio.Options{
 			Path:       cfg.SocketIOPath + "/",
 			AllowEIO3:  true,
-			MaxPayload: maxLoginPayload,
+			MaxPayload: int64(payloadLimit(cfg)),
 			AnyOrigin:  true, // admission has judged it, with what trusted proxies say
 			Logger:     log,
 
@@ -58,13 +66,8 @@ func newSocketIO(cfg *Config, rdb redis.UniversalClient, relay *adapter.Relay, a
 		Logger:   log,
 	}
 	if len(cfg.Namespaces) > 0 {
-		o.Engine.MaxPayload = maxNamespacePayload
 		o.RecoveryByNamespace = recoveryByNamespace(cfg.Namespaces)
-		for _, n := range cfg.Namespaces {
-			if n.Limits != nil { // the rules of the other namespaces keep their own bound
-				o.Limits.Rooms = max(o.Limits.Rooms, n.Limits.Rooms, defaultRooms)
-			}
-		}
+		o.Limits.Rooms = roomLimit(cfg.Namespaces) // the rules of each namespace keep its own bound
 	}
 	if cfg.WebTransport == "on" {
 		o.Engine.Transports = []string{"polling", "websocket", "webtransport"}

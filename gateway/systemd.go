@@ -27,6 +27,17 @@ func notifySystemd(state string) {
 	_, _ = c.Write([]byte(state))
 }
 
+// notifyReloading tells systemd that settings are read again, and returns what says that this
+// is over: systemctl reload waits for it where the unit is of Type=notify-reload.
+func notifyReloading() (done func()) {
+	state := "RELOADING=1"
+	if micros := monotonicMicros(); micros > 0 {
+		state += "\nMONOTONIC_USEC=" + strconv.FormatInt(micros, 10)
+	}
+	notifySystemd(state)
+	return func() { notifySystemd("READY=1") }
+}
+
 // watchdog tells systemd twice in each WatchdogSec that the process works.
 func watchdog(ctx context.Context) {
 	micros, err := strconv.Atoi(os.Getenv("WATCHDOG_USEC"))

@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -24,8 +25,8 @@ import (
 // and costs nothing: observers, middlewares and wrappers are left out then.
 type traces struct {
 	*tracing.Tracer
-	metrics     *metrics // closes the set of namespaces
-	knownEvents map[string]map[string]bool
+	metrics     *metrics                                   // closes the set of namespaces
+	knownEvents atomic.Pointer[map[string]map[string]bool] // by namespace and name; replaced by reloads
 }
 
 // checkTraces refuses OTEL_* variables that cannot be used.
@@ -59,11 +60,21 @@ func (a *App) buildTraces() error {
 	if tracer == nil {
 		return err
 	}
-	a.traces = &traces{Tracer: tracer, metrics: a.metrics, knownEvents: map[string]map[string]bool{
+	a.traces = &traces{Tracer: tracer, metrics: a.metrics}
+	a.traces.knowEvents(a.config.Namespaces)
+	return nil
+}
+
+// knowEvents closes the set of events that spans name.
+func (t *traces) knowEvents(configured []Namespace) {
+	if t == nil {
+		return
+	}
+	events := map[string]map[string]bool{
 		"/": {"rtt": true}, "/login": {"qrcode": true, "resume": true, "cancel": true},
-	}}
-	for i := range a.config.Namespaces {
-		n := &a.config.Namespaces[i]
+	}
+	for i := range configured {
+		n := &configured[i]
 		known := map[string]bool{"join": len(n.Join) > 0, "leave": len(n.Join) > 0}
 		for _, event := range n.Relay {
 			known[event] = true
@@ -73,9 +84,9 @@ func (a *App) buildTraces() error {
 				known[event] = event != "*"
 			}
 		}
-		a.traces.knownEvents[n.Name] = known
+		events[n.Name] = known
 	}
-	return nil
+	t.knownEvents.Store(&events)
 }
 
 func moduleVersion() string {
@@ -102,7 +113,7 @@ func (t *traces) namespaceOf(n *socketio.Namespace) attribute.KeyValue {
 func (t *traces) eventOf(e *socketio.Event) attribute.KeyValue {
 	n := e.Socket().Namespace()
 	name := e.Name()
-	if !t.knownEvents[cmp.Or(n.Pattern(), n.Name())][name] {
+	if !(*t.knownEvents.Load())[cmp.Or(n.Pattern(), n.Name())][name] {
 		name = otherLabel
 	}
 	return attribute.String("socketio.event", name)
@@ -254,6 +265,26 @@ func (t *traces) claimed(ctx context.Context, began time.Time, ticket login.Tick
 		tracing.Fail(span, outcome)
 	}
 	span.End()
+}
+
+// observeLogin makes the spans of what the login service does by itself: claims that waited in
+// the spool, and codes that became tokens. nil without traces.
+func (t *traces) observeLogin() func(context.Context, login.TracedStep) {
+	if t == nil {
+		return nil
+	}
+	return func(ctx context.Context, s login.TracedStep) {
+		if s.Outcome != login.OutcomeExchanged {
+			t.claimed(ctx, s.Began, s.Ticket, s.Outcome, s.Err)
+			return
+		}
+		_, span := t.Start(tracing.WithParent(ctx, s.Ticket.Trace), tracing.Token, trace.WithTimestamp(s.Began), trace.WithAttributes(
+			attribute.String("posthouse.account", s.Ticket.Account), attribute.String("posthouse.outcome", string(s.Outcome))))
+		if s.Err != nil {
+			tracing.Fail(span, "no token")
+		}
+		span.End()
+	}
 }
 
 // login is the login service with spans for what people do.

@@ -77,7 +77,9 @@ func newNamespace(s *Server, name string, parent *ParentNamespace) (*Namespace, 
 	if parent != nil {
 		h = parent.handlers()
 	}
-	n.sharedHandlers.Store(h.clone())
+	h = h.clone()
+	h.eventRate = nil // newLimiter asks the parent
+	n.sharedHandlers.Store(h)
 	n.localAdapter = newLocal(n)
 	if err := n.makeAdapter(); err != nil {
 		return nil, err

@@ -47,13 +47,17 @@ type eventLimiter struct {
 }
 
 // LimitEvents bounds the events that each socket of this namespace may send, in the
-// place of Limits.EventsPerSecond; see there. perSecond 0 takes the bound off. It
-// counts for sockets that connect later.
+// place of Limits.EventsPerSecond; see there. perSecond 0 takes the bound off, a negative
+// one puts that of the server back. It counts for sockets that connect later.
 func (n *Namespace) LimitEvents(perSecond float64, burst int) {
-	n.updateHandlers(func(h *sharedHandlers) { h.eventRate = newEventRate(perSecond, burst) })
+	n.updateHandlers(func(h *sharedHandlers) {
+		if h.eventRate = newEventRate(perSecond, burst); perSecond < 0 {
+			h.eventRate = nil
+		}
+	})
 }
 
-// LimitEvents is as Namespace.LimitEvents, for the children made from now on.
+// LimitEvents is as Namespace.LimitEvents, for all children that have no bound of their own.
 func (p *ParentNamespace) LimitEvents(perSecond float64, burst int) {
 	p.prototype.LimitEvents(perSecond, burst)
 }
@@ -72,6 +76,9 @@ func newEventRate(perSecond float64, burst int) *eventRate {
 // newLimiter returns the limiter of a new socket, nil without a bound.
 func (n *Namespace) newLimiter() *eventLimiter {
 	rate := n.sharedHandlers.Load().eventRate
+	if rate == nil && n.parent != nil {
+		rate = n.parent.handlers().eventRate
+	}
 	if rate == nil {
 		rate = n.server.eventRate
 	}

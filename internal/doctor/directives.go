@@ -26,11 +26,19 @@ const (
 	faultCompression
 	faultCertificate
 	faultWebhook
+	faultUDP
 )
 
 // directives has the settings for each fault. SECONDS stands for a time-out that is long
 // enough for the server's pings.
 var directives = map[fault]map[hop]string{
+	faultUDP: {
+		hopNginx:      "stream { server { listen PORT udp; proxy_pass server:PORT; } }, and the firewall's rule for UDP (http {} cannot pass WebTransport on); or POSTHOUSE_WEBTRANSPORT=off",
+		hopHAProxy:    "a way for UDP beside HAProxy, which passes no WebTransport on, and the firewall's rule for it; or POSTHOUSE_WEBTRANSPORT=off",
+		hopALB:        "a Network Load Balancer with a UDP listener (an ALB has none); or POSTHOUSE_WEBTRANSPORT=off",
+		hopCloudflare: "a DNS record without proxy (WebTransport is not passed on); or POSTHOUSE_WEBTRANSPORT=off",
+		hopTraefik:    "entryPoints.<name>.address: :PORT/udp with a UDP router; or POSTHOUSE_WEBTRANSPORT=off",
+	},
 	faultUnreachable: {
 		hopNginx:      "proxy_pass (the address and port of the server; the error log has the reason: refused, timed out, or proxy_buffer_size too small for its header)",
 		hopHAProxy:    "server and option httpchk (the backend has no server that is up)",

@@ -146,6 +146,7 @@ func (w *walk) examine(ctx context.Context) {
 	w.checkOrigin(ctx)
 	w.checkForwarded()
 	w.checkHeaders(ctx)
+	w.checkWebTransport(ctx)
 	if w.isPosthouse {
 		w.checkWebhook(ctx)
 		w.checkClock()
@@ -161,6 +162,9 @@ func (w *walk) report() *Report {
 	all := names
 	if w.isPosthouse {
 		all = append(append([]string{}, names...), ownNames...)
+	}
+	if _, announced := w.results[webTransport]; announced {
+		all = append(append([]string{}, all...), webTransport)
 	}
 	for _, name := range all {
 		c, ok := w.results[name]

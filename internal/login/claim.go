@@ -125,6 +125,12 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 }
 
+func (s *Service) traceStep(ctx context.Context, step TracedStep) {
+	if s.options.Traced != nil {
+		s.options.Traced(ctx, step)
+	}
+}
+
 // replaySpool claims everything that is spooled; false when the store is still away.
 func (s *Service) replaySpool(ctx context.Context) bool {
 	for {
@@ -132,7 +138,8 @@ func (s *Service) replaySpool(ctx context.Context) bool {
 		if !ok {
 			return true
 		}
-		_, outcome, err := s.claimNow(ctx, c)
+		began := time.Now()
+		t, outcome, err := s.claimNow(ctx, c)
 		switch {
 		case errors.Is(err, ErrStoreUnavailable), ctx.Err() != nil:
 			return false
@@ -141,6 +148,7 @@ func (s *Service) replaySpool(ctx context.Context) bool {
 			outcome = "failed"
 		}
 		s.options.Counter.Count("spool", "", "replayed:"+string(outcome))
+		s.traceStep(ctx, TracedStep{t, began, outcome, err})
 		if err := s.options.Spool.dropFirst(); err != nil {
 			s.options.Logger.Error("login: spool cannot be shortened", "error", err)
 		}

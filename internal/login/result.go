@@ -51,6 +51,7 @@ func (s *Service) Exchange(ctx context.Context, code, verifier string) (Token, e
 	if code == "" || verifier == "" {
 		return Token{}, fmt.Errorf("%w: code and verifier are needed", ErrBadRequest)
 	}
+	began := time.Now()
 	t, err := s.exchangeCode(ctx, code, verifier)
 	if err != nil {
 		s.options.Counter.Count("exchange", "", "refused")
@@ -58,10 +59,15 @@ func (s *Service) Exchange(ctx context.Context, code, verifier string) (Token, e
 	}
 	s.options.Counter.Count("exchange", t.Account, "ok")
 	// It is known by now unless the replica that made the code is another version.
-	if t, err = s.withUnionID(ctx, t); err != nil {
-		return Token{}, fmt.Errorf("login: exchange: %w", err)
+	known, err := s.withUnionID(ctx, t)
+	if err != nil {
+		err = fmt.Errorf("login: exchange: %w", err)
+		s.traceStep(ctx, TracedStep{t, began, OutcomeExchanged, err})
+		return Token{}, err
 	}
-	return s.issueToken(ctx, t)
+	token, err := s.issueToken(ctx, known)
+	s.traceStep(ctx, TracedStep{t, began, OutcomeExchanged, err})
+	return token, err
 }
 
 func (s *Service) exchangeCode(ctx context.Context, code, verifier string) (Ticket, error) {

@@ -61,6 +61,14 @@ type Observer interface {
 	PersonLeft(appID, openID string, at time.Time)
 }
 
+// TracedStep is a step of a login that no caller sees whole.
+type TracedStep struct {
+	Ticket  Ticket
+	Began   time.Time
+	Outcome Outcome // of a claim that the spool kept; OutcomeExchanged
+	Err     error
+}
+
 // Revocations ends what came of logins elsewhere. Both are idempotent.
 type Revocations interface {
 	// RevokeSignIn takes back the login with that jti.
@@ -85,6 +93,8 @@ type ServiceOptions struct {
 	UnionIDs UnionIDs // nil: tokens carry no unionid
 	// Observer hears of logins that are done or taken back; nil: none.
 	Observer Observer
+	// Traced hears of steps of logins that begin inside the Service; nil: nothing does.
+	Traced func(ctx context.Context, step TracedStep)
 	// Revocations hears of logins that are taken back, before the store does: nil, none.
 	Revocations Revocations
 	Spool       *Spool        // takes claims while the store is away; nil: they fail

@@ -119,6 +119,7 @@ const (
 	OutcomeForeign   Outcome = "foreign"   // the scene belongs to another account
 	OutcomeDenied    Outcome = "denied"    // the person said no, or answered with the wrong number
 	OutcomeLeft      Outcome = "left"      // the person has left the account since
+	OutcomeExchanged Outcome = "exchanged" // of a TracedStep: the code of the ticket became a token
 	OutcomeSpooled   Outcome = "spooled"   // the store is away: durable in the local Spool, judged later
 )
 

@@ -17,6 +17,11 @@ func Balancer(t testing.TB, conf string, replicas []string) (base string, p *Pro
 		t.Fatal(err)
 	}
 	text, dir := string(shipped), t.TempDir()
+	for _, d := range []string{dir, filepath.Dir(dir)} { // nginx's workers run as another user than root
+		if err := os.Chmod(d, 0o711); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for i, replica := range replicas {
 		text = strings.ReplaceAll(text, "gateway"+strconv.Itoa(i+1)+":3000", replica)
 	}

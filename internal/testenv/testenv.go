@@ -192,8 +192,14 @@ func (p *Process) Kill() {
 // Start runs a program until the test ends.
 func Start(t testing.TB, env []string, name string, args ...string) *Process {
 	t.Helper()
+	return StartWith(t, nil, env, name, args...)
+}
+
+// StartWith is Start with files that the program has as descriptors 3 and following.
+func StartWith(t testing.TB, files []*os.File, env []string, name string, args ...string) *Process {
+	t.Helper()
 	p := &Process{Cmd: exec.Command(name, args...), done: make(chan struct{})}
-	p.Env = append(os.Environ(), env...)
+	p.Env, p.ExtraFiles = append(os.Environ(), env...), files
 	p.Stdout, p.Stderr = &p.out, &p.out
 	if err := p.Cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -100,9 +100,9 @@ func (r *Rules) relay(e *socketio.Event) (map[string]any, error) {
 
 // user is the subject of a socket's token, "" without one.
 func (r *Rules) user(s *socketio.Socket) string {
-	if r.o.Claim == nil {
+	if r.current.Load().o.Claim == nil {
 		return ""
 	}
-	user, _ := r.o.Claim(s, "sub")
+	user, _ := r.current.Load().o.Claim(s, "sub")
 	return user
 }

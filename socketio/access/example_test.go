@@ -2,6 +2,7 @@ package access_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"posthouse/socketio"
@@ -55,4 +56,21 @@ func ExampleJoiner() {
 	rules, err := access.New(&access.Options{Join: []string{"topic:*"}, Joiner: joiner})
 	fmt.Println(rules != nil, err)
 	// Output: true <nil>
+}
+
+// Rules can change while people are connected.
+func ExampleRules_Update() {
+	rules, err := access.New(&access.Options{Join: []string{"topic:*"}, Other: access.RefuseUnknown})
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(rules.Update(&access.Options{Join: []string{"topic:*", "news"}, Relay: []string{"typing"}}))
+	fixed, err := access.New(nil)
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(errors.Is(fixed.Update(nil), access.ErrUpdate))
+	// Output:
+	// <nil>
+	// true
 }

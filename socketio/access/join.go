@@ -68,11 +68,11 @@ func (t *joinTask) run() (err error) {
 // enter joins, with the room's past if the client asks for it.
 func (t *joinTask) enter() error {
 	r := t.rules
-	kept := r.o.History != nil && r.o.History.Keeps(t.in.Room)
+	kept := r.current.Load().o.History != nil && r.current.Load().o.History.Keeps(t.in.Room)
 	switch {
 	case t.in.History > 0 && kept:
 		return t.withHistory()
-	case t.in.History > 0 && r.o.Joiner == nil:
+	case t.in.History > 0 && r.current.Load().o.Joiner == nil:
 		return badRequest("this room has no history")
 	}
 	return t.join()
@@ -82,15 +82,15 @@ func (t *joinTask) enter() error {
 func (t *joinTask) join() error {
 	r, s := t.rules, t.event.Socket()
 	join := func() error {
-		if !s.InRoom(t.in.Room) && len(s.Rooms())-1 >= r.o.MaxRooms || s.Join(t.in.Room) != nil {
+		if !s.InRoom(t.in.Room) && len(s.Rooms())-1 >= r.current.Load().o.MaxRooms || s.Join(t.in.Room) != nil {
 			return errRooms
 		}
 		return nil
 	}
-	if r.o.Joiner == nil {
+	if r.current.Load().o.Joiner == nil {
 		return join()
 	}
-	fields, err := r.o.Joiner.Join(t.event.Context(), s, t.in, join)
+	fields, err := r.current.Load().o.Joiner.Join(t.event.Context(), s, t.in, join)
 	for name, value := range fields {
 		t.answer[name] = value
 	}
@@ -99,7 +99,7 @@ func (t *joinTask) join() error {
 
 // addMembers tells in the answer who is in the room, unless that is not known now.
 func (t *joinTask) addMembers() {
-	p := t.rules.o.Presence
+	p := t.rules.current.Load().o.Presence
 	if p == nil || !p.Watches(t.in.Room) {
 		return
 	}
@@ -115,7 +115,7 @@ func (t *joinTask) addMembers() {
 
 // withHistory joins with the room's past.
 func (t *joinTask) withHistory() error {
-	h := t.rules.o.History
+	h := t.rules.current.Load().o.History
 	page, release, err := h.Join(t.event.Context(), t.event.Socket(), t.in.Room, t.in.History, t.join)
 	if err != nil {
 		return h.EventError(err)

@@ -3,10 +3,10 @@ package access
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"reflect"
 	"slices"
+	"sync"
+	"sync/atomic"
 
 	"posthouse/socketio"
 	"posthouse/socketio/history"
@@ -83,10 +83,12 @@ type Namespace interface {
 
 // Rules are the rules of a namespace, ready for use. Safe for concurrent use.
 type Rules struct {
-	o        Options
-	rooms    []pattern
-	join     []pattern
+	first    *ruleSet // of New: its events have handlers of their own
+	current  atomic.Pointer[ruleSet]
 	refusals refusals
+
+	mu      sync.Mutex  // guards what follows
+	applied []Namespace // that the rules were put into effect for
 }
 
 // reserved are events that cannot be relayed: the library's own, and those that
@@ -96,93 +98,63 @@ var reserved = []string{"connect", "connect_error", "disconnect", "disconnecting
 
 // New checks rules. Its error names the option and the value.
 func New(opts *Options) (*Rules, error) {
-	var o Options
-	if opts != nil {
-		o = *opts
+	set, err := newRuleSet(opts)
+	if err != nil {
+		return nil, err
 	}
-	r := &Rules{o: o}
-	for _, list := range []struct {
-		name  string
-		texts []string
-		stars bool
-		into  *[]pattern
-	}{{"Rooms", o.Rooms, false, &r.rooms}, {"Join", o.Join, true, &r.join}} {
-		for _, text := range list.texts {
-			p, err := parsePattern(text, list.stars)
-			if err != nil {
-				return nil, fmt.Errorf("%w (Options.%s)", err, list.name)
-			}
-			if p.claims() && o.Claim == nil {
-				return nil, fmt.Errorf("access: room %q (Options.%s) names a claim, and Options.Claim is nil", text, list.name)
-			}
-			*list.into = append(*list.into, p)
-		}
-	}
-	for _, event := range o.Relay {
-		if event == "" || slices.Contains(reserved, event) {
-			return nil, fmt.Errorf("access: event %q (Options.Relay) is reserved", event)
-		}
-	}
-	if o.MaxRooms < 0 || o.EventsPerSecond < 0 || o.EventsBurst < 0 {
-		return nil, errors.New("access: MaxRooms, EventsPerSecond and EventsBurst cannot be negative")
-	}
-	if o.MaxRooms == 0 {
-		r.o.MaxRooms = defaultMaxRooms
-	}
-	if len(r.rooms) > r.o.MaxRooms {
-		return nil, fmt.Errorf("access: %d Rooms are more than MaxRooms, %d", len(r.rooms), r.o.MaxRooms)
-	}
+	r := &Rules{first: set}
+	r.current.Store(set)
 	return r, nil
 }
 
 // Apply puts the rules into effect. Call it before clients connect, and after the
 // middleware that finds out the claims.
 func (r *Rules) Apply(n Namespace) {
-	if len(r.rooms) > 0 {
+	set := r.first
+	if len(set.rooms) > 0 || set.o.Other != nil {
 		n.Use(r.enter)
 	}
-	known := slices.Clone(r.o.Known)
-	if len(r.join) > 0 {
-		n.OnEvent("join", r.handleJoin)
-		n.OnEvent("leave", r.answered(r.leaveRoom))
-		known = append(known, "join", "leave")
+	if len(set.join) > 0 {
+		n.OnEvent("join", r.ifServed(r.handleJoin))
+		n.OnEvent("leave", r.ifServed(r.answered(r.leaveRoom)))
 		declare.Accepts[joinAnswer](n, "join", reflect.TypeFor[any]()) // a room, or a JoinRequest
 		declare.Accepts[leaveAnswer](n, "leave", reflect.TypeFor[string]())
 	}
-	if r.o.History != nil {
-		r.o.History.Apply(n)
-		known = append(known, "history")
+	if set.o.History != nil {
+		set.o.History.Apply(n)
 	}
-	if r.o.Presence != nil {
-		r.o.Presence.Apply(n)
-		known = append(known, "presence")
+	if set.o.Presence != nil {
+		set.o.Presence.Apply(n)
 	}
-	for _, event := range r.o.Relay {
-		n.OnEvent(event, r.answered(r.relay))
+	for _, event := range set.o.Relay {
+		n.OnEvent(event, r.ifServed(r.answered(r.relay)))
 	}
-	known = append(known, r.o.Relay...)
-	if r.o.EventsPerSecond > 0 {
-		n.LimitEvents(r.o.EventsPerSecond, r.o.EventsBurst)
+	if set.o.EventsPerSecond > 0 {
+		n.LimitEvents(set.o.EventsPerSecond, set.o.EventsBurst)
 	}
-	if other := r.o.Other; other != nil {
-		n.OnAny(func(e *socketio.Event) {
-			if !slices.Contains(known, e.Name()) {
-				other(e)
-			}
-		})
+	if set.o.Other != nil {
+		n.OnAny(r.handleOther)
 	}
+	r.mu.Lock()
+	r.applied = append(r.applied, n)
+	r.mu.Unlock()
 }
 
 // claims is the lookup for a socket.
 func (r *Rules) claims(s *socketio.Socket) lookup {
-	return func(name string) (string, bool) { return r.o.Claim(s, name) }
+	claim := r.current.Load().o.Claim
+	return func(name string) (string, bool) { return claim(s, name) }
 }
 
 // enter joins the rooms of every socket.
 func (r *Rules) enter(_ context.Context, s *socketio.Socket) error {
 	refused := &socketio.ConnectError{Message: "unauthorized", Data: map[string]string{"code": "unauthorized"}}
-	names := make([]string, len(r.rooms))
-	for i, p := range r.rooms {
+	set := r.current.Load()
+	if len(set.rooms) == 0 {
+		return nil
+	}
+	names := make([]string, len(set.rooms))
+	for i, p := range set.rooms {
 		name, ok := p.expand(r.claims(s))
 		if !ok {
 			return refused
@@ -197,7 +169,7 @@ func (r *Rules) enter(_ context.Context, s *socketio.Socket) error {
 
 // fixed reports whether a room is one that the rules put the socket in.
 func (r *Rules) fixed(s *socketio.Socket, room string) bool {
-	for _, p := range r.rooms {
+	for _, p := range r.current.Load().rooms {
 		if name, ok := p.expand(r.claims(s)); ok && name == room {
 			return true
 		}
@@ -207,7 +179,7 @@ func (r *Rules) fixed(s *socketio.Socket, room string) bool {
 
 // allowed reports whether the client may join a room itself.
 func (r *Rules) allowed(s *socketio.Socket, room string) bool {
-	return slices.ContainsFunc(r.join, func(p pattern) bool { return p.match(room, r.claims(s)) })
+	return slices.ContainsFunc(r.current.Load().join, func(p pattern) bool { return p.match(room, r.claims(s)) })
 }
 
 // request reads the argument of "join": a name, or an object.

@@ -75,7 +75,7 @@ func (c *limitedConn) LeaveHTTP() {
 }
 
 // PlainConn implements netpoll.Wrapped.
-func (c *limitedConn) PlainConn() *net.TCPConn { return c.TCPConn }
+func (c *limitedConn) PlainConn() net.Conn { return c.TCPConn }
 
 // Close implements net.Conn.
 func (c *limitedConn) Close() error {

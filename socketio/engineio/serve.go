@@ -21,6 +21,10 @@ import (
 // Handlers see no difference, except that they can send no informational (1xx)
 // answers and no trailers on the fast path.
 //
+// Where net/http accepts the connections, the WebSockets among them are still read by event
+// loops when they are plain: a *net.TCPConn or *net.UnixConn, or one around it whose method
+// PlainConn() net.Conn returns that.
+//
 // The fast path exists on Linux, for a *net.TCPListener, when hs has none of
 // ConnContext, ConnState, ReadTimeout and WriteTimeout. Of hs it uses Handler,
 // BaseContext, ReadHeaderTimeout, IdleTimeout and ErrorLog; connections of which the

@@ -39,10 +39,10 @@ type answer struct {
 
 // exchange makes one request. An error means that the back end gave no usable answer:
 // any status but 2xx and 4xx, no JSON, or more than 1 MiB of it.
-func (c *Client) exchange(ctx context.Context, id string, data []byte) (*answer, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.opts.Timeout)
+func (t *terms) exchange(ctx context.Context, id string, data []byte) (*answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, t.opts.Timeout)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.opts.URL, bytes.NewReader(data))
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, t.opts.URL, bytes.NewReader(data))
 	if err != nil {
 		return nil, err
 	}
@@ -51,12 +51,12 @@ func (c *Client) exchange(ctx context.Context, id string, data []byte) (*answer,
 	r.Header.Set("User-Agent", "posthouse")
 	r.Header.Set("Webhook-Id", id)
 	r.Header.Set("Webhook-Timestamp", strconv.FormatInt(now.Unix(), 10))
-	r.Header.Set("Webhook-Signature", sign(c.opts.Secrets, id, now, data))
-	if user := c.url.User; user != nil {
+	r.Header.Set("Webhook-Signature", sign(t.opts.Secrets, id, now, data))
+	if user := t.url.User; user != nil {
 		password, _ := user.Password()
 		r.SetBasicAuth(user.Username(), password)
 	}
-	w, err := c.opts.Transport.RoundTrip(r) // it follows no redirects
+	w, err := t.opts.Transport.RoundTrip(r) // it follows no redirects
 	if err != nil {
 		return nil, err
 	}

@@ -32,7 +32,7 @@ type Namespace interface {
 func (c *Client) Attach(n Namespace) {
 	c.AttachConnections(n)
 	n.OnAny(func(e *socketio.Event) {
-		if c.wants(e.Name()) {
+		if c.current.Load().wants(e.Name()) {
 			c.HandleEvent(e)
 		}
 	})
@@ -41,18 +41,15 @@ func (c *Client) Attach(n Namespace) {
 // AttachConnections is Attach without events, for programs that give HandleEvent only
 // some of them, as access.Options.Other does.
 func (c *Client) AttachConnections(n Namespace) {
-	if c.events["connect"] {
-		n.Use(c.connect)
-	}
-	if c.events["disconnect"] {
-		n.OnDisconnect(c.disconnect)
-	}
+	n.Use(c.connect)
+	n.OnDisconnect(c.disconnect)
 }
 
 // HandleEvent posts one event and does what the answer says, the acknowledgement
 // included. An event that Options.Events does not name is answered with unknown_event.
 func (c *Client) HandleEvent(e *socketio.Event) {
-	if !c.wants(e.Name()) {
+	t := c.current.Load()
+	if !t.wants(e.Name()) {
 		e.AckError(&socketio.EventError{Code: "unknown_event", Message: "the event is unknown"})
 		return
 	}
@@ -65,7 +62,7 @@ func (c *Client) HandleEvent(e *socketio.Event) {
 	}
 	wantsAck := e.WantsAck()
 	b.Event, b.Args, b.Ack = e.Name(), args, &wantsAck
-	a, err := c.ask(e.Context(), b, c.opts.Retries)
+	a, err := c.ask(e.Context(), b, t.opts.Retries)
 	switch {
 	case err != nil:
 		e.AckError(&socketio.EventError{Code: "unavailable", Message: "the back end cannot be reached"})
@@ -109,11 +106,15 @@ func (c *Client) perform(e *socketio.Event, a *answer) {
 
 // connect is the middleware.
 func (c *Client) connect(ctx context.Context, s *socketio.Socket) error {
+	t := c.current.Load()
+	if !t.events["connect"] {
+		return nil
+	}
 	b := c.newBody("connect", s)
 	b.Auth, b.Headers, b.Recovered = authOf(s), c.passedOn(s), s.Recovered()
 	a, err := c.ask(ctx, b, 0)
 	switch {
-	case err != nil && c.opts.FailOpen:
+	case err != nil && t.opts.FailOpen:
 		return nil
 	case err != nil:
 		return refusal("unavailable", "", nil)
@@ -121,7 +122,7 @@ func (c *Client) connect(ctx context.Context, s *socketio.Socket) error {
 		return refusal("unauthorized", a.Message, a.Data)
 	case a.status >= 400:
 		c.failure("connect", fmt.Errorf("the answer has status %d", a.status))
-		if c.opts.FailOpen {
+		if t.opts.FailOpen {
 			return nil
 		}
 		return refusal("unavailable", "", nil)
@@ -149,6 +150,9 @@ func refusal(code, message string, data json.RawMessage) error {
 
 // disconnect queues the notice of an end.
 func (c *Client) disconnect(s *socketio.Socket, reason socketio.Reason) {
+	if !c.current.Load().events["disconnect"] {
+		return
+	}
 	b := c.newBody("disconnect", s)
 	b.Reason = string(reason)
 	c.leaving.add(b)

@@ -35,12 +35,13 @@ type body struct {
 const timeFormat = "2006-01-02T15:04:05.000Z"
 
 func (c *Client) newBody(kind string, s *socketio.Socket) *body {
+	o := &c.current.Load().opts
 	b := &body{
-		Type: kind, ID: "msg_" + rand.Text(), Namespace: s.Namespace().Name(), Socket: s.ID(), User: c.opts.User(s),
-		Rooms: []string{}, Replica: c.opts.Replica, Address: s.Handshake().Address, Time: time.Now().UTC().Format(timeFormat),
+		Type: kind, ID: "msg_" + rand.Text(), Namespace: s.Namespace().Name(), Socket: s.ID(), User: o.User(s),
+		Rooms: []string{}, Replica: o.Replica, Address: s.Handshake().Address, Time: time.Now().UTC().Format(timeFormat),
 	}
-	if c.opts.Claims != nil {
-		b.Claims = c.opts.Claims(s)
+	if o.Claims != nil {
+		b.Claims = o.Claims(s)
 	}
 	for _, room := range s.Rooms() {
 		if room != s.ID() {

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -67,15 +68,22 @@ const (
 
 // Client posts to one back end. Safe for concurrent use.
 type Client struct {
-	opts    Options
-	events  map[string]bool
-	url     *url.URL
-	slots   chan struct{} // one for each request under way
-	breaker *gobreaker.TwoStepCircuitBreaker[struct{}]
+	current atomic.Pointer[terms]
 	log     *slog.Logger
 	logged  loglimit.Limiter
 	counts  counters
 	leaving disconnects
+	mu      sync.Mutex // held by Update
+}
+
+// terms are the options in force, and what follows from them. The fields are not changed.
+type terms struct {
+	opts         Options
+	ownTransport bool // made here, for the address of URL
+	events       map[string]bool
+	url          *url.URL
+	slots        chan struct{} // one for each request under way
+	breaker      *gobreaker.TwoStepCircuitBreaker[struct{}]
 }
 
 // Stats counts what a Client did.
@@ -92,8 +100,23 @@ type counters struct{ posted, failed, refused, dropped atomic.Uint64 }
 // New checks the options and returns a Client. It starts nothing and connects to
 // nothing. Its error names the option and the fix.
 func New(o *Options) (*Client, error) {
-	c := &Client{opts: *o, events: map[string]bool{}}
-	opts := &c.opts
+	t, err := newTerms(*o)
+	if err != nil {
+		return nil, err
+	}
+	if t.opts.Transport == nil {
+		t.opts.Transport, t.ownTransport = newTransport(t.opts.Concurrency), true
+	}
+	c := &Client{log: t.opts.Logger}
+	if c.log == nil {
+		c.log = slog.Default()
+	}
+	c.current.Store(t)
+	c.leaving.init(c)
+	return c, nil
+}
+
+func newTerms(opts Options) (*terms, error) {
 	u, err := url.Parse(opts.URL)
 	switch {
 	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
@@ -110,8 +133,9 @@ func New(o *Options) (*Client, error) {
 	if len(opts.Events) == 0 {
 		opts.Events = []string{"connect", "disconnect", "*"}
 	}
+	t := &terms{url: u, events: map[string]bool{}}
 	for _, event := range opts.Events {
-		c.events[event] = true
+		t.events[event] = true
 	}
 	opts.Timeout = cmp.Or(opts.Timeout, 5*time.Second)
 	opts.Concurrency = cmp.Or(opts.Concurrency, 64)
@@ -121,21 +145,53 @@ func New(o *Options) (*Client, error) {
 			return user
 		}
 	}
-	if opts.Transport == nil {
-		opts.Transport = newTransport(opts.Concurrency)
-	}
-	c.log = opts.Logger
-	if c.log == nil {
-		c.log = slog.Default()
-	}
-	c.url = u
-	c.slots = make(chan struct{}, opts.Concurrency)
-	c.breaker = gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
+	t.opts = opts
+	t.slots = make(chan struct{}, opts.Concurrency)
+	t.breaker = gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
 		Timeout:     breakerPause,
 		ReadyToTrip: func(n gobreaker.Counts) bool { return n.ConsecutiveFailures >= breakerFailures },
 	})
-	c.leaving.init(c)
-	return c, nil
+	return t, nil
+}
+
+// Update puts other options in the place of those in force, from the next request on; what
+// waits to be posted goes to the new URL with the new secrets. The options User, Claims,
+// Replica, Transport and Logger stay those of New. An error changes nothing.
+func (c *Client) Update(o *Options) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	before := c.current.Load()
+	opts, fixed := *o, &before.opts
+	opts.User, opts.Claims, opts.Replica, opts.Transport, opts.Logger = fixed.User, fixed.Claims, fixed.Replica, fixed.Transport, fixed.Logger
+	t, err := newTerms(opts)
+	if err != nil {
+		return err
+	}
+	t.ownTransport = before.ownTransport
+	sameAddress := t.url.Scheme == before.url.Scheme && t.url.Host == before.url.Host
+	sameBounds := cap(t.slots) == cap(before.slots)
+	if sameBounds {
+		t.slots = before.slots // the requests under way count
+	}
+	if sameAddress {
+		t.breaker = before.breaker
+	}
+	replaced := t.ownTransport && !(sameAddress && sameBounds)
+	if replaced {
+		t.opts.Transport = newTransport(t.opts.Concurrency)
+	}
+	c.current.Store(t)
+	if replaced {
+		before.closeIdle()
+	}
+	return nil
+}
+
+// closeIdle lets go of the connections that no request uses.
+func (t *terms) closeIdle() {
+	if c, ok := t.opts.Transport.(interface{ CloseIdleConnections() }); ok {
+		c.CloseIdleConnections()
+	}
 }
 
 // Notify queues a notice that no socket causes. It is posted as JSON like a disconnect:
@@ -163,14 +219,12 @@ func (c *Client) Stats() Stats {
 // the sockets before: see socketio.Server.Shutdown.
 func (c *Client) Shutdown(ctx context.Context) error {
 	err := c.leaving.shutdown(ctx)
-	if t, ok := c.opts.Transport.(interface{ CloseIdleConnections() }); ok {
-		t.CloseIdleConnections()
-	}
+	c.current.Load().closeIdle()
 	return err
 }
 
 // wants reports whether an event of clients is posted.
-func (c *Client) wants(event string) bool { return c.events["*"] || c.events[event] }
+func (t *terms) wants(event string) bool { return t.events["*"] || t.events[event] }
 
 // withoutSecrets is a URL for operators: its user, its password and its query may be secrets.
 func withoutSecrets(u *url.URL) string {
@@ -180,7 +234,7 @@ func withoutSecrets(u *url.URL) string {
 // failure tells the operator that the back end could not be asked.
 func (c *Client) failure(kind string, err error) {
 	if held, ok := c.logged.Allow(); ok {
-		c.log.Warn("hook: the back end could not be asked", "url", withoutSecrets(c.url), "type", kind, "error", err,
+		c.log.Warn("hook: the back end could not be asked", "url", withoutSecrets(c.current.Load().url), "type", kind, "error", err,
 			"left_out", held, "fix", "look at the back end; hook.timeout and hook.concurrency bound each request")
 	}
 }
@@ -191,9 +245,10 @@ var errBusy = errors.New("too many requests are under way")
 // ask posts b as often as the options allow. Without a usable answer it returns an error,
 // and has counted and logged it.
 func (c *Client) ask(ctx context.Context, b *body, retries int) (*answer, error) {
+	slots := c.current.Load().slots
 	select {
-	case c.slots <- struct{}{}:
-		defer func() { <-c.slots }()
+	case slots <- struct{}{}:
+		defer func() { <-slots }()
 	default:
 		c.counts.refused.Add(1)
 		c.failure(b.Type, errBusy)
@@ -219,13 +274,14 @@ func (c *Client) ask(ctx context.Context, b *body, retries int) (*answer, error)
 
 // post makes one request, unless the back end is spared.
 func (c *Client) post(ctx context.Context, id string, data []byte) (*answer, error) {
-	done, err := c.breaker.Allow()
+	t := c.current.Load()
+	done, err := t.breaker.Allow()
 	if err != nil {
 		c.counts.refused.Add(1)
 		return nil, errSpared
 	}
 	c.counts.posted.Add(1)
-	a, err := c.exchange(ctx, id, data)
+	a, err := t.exchange(ctx, id, data)
 	switch {
 	case err == nil:
 		done(nil)
@@ -246,7 +302,7 @@ func retryDelay(try int) time.Duration { return 100 * time.Millisecond << min(tr
 // Options.
 func (c *Client) passedOn(s *socketio.Socket) map[string]string {
 	var headers map[string]string
-	for _, name := range slices.Compact(slices.Clone(c.opts.Headers)) {
+	for _, name := range slices.Compact(slices.Clone(c.current.Load().opts.Headers)) {
 		if value := s.Header(name); value != "" {
 			if headers == nil {
 				headers = map[string]string{}

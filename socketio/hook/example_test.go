@@ -64,3 +64,20 @@ func ExampleData() {
 	})
 	// Output:
 }
+
+// A back end that moves, or whose secret changes, needs no restart.
+func ExampleClient_Update() {
+	secrets, err := hook.ParseSecrets("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+	if err != nil {
+		panic(err)
+	}
+	client, err := hook.New(&hook.Options{URL: "http://127.0.0.1:8080/socketio", Secrets: secrets})
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(client.Update(&hook.Options{URL: "http://127.0.0.1:8081/socketio", Secrets: secrets}))
+	fmt.Println(client.Update(&hook.Options{URL: "127.0.0.1:8081", Secrets: secrets}))
+	// Output:
+	// <nil>
+	// hook: URL "127.0.0.1:8081": write a whole http or https URL
+}

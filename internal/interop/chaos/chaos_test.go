@@ -27,6 +27,18 @@ func TestShortSet(t *testing.T) {
 	if err != nil || len(chosen) == 0 {
 		t.Fatal(err)
 	}
+	// The row that waits for heartbeats does nothing else: it begins first, and the others run beside it.
+	slices.SortStableFunc(chosen, func(a, b row) int {
+		switch {
+		case a.id == b.id:
+			return 0
+		case a.id == "F19":
+			return -1
+		case b.id == "F19":
+			return 1
+		}
+		return 0
+	})
 	slots := make(chan struct{}, atOnce)
 	for _, r := range chosen {
 		t.Run(r.id, func(t *testing.T) {

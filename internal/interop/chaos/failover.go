@@ -2,8 +2,10 @@ package main
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -46,6 +48,40 @@ func failover(s *stage) {
 	s.scan(tabs[len(tabs)/2:])
 	s.settle(30 * time.Second)
 	s.need(oldServer.Process.Signal(syscall.SIGCONT))
+}
+
+// clusterFailover is docs/reliability.md §3 row F4 at a Redis Cluster: a master of three ends, its replica takes its
+// slots over.
+func clusterFailover(s *stage) {
+	s.judge() // of the Sentinel's part
+	s.ledger, s.tabs = newLedger(), nil
+	timeout := []string{"--cluster-node-timeout", "2000"}
+	addrs := testenv.RedisCluster(s, timeout...)
+	heir, _ := testenv.Redis(s, append([]string{"--cluster-enabled", "yes"}, timeout...)...)
+	cli := func(args ...string) (string, error) {
+		out, err := exec.CommandContext(s.Context(), "redis-cli", args...).CombinedOutput()
+		return string(out), err
+	}
+	id := askRedis(s, addrs[0], "CLUSTER", "MYID")
+	if out, err := cli("--cluster", "add-node", heir, addrs[0], "--cluster-slave", "--cluster-master-id", id); err != nil {
+		s.Fatalf("the cluster takes no replica: %v %s", err, out)
+	}
+	_, ok := s.until(20*time.Second, func() bool {
+		return containsAll(askRedis(s, heir, "INFO", "replication"), "master_link_status:up", "role:slave")
+	})
+	s.must(ok, "the replica does not follow the master")
+	rig := rig{noRedis: true, env: []string{"POSTHOUSE_REDIS_URL=redis://" + strings.Join(addrs, ",redis://")}}
+	inner := newStage(s.TB, row{id: s.row.id, rig: rig}, s.logins, s.seed)
+	s.cluster, s.idle, s.gateways = inner.cluster, inner.idle, inner.gateways
+	tabs := s.open(min(s.logins, 120))
+	_, _ = cli("-p", port(addrs[0]), "shutdown", "nosave", "now", "force") // it answers nothing
+	began := time.Now()
+	s.scan(tabs[:len(tabs)/2]) // while a third of the slots has no owner
+	_, ok = s.until(s.slack(20*time.Second), func() bool { return containsAll(askRedis(s, heir, "INFO", "replication"), "role:master") })
+	s.must(ok, "the cluster promoted nothing")
+	s.figure("Redis Cluster: the replica was promoted %v after its master ended", round(time.Since(began)))
+	s.scan(tabs[len(tabs)/2:])
+	s.settle(30 * time.Second)
 }
 
 // port is the port of host:port.

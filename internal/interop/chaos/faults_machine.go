@@ -45,11 +45,13 @@ var machineFaults = []row{{
 			}
 			return len(shown) > 40
 		})
+		open := metrics()["process_open_fds"]
+		s.must(open <= 190, "%.0f of 200 descriptors are open: sockets have used those of Redis, WeChat and pushes", open)
 		status, _, took := s.get(base + "/healthz")
 		s.must(status == 200 && took < s.slack(time.Second), "/healthz: %d after %v", status, round(took))
 		s.scan(shown)
 		s.settle(lateAfter)
-		s.figure("%d pages have a code, %.0f were refused, %.0f descriptors are open; /healthz after %v", len(shown), refused(), metrics()["process_open_fds"], round(took))
+		s.figure("%d pages have a code, %.0f were refused, %.0f descriptors were open; /healthz after %v", len(shown), refused(), open, round(took))
 		s.must(len(shown) > 20, "only %d pages have a code", len(shown))
 		s.each(s.tabs, 64, (*tab).close)
 		s.until(10*time.Second, func() bool { return metrics()["posthouse_connections"] == 0 })

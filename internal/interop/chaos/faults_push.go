@@ -39,7 +39,7 @@ var pushFaults = []row{{
 	bar:    "a login, or `expired`; a late push is answered `success` without a token",
 	guards: "each step is judged by when the person acted",
 	logins: 200, rig: rig{},
-	tests: []goTests{{"./internal/login", "TestService_EventsOutOfOrder"}, {"./gateway", "TestLogin_ScanBeforeTheSocketIsBound|TestExpiryIsToldAtItsMomentAndGraceStillLogsIn"}},
+	tests: []goTests{{"./internal/login", "TestService_EventsOutOfOrder|TestSpool_ClaimIsJudgedByItsArrival"}, {"./gateway", "TestLogin_ScanBeforeTheSocketIsBound|TestExpiryIsToldAtItsMomentAndGraceStillLogsIn"}},
 	run: func(s *stage) {
 		s.faults(map[string]any{"kind": "delay", "ms": 800, "probability": 0.3}, map[string]any{"kind": "duplicate", "count": 1, "ms": 1500, "probability": 0.3})
 		s.scan(s.open(s.logins))

@@ -131,13 +131,13 @@ var redisFaults = []row{{
 		s.must(at(late, 1) <= s.slack(5*time.Second), "a token came %v after the edge healed", round(at(late, 1)))
 	},
 }, {
-	id: "F4", name: "Redis fails over: a Sentinel promotes the replica, the old master hangs",
-	does:   "the master is stopped (SIGSTOP: TCP stays open, clients are stuck on it) while codes are shown; codes are scanned after the promotion",
+	id: "F4", name: "Redis fails over: a Sentinel promotes the replica, the old master hangs; a Redis Cluster loses a master",
+	does:   "the master is stopped (SIGSTOP: TCP stays open, clients are stuck on it) while codes are shown; codes are scanned after the promotion; then the same with three replicas at a Redis Cluster, of which one master ends",
 	bar:    "the subscription moves ≤ 2 probes (20 s); what replication lost ends as `expired`; 0 lost",
 	guards: "the subscription proves itself and is made again where Redis is now",
 	logins: 300, rig: rig{none: true},
 	tests: []goTests{{"./adapter", "TestAdapters_SilentSubscriptionIsMadeAgain"}},
-	run:   failover,
+	run:   func(s *stage) { failover(s); clusterFailover(s) },
 }, {
 	id: "F6", name: "the subscription is cut off, commands work",
 	does:   "a blackhole on the connections that sent SUBSCRIBE; pushes come to other replicas than the pages'",

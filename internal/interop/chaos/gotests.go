@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -22,6 +23,9 @@ func (g goTests) check(t testing.TB, figures *[]string) {
 	cmd := exec.CommandContext(t.Context(), "go", "test", "-count=1", "-vet=off", "-v", "-timeout", "5m", "-run", g.run, g.pkg)
 	cmd.Dir = testenv.Root()
 	cmd.Env = os.Environ()
+	// The test's process is a child of the go command's: both end with the row.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	out, err := cmd.CombinedOutput()
 	passed, skipped := 0, []string{}
 	for _, m := range ranTest.FindAllStringSubmatch(string(out), -1) {

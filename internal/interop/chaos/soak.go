@@ -6,6 +6,8 @@ import (
 	"io"
 	"math"
 	"math/rand/v2"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -46,6 +48,25 @@ func (s samples) slope(of func(sizes) float64) (slope, deviation float64) {
 		residue += off * off
 	}
 	return slope, math.Sqrt(residue / (n - 2) * n / d)
+}
+
+// soakWindow is as long as the time in which a soak's sizes have one low: some faults, and the
+// quiet between them.
+const soakWindow = 5 * time.Minute
+
+// lows are the samples with the smallest size of each window. A disturbance makes sizes grow for
+// a while; only what stays raises the lows.
+func (s samples) lows(of func(sizes) float64, window time.Duration) (low samples) {
+	for _, sample := range s {
+		n := len(low) - 1
+		switch {
+		case n < 0 || sample.at/window != low[n].at/window:
+			low = append(low, sample)
+		case of(sample.sizes) < of(low[n].sizes):
+			low[n] = sample
+		}
+	}
+	return low
 }
 
 // soakRig is everything that can break, each edge with its proxy.
@@ -176,7 +197,16 @@ func (s *stage) soak(out io.Writer, length time.Duration) {
 	}
 }
 
-// holdFlat judges the slopes of a replica. A slope counts as above its bar when it is so by
+// text is the sizes in a row.
+func (s samples) text(of func(sizes) float64, unit float64) string {
+	var words []string
+	for _, sample := range s {
+		words = append(words, strconv.FormatFloat(of(sample.sizes)/unit, 'f', 1, 64))
+	}
+	return strings.Join(words, " ")
+}
+
+// holdFlat judges the slopes of a replica: of the lows of its sizes, which disturbances do not move. A slope counts as above its bar when it is so by
 // more than two standard errors: what a short run cannot tell is not a verdict.
 func (s *stage) holdFlat(replica int, track samples, judged bool) {
 	for _, size := range []struct {
@@ -190,9 +220,12 @@ func (s *stage) holdFlat(replica int, track samples, judged bool) {
 		{"goroutines", 1, 2, func(z sizes) float64 { return z.goroutines }},
 		{"descriptors", 1, 2, func(z sizes) float64 { return z.descriptors }},
 	} {
-		slope, deviation := track.slope(size.value)
+		all, spread := track.slope(size.value)
+		low := track.lows(size.value, soakWindow)
+		slope, deviation := low.slope(size.value)
 		slope, deviation = slope*3600/size.unit, deviation*3600/size.unit
-		s.figure("replica %d, %s: %+.2f ± %.2f an hour over %d samples", replica+1, size.name, slope, deviation, len(track))
+		s.figure("replica %d, %s: lows %+.2f ± %.2f an hour (%s); all %d samples %+.2f ± %.2f", replica+1, size.name, slope, deviation,
+			low.text(size.value, size.unit), len(track), all*3600/size.unit, spread*3600/size.unit)
 		s.must(!judged || slope-2*deviation <= size.bar, "replica %d, %s grow by %.2f ± %.2f an hour", replica+1, size.name, slope, deviation)
 	}
 }

@@ -79,7 +79,7 @@ func find(report *doctor.Report, name string) doctor.Check {
 	return report.Checks[i]
 }
 
-// Replicas behind the shipped configurations relay to each other: nothing has to be sticky,
+// Replicas behind the files of examples/deploy relay to each other: nothing has to be sticky,
 // and Redis and the replicas are ✓.
 func TestDoctor_ShippedConfigurationsWithReplicas_HaveNoFailure(t *testing.T) {
 	t.Parallel()
@@ -90,12 +90,15 @@ func TestDoctor_ShippedConfigurationsWithReplicas_HaveNoFailure(t *testing.T) {
 			"POSTHOUSE_TRUSTED_PROXIES=127.0.0.1/32", "POSTHOUSE_SPOOL="+filepath.Join(t.TempDir(), "spool"))
 		servers = append(servers, strings.TrimPrefix(base, "http://"))
 	}
-	reports := runAll(t, []doctor.Options{
-		{URL: startProxy(t, "nginx", servers, []string{"BALANCE", ""}), Idle: idle},
-		{URL: startProxy(t, "haproxy", servers, []string{"balance BALANCE", "balance roundrobin"}), Idle: idle},
-	})
-	for i, program := range []string{"nginx", "haproxy"} {
-		t.Run(program, func(t *testing.T) {
+	shipped := []string{"nginx.conf", "nginx-sidmap.conf", "haproxy.cfg", "haproxy-sidmap.cfg"}
+	var walks []doctor.Options
+	for _, conf := range shipped {
+		base, _ := testenv.Balancer(t, conf, servers)
+		walks = append(walks, doctor.Options{URL: base, Idle: idle})
+	}
+	reports := runAll(t, walks)
+	for i, conf := range shipped {
+		t.Run(conf, func(t *testing.T) {
 			report := reports[i]
 			defer logFailed(t, report)
 			checkHealthy(t, report, map[string]bool{"body-1m": true})

@@ -11,8 +11,12 @@ import (
 func loadToy(t *testing.T, s sin, mix Mix) Report {
 	t.Helper()
 	g := newToy(t, s)
+	limit := 2 * time.Second // for tokens that do not come
+	if s == honest || s == hangsUp || s == dawdles {
+		limit = time.Minute // every token comes, on a busy machine too
+	}
 	r, err := Load(t.Context(), LoadOptions{
-		Target: Target{Gateways: []string{g.server.URL + "/"}}, Logins: 60, Concurrency: 20, Rate: -1, Timeout: 2 * time.Second, Seed: 3, Mix: &mix,
+		Target: Target{Gateways: []string{g.server.URL + "/"}}, Logins: 60, Concurrency: 20, Rate: -1, Timeout: limit, Seed: 3, Mix: &mix,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -20,11 +24,19 @@ func loadToy(t *testing.T, s sin, mix Mix) Report {
 	return r
 }
 
+// judgeAsQuick judges again as if pushes had been answered at once: how long that takes belongs
+// to the machine here, and TestLoadHoldsTheCallbackAgainstItsBars has those bars.
+func (r *Report) judgeAsQuick() {
+	r.Callback.P99MS, r.Callback.MaxMS, r.Bars = 1, 1, nil
+	r.judge(false)
+}
+
 func TestLoadPassesAnHonestGateway(t *testing.T) {
 	t.Parallel()
 	mix := DefaultMix()
 	mix.PKCE, mix.Delays, mix.Reorders = 0, 0, 0 // the toy knows no challenge
 	r := loadToy(t, honest, mix)
+	r.judgeAsQuick()
 	var out strings.Builder
 	r.Print(&out)
 	if !r.OK() || r.Logins != 60 || r.SignedIn < 40 || !strings.HasSuffix(out.String(), "PASS\n") {
@@ -80,6 +92,7 @@ func TestLoadHoldsTheCallbackAgainstItsBars(t *testing.T) {
 func TestLoadNoticesConnectionsThatEndByThemselves(t *testing.T) {
 	t.Parallel()
 	r := loadToy(t, hangsUp, Mix{})
+	r.judgeAsQuick()
 	if r.OK() || r.Dropped == 0 || len(r.Bars) != 1 || r.SignedIn != 60 {
 		t.Errorf("%+v", r)
 	}

@@ -48,7 +48,7 @@ func (c *netConn) LeaveHTTP() {
 }
 
 // PlainConn implements netpoll.Wrapped.
-func (c *netConn) PlainConn() *net.TCPConn {
+func (c *netConn) PlainConn() net.Conn {
 	if len(c.early) > 0 {
 		return nil
 	}

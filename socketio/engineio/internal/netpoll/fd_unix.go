@@ -11,23 +11,21 @@ import (
 // drainReads is how many buffers DrainFD drops.
 const drainReads = 16
 
-// Wrapped is implemented by connections around a TCP connection that pass every
+// Wrapped is implemented by connections around a TCP or Unix connection that pass every
 // byte on unchanged.
 type Wrapped interface {
 	// PlainConn returns the connection below; nil while the wrapper still has bytes of
 	// its own to give to readers.
-	PlainConn() *net.TCPConn
+	PlainConn() net.Conn
 }
 
 // RawConn gives access to the descriptor of a plain TCP or Unix connection; nil
 // for everything else, such as TLS.
 func RawConn(conn net.Conn) syscall.RawConn {
 	if w, ok := conn.(Wrapped); ok {
-		tcp := w.PlainConn()
-		if tcp == nil {
+		if conn = w.PlainConn(); conn == nil {
 			return nil
 		}
-		conn = tcp
 	}
 	c, ok := conn.(interface {
 		SyscallConn() (syscall.RawConn, error)

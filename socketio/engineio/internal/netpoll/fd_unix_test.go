@@ -12,10 +12,10 @@ import (
 
 type wrapped struct {
 	net.Conn
-	plain *net.TCPConn
+	plain net.Conn
 }
 
-func (w wrapped) PlainConn() *net.TCPConn { return w.plain }
+func (w wrapped) PlainConn() net.Conn { return w.plain }
 
 func TestRawConn_PlainConnectionsOnly(t *testing.T) {
 	lis, err := net.Listen("tcp", "127.0.0.1:0")
