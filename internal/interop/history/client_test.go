@@ -181,10 +181,15 @@ func (a *actor) operate(e history.Entry, event string, args []any, fill func(*hi
 	defer cancel()
 	answer, err := a.socket.EmitWithAck(ctx, event, args...)
 	a.mu.Lock()
-	same := a.session == session
+	now := a.session
 	a.mu.Unlock()
-	if err != nil || !same {
+	if err != nil || now != session {
 		end(history.Info, func(e *history.Entry) { e.Reason = fmt.Sprint(err) })
+		if now != session {
+			// The question may have gone to the session that the client had just got.
+			e.Session = now
+			a.run.log.invoke(e)(history.Info, nil)
+		}
 		return false
 	}
 	end(history.OK, func(e *history.Entry) {
