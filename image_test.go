@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"io"
 	"os"
 	"os/exec"
@@ -24,7 +25,7 @@ func untar(t *testing.T, data []byte) (files map[string][]byte, heads map[string
 	files, heads = map[string][]byte{}, map[string]*tar.Header{}
 	for r := tar.NewReader(bytes.NewReader(data)); ; {
 		h, err := r.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return files, heads
 		}
 		if err != nil {

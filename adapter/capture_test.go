@@ -1,11 +1,9 @@
 package adapter_test
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/hex"
 	"encoding/json"
-	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -33,40 +31,20 @@ var quotedArg = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
 
 func newMonitor(t testing.TB, rdb redis.UniversalClient) *monitor {
 	t.Helper()
-	c, err := net.Dial("tcp", rdb.(*redis.Client).Options().Addr)
-	if err != nil {
-		t.Fatal(err)
-	}
 	m := &monitor{}
-	if _, err := c.Write([]byte("MONITOR\r\n")); err != nil {
-		t.Fatal(err)
-	}
-	lines := bufio.NewReader(c)
-	if _, err := lines.ReadString('\n'); err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for {
-			line, err := lines.ReadString('\n')
+	testenv.Monitor(t, rdb.(*redis.Client).Options().Addr, func(line string) {
+		var args []string
+		for _, q := range quotedArg.FindAllString(line, -1) {
+			arg, err := strconv.Unquote(q) // Redis escapes as Go does
 			if err != nil {
-				return
+				t.Errorf("%s: %v", q, err)
 			}
-			var args []string
-			for _, q := range quotedArg.FindAllString(line, -1) {
-				arg, err := strconv.Unquote(q) // Redis escapes as Go does
-				if err != nil {
-					return
-				}
-				args = append(args, arg)
-			}
-			m.mu.Lock()
-			m.seen = append(m.seen, args)
-			m.mu.Unlock()
+			args = append(args, arg)
 		}
-	}()
-	t.Cleanup(func() { c.Close(); <-done })
+		m.mu.Lock()
+		m.seen = append(m.seen, args)
+		m.mu.Unlock()
+	})
 	return m
 }
 

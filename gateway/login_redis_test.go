@@ -1,12 +1,9 @@
 package gateway
 
 import (
-	"bufio"
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
-	"net"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -108,15 +105,8 @@ func redisReplicaOf(t *testing.T, kind, addr string, change func(*Config, *login
 // while pages of one replica are logged in by webhooks of another.
 func TestLogin_NoTokenPassesThroughRedis(t *testing.T) {
 	server := startRedis(t)
-	conn, err := net.Dial("tcp", server.addr())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	fmt.Fprint(conn, "MONITOR\r\n")
 	var capture strings.Builder
-	var reading sync.WaitGroup
-	reading.Go(func() { io.Copy(&capture, bufio.NewReader(conn)) })
+	stop := testenv.Monitor(t, server.addr(), func(line string) { capture.WriteString(line) })
 
 	here, there := redisReplica(t, server.addr(), nil), redisReplica(t, server.addr(), nil)
 	var secrets []string
@@ -131,8 +121,7 @@ func TestLogin_NoTokenPassesThroughRedis(t *testing.T) {
 		p.Close()
 		secrets = append(secrets, token, q.Resume)
 	}
-	conn.Close()
-	reading.Wait()
+	stop()
 	text := capture.String()
 	if n := strings.Count(text, ticketEvent); n < 90 {
 		t.Fatalf("%d hints were seen", n)

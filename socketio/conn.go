@@ -32,13 +32,14 @@ type conn struct {
 	disconnectingAll atomic.Bool // the server closes the connection: what still comes is ignored
 
 	mu                     sync.Mutex        // guards what follows
+	liveCount              int32             // attempts and sockets that have not come to their end
 	joinedSockets          []*Socket         // few: a slice is smaller and faster than a map
 	pendingConnects        []*pendingConnect // CONNECTs under way
 	disconnectedNamespaces []string          // namespaces the server disconnected, see routePacket
-	liveCount              int               // attempts and sockets that have not come to their end
 	refusalBucket          *tokenBucket      // see Limits.RefusedConnects; nil: none yet
 	connectTimer           *time.Timer       // ConnectTimeout; nil once a namespace was joined
 	closeCause             *DisconnectError  // why the session ended
+	farewells              *farewells        // nil: no DISCONNECT waits
 }
 
 var (
@@ -219,9 +220,8 @@ func (c *conn) Closed(reason engineio.Reason, description error) {
 	c.mu.Lock()
 	c.closeCause = &DisconnectError{Reason(reason), description}
 	sockets, attempts, timer := c.joinedSockets, c.pendingConnects, c.connectTimer
-	c.joinedSockets, c.pendingConnects, c.connectTimer = nil, nil, nil
+	c.joinedSockets, c.pendingConnects, c.connectTimer, c.farewells = nil, nil, nil, nil
 	c.mu.Unlock()
-	c.dropFarewells(func(*Socket) bool { return true })
 	if timer != nil {
 		timer.Stop()
 	}

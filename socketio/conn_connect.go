@@ -106,7 +106,6 @@ func (c *conn) startConnect(name string, auth json.RawMessage) error {
 		auth = slices.Clone(auth)
 	}
 	a := &pendingConnect{conn: c, namespaceName: name, authData: auth}
-	c.dropFarewells(func(s *Socket) bool { return s.ns.name == name })
 	c.mu.Lock()
 	if c.closeCause != nil {
 		c.mu.Unlock()
@@ -123,11 +122,12 @@ func (c *conn) startConnect(name string, auth json.RawMessage) error {
 		c.mu.Unlock()
 		return c.refuseConnect(name, errTooMany)
 	}
-	if limit >= 0 && c.liveCount >= limitLive*max(limit, 1) {
+	if limit >= 0 && int(c.liveCount) >= limitLive*max(limit, 1) {
 		c.mu.Unlock()
 		return errChurn
 	}
 	c.liveCount++
+	c.dropFarewell(name)
 	c.disconnectedNamespaces = slices.DeleteFunc(c.disconnectedNamespaces, func(n string) bool { return n == name })
 	// A client that calls connect, disconnect, connect within one round trip
 	// sends CONNECT twice: the later one counts.

@@ -37,7 +37,6 @@ type Server struct {
 	eventRate     *eventRate // of namespaces without one of their own
 	clientFiles   *clientFiles
 	liveTasks     taskgroup.Group // sockets and attempts that have not come to their end
-	farewells     farewells
 	workers       workers.Pool
 	closing       atomic.Bool
 	panicLines    loglimit.Limiter // lines of panics

@@ -2,8 +2,6 @@ package socketio
 
 import (
 	"slices"
-	"sync"
-	"sync/atomic"
 
 	"posthouse/socketio/engineio"
 	"posthouse/socketio/parser"
@@ -17,7 +15,7 @@ import (
 // endSession has the store refuse the session of s, and then calls then. Without a store that
 // keeps the sessions of connected sockets, then is called at once.
 func (s *Socket) endSession(then func()) {
-	if !s.endsSession() {
+	if !s.isSessionKept() {
 		then()
 		return
 	}
@@ -30,6 +28,11 @@ func (s *Socket) endSession(then func()) {
 	})
 	r.isToldOf.Store(false)
 	s.sessionChanged()
+}
+
+// isSessionKept reports whether a store keeps the session of s while s is connected.
+func (s *Socket) isSessionKept() bool {
+	return s.ns.localAdapter.sessionWatcher != nil && s.resumption != nil && s.resumption.isLive.Load()
 }
 
 // awaitSessionEnd is endSession for a goroutine that may wait.
@@ -52,116 +55,88 @@ func (s *Socket) sessionIsOver() bool {
 	return s.closeQueued && !s.keepable || s.handlerPanicked.Load()
 }
 
-// endsSession reports whether the store must hear of the end of s before its client does.
-func (s *Socket) endsSession() bool {
-	return s.ns.localAdapter.sessionWatcher != nil && s.resumption != nil && s.resumption.isLive.Load()
-}
-
-// farewells are the DISCONNECTs of a server that wait until their sessions are over.
+// farewells are the sockets of a connection whose DISCONNECT waits until their session is over.
 type farewells struct {
-	isWaiting atomic.Bool // there are some
-
-	mu     sync.Mutex // guards what follows
-	byConn map[*conn]*connFarewells
+	sockets       []*Socket
+	closesWithAll bool               // the connection closes with the last of them
+	lastMessages  []engineio.Message // the packets for that moment
 }
 
-// connFarewells are those of one connection.
-type connFarewells struct {
-	sockets  []*Socket
-	closes   bool               // the connection closes with the last of them
-	messages []engineio.Message // of a connection that closes
-}
-
-// change looks at the farewells of c under the lock, and forgets them when none waits.
-func (f *farewells) change(c *conn, fn func(w *connFarewells)) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	w := f.byConn[c]
-	if w == nil {
-		w = &connFarewells{}
+// sendFarewell tells the client that the server disconnected s, when its session is over.
+func (c *conn) sendFarewell(s *Socket) {
+	if s.isSessionKept() {
+		c.sendFarewells([]*Socket{s}, false)
+		return
 	}
-	fn(w)
-	if f.byConn == nil {
-		f.byConn = make(map[*conn]*connFarewells)
-	}
-	if len(w.sockets) > 0 {
-		f.byConn[c] = w
-	} else {
-		delete(f.byConn, c)
-	}
-	f.isWaiting.Store(len(f.byConn) > 0)
+	c.sendPacket(s.disconnectPacket())
 }
 
 // sendFarewells tells the client that the server disconnected these sockets of the connection,
 // each when its session is over. With closing the packets wait for each other and for earlier
 // ones, and the connection is closed with the last.
 func (c *conn) sendFarewells(sockets []*Socket, closing bool) {
-	f := &c.server.farewells
-	if !f.isWaiting.Load() && !slices.ContainsFunc(sockets, (*Socket).endsSession) {
-		var messages []engineio.Message
-		for _, s := range sockets {
-			messages = c.appendFarewell(messages, s)
-		}
-		if closing {
-			c.engineSession.CloseWith(messages...)
-		} else {
-			_ = c.engineSession.SendMessages(messages...) // a closed session needs no answer
-		}
-		return
+	c.mu.Lock()
+	if c.farewells == nil {
+		c.farewells = &farewells{}
 	}
-	none := false
-	f.change(c, func(w *connFarewells) {
-		w.sockets = append(w.sockets, sockets...)
-		w.closes = w.closes || closing
-		none = len(w.sockets) == 0
-	})
+	f := c.farewells
+	f.sockets = append(f.sockets, sockets...)
+	f.closesWithAll = f.closesWithAll || closing
+	none := len(f.sockets) == 0
+	c.mu.Unlock()
 	if none && closing {
 		c.engineSession.CloseWith()
+		return
 	}
 	for _, s := range sockets {
 		s.endSession(func() { c.sayFarewell(s) })
 	}
 }
 
-func (c *conn) appendFarewell(messages []engineio.Message, s *Socket) []engineio.Message {
-	if m, err := c.server.options.Codec.Encode(messages, s.disconnectPacket()); err == nil {
-		return m
-	}
-	return messages
-}
-
 // sayFarewell sends a DISCONNECT, or keeps it until the connection is closed.
 func (c *conn) sayFarewell(s *Socket) {
-	known, last, closes := false, false, false
-	var messages []engineio.Message
-	c.server.farewells.change(c, func(w *connFarewells) {
-		i := slices.Index(w.sockets, s)
-		if known = i >= 0; !known {
-			return // the client has joined the namespace again, or the connection is gone
+	p := s.disconnectPacket()
+	c.mu.Lock()
+	f := c.farewells
+	if !f.drop(func(waiting *Socket) bool { return waiting == s }) {
+		c.mu.Unlock()
+		return // the client has joined the namespace again, or the connection is gone
+	}
+	last := len(f.sockets) == 0
+	if !f.closesWithAll {
+		if last {
+			c.farewells = nil
 		}
-		w.sockets = slices.Delete(w.sockets, i, i+1)
-		w.messages = c.appendFarewell(w.messages, s)
-		messages, closes, last = w.messages, w.closes, len(w.sockets) == 0
-		if !closes {
-			w.messages = nil
-		}
-	})
-	switch {
-	case !known || closes && !last:
-	case closes:
+		c.mu.Unlock()
+		c.sendPacket(p)
+		return
+	}
+	if m, err := c.server.options.Codec.Encode(f.lastMessages, p); err == nil {
+		f.lastMessages = m
+	}
+	messages := f.lastMessages
+	c.mu.Unlock()
+	if last {
 		c.engineSession.CloseWith(messages...)
-	default:
-		_ = c.engineSession.SendMessages(messages...)
 	}
 }
 
-// dropFarewells forgets the farewells of sockets that match: the client has left those itself.
-func (c *conn) dropFarewells(match func(*Socket) bool) {
-	if f := &c.server.farewells; f.isWaiting.Load() {
-		f.change(c, func(w *connFarewells) {
-			if !w.closes { // else the last of them closes the connection
-				w.sockets = slices.DeleteFunc(w.sockets, match)
-			}
-		})
+// dropFarewell forgets the farewell of a namespace that the client joins again: it has left
+// the former socket itself. The last farewell of a connection that closes must stay. It must be
+// called with c.mu held.
+func (c *conn) dropFarewell(namespace string) {
+	if c.farewells != nil && c.farewells.closesWithAll {
+		return
 	}
+	c.farewells.drop(func(s *Socket) bool { return s.ns.name == namespace })
+}
+
+// drop takes the sockets that match off the list and reports whether there were any.
+func (f *farewells) drop(match func(*Socket) bool) bool {
+	if f == nil {
+		return false
+	}
+	before := len(f.sockets)
+	f.sockets = slices.DeleteFunc(f.sockets, match)
+	return len(f.sockets) < before
 }

@@ -30,11 +30,11 @@ type Socket struct {
 	authData    json.RawMessage
 	mailbox     mailbox
 	closeQueued bool // the close task is queued: nothing may be queued after it
+	heldTooMany bool // some frames were not held
 	keepable    bool // closing for a reason after which its session may be recovered
 	listeners   *listeners
 	pendingAcks map[uint64]ackFunc
 	heldFrames  []heldFrames
-	heldTooMany bool // some were not held
 	dataValues  map[string]any
 	ctx         context.Context
 	cancel      context.CancelCauseFunc

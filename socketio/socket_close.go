@@ -16,7 +16,7 @@ func (s *Socket) Disconnect(closeConn bool) {
 	if closeConn {
 		s.conn.disconnectAll(s)
 	} else if s.disconnect() {
-		s.conn.sendFarewells([]*Socket{s}, false)
+		s.conn.sendFarewell(s)
 	}
 }
 

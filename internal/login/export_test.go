@@ -2,6 +2,7 @@ package login
 
 import (
 	"context"
+	"os"
 	"time"
 )
 
@@ -21,6 +22,17 @@ func (s *Spool) Limit(n int)          { s.maxClaims = n }
 func SpoolLine(c Claim) []byte        { return formatSpoolLine(c) }
 
 func ReadSpoolLine(line []byte) (Claim, bool) { return parseSpoolLine(line) }
+
+// FailWrites opens the file anew, for reading only.
+func (s *Spool) FailWrites() error {
+	readOnly, err := os.Open(s.file.Name())
+	if err != nil {
+		return err
+	}
+	err = s.file.Close()
+	s.file = readOnly
+	return err
+}
 
 // LettersOf are the ASCII letters and digits that ReadTyped reads in a text.
 func LettersOf(text string) string {

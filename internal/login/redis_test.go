@@ -1,11 +1,9 @@
 package login_test
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os/exec"
 	"strings"
 	"sync"
@@ -15,6 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"posthouse/internal/login"
+	"posthouse/internal/testenv"
 )
 
 func TestRedisClientMustHonourContexts(t *testing.T) {
@@ -197,23 +196,12 @@ func TestRedisStore_TrafficHoldsNoSecret(t *testing.T) {
 		logins = 50
 	}
 	addr := single(t)
-	conn, err := net.Dial("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	fmt.Fprint(conn, "MONITOR\r\n")
-	traffic := bufio.NewScanner(conn)
-	traffic.Buffer(nil, 1<<20)
-	if !traffic.Scan() || traffic.Text() != "+OK" {
-		t.Fatal("no MONITOR")
-	}
 	var seen strings.Builder
-	var capture sync.WaitGroup
-	capture.Go(func() {
-		for traffic.Scan() && !strings.Contains(traffic.Text(), "the end of the capture") {
-			seen.WriteString(traffic.Text())
-			seen.WriteByte('\n')
+	whole := make(chan struct{})
+	stop := testenv.Monitor(t, addr, func(line string) {
+		seen.WriteString(line)
+		if strings.Contains(line, "the end of the capture") {
+			close(whole)
 		}
 	})
 	rdb := redisClient(t, []string{addr}, false)
@@ -229,7 +217,8 @@ func TestRedisStore_TrafficHoldsNoSecret(t *testing.T) {
 		secrets = append(secrets, a.Resume, code, token.JWT)
 	}
 	rdb.Echo(t.Context(), "the end of the capture")
-	capture.Wait()
+	<-whole
+	stop()
 	text := seen.String()
 	if strings.Count(text, "evalsha") < logins {
 		t.Fatal("the capture is not whole")

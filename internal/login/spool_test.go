@@ -144,6 +144,20 @@ func TestSpoolRefusesWhenTheDiskFails(t *testing.T) {
 	}
 }
 
+// A disk that is full fails the write, of a spool that is open.
+func TestSpool_WriteThatFails_IsTold(t *testing.T) {
+	s := mustSpool(t, filepath.Join(t.TempDir(), "claims"))
+	if err := s.Append(someClaim(1)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.FailWrites(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Append(someClaim(2)); err == nil {
+		t.Error("a claim was accepted that could not be written")
+	}
+}
+
 func TestSpoolTakesConcurrentClaims(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "claims")
 	s := mustSpool(t, path)

@@ -1,14 +1,10 @@
 package engineio
 
-import "sync/atomic"
-
 // heartbeat is what a session keeps of its one deadline (docs/protocol.md §1.6 and §2.1).
 // In revision 4 the server pings after PingInterval and wants the pong within
 // PingTimeout; in revision 3 the client pings and has the sum of both.
 type heartbeat struct {
 	heartbeatEntry // guarded by heartbeatQueues.mu; set with Session.mu held
-	// pong is read by the receiving side for every packet.
-	pong atomic.Uint32
 }
 
 const (
@@ -35,7 +31,7 @@ func (h *heartbeat) restart(s *Session) {
 	case s.state.Load() == stateClosed:
 	case s.revision == 3:
 		s.srv.heartbeats.clientPingQueue.set(s)
-	case h.pong.Load() != pongNotDue:
+	case s.pong.Load() != pongNotDue:
 		s.srv.heartbeats.pongQueue.set(s)
 	}
 }
@@ -44,12 +40,11 @@ func (h *heartbeat) restart(s *Session) {
 func (s *Session) tick() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	h := &s.beat
 	if s.state.Load() == stateClosed || s.srv.heartbeats.pending(s) {
 		return // or it was moved in the last moment
 	}
-	if s.revision == 4 && h.pong.Load() == pongNotDue {
-		h.pong.Store(pongDue)
+	if s.revision == 4 && s.pong.Load() == pongNotDue {
+		s.pong.Store(pongDue)
 		s.srv.heartbeats.pongQueue.set(s)
 		s.sendControlLocked(packetPing, nil)
 		return
@@ -64,12 +59,12 @@ func (s *Session) tick() {
 
 // onPong takes the answer to a ping. A pong without a ping is ignored.
 func (s *Session) onPong() {
-	if s.beat.pong.Load() == pongNotDue {
+	if s.pong.Load() == pongNotDue {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.beat.pong.Store(pongNotDue)
+	s.pong.Store(pongNotDue)
 	if s.state.Load() != stateClosed {
 		s.srv.heartbeats.pingQueue.set(s)
 	}
@@ -80,7 +75,7 @@ func (s *Session) onPong() {
 func (s *Session) onSign() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.beat.pong.CompareAndSwap(pongDue, pongExtended) && s.state.Load() != stateClosed {
+	if s.pong.CompareAndSwap(pongDue, pongExtended) && s.state.Load() != stateClosed {
 		s.srv.heartbeats.pongQueue.set(s)
 	}
 }

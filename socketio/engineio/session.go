@@ -61,26 +61,28 @@ type Session struct {
 
 	// state is written under mu; the receiving side reads it without.
 	state atomic.Uint32
+	// pong is what the heartbeat waits for; the receiving side reads it for every packet.
+	pong atomic.Uint32
 
-	mu             sync.Mutex   // guards what follows, and the out side of the streams
+	mu             sync.Mutex   // guards what follows but revision, and the out side of the streams
+	resumedEarly   bool         // Resume came before the pause began
+	inFlusher      bool         // in the flusher's list
+	closedAsSlow   bool         // ErrSlow has closed the session
+	revision       uint8        // of the protocol, 4 or 3; never changes
 	poll           *polling     // nil: not polling (any more)
 	ws             *wsTransport // nil: polling
 	pendingUpgrade *upgrade     // nil: no upgrade under way
 	beat           heartbeat
 	pauseEnd       chan struct{} // closed at the end of a pause; nil: not paused
 	// recvFree is closed when recvMu is given back; nil: the transport does not wait for it.
-	recvFree     chan struct{}
-	closeTimer   *time.Timer // ends a closing session without a poll
-	backlog      *backlog    // nil: no more than MaxBuffered waits
-	resumedEarly bool        // Resume came before the pause began
-	inFlusher    bool        // in the flusher's list
-	closedAsSlow bool        // ErrSlow has closed the session
-	received     traffic     // without what is unnoted
-	sent         traffic
-	flushFrom    time.Duration // of epoch: when a send that is timed began; 0: none is
+	recvFree   chan struct{}
+	closeTimer *time.Timer // ends a closing session without a poll
+	backlog    *backlog    // nil: no more than MaxBuffered waits
+	received   traffic     // without what is unnoted
+	sent       traffic
+	flushFrom  time.Duration // of epoch: when a send that is timed began; 0: none is
 
 	openedAt time.Duration // of epoch; never changes
-	revision uint8         // of the protocol, 4 or 3; never changes
 }
 
 const (

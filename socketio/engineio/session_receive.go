@@ -74,7 +74,7 @@ func (s *Session) receive(p packet) error {
 	if s.state.Load() != stateOpen {
 		return s.receiveClosing(p)
 	}
-	if p.Type != packetPong && s.beat.pong.Load() == pongDue {
+	if p.Type != packetPong && s.pong.Load() == pongDue {
 		s.onSign()
 	}
 	if p.Type != packetMessage && p.Type != packetClose {

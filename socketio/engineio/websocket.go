@@ -30,8 +30,8 @@ type wsTransport struct {
 	conn          net.Conn        // nil: a loop reads, or the connection is not there yet
 	fd            int             // of a plain TCP connection, or below stream; -1: only blocking writes
 	stream        *tlspoll.Stream // nil: no TLS, or TLS that a goroutine reads
-	wireFormat    wireForm
 	deflate       *ws.Deflate
+	wireFormat    wireForm
 
 	// Owned by the reader:
 	frameReader    ws.Reader

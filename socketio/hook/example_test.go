@@ -76,8 +76,8 @@ func ExampleClient_Update() {
 		panic(err)
 	}
 	fmt.Println(client.Update(&hook.Options{URL: "http://127.0.0.1:8081/socketio", Secrets: secrets}))
-	fmt.Println(client.Update(&hook.Options{URL: "127.0.0.1:8081", Secrets: secrets}))
+	fmt.Println(client.Update(&hook.Options{URL: "ftp://127.0.0.1/socketio", Secrets: secrets}))
 	// Output:
 	// <nil>
-	// hook: URL "127.0.0.1:8081": write a whole http or https URL
+	// hook: URL "ftp://127.0.0.1/socketio": write a whole http or https URL
 }

@@ -97,7 +97,7 @@ var machineFaults = []row{{
 	bar:    "the service goes on; a claim that cannot be kept is not answered `success`",
 	guards: "`success` needs durability",
 	logins: 40, rig: rig{none: true},
-	tests: []goTests{{"./internal/login", "TestSpoolRefusesWhenTheDiskFails|TestService_Claim_WithoutSpoolThereIsNoSuccess"}},
+	tests: []goTests{{"./internal/login", "TestSpoolRefusesWhenTheDiskFails|TestSpool_WriteThatFails|TestService_Claim_WithoutSpoolThereIsNoSuccess"}},
 	run: func(s *stage) {
 		base, _, _ := s.wrapped("exec >/dev/full 2>&1")
 		s.scan(s.openAt(base, s.logins))

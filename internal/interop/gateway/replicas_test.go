@@ -1,13 +1,10 @@
 package gateway_test
 
 import (
-	"bufio"
-	"net"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 
@@ -104,34 +101,7 @@ func TestReplicas(t *testing.T) {
 // monitor records every command that Redis gets; the function returns it.
 func monitor(t testing.TB, addr string) func() string {
 	t.Helper()
-	c, err := net.Dial("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Close() })
-	if _, err := c.Write([]byte("MONITOR\r\n")); err != nil {
-		t.Fatal(err)
-	}
-	var mu sync.Mutex
-	var all strings.Builder
-	lines := bufio.NewReader(c)
-	if _, err := lines.ReadString('\n'); err != nil {
-		t.Fatal(err)
-	}
-	go func() { // ends when c is closed
-		for {
-			line, err := lines.ReadString('\n')
-			if err != nil {
-				return
-			}
-			mu.Lock()
-			all.WriteString(line)
-			mu.Unlock()
-		}
-	}()
-	return func() string {
-		mu.Lock()
-		defer mu.Unlock()
-		return all.String()
-	}
+	var all testenv.Buffer
+	testenv.Monitor(t, addr, func(line string) { _, _ = all.Write([]byte(line)) })
+	return all.String
 }
