@@ -122,8 +122,12 @@ func (c *conn) sayFarewell(s *Socket) {
 }
 
 // dropFarewell forgets the farewell of a namespace that the client joins again: it has left
-// the former socket itself. It must be called with c.mu held.
+// the former socket itself. The last farewell of a connection that closes must stay. It must be
+// called with c.mu held.
 func (c *conn) dropFarewell(namespace string) {
+	if c.farewells != nil && c.farewells.closesWithAll {
+		return
+	}
 	c.farewells.drop(func(s *Socket) bool { return s.ns.name == namespace })
 }
 
