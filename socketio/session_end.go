@@ -76,6 +76,11 @@ func (c *conn) sendFarewell(s *Socket) {
 // ones, and the connection is closed with the last.
 func (c *conn) sendFarewells(sockets []*Socket, closing bool) {
 	c.mu.Lock()
+	if c.farewells == nil && closing && !slices.ContainsFunc(sockets, (*Socket).isSessionKept) {
+		c.mu.Unlock()
+		c.closeSaying(sockets)
+		return
+	}
 	if c.farewells == nil {
 		c.farewells = &farewells{}
 	}
@@ -91,6 +96,23 @@ func (c *conn) sendFarewells(sockets []*Socket, closing bool) {
 	for _, s := range sockets {
 		s.endSession(func() { c.sayFarewell(s) })
 	}
+}
+
+// closeSaying closes the connection behind the DISCONNECTs of these sockets.
+func (c *conn) closeSaying(sockets []*Socket) {
+	var messages []engineio.Message
+	for _, s := range sockets {
+		messages = c.addPacket(messages, s.disconnectPacket())
+	}
+	c.engineSession.CloseWith(messages...)
+}
+
+// addPacket adds what a packet becomes on the wire.
+func (c *conn) addPacket(messages []engineio.Message, p *parser.Packet) []engineio.Message {
+	if more, err := c.server.options.Codec.Encode(messages, p); err == nil {
+		return more
+	}
+	return messages
 }
 
 // sayFarewell sends a DISCONNECT, or keeps it until the connection is closed.
@@ -111,9 +133,7 @@ func (c *conn) sayFarewell(s *Socket) {
 		c.sendPacket(p)
 		return
 	}
-	if m, err := c.server.options.Codec.Encode(f.lastMessages, p); err == nil {
-		f.lastMessages = m
-	}
+	f.lastMessages = c.addPacket(f.lastMessages, p)
 	messages := f.lastMessages
 	c.mu.Unlock()
 	if last {
