@@ -180,8 +180,11 @@ func ExampleSocket_OnDisconnect() {
 			var cause *socketio.DisconnectError
 			fmt.Println(reason, errors.As(context.Cause(ctx), &cause))
 		})
+		s.Emit("welcome")
 	})
-	io.Connect("/", nil).Disconnect()
+	client := io.Connect("/", nil)
+	client.Expect("welcome")
+	client.Disconnect()
 	t.end() // waits for the socket's functions
 	// Output: client namespace disconnect true
 }

@@ -191,6 +191,9 @@ await run({
       await page.click("#other");
       await state(page, "typed");
       await everywhere(page, "a long name, by typing");
+      // Codes are made at random: the widest has nothing but the widest letter.
+      await page.evaluate(() => { document.getElementById("typed-code").textContent = "mmmm mmmm"; });
+      await everywhere(page, "the widest code");
     }
   },
   // Without JavaScript the page says what to do, and nothing that is not so.
