@@ -12,7 +12,8 @@ const (
 	chartWidth = 760
 	barLeft    = 170
 	barHeight  = 12
-	rowHeight  = 42
+	barGap     = 3
+	rowGap     = 12
 	chartTop   = 74
 )
 
@@ -36,13 +37,14 @@ func (t *table) draw(file string) error {
 		const least = 0.5
 		return barLeft + math.Log(math.Max(times, least)/least)/math.Log(most/least)*(chartWidth-barLeft-60)
 	}
+	rowHeight := rowGap + max(2, len(t.servers)-1)*(barHeight+barGap) // the two lines of the label at least
 	bottom := chartTop + len(t.rows)*rowHeight
 	var b strings.Builder
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="system-ui,sans-serif" font-size="13" fill="#222">`+"\n", chartWidth, bottom+10)
 	fmt.Fprintf(&b, `<rect width="%d" height="%d" fill="#fff"/>`+"\n", chartWidth, bottom+10)
 	fmt.Fprintf(&b, `<text x="12" y="22" font-size="15" font-weight="600">Cost as a multiple of %s: CPU time per operation, memory per connection</text>`+"\n", t.servers[0])
 	for i, s := range t.servers[1:] {
-		left := 12 + i*70
+		left := 12 + i*85
 		fmt.Fprintf(&b, `<rect x="%d" y="36" width="12" height="12" fill="%s"/><text x="%d" y="47">%s</text>`+"\n", left, barColors[i%len(barColors)], left+18, s)
 	}
 	for _, times := range []float64{0.5, 1, 2, 5, 10, 20, 50} {
@@ -61,7 +63,7 @@ func (t *table) draw(file string) error {
 			if math.IsNaN(times) {
 				continue
 			}
-			at := y + j*(barHeight+3)
+			at := y + j*(barHeight+barGap)
 			from, to := min(x(1), x(times)), max(x(1), x(times))
 			fmt.Fprintf(&b, `<rect x="%.1f" y="%d" width="%.1f" height="%d" fill="%s"/><text x="%.1f" y="%d" font-size="11">%.1f×</text>`+"\n",
 				from, at, max(to-from, 1.5), barHeight, barColors[j%len(barColors)], to+5, at+10, times)
