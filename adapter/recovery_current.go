@@ -223,10 +223,7 @@ func (c *currentSessions) writeChanged(ctx context.Context, changed map[sessionD
 	}
 	sets, gone := make([]any, 0, 2*currentBatch), []string(nil)
 	var unconfirmed []sessionDigest
-	if len(c.written) == 0 {
-		sets = append(sets, nodeField, "{}")
-	}
-	isEmpty := true
+	wasEmpty := len(c.written) == 0
 	for digest := range changed {
 		text, ok := c.encode(digest)
 		if !ok {
@@ -240,13 +237,15 @@ func (c *currentSessions) writeChanged(ctx context.Context, changed map[sessionD
 			c.written[digest] = false
 			unconfirmed = append(unconfirmed, digest)
 		}
-		isEmpty = false
 		if sets = append(sets, fieldOf(digest), text); len(sets) == cap(sets) {
 			pipe.HSet(ctx, c.key, sets...)
 			sets = make([]any, 0, 2*currentBatch)
 		}
 	}
-	if !isEmpty && len(sets) > 0 {
+	if wasEmpty && len(c.written) > 0 {
+		sets = append(sets, nodeField, "{}")
+	}
+	if len(sets) > 0 {
 		pipe.HSet(ctx, c.key, sets...)
 	}
 	if len(gone) > 0 {

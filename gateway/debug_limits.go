@@ -17,7 +17,7 @@ type limit struct {
 	value   string // the default
 	place   string // where it is enforced
 	answer  string // what the client gets
-	metric  string // the series that counts what was refused; "": see series
+	metric  string // the series that counts what was refused; "": that of its name, if there is one
 
 	current func(*Config) string // nil: value
 	use     func(*App) int64     // nil: there is no use to show
@@ -71,10 +71,6 @@ func (l *limit) series() string {
 	switch {
 	case l.metric != "":
 		return l.metric
-	case l.name == "slow":
-		return "socketio_slow_closed_total"
-	case l.name == "webhook":
-		return `posthouse_webhook_events_total{what="refused"}`
 	case isRefusal(l.name):
 		return `posthouse_refused_total{limit="` + l.name + `"}`
 	}

@@ -36,17 +36,7 @@ func startReloadRig(t *testing.T, files map[string]string) *reloadRig {
 	slog.SetDefault(NewLogger(r.log, "info", "text"))
 	t.Cleanup(func() { slog.SetDefault(before) })
 	args := []string{"--addr=127.0.0.1:0", "--config=" + filepath.Join(r.dir, "posthouse.yaml"), "--limit-handshakes-per-ip=off", "--limit-connections-per-ip=off"}
-	reread := func() *Settings { return ReadSettings(args, nil, nil) }
-	s := reread()
-	if p := s.Problems(); len(p) > 0 {
-		t.Fatal(p)
-	}
-	cfg := s.Config
-	cfg.Reread = reread
-	var err error
-	if r.app, err = New(cfg); err != nil {
-		t.Fatal(err)
-	}
+	r.app = newRereadApp(t, args)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- r.app.Run(ctx) }()

@@ -66,17 +66,7 @@ func TestReload_ChangedFileAndSignal_TakeWhatCanChange(t *testing.T) {
 	slog.SetDefault(NewLogger(log, "info", "text"))
 	t.Cleanup(func() { slog.SetDefault(before) })
 	args := []string{"--addr=127.0.0.1:0", "--config=" + file, "--api-key-file=" + keys, "--limit-handshakes-per-ip=off", "--limit-connections-per-ip=off"}
-	reread := func() *Settings { return ReadSettings(args, nil, nil) }
-	s := reread()
-	if p := s.Problems(); len(p) > 0 {
-		t.Fatal(p)
-	}
-	cfg := s.Config
-	cfg.Reread = reread
-	a, err := New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
+	a := newRereadApp(t, args)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- a.Run(ctx) }()
@@ -186,4 +176,21 @@ func TestLimits_ChangedWhileInUse(t *testing.T) {
 	if !counts.acquire("a") {
 		t.Error("a place that was given back is not free")
 	}
+}
+
+// newRereadApp is an App whose settings come from args again when they are reloaded.
+func newRereadApp(t *testing.T, args []string) *App {
+	t.Helper()
+	reread := func() *Settings { return ReadSettings(args, nil, nil) }
+	s := reread()
+	if p := s.Problems(); len(p) > 0 {
+		t.Fatal(p)
+	}
+	cfg := s.Config
+	cfg.Reread = reread
+	a, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
 }

@@ -87,12 +87,7 @@ func (c *conn) sendFarewells(sockets []*Socket, closing bool) {
 	f := c.farewells
 	f.sockets = append(f.sockets, sockets...)
 	f.closesWithAll = f.closesWithAll || closing
-	none := len(f.sockets) == 0
 	c.mu.Unlock()
-	if none && closing {
-		c.engineSession.CloseWith()
-		return
-	}
 	for _, s := range sockets {
 		s.endSession(func() { c.sayFarewell(s) })
 	}
@@ -120,15 +115,12 @@ func (c *conn) sayFarewell(s *Socket) {
 	p := s.disconnectPacket()
 	c.mu.Lock()
 	f := c.farewells
-	if !f.drop(func(waiting *Socket) bool { return waiting == s }) {
+	if !c.dropFarewells(func(waiting *Socket) bool { return waiting == s }) {
 		c.mu.Unlock()
 		return // the client has joined the namespace again, or the connection is gone
 	}
-	last := len(f.sockets) == 0
+	last := c.farewells == nil
 	if !f.closesWithAll {
-		if last {
-			c.farewells = nil
-		}
 		c.mu.Unlock()
 		c.sendPacket(p)
 		return
@@ -145,18 +137,22 @@ func (c *conn) sayFarewell(s *Socket) {
 // the former socket itself. The last farewell of a connection that closes must stay. It must be
 // called with c.mu held.
 func (c *conn) dropFarewell(namespace string) {
-	if c.farewells != nil && c.farewells.closesWithAll {
-		return
+	if c.farewells != nil && !c.farewells.closesWithAll {
+		c.dropFarewells(func(s *Socket) bool { return s.ns.name == namespace })
 	}
-	c.farewells.drop(func(s *Socket) bool { return s.ns.name == namespace })
 }
 
-// drop takes the sockets that match off the list and reports whether there were any.
-func (f *farewells) drop(match func(*Socket) bool) bool {
+// dropFarewells takes the sockets that match off the list, which goes with the last of them,
+// and reports whether there were any. It must be called with c.mu held.
+func (c *conn) dropFarewells(match func(*Socket) bool) bool {
+	f := c.farewells
 	if f == nil {
 		return false
 	}
 	before := len(f.sockets)
 	f.sockets = slices.DeleteFunc(f.sockets, match)
+	if len(f.sockets) == 0 {
+		c.farewells = nil
+	}
 	return len(f.sockets) < before
 }

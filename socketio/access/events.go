@@ -100,9 +100,9 @@ func (r *Rules) relay(e *socketio.Event) (map[string]any, error) {
 
 // user is the subject of a socket's token, "" without one.
 func (r *Rules) user(s *socketio.Socket) string {
-	if r.current.Load().o.Claim == nil {
+	if r.first.o.Claim == nil {
 		return ""
 	}
-	user, _ := r.current.Load().o.Claim(s, "sub")
+	user, _ := r.first.o.Claim(s, "sub")
 	return user
 }

@@ -68,11 +68,12 @@ func (t *joinTask) run() (err error) {
 // enter joins, with the room's past if the client asks for it.
 func (t *joinTask) enter() error {
 	r := t.rules
-	kept := r.current.Load().o.History != nil && r.current.Load().o.History.Keeps(t.in.Room)
+	h := r.first.o.History
+	kept := h != nil && h.Keeps(t.in.Room)
 	switch {
 	case t.in.History > 0 && kept:
 		return t.withHistory()
-	case t.in.History > 0 && r.current.Load().o.Joiner == nil:
+	case t.in.History > 0 && r.first.o.Joiner == nil:
 		return badRequest("this room has no history")
 	}
 	return t.join()
@@ -87,10 +88,10 @@ func (t *joinTask) join() error {
 		}
 		return nil
 	}
-	if r.current.Load().o.Joiner == nil {
+	if r.first.o.Joiner == nil {
 		return join()
 	}
-	fields, err := r.current.Load().o.Joiner.Join(t.event.Context(), s, t.in, join)
+	fields, err := r.first.o.Joiner.Join(t.event.Context(), s, t.in, join)
 	for name, value := range fields {
 		t.answer[name] = value
 	}
@@ -99,7 +100,7 @@ func (t *joinTask) join() error {
 
 // addMembers tells in the answer who is in the room, unless that is not known now.
 func (t *joinTask) addMembers() {
-	p := t.rules.current.Load().o.Presence
+	p := t.rules.first.o.Presence
 	if p == nil || !p.Watches(t.in.Room) {
 		return
 	}
@@ -115,7 +116,7 @@ func (t *joinTask) addMembers() {
 
 // withHistory joins with the room's past.
 func (t *joinTask) withHistory() error {
-	h := t.rules.current.Load().o.History
+	h := t.rules.first.o.History
 	page, release, err := h.Join(t.event.Context(), t.event.Socket(), t.in.Room, t.in.History, t.join)
 	if err != nil {
 		return h.EventError(err)

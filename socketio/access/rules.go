@@ -142,7 +142,7 @@ func (r *Rules) Apply(n Namespace) {
 
 // claims is the lookup for a socket.
 func (r *Rules) claims(s *socketio.Socket) lookup {
-	claim := r.current.Load().o.Claim
+	claim := r.first.o.Claim
 	return func(name string) (string, bool) { return claim(s, name) }
 }
 

@@ -44,7 +44,7 @@ func (s *Session) accept(r *http.Request) *ConnectionError {
 	s.mu.Lock()
 	over := s.state.Load() == stateClosed
 	if !over {
-		s.beat.start(s)
+		s.startHeartbeat()
 	}
 	s.mu.Unlock()
 	if over {

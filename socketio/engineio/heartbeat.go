@@ -1,20 +1,18 @@
 package engineio
 
-// heartbeat is what a session keeps of its one deadline (docs/protocol.md §1.6 and §2.1).
-// In revision 4 the server pings after PingInterval and wants the pong within
-// PingTimeout; in revision 3 the client pings and has the sum of both.
-type heartbeat struct {
-	heartbeatEntry // guarded by heartbeatQueues.mu; set with Session.mu held
-}
+// A session has one deadline (docs/protocol.md §1.6 and §2.1). In revision 4 the server pings
+// after PingInterval and wants the pong within PingTimeout; in revision 3 the client pings
+// and has the sum of both.
 
+// What Session.pong says.
 const (
 	pongNotDue   uint32 = iota
 	pongDue             // a ping was sent; other packets may extend the deadline
 	pongExtended        // one has
 )
 
-// start begins the heartbeat of a new session.
-func (h *heartbeat) start(s *Session) {
+// startHeartbeat begins the heartbeat of a new session.
+func (s *Session) startHeartbeat() {
 	switch {
 	case s.state.Load() == stateClosed:
 	case s.revision == 3:
@@ -24,9 +22,9 @@ func (h *heartbeat) start(s *Session) {
 	}
 }
 
-// restart gives the peer a whole deadline again: after a pause of ours, and
+// restartHeartbeat gives the peer a whole deadline again: after a pause of ours, and
 // after an upgrade.
-func (h *heartbeat) restart(s *Session) {
+func (s *Session) restartHeartbeat() {
 	switch {
 	case s.state.Load() == stateClosed:
 	case s.revision == 3:

@@ -51,7 +51,7 @@ func (q *heartbeatQueue) set(s *Session) {
 	q.allQueues.mu.Lock()
 	defer q.allQueues.mu.Unlock()
 	q.allQueues.removeLocked(s)
-	e := &s.beat.heartbeatEntry
+	e := &s.beat
 	e.queue, e.dueAt = q, int64(time.Since(epoch)+q.delay)
 	e.previousSession = q.lastSession
 	if q.lastSession != nil {
@@ -78,7 +78,7 @@ func (d *heartbeatQueues) remove(s *Session) {
 }
 
 func (d *heartbeatQueues) removeLocked(s *Session) {
-	e := &s.beat.heartbeatEntry
+	e := &s.beat
 	q := e.queue
 	if q == nil {
 		return

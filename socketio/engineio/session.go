@@ -64,16 +64,16 @@ type Session struct {
 	// pong is what the heartbeat waits for; the receiving side reads it for every packet.
 	pong atomic.Uint32
 
-	mu             sync.Mutex   // guards what follows but revision, and the out side of the streams
-	resumedEarly   bool         // Resume came before the pause began
-	inFlusher      bool         // in the flusher's list
-	closedAsSlow   bool         // ErrSlow has closed the session
-	revision       uint8        // of the protocol, 4 or 3; never changes
-	poll           *polling     // nil: not polling (any more)
-	ws             *wsTransport // nil: polling
-	pendingUpgrade *upgrade     // nil: no upgrade under way
-	beat           heartbeat
-	pauseEnd       chan struct{} // closed at the end of a pause; nil: not paused
+	mu             sync.Mutex     // guards what follows but revision, and the out side of the streams
+	resumedEarly   bool           // Resume came before the pause began
+	inFlusher      bool           // in the flusher's list
+	closedAsSlow   bool           // ErrSlow has closed the session
+	revision       uint8          // of the protocol, 4 or 3; never changes
+	poll           *polling       // nil: not polling (any more)
+	ws             *wsTransport   // nil: polling
+	pendingUpgrade *upgrade       // nil: no upgrade under way
+	beat           heartbeatEntry // guarded by heartbeatQueues.mu; set with mu held
+	pauseEnd       chan struct{}  // closed at the end of a pause; nil: not paused
 	// recvFree is closed when recvMu is given back; nil: the transport does not wait for it.
 	recvFree   chan struct{}
 	closeTimer *time.Timer // ends a closing session without a poll
@@ -264,7 +264,7 @@ func (s *Session) Resume() {
 		return
 	}
 	s.unpauseLocked()
-	s.beat.restart(s)
+	s.restartHeartbeat()
 }
 
 func (s *Session) unpauseLocked() {

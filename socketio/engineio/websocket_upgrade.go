@@ -181,7 +181,7 @@ func (s *Session) completeUpgrade(st *wsTransport) bool {
 	st.isProbe = false
 	st.sendQueue(q)
 	s.updateBacklogLocked()
-	s.beat.restart(s)
+	s.restartHeartbeat()
 	if s.state.Load() == stateClosing && st.waitingBytes() == 0 {
 		s.endLocked(ReasonForcedClose, nil) // otherwise the drain ends it
 	}

@@ -2,6 +2,7 @@ package ws
 
 import (
 	"math/bits"
+	"strconv"
 
 	"github.com/klauspost/compress/flate"
 )
@@ -89,13 +90,5 @@ func (d *Deflate) takeOver(size int, offered *offer) (answer string) {
 		return answer + "; client_no_context_takeover"
 	}
 	d.received = &history{size: min(size, offered.clientWindow)}
-	return answer + "; client_max_window_bits=" + bitsText(d.received.size)
-}
-
-func bitsText(window int) string {
-	n := bits.Len(uint(window)) - 1
-	if n < 10 {
-		return string(rune('0' + n))
-	}
-	return "1" + string(rune('0'+n-10))
+	return answer + "; client_max_window_bits=" + strconv.Itoa(bits.Len(uint(d.received.size))-1)
 }
