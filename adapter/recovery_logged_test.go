@@ -129,6 +129,11 @@ func TestLog_PublisherWithoutIt_EndsRecoveryWhereItWasActive(t *testing.T) {
 
 			comeBack := func(what string, recovered bool, meanwhile func()) {
 				t.Helper()
+				for _, r := range []*goReplica{a, b} { // of what was heard before
+					if err := adapter.WriteMarks(t.Context(), r.Of("/").Adapter()); err != nil {
+						t.Fatal(err)
+					}
+				}
 				offers(t, b, b.Connect("/", nil))
 				c := a.Connect("/", nil)
 				must(t, a, command{Cmd: "join", SID: c.ID, Rooms: []string{"room1"}})
