@@ -71,21 +71,33 @@ func (r settled) Record(in socketio.Recording) *socketio.Recorded {
 }
 
 func TestHoldRoom_TooMuchComes_ReleaseRefuses(t *testing.T) {
-	srv := sockettest.NewServer(t, nil)
-	c := srv.Connect("/", nil)
-	s := srv.Socket(c.ID)
-	hold := s.HoldRoom("room")
-	_ = s.Join("room")
-	large := make([]byte, 1<<20)
-	for range 5 {
-		_ = srv.To("room").Emit("large", large)
+	for name, emit := range map[string]func(room socketio.BroadcastOperator){
+		"bytes": func(room socketio.BroadcastOperator) {
+			for range 5 {
+				_ = room.Emit("large", make([]byte, 1<<20))
+			}
+		},
+		"events": func(room socketio.BroadcastOperator) {
+			for range 4097 {
+				_ = room.Emit("small")
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			srv := sockettest.NewServer(t, nil)
+			c := srv.Connect("/", nil)
+			s := srv.Socket(c.ID)
+			hold := s.HoldRoom("room")
+			_ = s.Join("room")
+			emit(srv.To("room"))
+			err := hold.Release(socketio.RecordID{}, func() { t.Error("the snapshot is sent") })
+			if !errors.Is(err, socketio.ErrHoldOverflow) {
+				t.Errorf("%v", err)
+			}
+			_ = srv.To("room").Emit("live")
+			c.Expect("live") // the hold is over
+		})
 	}
-	err := hold.Release(socketio.RecordID{}, func() { t.Error("the snapshot is sent") })
-	if !errors.Is(err, socketio.ErrHoldOverflow) {
-		t.Errorf("%v", err)
-	}
-	_ = srv.To("room").Emit("live")
-	c.Expect("live") // the hold is over
 }
 
 func TestHoldRoom_Cancel_EndsTheHold(t *testing.T) {

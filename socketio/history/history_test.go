@@ -86,6 +86,7 @@ func TestHistory_JoinAndPage(t *testing.T) {
 	}
 	_ = room.Emit("not kept", 1)
 	_ = room.Volatile().Record().Emit("volatile", 1)
+	_ = room.Local().Record().Emit("local", 1)
 	_ = room.Record().Emit("large", make([]byte, 64<<10+1))
 	c := srv.Connect("/", nil)
 	a := call(t, c, "join", object{"room": "topic:1", "history": 10})
