@@ -193,6 +193,11 @@ func (l *Loop) turns(epollFD int) (done bool) {
 		for i := range l.tasks {
 			l.call(&l.tasks[i])
 		}
+		if n == eventsPerTurn {
+			// What the handlers have started runs before more is read: its bytes are in the
+			// caches now, and the next ones find its goroutines free.
+			runtime.Gosched()
+		}
 		if n == eventsPerTurn || len(l.againList) > 0 {
 			n = l.poll(epollFD)
 		} else {
