@@ -6,6 +6,8 @@ import (
 	"encoding/base64"
 	"sync"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // The sessions of connected sockets are kept current in Redis, so that a client whose
@@ -211,42 +213,47 @@ func (c *currentSessions) writeChanged(ctx context.Context, changed map[sessionD
 		all = true // Redis has lost it
 	}
 	pipe := node.Pipeline()
+	var gone []string
 	if all {
-		if err := c.findTaken(ctx, node); err != nil {
-			return err
-		}
-		pipe.Del(ctx, c.key)
-		clear(c.written)
 		for _, digest := range c.log.localAdapter.CurrentSessions() {
 			changed[digest] = struct{}{}
 		}
+		for digest := range c.written {
+			changed[digest] = struct{}{}
+		}
+		if gone, err = c.findTaken(ctx, node, changed); err != nil {
+			return err
+		}
 	}
-	sets, gone := make([]any, 0, 2*currentBatch), []string(nil)
+	sets := make([]any, 0, 2*currentBatch)
 	var unconfirmed []sessionDigest
 	wasEmpty := len(c.written) == 0
 	for digest := range changed {
 		text, ok := c.encode(digest)
 		if !ok {
-			if _, was := c.written[digest]; was {
+			if _, was := c.written[digest]; was || all {
 				delete(c.written, digest)
 				gone = append(gone, fieldOf(digest))
 			}
 			continue
+		}
+		if _, was := c.written[digest]; !was {
+			gone = append(gone, takenField(fieldOf(digest))) // of an earlier time here
 		}
 		if !c.written[digest] {
 			c.written[digest] = false
 			unconfirmed = append(unconfirmed, digest)
 		}
 		if sets = append(sets, fieldOf(digest), text); len(sets) == cap(sets) {
-			pipe.HSet(ctx, c.key, sets...)
+			c.setFields(ctx, pipe, sets)
 			sets = make([]any, 0, 2*currentBatch)
 		}
 	}
-	if wasEmpty && len(c.written) > 0 {
+	if (wasEmpty || all) && len(c.written) > 0 {
 		sets = append(sets, nodeField, "{}")
 	}
 	if len(sets) > 0 {
-		pipe.HSet(ctx, c.key, sets...)
+		c.setFields(ctx, pipe, sets)
 	}
 	if len(gone) > 0 {
 		pipe.HDel(ctx, c.key, gone...)
@@ -262,6 +269,12 @@ func (c *currentSessions) writeChanged(ctx context.Context, changed map[sessionD
 		c.written[digest] = true
 	}
 	return c.tellNodesKey(ctx, lifetime)
+}
+
+// setFields sets fields of the hash, once: a repetition by the client could come behind what
+// was written later, or behind another node that took a session.
+func (c *currentSessions) setFields(ctx context.Context, pipe redis.Pipeliner, fields []any) {
+	_ = pipe.Process(ctx, once{redis.NewCmd(ctx, append([]any{"hset", c.key}, fields...)...)}) // Exec has the error
 }
 
 // nodeField is in every hash: a hash without sessions differs from one that Redis lost.
@@ -303,15 +316,16 @@ func (c *currentSessions) endCurrent(ctx context.Context, digest sessionDigest) 
 	if _, taken := c.taken[digest]; taken {
 		return false, nil
 	}
-	confirmed, was := c.written[digest]
-	if !was {
-		return true, nil
-	}
-	delete(c.written, digest)
 	node, err := c.log.redisNodes.ownerOf(ctx, c.key)
 	if err != nil {
-		return true, err
+		return false, err
 	}
-	n, err := node.HDel(ctx, c.key, fieldOf(digest)).Result()
-	return n > 0 || !confirmed, err
+	pipe := node.Pipeline()
+	removed, isTaken := pipe.HDel(ctx, c.key, fieldOf(digest)), pipe.HExists(ctx, c.key, takenField(fieldOf(digest)))
+	if _, err := pipe.Exec(ctx); err != nil {
+		return false, err
+	}
+	confirmed := c.written[digest]
+	delete(c.written, digest)
+	return !isTaken.Val() && (removed.Val() > 0 || !confirmed), nil
 }

@@ -3,7 +3,9 @@ package adapter
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -40,12 +42,12 @@ func (c *currentSessions) findCurrent(ctx context.Context, digest sessionDigest)
 			return nil, err
 		}
 		pipe := node.Pipeline()
-		exists, has := pipe.Exists(ctx, key), pipe.HExists(ctx, key, field)
+		exists, has, isTaken := pipe.Exists(ctx, key), pipe.HExists(ctx, key, field), pipe.HExists(ctx, key, takenField(field))
 		if _, err := pipe.Exec(ctx); err != nil {
 			return nil, err
 		}
 		switch {
-		case has.Val():
+		case has.Val() && !isTaken.Val():
 			found = append(found, currentSession{uid, key, field})
 		case exists.Val() == 0:
 			// The node has ended. One that lives adds itself again with its next session.
@@ -55,6 +57,23 @@ func (c *currentSessions) findCurrent(ctx context.Context, digest sessionDigest)
 	return found, nil
 }
 
+// takenField names the field that tells the owner of a hash, and everybody who looks into it
+// later, that another node took the session of a field: what the owner writes of it before it
+// learns of that is older than the session.
+func takenField(field string) string { return takenPrefix + field }
+
+const takenPrefix = "taken#"
+
+// takeField returns and removes a field of a hash, and leaves the field that tells of it.
+var takeField = redis.NewScript(`
+local session = redis.call('HGET', KEYS[1], ARGV[1])
+if not session or redis.call('HEXISTS', KEYS[1], ARGV[2]) == 1 then
+	return false
+end
+redis.call('HDEL', KEYS[1], ARGV[1])
+redis.call('HSET', KEYS[1], ARGV[2], ARGV[3])
+return session`)
+
 // takeCurrent takes a session out of the hashes in which it is.
 func (c *currentSessions) takeCurrent(ctx context.Context, found []currentSession, pid string) (*socketio.RecoverableSession, error) {
 	for _, f := range found {
@@ -62,17 +81,15 @@ func (c *currentSessions) takeCurrent(ctx context.Context, found []currentSessio
 		if err != nil {
 			return nil, err
 		}
-		pipe := node.TxPipeline()
-		get, del := pipe.HGet(ctx, f.key, f.field), pipe.HDel(ctx, f.key, f.field)
-		_, _ = pipe.Exec(ctx) // each command has its own error
-		if err := del.Err(); err != nil {
-			return nil, err
-		}
-		if del.Val() == 0 {
+		text, err := takeField.Run(ctx, node, []string{f.key}, f.field, takenField(f.field), c.log.uid).Text()
+		if errors.Is(err, redis.Nil) {
 			continue // another node was faster, or its socket has just ended
 		}
+		if err != nil {
+			return nil, err
+		}
 		session := new(socketio.RecoverableSession)
-		if json.Unmarshal([]byte(get.Val()), session) != nil || session.SID == "" {
+		if json.Unmarshal([]byte(text), session) != nil || session.SID == "" {
 			return nil, errMalformed
 		}
 		session.PID = pid
@@ -81,24 +98,36 @@ func (c *currentSessions) takeCurrent(ctx context.Context, found []currentSessio
 	return nil, nil
 }
 
-// findTaken looks which sessions other nodes took out of the hash while this one was away.
-func (c *currentSessions) findTaken(ctx context.Context, node *redis.Client) error {
+// findTaken looks which sessions other nodes took out of the hash while this one was away, and
+// ends their sockets. It returns the fields that are to be removed: those of no session of
+// this node, known being the sessions that it has or had.
+func (c *currentSessions) findTaken(ctx context.Context, node *redis.Client, known map[sessionDigest]struct{}) (strange []string, err error) {
 	names, err := node.HKeys(ctx, c.key).Result()
 	if err != nil || !slices.Contains(names, nodeField) {
-		return err
+		return nil, err
 	}
 	there := make(map[string]struct{}, len(names))
 	for _, name := range names {
 		there[name] = struct{}{}
 	}
-	for digest, confirmed := range c.written {
-		_, has := there[fieldOf(digest)]
-		if _, known := c.taken[digest]; !has && confirmed && !known {
+	fields := make(map[string]struct{}, len(known))
+	for digest := range known {
+		field := fieldOf(digest)
+		fields[field] = struct{}{}
+		confirmed, was := c.written[digest]
+		_, has := there[field]
+		_, isTaken := there[takenField(field)]
+		if _, isEnding := c.taken[digest]; was && !isEnding && (isTaken || !has && confirmed) {
 			c.taken[digest] = struct{}{}
 			c.log.wg.Go(func() { c.endTaken(digest) })
 		}
 	}
-	return nil
+	for _, name := range names {
+		if _, ok := fields[strings.TrimPrefix(name, takenPrefix)]; !ok && name != nodeField {
+			strange = append(strange, name)
+		}
+	}
+	return strange, nil
 }
 
 // endTaken ends the socket of a session that goes on at another node.

@@ -65,7 +65,9 @@ func (a *recoveryLog) PersistSession(ctx context.Context, s socketio.Recoverable
 	if err != nil {
 		return err
 	}
-	return node.Set(ctx, key, base64.StdEncoding.EncodeToString(packed), a.keepFor).Err()
+	// Once: a repetition by the client could come when another node has taken the session and
+	// goes on with it, and would be found when that one dies.
+	return node.Process(ctx, once{redis.NewCmd(ctx, "set", key, base64.StdEncoding.EncodeToString(packed), "px", a.keepFor.Milliseconds())})
 }
 
 // SessionPosition implements socketio.SessionStore.
