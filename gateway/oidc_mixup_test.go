@@ -10,7 +10,7 @@ import (
 )
 
 // An application that knows several providers tells by iss whose answer it is: every answer
-// has it, once, and a wish of the peer's own does not change it.
+// has it, once, and a parameter of the request does not change it.
 func TestOIDC_Attack_MixUp_EveryAnswerHasIss(t *testing.T) {
 	p := startProvider(t, "")
 	good := p.person(t, "ana").logIn("iss", "https://evil.example")
@@ -32,7 +32,7 @@ func TestOIDC_Attack_MixUp_EveryAnswerHasIss(t *testing.T) {
 	}
 }
 
-// A token that names no algorithm, or one of another kind, is nobody's, wherever it is sent.
+// A token that names no algorithm, or one of another kind, is refused at every endpoint.
 func TestOIDC_Attack_AlgNone(t *testing.T) {
 	p := startProvider(t, "")
 	b := p.person(t, "ana")

@@ -55,7 +55,7 @@ type pages struct {
 	imageCache   imageCache
 	drawingRate  *keyedRate[netip.Addr] // pictures drawn anew per address; nil: no limit
 	log          *slog.Logger           // nil: discards
-	badLinks     loglimit.Keyed         // lines about links that sign nobody in, by fault
+	badLinks     loglimit.Keyed         // lines about links that no application learns from, by fault
 }
 
 // pageAccount is what the pages know of an account.
