@@ -29,7 +29,7 @@ type site struct {
 	codes  *codeMaker
 }
 
-func newSite(t *testing.T, change func(*Config)) *site {
+func newSite(t testing.TB, change func(*Config)) *site {
 	t.Helper()
 	cfg := loginConfig()
 	if change != nil {

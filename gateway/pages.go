@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"html/template"
 	"io/fs"
+	"log/slog"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -21,7 +22,7 @@ import (
 	"github.com/labstack/echo/v4"
 	"golang.org/x/text/language"
 
-	"posthouse/internal/login"
+	"posthouse/internal/loglimit"
 	"posthouse/internal/oidc"
 )
 
@@ -53,6 +54,8 @@ type pages struct {
 	provider     *oidc.Provider // nil: no OpenID Provider
 	imageCache   imageCache
 	drawingRate  *keyedRate[netip.Addr] // pictures drawn anew per address; nil: no limit
+	log          *slog.Logger           // nil: discards
+	badLinks     loglimit.Keyed         // lines about links that no application learns from, by fault
 }
 
 // pageAccount is what the pages know of an account.
@@ -68,7 +71,8 @@ type asset struct {
 }
 
 func newPages() (*pages, error) {
-	p := &pages{wordsByTag: map[language.Tag]map[string]string{}, assetsByName: map[string]asset{}, fingerprinted: map[string]string{}}
+	p := &pages{wordsByTag: map[language.Tag]map[string]string{}, assetsByName: map[string]asset{}, fingerprinted: map[string]string{},
+		badLinks: loglimit.Keyed{Every: time.Minute}}
 	var err error
 	if p.templates, err = template.ParseFS(web, "web/*.html"); err != nil {
 		return nil, err
@@ -205,8 +209,9 @@ func (p *pages) showLogin(c echo.Context) error {
 		d.RequestID, d.ReturnTo = "", p.safeReturn(c.QueryParam("returnTo"))
 		// An application elsewhere gets a one-time code for its own back end (docs/login.md §5).
 		d.Request.Challenge = c.QueryParam("challenge")
-		if d.Request.Challenge != "" && (d.ReturnTo == "" || !login.ValidChallenge(d.Request.Challenge)) {
-			return echo.NewHTTPError(http.StatusBadRequest)
+		if fault := p.linkFault(c.Request(), d.ReturnTo, d.Request.Challenge); fault != "" {
+			p.logBadLink(fault)
+			return p.writePage(c.Response(), c.Request(), http.StatusBadRequest, "notice.html", pageData{Notice: "badLink"})
 		}
 	}
 	known, ok := p.account(account)

@@ -1,10 +1,12 @@
 package gateway
 
 import (
+	"net/http"
 	"net/url"
 	"path"
 	"strings"
 
+	"posthouse/internal/login"
 	"posthouse/internal/origin"
 )
 
@@ -25,6 +27,34 @@ func (p *pages) safeReturn(want string) string {
 		}
 	}
 	return ""
+}
+
+// linkFault says why a link to the login page would sign a person in nowhere ("" when it
+// does). Without a challenge the token stays in the gateway's origin, which an application
+// on another origin cannot read (docs/login.md §5).
+func (p *pages) linkFault(r *http.Request, returnTo, challenge string) string {
+	if challenge != "" {
+		switch {
+		case returnTo == "":
+			return "challenge needs a returnTo that POSTHOUSE_RETURN_TO allows"
+		case !login.ValidChallenge(challenge):
+			return "challenge must be 43 characters of base64url: the SHA-256 of the application's verifier"
+		}
+		return ""
+	}
+	target, ok := parseReturn(returnTo)
+	if ok && target.hasOrigin && !target.pageOrigin.Same(p.originPolicy.requestedHost(r)) {
+		return "returnTo on another origin needs challenge, or the application cannot learn of the login; a client of docs/oidc.md does without both"
+	}
+	return ""
+}
+
+// logBadLink tells the operator what to change in an application's link. The link itself
+// stays out of the log: it may carry secrets of the application.
+func (p *pages) logBadLink(fault string) {
+	if held, ok := p.badLinks.Allow(fault); ok && p.log != nil {
+		p.log.Warn("gateway: a link to the login page was refused", "fix", fault, "held", held)
+	}
 }
 
 // cleanReturnPrefix brings one of POSTHOUSE_RETURN_TO into its clean form.

@@ -124,7 +124,7 @@ func (a *App) registerPages(e *echo.Echo) (*pages, error) {
 	if a.simulator != nil {
 		p.simulatorURL, p.hasSimulator = "/sim", a.simulator.Answers
 	}
-	p.replicaName = a.replicaName
+	p.replicaName, p.log = a.replicaName, a.log
 	p.admission, p.originPolicy = a.admission, a.admission.origins
 	p.drawingRate = newKeyedRate[netip.Addr](drawingRate(&a.config), 0)
 	p.returnTo = a.config.ReturnTo

@@ -13,7 +13,11 @@ import (
 	"time"
 )
 
-const fuzzRedirect = "https://app.example.com/cb"
+const (
+	fuzzRedirect = "https://app.example.com/cb"
+	fuzzLogout   = "https://app.example.com/bye"
+	fuzzSecret   = "a secret of thirty-two characters"
+)
 
 func newFuzzProvider(f *testing.F) http.Handler {
 	key, _, err := GenerateKey()
@@ -22,7 +26,7 @@ func newFuzzProvider(f *testing.F) http.Handler {
 	}
 	p, err := New(Options{
 		Issuer: "https://login.example.com", Store: NewMemory(), TokenLife: time.Minute, Logger: slog.New(slog.DiscardHandler),
-		Clients: []Client{{ID: "app", Secret: "a secret of thirty-two characters", Name: "App", RedirectURIs: []string{fuzzRedirect},
+		Clients: []Client{{ID: "app", Secret: fuzzSecret, Name: "App", RedirectURIs: []string{fuzzRedirect}, LogoutRedirectURIs: []string{fuzzLogout},
 			Account: "default", Algorithm: "RS256", Scopes: []string{"openid", "offline_access"}}},
 		Keys:   []Key{key},
 		JWKS:   func(context.Context) ([]byte, error) { return []byte(`{"keys":[]}`), nil },
