@@ -9,6 +9,7 @@ let stateAt = 0 // performance.now() of the state, for countdowns
 let chosen = remember.get('person')
 let account = remember.get('account')
 let busy = 0
+let arriving = null // the person who is being added, until the simulator knows
 
 // ── talking to the simulator ────────────────────────────────────────────────
 
@@ -58,6 +59,7 @@ async function act(path, body, quietWhenNothing = false) {
   say(t('delivering'))
   let words = ''
   try {
+    await arriving // what is clicked meanwhile is done by the new person
     const result = await send('POST', path, { account: state.account, person: chosen, ...body })
     const last = result.deliveries.at(-1)
     if (last) words = `${result.event}: ${last.verdict}, ${last.ms} ms`
@@ -132,7 +134,7 @@ function choose(name) {
   chosen = name
   remember.set('person', name)
   drawPhone()
-  refresh()
+  return refresh()
 }
 
 function drawCodes() {
@@ -347,19 +349,18 @@ $('paste').addEventListener('submit', (event) => {
   input.value = ''
   act('/scan', /^https?:/.test(text) ? { url: text } : { ticket: text })
 })
-$('add-person').addEventListener('submit', async (event) => {
+$('add-person').addEventListener('submit', (event) => {
   event.preventDefault()
-  const input = $('person-name')
-  const person = input.value.trim()
-  if (!person) return
-  try {
-    await send('POST', '/people', { account: state.account, person })
-    input.value = ''
-    choose(person)
-  } catch (error) {
-    say(error.message)
-  }
+  const person = $('person-name').value.trim()
+  if (!person || arriving) return
+  arriving = add(person).catch((error) => say(error.message)).finally(() => { arriving = null })
 })
+
+async function add(person) {
+  await send('POST', '/people', { account: state.account, person })
+  $('person-name').value = ''
+  await choose(person)
+}
 
 // ── life ────────────────────────────────────────────────────────────────────
 
@@ -370,6 +371,7 @@ async function begin() {
     await send('POST', '/people', { person: t('defaultFollower'), follows: true }).catch(() => {})
     await refresh()
   }
+  await arriving
   if (!currentPerson() && state.people.length > 0) choose(state.people[0].name)
 }
 

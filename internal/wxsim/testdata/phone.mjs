@@ -57,6 +57,20 @@ try {
   await page.locator('.code button').click()
   await page.locator('.push-event', { hasText: 'SCAN' }).waitFor()
 
+  // A code that is clicked while a person is being added is scanned by that person.
+  let clicked
+  const click = new Promise((resolve) => { clicked = resolve })
+  await page.route('**/people', async (route) => { await click; await route.continue() })
+  await page.fill('#person-name', 'Lin Tao')
+  await page.keyboard.press('Enter')
+  await page.locator('.code button').click()
+  clicked()
+  await page.waitForSelector('#screen-follow:not([hidden])')
+  assert.equal(await page.textContent('#phone-owner'), 'Lin Tao')
+  await page.unroute('**/people')
+  await page.locator('.person', { hasText: 'Han Meimei' }).click()
+  await page.locator('#phone-owner', { hasText: 'Han Meimei' }).waitFor()
+
   // A fault: dropped, once.
   await page.locator('#once').check()
   await page.locator('.switch', { hasText: 'Never delivered' }).locator('input').check()

@@ -193,6 +193,11 @@ func (l *Loop) turns(epollFD int) (done bool) {
 		for i := range l.tasks {
 			l.call(&l.tasks[i])
 		}
+		if n == eventsPerTurn {
+			// The goroutines that the handlers have started run before more is read: their
+			// bytes are in the caches now, and the next handlers find them free.
+			runtime.Gosched()
+		}
 		if n == eventsPerTurn || len(l.againList) > 0 {
 			n = l.poll(epollFD)
 		} else {
