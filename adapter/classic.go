@@ -189,26 +189,40 @@ func (a *Classic) Broadcast(ctx context.Context, p *parser.Packet, o socketio.Br
 		if o.Recorded != nil {
 			o = orderRooms(o)
 		}
-		channel, b, err := a.encodeBroadcast(p, &o)
-		switch {
-		case err == nil && o.Recorded != nil:
-			err = a.history.publishRecorded(o.Recorded, "publish", channel, b)
-		case err == nil:
-			err = a.publishOn(channel, b)
-		}
-		failure = err
+		failure = a.publishBroadcast(p, &o)
 	}
 	return errors.Join(a.localAdapter.Broadcast(ctx, p, o), failure)
 }
 
+func (a *Classic) publishBroadcast(p *parser.Packet, o *socketio.BroadcastOptions) (err error) {
+	if o.Recorded != nil {
+		channel, b, err := a.encodeBroadcast(p, o)
+		if err != nil {
+			return err
+		}
+		return a.history.publishRecorded(o.Recorded, "publish", channel, b)
+	}
+	m := newPublication()
+	m.channel = a.appendChannel(m.channel, o)
+	if m.payload, err = appendClassicBroadcast(m.payload, a.uid, p, o, adapterOrder); err != nil {
+		return err
+	}
+	return a.publisher.publish(m)
+}
+
 // encodeBroadcast gives the message of a broadcast and its channel.
 func (a *Classic) encodeBroadcast(p *parser.Packet, o *socketio.BroadcastOptions) (channel string, payload []byte, err error) {
-	channel = a.broadcastPrefix
-	if len(o.Rooms) == 1 {
-		channel += o.Rooms[0] + "#"
-	}
 	payload, err = appendClassicBroadcast(make([]byte, 0, 128+len(p.Data)), a.uid, p, o, adapterOrder)
-	return channel, payload, err
+	return string(a.appendChannel(nil, o)), payload, err
+}
+
+// appendChannel appends the channel of a broadcast.
+func (a *Classic) appendChannel(dst []byte, o *socketio.BroadcastOptions) []byte {
+	dst = append(dst, a.broadcastPrefix...)
+	if len(o.Rooms) == 1 {
+		dst = append(append(dst, o.Rooms[0]...), '#')
+	}
+	return dst
 }
 
 func (a *Classic) copyOf(m *clusterMessage) (channel string, payload []byte, err error) {

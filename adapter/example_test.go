@@ -49,6 +49,16 @@ func ExampleClassic_AllRooms() {
 	_ = rooms
 }
 
+func ExampleClassic_HoldPublishing() {
+	rdb := redis.NewClient(&redis.Options{Addr: "localhost:6379"})
+	io := socketio.NewServer(&socketio.Options{NewAdapter: adapter.Redis(rdb, nil)})
+	release := io.Of("/").Adapter().(*adapter.Classic).HoldPublishing()
+	for i := range 100 { // go to the other replicas in one write
+		_ = io.To("room 101").Emit("count", i)
+	}
+	release()
+}
+
 func ExampleShardedRedis() {
 	rdb := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{"localhost:7000", "localhost:7001"}})
 	_ = socketio.NewServer(&socketio.Options{

@@ -112,6 +112,10 @@ func (m *node) Close() error {
 	return nil
 }
 
+// HoldPublishing is for a caller that is about to emit several events: they are published
+// together when it calls release, which it must soon. It delays events of others by as much.
+func (m *node) HoldPublishing() (release func()) { return m.publisher.hold() }
+
 // Stats returns what happened so far.
 func (m *node) Stats() Stats {
 	s := m.counters.snapshot()

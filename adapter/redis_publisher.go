@@ -45,10 +45,11 @@ const (
 // redisCommand is one Redis command that waits to be sent. It goes to the server
 // that owns key.
 type redisCommand struct {
-	key      string
-	args     []any
-	byteSize int
-	onReply  func(reply any, err error) // may be nil; must not block
+	key         string
+	args        []any
+	publication *publication // instead of key and args
+	byteSize    int
+	onReply     func(reply any, err error) // may be nil; must not block
 }
 
 func publishCommand(name, channel string, payload []byte) redisCommand {
@@ -85,6 +86,7 @@ type publisher struct {
 	queue         []redisCommand
 	queuedBytes   int
 	isClosed      bool
+	holders       int  // see hold
 	lastFailed    bool // the last attempt failed
 	everSucceeded bool // one has succeeded
 }
@@ -110,12 +112,36 @@ func (p *publisher) queueCommand(c redisCommand) error {
 	}
 	p.queue = append(p.queue, c)
 	p.queuedBytes += c.byteSize
+	held := p.holders > 0 && c.onReply == nil // a reply may be waited for
 	p.mu.Unlock()
+	if !held {
+		p.wakeUp()
+	}
+	return nil
+}
+
+func (p *publisher) wakeUp() {
 	select {
 	case p.wakeSignal <- struct{}{}:
 	default:
 	}
-	return nil
+}
+
+// hold lets commands without onReply wait for release, so that they go out in one write. It
+// keeps nothing back that the publisher finds while it is awake: holders that overlap
+// cannot stop it.
+func (p *publisher) hold() (release func()) {
+	p.mu.Lock()
+	p.holders++
+	p.mu.Unlock()
+	return p.release
+}
+
+func (p *publisher) release() {
+	p.mu.Lock()
+	p.holders--
+	p.mu.Unlock()
+	p.wakeUp()
 }
 
 // queueFirst queues c before everything that waits. It is for few commands that must be
@@ -129,10 +155,7 @@ func (p *publisher) queueFirst(c redisCommand) {
 	p.queue = slices.Insert(p.queue, 0, c)
 	p.queuedBytes += c.byteSize
 	p.mu.Unlock()
-	select {
-	case p.wakeSignal <- struct{}{}:
-	default:
-	}
+	p.wakeUp()
 }
 
 // close refuses further commands; run sends what waits and returns. It is called once.
@@ -141,10 +164,7 @@ func (p *publisher) close() {
 	p.isClosed = true
 	p.mu.Unlock()
 	close(p.closeCalled)
-	select {
-	case p.wakeSignal <- struct{}{}:
-	default:
-	}
+	p.wakeUp()
 }
 
 // run sends until close was called and the queue is empty, or ctx ends.
@@ -252,6 +272,9 @@ func (p *publisher) finishCommand(c redisCommand, reply any, err error) {
 	if c.onReply != nil {
 		c.onReply(reply, err)
 	}
+	if c.publication != nil {
+		c.publication.done(err)
+	}
 }
 
 // sendBatch sends batch, one pipeline per server, and waits for the replies. The order
@@ -269,7 +292,7 @@ func (p *publisher) sendBatch(ctx context.Context, batch []redisCommand) error {
 	var groups []*group
 	byNode := make(map[*redis.Client]*group)
 	for _, c := range batch {
-		node, err := p.redisNodes.ownerOf(ctx, c.key)
+		node, err := p.redisNodes.ownerOf(ctx, c.owner())
 		g := byNode[node]
 		if g == nil {
 			g = &group{node: node, err: err}
@@ -301,32 +324,30 @@ func (p *publisher) pipelineTo(ctx context.Context, node *redis.Client, err erro
 		defer conn.Close() //nolint:errcheck // back to its pool
 		sender = conn
 	}
-	cmds := make([]*redis.Cmd, len(batch))
-	if len(batch) == 1 {
-		cmds[0] = redis.NewCmd(ctx, batch[0].args...)
-		_ = sender.Process(ctx, once{cmds[0]}) // the error is in the command
+	cmds := make([]redis.Cmder, len(batch))
+	for i, c := range batch {
+		cmds[i] = c.command(ctx)
+	}
+	if len(cmds) == 1 {
+		_ = sender.Process(ctx, cmds[0]) // the error is in the command
 	} else {
 		pipe := sender.Pipeline()
-		for i, c := range batch {
-			cmds[i] = redis.NewCmd(ctx, c.args...)
-			_ = pipe.Process(ctx, once{cmds[i]})
-		}
+		_ = pipe.BatchProcess(ctx, cmds...)
 		_, _ = pipe.Exec(ctx) // each command has its own error
 	}
 	var moved []redisCommand
 	var failure error
 	for i, c := range batch {
-		reply, err := cmds[i].Result()
-		if _, isMoved := redis.IsMovedError(err); isMoved {
-			// The slot lives elsewhere now: the command was not run, try once more.
-			moved = append(moved, c)
-			continue
-		}
-		var refused redis.Error
-		if err != nil && !errors.As(err, &refused) {
-			failure = err
-		} else if err != nil {
-			if held, ok := p.refusedLines.Allow(); ok {
+		reply, err := cmds[i].(once).Result()
+		if err != nil {
+			if _, isMoved := redis.IsMovedError(err); isMoved {
+				// The slot lives elsewhere now: the command was not run, try once more.
+				moved = append(moved, c)
+				continue
+			}
+			if !isRefusal(err) {
+				failure = err
+			} else if held, ok := p.refusedLines.Allow(); ok {
 				p.log.Warn("redis refused a message", "error", err, "not_logged", held)
 			}
 		}
@@ -361,12 +382,13 @@ func firstKey(args []any) int8 {
 func (p *publisher) sendRedirected(ctx context.Context, batch []redisCommand) error {
 	for _, c := range batch {
 		// The cluster client follows redirections and learns from them.
-		cmd := redis.NewCmd(ctx, c.args...)
+		args := c.arguments()
+		cmd := redis.NewCmd(ctx, args...)
 		if p.redisNodes.clusterClient == nil {
 			p.finishCommand(c, nil, errClient)
 			continue
 		}
-		cmd.SetFirstKeyPos(firstKey(c.args))
+		cmd.SetFirstKeyPos(firstKey(args))
 		_ = p.redisNodes.clusterClient.Process(ctx, once{cmd})
 		reply, err := cmd.Result()
 		p.finishCommand(c, reply, err)

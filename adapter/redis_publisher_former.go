@@ -85,8 +85,7 @@ func (p *publisher) endFormer(ctx context.Context, node *redis.Client) (*redis.C
 	}
 	conn := node.Conn()
 	err := endConnsSince(ctx, conn, time.Since(began))
-	var refused redis.Error
-	if errors.As(err, &refused) {
+	if isRefusal(err) {
 		if held, ok := p.former.refusedLines.Allow(); ok {
 			p.log.Warn("redis does not let older connections be ended: messages of one that was given up may arrive late",
 				"error", err, "fix", "allow +client|getname +client|id +client|list +client|kill to this user", "not_logged", held)

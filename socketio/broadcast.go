@@ -147,7 +147,10 @@ func (b BroadcastOperator) EmitWithAck(ctx context.Context, event string, args .
 func ownEvent(event string, args []any) ([]byte, [][]byte, error) {
 	size := len(event) + 16
 	if len(args) == 1 {
-		if a, ok := args[0].(Args); ok { // spliced in as they are
+		switch a := args[0].(type) { // spliced in as they are
+		case Args:
+			size += len(a.valuesJSON)
+		case *Args:
 			size += len(a.valuesJSON)
 		}
 	}

@@ -69,6 +69,8 @@ func appendArgs(dst []byte, attachments [][]byte, args []any) ([]byte, [][]byte,
 		switch v := arg.(type) {
 		case Args:
 			dst, attachments = spliceAttachments(dst, attachments, v.valuesJSON, v.attachments)
+		case *Args: // of callers that emit much
+			dst, attachments = spliceAttachments(dst, attachments, v.valuesJSON, v.attachments)
 		case Value:
 			dst, attachments = spliceAttachments(dst, attachments, v.JSON, v.Attachments)
 		case nil:

@@ -43,6 +43,7 @@ func (h *Handler) batch(ctx context.Context, body []byte) (answer []byte, err er
 			Location: "body", Message: fmt.Sprintf("expected %d entries at most", maxBatch), Value: len(entries),
 		})
 	}
+	defer e.release()
 	answer = append(make([]byte, 0, 2+3*len(entries)), '[')
 	for i, text := range entries {
 		if i > 0 {

@@ -57,6 +57,7 @@ func (h *Handler) registerEmit(api huma.API) {
 			if err != nil {
 				return nil, err
 			}
+			defer e.release()
 			from := jsontext.SkipSpace(body, 0)
 			result, err := e.emit(body[from:jsontext.Skip(body, from)])
 			if err != nil {

@@ -34,6 +34,30 @@ type emits struct {
 	toText    []byte
 	room      socketio.BroadcastOperator // selects what toText says
 	event     string
+	unhold    func() // lets the namespace publish what was emitted; nil for nothing held
+
+	args     socketio.Args // of the entry under way
+	argsList [1]any        // &args
+}
+
+// publishHolder is implemented by adapters that can publish several events together.
+type publishHolder interface{ HoldPublishing() (release func()) }
+
+// take makes n the namespace of what is emitted next.
+func (e *emits) take(n *socketio.Namespace) {
+	e.release()
+	e.namespace, e.toText = n, nil
+	if a, ok := n.Adapter().(publishHolder); ok {
+		e.unhold = a.HoldPublishing()
+	}
+}
+
+// release lets everything that was emitted be published.
+func (e *emits) release() {
+	if e.unhold != nil {
+		e.unhold()
+	}
+	e.namespace, e.unhold = nil, nil
 }
 
 // newEmits judges a body as a whole; its entries are wrapped in as many lists.
@@ -45,10 +69,12 @@ func (h *Handler) newEmits(ctx context.Context, body []byte, lists int) (*emits,
 	if err != nil {
 		return nil, huma.Error400BadRequest("the body is no JSON", &huma.ErrorDetail{Location: "body", Message: err.Error()})
 	}
-	return &emits{
+	e := &emits{
 		handler: h, ctx: ctx, facts: facts,
 		plain: !facts.Wide && jsonbinary.Plain(body) && !bytes.Contains(body, []byte(`_placeholder`)),
-	}, nil
+	}
+	e.argsList[0] = &e.args
+	return e, nil
 }
 
 // emit does one entry.
@@ -62,7 +88,7 @@ func (e *emits) emit(text []byte) (EmitResult, error) {
 		if err != nil {
 			return EmitResult{}, err
 		}
-		e.namespace, e.toText = n, nil
+		e.take(n)
 	}
 	if e.toText == nil || !bytes.Equal(e.toText, p.to) {
 		rooms, ok := texts(p.to)
@@ -88,7 +114,8 @@ func (e *emits) emit(text []byte) (EmitResult, error) {
 	if e.event != string(p.event) {
 		e.event = string(p.event)
 	}
-	if err := op.Emit(e.event, p.args(e.facts.Spaced)...); err != nil {
+	e.args = socketio.ArgsOf(p.args(e.facts.Spaced), nil)
+	if err := op.Emit(e.event, e.argsList[:]...); err != nil {
 		return EmitResult{}, e.handler.emitError(err)
 	}
 	return EmitResult{}, nil
@@ -96,6 +123,7 @@ func (e *emits) emit(text []byte) (EmitResult, error) {
 
 // emitUnusual does an entry that asks for more than plainEntry knows, or is wrong.
 func (e *emits) emitUnusual(text []byte) (EmitResult, error) {
+	e.release() // it may wait for acknowledgements
 	h := e.handler
 	var tree any
 	var r EmitRequest
@@ -155,8 +183,9 @@ func (p *plainEntry) read(text []byte) bool {
 
 var emptyList = []byte("[]")
 
-// args returns the arguments; they are spliced into the packet as they are.
-func (p *plainEntry) args(spaced bool) []any {
+// args returns the arguments, compact and separated by commas; they are spliced into the
+// packet as they are.
+func (p *plainEntry) args(spaced bool) []byte {
 	if len(p.argsText) <= 2 {
 		return nil
 	}
@@ -164,10 +193,7 @@ func (p *plainEntry) args(spaced bool) []any {
 	if spaced {
 		list = jsontext.AppendCompact(make([]byte, 0, len(list)), list)
 	}
-	if len(list) == 0 {
-		return nil
-	}
-	return []any{socketio.ArgsOf(list, nil)}
+	return list
 }
 
 // plainText returns the text of a string without escapes.
