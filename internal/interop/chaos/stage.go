@@ -37,7 +37,8 @@ type stage struct {
 	client   *faultproxy.Proxy // before the balancer, or before the first replica
 	ledger   *ledger
 	tabs     []*tab
-	idle     []sizes // of each replica before the row
+	idle     []sizes  // of each replica before the row
+	pools    []string // nodes of a Redis Cluster: the gateway keeps a pool of connections for each
 	figures  []string
 	http     *http.Client
 }
