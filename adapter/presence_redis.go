@@ -235,7 +235,7 @@ func parsePresence(field string, alive map[string]bool) (since time.Time, connec
 	}
 	for entry := range strings.SplitSeq(list, ",") {
 		node, count, _ := strings.Cut(entry, "=")
-		if n, err := strconv.ParseUint(count, 10, 31); alive[node] && err == nil && n > 0 {
+		if n, err := strconv.ParseUint(count, 10, 31); alive[node] && err == nil {
 			connections, here = connections+int(n), true
 		}
 	}

@@ -82,7 +82,7 @@ func (r *presenceReplica) members(room string) map[string]int {
 	return all
 }
 
-// Random joins, leaves, reloads and kills over Redis, with short times: whenever things are
+// Random joins, leaves, reloads, kills and cuts from Redis, with short times: whenever things are
 // calm, every replica knows the members that a plain map has.
 func TestPresence_RandomStepsOverRedis_MatchAPlainMap(t *testing.T) {
 	t.Parallel()
@@ -94,7 +94,12 @@ func TestPresence_RandomStepsOverRedis_MatchAPlainMap(t *testing.T) {
 		replica    *presenceReplica
 		room, user string
 	}
-	replicas := []*presenceReplica{newPresenceReplica(t, rdb, lease), newPresenceReplica(t, rdb, lease), newPresenceReplica(t, rdb, lease)}
+	var replicas []*presenceReplica
+	var proxies []*faultProxy
+	for range 3 {
+		proxy, through := proxied(t, rdb)
+		replicas, proxies = append(replicas, newPresenceReplica(t, through, lease)), append(proxies, proxy)
+	}
 	var connections []connection
 	join := func(user, room string) {
 		r := replicas[rand.IntN(len(replicas))]
@@ -107,7 +112,7 @@ func TestPresence_RandomStepsOverRedis_MatchAPlainMap(t *testing.T) {
 		switch k := rand.IntN(1000); {
 		case k < 450:
 			join(user, room)
-		case k < 995:
+		case k < 990:
 			if len(connections) == 0 {
 				continue
 			}
@@ -124,15 +129,21 @@ func TestPresence_RandomStepsOverRedis_MatchAPlainMap(t *testing.T) {
 				c.client.Close()
 				join(c.user, c.room)
 			}
+		case k < 995:
+			proxies[rand.IntN(len(proxies))].refuseConns("*")
 		default:
 			i := rand.IntN(len(replicas))
 			dead := replicas[i]
 			dead.kill()
-			replicas[i] = newPresenceReplica(t, rdb, lease)
+			proxy, through := proxied(t, rdb)
+			replicas[i], proxies[i] = newPresenceReplica(t, through, lease), proxy
 			connections = slices.DeleteFunc(connections, func(c connection) bool { return c.replica == dead })
 		}
 		if step%250 != 249 {
 			continue
+		}
+		for _, proxy := range proxies {
+			proxy.refuseConns("")
 		}
 		for room := range 3 {
 			name := fmt.Sprint("topic:", room)
@@ -161,6 +172,52 @@ func TestPresence_RandomStepsOverRedis_MatchAPlainMap(t *testing.T) {
 		keys, err := rdb.Keys(context.Background(), "*presence:room*").Result()
 		return err == nil && len(keys) == 0
 	})
+}
+
+// A user who reloads, and comes back at another replica, was never away: there with no
+// connection, and in no notice.
+func TestPresence_ReloadOverRedis_MakesNoNotice(t *testing.T) {
+	t.Parallel()
+	addr, _ := testenv.Redis(t)
+	rdb := newClient(t, &redis.UniversalOptions{Addrs: []string{addr}})
+	a, b := newPresenceReplica(t, rdb, 30*time.Second), newPresenceReplica(t, rdb, 30*time.Second) // and 20 s of grace
+	watcher := b.Connect("/", map[string]any{"user": "watcher"})
+	watcher.Call("join", "topic:1")
+	testenv.Until(t, 10*time.Second, "the first list", func() bool { return b.members("topic:1") != nil }) // notices tell what is new since then
+	ada := a.Connect("/", map[string]any{"user": "ada"})
+	ada.Call("join", "topic:1")
+	notices := func(user string) {
+		t.Helper()
+		for {
+			var n struct{ Joined, Left []string }
+			if err := watcher.Expect("presence").Args.Bind(0, &n); err != nil {
+				t.Fatal(err)
+			}
+			if len(n.Left) > 0 || user != "ada" && slices.Contains(n.Joined, "ada") {
+				t.Errorf("notice %+v", n)
+			}
+			if slices.Contains(n.Joined, user) {
+				return
+			}
+		}
+	}
+	notices("ada")
+	ada.Close()
+	testenv.Until(t, 10*time.Second, "ada without a connection", func() bool {
+		n, there := b.members("topic:1")["ada"]
+		return there && n == 0
+	})
+	late := b.Connect("/", map[string]any{"user": "late"}) // of whom the next round tells
+	late.Call("join", "topic:1")
+	notices("late")
+	again := b.Connect("/", map[string]any{"user": "ada"})
+	again.Call("join", "topic:1")
+	if n := b.members("topic:1")["ada"]; n != 1 {
+		t.Errorf("ada has %d connections", n)
+	}
+	last := b.Connect("/", map[string]any{"user": "last"})
+	last.Call("join", "topic:1")
+	notices("last")
 }
 
 const presenceChild = "POSTHOUSE_TEST_PRESENCE_CHILD"

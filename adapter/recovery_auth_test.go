@@ -2,10 +2,13 @@ package adapter_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"testing"
 	"time"
 
+	"posthouse/internal/testenv"
 	"posthouse/socketio"
 	"posthouse/socketio/auth"
 	"posthouse/socketio/sockettest"
@@ -60,6 +63,9 @@ func TestRecovery_OnAnotherReplica_ChecksTheTokenAgain(t *testing.T) {
 				t.Error("another subject got the session")
 			}
 			stranger.Quiet()
+			digest := sha256.Sum256([]byte(other.PID))
+			ended := "sio:session:ended#/#" + base64.RawURLEncoding.EncodeToString(digest[:sha256.Size/2])
+			testenv.Until(t, 5*time.Second, "the end of the session that was not given", func() bool { return rdb.Exists(t.Context(), ended).Val() == 1 })
 			var refusal *socketio.ConnectError
 			if _, err := b.TryConnect("/", refusedAuth, nil); !errors.As(err, &refusal) || refusal.Message != "unauthorized" {
 				t.Errorf("a token that is no good: %v", err)

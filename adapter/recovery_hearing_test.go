@@ -1,6 +1,7 @@
 package adapter_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -63,6 +64,45 @@ func TestLog_DeafNode_GivesNoOffsetBehindAMark(t *testing.T) {
 			t.Errorf("an offset behind an event that the client did not get: %s", got)
 		}
 		onB.Expect("logged")
+	})
+}
+
+// A busy publisher without the log puts its marks off by 100 ms at most, and they stand for its rooms
+// only: clients of other rooms are recovered.
+func TestLog_BusyPublisherWithoutIt_EndsRecoveryInItsRoomsOnly(t *testing.T) {
+	hearers(t, func(t *testing.T, rdb redis.UniversalClient, make func(redis.UniversalClient) socketio.NewAdapter, unlogged goEmitter) {
+		a := newGoReplica(t, make(rdb), withRecovery())
+		in, out := a.Connect("/", nil), a.Connect("/", nil)
+		must(t, a, command{Cmd: "join", SID: in.ID, Rooms: []string{"busy"}})
+		inOffset, outOffset := offers(t, a, in), offers(t, a, out)
+		marks := func() (n int) {
+			list, err := rdb.XRange(t.Context(), "socket.io-log", "-", "+").Result()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, e := range list {
+				if data, _ := e.Values["data"].(string); e.Values["type"] == "64" && strings.HasPrefix(data, `{"mark":"heard",`) {
+					n++
+				}
+			}
+			return n
+		}
+		emitted := 0
+		for until := time.Now().Add(10 * time.Second); emitted < 200 || marks() == 0; emitted++ {
+			must(t, unlogged, command{Cmd: "emit", To: []string{"busy"}, Args: []any{"unlogged"}})
+			if time.Now().After(until) {
+				t.Fatalf("no mark for %d events", emitted)
+			}
+		}
+		for range emitted {
+			in.Expect("unlogged")
+		}
+		if !isRecovered(t, rdb, a, out, outOffset) {
+			t.Error("not recovered although only another room was busy")
+		}
+		if isRecovered(t, rdb, a, in, inOffset) {
+			t.Error("recovered without the events of its room")
+		}
 	})
 }
 

@@ -2,6 +2,7 @@ package adapter
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -56,6 +57,10 @@ func (k *logMarks) add(kind markKind, o *socketio.BroadcastOptions) {
 	switch {
 	case len(list) == 1 && len(list[0].Rooms) == 0 && len(list[0].Except) == 0:
 		// all rooms already
+	case slices.ContainsFunc(list, func(o socketio.BroadcastOptions) bool {
+		return slices.Equal(o.Rooms, selection.Rooms) && slices.Equal(o.Except, selection.Except)
+	}):
+		// the mark that waits stands for this broadcast, too
 	case len(list) >= maxMarks || len(o.Rooms) == 0 && len(o.Except) == 0:
 		k.waiting[kind] = []socketio.BroadcastOptions{{}}
 	default:
@@ -74,20 +79,26 @@ func (k *logMarks) run(ctx context.Context) {
 	delay.Stop()
 	defer delay.Stop()
 	var retry backoff
+	isDue := false // delay runs: later marks go with the first, and do not put it off
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-k.wakeSignal:
-			delay.Reset(marksDelay)
+			if !isDue {
+				isDue = true
+				delay.Reset(marksDelay)
+			}
 			continue
 		case <-delay.C:
+			isDue = false
 		}
 		if err := k.flush(ctx); err == nil {
 			retry.reset()
 		} else if !retry.wait(ctx) {
 			return
 		} else {
+			isDue = true
 			delay.Reset(0)
 		}
 	}

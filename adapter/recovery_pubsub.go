@@ -1,7 +1,6 @@
 package adapter
 
 import (
-	"context"
 	"strings"
 	"sync"
 	"time"
@@ -227,25 +226,4 @@ func (a *pubSubLog) receiveEntry(id entryID, m *clusterMessage, err error) {
 		a.counters.received.Add(1)
 		a.broadcastEntry(id, m)
 	}
-}
-
-// findsUnlogged reports whether Redis counts nodes of the namespace that write no log.
-func (m *node) findsUnlogged(ctx context.Context) (bool, error) {
-	channels := []string{m.countChannel, m.answersChannel(m.uid)}
-	for _, uid := range m.presence.goNodes() {
-		if isLogged(uid) {
-			channels = append(channels, m.answersChannel(uid))
-		}
-	}
-	counts, err := m.redisNodes.countSubscribers(ctx, m.sharded, channels...)
-	if err != nil {
-		return false, err
-	}
-	n := counts[m.countChannel]
-	for _, channel := range channels[1:] {
-		if counts[channel] > 0 {
-			n--
-		}
-	}
-	return n > 0, nil
 }

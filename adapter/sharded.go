@@ -152,7 +152,7 @@ func newSharded(l *socketio.LocalAdapter, nodes redisNodes, o ShardedOptions, re
 	m.presenceChannels.alsoTold = heard
 	var finds func(context.Context) (bool, error)
 	if o.SubscriptionMode != Static { // rooms without members here are not heard
-		finds = m.findsUnlogged
+		finds = (&unloggedFinder{node: m}).finds
 	}
 	a.eventLog.hearing = newHearing(a.eventLog.recoveryLog, heard, a.subscriptions.fence, finds)
 	a.eventLog.joinReader()

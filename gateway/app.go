@@ -88,7 +88,7 @@ func (a *App) buildParts() (err error) {
 		return err
 	}
 	if len(a.config.RedisURL) > 0 {
-		if a.redisClient, err = newRedis(a.config.RedisURL, a.log); err != nil {
+		if a.redisClient, err = newRedis(a.config.RedisURL, a.config.redisFiles(), a.log); err != nil {
 			return err
 		}
 		if a.relay, err = a.newRelay(); err != nil {
@@ -111,6 +111,9 @@ func (a *App) buildParts() (err error) {
 		return err
 	}
 	a.health = &healthChecks{redisClient: a.redisClient, replicaName: a.replicaName}
+	if a.redisClient != nil {
+		a.health.redisWatch = newRedisWatch(a.redisClient, a.config.RedisURL[0], a.log)
+	}
 	if acme, ok := a.certificate.(*acmeCertificates); ok {
 		acme.redisClient = a.redisClient
 		a.health.acmeProblems = acme.listProblems

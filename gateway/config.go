@@ -41,11 +41,14 @@ type Config struct {
 
 	HTTPAddr string `name:"http-addr" env:"POSTHOUSE_HTTP_ADDR" placeholder:"HOST:PORT" help:"Second address, of plain HTTP: it redirects to https and answers health checks." group:"TLS"`
 
-	RedisURL   []string `name:"redis-url" env:"POSTHOUSE_REDIS_URL" sep:"," placeholder:"URL" help:"redis:// or rediss:// URL; several for a cluster; with ?master_name=NAME they are Sentinels. Without it everything is in memory." group:"Cluster"`
-	Adapter    string   `env:"POSTHOUSE_ADAPTER" default:"redis" enum:"redis,sharded,streams" help:"redis, sharded or streams." group:"Cluster"`
-	AdapterKey string   `env:"POSTHOUSE_ADAPTER_KEY" default:"socket.io" help:"Channel prefix, as Node's." group:"Cluster"`
-	Advertise  string   `env:"POSTHOUSE_ADVERTISE" placeholder:"HOST:PORT" help:"Address other replicas reach this one at; found out when empty." group:"Cluster"`
-	Replica    string   `env:"POSTHOUSE_REPLICA" placeholder:"TAG" help:"Name of this replica in session ids, for balancers that route by it: 2 to 16 letters and digits. Random when empty." group:"Cluster"`
+	RedisURL      []string `name:"redis-url" env:"POSTHOUSE_REDIS_URL" sep:"," placeholder:"URL" help:"redis:// or rediss:// URL; several for a cluster; with ?master_name=NAME they are Sentinels. Without it everything is in memory." group:"Cluster"`
+	RedisCAFile   string   `name:"redis-ca-file" env:"POSTHOUSE_REDIS_CA_FILE" placeholder:"FILE" help:"PEM certificates that servers of rediss:// are judged by; those of the system when empty." group:"Cluster"`
+	RedisCertFile string   `name:"redis-cert-file" env:"POSTHOUSE_REDIS_CERT_FILE" placeholder:"FILE" help:"PEM certificate chain that this gateway shows to Redis. Read again for every connection." group:"Cluster"`
+	RedisKeyFile  string   `name:"redis-key-file" env:"POSTHOUSE_REDIS_KEY_FILE" placeholder:"FILE" help:"PEM key of --redis-cert-file." group:"Cluster"`
+	Adapter       string   `env:"POSTHOUSE_ADAPTER" default:"redis" enum:"redis,sharded,streams" help:"redis, sharded or streams." group:"Cluster"`
+	AdapterKey    string   `env:"POSTHOUSE_ADAPTER_KEY" default:"socket.io" help:"Channel prefix, as Node's." group:"Cluster"`
+	Advertise     string   `env:"POSTHOUSE_ADVERTISE" placeholder:"HOST:PORT" help:"Address other replicas reach this one at; found out when empty." group:"Cluster"`
+	Replica       string   `env:"POSTHOUSE_REPLICA" placeholder:"TAG" help:"Name of this replica in session ids, for balancers that route by it: 2 to 16 letters and digits. Random when empty." group:"Cluster"`
 
 	Origins        []string `env:"POSTHOUSE_ORIGINS" sep:"," placeholder:"ORIGIN" help:"Origins allowed beside the same one, such as https://www.example.com or capacitor://localhost." group:"Web"`
 	AllowNull      bool     `name:"allow-null-origin" env:"POSTHOUSE_ALLOW_NULL_ORIGIN" help:"Dangerous: also allow the origins null and file://. Any site can send null from a sandboxed frame, so every site may then use the gateway." group:"Web"`
@@ -188,11 +191,13 @@ func (c *Config) normalizeRedis() error {
 		cleanValues(&c.RedisURL[i])
 	}
 	c.RedisURL = slices.DeleteFunc(c.RedisURL, func(s string) bool { return s == "" })
-	cleanValues(&c.Advertise, &c.Replica)
+	cleanValues(&c.Advertise, &c.Replica, &c.RedisCAFile, &c.RedisCertFile, &c.RedisKeyFile)
 	var errs configErrors
 	if len(c.RedisURL) > 0 {
-		_, err := redisOptions(c.RedisURL)
+		_, err := redisOptions(c.RedisURL, c.redisFiles())
 		errs.add(err)
+	} else if c.redisFiles() != (redisFiles{}) {
+		errs.add(keyError("POSTHOUSE_REDIS_URL", "", "set it, or remove POSTHOUSE_REDIS_CA_FILE, POSTHOUSE_REDIS_CERT_FILE and POSTHOUSE_REDIS_KEY_FILE"))
 	}
 	if c.Advertise != "" {
 		if _, _, err := net.SplitHostPort(c.Advertise); err != nil {

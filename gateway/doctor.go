@@ -192,6 +192,6 @@ func readRedisState(ctx context.Context, rdb redis.UniversalClient) *redisState 
 			s.OK, s.LatencyMS = true, ms
 		}
 	}
-	s.Policy, _ = evictionPolicy(ctx, rdb)
+	s.Policy = redisInfo(ctx, rdb, "memory", "maxmemory_policy")
 	return s
 }

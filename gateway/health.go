@@ -17,11 +17,11 @@ type healthChecks struct {
 	draining          atomic.Bool
 	redisClient       redis.UniversalClient // nil without Redis
 	replicaName       string
-	redisPolicy       atomic.Pointer[string] // the maxmemory-policy, if it is a wrong one
-	checkKey          func() error           // nil once tokens can be signed
-	accountProblems   func() []string        // of the accounts at WeChat; nil: none are known
-	namespaceProblems func() []string        // of the keys of other issuers; nil: no namespaces
-	acmeProblems      func() []string        // of the certificates; nil: no ACME
+	redisWatch        *redisWatch     // nil without Redis
+	checkKey          func() error    // nil once tokens can be signed
+	accountProblems   func() []string // of the accounts at WeChat; nil: none are known
+	namespaceProblems func() []string // of the keys of other issuers; nil: no namespaces
+	acmeProblems      func() []string // of the certificates; nil: no ACME
 }
 
 type readiness struct {
@@ -52,14 +52,18 @@ func (h *healthChecks) checkAll(ctx context.Context) readiness {
 	if h.redisClient != nil {
 		ctx, cancel := context.WithTimeout(ctx, time.Second)
 		defer cancel()
-		if h.redisClient.Ping(ctx).Err() != nil {
+		found := h.redisWatch.found.Load()
+		if err := h.redisClient.Ping(ctx).Err(); err != nil {
 			r.Status = "degraded"
 			r.Reasons = append(r.Reasons, "redis does not answer")
+			if refusal := redisRefusal(err); refusal != nil {
+				found = refusal
+			}
 		}
-	}
-	if policy := h.redisPolicy.Load(); policy != nil {
-		r.Status = "degraded" // other replicas use the same Redis
-		r.Reasons = append(r.Reasons, "redis may evict tickets, its maxmemory-policy is "+*policy+": "+policyFix)
+		if found != nil {
+			r.Status = "degraded" // other replicas use the same Redis
+			r.Reasons = append(r.Reasons, found.what+" ("+found.seen+"): "+found.fix)
+		}
 	}
 	if h.checkKey != nil && h.checkKey() != nil {
 		r.Status = "degraded"

@@ -63,7 +63,7 @@ func TestLogin_WorkPerAccountIsBounded(t *testing.T) {
 	limit := Count{N: 50}
 	t.Run("memory", func(t *testing.T) { spendAll(t, 50, &dailyBudget{appID: "wx1", dayLimit: limit}) })
 	t.Run("redis", func(t *testing.T) {
-		rdb, err := newRedis([]string{"redis://" + startRedis(t).addr()}, slog.New(slog.DiscardHandler))
+		rdb, err := newRedis([]string{"redis://" + startRedis(t).addr()}, redisFiles{}, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}

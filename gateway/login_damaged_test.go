@@ -39,7 +39,7 @@ func TestLogin_TicketDamagedInRedis_ExpiresAndTheProcessLives(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			server := startRedis(t)
 			r := redisReplica(t, server.addr(), nil)
-			rdb, err := newRedis([]string{"redis://" + server.addr()}, slog.New(slog.DiscardHandler))
+			rdb, err := newRedis([]string{"redis://" + server.addr()}, redisFiles{}, slog.New(slog.DiscardHandler))
 			if err != nil {
 				t.Fatal(err)
 			}

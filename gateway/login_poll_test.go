@@ -144,7 +144,7 @@ func (deafRecipient) disconnect()                                   {}
 // commands are all that the server has counted, those inside of scripts included.
 func (s *redisServer) commands(t *testing.T) (calls int) {
 	t.Helper()
-	rdb, err := newRedis([]string{"redis://" + s.addr()}, slog.New(slog.DiscardHandler))
+	rdb, err := newRedis([]string{"redis://" + s.addr()}, redisFiles{}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -226,7 +226,7 @@ func TestLogin_SubscriptionsAreCut_TokensArriveInTime(t *testing.T) {
 func tokensArriveWhileSubscriptionsAreCut(t *testing.T, kind string) {
 	server := startRedis(t)
 	here, there := redisReplicaOf(t, kind, server.addr(), nil), redisReplicaOf(t, kind, server.addr(), nil)
-	rdb, err := newRedis([]string{"redis://" + server.addr()}, slog.New(slog.DiscardHandler))
+	rdb, err := newRedis([]string{"redis://" + server.addr()}, redisFiles{}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -69,7 +69,7 @@ func redisReplica(t *testing.T, addr string, change func(*Config, *login.Service
 // redisReplicaOf is redisReplica with the adapter that POSTHOUSE_ADAPTER would name.
 func redisReplicaOf(t *testing.T, kind, addr string, change func(*Config, *login.ServiceOptions)) *replica {
 	t.Helper()
-	rdb, err := newRedis([]string{"redis://" + addr}, slog.New(slog.DiscardHandler))
+	rdb, err := newRedis([]string{"redis://" + addr}, redisFiles{}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -15,9 +14,9 @@ import (
 )
 
 // newRedis makes the client for POSTHOUSE_REDIS_URL. It connects lazily.
-func newRedis(urls []string, log *slog.Logger) (redis.UniversalClient, error) {
+func newRedis(urls []string, files redisFiles, log *slog.Logger) (redis.UniversalClient, error) {
 	redis.SetLogger(redisLog{log})
-	o, err := redisOptions(urls)
+	o, err := redisOptions(urls, files)
 	if err != nil {
 		return nil, err
 	}
@@ -36,14 +35,15 @@ const topologyAge = 2 * time.Second
 
 // redisOptions reads POSTHOUSE_REDIS_URL: one URL is a single server, several are the
 // seeds of a cluster, and a master_name in a query makes them Sentinels.
-func redisOptions(urls []string) (*redis.UniversalOptions, error) {
+func redisOptions(urls []string, files redisFiles) (*redis.UniversalOptions, error) {
+	const key, form = "POSTHOUSE_REDIS_URL", "write redis://[user:password@]host:port[/db], or rediss:// for TLS"
 	var first *redis.Options
 	var addrs []string
 	master := ""
 	for _, raw := range urls {
 		u, err := url.Parse(raw)
 		if err != nil {
-			return nil, keyError("POSTHOUSE_REDIS_URL", "…", "write redis://[user:password@]host:port[/db]")
+			return nil, keyError(key, "…", form)
 		}
 		query := u.Query()
 		if m := query.Get("master_name"); m != "" {
@@ -52,13 +52,20 @@ func redisOptions(urls []string) (*redis.UniversalOptions, error) {
 			u.RawQuery = query.Encode()
 		}
 		o, err := redis.ParseURL(u.String())
-		if err != nil {
-			return nil, keyError("POSTHOUSE_REDIS_URL", maskPasswords(u.String()), "write redis://[user:password@]host:port[/db]")
+		if err != nil || o.Network != "tcp" {
+			return nil, keyError(key, maskPasswords(u.String()), form)
 		}
 		if first == nil {
 			first = o
 		}
+		// The servers are one database: what differs would be ignored.
+		if (o.TLSConfig == nil) != (first.TLSConfig == nil) || o.Username != first.Username || o.Password != first.Password || o.DB != first.DB {
+			return nil, keyError(key, maskPasswords(u.String()), "give all URLs the same scheme, user, password and database")
+		}
 		addrs = append(addrs, o.Addr)
+	}
+	if err := files.apply(first); err != nil {
+		return nil, err
 	}
 	return &redis.UniversalOptions{
 		Addrs: addrs, MasterName: master, IsClusterMode: len(addrs) > 1 && master == "",
@@ -106,29 +113,3 @@ type redisLog struct{ log *slog.Logger }
 func (l redisLog) Printf(_ context.Context, format string, v ...any) {
 	l.log.Debug("redis client", "message", fmt.Sprintf(format, v...))
 }
-
-// evictionPolicy asks what Redis does when its memory is full.
-func evictionPolicy(ctx context.Context, rdb redis.UniversalClient) (policy string, ok bool) {
-	info, err := rdb.Info(ctx, "memory").Result()
-	if err != nil {
-		return "", false // the user of the URL may not ask
-	}
-	for line := range strings.Lines(info) {
-		if policy, ok := strings.CutPrefix(strings.TrimSpace(line), "maxmemory_policy:"); ok {
-			return policy, true
-		}
-	}
-	return "", false
-}
-
-// warnAboutEviction says so, in the log and at /readyz, if Redis may throw tickets away
-// when its memory is full (docs/reliability.md §3 row F12).
-func warnAboutEviction(ctx context.Context, rdb redis.UniversalClient, health *healthChecks, log *slog.Logger) {
-	policy, ok := evictionPolicy(ctx, rdb)
-	if ok && policy != "noeviction" {
-		log.Warn("redis may evict tickets, which loses logins", "reason", "redis_policy", "policy", policy, "fix", policyFix)
-		health.redisPolicy.Store(&policy)
-	}
-}
-
-const policyFix = "set maxmemory-policy to noeviction in redis.conf"

@@ -9,7 +9,7 @@ import (
 
 // A cluster's table of slots is asked for anew within the time that a login waits.
 func TestNewRedis_Cluster_TableOfSlotsIsFresh(t *testing.T) {
-	rdb, err := newRedis([]string{"redis://127.0.0.1:1", "redis://127.0.0.1:2"}, slog.New(slog.DiscardHandler))
+	rdb, err := newRedis([]string{"redis://127.0.0.1:1", "redis://127.0.0.1:2"}, redisFiles{}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

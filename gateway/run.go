@@ -49,7 +49,7 @@ func (a *App) Run(ctx context.Context) error {
 	keep("development key", a.awaitKey)
 	keep("memory", a.admission.memory.collectGarbage)
 	if a.redisClient != nil {
-		keep("eviction", func(ctx context.Context) { warnAboutEviction(ctx, a.redisClient, a.health, a.log) })
+		keep("redis", a.health.redisWatch.run)
 	}
 	if a.namespaces != nil && a.namespaces.ownGuard != nil {
 		keep("revoked tokens", a.watchRevoked)

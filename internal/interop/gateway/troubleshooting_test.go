@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"posthouse/internal/testenv"
 	"posthouse/internal/wechat"
 )
@@ -113,6 +115,9 @@ func troubles(t *testing.T) []trouble {
 	account := []string{"POSTHOUSE_WECHAT_APPID=" + webhookAppID, "POSTHOUSE_WECHAT_SECRET=secret-canary", "POSTHOUSE_WECHAT_TOKEN=" + webhookToken,
 		"POSTHOUSE_WECHAT_AES_KEY=" + webhookKey, "POSTHOUSE_WECHAT_ORIGINAL_ID=" + webhookGH, "POSTHOUSE_WECHAT_API_BASE=" + stubWeChat(t)}
 	lru, _ := testenv.Redis(t, "--maxmemory-policy", "allkeys-lru")
+	tlsAddr, files := redisTLS(t)
+	alone := testenv.RedisCluster(t)[0]
+	secured, limited := redisWithUser(t, ">right-password"), redisWithUser(t, "-ping")
 	const handshake = "/socket.io/?EIO=4&transport=polling"
 	return []trouble{
 		{"origin", nil, get(handshake, "Origin: https://other.example"), map[string]string{"msg": "gateway: request of another origin refused", "origin": "https://other.example", "host": "127.0.0.1", "fix": "POSTHOUSE_ORIGINS"}, ""},
@@ -136,9 +141,30 @@ func troubles(t *testing.T) []trouble {
 		{"40164", nil, codeAfter(`{"kind":"api_error","errcode":40164,"api":"qrcode/create"}`, 1), map[string]string{"msg": "WeChat call failed", "code": "40164", "fix": "IP白名单"}, "IP白名单"},
 		{"40125", nil, codeAfter(`{"kind":"api_error","errcode":40125,"api":"qrcode/create"}`, 1), map[string]string{"msg": "WeChat call failed", "code": "40125", "fix": "AppSecret"}, "AppSecret"},
 		{"45009", nil, codeAfter(`{"kind":"api_error","errcode":45009,"api":"qrcode/create"}`, 1), map[string]string{"msg": "WeChat call failed", "code": "45009", "fix": "midnight"}, ""},
-		{"redis_policy", []string{"POSTHOUSE_REDIS_URL=redis://" + lru}, func(*testing.T, string) {}, map[string]string{"msg": "redis may evict tickets", "policy": "allkeys-lru", "fix": "noeviction"}, "allkeys-lru"},
+		{"redis_policy", []string{"POSTHOUSE_REDIS_URL=redis://" + lru}, nothing, map[string]string{"msg": "redis may evict tickets", "seen": "allkeys-lru", "fix": "noeviction"}, "allkeys-lru"},
+		{"redis_certificate", []string{"POSTHOUSE_REDIS_URL=rediss://" + tlsAddr}, nothing, map[string]string{"msg": "redis shows a certificate that is not trusted", "seen": "unknown authority", "fix": "POSTHOUSE_REDIS_CA_FILE"}, "POSTHOUSE_REDIS_CA_FILE"},
+		{"redis_client_certificate", []string{"POSTHOUSE_REDIS_URL=rediss://" + tlsAddr, "POSTHOUSE_REDIS_CA_FILE=" + files.cert}, nothing, map[string]string{"msg": "redis refuses the TLS connection of this gateway", "seen": "certificate required", "fix": "POSTHOUSE_REDIS_CERT_FILE"}, "POSTHOUSE_REDIS_CERT_FILE"},
+		{"redis_tls", []string{"POSTHOUSE_REDIS_URL=rediss://" + lru}, nothing, map[string]string{"msg": "redis does not speak as POSTHOUSE_REDIS_URL says", "seen": "without TLS", "fix": "redis://"}, "redis://"},
+		{"redis_password", []string{"POSTHOUSE_REDIS_URL=redis://default:secret-canary@" + secured}, nothing, map[string]string{"msg": "redis refuses the user or password of this gateway", "seen": "WRONGPASS", "fix": "POSTHOUSE_REDIS_URL"}, "POSTHOUSE_REDIS_URL"},
+		{"redis_permission", []string{"POSTHOUSE_REDIS_URL=redis://" + limited}, nothing, map[string]string{"msg": "redis does not let the user of this gateway do what it needs", "seen": "NOPERM", "fix": "ACL SETUSER"}, "ACL SETUSER"},
+		{"redis_cluster", []string{"POSTHOUSE_REDIS_URL=redis://" + alone}, nothing, map[string]string{"msg": "redis is a server of a Redis Cluster, and POSTHOUSE_REDIS_URL names it alone", "seen": "cluster_enabled", "fix": "several servers"}, "several servers"},
 	}
 }
+
+// redisWithUser starts a Redis whose user default is changed by these rules.
+func redisWithUser(t *testing.T, rules ...any) (addr string) {
+	t.Helper()
+	addr, _ = testenv.Redis(t)
+	rdb := redis.NewClient(&redis.Options{Addr: addr})
+	defer rdb.Close()
+	if err := rdb.Do(t.Context(), append([]any{"ACL", "SETUSER", "default"}, rules...)...).Err(); err != nil {
+		t.Fatal(err)
+	}
+	return addr
+}
+
+// nothing provokes what the gateway finds by itself.
+func nothing(*testing.T, string) {}
 
 // Each row of docs/troubleshooting.md: the refusal leaves its line, with the reason, what
 // was seen and what to change, and /readyz names it where the page says so.

@@ -90,7 +90,10 @@ func runNode(text string) error {
 const (
 	pingInterval = 2 * time.Second
 	pingTimeout  = 3 * time.Second
-	heartbeat    = 500 * time.Millisecond
+	// A busy machine stops these processes for a second: a probe due sooner ends subscriptions, and
+	// with sooner heartbeats nodes count as silent, without a fault that the history tells of.
+	heartbeat = 2 * time.Second
+	probe     = 3 * time.Second
 )
 
 func newAdapter(c nodeConfig, rdb redis.UniversalClient) socketio.NewAdapter {
@@ -98,7 +101,6 @@ func newAdapter(c nodeConfig, rdb redis.UniversalClient) socketio.NewAdapter {
 	if c.Recovery {
 		log = &adapter.LogOptions{BlockTime: time.Second}
 	}
-	const probe = 500 * time.Millisecond
 	switch c.Adapter {
 	case "sharded":
 		return adapter.ShardedRedis(rdb, &adapter.ShardedOptions{Log: log, HeartbeatInterval: heartbeat, ProbeInterval: probe})

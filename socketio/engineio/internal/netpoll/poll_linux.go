@@ -194,8 +194,8 @@ func (l *Loop) turns(epollFD int) (done bool) {
 			l.call(&l.tasks[i])
 		}
 		if n == eventsPerTurn {
-			// What the handlers have started runs before more is read: its bytes are in the
-			// caches now, and the next ones find its goroutines free.
+			// The goroutines that the handlers have started run before more is read: their
+			// bytes are in the caches now, and the next handlers find them free.
 			runtime.Gosched()
 		}
 		if n == eventsPerTurn || len(l.againList) > 0 {
