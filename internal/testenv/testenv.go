@@ -106,9 +106,16 @@ func TypeScript(t testing.TB, dir string, args ...string) string {
 	return string(out)
 }
 
+// ProgramVariable is the environment variable that names a gateway that stands already:
+// Binary returns it and builds none.
+const ProgramVariable = "POSTHOUSE_TEST_PROGRAM"
+
 // Binary builds a package of the module once and returns the program's path.
 func Binary(t testing.TB, pkg string) string {
 	t.Helper()
+	if program := os.Getenv(ProgramVariable); program != "" && pkg == "." {
+		return program
+	}
 	build, _ := binaries.LoadOrStore(pkg, sync.OnceValues(func() (string, error) {
 		dir, err := os.MkdirTemp("", "posthouse-bin-")
 		if err != nil {

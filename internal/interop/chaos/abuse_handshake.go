@@ -17,7 +17,7 @@ var strict = []string{"POSTHOUSE_LIMIT_HANDSHAKES_PER_IP=10/s", "POSTHOUSE_LIMIT
 
 // handshakeAbuses are floods of connections and of what comes before a session (docs/reliability.md §4 rows 1 to 3, 9).
 var handshakeAbuses = []row{{
-	id: "1", name: "handshake flood from one address",
+	id: "1", alone: true, name: "handshake flood from one address",
 	does:   "1000 polling handshakes as fast as they go, from one address",
 	bar:    "429 + Retry-After above 30 at once and 10/s; bystanders' p99 < 50 ms",
 	guards: "handshakes are counted by address",
@@ -39,7 +39,7 @@ var handshakeAbuses = []row{{
 		s.must(p99 < s.slack(50*time.Millisecond), "bystanders' p99 %v", round(p99))
 	},
 }, {
-	id: "2", name: "handshake flood from many addresses",
+	id: "2", alone: true, name: "handshake flood from many addresses",
 	does:   "3000 handshakes from 240 addresses at once",
 	bar:    "503 + Retry-After above 500/s of the node; health is answered",
 	guards: "handshakes are counted for the node",
@@ -73,7 +73,7 @@ var handshakeAbuses = []row{{
 		s.must(status == 200, "/healthz: %d", status)
 	},
 }, {
-	id: "3", name: "slowloris: headers and bodies that trickle",
+	id: "3", alone: true, name: "slowloris: headers and bodies that trickle",
 	does:   "200 connections send half of a header, or announce a body and send 10 bytes",
 	bar:    "each is closed ≤ 15 s; bystanders' p99 < 50 ms",
 	guards: "a body's bytes have deadlines",

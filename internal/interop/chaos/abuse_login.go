@@ -42,7 +42,7 @@ var pushAbuses = []row{{
 	id: "30", name: "pushes that are replayed", does: "pushes seen before, with the nonce and with another one, at the same and at another replica",
 	bar: "`success`, no effect", guards: "a push is known by its message and its nonce", tests: []goTests{{"./callback", "TestPush_ReplaysAreRefused|TestPush_TimestampOutside"}},
 }, {
-	id: "31", name: "push flood", does: "2000 forged pushes while codes are scanned", bar: "403, 429 or 503; logins and sockets are unaffected",
+	id: "31", alone: true, name: "push flood", does: "2000 forged pushes while codes are scanned", bar: "403, 429 or 503; logins and sockets are unaffected",
 	guards: "forged pushes do not use up WeChat's budget", logins: 30, rig: rig{replicas: 1, env: strict[len(strict)-2:]},
 	tests: []goTests{{"./callback", "TestPush_Flood|TestPush_BulkheadIsBounded|TestPush_BodyOver64KiBIs413"}},
 	run: func(s *stage) {

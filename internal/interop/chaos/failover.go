@@ -73,6 +73,7 @@ func clusterFailover(s *stage) {
 	rig := rig{noRedis: true, env: []string{"POSTHOUSE_REDIS_URL=redis://" + strings.Join(addrs, ",redis://")}}
 	inner := newStage(s.TB, row{id: s.row.id, rig: rig}, s.logins, s.seed)
 	s.cluster, s.idle, s.gateways = inner.cluster, inner.idle, inner.gateways
+	s.pools = append(addrs[1:], heir) // the first master ends below
 	tabs := s.open(min(s.logins, 120))
 	_, _ = cli("-p", port(addrs[0]), "shutdown", "nosave", "now", "force") // it answers nothing
 	began := time.Now()

@@ -30,7 +30,7 @@ var clientFaults = []row{{
 		s.must(ok && time.Since(began) <= s.slack(47*time.Second), "%.0f connections are left after %v", s.sizes(0).connections, round(took))
 	},
 }, {
-	id: "F20", name: "clients that come and go ten times a second",
+	id: "F20", alone: true, name: "clients that come and go ten times a second",
 	does:   "60 pages connect, get a code and leave, again and again, for 20 s",
 	bar:    "memory grows < 1 MB a minute after warm-up; nothing is left",
 	guards: "a socket that leaves takes its state along",
@@ -58,7 +58,7 @@ var clientFaults = []row{{
 	guards: "what waits for a poll moves to the WebSocket as a whole",
 	tests:  []goTests{{"./socketio/engineio", "TestUpgrade_"}, {"./socketio/engineio/client", "Upgrade|Drop|Cut"}},
 }, {
-	id: "F36", name: "reconnect storm: every connection is cut at once",
+	id: "F36", alone: true, name: "reconnect storm: every connection is cut at once",
 	does:   "the proxy resets the connections of all pages in the same moment",
 	bar:    "all are back ≤ 30 s; 0 lost; no request times out",
 	guards: "connections that were cut together may come back together (admission's come-backs)",

@@ -15,14 +15,14 @@ var machineFaults = []row{{
 	guards: "no time of a ticket is the application's",
 	tests:  []goTests{{"./internal/login", "TestService_OwnClockDoesNotJudgeTickets|TestIssuer_Verify_LeewayOf30Seconds"}},
 }, {
-	id: "F23", name: "little memory: a cgroup of 100 MB",
+	id: "F23", alone: true, name: "little memory: a cgroup of 100 MB",
 	does:   "a replica in a memory cgroup with pages; handshakes that nobody goes on with fill it until it refuses; the pages' codes are scanned meanwhile",
 	bar:    "503 + Retry-After before the kernel kills: 0 OOM kills; logins and health go on; it takes new connections again by itself; the collector's limit is 80 % of the cgroup's",
 	guards: "new connections stop at 85 % of the memory; GOMEMLIMIT follows the cgroup",
 	logins: 60, rig: rig{none: true, env: []string{"POSTHOUSE_LIMIT_CONNECTIONS=off"}},
 	run: littleMemory,
 }, {
-	id: "F24", name: "few descriptors: 200",
+	id: "F24", alone: true, name: "few descriptors: 200",
 	does:   "a replica with `ulimit -n 200` meets 400 pages; the codes that are shown are scanned",
 	bar:    "new sockets are refused at 80 %; health and pushes are answered; it recovers",
 	guards: "admission keeps a fifth of the descriptors for Redis, WeChat and pushes",
@@ -60,7 +60,7 @@ var machineFaults = []row{{
 		s.must(!containsAll(p.Output(), "panic"), "it panicked")
 	},
 }, {
-	id: "F25", name: "the processor is taken away: half of the time, then 10 s at once",
+	id: "F25", alone: true, name: "the processor is taken away: half of the time, then 10 s at once",
 	does:   "SIGSTOP and SIGCONT of all replicas, 100 ms each, while codes are scanned; then a stall of 10 s",
 	bar:    "no page is dropped; 0 lost",
 	guards: "a ping may wait for 20 s",

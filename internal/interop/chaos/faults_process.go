@@ -9,7 +9,7 @@ import (
 
 // processFaults are what happens to replicas (docs/reliability.md §3).
 var processFaults = []row{{
-	id: "F13", name: "a replica is killed mid-login",
+	id: "F13", alone: true, name: "a replica is killed mid-login",
 	does:   "replicas behind nginx are killed in turn at random moments while codes are scanned",
 	bar:    "0 lost; pages are back ≤ 2 s (p95) and have their tokens ≤ 3 s after that",
 	guards: "`resume` sends an undelivered result again",

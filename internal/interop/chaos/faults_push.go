@@ -7,7 +7,7 @@ import (
 
 // pushFaults are what WeChat's pushes do (docs/reliability.md §3).
 var pushFaults = []row{{
-	id: "F30", name: "each push comes three times, at once, to three replicas",
+	id: "F30", alone: true, name: "each push comes three times, at once, to three replicas",
 	does:   "the local WeChat duplicates every push twice, round robin over the replicas",
 	bar:    "one token; every copy is answered `success` ≤ 1 s",
 	guards: "the first claim wins, a copy changes nothing",

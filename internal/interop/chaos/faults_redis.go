@@ -10,7 +10,7 @@ import (
 
 // redisFaults are what happens to Redis and to the way there (docs/reliability.md §3).
 var redisFaults = []row{{
-	id: "F1", name: "Redis is killed and comes back after 5 s, AOF everysec",
+	id: "F1", alone: true, name: "Redis is killed and comes back after 5 s, AOF everysec",
 	does:   "half of the codes are scanned 1 s before the kill, the rest while Redis is away",
 	bar:    "0 lost; tokens ≤ 2 s after Redis is back; no socket is dropped",
 	guards: "claims that Redis cannot take go to the spool before WeChat gets `success`",
@@ -73,7 +73,7 @@ var redisFaults = []row{{
 		s.scan(tabs)
 	},
 }, {
-	id: "F3", name: "Redis hangs (SIGSTOP) for 3 s and for 10 s",
+	id: "F3", alone: true, name: "Redis hangs (SIGSTOP) for 3 s and for 10 s",
 	does:   "codes are scanned while it hangs, new pages ask for codes",
 	bar:    "no answer of /readyz or of a new code takes > 2 s; tokens ≤ 2 s after it goes on; 0 lost",
 	guards: "every command has a deadline",
@@ -107,7 +107,7 @@ var redisFaults = []row{{
 		}
 	},
 }, {
-	id: "F5", name: "one replica is cut off from Redis, TCP stays open",
+	id: "F5", alone: true, name: "one replica is cut off from Redis, TCP stays open",
 	does:   "a blackhole between replica 1 and Redis; its pages' codes are scanned at the others",
 	bar:    "other replicas' pages notice nothing; the replica says degraded ≤ 10 s; its pages get their tokens ≤ 5 s after the edge heals",
 	guards: "a replica reads the state of its tickets when it hears Redis again",
@@ -139,7 +139,7 @@ var redisFaults = []row{{
 	tests: []goTests{{"./adapter", "TestAdapters_SilentSubscriptionIsMadeAgain"}},
 	run:   func(s *stage) { failover(s); clusterFailover(s) },
 }, {
-	id: "F6", name: "the subscription is cut off, commands work",
+	id: "F6", alone: true, name: "the subscription is cut off, commands work",
 	does:   "a blackhole on the connections that sent SUBSCRIBE; pushes come to other replicas than the pages'",
 	bar:    "tokens ≤ 1.5 s after the push (p99), by reading the tickets",
 	guards: "a page's ticket is read every second while the subscription is suspect",
@@ -213,7 +213,7 @@ var redisFaults = []row{{
 		s.figure("channels: %d", len(channels))
 	},
 }, {
-	id: "F11", name: "Redis is full: maxmemory, noeviction",
+	id: "F11", alone: true, name: "Redis is full: maxmemory, noeviction",
 	does:   "codes are shown, maxmemory is set below what is used, codes are scanned and new pages ask; then there is room again",
 	bar:    "new pages are answered `store_unavailable` ≤ 2 s and get a code afterwards; scans end as logins; no retry storm",
 	guards: "an error of a write is an answer, and a claim goes to the spool",

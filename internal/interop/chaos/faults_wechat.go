@@ -7,7 +7,7 @@ import (
 
 // wechatFaults are what happens to WeChat's API (docs/reliability.md §3).
 var wechatFaults = []row{{
-	id: "F27", name: "WeChat's API hangs, breaks, answers 503, HTML or garbage",
+	id: "F27", alone: true, name: "WeChat's API hangs, breaks, answers 503, HTML or garbage",
 	does:   "each fault in turn while new pages ask for codes; codes that are shown are scanned meanwhile",
 	bar:    "new pages are answered `wechat_unavailable` ≤ 4 s; logins go on; pages get their code once the API is healthy",
 	guards: "a call has 3 s, a breaker opens after five failures",

@@ -20,18 +20,26 @@ var ranTest = regexp.MustCompile(`(?m)^\s*--- (PASS|FAIL|SKIP): (\S+)`)
 func (g goTests) check(t testing.TB, figures *[]string) {
 	t.Helper()
 	began := time.Now()
-	cmd := exec.CommandContext(t.Context(), "go", "test", "-count=1", "-vet=off", "-v", "-timeout", "5m", "-run", g.run, g.pkg)
+	args := []string{"test", "-count=1", "-vet=off", "-ldflags=-w", "-v", "-timeout", "5m", "-run", g.run}
+	if c, ok := t.(*commandTB); ok && c.firstRed {
+		args = append(args, "-failfast")
+	}
+	cmd := exec.CommandContext(t.Context(), "go", append(args, g.pkg)...)
 	cmd.Dir = testenv.Root()
 	cmd.Env = os.Environ()
 	// The test's process is a child of the go command's: both end with the row.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	out, err := cmd.CombinedOutput()
-	passed, skipped := 0, []string{}
+	passed, skipped, failed := 0, []string{}, ""
 	for _, m := range ranTest.FindAllStringSubmatch(string(out), -1) {
 		switch m[1] {
 		case "PASS":
 			passed++
+		case "FAIL":
+			if failed == "" {
+				failed = strings.TrimSpace(m[0]) + " "
+			}
 		case "SKIP":
 			skipped = append(skipped, m[2])
 		}
@@ -39,7 +47,8 @@ func (g goTests) check(t testing.TB, figures *[]string) {
 	*figures = append(*figures, fmt.Sprintf("go test -run '%s' %s: %d tests passed in %v", g.run, g.pkg, passed, time.Since(began).Round(100*time.Millisecond)))
 	switch {
 	case err != nil:
-		t.Errorf("go test -run '%s' %s: %v\n%s", g.run, g.pkg, err, tail(string(out), 2500))
+		t.Errorf("%sgo test -run '%s' %s: %v\n%s", failed, g.run, g.pkg, err, tail(string(out), 2500))
+		endAtFirstRed(t)
 	case len(skipped) > 0 && passed == 0:
 		t.Skipf("skipped: %s", strings.Join(skipped, " "))
 	case passed == 0:

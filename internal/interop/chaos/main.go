@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"flag"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -25,6 +27,8 @@ func run(args []string, out io.Writer) int {
 	n := flags.Int("n", 0, "logins in flight; 0: what the row asks for")
 	seed := flags.Uint64("seed", 1, "seed of everything random")
 	list := flags.Bool("list", false, "print the rows and what they hold against")
+	firstRed := flags.Bool("first", false, "end a row at the first bar that it does not meet")
+	lanes := flags.Int("lanes", 3, "rows that run side by side, but those that need the machine alone")
 	short := flags.Bool("short", false, "the short set of `make test`")
 	mutate := flags.Bool("mutations", false, "break the rule that each row guards, and see the row turn red")
 	soak := flags.Duration("soak", 0, "churn, logins and a random fault every minute, for so long (F37)")
@@ -53,11 +57,11 @@ func run(args []string, out io.Writer) int {
 		}
 		return 0
 	case *mutate:
-		return runMutations(ctx, out, chosen)
+		return runMutations(ctx, out, chosen, *lanes)
 	case *soak > 0:
 		return runSoak(ctx, out, *soak, *seed)
 	}
-	return runRows(ctx, out, chosen, *n, *seed, *short)
+	return runRows(ctx, out, chosen, runOptions{n: *n, seed: *seed, short: *short, firstRed: *firstRed, lanes: *lanes})
 }
 
 // choose returns the rows of ids; none: all, or the short set.
@@ -80,27 +84,37 @@ func choose(ids []string, short bool) (chosen []row, err error) {
 	return chosen, nil
 }
 
-// runRows runs rows one after the other and prints a table of what they came to.
-func runRows(ctx context.Context, out io.Writer, chosen []row, n int, seed uint64, short bool) int {
+// runOptions are the flags of a run.
+type runOptions struct {
+	n               int // logins in flight; 0: what the row asks for
+	seed            uint64
+	short, firstRed bool
+	lanes           int
+}
+
+// runRows runs rows and prints a table of what they came to.
+func runRows(ctx context.Context, out io.Writer, chosen []row, o runOptions) int {
+	var mu sync.Mutex // guards out, counts and red
 	counts, red := map[string]int{}, []string{}
 	began := time.Now()
-	for _, r := range chosen {
-		if ctx.Err() != nil {
-			break
-		}
+	sideBySide(ctx, chosen, o.lanes, func(r row) {
 		logins := r.logins
-		if short && r.short > 0 {
+		if o.short && r.short > 0 {
 			logins = r.short
 		}
-		if n > 0 && r.logins > 0 {
-			logins = n
+		if o.n > 0 && r.logins > 0 {
+			logins = o.n
 		}
-		verdict := runRow(ctx, out, r, logins, seed)
+		var text bytes.Buffer
+		verdict := runRow(ctx, &text, r, logins, o)
+		mu.Lock()
+		defer mu.Unlock()
+		_, _ = out.Write(text.Bytes())
 		counts[verdict]++
 		if verdict == "FAIL" {
 			red = append(red, r.id)
 		}
-	}
+	})
 	fmt.Fprintf(out, "%d rows in %v: %d PASS, %d FAIL, %d NOT RUN\n", len(chosen), time.Since(began).Round(time.Second),
 		counts["PASS"], counts["FAIL"], counts["NOT RUN"])
 	if len(red) > 0 {
@@ -113,15 +127,16 @@ func runRows(ctx context.Context, out io.Writer, chosen []row, n int, seed uint6
 }
 
 // runRow runs one row and prints it.
-func runRow(ctx context.Context, out io.Writer, r row, logins int, seed uint64) (verdict string) {
+func runRow(ctx context.Context, out io.Writer, r row, logins int, o runOptions) (verdict string) {
 	began := time.Now()
 	fmt.Fprintf(out, "%s  %s\n", r.id, r.name)
 	if r.does != "" {
 		fmt.Fprintf(out, "    did  %s\n", r.does)
 	}
 	t := newCommandTB(ctx, r.id)
+	t.firstRed = o.firstRed
 	var figures []string
-	t.run(func(t testing.TB) { r.play(t, logins, seed, &figures) })
+	t.run(func(t testing.TB) { r.play(t, logins, o.seed, &figures) })
 	for _, f := range figures {
 		fmt.Fprintf(out, "    saw  %s\n", f)
 	}
@@ -141,7 +156,7 @@ func runRow(ctx context.Context, out io.Writer, r row, logins int, seed uint64) 
 			fmt.Fprintf(out, "    log  %s\n", tail(line, 800))
 		}
 	}
-	fmt.Fprintf(out, "    %s  %.1f s, seed %d, %d logins\n\n", verdict, time.Since(began).Seconds(), seed, logins)
+	fmt.Fprintf(out, "    %s  %.1f s, seed %d, %d logins\n\n", verdict, time.Since(began).Seconds(), o.seed, logins)
 	return verdict
 }
 

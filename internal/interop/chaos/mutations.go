@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -78,33 +79,49 @@ func (m mutation) overlay(dir string) (path string, err error) {
 }
 
 // runMutations breaks the rule of each row and prints which rows noticed.
-func runMutations(ctx context.Context, out io.Writer, chosen []row) int {
+func runMutations(ctx context.Context, out io.Writer, chosen []row, lanes int) int {
 	all, err := readMutations(mutationsFile)
 	if err != nil {
 		fmt.Fprintln(out, err)
 		return 1
 	}
-	byRow := map[string]mutation{}
+	byRow := map[string]*brokenTree{}
 	for _, m := range all {
+		tree := &brokenTree{mutation: m}
+		tree.write = sync.OnceValue(tree.writeOverlay)
+		tree.build = sync.OnceValues(func() (string, error) { return tree.compile(ctx) })
+		defer tree.remove()
 		for _, id := range m.rows {
-			byRow[id] = m
+			byRow[id] = tree
 		}
 	}
+	var ahead sync.WaitGroup // the trees of rows that run alone are built beside the other rows
+	ahead.Go(func() {
+		for _, r := range chosen {
+			if r.alone && r.run != nil && ctx.Err() == nil {
+				_, _ = byRow[r.id].build() // its row says what failed
+			}
+		}
+	})
+	var mu sync.Mutex // guards out, red and green
 	red, green, began := 0, []string{}, time.Now()
-	for _, r := range chosen {
-		if ctx.Err() != nil {
-			break
+	sideBySide(ctx, chosen, lanes, func(r row) {
+		if r.alone {
+			ahead.Wait()
 		}
 		began := time.Now()
-		m := byRow[r.id]
-		verdict, noticed := m.try(ctx, r)
+		tree := byRow[r.id]
+		verdict, noticed := tree.try(ctx, r)
+		mu.Lock()
+		defer mu.Unlock()
 		if noticed {
 			red++
 		} else {
 			green = append(green, r.id)
 		}
-		fmt.Fprintf(out, "%-4s %-60s %s (%.0f s)\n", r.id, m.why, verdict, time.Since(began).Seconds())
-	}
+		fmt.Fprintf(out, "%-4s %-60s %s (%.0f s)\n", r.id, tree.why, verdict, time.Since(began).Seconds())
+	})
+	ahead.Wait()
 	fmt.Fprintf(out, "%d rows turned red in %v", red, time.Since(began).Round(time.Second))
 	if len(green) > 0 {
 		fmt.Fprintf(out, ", not: %s", strings.Join(green, " "))
@@ -116,58 +133,95 @@ func runMutations(ctx context.Context, out io.Writer, chosen []row) int {
 	return 0
 }
 
+// brokenTree is the module with one mutation, which may serve several rows.
+type brokenTree struct {
+	mutation
+
+	write func() error           // writes the overlay, once
+	build func() (string, error) // compiles the gateway, once, and returns the program's path
+	dir   string                 // of the overlay and the program; set by write
+}
+
+func (b *brokenTree) writeOverlay() (err error) {
+	if b.dir, err = os.MkdirTemp("", "posthouse-mutation-"); err != nil {
+		return err
+	}
+	_, err = b.overlay(b.dir)
+	return err
+}
+
+func (b *brokenTree) compile(ctx context.Context) (program string, err error) {
+	if err = b.write(); err != nil {
+		return "", err
+	}
+	program = filepath.Join(b.dir, "posthouse.bin")
+	cmd := exec.CommandContext(ctx, "go", "build", "-ldflags=-w", "-o", program, ".")
+	cmd.Dir, cmd.Env = testenv.Root(), b.environment()
+	if text, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("%w: %s", err, tail(string(text), 300))
+	}
+	return program, nil
+}
+
+func (b *brokenTree) environment() []string {
+	return append(os.Environ(), "GOFLAGS="+strings.TrimSpace(os.Getenv("GOFLAGS")+" -overlay="+filepath.Join(b.dir, "overlay.json")))
+}
+
+func (b *brokenTree) remove() {
+	if b.dir != "" {
+		_ = os.RemoveAll(b.dir)
+	}
+}
+
 var failedTest = regexp.MustCompile(`(?m)--- FAIL: (\S+)`)
 
-var notMet = regexp.MustCompile(`(?m)^    why  (.*)$`)
+var notMet = regexp.MustCompile(`(?m)^    why  ` + barNotMet + `(.*)$`)
+
+var otherWhy = regexp.MustCompile(`(?m)^    why  (.*)$`)
 
 // try runs a row on the broken tree.
-func (m mutation) try(ctx context.Context, r row) (verdict string, noticed bool) {
-	dir, err := os.MkdirTemp("", "posthouse-mutation-")
-	if err != nil {
-		return err.Error(), false
+func (b *brokenTree) try(ctx context.Context, r row) (verdict string, noticed bool) {
+	program, err := "", b.write()
+	if err == nil && r.run != nil { // else the row's tests build what is broken
+		program, err = b.build()
 	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	path, err := m.overlay(dir)
 	if err != nil {
-		return err.Error(), false
-	}
-	env := append(os.Environ(), "GOFLAGS=-overlay="+path)
-	if r.run != nil { // else its tests build what is broken
-		build := exec.CommandContext(ctx, "go", "build", "-o", os.DevNull, ".")
-		build.Dir, build.Env = testenv.Root(), env
-		if text, err := build.CombinedOutput(); err != nil {
-			return "does not build: " + tail(string(text), 300), false
-		}
+		return "ERROR: the tree does not build: " + err.Error(), false
 	}
 	self, err := os.Executable()
 	if err != nil {
-		return err.Error(), false
+		return "ERROR: " + err.Error(), false
 	}
 	logins := r.short
 	if logins == 0 {
 		logins = min(r.logins, 40)
 	}
-	cmd := exec.CommandContext(ctx, self, r.id, "-n", strconv.Itoa(logins))
-	cmd.Dir, cmd.Env = testenv.Root(), env
+	cmd := exec.CommandContext(ctx, self, r.id, "-first", "-n", strconv.Itoa(logins))
+	cmd.Dir, cmd.Env = testenv.Root(), append(b.environment(), testenv.ProgramVariable+"="+program)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // it ends what it started
 	text, err := cmd.CombinedOutput()
-	if err == nil {
-		if bytes.Contains(text, []byte("    NOT RUN  ")) {
-			return "the row did not run: " + tail(string(text), 300), false
-		}
+	return judgeMutated(string(text), err)
+}
+
+// judgeMutated reads what a row printed on a broken tree. The row has noticed only when a
+// bar, an invariant or a named test is red; a rig or a preparation that failed is an error.
+func judgeMutated(text string, err error) (verdict string, noticed bool) {
+	switch {
+	case err == nil && strings.Contains(text, "    NOT RUN  "):
+		return "ERROR: the row did not run: " + tail(text, 300), false
+	case err == nil:
 		return "GREEN: the row does not notice", false
+	case strings.Contains(text, "[build failed]"):
+		return "ERROR: the tests do not build: " + tail(text, 300), false
 	}
-	if bytes.Contains(text, []byte("[build failed]")) {
-		return "does not build: " + tail(string(text), 300), false
+	if failed := failedTest.FindStringSubmatch(text); failed != nil {
+		return "red: " + failed[1], true
 	}
-	if failed := failedTest.FindSubmatch(text); failed != nil {
-		return "red: " + string(failed[1]), true
+	if why := notMet.FindStringSubmatch(text); why != nil {
+		return "red: " + tail(why[1], 110), true
 	}
-	if why := notMet.FindSubmatch(text); why != nil {
-		return "red: " + strings.ReplaceAll(tail(string(why[1]), 110), "\n", " "), true
+	if why := otherWhy.FindStringSubmatch(text); why != nil {
+		return "ERROR: no bar was reached: " + tail(why[1], 300), false
 	}
-	if !bytes.Contains(text, []byte("    FAIL  ")) {
-		return "the row did not run: " + tail(string(text), 200), false
-	}
-	return "red", true
+	return "ERROR: the row did not run: " + tail(text, 200), false
 }

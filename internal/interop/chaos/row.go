@@ -18,8 +18,11 @@ type row struct {
 
 	logins int // in flight by default; 0: the row counts something else
 	short  int // logins of the row in `make test`; 0: it is not one of the short set
-	rig    rig
-	run    func(s *stage)
+	// alone marks a row whose bar is a short time or an amount of memory: no other row runs
+	// beside it.
+	alone bool
+	rig   rig
+	run   func(s *stage)
 	// tests are the tests that show the row, or what run leaves out of it.
 	tests []goTests
 }

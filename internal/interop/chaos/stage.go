@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -36,7 +37,8 @@ type stage struct {
 	client   *faultproxy.Proxy // before the balancer, or before the first replica
 	ledger   *ledger
 	tabs     []*tab
-	idle     []sizes // of each replica before the row
+	idle     []sizes  // of each replica before the row
+	pools    []string // nodes of a Redis Cluster: the gateway keeps a pool of connections for each
 	figures  []string
 	http     *http.Client
 }
@@ -103,11 +105,23 @@ func (s *stage) figure(format string, args ...any) {
 	s.figures = append(s.figures, fmt.Sprintf(format, args...))
 }
 
+// barNotMet begins the line of a bar or an invariant that a row does not meet; lines of a
+// preparation that failed begin otherwise.
+const barNotMet = "not met: "
+
+// endAtFirstRed ends the row when its first failure is enough.
+func endAtFirstRed(t testing.TB) {
+	if c, ok := t.(*commandTB); ok && c.firstRed {
+		runtime.Goexit()
+	}
+}
+
 // must holds the row against a bar.
 func (s *stage) must(ok bool, format string, args ...any) {
 	s.Helper()
 	if !ok {
-		s.Errorf("not met: "+format, args...)
+		s.Errorf(barNotMet+format, args...)
+		endAtFirstRed(s.TB)
 	}
 }
 

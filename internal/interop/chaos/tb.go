@@ -19,6 +19,9 @@ type commandTB struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 
+	// firstRed ends the row at the first bar that is not met.
+	firstRed bool
+
 	mu       sync.Mutex // guards what follows
 	failed   bool
 	skipped  bool
