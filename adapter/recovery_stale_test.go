@@ -10,8 +10,8 @@ import (
 	"posthouse/socketio/sockettest"
 )
 
-// What a node that was cut off wrote of a session may reach Redis when another node goes on
-// with it. It is not the session: when that node dies as well, the client is recovered with the
+// A write of a node that was cut off may reach Redis when another node goes on with the
+// session. Its text is not the session: when that node dies as well, the client is recovered with the
 // rooms of now, or not at all.
 func TestRecovery_LateWriteOfAReplicaCutOff_IsNoSession(t *testing.T) {
 	t.Parallel()

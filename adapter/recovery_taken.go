@@ -57,8 +57,8 @@ func (c *currentSessions) findCurrent(ctx context.Context, digest sessionDigest)
 	return found, nil
 }
 
-// takenField names the field that tells the owner of a hash, and everybody who looks into it
-// later, that another node took the session of a field: what the owner writes of it before it
+// takenField names the field that tells the owner of a hash, and nodes that look into it
+// later, that another node took the session of a field: text that the owner writes before it
 // learns of that is older than the session.
 func takenField(field string) string { return takenPrefix + field }
 
