@@ -262,6 +262,13 @@ func (c *currentSessions) writeChanged(ctx context.Context, changed map[sessionD
 		return nil
 	}
 	pipe.PExpire(ctx, c.key, lifetime)
+	if wasEmpty {
+		// A node that is killed now must not leave a hash that is not found. The second call
+		// is for a node that looked between them and removed what it took for left behind.
+		if err := c.tellNodesKey(ctx, lifetime); err != nil {
+			return err
+		}
+	}
 	if _, err := pipe.Exec(ctx); err != nil {
 		return err
 	}

@@ -4,9 +4,11 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
+	"posthouse/internal/testenv"
 	"posthouse/socketio/sockettest"
 )
 
@@ -100,4 +102,21 @@ func currentField(t *testing.T, rdb redis.UniversalClient, c *sockettest.Client)
 	}
 	t.Fatal("the session is not in redis")
 	return "", "", ""
+}
+
+// A node that is killed right after it wrote its first session leaves it where others look.
+func TestRecovery_FirstSessionOfAReplica_IsFoundAtOnce(t *testing.T) {
+	t.Parallel()
+	rdb, _ := newRedis(t)
+	proxy, through := proxied(t, rdb)
+	release := proxy.delay("sio:session:live#/#\r\n") // the set of the nodes, not a hash
+	defer release()
+	a := newGoReplica(t, recoveringAdapters["streams"](through), withRecovery())
+	c := a.Connect("/", nil)
+	testenv.Until(t, 10*time.Second, "the name of the node on its way", func() bool { return proxy.heldConns() > 0 })
+	if hashes := rdb.Keys(t.Context(), "sio:session:live#/#?*").Val(); len(hashes) > 0 {
+		t.Errorf("%q is there, and no other node finds it", hashes)
+	}
+	release()
+	isCurrent(t, rdb, c, 1, "{}")
 }

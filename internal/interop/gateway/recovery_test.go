@@ -70,7 +70,12 @@ func newMovedClient(t *testing.T, first, second, token string) *movedClient {
 
 func (c *movedClient) gets(t *testing.T, line string) {
 	t.Helper()
-	testenv.Until(t, 20*time.Second, line+" in "+c.out.String(), func() bool { return strings.Contains(c.out.String(), line+"\n") })
+	defer func() {
+		if t.Failed() {
+			t.Logf("the client saw:\n%s", c.out.String())
+		}
+	}()
+	testenv.Until(t, 20*time.Second, line, func() bool { return strings.Contains(c.out.String(), line+"\n") })
 }
 
 // keysOf are the keys of Redis that match a pattern.
