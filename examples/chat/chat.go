@@ -111,8 +111,8 @@ func (c *chat) introduce(_ context.Context, s *socketio.Socket) error {
 // its person back, and was sent what it missed.
 func (c *chat) connected(s *socketio.Socket) {
 	me, _ := person.Of(s)
+	announce(s, "present") // before the hello: who has it is known to the others
 	_ = s.Emit("hello", me)
-	announce(s, "present")
 }
 
 // disconnecting runs while the socket is still in its rooms.

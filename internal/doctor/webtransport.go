@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"slices"
 	"strconv"
@@ -33,7 +34,11 @@ func (w *walk) checkWebTransport(ctx context.Context) {
 	}
 	w.pace(ctx)
 	began := time.Now()
-	if err := w.openWebTransport(ctx); err != nil {
+	err := w.openWebTransport(ctx)
+	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
+		err = w.openWebTransport(ctx) // UDP may lose packets, and the hop is to be blamed for all of them only
+	}
+	if err != nil {
 		w.fail(webTransport, faultUDP, "it is announced, and UDP port %s gives no session: %s", w.udpPort(), plain(err))
 		return
 	}
