@@ -111,7 +111,7 @@ func (c *chat) introduce(_ context.Context, s *socketio.Socket) error {
 // its person back, and was sent what it missed.
 func (c *chat) connected(s *socketio.Socket) {
 	me, _ := person.Of(s)
-	announce(s, "present") // before the hello: who has it is known to the others
+	announce(s, "present") // before the hello, so that a client that was greeted is known to the others
 	_ = s.Emit("hello", me)
 }
 

@@ -182,6 +182,14 @@ func tail(text string, n int) string {
 	return text
 }
 
+// beginning returns the first n bytes of a text.
+func beginning(text string, n int) string {
+	if len(text) > n {
+		return strings.ToValidUTF8(text[:n], "") + "…"
+	}
+	return text
+}
+
 // containsAll reports whether text holds all words.
 func containsAll(text string, words ...string) bool {
 	for _, w := range words {

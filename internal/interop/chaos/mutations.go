@@ -218,7 +218,7 @@ func judgeMutated(text string, err error) (verdict string, noticed bool) {
 		return "red: " + failed[1], true
 	}
 	if why := notMet.FindStringSubmatch(text); why != nil {
-		return "red: " + tail(why[1], 110), true
+		return "red: " + beginning(why[1], 110), true
 	}
 	if why := otherWhy.FindStringSubmatch(text); why != nil {
 		return "ERROR: no bar was reached: " + tail(why[1], 300), false
