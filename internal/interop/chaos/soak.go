@@ -218,7 +218,7 @@ func (s *stage) holdFlat(replica int, track samples, judged bool) {
 		{"memory in MB", 1 << 20, 1, func(z sizes) float64 { return z.memory }},
 		{"heap in MB", 1 << 20, 1, func(z sizes) float64 { return z.heap }},
 		{"goroutines", 1, 2, func(z sizes) float64 { return z.goroutines }},
-		{"descriptors", 1, 2, func(z sizes) float64 { return z.descriptors }},
+		{"descriptors beside those of clients", 1, 2, func(z sizes) float64 { return z.descriptors - z.accepted }},
 	} {
 		all, spread := track.slope(size.value)
 		low := track.lows(size.value, soakWindow)

@@ -50,6 +50,7 @@ func (s *stage) judge() {
 // sizes are what must return to its size.
 type sizes struct {
 	goroutines, descriptors, connections float64
+	accepted                             float64 // connections among the descriptors that are the load's
 	memory, heap                         float64
 }
 
@@ -107,7 +108,7 @@ func (s *stage) pooled() (most float64) {
 // sizes reads the metrics of a replica; a replica that does not answer has none.
 func (s *stage) sizes(replica int) sizes {
 	m := s.metrics(replica)
-	return sizes{goroutines: m["go_goroutines"], descriptors: m["process_open_fds"], connections: m["posthouse_connections"], memory: m["process_resident_memory_bytes"], heap: m["go_memstats_heap_inuse_bytes"]}
+	return sizes{accepted: established(s.cluster.Bases[replica]), goroutines: m["go_goroutines"], descriptors: m["process_open_fds"], connections: m["posthouse_connections"], memory: m["process_resident_memory_bytes"], heap: m["go_memstats_heap_inuse_bytes"]}
 }
 
 // metrics are the samples of a replica, by their names with labels.
