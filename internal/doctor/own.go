@@ -73,9 +73,15 @@ func (w *walk) findPosthouse(ctx context.Context) {
 	if spoofed, ok := w.askOwn(ctx, http.Header{"X-Forwarded-For": {spoofedAddress}}); ok {
 		own.Spoofed = spoofed.Spoofed
 	}
-	// A busy machine delays one answer; a proxy that holds answers holds all of them.
+	// A busy machine delays a part of one answer: two answers have to agree.
+	agree := map[bool]int{}
 	for range 3 {
-		if own.stream = w.askStream(ctx); own.stream == nil || !own.stream.held {
+		stream := w.askStream(ctx)
+		if stream == nil {
+			continue
+		}
+		if agree[stream.held]++; agree[stream.held] == 2 {
+			own.stream = stream
 			break
 		}
 	}
