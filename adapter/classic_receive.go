@@ -265,6 +265,7 @@ func (a *Classic) receiveResponse(channel string, payload []byte) {
 		return // of another node, or late
 	}
 	a.counters.received.Add(1)
+	a.presence.heardFrom(res.UID)
 	r.takeAnswer(res.UID, func() {
 		switch r.operation {
 		case opFetchSockets:

@@ -160,10 +160,31 @@ func (p *presence) nodeNames() (alive, silent []string) {
 func (p *presence) rememberForeign(uid string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.endSilenceLocked(uid) {
+		return
+	}
 	if _, ok := p.lastHeard[uid]; ok || uid == p.ownUID || len(p.foreignNodes) >= maxPeers || len(uid) > 64 {
 		return
 	}
 	p.foreignNodes[uid] = struct{}{}
+}
+
+// heardFrom notes an answer of a node. One that was cut off may answer before its next beat:
+// a request that did not count it would end without it.
+func (p *presence) heardFrom(uid string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.endSilenceLocked(uid)
+}
+
+// endSilenceLocked reports whether the node had fallen silent, and lives from now on.
+func (p *presence) endSilenceLocked(uid string) bool {
+	if _, ok := p.silentNodes[uid]; !ok {
+		return false
+	}
+	delete(p.silentNodes, uid)
+	p.lastHeard[uid] = p.now()
+	return true
 }
 
 // forgetNode drops a node that is not ours and that Redis no longer counts.

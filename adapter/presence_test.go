@@ -33,3 +33,25 @@ func TestPeers_WhileDeaf_NobodyFallsSilent(t *testing.T) {
 		}
 	})
 }
+
+// A node that fell silent and answers, or sends a message, before its next beat lives: a
+// request that left it out would end without its answer, and without an error.
+func TestPeers_SilentNodeThatAnswers_IsCountedAgain(t *testing.T) {
+	for name, hears := range map[string]func(p *presence){
+		"an answer":  func(p *presence) { p.heardFrom("other") },
+		"a message":  func(p *presence) { p.rememberForeign("other") },
+		"of another": func(p *presence) { p.heardFrom("stranger") },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			p := newPeers("me", 5*time.Second, func([]byte) {}, func(string) {})
+			p.receiveMessage([]byte(`{"uid":"other","type":"beat"}`))
+			time.Sleep(time.Minute)
+			p.dropSilent()
+			hears(p)
+			alive, silent := p.nodeNames()
+			if want := name != "of another"; (len(alive) == 1) != want || (len(silent) == 0) != want || p.isGo("other") != want {
+				t.Errorf("%s: alive %v, silent %v", name, alive, silent)
+			}
+		})
+	}
+}
