@@ -110,7 +110,7 @@ func (a *App) buildParts() (err error) {
 	if err := a.buildTraces(); err != nil {
 		return err
 	}
-	a.health = &healthChecks{redisClient: a.redisClient, replicaName: a.replicaName}
+	a.health = &healthChecks{replicaName: a.replicaName}
 	if a.redisClient != nil {
 		a.health.redisWatch = newRedisWatch(a.redisClient, a.config.RedisURL[0], a.log)
 	}

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
-	"github.com/redis/go-redis/v9"
 )
 
 // healthChecks answers /healthz (the process works) and /readyz (send people here).
@@ -15,7 +14,6 @@ import (
 // to leave at once, every socket would drop and nothing would be gained.
 type healthChecks struct {
 	draining          atomic.Bool
-	redisClient       redis.UniversalClient // nil without Redis
 	replicaName       string
 	redisWatch        *redisWatch     // nil without Redis
 	checkKey          func() error    // nil once tokens can be signed
@@ -49,11 +47,11 @@ func (h *healthChecks) register(e *echo.Echo) {
 
 func (h *healthChecks) checkAll(ctx context.Context) readiness {
 	r := readiness{Ready: true, Status: "ok", Reasons: []string{}, Replica: h.replicaName}
-	if h.redisClient != nil {
+	if h.redisWatch != nil {
 		ctx, cancel := context.WithTimeout(ctx, time.Second)
 		defer cancel()
 		found := h.redisWatch.found.Load()
-		if err := h.redisClient.Ping(ctx).Err(); err != nil {
+		if err := h.redisWatch.client.Ping(ctx).Err(); err != nil {
 			r.Status = "degraded"
 			r.Reasons = append(r.Reasons, "redis does not answer")
 			if refusal := redisRefusal(err); refusal != nil {

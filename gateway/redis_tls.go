@@ -33,19 +33,11 @@ func (f redisFiles) apply(o *redis.Options) error {
 		}
 		o.TLSConfig.RootCAs = roots
 	}
-	switch {
-	case f.cert == "" && f.key == "":
-		return nil
-	case f.cert == "":
-		return keyError("POSTHOUSE_REDIS_CERT_FILE", "", "set it beside POSTHOUSE_REDIS_KEY_FILE")
-	case f.key == "":
-		return keyError("POSTHOUSE_REDIS_KEY_FILE", "", "set it beside POSTHOUSE_REDIS_CERT_FILE")
+	pair, err := loadPair("POSTHOUSE_REDIS_CERT_FILE", f.cert, "POSTHOUSE_REDIS_KEY_FILE", f.key)
+	if pair == nil {
+		return err
 	}
-	pair, err := tls.LoadX509KeyPair(f.cert, f.key)
-	if err != nil {
-		return keyError("POSTHOUSE_REDIS_CERT_FILE", f.cert, "give a PEM chain and the key that belongs to it: "+err.Error())
-	}
-	o.TLSConfig.GetClientCertificate = f.shows(&pair)
+	o.TLSConfig.GetClientCertificate = f.shows(pair)
 	return nil
 }
 

@@ -18,16 +18,9 @@ import (
 func (c *Config) normalizeTLS() error {
 	cleanValues(&c.TLSCertFile, &c.TLSKeyFile, &c.HTTPAddr)
 	var errs configErrors
-	switch {
-	case c.TLSCertFile == "" && c.TLSKeyFile != "":
-		errs.add(keyError("POSTHOUSE_TLS_CERT_FILE", "", "set it beside POSTHOUSE_TLS_KEY_FILE"))
-	case c.TLSKeyFile == "" && c.TLSCertFile != "":
-		errs.add(keyError("POSTHOUSE_TLS_KEY_FILE", "", "set it beside POSTHOUSE_TLS_CERT_FILE"))
-	case c.TLSCertFile != "":
-		if _, err := tls.LoadX509KeyPair(c.TLSCertFile, c.TLSKeyFile); err != nil {
-			errs.add(keyError("POSTHOUSE_TLS_CERT_FILE", c.TLSCertFile, "give a PEM chain and the key that belongs to it: "+err.Error()))
-		}
-	case c.HTTPAddr != "" && len(c.ACMEHosts) == 0:
+	pair, err := loadPair("POSTHOUSE_TLS_CERT_FILE", c.TLSCertFile, "POSTHOUSE_TLS_KEY_FILE", c.TLSKeyFile)
+	errs.add(err)
+	if pair == nil && err == nil && c.HTTPAddr != "" && len(c.ACMEHosts) == 0 {
 		errs.add(keyError("POSTHOUSE_HTTP_ADDR", c.HTTPAddr, "set POSTHOUSE_TLS_CERT_FILE and POSTHOUSE_TLS_KEY_FILE too, or POSTHOUSE_ACME_HOSTS: it redirects to https, or remove it"))
 	}
 	if c.speaksTLS() && c.Advertise != "" && c.Advertise == c.Addr {
@@ -39,6 +32,24 @@ func (c *Config) normalizeTLS() error {
 		}
 	}
 	return errs.joinErrors()
+}
+
+// loadPair reads a certificate and its key, nil when neither is set; certSetting and keySetting
+// are the settings that name the files.
+func loadPair(certSetting, certFile, keySetting, keyFile string) (*tls.Certificate, error) {
+	switch {
+	case certFile == "" && keyFile == "":
+		return nil, nil
+	case certFile == "":
+		return nil, keyError(certSetting, "", "set it beside "+keySetting)
+	case keyFile == "":
+		return nil, keyError(keySetting, "", "set it beside "+certSetting)
+	}
+	pair, err := tls.LoadX509KeyPair(certFile, keyFile)
+	if err != nil {
+		return nil, keyError(certSetting, certFile, "give a PEM chain and the key that belongs to it: "+err.Error())
+	}
+	return &pair, nil
 }
 
 // speaksTLS reports whether the main address speaks TLS.
