@@ -55,24 +55,33 @@ func TestAdmission_MemoryAboveItsShare_OnlyNewSocketsAreRefused(t *testing.T) {
 	}
 }
 
-// A flood of handshakes reads the memory ten times a second, not for each of them.
+// A flood of handshakes reads the memory ten times a second, near the limit a hundred times, and
+// not for each of them.
 func TestMemoryUse_IsScarce_ReadsOnceInAWhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		reads := 0
-		m := &memoryUse{since: time.Now(), share: func() float64 { reads++; return 1 }, fullSignal: make(chan struct{}, 1)}
-		m.percent.Store(85)
-		for range 1000 {
-			if !m.isScarce() {
-				t.Fatal("a full memory is not scarce")
+		reads, share := 0, 0.
+		m := &memoryUse{since: time.Now(), share: func() float64 { reads++; return share }, fullSignal: make(chan struct{}, 1)}
+		m.percent.Store(80)
+		for _, c := range []struct {
+			share  float64
+			scarce bool
+			reads  int // in a second
+		}{{.59, false, 10}, {.61, false, 100}, {1, true, 100}} {
+			share, reads = c.share, 0
+			time.Sleep(memoryLookEvery)
+			for range 1000 {
+				if m.isScarce() != c.scarce {
+					t.Fatalf("%v of the memory, 80 %% allowed: scarce is %v", share, !c.scarce)
+				}
+				time.Sleep(time.Millisecond)
 			}
-			time.Sleep(time.Millisecond)
-		}
-		if reads != 10 {
-			t.Errorf("%d reads in a second", reads)
+			if reads != c.reads {
+				t.Errorf("%v of the memory: %d reads in a second, want %d", share, reads, c.reads)
+			}
 		}
 		m.percent.Store(0)
 		time.Sleep(memoryLookEvery)
-		if m.isScarce() || reads != 10 {
+		if m.isScarce() || reads != 100 {
 			t.Errorf("switched off it is read, %d times", reads)
 		}
 		if (*memoryUse)(nil).isScarce() || (&memoryUse{}).isScarce() || (*memoryUse)(nil).currentShare() != 0 {
