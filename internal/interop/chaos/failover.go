@@ -32,6 +32,7 @@ func failover(s *stage) {
 	rig := rig{noRedis: true, env: []string{"POSTHOUSE_REDIS_URL=redis://127.0.0.1:" + sentinel + "?master_name=main"}}
 	inner := newStage(s.TB, row{id: s.row.id, rig: rig}, s.logins, s.seed)
 	s.cluster, s.ledger, s.idle, s.gateways = inner.cluster, inner.ledger, inner.idle, inner.gateways
+	s.pools = []string{promoted, "127.0.0.1:" + sentinel}
 	tabs := s.open(s.logins)
 	s.need(oldServer.Process.Signal(syscall.SIGSTOP))
 	s.Cleanup(func() { _ = oldServer.Process.Signal(syscall.SIGCONT) })

@@ -38,7 +38,7 @@ type stage struct {
 	ledger   *ledger
 	tabs     []*tab
 	idle     []sizes  // of each replica before the row
-	pools    []string // nodes of a Redis Cluster: the gateway keeps a pool of connections for each
+	pools    []string // servers of a Redis of several: the gateway keeps a pool of connections for each
 	figures  []string
 	http     *http.Client
 }

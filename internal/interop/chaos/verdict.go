@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"maps"
 	"net/http"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -85,8 +86,9 @@ func (s *stage) returnToBaseline() {
 	}
 }
 
-// pooled is how many connections the replica that has the most of them keeps to the nodes of a
-// Redis Cluster, as these count them. One Redis alone has a pool below the allowance.
+// pooled is how many connections the replica that has the most of them keeps to the servers of a
+// Redis of several, as these count them: a pool for each. One Redis alone has a pool below the
+// allowance.
 func (s *stage) pooled() (most float64) {
 	byName := map[string]float64{} // each replica names its connections
 	for _, addr := range s.pools {
@@ -99,11 +101,19 @@ func (s *stage) pooled() (most float64) {
 			}
 		}
 	}
-	if most > 0 {
-		s.figure("a replica keeps at most %.0f connections to the nodes of the Redis Cluster", most)
+	if len(s.pools) > 0 {
+		bound := float64(len(s.pools)*poolSize() + subscriptions)
+		s.figure("a replica keeps at most %.0f connections to the %d servers of its Redis", most, len(s.pools))
+		s.must(most > 0 && most <= bound, "a replica keeps %.0f connections to the servers of its Redis: more than its pools hold (%.0f)", most, bound)
 	}
 	return most
 }
+
+// subscriptions bounds the connections of a replica that are in no pool.
+const subscriptions = 10
+
+// poolSize is that of go-redis: for each server ten connections a processor.
+func poolSize() int { return 10 * runtime.GOMAXPROCS(0) }
 
 // sizes reads the metrics of a replica; a replica that does not answer has none.
 func (s *stage) sizes(replica int) sizes {
