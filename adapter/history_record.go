@@ -2,7 +2,6 @@ package adapter
 
 import (
 	"bytes"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,8 +24,6 @@ const (
 	historyMarkAge = 7 * 24 * time.Hour
 	// maxWriterRooms bounds the rooms whose events are numbered under one name.
 	maxWriterRooms = 10_000
-	// maxRecordedRooms bounds the histories that keep one event.
-	maxRecordedRooms = 100
 )
 
 // recordScript keeps an event and publishes it. KEYS: the streams of the rooms, and for the
@@ -164,9 +161,6 @@ func (l *historyLog) roomLocked(room string) *writerRoom {
 
 // record queues the script. done, if not nil, gets the reply of its last command.
 func (l *historyLog) record(r *socketio.Recorded, ownStream string, last []any, size int, done func(reply any, err error)) error {
-	if len(r.Rooms) > maxRecordedRooms {
-		return fmt.Errorf("adapter: an event is kept in at most %d rooms", maxRecordedRooms)
-	}
 	keys := len(r.Rooms)
 	args := []any{"eval", recordScript, 0}
 	for _, room := range r.Rooms {

@@ -1,6 +1,7 @@
 package adapter_test
 
 import (
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -103,7 +104,10 @@ func TestHistory_AgeOverRedis_ForgetsAndSaysSo(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			addr, _ := testenv.Redis(t)
-			a, kept := newHistoryReplica(t, kind, addr, history.Options{Age: time.Second})
+			a, _ := newHistoryReplica(t, kind, addr, history.Options{Age: time.Second})
+			b, _ := newHistoryReplica(t, kind, addr, history.Options{Age: time.Second})
+			// It has written nothing that it could miss: what it says is what Redis says.
+			reader, kept := newHistoryReplica(t, kind, addr, history.Options{Age: time.Second})
 			if err := a.To("topic:1").Record().Emit("said", 1); err != nil {
 				t.Fatal(err)
 			}
@@ -112,10 +116,22 @@ func TestHistory_AgeOverRedis_ForgetsAndSaysSo(t *testing.T) {
 				keys := rdb.Keys(t.Context(), "*-history:*").Val()
 				return len(keys) == 1 && strings.HasSuffix(keys[0], "topic:1:old")
 			})
-			if page, err := kept.Read(t.Context(), a.Of("/"), "topic:1", 5, ""); err != nil || !page.Gap || len(page.Events) != 0 {
+			if page, err := kept.Read(t.Context(), reader.Of("/"), "topic:1", 5, ""); err != nil || !page.Gap || len(page.Events) != 0 {
 				t.Errorf("the event of the room is gone: %+v %v", page, err)
 			}
-			if page, err := kept.Read(t.Context(), a.Of("/"), "topic:2", 5, ""); err != nil || page.Gap {
+			// Another replica begins the stream anew: its first event has a predecessor.
+			again := 0
+			testenv.Until(t, 10*time.Second, "the new stream", func() bool {
+				page, err := kept.Read(t.Context(), reader.Of("/"), "topic:1", 5, "")
+				if err == nil && len(page.Events) > 0 {
+					return page.Gap
+				}
+				if again++; again%100 == 1 { // a slow machine may have seen the first one expire
+					_ = b.To("topic:1").Record().Emit("said", 2)
+				}
+				return false
+			})
+			if page, err := kept.Read(t.Context(), reader.Of("/"), "topic:2", 5, ""); err != nil || page.Gap {
 				t.Errorf("a room without events: %+v %v", page, err)
 			}
 			// With a newer one beside it the older one is trimmed, also where the stream lives on.
@@ -142,7 +158,7 @@ func TestHistory_AgeOverRedis_ForgetsAndSaysSo(t *testing.T) {
 				first, _, _ := strings.Cut(list[len(list)-1].ID, "-")
 				return strconv.FormatInt(rdb.Time(t.Context()).Val().UnixMilli()-1000, 10) > first
 			})
-			if page, err := kept.Read(t.Context(), a.Of("/"), "topic:3", 5, ""); err != nil || !page.Gap || len(page.Events) != 0 {
+			if page, err := kept.Read(t.Context(), reader.Of("/"), "topic:3", 5, ""); err != nil || !page.Gap || len(page.Events) != 0 {
 				t.Errorf("an event that is too old: %+v %v", page, err)
 			}
 			testenv.Until(t, 10*time.Second, "the newer one alone", func() bool {
@@ -151,8 +167,43 @@ func TestHistory_AgeOverRedis_ForgetsAndSaysSo(t *testing.T) {
 				if slices.ContainsFunc(list, func(m redis.XMessage) bool { return m.ID == old }) {
 					return false
 				}
-				page, err := kept.Read(t.Context(), a.Of("/"), "topic:3", 5, "")
+				page, err := kept.Read(t.Context(), reader.Of("/"), "topic:3", 5, "")
 				return len(list) > 0 && err == nil && page.Gap
+			})
+		})
+	}
+}
+
+// An event is kept in at most 100 rooms: one for more is refused, and reaches nobody.
+func TestHistory_EventForTooManyRooms_IsRefused(t *testing.T) {
+	t.Parallel()
+	for kind := range historyAdapters() {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			addr, _ := testenv.Redis(t)
+			srv, kept := keptIn(t, newClient(t, &redis.UniversalOptions{Addrs: []string{addr}}), kind)
+			n := srv.Of("/")
+			kept.Apply(n)
+			c := srv.Connect("/", nil)
+			rooms := make([]string, 101)
+			for i := range rooms {
+				rooms[i] = "topic:" + strconv.Itoa(i)
+			}
+			if err := n.In(c.ID).SocketsJoin(t.Context(), rooms...); err != nil {
+				t.Fatal(err)
+			}
+			if err := n.To(rooms...).Record().Emit("said", "too many"); !errors.Is(err, history.ErrTooManyRooms) {
+				t.Errorf("101 rooms: %v", err)
+			}
+			if err := n.To(rooms[:100]...).Record().Emit("said", "enough"); err != nil {
+				t.Errorf("100 rooms: %v", err)
+			}
+			if got := c.Expect("said").Args.JSON(0); got != `"enough"` {
+				t.Errorf("the socket got %s", got)
+			}
+			testenv.Until(t, 10*time.Second, "the event in the last room", func() bool {
+				page, err := kept.Read(t.Context(), n, rooms[99], 10, "")
+				return err == nil && len(page.Events) == 1
 			})
 		})
 	}

@@ -100,7 +100,10 @@ func (b BroadcastOperator) emitEncoded(event string, data []byte, attachments []
 	o := b.broadcastOptions()
 	if b.record {
 		_, list := parser.SplitEvent(data)
-		o.Recorded = b.recorded(event, Args{list, attachments})
+		var err error
+		if o.Recorded, err = b.recorded(event, Args{list, attachments}); err != nil {
+			return err
+		}
 	}
 	published := b.observePublish(&o, event)
 	err := b.ns.adapter.Broadcast(b.ns.server.ctx, p, o)

@@ -11,11 +11,11 @@ import (
 // diary keeps the names of recorded events. Package history has a Recorder for real use.
 type diary struct{ names []string }
 
-func (d *diary) Record(r socketio.Recording) *socketio.Recorded {
+func (d *diary) Record(r socketio.Recording) (*socketio.Recorded, error) {
 	d.names = append(d.names, r.Event)
 	rec := &socketio.Recorded{Rooms: r.Rooms, Entry: []byte(r.Event)}
 	rec.Settle([]socketio.RecordID{{Millis: 1, Sequence: uint64(len(d.names))}})
-	return rec
+	return rec, nil
 }
 
 func ExampleNamespace_KeepRecords() {

@@ -46,8 +46,9 @@ type Recording struct {
 
 // Recorder decides which broadcasts are kept: package history has one.
 type Recorder interface {
-	// Record returns how a broadcast is kept, nil when it is not. It must not block.
-	Record(r Recording) *Recorded
+	// Record returns how a broadcast is kept, nil when it is not. With an error it is sent to
+	// nobody, and Emit returns the error. It must not block.
+	Record(r Recording) (*Recorded, error)
 }
 
 // Recorded is how a broadcast is kept in the history of rooms. A Recorder fills it in;
@@ -118,13 +119,13 @@ func (b BroadcastOperator) RecordFrom(user string) BroadcastOperator {
 }
 
 // recorded asks the Recorder of the namespace about a broadcast.
-func (b BroadcastOperator) recorded(event string, args Args) *Recorded {
+func (b BroadcastOperator) recorded(event string, args Args) (*Recorded, error) {
 	if !b.record || b.flags.Volatile || b.flags.Local || len(b.roomNames) == 0 {
-		return nil
+		return nil, nil
 	}
 	recorder := b.ns.Recorder()
 	if recorder == nil {
-		return nil
+		return nil, nil
 	}
 	r := Recording{Namespace: b.ns, Rooms: b.roomNames, Event: event, Args: args}
 	if b.recordUser != "" {

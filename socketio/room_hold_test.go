@@ -11,9 +11,9 @@ import (
 // numbering is a Recorder whose ids the test settles.
 type numbering struct{ last *socketio.Recorded }
 
-func (n *numbering) Record(r socketio.Recording) *socketio.Recorded {
+func (n *numbering) Record(r socketio.Recording) (*socketio.Recorded, error) {
 	n.last = &socketio.Recorded{Rooms: r.Rooms}
-	return n.last
+	return n.last, nil
 }
 
 func at(sequence uint64) []socketio.RecordID {
@@ -64,10 +64,10 @@ func TestHoldRoom_Release_DropsWhatTheSnapshotHolds(t *testing.T) {
 // settled is a Recorder of events whose ids are known at once, as those of other nodes.
 type settled struct{ ids []socketio.RecordID }
 
-func (r settled) Record(in socketio.Recording) *socketio.Recorded {
+func (r settled) Record(in socketio.Recording) (*socketio.Recorded, error) {
 	rec := &socketio.Recorded{Rooms: in.Rooms}
 	rec.Settle(r.ids)
-	return rec
+	return rec, nil
 }
 
 func TestHoldRoom_TooMuchComes_ReleaseRefuses(t *testing.T) {

@@ -19,6 +19,7 @@ import (
 
 	"posthouse/socketio"
 	"posthouse/socketio/api"
+	"posthouse/socketio/history"
 	"posthouse/socketio/sockettest"
 )
 
@@ -194,6 +195,15 @@ func TestHandler_Emit_WithAcknowledgements(t *testing.T) {
 
 func TestHandler_Refusals_NameTheField(t *testing.T) {
 	srv, h := served(t, &api.Options{})
+	kept, err := history.New(&history.Options{Rooms: func(room string) bool { return strings.HasPrefix(room, "kept") }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept.Apply(srv.Of("/app"))
+	var many []string // histories for one event
+	for i := range 101 {
+		many = append(many, fmt.Sprintf(`"kept%d"`, i))
+	}
 	c := srv.Connect("/app", nil)
 	for _, test := range []struct {
 		path, body string
@@ -209,6 +219,8 @@ func TestHandler_Refusals_NameTheField(t *testing.T) {
 		{"emit", `{"namespace":"/app","event":"x","ack":{"timeout":0}}`, 422, "body.ack.timeout"},
 		{"emit", `{"namespace":"/app","event":"x","ack":{"timeout":61}}`, 422, "body.ack.timeout"},
 		{"emit", `{"namespace":"/app","event":"x","history":true}`, 422, "body.history"},
+		{"emit", `{"namespace":"/app","event":"x","to":[` + strings.Join(many, ",") + `]}`, 422, "body.to"},
+		{"emit", `{"namespace":"/app","event":"x","to":[` + strings.Join(many, ",") + `],"history":false}`, 200, ""},
 		{"emit", `{"namespace":"/app","event":"disconnect"}`, 422, "body.event"},
 		{"emit", `{"namespace":"/none","event":"x"}`, 404, "body.namespace"},
 		{"emit", `{"namespace":"/app","event":`, 400, "body"},

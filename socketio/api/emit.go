@@ -148,6 +148,10 @@ func (h *Handler) emitError(err error) error {
 	if errors.Is(err, socketio.ErrReserved) {
 		return huma.Error422UnprocessableEntity("validation failed", &huma.ErrorDetail{Location: "body.event", Message: "the name is reserved"})
 	}
+	if errors.Is(err, history.ErrTooManyRooms) {
+		return huma.Error422UnprocessableEntity("validation failed", &huma.ErrorDetail{Location: "body.to",
+			Message: "an event is kept in the histories of at most 100 rooms: send it in parts, or with history: false"})
+	}
 	return h.unavailable(err)
 }
 

@@ -95,8 +95,15 @@ func (h *History) Apply(n Namespace) {
 // Keeps reports whether a room has a history.
 func (h *History) Keeps(room string) bool { return h.o.Rooms(room) }
 
+// maxEventRooms bounds the histories that keep one event: with Redis one script writes to all.
+const maxEventRooms = 100
+
+// ErrTooManyRooms is what Emit returns for an event that the histories of more than 100 rooms
+// would keep. It was sent to nobody: send it in parts, or without Record.
+var ErrTooManyRooms = errors.New("history: an event is kept in the histories of at most 100 rooms")
+
 // Record implements socketio.Recorder.
-func (h *History) Record(r socketio.Recording) *socketio.Recorded {
+func (h *History) Record(r socketio.Recording) (*socketio.Recorded, error) {
 	rec := &socketio.Recorded{Events: h.o.Events, Age: h.o.Age}
 	for i, room := range r.Rooms {
 		if h.o.Rooms(room) && !slices.Contains(r.Rooms[:i], room) {
@@ -104,7 +111,10 @@ func (h *History) Record(r socketio.Recording) *socketio.Recorded {
 		}
 	}
 	if len(rec.Rooms) == 0 {
-		return nil
+		return nil, nil
+	}
+	if len(rec.Rooms) > maxEventRooms {
+		return nil, ErrTooManyRooms
 	}
 	binary := 0
 	for _, v := range r.Args.All() {
@@ -113,17 +123,17 @@ func (h *History) Record(r socketio.Recording) *socketio.Recorded {
 		}
 	}
 	if binary > maxBinary {
-		return nil
+		return nil, nil
 	}
 	var err error
 	if rec.Entry, err = encodeEntry(&r); err != nil {
 		h.failure("an event cannot be kept", err)
-		return nil
+		return nil, nil
 	}
 	if _, ok := r.Namespace.Adapter().(Backend); !ok {
 		h.memory.add(r.Namespace.Name(), rec)
 	}
-	return rec
+	return rec, nil
 }
 
 // storeOf is where the events of a namespace are.

@@ -16,11 +16,11 @@ type recorder struct {
 	events []string
 }
 
-func (r *recorder) Record(e socketio.Recording) *socketio.Recorded {
+func (r *recorder) Record(e socketio.Recording) (*socketio.Recorded, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.events = append(r.events, e.Event)
-	return nil
+	return nil, nil
 }
 
 // Emits in the answers of a back end are kept in histories, unless they say otherwise.

@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"posthouse/socketio"
+	"posthouse/socketio/sockettest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -232,5 +233,39 @@ func TestMembers_StoreAway_LastKnownAndStale(t *testing.T) {
 		if list, err = a.presence.Members(t.Context(), ns, "a"); err != nil || list.Stale || len(list.Members) != 2 {
 			t.Fatalf("%+v %v", list, err)
 		}
+	})
+}
+
+// A store that lost its data knows nobody until the replicas have written again: nobody is said
+// to have left meanwhile, and nobody to have come.
+func TestPresence_StoreLosesItsData_NobodyIsSaidToHaveLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := sockettest.NewServer(t, nil)
+		ns, shared := srv.Of("/"), newMemory(defaultLease)
+		a := newModelNode(t, shared)
+		defer a.kill()
+		time.Sleep(500 * time.Millisecond) // the rounds of the two are apart
+		b := newModelNode(t, shared)
+		defer b.kill()
+		a.enter(ns, "a", "ada")
+		b.enter(ns, "a", "bo")
+		time.Sleep(3 * time.Second)
+		synctest.Wait()
+		c := srv.Connect("/", nil)
+		if err := ns.In(c.ID).SocketsJoin(t.Context(), "a"); err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			shared.mu.Lock()
+			clear(shared.leases)
+			clear(shared.rooms)
+			shared.mu.Unlock()
+			time.Sleep(5*time.Second + 700*time.Millisecond) // between the rounds of b and a, and of a and b
+			synctest.Wait()
+			if list, err := a.presence.Members(t.Context(), ns, "a"); err != nil || list.Stale || len(list.Members) != 2 {
+				t.Errorf("5 s afterwards: %+v %v", list, err)
+			}
+		}
+		c.Quiet()
 	})
 }
