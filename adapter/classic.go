@@ -232,12 +232,12 @@ func (a *Classic) copyOf(m *clusterMessage) (channel string, payload []byte, err
 // BroadcastWithAck implements socketio.Adapter.
 func (a *Classic) BroadcastWithAck(ctx context.Context, p *parser.Packet, o socketio.BroadcastOptions) ([]socketio.Value, error) {
 	id := shortID()
-	return a.broadcastWithAck(ctx, p, o, id, func(o socketio.BroadcastOptions) error {
+	return a.broadcastWithAck(ctx, p, o, id, func(o socketio.BroadcastOptions, sent func(error)) error {
 		b, err := (&classicAckRequest{uid: a.uid, requestID: id, packet: p, options: o}).appendTo(nil)
 		if err != nil {
 			return err
 		}
-		return a.publishOn(a.requestChannel, b)
+		return a.publisher.queueCommand(publishCommand("publish", a.requestChannel, b).telling(sent))
 	})
 }
 

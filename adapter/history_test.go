@@ -207,6 +207,34 @@ func TestHistory_AnyReplicaReadsWhatAnotherHasWritten(t *testing.T) {
 	}
 }
 
+// What other writers wrote before the newest events is missed, also when each of the newest
+// follows the one before it from the first number of its writer on.
+func TestHistory_OthersEventsAreTrimmed_SaysGap(t *testing.T) {
+	t.Parallel()
+	for kind := range historyAdapters() {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			addr, _ := testenv.Redis(t)
+			o := history.Options{Events: 2}
+			a, _ := newHistoryReplica(t, kind, addr, o)
+			b, _ := newHistoryReplica(t, kind, addr, o)
+			reader, kept := newHistoryReplica(t, kind, addr, o)
+			there := reader.Connect("/", nil)
+			there.Call("join", "topic:1")
+			for i, writer := range []*sockettest.Server{a, b, b} {
+				if err := writer.To("topic:1").Record().Emit("n", i); err != nil {
+					t.Fatal(err)
+				}
+				there.Expect("n")
+			}
+			page, err := kept.Read(t.Context(), reader.Of("/"), "topic:1", 5, "")
+			if err != nil || len(page.Events) != 2 || !page.Gap {
+				t.Errorf("%+v %v", page, err)
+			}
+		})
+	}
+}
+
 // A room whose events are lost with Redis says so on every replica: the numbers of a writer
 // that lives on do not begin with one.
 func TestHistory_RedisLosesItsData_SaysGap(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -241,8 +242,8 @@ func (m *node) publishResult(op string, err error) error {
 }
 
 // broadcastWithAck runs a broadcast with acks: send publishes it for the other
-// nodes, with the time they have.
-func (m *node) broadcastWithAck(ctx context.Context, p *parser.Packet, o socketio.BroadcastOptions, id string, send func(o socketio.BroadcastOptions) error) ([]socketio.Value, error) {
+// nodes, with the time they have, and tells sent, if that is not nil, what Redis said.
+func (m *node) broadcastWithAck(ctx context.Context, p *parser.Packet, o socketio.BroadcastOptions, id string, send func(o socketio.BroadcastOptions, sent func(error)) error) ([]socketio.Value, error) {
 	if o.Flags.Local {
 		return m.localAdapter.BroadcastWithAck(ctx, p, o)
 	}
@@ -260,21 +261,22 @@ func (m *node) broadcastWithAck(ctx context.Context, p *parser.Packet, o socketi
 	}
 	defer m.pendingRequests.remove(id)
 	m.counters.requestSent(r)
+	if _, recovers := m.localAdapter.RecoveryEnabled(); recovers {
+		return m.broadcastWithAckInOrder(ctx, p, o, r, send)
+	}
 	var published error
 	able := m.answerChannels.canArrive()
 	if able {
-		published = send(o)
+		published = send(o, nil)
 	}
 	clients, stop := m.localAdapter.BroadcastAcks(ctx, p, o, r.takeAck)
 	defer stop()
-	r.mu.Lock()
-	r.clientCount += clients
-	r.mu.Unlock()
+	r.addClients(clients)
 	var unknown error
 	if !able { // the local clients did not wait for that
 		unknown = m.countWhenReachable(ctx, r)
 		if m.answerChannels.canArrive() && !r.isDone() {
-			published = send(o)
+			published = send(o, nil)
 		}
 	}
 	switch {
@@ -283,6 +285,11 @@ func (m *node) broadcastWithAck(ctx context.Context, p *parser.Packet, o socketi
 	case able:
 		unknown = m.countAnswers(ctx, r)
 	}
+	return m.acksOf(ctx, r, published, unknown)
+}
+
+// acksOf waits for what the clients answer to a broadcast that was published, or was not.
+func (m *node) acksOf(ctx context.Context, r *clusterRequest, published, unknown error) ([]socketio.Value, error) {
 	err := errors.Join(r.wait(ctx), unknown)
 	if published != nil {
 		err = published
@@ -291,6 +298,52 @@ func (m *node) broadcastWithAck(ctx context.Context, p *parser.Packet, o socketi
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.values, err
+}
+
+// broadcastWithAckInOrder is broadcastWithAck where sessions are recovered: the sockets of
+// this node get the event when Redis has said whether it took it. A socket that got it
+// before, and went on at another node while Redis did not answer, would get it there again.
+func (m *node) broadcastWithAckInOrder(ctx context.Context, p *parser.Packet, o socketio.BroadcastOptions, r *clusterRequest, send func(o socketio.BroadcastOptions, sent func(error)) error) ([]socketio.Value, error) {
+	r.addClients(1) // for those of this node, which are not counted yet
+	if !m.answerChannels.canArrive() {
+		// While they cannot be heard, other nodes cost at most half of the time.
+		half, cancel := context.WithTimeout(ctx, o.Flags.Timeout/2)
+		_ = m.countWhenReachable(half, r)
+		cancel()
+	}
+	said := make(chan error, 1)
+	var taken atomic.Bool // by whom the sockets of this node get the event
+	published := send(o, func(err error) {
+		if taken.CompareAndSwap(false, true) {
+			said <- err
+			return
+		}
+		local := o // nobody waits for acknowledgements any more
+		local.Flags.Local = true
+		_ = m.localAdapter.Broadcast(m.ctx, p, local)
+	})
+	if published == nil {
+		select {
+		case published = <-said:
+		case <-ctx.Done():
+			if !taken.CompareAndSwap(false, true) {
+				published = <-said
+				break
+			}
+			here, _ := m.localAdapter.FetchSockets(context.WithoutCancel(ctx), o)
+			r.addClients(len(here) - 1)
+			r.setExpected(0, nil)
+			return m.acksOf(ctx, r, nil, notReached(opEmitWithAck, context.Cause(ctx)))
+		}
+	}
+	clients, stop := m.localAdapter.BroadcastAcks(ctx, p, o, r.takeAck)
+	defer stop()
+	r.addClients(clients - 1)
+	if published != nil {
+		r.setExpected(0, nil)
+		return m.acksOf(ctx, r, published, nil)
+	}
+	return m.acksOf(ctx, r, nil, m.countAnswers(ctx, r))
 }
 
 // answerBroadcast is the other side: it delivers a broadcast with acks of another

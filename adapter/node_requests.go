@@ -93,6 +93,13 @@ func (r *clusterRequest) takeAck(v socketio.Value) {
 	r.finishIfComplete()
 }
 
+// addClients adds to the number of clients that acknowledge.
+func (r *clusterRequest) addClients(n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.clientCount += n
+}
+
 // nodeLeft stops waiting for a node that left.
 func (r *clusterRequest) nodeLeft(name string) {
 	r.mu.Lock()

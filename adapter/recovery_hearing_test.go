@@ -118,6 +118,10 @@ func TestLog_SocketThatLivedThroughDeafness_IsNotRecovered(t *testing.T) {
 		proxy.refuseConns("subscribe")
 		testenv.Until(t, 5*time.Second, "the subscription to be lost", func() bool { return statsOf(a).Resubscribed > lost })
 		must(t, unlogged, command{Cmd: "emit", Args: []any{"unlogged"}})
+		must(t, a, command{Cmd: "emit", Args: []any{"logged"}})
+		if got := c.Expect("logged").Args.String(); got != `["-"]` {
+			t.Errorf("an offset while the subscription is away: %s", got)
+		}
 		proxy.refuseConns("")
 		offset := offers(t, a, c)
 		if isRecovered(t, rdb, a, c, offset) {
@@ -130,6 +134,35 @@ func TestLog_SocketThatLivedThroughDeafness_IsNotRecovered(t *testing.T) {
 		}
 	})
 }
+
+// What a node hears while it restores a session ends the recovery: the session was read without it.
+func TestLog_HeardWhileRestoring_IsNotRecovered(t *testing.T) {
+	hearers(t, func(t *testing.T, rdb redis.UniversalClient, make func(redis.UniversalClient) socketio.NewAdapter, unlogged goEmitter) {
+		proxy, through := proxied(t, rdb)
+		a := newGoReplica(t, make(through), withRecovery())
+		there := a.Connect("/", nil)
+		c := a.Connect("/", nil)
+		offset := offers(t, a, c)
+		c.Close()
+		release := proxy.delay("xrange")
+		defer release()
+		back := func() chan *sockettest.Client {
+			came := newClientChan()
+			go func() { came <- a.Connect("/", map[string]any{"pid": c.PID, "offset": offset}) }()
+			return came
+		}()
+		testenv.Until(t, 5*time.Second, "the session to be read", func() bool { return proxy.heldConns() > 0 })
+		must(t, unlogged, command{Cmd: "emit", Args: []any{"unlogged"}})
+		there.Expect("unlogged")
+		release()
+		if b := <-back; b.ID == c.ID {
+			t.Error("recovered without what was heard meanwhile")
+		}
+	})
+}
+
+// newClientChan is for tests in which make is an adapter's.
+func newClientChan() chan *sockettest.Client { return make(chan *sockettest.Client, 1) }
 
 // Silence counts only if a node heard it.
 func TestLog_WithoutAWitness_IsNotRecovered(t *testing.T) {

@@ -56,6 +56,14 @@ func publishCommand(name, channel string, payload []byte) redisCommand {
 	return redisCommand{key: channel, args: []any{name, channel, payload}, byteSize: len(channel) + len(payload) + 64}
 }
 
+// telling is c, whose result is told to sent; nil is told nothing.
+func (c redisCommand) telling(sent func(error)) redisCommand {
+	if sent != nil {
+		c.onReply = func(_ any, err error) { sent(err) }
+	}
+	return c
+}
+
 // once is a command that is not sent again after an error, when it is not known
 // whether Redis has run it: a message arrives at most once.
 type once struct{ *redis.Cmd }

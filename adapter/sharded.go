@@ -121,8 +121,8 @@ func newSharded(l *socketio.LocalAdapter, nodes redisNodes, o ShardedOptions, re
 	}
 	a.history = newHistoryLog(m, o.ChannelPrefix, a.mainChannel)
 	m.answerOn(a.mainChannel, func(uid string) string { return a.mainChannel + uid + "#" }, a.presenceChannel)
-	a.sendMessage = func(msg *clusterMessage) error { return a.publish(a.mainChannel, msg) }
-	a.replyTo = func(uid string, msg *clusterMessage) error { return a.publish(m.answersChannel(uid), msg) }
+	a.sendMessage = func(msg *clusterMessage) error { return a.publish(a.mainChannel, msg, nil) }
+	a.replyTo = func(uid string, msg *clusterMessage) error { return a.publish(m.answersChannel(uid), msg, nil) }
 	tellNodes := func(b []byte) error {
 		return m.publisher.queueCommand(publishCommand("spublish", a.presenceChannel, b))
 	}
@@ -180,12 +180,12 @@ func (a *Sharded) copyOf(m *clusterMessage) (channel string, payload []byte, err
 // broadcast to one room may go through another server of a cluster.
 func (a *Sharded) Proved() time.Time { return a.subscriptions.lastProof() }
 
-func (a *Sharded) publish(channel string, msg *clusterMessage) error {
+func (a *Sharded) publish(channel string, msg *clusterMessage, sent func(error)) error {
 	b, err := msg.encodeSharded()
 	if err != nil {
 		return err
 	}
-	return a.publisher.queueCommand(publishCommand("spublish", channel, b))
+	return a.publisher.queueCommand(publishCommand("spublish", channel, b).telling(sent))
 }
 
 // RoomCreated implements socketio.RoomWatcher: the room may get a channel.
@@ -253,7 +253,7 @@ func (a *Sharded) Broadcast(ctx context.Context, p *parser.Packet, o socketio.Br
 		m := a.newMessage(clusterBroadcast)
 		m.packet, m.options = p, o
 		if o.Recorded == nil {
-			failure = a.publish(a.subscriptionMode.channelOf(a.mainChannel, &o), m)
+			failure = a.publish(a.subscriptionMode.channelOf(a.mainChannel, &o), m, nil)
 		} else {
 			failure = a.broadcastRecorded(m)
 		}
@@ -277,9 +277,9 @@ func (a *Sharded) broadcastRecorded(m *clusterMessage) error {
 func (a *Sharded) BroadcastWithAck(ctx context.Context, p *parser.Packet, o socketio.BroadcastOptions) ([]socketio.Value, error) {
 	m := a.newMessage(clusterBroadcast)
 	m.packet, m.requestID = p, hexID()
-	return a.broadcastWithAck(ctx, p, o, m.requestID, func(o socketio.BroadcastOptions) error {
+	return a.broadcastWithAck(ctx, p, o, m.requestID, func(o socketio.BroadcastOptions, sent func(error)) error {
 		m.options = o
-		return a.sendMessage(m)
+		return a.publish(a.mainChannel, m, sent)
 	})
 }
 

@@ -135,8 +135,8 @@ func newStreams(l *socketio.LocalAdapter, nodes redisNodes, o StreamsOptions, re
 	}
 	a.history = newHistoryLog(m, o.ChannelPrefix, a.streamKey)
 	m.answerOn(a.mainChannel, func(uid string) string { return a.mainChannel + uid + "#" }, a.presenceChannel)
-	a.sendMessage = func(msg *clusterMessage) error { return a.publish(a.mainChannel, msg) }
-	a.replyTo = func(uid string, msg *clusterMessage) error { return a.publish(m.answersChannel(uid), msg) }
+	a.sendMessage = func(msg *clusterMessage) error { return a.publish(a.mainChannel, msg, nil) }
+	a.replyTo = func(uid string, msg *clusterMessage) error { return a.publish(m.answersChannel(uid), msg, nil) }
 	m.publisher = newPublisher(nodes, "", &m.counters, m.log)
 	m.presence = newPeers(m.uid, o.HeartbeatInterval,
 		func(b []byte) { _ = a.tellNodes(b) }, m.pendingRequests.nodeLeft)
@@ -186,12 +186,12 @@ func (a *Streams) publishName() string {
 	return "publish"
 }
 
-func (a *Streams) publish(channel string, msg *clusterMessage) error {
+func (a *Streams) publish(channel string, msg *clusterMessage, sent func(error)) error {
 	b, err := msg.encodeEphemeral()
 	if err != nil {
 		return err
 	}
-	return a.publisher.queueCommand(publishCommand(a.publishName(), channel, b))
+	return a.publisher.queueCommand(publishCommand(a.publishName(), channel, b).telling(sent))
 }
 
 // addEntry adds a durable message to the stream. done, if not nil, is told the
@@ -280,9 +280,9 @@ func (a *Streams) appendMessage(m *clusterMessage) error { return a.appendEntry(
 func (a *Streams) BroadcastWithAck(ctx context.Context, p *parser.Packet, o socketio.BroadcastOptions) ([]socketio.Value, error) {
 	m := a.newMessage(clusterBroadcast)
 	m.packet, m.requestID = p, hexID()
-	return a.broadcastWithAck(ctx, p, o, m.requestID, func(o socketio.BroadcastOptions) error {
+	return a.broadcastWithAck(ctx, p, o, m.requestID, func(o socketio.BroadcastOptions, sent func(error)) error {
 		m.options = o
-		return a.sendMessage(m)
+		return a.publish(a.mainChannel, m, sent)
 	})
 }
 
