@@ -207,8 +207,8 @@ func TestHistory_AnyReplicaReadsWhatAnotherHasWritten(t *testing.T) {
 	}
 }
 
-// What other writers wrote before the newest events is missed, also when each of the newest
-// follows the one before it from the first number of its writer on.
+// A page says that events of other writers were trimmed, also when its own begin with the first
+// number of their writer and none is missing between them.
 func TestHistory_OthersEventsAreTrimmed_SaysGap(t *testing.T) {
 	t.Parallel()
 	for kind := range historyAdapters() {

@@ -177,7 +177,7 @@ func TestHistory_AgeOverRedis_ForgetsAndSaysSo(t *testing.T) {
 	}
 }
 
-// An event is kept in at most 100 rooms: one for more is refused, and reaches nobody.
+// An event is kept in at most 100 rooms: one for more is refused, and no socket gets it.
 func TestHistory_EventForTooManyRooms_IsRefused(t *testing.T) {
 	t.Parallel()
 	for kind := range historyAdapters() {

@@ -318,7 +318,7 @@ func (m *node) broadcastWithAckInOrder(ctx context.Context, p *parser.Packet, o 
 			said <- err
 			return
 		}
-		local := o // nobody waits for acknowledgements any more
+		local := o // the caller does not wait for acknowledgements any more
 		local.Flags.Local = true
 		_ = m.localAdapter.Broadcast(m.ctx, p, local)
 	})

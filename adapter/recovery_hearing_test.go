@@ -135,7 +135,7 @@ func TestLog_SocketThatLivedThroughDeafness_IsNotRecovered(t *testing.T) {
 	})
 }
 
-// What a node hears while it restores a session ends the recovery: the session was read without it.
+// An event that a node hears while it restores a session ends the recovery: the log was read without it.
 func TestLog_HeardWhileRestoring_IsNotRecovered(t *testing.T) {
 	hearers(t, func(t *testing.T, rdb redis.UniversalClient, make func(redis.UniversalClient) socketio.NewAdapter, unlogged goEmitter) {
 		proxy, through := proxied(t, rdb)

@@ -46,8 +46,8 @@ type Recording struct {
 
 // Recorder decides which broadcasts are kept: package history has one.
 type Recorder interface {
-	// Record returns how a broadcast is kept, nil when it is not. With an error it is sent to
-	// nobody, and Emit returns the error. It must not block.
+	// Record returns how a broadcast is kept, nil when it is not. With an error no socket gets
+	// the broadcast, and Emit returns the error. It must not block.
 	Record(r Recording) (*Recorded, error)
 }
 

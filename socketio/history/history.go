@@ -99,7 +99,7 @@ func (h *History) Keeps(room string) bool { return h.o.Rooms(room) }
 const maxEventRooms = 100
 
 // ErrTooManyRooms is what Emit returns for an event that the histories of more than 100 rooms
-// would keep. It was sent to nobody: send it in parts, or without Record.
+// would keep. No socket gets it: send it in parts, or without Record.
 var ErrTooManyRooms = errors.New("history: an event is kept in the histories of at most 100 rooms")
 
 // Record implements socketio.Recorder.

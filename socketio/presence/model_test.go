@@ -236,8 +236,8 @@ func TestMembers_StoreAway_LastKnownAndStale(t *testing.T) {
 	})
 }
 
-// A store that lost its data knows nobody until the replicas have written again: nobody is said
-// to have left meanwhile, and nobody to have come.
+// A store that lost its data has no users until the replicas have written again: no user is said
+// to have left meanwhile, and none to have come.
 func TestPresence_StoreLosesItsData_NobodyIsSaidToHaveLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := sockettest.NewServer(t, nil)
