@@ -117,6 +117,7 @@ func (s *serve) Run(ctx context.Context, known variables) error {
 	}
 	s.Reread = func() *gateway.Settings { return gateway.ReadSettings(args, os.Environ(), known) }
 	limitMemory()
+	paceCollector()
 	slog.SetDefault(gateway.NewLogger(os.Stderr, s.LogLevel, s.LogFormat))
 	app, err := gateway.New(s.Config)
 	if err != nil {

@@ -324,11 +324,13 @@ func (m *node) broadcastWithAckInOrder(ctx context.Context, p *parser.Packet, o 
 	})
 	if published == nil {
 		select {
-		case published = <-said:
+		case err := <-said:
+			if isRefusal(err) { // after another error the others may have the event all the same
+				published = err
+			}
 		case <-ctx.Done():
 			if !taken.CompareAndSwap(false, true) {
-				published = <-said
-				break
+				break // Redis has answered in this moment
 			}
 			here, _ := m.localAdapter.FetchSockets(context.WithoutCancel(ctx), o)
 			r.addClients(len(here) - 1)

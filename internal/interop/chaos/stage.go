@@ -51,8 +51,9 @@ func newStage(t testing.TB, r row, logins int, seed uint64) *stage {
 	if r.rig.none {
 		return s
 	}
+	// The collector's pace is fixed, so that sizes can be compared.
 	o := testenv.ClusterOptions{Replicas: r.rig.replicas, Callbacks: r.rig.pushTo, NoRedis: r.rig.noRedis,
-		Env: append([]string{"POSTHOUSE_TRUSTED_PROXIES=127.0.0.1/32", "POSTHOUSE_LIMIT_HANDSHAKES_PER_NODE=off", "POSTHOUSE_LIMIT_WEBHOOK=100000"}, r.rig.env...)}
+		Env: append([]string{"POSTHOUSE_TRUSTED_PROXIES=127.0.0.1/32", "POSTHOUSE_LIMIT_HANDSHAKES_PER_NODE=off", "POSTHOUSE_LIMIT_WEBHOOK=100000", "GOGC=100"}, r.rig.env...)}
 	switch r.rig.redis {
 	case "durable":
 		o.RedisArgs = []string{"--appendonly", "yes", "--appendfsync", "always", "--dir", t.TempDir()}
