@@ -177,7 +177,7 @@ func (s *stage) soak(out io.Writer, length time.Duration) {
 	work.Go(func() {
 		for sleep.For(ctx, 5*time.Second) == nil {
 			for i := range tracks {
-				if z := s.sizes(i); z.goroutines > 0 && time.Since(began) > warm {
+				if z := s.sizes(i); z.goroutines > 0 && z.descriptors > 0 && time.Since(began) > warm {
 					tracks[i].add(time.Since(began), z)
 				}
 			}

@@ -121,7 +121,7 @@ func (s *stage) sizes(replica int) sizes {
 	return sizes{accepted: established(s.cluster.Bases[replica]), goroutines: m["go_goroutines"], descriptors: m["process_open_fds"], connections: m["posthouse_connections"], memory: m["process_resident_memory_bytes"], heap: m["go_memstats_heap_inuse_bytes"]}
 }
 
-// metrics are the samples of a replica, by their names with labels.
+// metrics are the samples of a replica, by their names with labels; none when it does not answer.
 func (s *stage) metrics(replica int) map[string]float64 {
 	samples := map[string]float64{}
 	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
@@ -130,10 +130,14 @@ func (s *stage) metrics(replica int) map[string]float64 {
 		return samples
 	}
 	defer r.Body.Close()
-	for lines := bufio.NewScanner(r.Body); lines.Scan(); {
+	lines := bufio.NewScanner(r.Body)
+	for lines.Scan() {
 		if name, value, ok := cutLast(lines.Text(), " "); ok && !strings.HasPrefix(name, "#") {
 			samples[name], _ = strconv.ParseFloat(value, 64)
 		}
+	}
+	if lines.Err() != nil {
+		return map[string]float64{} // half of the metrics: the other half would count as zeros
 	}
 	return samples
 }
