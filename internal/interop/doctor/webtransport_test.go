@@ -22,7 +22,7 @@ func TestDoctor_WebTransport_IsCheckedWhereItIsAnnounced(t *testing.T) {
 	roots.AddCert(leaf)
 	addr := "127.0.0.1:" + strconv.Itoa(testenv.FreePort(t))
 	p := testenv.Start(t, []string{"POSTHOUSE_ADDR=" + addr, "POSTHOUSE_TLS_CERT_FILE=" + certFile, "POSTHOUSE_TLS_KEY_FILE=" + keyFile,
-		"POSTHOUSE_WEBTRANSPORT=on", "POSTHOUSE_LIMIT_CONNECTIONS_PER_IP=off"}, testenv.Binary(t, "."))
+		"POSTHOUSE_WEBTRANSPORT=on", "POSTHOUSE_LIMIT_CONNECTIONS_PER_IP=off", "POSTHOUSE_LIMIT_HANDSHAKES_PER_IP=off"}, testenv.Binary(t, "."))
 	testenv.Until(t, 20*time.Second, "the gateway", func() bool {
 		c, err := net.DialTimeout("tcp", addr, time.Second)
 		if err == nil {

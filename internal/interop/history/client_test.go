@@ -180,9 +180,14 @@ func (a *actor) operate(e history.Entry, event string, args []any, fill func(*hi
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	answer, err := a.socket.EmitWithAck(ctx, event, args...)
-	a.mu.Lock()
-	now := a.session
-	a.mu.Unlock()
+	var now string
+	a.await(func() bool { // an answer may come before connected is called for the session that gave it
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		now = a.session
+		id := a.socket.ID()
+		return id == "" || id == now
+	})
 	if err != nil || now != session {
 		end(history.Info, func(e *history.Entry) { e.Reason = fmt.Sprint(err) })
 		if now != session {
