@@ -2,8 +2,11 @@ package adapter
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -50,4 +53,31 @@ func TestLink_AddAndRemoveWhileRunning_UseTheSubscriptionsKind(t *testing.T) {
 			return c.publish(ctx, c.channel, "x").Val() == 0
 		})
 	}
+}
+
+// A subscription to one server of a Redis Cluster does not wait for the end of its pause when
+// that to another one is made again.
+func TestShardedSubscription_OneIsBack_OthersTryAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		links := newShardLinks(redisNodes{}, "probe", time.Second, &counters{}, slog.New(slog.DiscardHandler), nil)
+		var attempts atomic.Int64
+		l := newSubscription(redisNodes{}, func(context.Context) (*redis.Client, error) {
+			attempts.Add(1)
+			return nil, errors.New("no server")
+		}, redisChannel{"probe", toShardChannel}, time.Second, &counters{}, slog.New(slog.DiscardHandler), nil)
+		l.siblings = links
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { defer close(ended); l.run(ctx) }()
+		time.Sleep(20 * backoffMax) // the pauses are long by now
+		synctest.Wait()
+		before := attempts.Load()
+		links.oneIsBack()
+		synctest.Wait()
+		if n := attempts.Load() - before; n != 1 {
+			t.Errorf("%d attempts in the moment in which another subscription was made", n)
+		}
+		cancel()
+		<-ended
+	})
 }

@@ -66,6 +66,7 @@ type subscription struct {
 	log            *slog.Logger
 	onMessage      func(channel, payload string) // called by run only
 	onLost         func()                        // called by run when a connection ended; may be nil
+	siblings       *shardedSubscription          // to which it belongs; may be nil
 	ownPayload     []byte                        // how messages of a pattern begin that this node has sent; nil: they are delivered too
 	answerChannels *answerChannels               // is told which of its channels are subscribed; may be nil
 	wakeSignal     chan struct{}                 // capacity 1: want changed
@@ -126,6 +127,10 @@ func (l *subscription) run(ctx context.Context) {
 	down := false
 	for ctx.Err() == nil {
 		began := time.Now()
+		var hurry <-chan struct{} // nil without siblings
+		if l.siblings != nil {
+			hurry = l.siblings.whenOneIsBack()
+		}
 		err := l.runConn(ctx)
 		l.firstTryOnce.Do(func() { close(l.firstTry) })
 		if l.onLost != nil {
@@ -144,7 +149,7 @@ func (l *subscription) run(ctx context.Context) {
 		down = true
 		l.counters.resubscribed.Add(1)
 		l.redisNodes.refreshTopology(ctx)
-		if !retry.wait(ctx) {
+		if !retry.waitOr(ctx, hurry) {
 			return
 		}
 	}
@@ -225,6 +230,9 @@ func (l *subscription) runConn(ctx context.Context) error {
 				l.answerChannels.channelSubscribed(l, v.Channel)
 				if pending--; pending == 0 {
 					close(confirmed)
+					if l.siblings != nil {
+						l.siblings.oneIsBack()
+					}
 					l.firstTryOnce.Do(func() { close(l.firstTry) })
 				}
 			case "sunsubscribe":

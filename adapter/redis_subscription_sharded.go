@@ -41,6 +41,7 @@ type shardedSubscription struct {
 	changedChannels []string
 	reassignAll     bool // look all owners up again
 	runningShards   []*shardSubscription
+	back            chan struct{} // closed when a subscription is made, and renewed
 }
 
 // shardSubscription is a running subscription; only shardedSubscription.run touches it.
@@ -57,7 +58,24 @@ func newShardLinks(nodes redisNodes, probePrefix string, every time.Duration, st
 		wakeSignal:     make(chan struct{}, 1),
 		firstTry:       make(chan struct{}),
 		wantedChannels: make(map[string]struct{}),
+		back:           make(chan struct{}),
 	}
+}
+
+// whenOneIsBack is closed when one of the subscriptions is made again: the servers of the others
+// can probably be reached as well, and do not wait for the ends of their pauses. While rooms of
+// some servers are heard and those of others are not, nothing else tells of that.
+func (s *shardedSubscription) whenOneIsBack() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.back
+}
+
+func (s *shardedSubscription) oneIsBack() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	close(s.back)
+	s.back = make(chan struct{})
 }
 
 // proveOn asks for proofs, which proved then tells of the subscription with the channel.
@@ -297,7 +315,7 @@ func (s *shardedSubscription) newSubscription(ctx context.Context, server *redis
 		}
 		here := func(context.Context) (*redis.Client, error) { return server, nil }
 		l := newSubscription(s.redisNodes, here, redisChannel{name, toShardChannel}, s.probeInterval, s.counters, s.log, s.onMessage)
-		l.onLost, l.answerChannels, l.proofEvery = s.subscriptionLost, s.answerChannels, s.proofEvery
+		l.onLost, l.answerChannels, l.proofEvery, l.siblings = s.subscriptionLost, s.answerChannels, s.proofEvery, s
 		return &shardSubscription{subscription: l, server: server}, nil
 	}
 	return nil, fmt.Errorf("adapter: no slot found on %s", server.Options().Addr)
