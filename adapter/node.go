@@ -322,7 +322,11 @@ func (m *node) broadcastWithAckInOrder(ctx context.Context, p *parser.Packet, o 
 		local.Flags.Local = true
 		_ = m.localAdapter.Broadcast(m.ctx, p, local)
 	})
+	var unknown error
 	if published == nil {
+		// Not later: a node that dies when it has the event is counted, and waited for. Its answer
+		// must not stand for that of another.
+		unknown = m.countAnswers(ctx, r)
 		select {
 		case err := <-said:
 			if isRefusal(err) { // after another error the others may have the event all the same
@@ -334,7 +338,6 @@ func (m *node) broadcastWithAckInOrder(ctx context.Context, p *parser.Packet, o 
 			}
 			here, _ := m.localAdapter.FetchSockets(context.WithoutCancel(ctx), o)
 			r.addClients(len(here) - 1)
-			r.setExpected(0, nil)
 			return m.acksOf(ctx, r, nil, notReached(opEmitWithAck, context.Cause(ctx)))
 		}
 	}
@@ -345,7 +348,8 @@ func (m *node) broadcastWithAckInOrder(ctx context.Context, p *parser.Packet, o 
 		r.setExpected(0, nil)
 		return m.acksOf(ctx, r, published, nil)
 	}
-	return m.acksOf(ctx, r, nil, m.countAnswers(ctx, r))
+	r.finishIfAllAreThere()
+	return m.acksOf(ctx, r, nil, unknown)
 }
 
 // answerBroadcast is the other side: it delivers a broadcast with acks of another

@@ -100,6 +100,13 @@ func (r *clusterRequest) addClients(n int) {
 	r.clientCount += n
 }
 
+// finishIfAllAreThere ends the request when nothing is missing.
+func (r *clusterRequest) finishIfAllAreThere() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.finishIfComplete()
+}
+
 // nodeLeft stops waiting for a node that left.
 func (r *clusterRequest) nodeLeft(name string) {
 	r.mu.Lock()
