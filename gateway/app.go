@@ -7,9 +7,11 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -62,6 +64,7 @@ type App struct {
 	bannerWarnings []string  // for the banner
 	settings       *Settings // in force, for reloads; owned by New, then by watchSettings
 	settingsPrint  string    // of the files of settings
+	hangup         chan os.Signal
 }
 
 // New checks the configuration, binds its address and builds everything. It
@@ -79,6 +82,10 @@ func New(cfg Config) (*App, error) {
 	if err := a.buildParts(); err != nil {
 		a.releaseBound()
 		return nil, err
+	}
+	if cfg.Reread != nil { // before Run: the signal would end a process that starts
+		a.hangup = make(chan os.Signal, 1)
+		signal.Notify(a.hangup, syscall.SIGHUP)
 	}
 	return a, nil
 }

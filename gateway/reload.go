@@ -10,7 +10,6 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"posthouse/callback"
@@ -22,16 +21,14 @@ const settingsAge = 5 * time.Second
 
 // watchSettings takes changed settings over, on SIGHUP and when a file of theirs changes.
 func (a *App) watchSettings(ctx context.Context) {
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	defer signal.Stop(hangup)
+	defer signal.Stop(a.hangup)
 	tick := time.NewTicker(settingsAge)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-hangup:
+		case <-a.hangup:
 		case <-tick.C:
 			if a.settings.filesPrint() == a.settingsPrint {
 				continue

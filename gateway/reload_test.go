@@ -194,3 +194,18 @@ func newRereadApp(t *testing.T, args []string) *App {
 	}
 	return a
 }
+
+// A SIGHUP before Run is one to read the settings again: it does not end a process that starts.
+func TestReload_SignalBeforeRun_IsTaken(t *testing.T) {
+	app := newRereadApp(t, []string{"--addr=127.0.0.1:0"})
+	self, _ := os.FindProcess(os.Getpid())
+	if err := self.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	waitUntil(t, 10*time.Second, "the signal did not come", func() bool { return len(app.hangup) == 1 })
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := app.Run(ctx); err != nil {
+		t.Error(err)
+	}
+}
