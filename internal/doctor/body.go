@@ -53,10 +53,18 @@ func (w *walk) checkBuffering(ctx context.Context) {
 	case yes:
 		w.fail("body-100k", faultBuffering, "16 MiB of an answer that nobody reads were taken: answers are buffered, and the server cannot see slow clients")
 	case no:
-		c := w.results["body-100k"]
-		c.Seen += ", answers are not buffered"
-		w.results["body-100k"] = c
+		w.addToBody(", answers are not buffered")
+	case unknown:
+		if w.isPosthouse && !w.own.Direct {
+			w.addToBody("; whether answers are buffered was not told: the server was busy with others who asked")
+		}
 	}
+}
+
+func (w *walk) addToBody(text string) {
+	c := w.results["body-100k"]
+	c.Seen += text
+	w.results["body-100k"] = c
 }
 
 // checkBody sends one size over each transport.

@@ -160,6 +160,17 @@ var directives = map[fault]map[hop]string{
 	},
 }
 
+// limitSettings are those of limits that a busy address meets.
+var limitSettings = []string{
+	"none, when the doctor passes once it has its address for itself",
+	"Posthouse: POSTHOUSE_LIMIT_HANDSHAKES_PER_IP",
+	"nginx: limit_req_zone and limit_req of /socket.io/",
+	"HAProxy: http-request deny deny_status 429 with its stick-table",
+	"AWS ALB: AWS WAF: rate-based rules",
+	"Cloudflare: WAF: rate limiting rules",
+	"Traefik: middlewares.<name>.rateLimit",
+}
+
 // settings lists the directives of a fault, those of h first.
 func (h hop) settings(f fault, open openPacket) []string {
 	// A proxy has to wait longer than the longest silence that the server allows.

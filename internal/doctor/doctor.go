@@ -93,7 +93,8 @@ type walk struct {
 	isPosthouse bool // the server is a Posthouse
 	isCached    bool // polls are answered by a cache
 	own         ownAnswer
-	timedOut    []string // checks that a time-out of a proxy failed; idle alone is blamed if it fails too
+	timedOut    []string    // checks that a time-out of a proxy failed; idle alone is blamed if it fails too
+	limited     atomic.Bool // a request of the check under way was refused for the rate of requests
 }
 
 // Run walks all checks. The error is about the options; what is wrong with the server
@@ -181,6 +182,7 @@ func (w *walk) report() *Report {
 }
 
 func (w *walk) ok(name, format string, args ...any) {
+	w.limited.Store(false)
 	w.results[name] = Check{Result: OK, Seen: fmt.Sprintf(format, args...)}
 }
 
@@ -188,8 +190,14 @@ func (w *walk) skip(name, format string, args ...any) {
 	w.results[name] = Check{Result: Skip, Seen: fmt.Sprintf(format, args...)}
 }
 
-// fail blames the hop in front for a fault that has directives.
+// fail blames the hop in front for a fault that has directives, and a limit that a request
+// met for what may be no fault.
 func (w *walk) fail(name string, f fault, format string, args ...any) {
+	if w.limited.Swap(false) {
+		w.failAt(name, "a limit of requests for each address", limitSettings,
+			format+"; 429 for each of the doctor's tries: others at its address may have used up the limit", args...)
+		return
+	}
 	w.results[name] = Check{
 		Result: Fail, Seen: fmt.Sprintf(format, args...), Blame: w.hop.blame(),
 		Settings: w.hop.settings(f, w.open),

@@ -63,20 +63,21 @@ var probeHeaders = http.Header{
 
 // findPosthouse asks whether the server is a Posthouse, and what it sees.
 func (w *walk) findPosthouse(ctx context.Context) {
-	asked := time.Now()
 	own, ok := w.askOwn(ctx, probeHeaders)
 	if !ok {
 		return
 	}
-	middle := asked.Add(time.Since(asked) / 2)
-	own.skew = time.UnixMilli(own.Now).Sub(middle)
 	if spoofed, ok := w.askOwn(ctx, http.Header{"X-Forwarded-For": {spoofedAddress}}); ok {
 		own.Spoofed = spoofed.Spoofed
 	}
-	// A busy machine delays a part of one answer: two answers have to agree.
+	// A busy machine delays a part of one answer: two answers have to agree. A server gives
+	// few such answers at once, and says when to ask again.
 	agree := map[bool]int{}
-	for range 3 {
-		stream := w.askStream(ctx)
+	for range 6 {
+		stream, wait := w.askStream(ctx)
+		if wait != nil && waitAsAsked(ctx, wait) != nil {
+			break
+		}
 		if stream == nil {
 			continue
 		}
@@ -90,17 +91,32 @@ func (w *walk) findPosthouse(ctx context.Context) {
 
 // askOwn asks the endpoint over a new connection, and names the doctor's end of it.
 func (w *walk) askOwn(ctx context.Context, header http.Header) (own ownAnswer, ok bool) {
+	w.untilTaken(ctx, func() (int, http.Header) {
+		asked := time.Now()
+		a, err := w.askOwnOnce(ctx, header)
+		if err != nil {
+			return 0, nil
+		}
+		middle := asked.Add(time.Since(asked) / 2)
+		ok = a.status == http.StatusOK && json.Unmarshal([]byte(a.body), &own) == nil && own.Server == "posthouse"
+		own.skew = time.UnixMilli(own.Now).Sub(middle)
+		return a.status, a.header
+	})
+	return own, ok
+}
+
+func (w *walk) askOwnOnce(ctx context.Context, header http.Header) (*answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
 	conn, err := w.target.dial(ctx, "http/1.1")
 	if err != nil {
-		return own, false
+		return nil, err
 	}
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(answerTimeout))
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, w.target.site.String()+w.target.path+"doctor?"+probeQuery, nil)
 	if err != nil {
-		return own, false
+		return nil, err
 	}
 	r.Header = w.requestHeader(http.MethodGet)
 	for name, values := range header {
@@ -109,49 +125,52 @@ func (w *walk) askOwn(ctx context.Context, header http.Header) (own ownAnswer, o
 	r.Header.Set(fromHeader, conn.LocalAddr().String())
 	r.Close = true
 	if err := r.Write(conn); err != nil {
-		return own, false
+		return nil, err
 	}
 	resp, err := http.ReadResponse(bufio.NewReader(conn), r)
 	if err != nil {
-		return own, false
+		return nil, err
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK || json.NewDecoder(http.MaxBytesReader(nil, resp.Body, 64<<10)).Decode(&own) != nil {
-		return own, false
-	}
-	return own, own.Server == "posthouse"
+	text, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
+	return &answer{status: resp.StatusCode, header: resp.Header, body: string(text)}, err
 }
 
 // askStream asks for an answer in two parts, and measures whether the first one comes first.
-func (w *walk) askStream(ctx context.Context) *streamAnswer {
+// A server that gives none at the moment has sent the header that says when to ask again.
+func (w *walk) askStream(ctx context.Context) (stream *streamAnswer, refused http.Header) {
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
 	var began time.Time
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { began = time.Now() }})
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, w.target.site.String()+w.target.path+"doctor?stream=1", nil)
 	if err != nil {
-		return nil
+		return nil, nil
 	}
 	r.Header = w.requestHeader(http.MethodGet)
 	r.Header.Set("Accept-Encoding", "gzip") // a proxy that compresses may hold answers back
 	resp, err := w.target.fresh.Do(r)
 	if err != nil {
-		return nil
+		return nil, nil
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return nil
+	switch resp.StatusCode {
+	case http.StatusOK:
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
+		return nil, resp.Header
+	default:
+		return nil, nil
 	}
 	first := make([]byte, 1)
 	if _, err := io.ReadFull(resp.Body, first); err != nil {
-		return nil
+		return nil, nil
 	}
 	arrived := time.Now()
 	if _, err := io.Copy(io.Discard, io.LimitReader(resp.Body, 4096)); err != nil {
-		return nil
+		return nil, nil
 	}
 	late, rest := arrived.Sub(began), time.Since(arrived)
-	return &streamAnswer{held: late > streamPause*3/4 && rest < streamPause/4, late: late}
+	return &streamAnswer{held: late > streamPause*3/4 && rest < streamPause/4, late: late}, nil
 }
 
 // checkForwarded asks whether the server knows where requests come from.

@@ -177,23 +177,39 @@ func clip(text string) string {
 }
 
 // ask sends a request and reads its answer, which has to come soon. A refusal for the rate
-// of requests is waited for a few times, as the answer asks.
-func (w *walk) ask(ctx context.Context, client *http.Client, method, address, body string, header http.Header) (*answer, error) {
-	once := func() (*answer, error) {
+// of requests is waited for.
+func (w *walk) ask(ctx context.Context, client *http.Client, method, address, body string, header http.Header) (a *answer, err error) {
+	w.untilTaken(ctx, func() (int, http.Header) {
 		ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 		defer cancel()
-		return w.askOnce(ctx, client, method, address, body, header)
-	}
+		if a, err = w.askOnce(ctx, client, method, address, body, header); err != nil {
+			return 0, nil
+		}
+		return a.status, a.header
+	})
+	return a, err
+}
+
+// untilTaken repeats a request that is refused for the rate of requests (429), three times
+// at most and when the answer says so. The doctor shares that limit with whatever else is at
+// its address: a check that fails for it blames no proxy.
+func (w *walk) untilTaken(ctx context.Context, once func() (status int, header http.Header)) {
 	for try := 0; ; try++ {
-		a, err := once()
-		if err != nil || a.status != http.StatusTooManyRequests || try == 3 {
-			return a, err
-		}
-		seconds, _ := strconv.Atoi(a.header.Get("Retry-After"))
-		if sleep.For(ctx, time.Duration(min(max(seconds, 1), 5))*time.Second) != nil {
-			return a, err
+		status, header := once()
+		switch {
+		case status != http.StatusTooManyRequests:
+			return
+		case try == 3 || waitAsAsked(ctx, header) != nil:
+			w.limited.Store(true)
+			return
 		}
 	}
+}
+
+// waitAsAsked waits for as long as Retry-After says, within reason.
+func waitAsAsked(ctx context.Context, header http.Header) error {
+	seconds, _ := strconv.Atoi(header.Get("Retry-After")) // 0 when it is a date
+	return sleep.For(ctx, time.Duration(min(max(seconds, 1), 5))*time.Second)
 }
 
 func (w *walk) askOnce(ctx context.Context, client *http.Client, method, address, body string, header http.Header) (*answer, error) {

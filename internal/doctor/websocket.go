@@ -24,8 +24,6 @@ type socketConn struct {
 // dialWebSocket opens a WebSocket; sid names the session that is to be upgraded. On a
 // refusal the answer is in a statusError.
 func (w *walk) dialWebSocket(ctx context.Context, sid string, compression websocket.CompressionMode) (*socketConn, error) {
-	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
-	defer cancel()
 	query := "EIO=" + strconv.Itoa(w.revision) + "&transport=websocket"
 	if sid != "" {
 		query += "&sid=" + url.QueryEscape(sid)
@@ -34,8 +32,19 @@ func (w *walk) dialWebSocket(ctx context.Context, sid string, compression websoc
 	if w.useOrigin {
 		header.Set("Origin", w.pageOrigin())
 	}
-	ws, resp, err := websocket.Dial(ctx, w.target.url(query), &websocket.DialOptions{ //nolint:bodyclose // the package has read it
-		HTTPClient: w.target.kept, HTTPHeader: header, CompressionMode: compression,
+	var ws *websocket.Conn
+	var resp *http.Response
+	var err error
+	w.untilTaken(ctx, func() (int, http.Header) {
+		ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+		defer cancel()
+		ws, resp, err = websocket.Dial(ctx, w.target.url(query), &websocket.DialOptions{ //nolint:bodyclose // the package has read it
+			HTTPClient: w.target.kept, HTTPHeader: header, CompressionMode: compression,
+		})
+		if resp == nil {
+			return 0, nil
+		}
+		return resp.StatusCode, resp.Header
 	})
 	if err != nil {
 		if resp != nil && resp.StatusCode != http.StatusSwitchingProtocols {
