@@ -31,6 +31,7 @@ func withoutOwn(node *redis.Client, own []byte, seen func()) *redis.Client {
 	}
 	// These settings belong to the pool of the other client: this one has a single connection.
 	o.MinIdleConns, o.PushNotificationProcessor, o.MaintNotificationsConfig = 0, nil, nil
+	o.Protocol = 2 // with RESP3 the client looks at each message twice
 	return redis.NewClient(&o)
 }
 

@@ -114,27 +114,27 @@ func appendStrings(dst []byte, s []string) []byte {
 // appendFlags appends the flags that are set, in the order in which Node's
 // operators mostly set them.
 func appendFlags(dst []byte, f socketio.BroadcastFlags) []byte {
-	n := 0
-	for _, set := range []bool{f.Volatile, f.NoCompress, f.ExpectSingleResponse, f.Timeout > 0, f.Trace != ""} {
-		if set {
-			n++
-		}
-	}
-	dst = msgpack.AppendMapHeader(dst, n)
+	start := len(dst)
+	dst = msgpack.AppendMapHeader(dst, 0)
 	if f.Volatile {
 		dst = msgpack.AppendBool(msgpack.AppendString(dst, "volatile"), true)
+		dst[start]++ // one more pair; few enough for one byte
 	}
 	if f.NoCompress {
 		dst = msgpack.AppendBool(msgpack.AppendString(dst, "compress"), false)
+		dst[start]++
 	}
 	if f.ExpectSingleResponse {
 		dst = msgpack.AppendBool(msgpack.AppendString(dst, "expectSingleResponse"), true)
+		dst[start]++
 	}
 	if f.Timeout > 0 {
 		dst = msgpack.AppendUint(msgpack.AppendString(dst, "timeout"), uint64(f.Timeout.Milliseconds()))
+		dst[start]++
 	}
 	if f.Trace != "" { // Node ignores flags that it does not know
 		dst = msgpack.AppendString(msgpack.AppendString(dst, "traceparent"), f.Trace)
+		dst[start]++
 	}
 	return dst
 }

@@ -75,7 +75,10 @@ func redisOptions(urls []string, files redisFiles) (*redis.UniversalOptions, err
 		MaxRetries: -1, ContextTimeoutEnabled: true,
 		// A slow CLIENT SETINFO must not shift the replies that follow it.
 		DisableIdentity: true,
-		OnConnect:       nameConnection(adapter.ClientName()),
+		// RESP3's pushes are of no use here, and the client looks for one before each reply of a
+		// pipeline.
+		Protocol:  2,
+		OnConnect: nameConnection(adapter.ClientName()),
 	}, nil
 }
 

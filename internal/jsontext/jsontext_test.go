@@ -48,6 +48,15 @@ func FuzzCheck(f *testing.F) {
 		if string(compact) != want.String() || spaced == bytes.Equal(compact, b) {
 			t.Fatalf("%q: compact %q, spaced %v", b, compact, spaced)
 		}
+		for lists := range 3 {
+			told, walked := &toldEntries{}, &toldEntries{}
+			if _, err := ExamineEntries(b, MaxDepth, lists, told); err != nil {
+				t.Fatalf("%q, %d: %v", b, lists, err)
+			}
+			if walked.walk(b, lists); !slices.Equal(told.lines, walked.lines) {
+				t.Fatalf("%q, in %d lists: told %q, want %q", b, lists, told.lines, walked.lines)
+			}
+		}
 		if end := Skip(compact, 0); end != len(compact) {
 			t.Fatalf("%q: skipped to %d", compact, end)
 		}
@@ -83,6 +92,50 @@ func FuzzCheck(f *testing.F) {
 			}
 		}
 	})
+}
+
+// toldEntries notes what it is told.
+type toldEntries struct{ lines []string }
+
+func (e *toldEntries) Member(key, value []byte) {
+	e.lines = append(e.lines, string(key)+": "+string(value))
+}
+func (e *toldEntries) Entry(text []byte) { e.lines = append(e.lines, string(text)) }
+
+// walk notes what ExamineEntries has to tell, found with the walkers.
+func (e *toldEntries) walk(b []byte, lists int) {
+	if lists == 0 {
+		EachMember(b, e.Member)
+		from := SkipSpace(b, 0)
+		e.Entry(b[from:Skip(b, from)])
+		return
+	}
+	EachElement(b, func(value []byte) { e.walk(value, lists-1) })
+	EachMember(b, func(_, value []byte) { e.walk(value, lists-1) })
+}
+
+// A document is read once, and its reader hears of the members of each entry before the
+// entry.
+func TestExamineEntries_TellsMembersAndEntries(t *testing.T) {
+	t.Parallel()
+	const entry = `{ "a" : [1,{"b":2}] ,"c\"":"x" }`
+	want := []string{`a: [1,{"b":2}]`, `c\": "x"`, entry}
+	for text, lists := range map[string]int{" " + entry + " ": 0, "[" + entry + "]": 1, `{"k": ` + entry + `}`: 1, "[[ " + entry + " ],[]]": 2} {
+		told := &toldEntries{}
+		if _, err := ExamineEntries([]byte(text), 10, lists, told); err != nil || !slices.Equal(told.lines, want) {
+			t.Errorf("%s: %q, %v", text, told.lines, err)
+		}
+	}
+	told := &toldEntries{}
+	if _, err := ExamineEntries([]byte(`[7, "x", []]`), 10, 1, told); err != nil || !slices.Equal(told.lines, []string{`7`, `"x"`, `[]`}) {
+		t.Errorf("%q, %v", told.lines, err)
+	}
+	if _, err := ExamineEntries([]byte(`[{"a":1},]`), 10, 1, told); !errors.Is(err, ErrSyntax) {
+		t.Errorf("%v", err)
+	}
+	if _, err := ExamineEntries([]byte(`[[[1]]]`), 2, 1, told); !errors.Is(err, ErrDepth) {
+		t.Errorf("%v", err)
+	}
 }
 
 // The walkers take checked text; on anything else they must still stay in range.

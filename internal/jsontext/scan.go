@@ -39,13 +39,36 @@ type Facts struct {
 
 // Examine is Check, and tells more.
 func Examine(b []byte, depth int) (Facts, error) {
-	c := checker{b: b}
-	i := c.space(0)
-	i = c.value(i, min(depth, MaxDepth))
-	if i >= 0 {
-		if i = c.space(i); i == len(b) {
-			return c.Facts, nil
+	c := checker{b: b, entryDepth: -1}
+	return c.examine(min(depth, MaxDepth))
+}
+
+// Entries is told of the values of one level of a document while the document is examined:
+// who needs the members of many objects reads the text once. What it hears of a document that
+// turns out to be wrong counts for nothing.
+type Entries interface {
+	// Member is a member of the entry that comes next; key has no quotes, and is as it is
+	// spelled.
+	Member(key, value []byte)
+	// Entry is a value of the level, behind its members if it is an object.
+	Entry(text []byte)
+}
+
+// ExamineEntries is Examine, and tells entries of the values that lie in so many lists, or
+// objects.
+func ExamineEntries(b []byte, depth, lists int, entries Entries) (Facts, error) {
+	depth = min(depth, MaxDepth)
+	c := checker{b: b, entries: entries, entryDepth: depth - lists}
+	return c.examine(depth)
+}
+
+func (c *checker) examine(depth int) (Facts, error) {
+	from := c.space(0)
+	if end := c.value(from, depth); end >= 0 && c.space(end) == len(c.b) {
+		if depth == c.entryDepth {
+			c.entries.Entry(c.b[from:end])
 		}
+		return c.Facts, nil
 	}
 	if c.deep {
 		return c.Facts, ErrDepth
@@ -58,7 +81,9 @@ func Examine(b []byte, depth int) (Facts, error) {
 type checker struct {
 	b []byte
 	Facts
-	deep bool
+	deep       bool
+	entries    Entries
+	entryDepth int // that entries have below them; -1 without entries
 }
 
 func (c *checker) space(i int) int {
@@ -112,8 +137,12 @@ func (c *checker) array(i, depth int) int {
 		return i + 1
 	}
 	for {
+		from := i
 		if i = c.value(i, depth-1); i < 0 {
 			return -1
+		}
+		if depth-1 == c.entryDepth {
+			c.entries.Entry(c.b[from:i])
 		}
 		if i < len(c.b) && c.b[i] <= ' ' {
 			i = c.space(i)
@@ -148,9 +177,11 @@ func (c *checker) object(i, depth int) int {
 		if i >= len(c.b) || c.b[i] != '"' {
 			return -1
 		}
+		from := i
 		if i = str(c.b, i); i < 0 {
 			return -1
 		}
+		key := c.b[from+1 : i-1]
 		if i < len(c.b) && c.b[i] <= ' ' {
 			i = c.space(i)
 		}
@@ -161,8 +192,15 @@ func (c *checker) object(i, depth int) int {
 		if i < len(c.b) && c.b[i] <= ' ' {
 			i = c.space(i)
 		}
+		from = i
 		if i = c.value(i, depth-1); i < 0 {
 			return -1
+		}
+		switch c.entryDepth {
+		case depth:
+			c.entries.Member(key, c.b[from:i])
+		case depth - 1:
+			c.entries.Entry(c.b[from:i])
 		}
 		if i < len(c.b) && c.b[i] <= ' ' {
 			i = c.space(i)

@@ -65,6 +65,14 @@ func SkipString(b []byte, i int) int {
 	return len(b)
 }
 
+// SkipPlain is SkipString for a string without escapes; ok is false for any other.
+func SkipPlain(b []byte, i int) (end int, ok bool) {
+	if end = run(b, i+1); end < len(b) && b[end] == '"' {
+		return end + 1, true
+	}
+	return 0, false
+}
+
 // SkipSpace returns the index of the first byte at or after i that is not
 // white space.
 func SkipSpace(b []byte, i int) int {

@@ -33,23 +33,21 @@ func (h *Handler) batch(ctx context.Context, body []byte) (answer []byte, err er
 	if err != nil {
 		return nil, err
 	}
+	defer e.end()
 	if body[jsontext.SkipSpace(body, 0)] != '[' {
 		return nil, huma.Error422UnprocessableEntity("validation failed", &huma.ErrorDetail{Location: "body", Message: "expected a list"})
 	}
-	entries := make([][]byte, 0, 128)
-	jsontext.EachElement(body, func(text []byte) { entries = append(entries, text) })
-	if len(entries) > maxBatch {
+	if e.count > maxBatch {
 		return nil, huma.Error422UnprocessableEntity("validation failed", &huma.ErrorDetail{
-			Location: "body", Message: fmt.Sprintf("expected %d entries at most", maxBatch), Value: len(entries),
+			Location: "body", Message: fmt.Sprintf("expected %d entries at most", maxBatch), Value: e.count,
 		})
 	}
-	defer e.release()
-	answer = append(make([]byte, 0, 2+3*len(entries)), '[')
-	for i, text := range entries {
+	answer = append(make([]byte, 0, 2+3*e.count), '[')
+	for i := range e.entries {
 		if i > 0 {
 			answer = append(answer, ',')
 		}
-		answer = appendResult(answer, resultOf(e.emit(text)))
+		answer = appendResult(answer, resultOf(e.emit(&e.entries[i])))
 	}
 	return append(answer, "]\n"...), nil
 }

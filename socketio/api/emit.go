@@ -12,7 +12,6 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"posthouse/internal/jsontext"
 	"posthouse/socketio"
 	"posthouse/socketio/history"
 	"posthouse/socketio/internal/jsonbinary"
@@ -57,9 +56,8 @@ func (h *Handler) registerEmit(api huma.API) {
 			if err != nil {
 				return nil, err
 			}
-			defer e.release()
-			from := jsontext.SkipSpace(body, 0)
-			result, err := e.emit(body[from:jsontext.Skip(body, from)])
+			defer e.end()
+			result, err := e.emit(&e.entries[0])
 			if err != nil {
 				return nil, err
 			}

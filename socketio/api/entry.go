@@ -27,7 +27,10 @@ type emits struct {
 	handler *Handler
 	ctx     context.Context
 	facts   jsontext.Facts
-	plain   bool // no text of the body stands for something else
+	plain   bool         // no text of the body stands for something else
+	entries []plainEntry // of the body, at most maxBatch
+	count   int          // of the entries that the body has
+	reading plainEntry   // whose members are being told
 
 	// Of the entry before, because entries resemble each other.
 	namespace *socketio.Namespace // nil for none
@@ -60,27 +63,40 @@ func (e *emits) release() {
 	e.namespace, e.unhold = nil, nil
 }
 
-// newEmits judges a body as a whole; its entries are wrapped in as many lists.
+// usedEmits are those that have ended, whose entries have room for the next body's.
+var usedEmits = sync.Pool{New: func() any { return new(emits) }}
+
+// newEmits judges a body as a whole; its entries are wrapped in as many lists. They are to
+// be ended.
 func (h *Handler) newEmits(ctx context.Context, body []byte, lists int) (*emits, error) {
-	facts, err := jsontext.Examine(body, jsonbinary.MaxDepth+2+lists)
+	e := usedEmits.Get().(*emits)
+	e.handler, e.ctx, e.reading = h, ctx, noEntry
+	e.argsList[0] = &e.args
+	var err error
+	e.facts, err = jsontext.ExamineEntries(body, jsonbinary.MaxDepth+2+lists, lists, e)
 	if err == nil && !utf8.Valid(body) {
 		err = errors.New("invalid UTF-8")
 	}
 	if err != nil {
+		e.end()
 		return nil, huma.Error400BadRequest("the body is no JSON", &huma.ErrorDetail{Location: "body", Message: err.Error()})
 	}
-	e := &emits{
-		handler: h, ctx: ctx, facts: facts,
-		plain: !facts.Wide && jsonbinary.Plain(body) && !bytes.Contains(body, []byte(`_placeholder`)),
-	}
-	e.argsList[0] = &e.args
+	e.plain = !e.facts.Wide && jsonbinary.Plain(body) && !bytes.Contains(body, []byte(`_placeholder`))
 	return e, nil
 }
 
+// end releases what was emitted, and gives e back.
+func (e *emits) end() {
+	e.release()
+	clear(e.entries)
+	*e = emits{entries: e.entries[:0]}
+	usedEmits.Put(e)
+}
+
 // emit does one entry.
-func (e *emits) emit(text []byte) (EmitResult, error) {
-	var p plainEntry
-	if !e.plain || !p.read(text) {
+func (e *emits) emit(p *plainEntry) (EmitResult, error) {
+	text := p.text
+	if !e.plain || !p.isPlain() {
 		return e.emitUnusual(text)
 	}
 	if e.namespace == nil || e.namespace.Name() != string(p.namespace) {
@@ -146,39 +162,51 @@ func (e *emits) emitUnusual(text []byte) (EmitResult, error) {
 // plainEntry is an entry without acknowledgements and without escapes in its names. It
 // shares the memory of the body.
 type plainEntry struct {
+	text             []byte // all of it
 	namespace, event []byte
 	to, except       []byte // lists, nil without
 	argsText         []byte // a list, nil without
 	volatile         bool
+	unusual          bool // it has members that only emitUnusual knows
 }
 
-// read takes an entry that is valid JSON. false leaves it to emitUnusual.
-func (p *plainEntry) read(text []byte) bool {
-	if text[0] != '{' {
-		return false
+// Member implements jsontext.Entries.
+func (e *emits) Member(key, value []byte) {
+	p := &e.reading
+	ok := false
+	switch string(key) {
+	case "namespace":
+		p.namespace, ok = plainText(value)
+	case "event":
+		p.event, ok = plainText(value)
+	case "to":
+		p.to, ok = value, value[0] == '['
+	case "except":
+		p.except, ok = value, value[0] == '['
+	case "args":
+		p.argsText, ok = value, value[0] == '['
+	case "volatile":
+		p.volatile = value[0] == 't'
+		ok = p.volatile || value[0] == 'f'
 	}
-	plain := true
-	p.to = emptyList
-	jsontext.EachMember(text, func(key, value []byte) {
-		ok := false
-		switch string(key) {
-		case "namespace":
-			p.namespace, ok = plainText(value)
-		case "event":
-			p.event, ok = plainText(value)
-		case "to":
-			p.to, ok = value, value[0] == '['
-		case "except":
-			p.except, ok = value, value[0] == '['
-		case "args":
-			p.argsText, ok = value, value[0] == '['
-		case "volatile":
-			p.volatile = value[0] == 't'
-			ok = p.volatile || value[0] == 'f'
-		}
-		plain = plain && ok
-	})
-	return plain && len(p.namespace) > 0 && len(p.event) > 0
+	p.unusual = p.unusual || !ok
+}
+
+// Entry implements jsontext.Entries.
+func (e *emits) Entry(text []byte) {
+	if e.count++; e.count <= maxBatch {
+		e.reading.text = text
+		e.entries = append(e.entries, e.reading)
+	}
+	e.reading = noEntry
+}
+
+// noEntry is one of which nothing was told yet.
+var noEntry = plainEntry{to: emptyList}
+
+// isPlain reports whether emitUnusual is not needed.
+func (p *plainEntry) isPlain() bool {
+	return p.text[0] == '{' && !p.unusual && len(p.namespace) > 0 && len(p.event) > 0
 }
 
 var emptyList = []byte("[]")

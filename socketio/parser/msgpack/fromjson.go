@@ -68,14 +68,15 @@ func (f *fromJSON) word(i int, w string) (int, bool) {
 }
 
 func (f *fromJSON) str(i int) (int, bool) {
+	if end, plain := jsontext.SkipPlain(f.b, i); plain {
+		s := f.b[i+1 : end-1]
+		f.dst = append(appendStringHeader(f.dst, len(s)), s...)
+		return end, true
+	}
 	end := jsontext.SkipString(f.b, i)
 	s := f.b[i:end]
 	if len(s) < 2 || s[len(s)-1] != '"' {
 		return i, false
-	}
-	if jsontext.Plain(s) {
-		f.dst = append(appendStringHeader(f.dst, len(s)-2), s[1:len(s)-1]...)
-		return end, true
 	}
 	start := len(f.dst)
 	f.dst = jsontext.AppendUnquoted(f.dst, s)
