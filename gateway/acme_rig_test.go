@@ -31,14 +31,16 @@ type pebble struct {
 }
 
 // startPebble runs a Pebble that finds every name at 127.0.0.1, with challenges at these
-// ports.
+// ports. It refuses a fifth of the good nonces, so that clients have to ask again.
 func startPebble(t *testing.T, httpPort, tlsPort int) *pebble {
 	t.Helper()
-	return startPebbleFor(t, httpPort, tlsPort, 90*24*time.Hour)
+	return startPebbleFor(t, httpPort, tlsPort, 90*24*time.Hour, 20)
 }
 
-// startPebbleFor is startPebble with certificates that live so long.
-func startPebbleFor(t *testing.T, httpPort, tlsPort int, life time.Duration) *pebble {
+// startPebbleFor is startPebble with certificates that live so long, and a part of the good
+// nonces that is refused, in percent. The client waits for twice as long after each refusal
+// in a row, which a renewal of a short life has no time for.
+func startPebbleFor(t *testing.T, httpPort, tlsPort int, life time.Duration, refusedNonces int) *pebble {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "pebble")
 	if given := os.Getenv("POSTHOUSE_TEST_PEBBLE"); given != "" {
@@ -69,7 +71,7 @@ func startPebbleFor(t *testing.T, httpPort, tlsPort int, life time.Duration) *pe
 	p := &pebble{args: []string{
 		"--acme-hosts=" + acmeHost, "--acme-directory=https://" + directory + "/dir", "--acme-ca-file=" + certFile, "--acme-email=ops@example.test",
 	}}
-	p.process = testenv.Start(t, []string{"PEBBLE_VA_NOSLEEP=1", "PEBBLE_WFE_NONCEREJECT=20"}, program, "-config", configFile, "-dnsserver", loopbackDNS(t))
+	p.process = testenv.Start(t, []string{"PEBBLE_VA_NOSLEEP=1", "PEBBLE_WFE_NONCEREJECT=" + strconv.Itoa(refusedNonces)}, program, "-config", configFile, "-dnsserver", loopbackDNS(t))
 	own := x509.NewCertPool()
 	own.AppendCertsFromPEM(cert)
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: own}, DisableKeepAlives: true}}

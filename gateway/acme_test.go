@@ -64,7 +64,7 @@ func TestACME_Pebble_RenewsBeforeTheEnd(t *testing.T) {
 	}
 	t.Parallel()
 	port := testenv.FreePort(t)
-	p := startPebbleFor(t, testenv.FreePort(t), port, 45*time.Second)
+	p := startPebbleFor(t, testenv.FreePort(t), port, 45*time.Second, 0)
 	cache := filepath.Join(t.TempDir(), "acme")
 	a := runApp(t, append(p.args, "--addr="+loopbackAddr(port), "--acme-cache="+cache, "--spool="+filepath.Join(t.TempDir(), "s"))...)
 	first := p.certificateOf(t, loopbackAddr(port), 50*time.Second)
