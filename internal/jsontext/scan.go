@@ -43,9 +43,9 @@ func Examine(b []byte, depth int) (Facts, error) {
 	return c.examine(min(depth, MaxDepth))
 }
 
-// Entries is told of the values of one level of a document while the document is examined:
-// who needs the members of many objects reads the text once. What it hears of a document that
-// turns out to be wrong counts for nothing.
+// Entries is told of the values of one level of a document while the document is examined,
+// so that a reader of the members of many objects goes over the text once. The values of a
+// document that turns out to be wrong count for nothing.
 type Entries interface {
 	// Member is a member of the entry that comes next; key has no quotes, and is as it is
 	// spelled.

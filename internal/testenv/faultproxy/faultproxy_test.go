@@ -95,10 +95,15 @@ func TestProxy_Cut_ResetsConnections(t *testing.T) {
 		t.Error(err)
 	}
 	p.Set("", faultproxy.Fault{Refuse: true})
-	c, r = dial()
-	_, _ = io.WriteString(c, "three\n")
-	if _, err := r.ReadString('\n'); err == nil {
-		t.Error("a refused edge answered")
+	refused, err := net.Dial("tcp", p.Addr())
+	if err != nil { // the reset came before the dial had returned
+		return
+	}
+	defer refused.Close()
+	_ = refused.SetDeadline(time.Now().Add(20 * time.Second))
+	_, _ = io.WriteString(refused, "three\n")
+	if _, err := bufio.NewReader(refused).ReadString('\n'); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("a refused edge: %v", err)
 	}
 }
 
