@@ -56,6 +56,11 @@ func latency(ctx context.Context, l Load, targets []*Target) ([]Metric, error) {
 			all = append(all, Metric{Name: fmt.Sprintf("p%g at %d %%", p, level), Unit: "µs", Value: micros(percentile(run.latencies, p))})
 		}
 		all = append(all, Metric{Name: fmt.Sprintf("late p99 at %d %%", level), Unit: "µs", Value: micros(percentile(run.late, 99))})
+		ideal, err := g.runIdeal(ctx, float64(level)/100/perEvent, l.Duration, perEvent)
+		if err != nil {
+			return all, err
+		}
+		all = append(all, Metric{Name: fmt.Sprintf("ideal p99.9 at %d %%", level), Unit: "µs", Value: micros(percentile(ideal.latencies, 99.9))})
 		if after, err := gcTime(ctx, targets[0].Addr); gcErr == nil && err == nil && busy > 0 {
 			all = append(all, Metric{Name: fmt.Sprintf("GC at %d %%", level), Unit: "%", Value: 100 * max((after-gc).Seconds()/busy.Seconds(), Nothing)})
 		}
@@ -93,10 +98,39 @@ func (g *openLoad) capacity(ctx context.Context, d time.Duration) (perEvent floa
 }
 
 // run sends events of that rate, and returns what it measured with the CPU time that the
-// server took. The thread is the generator's own, and no garbage is collected meanwhile.
-func (g *openLoad) run(ctx context.Context, rate float64, d time.Duration) (openRun, time.Duration, error) {
+// server took.
+func (g *openLoad) run(ctx context.Context, rate float64, d time.Duration) (run openRun, busy time.Duration, err error) {
+	err = g.alone(ctx, rate, d, func(due []time.Duration, clock func() time.Duration) error {
+		cpu := cpuOf([]*Target{g.target})
+		g.line.prepare(len(due), g.seed, clock)
+		run, err = runOpen(due, clock, g.line)
+		busy = cpuOf([]*Target{g.target}) - cpu
+		return err
+	})
+	return run, busy, err
+}
+
+// runIdeal sends events of that rate to an ideal server in the target's place, which has
+// nothing to do meanwhile.
+func (g *openLoad) runIdeal(ctx context.Context, rate float64, d time.Duration, perEvent float64) (run openRun, err error) {
+	core, err := coreOf(g.target.PID)
+	if err != nil {
+		return run, err
+	}
+	err = g.alone(ctx, rate, d, func(due []time.Duration, clock func() time.Duration) error {
+		s := startIdeal(core, time.Duration(perEvent*float64(time.Second)), clock)
+		defer s.stop()
+		run, err = runOpen(due, clock, s)
+		return err
+	})
+	return run, err
+}
+
+// alone lets f send events of that rate: the thread is the generator's own, and no garbage is
+// collected meanwhile.
+func (g *openLoad) alone(ctx context.Context, rate float64, d time.Duration, f func(due []time.Duration, clock func() time.Duration) error) error {
 	if err := ctx.Err(); err != nil {
-		return openRun{}, 0, err
+		return err
 	}
 	g.seed++
 	due := arrivals(rate, d, g.seed)
@@ -104,12 +138,8 @@ func (g *openLoad) run(ctx context.Context, rate float64, d time.Duration) (open
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	cpu := cpuOf([]*Target{g.target})
 	start := time.Now()
-	clock := func() time.Duration { return time.Since(start) }
-	g.line.prepare(len(due), g.seed, clock)
-	run, err := runOpen(due, clock, g.line)
-	return run, cpuOf([]*Target{g.target}) - cpu, err
+	return f(due, func() time.Duration { return time.Since(start) })
 }
 
 // gcTime is what the server has spent in its garbage collector, if it tells.
