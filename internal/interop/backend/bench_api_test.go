@@ -35,7 +35,7 @@ func apiKey(i int) string { return "the-key-of-the-back-end-" + strconv.Itoa(i%a
 // gateway's process for POST /api/batch with 100 entries and for POST /api/emit, of a
 // process that uses the npm emitter, 100 events or one between two answers of Redis, and of
 // the floor: a bare net/http server that reads the same bodies, writes their PUBLISHes to
-// Redis, and is subscribed to them as a gateway has to be. Batches are posted one after the
+// Redis, and is subscribed to them as a gateway has to be. Batches are made one after the
 // other (batch) and four at once (batches), single emits (one) one after the other. All
 // take turns.
 func BenchmarkAPI_Emit(b *testing.B) {
@@ -72,7 +72,7 @@ func benchmarkEmit(b *testing.B, packages, driver string) {
 			post(b, base, batch, one, rounds, events, atOnce)
 			testenv.Until(b, time.Minute, "Redis to have every event", func() bool { return redisPublished(b, rdb) >= before+rounds*events })
 		}},
-		{"emitter", emitter.process.Pid, func(rounds, events, _ int) { emitter.run(rounds, events) }},
+		{"emitter", emitter.process.Pid, emitter.run},
 		{"floor", floor, func(rounds, events, atOnce int) { post(b, floorURL, batch, one, rounds, events, atOnce) }},
 	}
 	kinds := []struct {
@@ -194,8 +194,8 @@ func startEmitter(b *testing.B, driver, packages, url string) *npmEmitter {
 	return e
 }
 
-func (e *npmEmitter) run(rounds, events int) {
-	fmt.Fprintln(e.in, rounds, events)
+func (e *npmEmitter) run(rounds, events, atOnce int) {
+	fmt.Fprintln(e.in, rounds, events, atOnce)
 	e.expect("done\n")
 }
 

@@ -1,6 +1,6 @@
 // Emits through the npm emitter as a back end would. Each line of standard input is how
-// many rounds to run and how many events each has; every round waits until Redis has
-// taken its events.
+// many rounds to run, how many events each has and how many rounds there are at a time;
+// every round waits until Redis has taken its events.
 const { createRequire } = require("node:module");
 const [driver, packages, url] = process.argv.slice(2);
 const load = createRequire(packages + "/");
@@ -14,11 +14,13 @@ clients[driver]().then(async (client) => {
   const emitter = new Emitter(client).of("/app");
   console.log("ready");
   for await (const line of require("node:readline").createInterface({ input: process.stdin })) {
-    const [rounds, events] = line.split(" ").map(Number);
-    for (let i = 0; i < rounds; i++) {
-      for (let j = 0; j < events; j++) emitter.to("everyone").emit("msg", { i: j, pad });
-      await client.ping();
-    }
+    const [rounds, events, atOnce] = line.split(" ").map(Number);
+    await Promise.all(Array.from({ length: atOnce }, async (_, first) => {
+      for (let i = first; i < rounds; i += atOnce) {
+        for (let j = 0; j < events; j++) emitter.to("everyone").emit("msg", { i: j, pad });
+        await client.ping();
+      }
+    }));
     console.log("done");
   }
   process.exit(0);
