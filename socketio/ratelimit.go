@@ -100,17 +100,23 @@ func (s *Socket) limitEvents(p *parser.Packet) (admitted bool, err error) {
 		}
 		return true, nil
 	}
-	if l.droppedCount++; l.droppedCount > rateStrikes*l.rate.burst {
-		return false, nil // the end has begun
+	strikes := rateStrikes * l.rate.burst
+	if l.droppedCount++; l.droppedCount > strikes {
+		// The end has begun. A handler that does not return holds it up no longer than for as
+		// many events again.
+		if l.droppedCount == 2*strikes {
+			s.Disconnect(true)
+		}
+		return false, nil
 	}
-	if l.droppedCount == rateStrikes*l.rate.burst {
+	if l.droppedCount == strikes {
 		if suppressed, ok := s.ns.server.eventFloods.Allow(); ok {
 			s.ns.server.log.Warn("socketio: connection closed: too many events", "namespace", s.ns.name,
 				"dropped", l.droppedCount, "perSecond", l.rate.perSecond, "burst", l.rate.burst,
 				"setting", "Limits.EventsPerSecond or Namespace.LimitEvents", "suppressed", suppressed)
 		}
-		s.Disconnect(true)
-		return false, nil
+		// Behind the refusals that are queued: a flood that comes in one read is told of them.
+		return false, s.queueReceived(&Event{taskKind: taskCall, socket: s, taskFunc: func() context.Context { s.Disconnect(true); return nil }})
 	}
 	e := newEvent(s, p)
 	name, _ := parser.SplitEvent(e.valuesJSON)

@@ -48,6 +48,34 @@ func TestLimits_EventsPerSecondDropsThenDisconnects(t *testing.T) {
 	})
 }
 
+// The refusals of a flood that comes faster than the handlers run reach the client before the
+// end does; a handler that does not return keeps the end off for three more bursts.
+func TestLimits_EventsPerSecondTellsBeforeItDisconnects(t *testing.T) {
+	for _, c := range []struct{ flood, told int }{{20, 14}, {40, 0}} {
+		bubble(t, func(t *testing.T) {
+			srv := serve(t, &socketio.Options{Limits: socketio.Limits{EventsPerSecond: 1, EventsBurst: 5}})
+			release := make(chan struct{})
+			srv.OnConnection(func(s *socketio.Socket) {
+				s.On("e", func(*socketio.Event) { <-release })
+				s.OnError(func(error) { _ = s.Emit("told") })
+			})
+			client := srv.Connect("/", nil)
+			for range c.flood {
+				_ = client.Conn.Send(engineio.Message{Data: []byte(`2["e"]`)})
+			}
+			synctest.Wait()
+			if disconnected := srv.Of("/").Len() == 0; disconnected != (c.told == 0) {
+				t.Errorf("%d events, and a handler that has not returned: disconnected %t", c.flood, disconnected)
+			}
+			close(release)
+			for range c.told {
+				client.Expect("told")
+			}
+			client.Disconnected()
+		})
+	}
+}
+
 // The rate of a namespace stands in the place of the server's, also in namespaces
 // that are made on demand; 0 takes it off.
 func TestNamespace_LimitEventsIsItsOwnRate(t *testing.T) {
