@@ -73,10 +73,11 @@ func (w *walk) findPosthouse(ctx context.Context) {
 	// A busy machine delays a part of one answer: two answers have to agree. A server gives
 	// few such answers at once, and says when to ask again.
 	agree := map[bool]int{}
-	for range 6 {
-		stream, wait := w.askStream(ctx)
-		if wait != nil && waitAsAsked(ctx, wait) != nil {
-			break
+	for tries, waits := 0, 0; tries < 3; tries++ {
+		stream, refused := w.askStream(ctx)
+		if refused != nil && waits < 3 && waitAsAsked(ctx, refused) == nil {
+			waits++
+			tries-- // a refusal is none
 		}
 		if stream == nil {
 			continue
