@@ -38,7 +38,7 @@
 // a listener and an http.Server, but plain requests go around net/http on Linux: the
 // connections wait in an event loop, without a goroutine or a buffer of their own; a
 // request is one read and its answer one write. Everything else on these connections
-// (HTTP/1.0, chunked bodies, what is incomplete or unusual) is handed to the
+// (HTTP/1.0, chunked bodies, heads in pieces, what is unusual) is handed to the
 // http.Server. Shutdown of the http.Server ends the sessions too, and waits for the
 // requests of both paths.
 //

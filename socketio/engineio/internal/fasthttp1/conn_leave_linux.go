@@ -104,6 +104,7 @@ func (c *Conn) close() {
 		begin(ahead.arrival)
 	}
 	c.pipelined = nil
+	c.dropHeld()
 	c.listener.cfg.Loop.Detach(c.fd)
 	netpoll.CloseFD(c.fd)
 	c.listener.count(-1)

@@ -50,6 +50,7 @@ type Conn struct {
 	unread        bool               // bytes may have come during the request
 	readingAhead  bool               // the loop is in readAhead, and goes on from there
 	ahead         *requestAhead      // the next request, for the worker to go on with; nil: none
+	held          *heldRequest       // a request whose body is not complete; nil: none
 	peerClosed    bool               // the peer has ended its side, or the connection is broken
 	closing       bool               // the loop is to close the connection
 	leftHTTP      bool               // a duplicate of the descriptor lives on: the loop is to close this one
@@ -119,10 +120,15 @@ func (c *Conn) handle(e netpoll.Events, woken bool) (again bool) {
 			cancel()
 		}
 	case c.pipelined != nil:
-		// The next request is here already, and is nothing for a worker, or came too late.
+		// The next request is here already, and is not complete, nothing for a worker, or
+		// came too late.
 		c.mu.Unlock()
-		c.leave(*c.pipelined)
+		data := *c.pipelined
 		c.pipelined = nil
+		c.take(data, true)
+	case c.held != nil && (c.held.late || c.listener.stopping()):
+		c.mu.Unlock()
+		c.leaveHeld()
 	case c.listener.stopping():
 		c.mu.Unlock()
 		c.leave(nil)
@@ -135,32 +141,58 @@ func (c *Conn) handle(e netpoll.Events, woken bool) (again bool) {
 	return false
 }
 
-// read takes the next request. It runs on the loop's goroutine, while the connection
-// is idle.
+// read reads the next request, or what is missing of one. It runs on the loop's
+// goroutine, while the connection is idle.
 func (c *Conn) read() {
+	if c.held != nil {
+		c.readHeld()
+		return
+	}
 	buf := netpoll.TakeReadBuffer()
 	defer buf.Release()
 	n, err := netpoll.ReadFD(c.fd, buf[:])
 	switch {
 	case err != nil:
-		c.mu.Lock()
-		c.detached = true
-		c.mu.Unlock()
-		c.close()
-	case n == 0:
-	case c.begin(buf[:n], n == len(buf)): // a full buffer: more may be there without an edge of its own
-		c.listener.cfg.Workers.Go(c)
-	default:
-		c.leave(buf[:n])
+		c.failed()
+	case n > 0:
+		c.take(buf[:n], n == len(buf)) // a full buffer: more may be there without an edge of its own
 	}
 }
 
-// begin makes data a request for a worker, and the connection serving; false leaves
-// data to net/http.
-func (c *Conn) begin(data []byte, more bool) bool {
+// failed closes a connection that cannot be read, or has ended.
+func (c *Conn) failed() {
+	c.mu.Lock()
+	c.detached = true
+	c.mu.Unlock()
+	c.close()
+}
+
+// take makes data a request for a worker, holds it until it is one, or leaves it to
+// net/http. more says that there may be bytes to read without a further event. It runs on
+// the loop's goroutine, while the connection is idle.
+func (c *Conn) take(data []byte, more bool) {
+	size, ok := c.begin(data, more)
+	switch {
+	case ok:
+		c.listener.cfg.Workers.Go(c)
+	case c.hold(data, size):
+		c.readHeld() // the rest may have come without an event of its own, or meanwhile
+	default:
+		c.leave(data)
+	}
+}
+
+// begin makes data a request for a worker, and the connection serving. false leaves data
+// as it is; then size is that of the request of which data is the beginning, or 0.
+func (c *Conn) begin(data []byte, more bool) (size int, ok bool) {
 	head, err := Parse(data)
-	if err != nil || c.listener.stopping() {
-		return false
+	switch {
+	case c.listener.stopping():
+		return 0, false
+	case err == ErrIncomplete: //nolint:errorlint // the very value
+		return head.Size, false
+	case err != nil:
+		return 0, false
 	}
 	arrival := c.nextArrival
 	if arrival == nil {
@@ -168,7 +200,7 @@ func (c *Conn) begin(data []byte, more bool) bool {
 	}
 	c.nextArrival = nil
 	c.beginParsed(&head, arrival, data[head.Size:], more)
-	return true
+	return head.Size, true
 }
 
 // beginParsed is begin for a request that was parsed. rest came behind it.
@@ -243,8 +275,10 @@ func (c *Conn) answered(w *Response, keep bool) bool {
 	if taken {
 		return false
 	}
-	if c.pipelined != nil && keep && c.begin(*c.pipelined, false) {
-		return true
+	if c.pipelined != nil && keep {
+		if _, ok := c.begin(*c.pipelined, false); ok {
+			return true
+		}
 	}
 	if !keep {
 		c.pipelined = nil
@@ -257,7 +291,7 @@ func (c *Conn) answered(w *Response, keep bool) bool {
 			c.beginParsed(&ahead.head, ahead.arrival, ahead.rest, false)
 			return true
 		}
-		c.pipelined = &ahead.unusual // the loop gives it to net/http
+		c.pipelined = &ahead.unusual // for the loop to take
 	}
 	c.serving = false
 	c.closing = !keep
@@ -274,10 +308,14 @@ func (c *Conn) answered(w *Response, keep bool) bool {
 }
 
 // expired reports whether the peer has had its time to send a request. The loop
-// then closes the connection.
+// then closes the connection, or leaves what has come of the request to net/http.
 func (c *Conn) expired(now time.Duration) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.held != nil {
+		c.held.late = now-c.held.since >= heldTime
+		return c.held.late
+	}
 	limit := c.listener.keepTime()
 	switch {
 	case !c.hadRequest:

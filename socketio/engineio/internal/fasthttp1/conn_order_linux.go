@@ -42,7 +42,7 @@ type requestAhead struct {
 	head    Head
 	arrival Arrival
 	rest    []byte // what came behind it
-	unusual []byte // nil, or what is no request for a worker: the rest is not set then
+	unusual []byte // nil, or what is no request for a worker yet: the rest is not set then
 }
 
 // readAhead reads the request behind one whose handler has returned: it has arrived
@@ -78,7 +78,7 @@ func (c *Conn) readAhead() {
 		begin(next.arrival)
 		c.handle(0, true)
 	case next.unusual != nil:
-		c.leave(next.unusual)
+		c.take(next.unusual, more)
 	default:
 		c.beginParsed(&next.head, next.arrival, next.rest, more)
 		c.listener.cfg.Workers.Go(c)

@@ -3,10 +3,11 @@
 // allocation holds the whole text of a request, and an answer is one write.
 //
 // [Serve] stands in front of an http.Server and uses its settings. It serves only what
-// is plain. A request that is not complete in what was read, or that has anything out
-// of the ordinary, is refused by [Parse] with [ErrUnusual]; the connection then goes,
-// with the bytes that were read, to the http.Server, whose rules hold. What Parse
-// accepts, http.ReadRequest reads the same way; a fuzz test sees to it.
+// is plain. A request whose head is not complete in what was read, or that has anything
+// out of the ordinary, is refused by [Parse] with [ErrUnusual]; the connection then goes,
+// with the bytes that were read, to the http.Server, whose rules hold. A body that comes
+// in pieces is waited for within bounds. What Parse accepts, http.ReadRequest reads the
+// same way; a fuzz test sees to it.
 //
 // # A connection
 //

@@ -44,6 +44,7 @@ type Listener struct {
 	retired    atomic.Bool    // connections are net/http's from now on
 	tasks      sync.WaitGroup // accepting, and sending the stand-in
 	standIn    standIn
+	heldCount  int // requests whose bodies are not complete; owned by the loop's goroutine
 
 	mu     sync.Mutex            // guards what follows; a leaf
 	open   int                   // connections that a loop watches

@@ -14,6 +14,9 @@ import (
 // ErrUnusual is the answer to everything that net/http should look at.
 var ErrUnusual = errors.New("fasthttp1: not a plain request")
 
+// ErrIncomplete is the answer to a plain request of whose body bytes are missing.
+var ErrIncomplete = errors.New("fasthttp1: body not complete")
+
 // Of plain requests; net/http has its own limits for the others.
 const (
 	maxFields = 64
@@ -28,6 +31,7 @@ type Head struct {
 	target string
 	host   string
 	header http.Header
+	length int // of the body
 	body   string
 	last   bool // the client wants the connection closed after the answer
 	Size   int  // bytes of the request, body included
@@ -38,31 +42,38 @@ var (
 	version   = " HTTP/1.1"
 )
 
-// Parse reads the request at the beginning of data, which it does not keep.
+// Parse reads the request at the beginning of data, which it does not keep. With
+// ErrIncomplete only the Size of the result is meant, which says how long data has to be.
 func Parse(data []byte) (h Head, err error) {
 	end := bytes.Index(data, endOfHead)
 	if end < 0 || end > maxHead || len(data) < 16 || data[0] != 'G' && data[0] != 'P' {
 		return h, ErrUnusual
 	}
 	length, ok := contentLength(data[:end])
-	size := end + len(endOfHead) + length
-	if !ok || size > len(data) {
+	if !ok {
 		return h, ErrUnusual
 	}
-	text := string(data[:size])
-	h.Size, h.body = size, text[size-length:]
+	head := end + len(endOfHead)
+	h.Size, h.length = head+length, length
+	complete := h.Size <= len(data)
+	if complete {
+		data = data[:h.Size]
+	} else {
+		data = data[:head]
+	}
+	text := string(data)
+	h.body = text[head:]
 	line, fields, _ := strings.Cut(text[:end+2], "\r\n")
-	if !h.requestLine(line) || !h.fields(fields) {
+	switch {
+	case !h.requestLine(line), !h.fields(fields), h.method == http.MethodGet && length > 0:
 		return h, ErrUnusual
-	}
-	if h.method == http.MethodGet && length > 0 {
-		return h, ErrUnusual
+	case !complete:
+		return h, ErrIncomplete
 	}
 	return h, nil
 }
 
-// contentLength looks for the field before anything is allocated for a body that
-// has not arrived; fields judges it.
+// contentLength looks for the field before anything is allocated; fields judges it.
 func contentLength(head []byte) (n int, ok bool) {
 	if head[0] == 'G' {
 		return 0, true
@@ -218,7 +229,7 @@ func (h *Head) special(key, value string) bool {
 	case "Content-Length":
 		n, ok := decimal(value)
 		_, twice := h.header[key]
-		return ok && !twice && n == len(h.body)
+		return ok && !twice && n == h.length
 	case "Connection":
 		if value == "keep-alive" {
 			return true
