@@ -1,13 +1,10 @@
 package load
 
 import (
-	"fmt"
 	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // idealServer answers events on the core of another server, one after the other, and takes
@@ -83,17 +80,3 @@ func (s *idealServer) receive(until time.Duration, got func(i int)) error {
 
 // pending implements line.
 func (s *idealServer) pending() int { return int(s.asked.Load() - s.taken) }
-
-// coreOf is the last processor on which a process may run.
-func coreOf(pid int) (int, error) {
-	var set unix.CPUSet
-	if err := unix.SchedGetaffinity(pid, &set); err != nil {
-		return 0, fmt.Errorf("load: processors of process %d: %w", pid, err)
-	}
-	for core := len(set)*64 - 1; core >= 0; core-- {
-		if set.IsSet(core) {
-			return core, nil
-		}
-	}
-	return 0, fmt.Errorf("load: process %d runs nowhere", pid)
-}

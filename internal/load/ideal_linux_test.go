@@ -1,21 +1,20 @@
 package load
 
 import (
-	"os"
 	"testing"
 	"time"
 )
 
 // An ideal server answers every event, in its time and no sooner.
 func TestIdealServer_TakesItsTimeForEachEvent(t *testing.T) {
-	core, err := coreOf(os.Getpid())
+	cores, err := Cores(0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	const events, service = 200, 200 * time.Microsecond
 	start := time.Now()
 	clock := func() time.Duration { return time.Since(start) }
-	s := startIdeal(core, service, clock)
+	s := startIdeal(cores[len(cores)-1], service, clock)
 	run, err := runOpen(make([]time.Duration, events), clock, s) // all are due at once
 	took := clock()
 	s.stop()

@@ -113,12 +113,12 @@ func (g *openLoad) run(ctx context.Context, rate float64, d time.Duration) (run 
 // runIdeal sends events of that rate to an ideal server in the target's place, which has
 // nothing to do meanwhile.
 func (g *openLoad) runIdeal(ctx context.Context, rate float64, d time.Duration, perEvent float64) (run openRun, err error) {
-	core, err := coreOf(g.target.PID)
+	cores, err := Cores(g.target.PID)
 	if err != nil {
 		return run, err
 	}
 	err = g.alone(ctx, rate, d, func(due []time.Duration, clock func() time.Duration) error {
-		s := startIdeal(core, time.Duration(perEvent*float64(time.Second)), clock)
+		s := startIdeal(cores[len(cores)-1], time.Duration(perEvent*float64(time.Second)), clock)
 		defer s.stop()
 		run, err = runOpen(due, clock, s)
 		return err

@@ -48,8 +48,8 @@ func Memory(pid int) (int64, error) {
 	return 0, fmt.Errorf("load: no Rss of process %d", pid)
 }
 
-// Pin keeps all threads of this process, and its later children, on one core.
-func Pin(core int) error {
+// Pin keeps all threads of this process, and its later children, on cores.
+func Pin(cores ...int) error {
 	threads, err := os.ReadDir("/proc/self/task")
 	if err != nil {
 		return err
@@ -59,11 +59,26 @@ func Pin(core int) error {
 		if err != nil {
 			return err
 		}
-		if err := PinThread(tid, core); err != nil {
+		if err := PinThread(tid, cores...); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// Cores are the processors on which a process may run; 0 is this process.
+func Cores(pid int) ([]int, error) {
+	var set unix.CPUSet
+	if err := unix.SchedGetaffinity(pid, &set); err != nil {
+		return nil, fmt.Errorf("load: processors of process %d: %w", pid, err)
+	}
+	var cores []int
+	for core := range len(set) * 64 {
+		if set.IsSet(core) {
+			cores = append(cores, core)
+		}
+	}
+	return cores, nil
 }
 
 // PinThread keeps one thread on cores; 0 is the calling thread. A process

@@ -18,7 +18,10 @@ func CPU(pid int) (time.Duration, error) { return 0, errLinux }
 func Memory(pid int) (int64, error) { return 0, errLinux }
 
 // Pin is not available here.
-func Pin(core int) error { return errLinux }
+func Pin(cores ...int) error { return errLinux }
+
+// Cores is not available here.
+func Cores(pid int) ([]int, error) { return nil, errLinux }
 
 // PinThread is not available here.
 func PinThread(tid int, cores ...int) error { return errLinux }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -37,15 +38,50 @@ func apiKey(i int) string { return "the-key-of-the-back-end-" + strconv.Itoa(i%a
 // the floor: a bare net/http server that reads the same bodies, writes their PUBLISHes to
 // Redis, and is subscribed to them as a gateway has to be. Batches are made one after the
 // other (batch) and four at once (batches), single emits (one) one after the other. All
-// take turns.
+// take turns. On one core, the load and Redis have the others, as in examples/bench; on all
+// of them, a program of several threads pays for what moves between them.
 func BenchmarkAPI_Emit(b *testing.B) {
 	packages := testenv.NodeDir(b, "@socket.io/redis-emitter", "redis", "ioredis")
+	cores, err := load.Cores(0)
+	if err != nil {
+		b.Skip("SKIPPED: ", err)
+	}
+	if last := len(cores) - 1; last > 0 {
+		b.Run("one core", func(b *testing.B) {
+			if err := load.Pin(cores[:last]...); err != nil {
+				b.Skip("SKIPPED: ", err)
+			}
+			defer load.Pin(cores...) //nolint:errcheck // they were allowed before
+			eachDriver(b, packages, cores[last:])
+		})
+	}
+	b.Run("all cores", func(b *testing.B) { eachDriver(b, packages, cores) })
+}
+
+func eachDriver(b *testing.B, packages string, cores []int) {
 	for _, driver := range []string{"redis", "ioredis"} {
-		b.Run(driver, func(b *testing.B) { benchmarkEmit(b, packages, driver) })
+		b.Run(driver, func(b *testing.B) { benchmarkEmit(b, packages, driver, cores) })
 	}
 }
 
-func benchmarkEmit(b *testing.B, packages, driver string) {
+// startOn runs start, which starts processes, on a thread that is kept on cores: they
+// inherit that.
+func startOn(b *testing.B, cores []int, start func()) {
+	b.Helper()
+	before, err := load.Cores(0)
+	if err != nil {
+		b.Fatal(err)
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	defer load.PinThread(0, before...) //nolint:errcheck // they were allowed before
+	if err := load.PinThread(0, cores...); err != nil {
+		b.Fatal(err)
+	}
+	start()
+}
+
+func benchmarkEmit(b *testing.B, packages, driver string, cores []int) {
 	addr, _ := testenv.Redis(b)
 	file := filepath.Join(b.TempDir(), "posthouse.yaml")
 	if err := os.WriteFile(file, []byte("namespaces:\n  /app:\n    auth: open\n    rooms: [everyone]\n"), 0o600); err != nil {
@@ -55,9 +91,15 @@ func benchmarkEmit(b *testing.B, packages, driver string) {
 	for i := range apiKeys {
 		keys += apiKey(i) + "\n"
 	}
-	base, gateway := testenv.Gateway(b, "POSTHOUSE_CONFIG="+file, "POSTHOUSE_REDIS_URL=redis://"+addr, "POSTHOUSE_API_KEY="+keys)
-	floor, floorURL := startFloor(b, addr)
-	emitter := startEmitter(b, driver, packages, "redis://"+addr)
+	var base, floorURL string
+	var gateway *testenv.Process
+	var floor int
+	var emitter *npmEmitter
+	startOn(b, cores, func() {
+		base, gateway = testenv.Gateway(b, "POSTHOUSE_CONFIG="+file, "POSTHOUSE_REDIS_URL=redis://"+addr, "POSTHOUSE_API_KEY="+keys)
+		floor, floorURL = startFloor(b, addr)
+		emitter = startEmitter(b, driver, packages, "redis://"+addr)
+	})
 	rdb := redis.NewClient(&redis.Options{Addr: addr})
 	b.Cleanup(func() { rdb.Close() })
 	batch, one := emitBodies()
