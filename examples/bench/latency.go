@@ -19,7 +19,7 @@ func latency() group {
 	}
 	return group{
 		name: "latency", title: "How long an event takes under an open load, at parts of each server's own capacity",
-		servers: "ours,floor,node,bun", rounds: 3, duration: 3 * time.Second, extra: true, scenarios: load.Latency(), goals: goals,
+		servers: "ours,floor,node,bun", rounds: 5, duration: 3 * time.Second, extra: true, scenarios: load.Latency(), goals: goals,
 		chart: latencyChart,
 	}
 }

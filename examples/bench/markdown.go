@@ -67,19 +67,19 @@ func (t *table) markdown() string {
 	return b.String()
 }
 
-// verdicts says which goals of a metric there are, and which of them are missed.
+// verdicts says which goals of a metric there are, and what became of those that are not met.
 func (t *table) verdicts(r *row) string {
 	var list []string
 	for _, s := range t.servers[1:] {
 		goal := t.goals[r.Metric][s]
-		ratio := median(r.ratios(t.servers[0], s))
-		switch {
-		case goal == 0 || math.IsNaN(ratio):
-		case ratio <= goal:
-			list = append(list, fmt.Sprintf("÷ %s ≤ %.2f", s, goal))
-		default:
-			list = append(list, fmt.Sprintf("÷ %s ≤ %.2f missed", s, goal))
+		if goal == 0 || len(r.ratios(t.servers[0], s)) == 0 {
+			continue
 		}
+		text := fmt.Sprintf("÷ %s ≤ %.2f", s, goal)
+		if v := t.verdict(r, s); v != "met" {
+			text += " " + v
+		}
+		list = append(list, text)
 	}
 	return strings.Join(list, ", ")
 }

@@ -96,6 +96,19 @@ func noise(list []float64) float64 {
 	return median(off) / m
 }
 
+// verdict says whether the goal against a peer is met. A goal that the floor does not reach
+// cannot be met on this machine: the verdict is the floor's ratio.
+func (t *table) verdict(r *row, peer string) string {
+	goal := t.goals[r.Metric][peer]
+	if median(r.ratios(t.servers[0], peer)) <= goal {
+		return "met"
+	}
+	if floor := median(r.ratios("floor", peer)); floor > goal {
+		return fmt.Sprintf("floor %.2f", floor)
+	}
+	return "missed"
+}
+
 // write prints a line per metric: the medians, and for each peer the median of
 // the paired ratios with its noise, the goal, and whether it is met.
 func (t *table) write(w io.Writer) error {
@@ -123,14 +136,11 @@ func (t *table) write(w io.Writer) error {
 				fmt.Fprint(tw, "\t\t\t\t")
 				continue
 			}
-			ratio, goal := median(list), "\t"
+			goal := "\t"
 			if g := t.goals[r.Metric][s]; g > 0 {
-				goal = fmt.Sprintf("%.2f\tmissed", g)
-				if ratio <= g {
-					goal = fmt.Sprintf("%.2f\tmet", g)
-				}
+				goal = fmt.Sprintf("%.2f\t%s", g, t.verdict(r, s))
 			}
-			fmt.Fprintf(tw, "\t%.3f\t±%.0f%%\t%s", ratio, 100*noise(list), goal)
+			fmt.Fprintf(tw, "\t%.3f\t±%.0f%%\t%s", median(list), 100*noise(list), goal)
 		}
 		fmt.Fprintln(tw)
 	}

@@ -43,3 +43,20 @@ func TestRatiosArePairedByRound(t *testing.T) {
 		t.Errorf("%s, %v", b, err)
 	}
 }
+
+// A goal that the floor does not reach is not one that the server misses.
+func TestVerdict_WhereTheFloorMissesTheGoal(t *testing.T) {
+	t.Parallel()
+	tb := &table{servers: []string{"ours", "floor", "node", "bun"}, goals: map[string]map[string]float64{"echo": {"node": 0.5, "bun": 0.5}}}
+	for server, v := range map[string]float64{"ours": 6, "floor": 5.5, "node": 10, "bun": 11.5} {
+		tb.add("echo", "µs", server, 0, v)
+	}
+	for peer, want := range map[string]string{"node": "floor 0.55", "bun": "missed"} {
+		if got := tb.verdict(tb.rows[0], peer); got != want {
+			t.Errorf("÷ %s: %s, want %s", peer, got, want)
+		}
+	}
+	if got, want := tb.verdicts(tb.rows[0]), "÷ node ≤ 0.50 floor 0.55, ÷ bun ≤ 0.50 missed"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}

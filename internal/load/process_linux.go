@@ -90,3 +90,23 @@ func PinThread(tid int, cores ...int) error {
 	}
 	return unix.SchedSetaffinity(tid, &set)
 }
+
+// GoFirst lets the threads of a process, and those that they start, run before every
+// program that has no real-time priority, and in turn among each other.
+func GoFirst(pid int) error {
+	threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	if err != nil {
+		return err
+	}
+	for _, t := range threads {
+		tid, err := strconv.Atoi(t.Name())
+		if err != nil {
+			return err
+		}
+		attr := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: 1}
+		if err := unix.SchedSetAttr(tid, &attr, 0); err != nil {
+			return fmt.Errorf("load: priority of thread %d: %w", tid, err)
+		}
+	}
+	return nil
+}

@@ -51,7 +51,7 @@ func BenchmarkAPI_Emit(b *testing.B) {
 			if err := load.Pin(cores[:last]...); err != nil {
 				b.Skip("SKIPPED: ", err)
 			}
-			defer load.Pin(cores...) //nolint:errcheck // they were allowed before
+			defer load.Pin(cores...)
 			eachDriver(b, packages, cores[last:])
 		})
 	}
@@ -74,7 +74,7 @@ func startOn(b *testing.B, cores []int, start func()) {
 	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	defer load.PinThread(0, before...) //nolint:errcheck // they were allowed before
+	defer load.PinThread(0, before...)
 	if err := load.PinThread(0, cores...); err != nil {
 		b.Fatal(err)
 	}
