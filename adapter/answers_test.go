@@ -1,6 +1,7 @@
 package adapter_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -46,14 +47,18 @@ func TestRequests_WithoutOwnSubscription_AreAskedWhenItIsBack(t *testing.T) {
 					err error
 				}
 				done := newChannel[result]()
-				before := statsOf(b).Requests
+				before := statsOf(b)
 				go func() { // ends with the request
-					got, err := b.do(tt.command)
+					// The pauses between attempts to subscribe grow from request to request, up to 2 s.
+					ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+					defer cancel()
+					got, err := b.doUntil(ctx, tt.command)
 					done <- result{got, err}
 				}()
-				testenv.Until(t, 5*time.Second, "the request to be made", func() bool { return statsOf(b).Requests > before })
+				testenv.Until(t, 5*time.Second, "the request to be made", func() bool { return statsOf(b).Requests > before.Requests })
 				proxy.refuseConns("")
-				if tt.Cmd == "emitWithAck" {
+				testenv.Until(t, 30*time.Second, "the request to be sent, or to fail", func() bool { return statsOf(b).Published > before.Published || len(done) > 0 })
+				if tt.Cmd == "emitWithAck" && len(done) == 0 {
 					c.answer(t)
 				}
 				if r := <-done; r.err != nil || !strings.Contains(r.got, tt.got) {

@@ -145,6 +145,10 @@ func revive(v any) any {
 func (r *goReplica) do(c command) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
+	return r.doUntil(ctx, c)
+}
+
+func (r *goReplica) doUntil(ctx context.Context, c command) (string, error) {
 	n := r.Of(c.NSP)
 	op := n.To(c.To...).Except(c.Except...)
 	if c.Volatile {

@@ -30,7 +30,7 @@ func main() {
 	}
 }
 
-const defaultServers = "ours,node,bun,zishang,gws"
+const defaultServers = "ours,floor,node,bun,zishang,gws"
 
 // options are the flags.
 type options struct {

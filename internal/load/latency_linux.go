@@ -40,7 +40,7 @@ func latency(ctx context.Context, l Load, targets []*Target) ([]Metric, error) {
 		return nil, err
 	}
 	defer line.close()
-	if err := GoFirst(targets[0].PID); err != nil {
+	if err := GoFirst(targets[0].PID, 1); err != nil {
 		return nil, err
 	}
 	g := openLoad{line: line, target: targets[0]}

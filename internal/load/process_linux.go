@@ -92,8 +92,8 @@ func PinThread(tid int, cores ...int) error {
 }
 
 // GoFirst lets the threads of a process, and those that they start, run before every
-// program that has no real-time priority, and in turn among each other.
-func GoFirst(pid int) error {
+// program of a lower real-time priority or none, and in turn among each other.
+func GoFirst(pid, priority int) error {
 	threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
 	if err != nil {
 		return err
@@ -103,7 +103,7 @@ func GoFirst(pid int) error {
 		if err != nil {
 			return err
 		}
-		attr := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: 1}
+		attr := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: uint32(priority)}
 		if err := unix.SchedSetAttr(tid, &attr, 0); err != nil {
 			return fmt.Errorf("load: priority of thread %d: %w", tid, err)
 		}

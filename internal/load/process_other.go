@@ -31,3 +31,6 @@ func Bulks() []Bulk { return nil }
 
 // Latency is not available here.
 func Latency() []Scenario { return nil }
+
+// GoFirst is not available here.
+func GoFirst(pid, priority int) error { return errLinux }
