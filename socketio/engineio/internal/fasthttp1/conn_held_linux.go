@@ -10,7 +10,8 @@ import (
 
 // Many clients write the head of a request and its body one after the other, or a large
 // body in pieces, so that a read finds the beginning only. This file holds it until the
-// rest has come.
+// rest has come. Requests that have an order (Config.Arrived) are not held: a handler has to
+// know of them before their body is there, to refuse a second one, or to see that one broke off.
 
 const (
 	// maxHeld is how many requests of a listener are held, in a buffer each. net/http gets

@@ -190,6 +190,10 @@ func (c *Conn) begin(data []byte, more bool) (size int, ok bool) {
 	case c.listener.stopping():
 		return 0, false
 	case err == ErrIncomplete: //nolint:errorlint // the very value
+		if a := c.listener.arrived(&head); a != nil {
+			begin(a) // the handler is to see it now: others may not overtake its beginning
+			return 0, false
+		}
 		return head.Size, false
 	case err != nil:
 		return 0, false

@@ -43,7 +43,7 @@ var (
 )
 
 // Parse reads the request at the beginning of data, which it does not keep. With
-// ErrIncomplete only the Size of the result is meant, which says how long data has to be.
+// ErrIncomplete the head is there, and Size says how long data has to be.
 func Parse(data []byte) (h Head, err error) {
 	end := bytes.Index(data, endOfHead)
 	if end < 0 || end > maxHead || len(data) < 16 || data[0] != 'G' && data[0] != 'P' {
