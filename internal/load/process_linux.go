@@ -50,7 +50,12 @@ func Memory(pid int) (int64, error) {
 
 // Pin keeps all threads of this process, and its later children, on cores.
 func Pin(cores ...int) error {
-	threads, err := os.ReadDir("/proc/self/task")
+	return eachThread(os.Getpid(), func(tid int) error { return PinThread(tid, cores...) })
+}
+
+// eachThread calls f for the threads of a process, until an error.
+func eachThread(pid int, f func(tid int) error) error {
+	threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
 	if err != nil {
 		return err
 	}
@@ -59,7 +64,7 @@ func Pin(cores ...int) error {
 		if err != nil {
 			return err
 		}
-		if err := PinThread(tid, cores...); err != nil {
+		if err := f(tid); err != nil {
 			return err
 		}
 	}
@@ -94,19 +99,11 @@ func PinThread(tid int, cores ...int) error {
 // GoFirst lets the threads of a process, and those that they start, run before every
 // program of a lower real-time priority or none, and in turn among each other.
 func GoFirst(pid, priority int) error {
-	threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
-	if err != nil {
-		return err
-	}
-	for _, t := range threads {
-		tid, err := strconv.Atoi(t.Name())
-		if err != nil {
-			return err
-		}
-		attr := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: uint32(priority)}
+	attr := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: uint32(priority)}
+	return eachThread(pid, func(tid int) error {
 		if err := unix.SchedSetAttr(tid, &attr, 0); err != nil {
 			return fmt.Errorf("load: priority of thread %d: %w", tid, err)
 		}
-	}
-	return nil
+		return nil
+	})
 }
