@@ -133,7 +133,7 @@ func (k kind) start(ctx context.Context, env []string) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := startOn(k.cores, cmd); err != nil {
+	if err := load.StartOn(k.cores, cmd.Start); err != nil {
 		return nil, fmt.Errorf("starting %s: %w", k.name, err)
 	}
 	p := &process{cmd: cmd}
@@ -149,17 +149,6 @@ func (k kind) start(ctx context.Context, env []string) (*process, error) {
 	}
 	p.stop()
 	return nil, fmt.Errorf("%s ended without listening", k.name)
-}
-
-// startOn starts cmd pinned to cores: a child inherits the pinning of the thread
-// that starts it.
-func startOn(cores []int, cmd *exec.Cmd) error {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	if err := load.PinThread(0, cores...); err != nil {
-		return err
-	}
-	return errors.Join(cmd.Start(), load.PinThread(0, 0))
 }
 
 // stop ends the process and waits for it.
@@ -249,7 +238,7 @@ func launch(ctx context.Context, core int, addr, dir string, env []string, argv 
 	cmd.Dir, cmd.Env, cmd.Stderr = dir, append(os.Environ(), env...), os.Stderr
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 5 * time.Second
-	if err := startOn([]int{core}, cmd); err != nil {
+	if err := load.StartOn([]int{core}, cmd.Start); err != nil {
 		return nil, err
 	}
 	p := &process{cmd: cmd, addr: addr}

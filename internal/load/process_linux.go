@@ -2,8 +2,10 @@ package load
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -71,7 +73,7 @@ func eachThread(pid int, f func(tid int) error) error {
 	return nil
 }
 
-// Cores are the processors on which a process may run; 0 is this process.
+// Cores are the processors on which a process may run; 0 is the calling thread.
 func Cores(pid int) ([]int, error) {
 	var set unix.CPUSet
 	if err := unix.SchedGetaffinity(pid, &set); err != nil {
@@ -94,6 +96,21 @@ func PinThread(tid int, cores ...int) error {
 		set.Set(core)
 	}
 	return unix.SchedSetaffinity(tid, &set)
+}
+
+// StartOn calls start, which starts processes, on a thread that is kept on cores: they
+// inherit that.
+func StartOn(cores []int, start func() error) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	before, err := Cores(0)
+	if err != nil {
+		return err
+	}
+	if err := PinThread(0, cores...); err != nil {
+		return err
+	}
+	return errors.Join(start(), PinThread(0, before...))
 }
 
 // GoFirst lets the threads of a process, and those that they start, run before every

@@ -34,3 +34,6 @@ func Latency() []Scenario { return nil }
 
 // GoFirst is not available here.
 func GoFirst(pid, priority int) error { return errLinux }
+
+// StartOn is not available here.
+func StartOn(cores []int, start func() error) error { return errLinux }

@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -64,23 +63,6 @@ func eachDriver(b *testing.B, packages string, cores []int) {
 	}
 }
 
-// startOn runs start, which starts processes, on a thread that is kept on cores: they
-// inherit that.
-func startOn(b *testing.B, cores []int, start func()) {
-	b.Helper()
-	before, err := load.Cores(0)
-	if err != nil {
-		b.Fatal(err)
-	}
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	defer load.PinThread(0, before...)
-	if err := load.PinThread(0, cores...); err != nil {
-		b.Fatal(err)
-	}
-	start()
-}
-
 func benchmarkEmit(b *testing.B, packages, driver string, cores []int) {
 	addr, _ := testenv.Redis(b)
 	file := filepath.Join(b.TempDir(), "posthouse.yaml")
@@ -95,11 +77,15 @@ func benchmarkEmit(b *testing.B, packages, driver string, cores []int) {
 	var gateway *testenv.Process
 	var floor int
 	var emitter *npmEmitter
-	startOn(b, cores, func() {
+	err := load.StartOn(cores, func() error {
 		base, gateway = testenv.Gateway(b, "POSTHOUSE_CONFIG="+file, "POSTHOUSE_REDIS_URL=redis://"+addr, "POSTHOUSE_API_KEY="+keys)
 		floor, floorURL = startFloor(b, addr)
 		emitter = startEmitter(b, driver, packages, "redis://"+addr)
+		return nil
 	})
+	if err != nil {
+		b.Fatal(err)
+	}
 	rdb := redis.NewClient(&redis.Options{Addr: addr})
 	b.Cleanup(func() { rdb.Close() })
 	batch, one := emitBodies()

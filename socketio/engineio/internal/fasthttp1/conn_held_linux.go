@@ -35,11 +35,10 @@ type heldRequest struct {
 // hold keeps data, the beginning of a request of size bytes, until the rest comes; false
 // if it cannot.
 func (c *Conn) hold(data []byte, size int) (ok bool) {
-	h := &heldRequest{n: len(data), size: size, since: time.Since(epoch)}
-	if size == 0 || size > len(h.buf) || c.listener.heldCount == maxHeld {
+	if size == 0 || size > len(netpoll.ReadBuffer{}) || c.listener.heldCount == maxHeld {
 		return false
 	}
-	h.buf = netpoll.TakeReadBuffer()
+	h := &heldRequest{buf: netpoll.TakeReadBuffer(), n: len(data), size: size, since: time.Since(epoch)}
 	copy(h.buf[:], data)
 	c.setHeld(h)
 	c.listener.heldCount++

@@ -191,7 +191,7 @@ func (c *Conn) begin(data []byte, more bool) (size int, ok bool) {
 		return 0, false
 	case err == ErrIncomplete: //nolint:errorlint // the very value
 		if a := c.listener.arrived(&head); a != nil {
-			begin(a) // the handler is to see it now: others may not overtake its beginning
+			begin(a) // the handler is to see it now, not when the body is complete
 			return 0, false
 		}
 		return head.Size, false
