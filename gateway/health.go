@@ -22,6 +22,11 @@ type healthChecks struct {
 	acmeProblems      func() []string // of the certificates; nil: no ACME
 }
 
+// readyPatience bounds how long /readyz waits for Redis: half of the second after which
+// Kubernetes, by default, takes a probe for failed. A Redis that hangs would otherwise
+// fail the probes of all replicas at once.
+const readyPatience = 500 * time.Millisecond
+
 type readiness struct {
 	Ready   bool     `json:"ready"`
 	Status  string   `json:"status"` // ok, degraded or draining
@@ -48,7 +53,7 @@ func (h *healthChecks) register(e *echo.Echo) {
 func (h *healthChecks) checkAll(ctx context.Context) readiness {
 	r := readiness{Ready: true, Status: "ok", Reasons: []string{}, Replica: h.replicaName}
 	if h.redisWatch != nil {
-		ctx, cancel := context.WithTimeout(ctx, time.Second)
+		ctx, cancel := context.WithTimeout(ctx, readyPatience)
 		defer cancel()
 		found := h.redisWatch.found.Load()
 		if err := h.redisWatch.client.Ping(ctx).Err(); err != nil {
