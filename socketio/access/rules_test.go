@@ -47,6 +47,12 @@ func TestRules_Rooms_JoinedAtConnectOrRefused(t *testing.T) {
 	if rooms := srv.Socket(c.ID).Rooms(); !slices.Equal(rooms[1:], []string{"user:a*{x}", "everyone"}) {
 		t.Errorf("rooms %v", rooms)
 	}
+	// A name that is too long with its claim refuses as well.
+	long, _ := serve(t, access.Options{Rooms: []string{strings.Repeat("x", 200) + "{sub}"}})
+	long.Connect("/", user("a"))
+	if _, err := long.TryConnect("/", user(strings.Repeat("a", 255)), nil); err == nil || !strings.Contains(err.Error(), "unauthorized") {
+		t.Errorf("a room of 455 bytes: %v", err)
+	}
 	for name, auth := range map[string]any{"absent": map[string]string{}, "empty": user(""), "too long": user(strings.Repeat("x", 256)), "no object": nil} {
 		_, err := srv.TryConnect("/", auth, nil)
 		var refusal *socketio.ConnectError
@@ -175,12 +181,21 @@ func TestNew_NamesTheOptionThatIsWrong(t *testing.T) {
 		"Options.Join":          {Join: []string{"a{b"}},
 		"Options.Claim":         {Rooms: []string{"user:{sub}"}},
 		"Options.Relay":         {Relay: []string{"join"}},
+		`event ""`:              {Relay: []string{""}},
 		"MaxRooms":              {MaxRooms: -1},
+		"EventsPerSecond":       {EventsPerSecond: -1},
+		"EventsBurst":           {EventsBurst: -1},
 		"more than MaxRooms, 1": {MaxRooms: 1, Rooms: []string{"a", "b"}},
 		"empty":                 {Join: []string{""}},
 	} {
 		if _, err := access.New(&o); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", want, err)
 		}
+	}
+	if _, err := access.New(&access.Options{MaxRooms: 2, Rooms: []string{"a", "b"}}); err != nil {
+		t.Error(err)
+	}
+	if _, err := access.New(nil); err != nil {
+		t.Error(err)
 	}
 }

@@ -1,11 +1,14 @@
 package access_test
 
 import (
+	"errors"
+	"log/slog"
 	"strings"
 	"testing"
 
 	"posthouse/socketio"
 	"posthouse/socketio/access"
+	"posthouse/socketio/sockettest"
 )
 
 // An Update holds for sockets that are connected, in namespaces of a pattern that exist
@@ -44,6 +47,7 @@ func TestRules_Update_HoldsForConnectedSockets(t *testing.T) {
 			other.Call("join", "topic:1")
 			ask(`{}`, "typing", "topic:1")
 			other.Expect("typing")
+			other.Quiet()
 			ask(unknown, "cheer", "topic:1")
 
 			update(access.Options{Rooms: []string{"all"}, Join: []string{"news:*"}, Relay: []string{"cheer"}, MaxRooms: 2})
@@ -51,8 +55,10 @@ func TestRules_Update_HoldsForConnectedSockets(t *testing.T) {
 			ask(`{"room":"news:1"}`, "join", "news:1")
 			ask(`forbidden`, "join", "news:2") // MaxRooms
 			ask(unknown, "typing", "topic:1")
+			other.Quiet()
 			ask(`{}`, "cheer", "topic:1") // it is still in the room
 			other.Expect("cheer")
+			other.Quiet()
 			if late := srv.Connect(connectTo, user("eve")); !srv.Of(connectTo).Socket(late.ID).InRoom("all") {
 				t.Error("a new socket is not in the new rooms")
 			}
@@ -68,6 +74,10 @@ func TestRules_Update_HoldsForConnectedSockets(t *testing.T) {
 				t.Error("a wrong pattern was taken")
 			}
 			ask(`{"room":"y"}`, "join", "y")
+			if err := rules.Update(nil); err != nil {
+				t.Error(err)
+			}
+			ask(unknown, "join", "z")
 		})
 	}
 }
@@ -120,6 +130,31 @@ func TestRules_Update_RateOfEvents(t *testing.T) {
 		if got := limited(); got != step.limited {
 			t.Errorf("%v: limited %v", step.options.EventsPerSecond, got)
 		}
+	}
+}
+
+// Rules without a rate of their own leave the server's in force, also after an Update.
+func TestRules_Update_WithoutARate_TheServersHolds(t *testing.T) {
+	srv := sockettest.NewServer(t, &socketio.Options{Logger: slog.New(slog.DiscardHandler), Limits: socketio.Limits{EventsPerSecond: 0.001, EventsBurst: 1}})
+	rules, err := access.New(&access.Options{Other: access.RefuseUnknown, EventsPerSecond: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules.Apply(srv)
+	if err := rules.Update(nil); err != nil {
+		t.Fatal(err)
+	}
+	c := srv.Connect("/", nil)
+	c.Call("one")
+	if got := c.Call("two").String(); !strings.Contains(got, "rate_limited") {
+		t.Error(got)
+	}
+}
+
+func TestRules_Update_NeedsOther(t *testing.T) {
+	_, rules := serve(t, access.Options{Join: []string{"*"}})
+	if err := rules.Update(&access.Options{Join: []string{"x"}}); !errors.Is(err, access.ErrUpdate) {
+		t.Error(err)
 	}
 }
 

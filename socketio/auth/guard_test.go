@@ -142,7 +142,7 @@ func TestGuard_Auth_FreshTokenOfTheSameSubjectGoesOn(t *testing.T) {
 		c.Quiet()
 		if s := srv.Of("/app").Socket(c.ID); s == nil {
 			t.Fatal("disconnected with a fresh token")
-		} else if token, _ := TokenOf(s); time.Until(token.Expires) > time.Second {
+		} else if token, _ := TokenOf(s); time.Until(token.Expires) != time.Second {
 			t.Errorf("TokenOf is not the fresh one: %v", token.Expires)
 		}
 		time.Sleep(time.Second)
@@ -365,6 +365,11 @@ func TestGuard_Close_EndsTheTimerAndRefuses(t *testing.T) {
 		c.Quiet()
 		if _, err := srv.TryConnect("/app", obj{"token": good(nil)}, nil); err == nil || !strings.Contains(err.Error(), "unavailable") {
 			t.Errorf("after Close: %v", err)
+		}
+		c.Disconnect()
+		synctest.Wait()
+		if n := waiting(guard); n != 0 {
+			t.Errorf("after Close: %d on the agenda", n)
 		}
 	})
 }

@@ -1,9 +1,16 @@
 package auth
 
 import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"strings"
 	"sync"
@@ -135,6 +142,55 @@ func TestJWKS_Find_UnknownKidRefreshesOnceIn30Seconds(t *testing.T) {
 	})
 }
 
+// The first question fetches the keys; that they lack its kid is known then.
+func TestJWKS_Find_UnknownKidAtFirst_AsksOnce(t *testing.T) {
+	i := &issuer{body: keySet(map[string]any{"ed": edPublic})}
+	if finds(t, newJWKS(t, i), "new") || i.asked != 1 {
+		t.Errorf("asked %d times", i.asked)
+	}
+}
+
+// Keys that are too old are fetched again, however short ago an unknown kid asked for that.
+func TestJWKS_Find_UnknownKidShortlyBeforeTheEndOfTheKeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i := &issuer{body: keySet(map[string]any{"ed": edPublic}), cacheControl: "max-age=300"}
+		j := newJWKS(t, i)
+		finds(t, j, "ed")
+		time.Sleep(290 * time.Second)
+		i.set(func(i *issuer) { i.err = errors.New("refused") })
+		finds(t, j, "new")
+		i.set(func(i *issuer) { i.err, i.body = nil, keySet(map[string]any{"new": edPublic}) })
+		time.Sleep(10 * time.Second)
+		if !finds(t, j, "new") {
+			t.Error("the keys were not fetched when they were too old")
+		}
+	})
+}
+
+// While a refresh is under way the old keys serve without a wait.
+func TestJWKS_Find_SlowIssuer_KnownKeysServeAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i := &issuer{body: keySet(map[string]any{"ed": edPublic})}
+		j := newJWKS(t, i)
+		finds(t, j, "ed")
+		time.Sleep(5 * time.Minute)
+		i.set(func(i *issuer) { i.slow = 3 * time.Second })
+		var first sync.WaitGroup
+		first.Go(func() { finds(t, j, "ed") })
+		synctest.Wait()
+		began := time.Now()
+		if !finds(t, j, "ed") || !time.Now().Equal(began) {
+			t.Errorf("a known key after %v", time.Since(began))
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := j.Find(ctx, "new"); !errors.Is(err, ErrUnavailable) || time.Since(began) != time.Second {
+			t.Errorf("an unknown key: %v after %v", err, time.Since(began))
+		}
+		first.Wait()
+	})
+}
+
 func TestJWKS_Find_OneRefreshAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i := &issuer{body: keySet(map[string]any{"ed": edPublic}), slow: time.Second}
@@ -239,11 +295,58 @@ func TestNewJWKS_HTTPOnLoopbackOnly(t *testing.T) {
 	for address, ok := range map[string]bool{
 		"https://id.example.com/jwks": true, "http://127.0.0.1:8080/jwks": true, "http://[::1]/jwks": true,
 		"http://localhost/jwks": true, "http://id.example.com/jwks": false, "ftp://127.0.0.1/": false,
-		"http://127.0.0.1.example.com/": false, "": false, "jwks": false, "https://user:pass@id.example.com/": false,
+		"http://127.0.0.1.example.com/": false, "http://192.0.2.1/": false, "https://": false, ":": false, "": false, "jwks": false, "https://user:pass@id.example.com/": false,
 	} {
 		_, err := NewJWKS(address, nil)
 		if (err == nil) != ok || err != nil && strings.Contains(err.Error(), "pass@") {
 			t.Errorf("%s: %v", address, err)
+		}
+	}
+}
+
+// The keys that a set may hold: no secrets, none for encryption, none too small, each for
+// its own algorithm, a hundred at most.
+func TestJWKS_Find_LeavesUnsuitableKeysOut(t *testing.T) {
+	i := &issuer{}
+	many := []string{}
+	add := func(kid string, key any, change ...string) {
+		text := strings.TrimSuffix(strings.TrimPrefix(keySet(map[string]any{kid: key}), `{"keys":[`), "]}")
+		many = append(many, strings.NewReplacer(change...).Replace(text))
+	}
+	add("use", edPublic, `"kty":"OKP"`, `"kty":"OKP","use":"enc"`)
+	add("alg", &rsaPrivate.PublicKey, `"kty":"RSA"`, `"kty":"RSA","alg":"ES256"`)
+	add("small", &must(rsa.GenerateKey(rand.Reader, 1024)).PublicKey)
+	add("curve", &must(ecdsa.GenerateKey(elliptic.P384(), rand.Reader)).PublicKey)
+	add("hs", secret)
+	add("sig", edPublic, `"kty":"OKP"`, `"kty":"OKP","use":"sig"`)
+	for n := range maxKeys {
+		add(fmt.Sprint("key", n), edPublic)
+	}
+	i.body = `{"keys":[{"kty":"?"},` + strings.Join(many, ",") + `]}`
+	j := newJWKS(t, i)
+	for kid, want := range map[string]bool{"use": false, "alg": false, "small": false, "curve": false, "hs": false, "sig": true,
+		fmt.Sprint("key", maxKeys-2): true, fmt.Sprint("key", maxKeys-1): false} {
+		if keys, err := j.Find(t.Context(), kid); err != nil || len(keys) > 0 != want {
+			t.Errorf("%s: %v %v", kid, keys, err)
+		}
+	}
+}
+
+// A query may hold a secret: the line about a failure is without it.
+func TestJWKS_Find_FailureIsLoggedWithoutTheQuery(t *testing.T) {
+	for name, i := range map[string]*issuer{"refused": {err: errors.New("refused")}, "status": {status: 500}} {
+		var log strings.Builder
+		j, err := NewJWKS("https://id.example.com/jwks?key=canary", &JWKSOptions{
+			Client: &http.Client{Transport: i}, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		noError(t, err)
+		if _, err := j.Find(t.Context(), "ed"); !errors.Is(err, ErrUnavailable) || strings.Contains(err.Error(), "canary") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if text := log.String(); !strings.Contains(text, "https://id.example.com/jwks") || !strings.Contains(text, name) || strings.Contains(text, "canary") {
+			t.Errorf("%s: the log says %q", name, text)
+		}
+		if err := j.Err(); err == nil || strings.Contains(err.Error(), "canary") {
+			t.Errorf("%s: Err %v", name, err)
 		}
 	}
 }

@@ -2,11 +2,19 @@ package auth
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io/fs"
+	"math/big"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -146,7 +154,15 @@ func TestParseKeys_Forms(t *testing.T) {
 	if _, err := verifier(t, keys, 0).Verify(t.Context(), good(nil)); err != nil {
 		t.Errorf("token of the private key's half: %v", err)
 	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1)}
+	certificate := must(x509.CreateCertificate(rand.Reader, template, template, edPublic, edPrivate))
+	certified, err := ParseKeys(block("CERTIFICATE", certificate))
+	noError(t, err)
+	if _, err := verifier(t, certified, 0).Verify(t.Context(), good(nil)); err != nil {
+		t.Errorf("token of the certificate's key: %v", err)
+	}
 	for name, text := range map[string]string{
+		"no certificate": block("CERTIFICATE", []byte{1}), "no private key": block("PRIVATE KEY", []byte{1}),
 		"empty": " \n", "prose": "hello", "short secret": "hs256:c2hvcnQ=", "not base64": "hs256:!!!",
 		"EC PRIVATE KEY": block("EC PRIVATE KEY", []byte{1}), "garbage": block("PUBLIC KEY", []byte{1}),
 	} {
@@ -158,6 +174,33 @@ func TestParseKeys_Forms(t *testing.T) {
 		if text := fmt.Sprintf(format, keys[1]); strings.Contains(text, "0123") || strings.Contains(text, "48") {
 			t.Errorf("%s tells the secret: %s", format, text)
 		}
+	}
+}
+
+func TestNewKey_RefusesKeysThatAreTooSmall(t *testing.T) {
+	for name, material := range map[string]any{
+		"Ed25519": edPublic[:31], "P-384": &must(ecdsa.GenerateKey(elliptic.P384(), rand.Reader)).PublicKey,
+		"RSA": &must(rsa.GenerateKey(rand.Reader, 1024)).PublicKey, "RSA without a modulus": &rsa.PublicKey{E: 65537},
+		"secret": secret[:31], "another type": "text",
+	} {
+		if _, err := NewKey("", material); !errors.Is(err, ErrKey) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestReadKeys_NamesTheFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "keys")
+	if _, err := ReadKeys(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("absent: %v", err)
+	}
+	noError(t, os.WriteFile(path, []byte("hs256:"+base64.StdEncoding.EncodeToString(secret)), 0o600))
+	if keys, err := ReadKeys(path); err != nil || len(keys) != 1 {
+		t.Errorf("%v %v", keys, err)
+	}
+	noError(t, os.WriteFile(path, []byte("hs256:c2hvcnQ="), 0o600))
+	if _, err := ReadKeys(path); !errors.Is(err, ErrKey) || !strings.Contains(err.Error(), path) {
+		t.Errorf("too short: %v", err)
 	}
 }
 
