@@ -91,8 +91,10 @@ func call(t *testing.T, h http.Handler, method, path, key, body string, header .
 		if err := json.Unmarshal(a.Body.Bytes(), &a.problem); err != nil || a.problem.Status != a.Code {
 			t.Errorf("%s %s: problem %s, %v", method, path, a.Body, err)
 		}
-	} else if a.Code >= 400 {
+	} else if a.Code >= 400 && method != "HEAD" {
 		t.Errorf("%s %s: %d is no problem+json: %s", method, path, a.Code, a.Body)
+	} else if kind := a.Header().Get("Content-Type"); a.Code == 200 && kind != "application/json" && !strings.HasSuffix(path, "/") && !strings.HasSuffix(path, "openapi.json") {
+		t.Errorf("%s %s: Content-Type %q", method, path, kind)
 	}
 	if strings.Contains(a.Body.String(), "key-0123456") {
 		t.Errorf("%s %s: the answer holds a key: %s", method, path, a.Body)
@@ -373,6 +375,132 @@ func TestHandler_Sockets_AreListedInPages(t *testing.T) {
 	if l := get("/api/rooms?namespace=/app&limit=1"); fmt.Sprint(l.Rooms) != "[r0]" || get("/api/rooms?namespace=/app&cursor=" + l.Cursor).Rooms[0] != "r1" {
 		t.Errorf("%+v", l)
 	}
+}
+
+func TestNew_NeedsKeys(t *testing.T) {
+	for name, o := range map[string]*api.Options{"nil": nil, "empty": {}} {
+		if _, err := api.New(nil, o); err == nil || !strings.Contains(err.Error(), "Keys") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestHandler_Scopes(t *testing.T) {
+	keys, err := api.ParseKeys("emit-key-0123456789 scopes=emit\nread-key-0123456789 scopes=read\nmanage-key-0123456789 scopes=manage\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv, _ := served(t, &api.Options{})
+	h, err := api.New(srv.Server, &api.Options{Keys: keys})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const emit, rooms = `{"namespace":"/app","event":"x"}`, `{"namespace":"/app","to":["r"],"rooms":["x"]}`
+	for _, route := range []struct{ method, path, body, scope string }{
+		{"POST", "/api/emit", emit, "emit"}, {"POST", "/api/batch", "[" + emit + "]", "emit"},
+		{"POST", "/api/join", rooms, "manage"}, {"POST", "/api/leave", rooms, "manage"},
+		{"POST", "/api/disconnect", `{"namespace":"/app","to":["r"]}`, "manage"},
+		{"GET", "/api/sockets?namespace=/app", "", "read"}, {"HEAD", "/api/sockets?namespace=/app", "", "read"},
+		{"GET", "/api/rooms?namespace=/app", "", "read"},
+	} {
+		for _, scope := range []string{"emit", "read", "manage"} {
+			want := 403
+			if scope == route.scope {
+				want = 200
+			}
+			if a := call(t, h, route.method, route.path, scope+"-key-0123456789", route.body); a.Code != want {
+				t.Errorf("%s %s with a key for %s: %d %s", route.method, route.path, scope, a.Code, a.Body)
+			}
+		}
+	}
+	for _, path := range []string{"/api/", "/api/openapi.json"} {
+		if a := call(t, h, "POST", path, "", ""); a.Code != 401 {
+			t.Errorf("POST %s without a key: %d", path, a.Code)
+		}
+	}
+}
+
+func TestHandler_Emit_ContentType(t *testing.T) {
+	_, h := served(t, &api.Options{})
+	for kind, want := range map[string]int{
+		"application/json": 200, "Application/JSON; charset=utf-8": 200, "": 200,
+		"text/plain": 415, "application/x-www-form-urlencoded": 415, "application/json;;": 415,
+	} {
+		for path, body := range map[string]string{"/api/emit": `{"namespace":"/app","event":"x"}`, "/api/batch": `[]`} {
+			if a := call(t, h, "POST", path, full, body, "Content-Type", kind); a.Code != want {
+				t.Errorf("%s, %q: %d %s", path, kind, a.Code, a.Body)
+			}
+		}
+	}
+}
+
+// endingBody ends with an error after its text.
+type endingBody struct {
+	io.Reader
+	err error
+}
+
+func (b endingBody) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	if err == io.EOF {
+		err = b.err
+	}
+	return n, err
+}
+
+func TestHandler_Emit_BodiesOfUnknownLengthAndBrokenOnes(t *testing.T) {
+	srv, h := served(t, &api.Options{})
+	c := srv.Connect("/app", nil)
+	const body = `{"namespace":"/app","event":"x"}`
+	for name, test := range map[string]struct {
+		body   io.Reader
+		length int64
+		status int
+	}{
+		"chunked":           {strings.NewReader(body), -1, 200},
+		"chunked, broken":   {endingBody{strings.NewReader(body), io.ErrUnexpectedEOF}, -1, 400},
+		"shorter":           {endingBody{strings.NewReader(body), io.ErrUnexpectedEOF}, int64(len(body)) + 5, 400},
+		"chunked, 1 MiB":    {strings.NewReader(body + strings.Repeat(" ", 1<<20-len(body))), -1, 200},
+		"1 MiB":             {strings.NewReader(body + strings.Repeat(" ", 1<<20-len(body))), 1 << 20, 200},
+		"chunked, longer":   {strings.NewReader(body + strings.Repeat(" ", 1<<20)), -1, 413},
+		"longer":            {strings.NewReader(body + strings.Repeat(" ", 1<<20)), 1<<20 + int64(len(body)), 413},
+		"said to be larger": {strings.NewReader(body), 1 << 40, 400},
+	} {
+		r := httptest.NewRequestWithContext(t.Context(), "POST", "/api/emit", test.body)
+		r.ContentLength = test.length
+		if test.length > 1<<30 {
+			r.Body = io.NopCloser(endingBody{test.body, io.ErrUnexpectedEOF})
+		}
+		r.Header.Set("Authorization", "Bearer "+full)
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if w.Code != test.status {
+			t.Errorf("%s: %d %s", name, w.Code, w.Body)
+		}
+		if test.status == 200 {
+			c.Expect("x")
+		}
+	}
+	c.Quiet()
+}
+
+func TestHandler_Rate_DefaultsToAThousand(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, h := served(t, &api.Options{})
+		_, unbounded := served(t, &api.Options{RequestsPerSecond: -1})
+		for i := range 1001 {
+			want := 200
+			if i == 1000 {
+				want = 429
+			}
+			if a := call(t, h, "POST", "/api/batch", full, "[]"); a.Code != want {
+				t.Fatalf("request %d: %d", i, a.Code)
+			}
+			if a := call(t, unbounded, "POST", "/api/batch", full, "[]"); a.Code != 200 {
+				t.Fatalf("request %d without a bound: %d", i, a.Code)
+			}
+		}
+	})
 }
 
 func TestHandler_Rate_BoundsEachKey(t *testing.T) {

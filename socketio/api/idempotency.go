@@ -163,21 +163,19 @@ func (m *memoryAnswers) Begin(_ context.Context, id, fingerprint string, age tim
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := time.Now()
-	for len(m.order) > 0 {
-		oldest := m.answers[m.order[0]]
-		if oldest != nil && now.Before(oldest.until) && len(m.order) < maxAnswers {
-			break
-		}
-		delete(m.answers, m.order[0])
-		m.order = m.order[1:]
+	for len(m.order) > 0 && !now.Before(m.answers[m.order[0]].until) {
+		m.forgetOldestLocked()
 	}
 	a := m.answers[id]
-	if a != nil && !now.Before(a.until) {
+	if a != nil && !now.Before(a.until) { // behind one that is kept for longer
 		m.forgetLocked(id)
 		a = nil
 	}
 	switch {
 	case a == nil:
+		if len(m.order) == maxAnswers {
+			m.forgetOldestLocked()
+		}
 		m.answers[id] = &memoryAnswer{fingerprint: fingerprint, until: now.Add(age)}
 		m.order = append(m.order, id)
 		return nil, nil
@@ -204,6 +202,11 @@ func (m *memoryAnswers) Abandon(_ context.Context, id string) error {
 	defer m.mu.Unlock()
 	m.forgetLocked(id)
 	return nil
+}
+
+func (m *memoryAnswers) forgetOldestLocked() {
+	delete(m.answers, m.order[0])
+	m.order = m.order[1:]
 }
 
 func (m *memoryAnswers) forgetLocked(id string) {

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"posthouse/socketio"
 	"posthouse/socketio/api"
@@ -21,6 +23,56 @@ func (a silentNode) FetchSockets(ctx context.Context, o socketio.BroadcastOption
 		return nil, err
 	}
 	return list, &socketio.PartialError{Op: "fetchSockets", Expected: 2, Received: 1, Missing: []string{"gw2"}}
+}
+
+// waiting is an adapter whose other node answers nothing until the end of the context.
+type waiting struct{ *socketio.LocalAdapter }
+
+func (a waiting) FetchSockets(ctx context.Context, _ socketio.BroadcastOptions) ([]socketio.SocketDetails, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+func (a waiting) AddSockets(ctx context.Context, _ socketio.BroadcastOptions, _ []string) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func (a waiting) DelSockets(ctx context.Context, o socketio.BroadcastOptions, rooms []string) error {
+	return a.AddSockets(ctx, o, rooms)
+}
+
+func (a waiting) DisconnectSockets(ctx context.Context, o socketio.BroadcastOptions, _ bool) error {
+	return a.AddSockets(ctx, o, nil)
+}
+
+func TestHandler_Timeout_BoundsTheWaitForOtherNodes(t *testing.T) {
+	for name, test := range map[string]struct{ given, want time.Duration }{"default": {0, 5 * time.Second}, "given": {time.Second, time.Second}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				keys, err := api.ParseKeys(full)
+				if err != nil {
+					t.Fatal(err)
+				}
+				quiet := slog.New(slog.DiscardHandler)
+				srv := sockettest.NewServer(t, &socketio.Options{Logger: quiet, NewAdapter: func(l *socketio.LocalAdapter) (socketio.Adapter, error) { return waiting{l}, nil }})
+				h, err := api.New(srv.Server, &api.Options{Keys: keys, Logger: quiet, Timeout: test.given})
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, c := range []struct{ method, path, body string }{
+					{"GET", "/api/sockets?namespace=/", ""}, {"GET", "/api/rooms?namespace=/", ""}, {"GET", "/api/sockets/%2F/x", ""},
+					{"POST", "/api/join", `{"namespace":"/","to":["r"],"rooms":["x"]}`}, {"POST", "/api/leave", `{"namespace":"/","to":["r"],"rooms":["x"]}`},
+					{"POST", "/api/disconnect", `{"namespace":"/","to":["r"]}`},
+				} {
+					began := time.Now()
+					if a := call(t, h, c.method, c.path, full, c.body); a.Code != 503 || time.Since(began) != test.want {
+						t.Errorf("%s: %d after %v", c.path, a.Code, time.Since(began))
+					}
+				}
+			})
+		})
+	}
 }
 
 func TestHandler_SilentNode_IsNamed(t *testing.T) {
