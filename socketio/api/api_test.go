@@ -538,6 +538,9 @@ func TestHandler_Descriptions_NeedNoKey(t *testing.T) {
 			t.Errorf("the page does not name %s", path)
 		}
 	}
+	if kind, sniff := page.Header().Get("Content-Type"), page.Header().Get("X-Content-Type-Options"); kind != "text/html; charset=utf-8" || sniff != "nosniff" {
+		t.Errorf("Content-Type %q, X-Content-Type-Options %q", kind, sniff)
+	}
 	if csp := page.Header().Get("Content-Security-Policy"); !strings.HasPrefix(csp, "default-src 'none'") || page.Code != 200 {
 		t.Errorf("%d %q", page.Code, csp)
 	}

@@ -152,7 +152,7 @@ func TestHandler_IdempotencyKey_Bounds(t *testing.T) {
 	}
 }
 
-// What failed, or was cut by a panic, may be tried again with its key.
+// A request that failed, or was cut by a panic, may be made again with its key.
 func TestHandler_IdempotencyKey_FailuresMayBeRepeated(t *testing.T) {
 	a, h := servedNoting(t)
 	emit := func() answer {

@@ -98,7 +98,7 @@ func TestHandler_Emit_ArgumentsAreCompact(t *testing.T) {
 	}
 }
 
-// What other nodes do not take is told, without the reason, which is for the log.
+// The caller is told that other nodes did not take an event; the reason is for the log.
 func TestHandler_Emit_AdapterFails(t *testing.T) {
 	a, h := servedNoting(t)
 	a.fail = errors.New("canary")
