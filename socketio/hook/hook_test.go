@@ -170,6 +170,8 @@ func TestClient_Connect_Refusals(t *testing.T) {
 		{"no connection", 0, ``, errors.New("refused"), false, "unavailable", `{"code":"unavailable"}`},
 		{"no connection, open", 0, ``, errors.New("refused"), true, "", ""},
 		{"403, open", 403, `{}`, nil, true, "unauthorized", `{"code":"unauthorized"}`},
+		{"404, open", 404, `{}`, nil, true, "", ""},
+		{"500, open", 500, `{}`, nil, true, "", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			b := &backend{answer: func(*http.Request, request) (*http.Response, error) {
@@ -478,9 +480,15 @@ func TestNew_RefusesWrongOptions(t *testing.T) {
 		"whole":   {URL: "/hook", Secrets: secrets},
 		"Secrets": {URL: "http://x/"},
 		"Retries": {URL: "http://x/", Secrets: secrets, Retries: 6},
+		"-1":      {URL: "http://x/", Secrets: secrets, Retries: -1},
+		"http:":   {URL: "http:///hook", Secrets: secrets},
+		`URL ""`:  {URL: ":", Secrets: secrets},
 	} {
 		if _, err := hook.New(&o); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", want, err)
 		}
+	}
+	if _, err := hook.New(&hook.Options{URL: "https://x", Secrets: secrets, Retries: 5}); err != nil {
+		t.Error(err)
 	}
 }
