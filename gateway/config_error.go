@@ -2,7 +2,9 @@ package gateway
 
 import (
 	"errors"
+	"net/url"
 	"strconv"
+	"strings"
 )
 
 // configError is a setting that cannot be used.
@@ -28,9 +30,20 @@ const unknown = "is unknown"
 func keyError(key, value, fix string) error {
 	what := "is missing"
 	if value != "" {
-		what = "= " + strconv.Quote(value) + " is not usable"
+		what = "= " + strconv.Quote(withoutPassword(value)) + " is not usable"
 	}
 	return &configError{key, what, fix}
+}
+
+// withoutPassword is a value as an error may show it: a URL has no password, and one that
+// cannot be read, of which it is not known where a password stands, is not shown.
+func withoutPassword(value string) string {
+	if strings.Contains(value, "@") && strings.Contains(value, "://") {
+		if _, err := url.Parse(value); err != nil {
+			return "…"
+		}
+	}
+	return maskPasswords(value)
 }
 
 // configErrors are all things that are wrong, so that they can be mended in one go.

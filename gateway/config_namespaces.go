@@ -349,11 +349,7 @@ func (h *NamespaceHook) normalize(n *Namespace, key func(string) string, dir str
 		h.Events = []string{"connect", "disconnect", "*"}
 	}
 	if u, err := url.Parse(h.URL); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		shown := "…"
-		if err == nil {
-			shown = u.Redacted()
-		}
-		errs.add(keyError(key("hook.url"), shown, "write a whole http or https URL"))
+		errs.add(keyError(key("hook.url"), h.URL, "write a whole http or https URL"))
 	}
 	if h.SecretFile == "" {
 		errs.add(keyError(key("hook.secret-file"), "", "name a file with whsec_ and the base64 of 24 to 64 bytes in a line, the newest first"))

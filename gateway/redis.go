@@ -43,7 +43,7 @@ func redisOptions(urls []string, files redisFiles) (*redis.UniversalOptions, err
 	for _, raw := range urls {
 		u, err := url.Parse(raw)
 		if err != nil {
-			return nil, keyError(key, "…", form)
+			return nil, keyError(key, raw, form)
 		}
 		query := u.Query()
 		if m := query.Get("master_name"); m != "" {
@@ -53,14 +53,14 @@ func redisOptions(urls []string, files redisFiles) (*redis.UniversalOptions, err
 		}
 		o, err := redis.ParseURL(u.String())
 		if err != nil || o.Network != "tcp" {
-			return nil, keyError(key, maskPasswords(u.String()), form)
+			return nil, keyError(key, u.String(), form)
 		}
 		if first == nil {
 			first = o
 		}
 		// The servers are one database: what differs would be ignored.
 		if (o.TLSConfig == nil) != (first.TLSConfig == nil) || o.Username != first.Username || o.Password != first.Password || o.DB != first.DB {
-			return nil, keyError(key, maskPasswords(u.String()), "give all URLs the same scheme, user, password and database")
+			return nil, keyError(key, u.String(), "give all URLs the same scheme, user, password and database")
 		}
 		addrs = append(addrs, o.Addr)
 	}

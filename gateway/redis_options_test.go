@@ -10,11 +10,14 @@ import (
 
 func TestRedisOptions_URLsThatDiffer_AreRefused(t *testing.T) {
 	for name, urls := range map[string][]string{
-		"scheme":   {"redis://a", "rediss://b"},
-		"password": {"redis://:x@a", "redis://:y@b"},
-		"user":     {"redis://u:x@a", "redis://v:x@b"},
-		"database": {"redis://a/1", "redis://b/2"},
-		"unix":     {"unix:///run/redis.sock"},
+		"scheme":           {"redis://a", "rediss://b"},
+		"password":         {"redis://:x@a", "redis://:y@b"},
+		"user":             {"redis://u:x@a", "redis://v:x@b"},
+		"database":         {"redis://a/1", "redis://b/2"},
+		"unix":             {"unix:///run/redis.sock"},
+		"scheme of a site": {"http://:x@a"},
+		"escape":           {"redis://:x@a%zz"},
+		"space":            {"redis://u y:x@a b"},
 	} {
 		if _, err := redisOptions(urls, redisFiles{}); err == nil || !strings.Contains(err.Error(), "POSTHOUSE_REDIS_URL") || strings.Contains(err.Error(), ":x@") {
 			t.Errorf("%s: %v", name, err)
