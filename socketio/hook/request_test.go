@@ -161,6 +161,26 @@ func TestClient_Event_EmitOptions(t *testing.T) {
 	}
 }
 
+func TestClient_Event_EmitToAnotherNamespace(t *testing.T) {
+	b := &backend{answer: func(*http.Request, request) (*http.Response, error) {
+		return respond(200, `{"emit":[{"namespace":"/other","event":"x"},{"namespace":"/app","event":"y"}]}`), nil
+	}}
+	srv, client := attached(t, b, &hook.Options{Events: []string{"*"}})
+	other, c := srv.Connect("/", nil), srv.Connect("/app", nil)
+	if got := c.Call("do").String(); got != "[]" {
+		t.Error(got)
+	}
+	c.Expect("y")
+	srv.Of("/other")
+	there := srv.Connect("/other", nil)
+	c.Call("do")
+	there.Expect("x")
+	other.Quiet()
+	if s := client.Stats(); s.Failed != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
 // A back end that is spared is not asked again for the same event.
 func TestClient_Retries_EndWhenTheBackEndIsSpared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -344,6 +364,47 @@ func TestClient_Notify_TheOldestFallOut(t *testing.T) {
 		}
 		if n := len(b.got()); n != posters+queue {
 			t.Errorf("%d posts", n)
+		}
+	})
+}
+
+// Shutdown posts once more what waits, at once, and tells what it gave up; what hangs is
+// cut by the end of its context.
+func TestClient_Shutdown_PostsOnceMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var hangs atomic.Bool
+		b := &backend{answer: func(r *http.Request, _ request) (*http.Response, error) {
+			if hangs.Load() {
+				<-r.Context().Done()
+			}
+			return nil, errors.New("refused")
+		}}
+		for _, hanging := range []bool{false, true} {
+			var log bytes.Buffer
+			client, err := hook.New(&hook.Options{URL: "http://backend.example/", Secrets: secrets, Transport: b, Timeout: time.Hour, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+			if err != nil {
+				t.Fatal(err)
+			}
+			hangs.Store(false)
+			if err := client.Notify("msg_1", obj{"id": "1"}); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(2 * time.Second) // between two tries
+			hangs.Store(hanging)
+			before, began := client.Stats().Posted, time.Now()
+			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+			err = client.Shutdown(ctx)
+			cancel()
+			took := map[bool]time.Duration{true: 3 * time.Second}[hanging]
+			if (err != nil) != hanging || time.Since(began) != took {
+				t.Errorf("hanging %v: %v after %v", hanging, err, time.Since(began))
+			}
+			if s := client.Stats(); s.Posted != before+1 || s.Dropped != 1 || s.Disconnects != 0 {
+				t.Errorf("hanging %v: %+v, posted before %d", hanging, s, before)
+			}
+			if !strings.Contains(log.String(), "a disconnect was given up") {
+				t.Errorf("hanging %v: the log says %s", hanging, log.String())
+			}
 		}
 	})
 }
