@@ -16,6 +16,7 @@ import (
 
 	"posthouse/socketio"
 	"posthouse/socketio/hook"
+	"posthouse/socketio/parser"
 	"posthouse/socketio/sockettest"
 )
 
@@ -141,23 +142,42 @@ func TestClient_Event_APartOfTheAnswerCannotBeDone(t *testing.T) {
 	}
 }
 
+// noting is an adapter that notes the options of broadcasts.
+type noting struct {
+	*socketio.LocalAdapter
+	options []socketio.BroadcastOptions
+}
+
+func (a *noting) Broadcast(_ context.Context, _ *parser.Packet, o socketio.BroadcastOptions) error {
+	a.options = append(a.options, o)
+	return nil
+}
+
 // The emits of an answer have the options of the API's.
 func TestClient_Event_EmitOptions(t *testing.T) {
 	b := &backend{answer: func(*http.Request, request) (*http.Response, error) {
 		return respond(200, `{"emit":[{"to":["a"],"except":["b"],"event":"x","volatile":true,"compress":false,"local":true},{"event":"y","compress":true}]}`), nil
 	}}
-	srv, _ := attached(t, b, &hook.Options{Events: []string{"*"}})
-	srv.Of("/app").OnConnection(func(s *socketio.Socket) {
-		var in struct{ Rooms []string }
-		_ = s.Auth(&in)
-		_ = s.Join(in.Rooms...)
-	})
-	caller, a, both := srv.Connect("/app", nil), srv.Connect("/app", obj{"rooms": []string{"a"}}), srv.Connect("/app", obj{"rooms": []string{"a", "b"}})
-	caller.Call("do")
-	a.Expect("x")
-	for _, c := range []*sockettest.Client{a, both, caller} {
-		c.Expect("y")
-		c.Quiet()
+	client, err := hook.New(&hook.Options{URL: "http://backend.example/", Secrets: secrets, Transport: b, Events: []string{"*"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var a *noting
+	srv := sockettest.NewServer(t, &socketio.Options{Logger: slog.New(slog.DiscardHandler), NewAdapter: func(l *socketio.LocalAdapter) (socketio.Adapter, error) {
+		n := &noting{LocalAdapter: l}
+		if l.Namespace() == "/" {
+			a = n
+		}
+		return n, nil
+	}})
+	client.Attach(srv)
+	srv.Connect("/", nil).Call("do")
+	var got []string
+	for _, o := range a.options {
+		got = append(got, fmt.Sprintf("%v %v %v %v %v", o.Rooms, o.Except, o.Flags.Volatile, o.Flags.NoCompress, o.Flags.Local))
+	}
+	if fmt.Sprint(got) != "[[a] [b] true true true [] [] false false false]" {
+		t.Errorf("%v", got)
 	}
 }
 

@@ -13,6 +13,9 @@ import (
 	"posthouse/socketio/hook"
 )
 
+// whsec is a secret of n bytes.
+func whsec(n int) string { return "whsec_" + base64.StdEncoding.EncodeToString(make([]byte, n)) }
+
 func TestParseSecrets_RefusesWithTheLine(t *testing.T) {
 	const good = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 	for text, want := range map[string]string{
@@ -20,10 +23,19 @@ func TestParseSecrets_RefusesWithTheLine(t *testing.T) {
 		good + "\nMfKQ9r8GKYqrTwjUP": "line 2",
 		"whsec_c2hvcnQ=":             "line 1",
 		"whsec_*":                    "line 1",
+		good + "*":                   "line 1",
+		good[len("whsec_"):]:         "line 1",
+		whsec(23):                    "line 1",
+		whsec(65):                    "line 1",
 		"\n\nwhsec_" + strings.Repeat("A", 92) + "==": "line 3",
 	} {
 		if _, err := hook.ParseSecrets(text); !errors.Is(err, hook.ErrSecret) || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "c2hvcnQ") {
 			t.Errorf("%q: %v", text, err)
+		}
+	}
+	for _, n := range []int{24, 64} {
+		if _, err := hook.ParseSecrets(whsec(n)); err != nil {
+			t.Errorf("%d bytes: %v", n, err)
 		}
 	}
 	list, err := hook.ParseSecrets("\ufeff"[:0] + good + "\r\n\n" + good + "\n")
