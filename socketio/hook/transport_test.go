@@ -77,6 +77,53 @@ func TestTransport_KeepsAConnectionThatWasReadToItsEnd(t *testing.T) {
 	<-closed // the first one, which had them all
 }
 
+// The bound is the head's: a body may be as long as a hook's answer, and longer.
+func TestTransport_LongBodies(t *testing.T) {
+	t.Parallel()
+	body := strings.Repeat("x", 2<<20)
+	chunked := strings.Repeat(fmt.Sprintf("%x\r\n%s\r\n", 64<<10, body[:64<<10]), 32) + "0\r\n\r\n"
+	url, _ := answers(t, fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(body), body),
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"+chunked, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"+body)
+	rt := newTransport(1).(*transport)
+	defer rt.CloseIdleConnections()
+	for i := range 3 {
+		if got, err := ask(t, rt, t.Context(), url); got != "200 "+body || err != nil {
+			t.Errorf("%d: %d bytes, %v", i, len(got), err)
+		}
+	}
+	if len(rt.idle) != 0 {
+		t.Error("the connection is kept that the back end closes")
+	}
+}
+
+// A back end that cannot be reached, or answers before it has read all, is an error or an
+// answer, and no connection is kept.
+func TestTransport_NoBackEnd(t *testing.T) {
+	t.Parallel()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := ln.Addr().String()
+	_ = ln.Close()
+	rt := newTransport(1).(*transport)
+	if got, err := ask(t, rt, t.Context(), "http://"+address+"/"); err == nil {
+		t.Errorf("%q", got)
+	}
+	if _, err := ask(t, rt, t.Context(), "http://127.9.9.9/"); err == nil || !strings.Contains(err.Error(), "127.9.9.9:80") {
+		t.Errorf("without a port: %v", err)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	url, _ := answers(t, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+	if got, err := ask(t, rt, ended, url); !errors.Is(err, context.Canceled) {
+		t.Errorf("%q, %v", got, err)
+	}
+	if len(rt.idle) != 0 {
+		t.Error("a connection is kept")
+	}
+}
+
 // A back end such as Node's closes a connection that has been idle for five seconds.
 func TestTransport_IdleConnectionThatTheBackEndClosed_IsNotUsed(t *testing.T) {
 	t.Parallel()
