@@ -47,6 +47,13 @@ func TestConfig_Namespaces_RightOnesAreTaken(t *testing.T) {
     auth: open
     rooms: [everyone]
     recovery: 2m
+  /bare:
+    auth:
+    jwt:
+    rooms:
+    hook:
+    history:
+    limits:
 `)
 	if len(problems) > 0 {
 		t.Errorf("%q", problems)
@@ -56,14 +63,16 @@ func TestConfig_Namespaces_RightOnesAreTaken(t *testing.T) {
 // Every mistake is told with its line, its key and the fix, all at once.
 func TestConfig_Namespaces_MistakesAreNamed(t *testing.T) {
 	for yaml, want := range map[string]string{
-		"  app:\n":                            `2: namespaces.app: "app" is not usable; write a path`,
-		"  /login:\n    auth: open\n":         `2: namespaces./login: "/login" is not usable; it belongs to the gateway`,
-		"  /admin:\n":                         `2: namespaces./admin: "/admin" is not usable; it belongs to the gateway`,
-		"  /a*:\n":                            `2: namespaces./a*: "/a*" is not usable; write a path`,
-		"  /app:\n    authh: jwt\n":           `3: namespaces./app.authh: is unknown; did you mean "auth"?`,
-		"  /app:\n    jwt:\n      isuer: x\n": `4: namespaces./app.jwt.isuer: is unknown; did you mean "jwt.issuer"?`,
-		"  /app:\n    auth: basic\n":          `3: namespaces./app.auth: "basic" is not usable; use jwt, open or hook`,
-		"  /app:\n    auth: open\n    rooms: [\"u:{sub}\"]\n":                                                         `3: namespaces./app.auth: "open" is not usable; clients without a token`,
+		"  app:\n":                                            `2: namespaces.app: "app" is not usable; write a path`,
+		"  /login:\n    auth: open\n":                         `2: namespaces./login: "/login" is not usable; it belongs to the gateway`,
+		"  /admin:\n":                                         `2: namespaces./admin: "/admin" is not usable; it belongs to the gateway`,
+		"  /app:\n  /app2:\n    auth: basic\n":                `4: namespaces./app2.auth: "basic" is not usable`,
+		"  /app:\n    \"-\": x\n":                             `3: namespaces./app.-: is unknown`,
+		"  /a*:\n":                                            `2: namespaces./a*: "/a*" is not usable; write a path`,
+		"  /app:\n    authh: jwt\n":                           `3: namespaces./app.authh: is unknown; did you mean "auth"?`,
+		"  /app:\n    jwt:\n      isuer: x\n":                 `4: namespaces./app.jwt.isuer: is unknown; did you mean "jwt.issuer"?`,
+		"  /app:\n    auth: basic\n":                          `3: namespaces./app.auth: "basic" is not usable; use jwt, open or hook`,
+		"  /app:\n    auth: open\n    rooms: [\"u:{sub}\"]\n": `3: namespaces./app.auth: "open" is not usable; clients without a token`,
 		"  /app:\n    auth: hook\n    rooms: [\"r:{role}\"]\n    hook: {url: \"http://x/\", secret-file: hook.key}\n": `3: namespaces./app.auth: "hook" is not usable; the back end names the user`,
 		"  /app:\n    auth: hook\n": `2: namespaces./app.hook.events: is missing; auth: hook asks`,
 		"  /app:\n    auth: hook\n    hook: {url: \"http://x/\", secret-file: hook.key, events: [say]}\n":      `4: namespaces./app.hook.events: is missing; auth: hook asks`,
