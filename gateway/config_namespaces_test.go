@@ -114,6 +114,7 @@ func TestConfig_Namespaces_MistakesAreNamed(t *testing.T) {
 		"  /app: [jwt]\n":                                                                                      `2: namespaces./app: is not usable; write keys`,
 		"  /t/{a}/{a}:\n":                                                                                      `2: namespaces./t/{a}/{a}: "/t/{a}/{a}" is not usable; a parameter occurs twice`,
 		"  /t/*:\n  /t/{id}:\n":                                                                                `3: namespaces./t/{id}: "/t/{id}" is not usable; it matches the same names as /t/*`,
+		"  /t/{a}/{b}/{a}:\n":                                                                                  `2: namespaces./t/{a}/{b}/{a}: "/t/{a}/{b}/{a}" is not usable; a parameter occurs twice`,
 		"  - /app\n":                                                                                           `POSTHOUSE_CONFIG`,
 	} {
 		problems, file := namespaceProblems(t, yaml)
