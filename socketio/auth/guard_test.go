@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -27,7 +28,7 @@ func guarded(t *testing.T, o *socketio.Options, g *GuardOptions, keys KeySource)
 	if o != nil {
 		opts = *o
 	}
-	opts.Logger = quiet
+	opts.Logger = slog.New(slog.NewTextHandler(failing{t}, &slog.HandlerOptions{Level: slog.LevelError}))
 	opts.Engine.PingInterval = 24 * time.Hour
 	if g == nil {
 		g = &GuardOptions{}
@@ -38,6 +39,14 @@ func guarded(t *testing.T, o *socketio.Options, g *GuardOptions, keys KeySource)
 	t.Cleanup(guard.Close)
 	guard.Protect(srv.Of("/app"))
 	return srv, guard
+}
+
+// failing fails the test with what is written: lines about panics in handlers.
+type failing struct{ t *testing.T }
+
+func (f failing) Write(text []byte) (int, error) {
+	f.t.Errorf("%s", text)
+	return len(text), nil
 }
 
 // waiting is the number of sockets on the agenda, when nothing is under way; without
@@ -149,6 +158,12 @@ func TestGuard_Auth_FreshTokenOfTheSameSubjectGoesOn(t *testing.T) {
 		c.Expect("expired")
 		time.Sleep(5 * time.Second)
 		c.Disconnected()
+
+		// One that expires earlier than the old one counts as well.
+		c = srv.Connect("/app", obj{"token": lasting(time.Hour, "ada")})
+		c.Call("auth", obj{"token": lasting(time.Minute, "ada")})
+		time.Sleep(time.Minute)
+		c.Expect("expired")
 	})
 }
 
