@@ -46,6 +46,7 @@ func TestConfig_Namespaces_RightOnesAreTaken(t *testing.T) {
   /free:
     auth: open
     rooms: [everyone]
+    limits: {rooms: 10000}
     recovery: 2m
   /bare:
     auth:
@@ -74,6 +75,9 @@ func TestConfig_Namespaces_MistakesAreNamed(t *testing.T) {
 		"  /app:\n    auth: basic\n":                          `3: namespaces./app.auth: "basic" is not usable; use jwt, open or hook`,
 		"  /app:\n    auth: open\n    rooms: [\"u:{sub}\"]\n": `3: namespaces./app.auth: "open" is not usable; clients without a token`,
 		"  /app:\n    auth: hook\n    rooms: [\"r:{role}\"]\n    hook: {url: \"http://x/\", secret-file: hook.key}\n": `3: namespaces./app.auth: "hook" is not usable; the back end names the user`,
+		"  /app:\n    auth: open\n    join: [\"doc:{sub}:*\"]\n":                                                      `3: namespaces./app.auth: "open" is not usable; clients without a token`,
+		"  /app:\n    auth: hook\n    join: [\"r:{role}\"]\n    hook: {url: \"http://x/\", secret-file: hook.key}\n":  `3: namespaces./app.auth: "hook" is not usable; the back end names the user`,
+		"  /app:\n    jwt: {issuer: a, audience: b, key-file: jwt.key, clock-skew: soon}\n":                           `3: namespaces./app.jwt.clock-skew: "soon" is not usable; `,
 		"  /app:\n    auth: hook\n": `2: namespaces./app.hook.events: is missing; auth: hook asks`,
 		"  /app:\n    auth: hook\n    hook: {url: \"http://x/\", secret-file: hook.key, events: [say]}\n":      `4: namespaces./app.hook.events: is missing; auth: hook asks`,
 		"  /app:\n    auth: open\n    jwt: {issuer: a, audience: b, key-file: jwt.key}\n":                      `4: namespaces./app.jwt: "…" is not usable; it needs auth: jwt`,
