@@ -225,6 +225,14 @@ func TestHandler_Refusals_NameTheField(t *testing.T) {
 		{"emit", `{"namespace":"/app","event":"x","to":[` + strings.Join(many, ",") + `],"history":false}`, 200, ""},
 		{"emit", `{"namespace":"/app","event":"disconnect"}`, 422, "body.event"},
 		{"emit", `{"namespace":"/none","event":"x"}`, 404, "body.namespace"},
+		{"emit", `{"namespace":"/none","event":"x","local":true}`, 404, "body.namespace"},
+		{"emit", `{"namespace":"/app","to":["kept1"],"event":"x","history":true}`, 200, ""},
+		{"emit", `{"namespace":"/app","to":["x","kept1"],"event":"x","history":true}`, 200, ""},
+		{"emit", `{"namespace":"/app","to":["x"],"event":"x","history":true}`, 422, "body.history"},
+		{"emit", `{"namespace":"/app","to":["kept1"],"event":"x","history":true,"volatile":true}`, 422, "body.history"},
+		{"emit", `{"namespace":"/app","to":["kept1"],"event":"x","history":true,"local":true}`, 422, "body.history"},
+		{"emit", `{"namespace":"/app","to":["kept1"],"event":"x","history":true,"ack":{"timeout":1}}`, 422, "body.history"},
+		{"emit", `{"namespace":"/team/7","to":["kept1"],"event":"x","history":true}`, 422, "body.history"},
 		{"emit", `{"namespace":"/app","event":`, 400, "body"},
 		{"join", `{"namespace":"/app","to":["r"]}`, 422, "body"},
 		{"join", `{"namespace":"/app","to":[],"rooms":["r"]}`, 422, "body.to"},
@@ -275,6 +283,10 @@ func TestHandler_Batch_OneBadEntryDoesNotStopTheOthers(t *testing.T) {
 	}
 	if a := call(t, h, "POST", "/api/batch", full, `["`+strings.Repeat("x", 1<<20)+`"]`); a.Code != 413 {
 		t.Errorf("more than 1 MiB: %d", a.Code)
+	}
+	most := "[" + strings.Repeat(`{"namespace":"/app","to":["none"],"event":"x"},`, 999) + `{"namespace":"/app","to":["none"],"event":"x"}]`
+	if a := call(t, h, "POST", "/api/batch", full, most); a.Code != 200 || strings.Count(a.Body.String(), "{}") != 1000 {
+		t.Errorf("1000 entries: %d %.200s", a.Code, a.Body)
 	}
 	many := "[" + strings.Repeat(`{"namespace":"/app","event":"x"},`, 1000) + `{"namespace":"/app","event":"x"}]`
 	if a := call(t, h, "POST", "/api/batch", full, many); a.Code != 422 {
@@ -527,10 +539,25 @@ func TestHandler_Descriptions_NeedNoKey(t *testing.T) {
 	a := call(t, h, "GET", "/api/openapi.json", "", "")
 	var doc struct {
 		OpenAPI string
-		Paths   map[string]any
+		Paths   map[string]map[string]struct {
+			RequestBody *struct{ Content map[string]any }
+			Responses   map[string]any
+		}
 	}
 	if err := json.Unmarshal(a.Body.Bytes(), &doc); err != nil || doc.OpenAPI != "3.1.0" || len(doc.Paths) != 10 {
 		t.Errorf("%d %.300s", a.Code, a.Body)
+	}
+	for path, methods := range doc.Paths {
+		for method, op := range methods {
+			if (method == "post") != (op.RequestBody != nil && len(op.RequestBody.Content) > 0) || op.Responses["200"] == nil {
+				t.Errorf("%s %s: body %v, answers %v", method, path, op.RequestBody, op.Responses)
+			}
+		}
+	}
+	for _, name := range []string{"EmitRequest", "AckRequest", "EmitResult", "ErrorModel"} {
+		if !strings.Contains(a.Body.String(), `"#/components/schemas/`+name+`"`) {
+			t.Errorf("no route is described by %s", name)
+		}
 	}
 	page := call(t, h, "GET", "/api/", "", "")
 	for path := range doc.Paths {
