@@ -97,6 +97,7 @@ func TestConfig_Namespaces_MistakesAreNamed(t *testing.T) {
 		"  /app:\n    hook: {url: \"ftp://x/\", secret-file: hook.key}\n":                                      `3: namespaces./app.hook.url: "ftp://x/" is not usable; `,
 		"  /app:\n    hook: {url: \"ftp://me:c2hvcnQ@x/\", secret-file: hook.key}\n":                           `3: namespaces./app.hook.url: "ftp://me:***@x/" is not usable; `,
 		"  /app:\n    hook: {url: \"http://me:c2hvcnQ %zz@x/\", secret-file: hook.key}\n":                      `3: namespaces./app.hook.url: "…" is not usable; `,
+		"  /app:\n    hook: {url: \"ftp://me:x@c2hvcnQ@x/\", secret-file: hook.key}\n":                         `3: namespaces./app.hook.url: "ftp://me:***@x/" is not usable; `,
 		"  /app:\n    hook: {secret-file: hook.key}\n":                                                         `3: namespaces./app.hook.url: is missing; `,
 		"  /app:\n    jwt: {issuer: a, audience: b, jwks: \"https://me:c2hvcnQ@x/\"}\n":                        `3: namespaces./app.jwt.jwks: "https://me:***@x/" is not usable; `,
 		"  /app:\n    hook: {url: \"http:///x\", secret-file: hook.key}\n":                                     `3: namespaces./app.hook.url: "http:///x" is not usable; `,

@@ -232,8 +232,8 @@ func (r *settingsReader) noteRefusal(err error) {
 	r.addProblem(r.accounts.placeOf(wrong.settingName)+wrong.settingName, what, wrong.fixAdvice)
 }
 
-// passwords are those inside of URLs.
-var passwords = regexp.MustCompile(`(://[^:/@\s]*):[^@\s]*@`)
+// passwords are those inside of URLs, of which a list has several. A password may hold @.
+var passwords = regexp.MustCompile(`(://[^:/@\s]*):[^\s,]*@`)
 
 func maskPasswords(s string) string { return passwords.ReplaceAllString(s, "$1:***@") }
 
