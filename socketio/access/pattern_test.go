@@ -31,6 +31,30 @@ func TestPattern_Match(t *testing.T) {
 	}
 }
 
+func TestMatching(t *testing.T) {
+	fits, err := Matching("topic:*", "team-*", "a*b*c", "one")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for room, want := range map[string]bool{
+		"topic:1": true, "topic:": false, "one": true, "ones": false, "": false,
+		"team-aaaaaaaaaaaaaaa": true, // as long as a socket's own room
+		"a1b2c":                true, "abc": false, "a1bc": false, "ab2c": false, "a1b2": false, "axc": false,
+	} {
+		if fits(room) != want {
+			t.Errorf("%q: %v", room, !want)
+		}
+	}
+	if none, err := Matching(); err != nil || none("topic:1") {
+		t.Errorf("no pattern: %v", err)
+	}
+	for _, text := range []string{"", "{sub}", "a{", "a}", "a{}", "a{b*}"} {
+		if _, err := Matching("topic:*", text); err == nil {
+			t.Errorf("%q was taken", text)
+		}
+	}
+}
+
 func FuzzPattern(f *testing.F) {
 	f.Add("doc:{sub}:*", "doc:a:1", "a")
 	f.Add("a*b**c{sub}", "axbyyc*", "*")
