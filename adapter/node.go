@@ -169,7 +169,7 @@ func (m *node) countAnswers(ctx context.Context, r *clusterRequest) error {
 	counts, err := m.redisNodes.countSubscribers(ctx, m.sharded, channels...)
 	if err != nil {
 		m.log.Debug("redis does not count the nodes", "error", err)
-		r.setExpected(len(alive), alive)
+		m.expectAnswers(r, len(alive), alive)
 		var refused redis.Error
 		if errors.As(err, &refused) {
 			return nil // it was reached: not every user may ask
@@ -195,8 +195,19 @@ func (m *node) countAnswers(ctx context.Context, r *clusterRequest) error {
 			m.presence.forgetSilent(uid)
 		}
 	}
-	r.setExpected(max(n, 0), waiting)
+	m.expectAnswers(r, max(n, 0), waiting)
 	return nil
+}
+
+// expectAnswers tells r how many answers it gets. A node of names that left while Redis
+// counted is not waited for: it was in no list yet when the requests were told.
+func (m *node) expectAnswers(r *clusterRequest, n int, names []string) {
+	r.setExpected(n, names)
+	for _, uid := range names {
+		if !m.presence.isKnown(uid) {
+			r.nodeLeft(uid)
+		}
+	}
 }
 
 // askOthers sends a question to the other nodes and waits for their answers. It is not

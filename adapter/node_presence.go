@@ -140,6 +140,15 @@ func (p *presence) isGo(uid string) bool {
 	return ok
 }
 
+// isKnown reports whether nodeNames has uid among those that live.
+func (p *presence) isKnown(uid string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_, alive := p.lastHeard[uid]
+	_, foreign := p.foreignNodes[uid]
+	return alive || foreign
+}
+
 // countAlive returns how many other Go nodes live.
 func (p *presence) countAlive() int {
 	p.mu.Lock()

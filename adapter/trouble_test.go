@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -314,6 +315,51 @@ func TestAdapters_RequestsDoNotWaitForSilentNodes(t *testing.T) {
 		_, err := a.FetchSockets(ctx)
 		return err != nil
 	})
+}
+
+// countHook calls a function while Redis counts subscribers, once.
+type countHook struct{ during atomic.Pointer[func()] }
+
+func (h *countHook) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (h *countHook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		err := next(ctx, cmd)
+		if cmd.Name() == "pubsub" {
+			if f := h.during.Swap(nil); f != nil {
+				(*f)()
+			}
+		}
+		return err
+	}
+}
+
+func (h *countHook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+// A node that leaves while Redis counts the nodes is counted, and no request waits for it.
+func TestAdapters_RequestsDoNotWaitForNodesThatLeaveWhileTheyAreCounted(t *testing.T) {
+	t.Parallel()
+	rdb, _ := newRedis(t)
+	counting := newClient(t, &redis.UniversalOptions{Addrs: []string{rdb.(*redis.Client).Options().Addr}})
+	hook := &countHook{}
+	counting.AddHook(hook)
+	a := newGoReplica(t, adapter.Redis(counting, nil), nil)
+	mute := newMutePeer(t, rdb, "mute01")
+	nodes := func(n int) func() bool { return func() bool { return statsOf(a).Nodes == n } }
+	mute.say("beat")
+	testenv.Until(t, 10*time.Second, "the name to be known", nodes(1))
+	hook.during.Store(new(func() {
+		mute.say("bye")
+		testenv.Until(t, 10*time.Second, "the goodbye to be heard", nodes(0))
+	}))
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	began := time.Now()
+	if _, err := a.FetchSockets(ctx); err != nil || time.Since(began) > 30*time.Second {
+		t.Errorf("%v after %v", err, time.Since(began))
+	}
 }
 
 func TestAdapters_SenselessMessagesAreCountedAndIgnored(t *testing.T) {
