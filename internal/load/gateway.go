@@ -125,14 +125,12 @@ func gatewayLogin(ctx context.Context, l Load, targets []*Target) ([]Metric, err
 	if err != nil {
 		return team.finish(nil, err)
 	}
-	cpu, ops := cpuOf(targets), team.ops.Load()
-	if err := sleep.For(team.ctx, l.Duration); err != nil {
+	cpu := cpuOf(targets)
+	ops, err := team.countOps(l.Duration)
+	if err != nil {
 		return team.finish(nil, err)
 	}
-	cpu, ops = cpuOf(targets)-cpu, team.ops.Load()-ops
-	if ops == 0 {
-		return team.finish(nil, errIdle)
-	}
+	cpu = cpuOf(targets) - cpu
 	after, err := redisCommands(ctx, l.Redis)
 	return team.finish([]Metric{perEvent("", cpu, ops), {Name: "commands", Unit: "cmd", Value: (after - commands) / float64(ops)}}, err)
 }

@@ -291,14 +291,12 @@ func replicas(ctx context.Context, l Load, targets []*Target) ([]Metric, error) 
 		if err := sleep.For(team.ctx, l.Warmup); err != nil {
 			return nil, err
 		}
-		all, rest, ops := cpuOf(targets), cpuOf(others), team.ops.Load()
-		if err := sleep.For(team.ctx, l.Duration); err != nil {
+		all, rest := cpuOf(targets), cpuOf(others)
+		ops, err := team.countOps(l.Duration)
+		if err != nil {
 			return nil, err
 		}
-		all, rest, ops = cpuOf(targets)-all, cpuOf(others)-rest, team.ops.Load()-ops
-		if ops == 0 {
-			return nil, errIdle
-		}
+		all, rest = cpuOf(targets)-all, cpuOf(others)-rest
 		m := []Metric{perEvent("", all, ops)}
 		if len(others) > 0 {
 			m = append(m, perEvent("the others", rest, ops), perEvent("the others, idle", idle, ops))

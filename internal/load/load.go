@@ -132,20 +132,36 @@ func (c *crew) work(conn interface{ Close() error }, step func() (int, error)) {
 	})
 }
 
+// maxDurations is how often a measurement goes on in which no operation has ended: a short
+// one on a busy machine says nothing about the server.
+const maxDurations = 20
+
+// countOps waits for d, and goes on while no operation has ended. It returns how many have.
+func (c *crew) countOps(d time.Duration) (int64, error) {
+	begun := c.ops.Load()
+	for range maxDurations {
+		if err := sleep.For(c.ctx, d); err != nil {
+			return 0, err
+		}
+		if ops := c.ops.Load() - begun; ops > 0 {
+			return ops, nil
+		}
+	}
+	return 0, errIdle
+}
+
 // measure waits for the warm-up, then returns the CPU time of the targets per
 // operation in the time that follows, in microseconds.
 func (c *crew) measure(l Load, unit string, targets []*Target) ([]Metric, error) {
 	if err := sleep.For(c.ctx, l.Warmup); err != nil {
 		return nil, err
 	}
-	cpu, ops := cpuOf(targets), c.ops.Load()
-	if err := sleep.For(c.ctx, l.Duration); err != nil {
+	cpu := cpuOf(targets)
+	ops, err := c.countOps(l.Duration)
+	if err != nil {
 		return nil, err
 	}
-	cpu, ops = cpuOf(targets)-cpu, c.ops.Load()-ops
-	if ops == 0 {
-		return nil, errIdle
-	}
+	cpu = cpuOf(targets) - cpu
 	return []Metric{{Unit: unit, Value: float64(cpu) / float64(time.Microsecond) / float64(ops)}}, nil
 }
 

@@ -19,13 +19,19 @@ import (
 // model is what a page knows of sockets and their rooms.
 type model map[string]map[string]bool
 
-// follow applies messages until the page knows a member of the last room, and reports
-// what it would show twice.
-func (m model) follow(t *testing.T, c *sockettest.Client, last string) {
+// shownPage is an administrator's page, with what it shows.
+type shownPage struct {
+	*sockettest.Client
+	shows  model
+	filled bool // the list has come
+}
+
+// follow applies messages until done, and reports what the page would show twice.
+func (p *shownPage) follow(t *testing.T, done func() bool) {
 	t.Helper()
-	isLast := func(rooms map[string]bool) bool { return rooms[last] }
-	for filled := false; !slices.ContainsFunc(slices.Collect(maps.Values(m)), isLast); {
-		msg := c.Next()
+	m := p.shows
+	for !done() {
+		msg := p.Next()
 		var nsp, room, id string
 		switch msg.Name {
 		case "all_sockets":
@@ -37,7 +43,7 @@ func (m model) follow(t *testing.T, c *sockettest.Client, last string) {
 			for _, s := range list {
 				m.add(s.Nsp+s.ID, s.Rooms)
 			}
-			filled = true
+			p.filled = true
 		case "socket_connected":
 			var s struct {
 				ID, Nsp string
@@ -54,7 +60,7 @@ func (m model) follow(t *testing.T, c *sockettest.Client, last string) {
 			bind(t, msg, 1, &room)
 			bind(t, msg, 2, &id)
 			rooms := m[nsp+id]
-			if !filled || rooms == nil {
+			if !p.filled || rooms == nil {
 				continue // the page ignores it, too
 			}
 			if joined := msg.Name == "room_joined"; rooms[room] == joined {
@@ -97,9 +103,10 @@ func TestFillPage_RoomsChangeMeanwhile_EachIsToldOnce(t *testing.T) {
 			}
 		})
 	}
-	var pages, comers []*sockettest.Client
+	var pages []*shownPage
+	var comers []*sockettest.Client
 	for range 5 {
-		pages = append(pages, srv.Connect("/admin", nil))
+		pages = append(pages, &shownPage{Client: srv.Connect("/admin", nil), shows: model{}})
 		comers = append(comers, srv.Connect("/", nil), srv.Connect("/", nil), srv.Connect("/", nil))
 		comers[len(comers)-1].Disconnect()
 		comers[len(comers)-2].Disconnect()
@@ -108,6 +115,10 @@ func TestFillPage_RoomsChangeMeanwhile_EachIsToldOnce(t *testing.T) {
 		<-gone
 	}
 	changes.Wait()
+	// A list that held the last change would come ahead of the changes that it lacks.
+	for _, p := range pages {
+		p.follow(t, func() bool { return p.filled })
+	}
 	if err := sockets[0].Join("the end"); err != nil { // the last notice of all
 		t.Fatal(err)
 	}
@@ -115,9 +126,10 @@ func TestFillPage_RoomsChangeMeanwhile_EachIsToldOnce(t *testing.T) {
 	for s := range srv.Sockets() {
 		want.add("/"+s.ID(), s.Rooms())
 	}
-	for _, c := range pages {
-		got := model{}
-		got.follow(t, c, "the end")
+	last := "/" + sockets[0].ID()
+	for _, p := range pages {
+		got := p.shows
+		p.follow(t, func() bool { return got[last]["the end"] })
 		maps.DeleteFunc(got, func(key string, _ map[string]bool) bool { return strings.HasPrefix(key, "/admin") })
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("the page shows %v, the server has %v", got, want)
