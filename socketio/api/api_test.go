@@ -62,6 +62,22 @@ func served(t *testing.T, o *api.Options) (*sockettest.Server, http.Handler) {
 	return srv, h
 }
 
+// servedBy is a server with an adapter of the test's own, and its API.
+func servedBy(t *testing.T, newAdapter func(*socketio.LocalAdapter) socketio.Adapter, o *api.Options) (*sockettest.Server, http.Handler) {
+	t.Helper()
+	keys, err := api.ParseKeys(full)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Keys, o.Logger = keys, slog.New(slog.DiscardHandler)
+	srv := sockettest.NewServer(t, &socketio.Options{Logger: o.Logger, NewAdapter: func(l *socketio.LocalAdapter) (socketio.Adapter, error) { return newAdapter(l), nil }})
+	h, err := api.New(srv.Server, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return srv, h
+}
+
 type obj = map[string]any
 
 type answer struct {

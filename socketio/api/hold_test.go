@@ -43,21 +43,12 @@ func (a *holding) BroadcastWithAck(context.Context, *parser.Packet, socketio.Bro
 func TestAPI_Batch_IsPublishedTogether(t *testing.T) {
 	t.Parallel()
 	adapters := map[string]*holding{}
-	io := socketio.NewServer(&socketio.Options{NewAdapter: func(l *socketio.LocalAdapter) (socketio.Adapter, error) {
+	srv, h := servedBy(t, func(l *socketio.LocalAdapter) socketio.Adapter {
 		adapters[l.Namespace()] = &holding{LocalAdapter: l}
-		return adapters[l.Namespace()], nil
-	}})
-	t.Cleanup(func() { _ = io.Shutdown(context.Background()) })
-	io.Of("/a")
-	io.Of("/b")
-	keys, err := api.ParseKeys(full)
-	if err != nil {
-		t.Fatal(err)
-	}
-	h, err := api.New(io, &api.Options{Keys: keys})
-	if err != nil {
-		t.Fatal(err)
-	}
+		return adapters[l.Namespace()]
+	}, &api.Options{})
+	srv.Of("/a")
+	srv.Of("/b")
 	for _, c := range []struct{ name, path, body, a, b string }{
 		{"one namespace", "/api/batch", `[{"namespace":"/a","event":"x"},{"namespace":"/a","event":"y"}]`, "[emit held emit held release]", "[]"},
 		{"two", "/api/batch", `[{"namespace":"/a","event":"x"},{"namespace":"/b","event":"y"},{"namespace":"/a","event":"z"}]`,

@@ -3,7 +3,6 @@ package api_test
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -11,7 +10,6 @@ import (
 
 	"posthouse/socketio"
 	"posthouse/socketio/api"
-	"posthouse/socketio/sockettest"
 )
 
 // silentNode is an adapter whose other node, gw2, does not answer, or that fails.
@@ -50,16 +48,7 @@ func TestHandler_Timeout_BoundsTheWaitForOtherNodes(t *testing.T) {
 	for name, test := range map[string]struct{ given, want time.Duration }{"default": {0, 5 * time.Second}, "given": {time.Second, time.Second}} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				keys, err := api.ParseKeys(full)
-				if err != nil {
-					t.Fatal(err)
-				}
-				quiet := slog.New(slog.DiscardHandler)
-				srv := sockettest.NewServer(t, &socketio.Options{Logger: quiet, NewAdapter: func(l *socketio.LocalAdapter) (socketio.Adapter, error) { return waiting{l}, nil }})
-				h, err := api.New(srv.Server, &api.Options{Keys: keys, Logger: quiet, Timeout: test.given})
-				if err != nil {
-					t.Fatal(err)
-				}
+				_, h := servedBy(t, func(l *socketio.LocalAdapter) socketio.Adapter { return waiting{l} }, &api.Options{Timeout: test.given})
 				for _, c := range []struct{ method, path, body string }{
 					{"GET", "/api/sockets?namespace=/", ""}, {"GET", "/api/rooms?namespace=/", ""}, {"GET", "/api/sockets/%2F/x", ""},
 					{"POST", "/api/join", `{"namespace":"/","to":["r"],"rooms":["x"]}`}, {"POST", "/api/leave", `{"namespace":"/","to":["r"],"rooms":["x"]}`},
@@ -81,16 +70,7 @@ func TestHandler_SilentNode_IsNamed(t *testing.T) {
 		"1 of 2":  &socketio.PartialError{Op: "fetchSockets", Expected: 2, Received: 1},
 		"unknown": errors.New("canary"),
 	} {
-		keys, err := api.ParseKeys(full)
-		if err != nil {
-			t.Fatal(err)
-		}
-		quiet := slog.New(slog.DiscardHandler)
-		srv := sockettest.NewServer(t, &socketio.Options{Logger: quiet, NewAdapter: func(l *socketio.LocalAdapter) (socketio.Adapter, error) { return silentNode{l, away}, nil }})
-		h, err := api.New(srv.Server, &api.Options{Keys: keys, Logger: quiet})
-		if err != nil {
-			t.Fatal(err)
-		}
+		srv, h := servedBy(t, func(l *socketio.LocalAdapter) socketio.Adapter { return silentNode{l, away} }, &api.Options{})
 		c := srv.Connect("/", nil)
 		for path, status := range map[string]int{"sockets?namespace=/": 200, "rooms?namespace=/": 200, "sockets/%2F/" + c.ID: 200, "sockets/%2F/elsewhere": 503} {
 			a := call(t, h, "GET", "/api/"+path, full, "")

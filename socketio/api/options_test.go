@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"testing"
 
 	"posthouse/socketio"
 	"posthouse/socketio/api"
 	"posthouse/socketio/parser"
-	"posthouse/socketio/sockettest"
 )
 
 // noting is an adapter that notes the options of broadcasts and fails as it is told.
@@ -39,23 +37,14 @@ func (a *noting) BroadcastWithAck(_ context.Context, _ *parser.Packet, o socketi
 func servedNoting(t *testing.T) (*noting, http.Handler) {
 	t.Helper()
 	var a *noting
-	quiet := slog.New(slog.DiscardHandler)
-	srv := sockettest.NewServer(t, &socketio.Options{Logger: quiet, NewAdapter: func(l *socketio.LocalAdapter) (socketio.Adapter, error) {
+	srv, h := servedBy(t, func(l *socketio.LocalAdapter) socketio.Adapter {
 		if l.Namespace() != "/app" {
-			return l, nil
+			return l
 		}
 		a = &noting{LocalAdapter: l}
-		return a, nil
-	}})
+		return a
+	}, &api.Options{})
 	srv.Of("/app")
-	keys, err := api.ParseKeys(full)
-	if err != nil {
-		t.Fatal(err)
-	}
-	h, err := api.New(srv.Server, &api.Options{Keys: keys, Logger: quiet})
-	if err != nil {
-		t.Fatal(err)
-	}
 	return a, h
 }
 

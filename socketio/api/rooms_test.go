@@ -13,7 +13,6 @@ import (
 	"posthouse/socketio/api"
 	"posthouse/socketio/history"
 	"posthouse/socketio/presence"
-	"posthouse/socketio/sockettest"
 )
 
 func isTopic(room string) bool { return strings.HasPrefix(room, "topic:") }
@@ -69,11 +68,9 @@ func TestHandler_PresenceAndHistory(t *testing.T) {
 			t.Errorf("%s: %d %s", query, a.Code, a.Body)
 		}
 	}
-	for _, path := range []string{"join", "leave", "disconnect"} {
-		body := `{"namespace":"/none","to":["r"],"rooms":["x"]}`
-		if path == "disconnect" {
-			body = `{"namespace":"/none","to":["r"]}`
-		}
+	const rooms = `,"rooms":["x"]`
+	for path, more := range map[string]string{"join": rooms, "leave": rooms, "disconnect": ""} {
+		body := `{"namespace":"/none","to":["r"]` + more + `}`
 		if a := call(t, h, "POST", "/api/"+path, full, body); a.Code != 404 || a.problem.Errors[0].Location != "body.namespace" {
 			t.Errorf("%s: %d %s", path, a.Code, a.Body)
 		}
@@ -86,12 +83,13 @@ func TestHandler_PresenceAndHistory(t *testing.T) {
 
 var errAway = errors.New("canary")
 
-// awayStore is a store that cannot be reached, of presence and of history.
+// awayStore is a store of presence that cannot be reached.
 type awayStore struct{ presence.Store }
 
 func (awayStore) Read(context.Context, string) ([]presence.Member, error) { return nil, errAway }
 func (awayStore) Lease() time.Duration                                    { return time.Minute }
 
+// awayHistory is an adapter whose store of history cannot be reached.
 type awayHistory struct{ *socketio.LocalAdapter }
 
 func (a awayHistory) HistoryStore() history.Store { return a }
@@ -112,15 +110,8 @@ func TestHandler_PresenceAndHistory_StoreAway(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	keys, err := api.ParseKeys(full)
-	if err != nil {
-		t.Fatal(err)
-	}
-	srv := sockettest.NewServer(t, &socketio.Options{Logger: quiet, NewAdapter: func(l *socketio.LocalAdapter) (socketio.Adapter, error) { return awayHistory{l}, nil }})
-	h, err := api.New(srv.Server, &api.Options{Keys: keys, Logger: quiet, Presence: func(*socketio.Namespace) *presence.Presence { return here }})
-	if err != nil {
-		t.Fatal(err)
-	}
+	srv, h := servedBy(t, func(l *socketio.LocalAdapter) socketio.Adapter { return awayHistory{l} },
+		&api.Options{Presence: func(*socketio.Namespace) *presence.Presence { return here }})
 	kept.Apply(srv.Of("/app"))
 	for _, path := range []string{"presence", "history"} {
 		if a := call(t, h, "GET", "/api/"+path+"?namespace=/app&room=topic:1", full, ""); a.Code != 503 || strings.Contains(a.Body.String(), "canary") {

@@ -1,6 +1,7 @@
 package hook_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -83,11 +84,12 @@ var secrets = func() []hook.Secret {
 	return s
 }()
 
-// attached is a server whose namespace /app hands everything to b.
+// attached is a server whose namespace /app hands everything to b, at a URL of its own
+// and without a log unless o has them.
 func attached(t *testing.T, b *backend, o *hook.Options) (*sockettest.Server, *hook.Client) {
 	t.Helper()
 	quiet := slog.New(slog.DiscardHandler)
-	o.URL, o.Secrets, o.Transport, o.Logger = "http://backend.example/hook", secrets, b, quiet
+	o.URL, o.Secrets, o.Transport, o.Logger = cmp.Or(o.URL, "http://backend.example/hook"), secrets, b, cmp.Or(o.Logger, quiet)
 	client, err := hook.New(o)
 	if err != nil {
 		t.Fatal(err)

@@ -27,13 +27,8 @@ func TestClient_Request_Headers(t *testing.T) {
 		"http://gateway@backend.example/hook?x=1&y=2": "Basic Z2F0ZXdheTo=",
 	} {
 		b := &backend{}
-		client, err := hook.New(&hook.Options{URL: url, Secrets: secrets, Transport: b, Events: []string{"say"}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		srv := sockettest.NewServer(t, &socketio.Options{Logger: slog.New(slog.DiscardHandler)})
-		client.Attach(srv)
-		srv.Connect("/", nil).Call("say")
+		srv, _ := attached(t, b, &hook.Options{URL: url, Events: []string{"say"}})
+		srv.Connect("/app", nil).Call("say")
 		h := b.headers[0]
 		for name, want := range map[string]string{"Content-Type": "application/json", "User-Agent": "posthouse", "Authorization": authorization, "Webhook-Id": b.got()[0].ID} {
 			if got := h.Get(name); got != want {
@@ -125,13 +120,8 @@ func TestClient_Event_APartOfTheAnswerCannotBeDone(t *testing.T) {
 	} {
 		b := &backend{answer: func(*http.Request, request) (*http.Response, error) { return respond(200, answer), nil }}
 		var log bytes.Buffer
-		client, err := hook.New(&hook.Options{URL: "http://backend.example/", Secrets: secrets, Transport: b, Events: []string{"*"}, Logger: slog.New(slog.NewTextHandler(&log, nil))})
-		if err != nil {
-			t.Fatal(err)
-		}
-		srv := sockettest.NewServer(t, &socketio.Options{Logger: slog.New(slog.DiscardHandler)})
-		client.Attach(srv)
-		c := srv.Connect("/", nil)
+		srv, _ := attached(t, b, &hook.Options{Events: []string{"*"}, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		c := srv.Connect("/app", nil)
 		if got := c.Call("do").String(); got != "[]" {
 			t.Errorf("%s: ack %s", answer, got)
 		}
@@ -331,13 +321,8 @@ func TestClient_Log_NamesTheSetting(t *testing.T) {
 			return respond(204, ""), nil
 		}}
 		var log bytes.Buffer
-		client, err := hook.New(&hook.Options{URL: "http://backend.example/", Secrets: secrets, Transport: b, Events: []string{"*"}, Concurrency: 1, Logger: slog.New(slog.NewTextHandler(&log, nil))})
-		if err != nil {
-			t.Fatal(err)
-		}
-		srv := sockettest.NewServer(t, &socketio.Options{Logger: slog.New(slog.DiscardHandler)})
-		client.Attach(srv)
-		one, two := srv.Connect("/", nil), srv.Connect("/", nil)
+		srv, _ := attached(t, b, &hook.Options{Events: []string{"*"}, Concurrency: 1, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		one, two := srv.Connect("/app", nil), srv.Connect("/app", nil)
 		one.Emit("x")
 		synctest.Wait()
 		for range 10 {
@@ -401,10 +386,7 @@ func TestClient_Shutdown_PostsOnceMore(t *testing.T) {
 		}}
 		for _, hanging := range []bool{false, true} {
 			var log bytes.Buffer
-			client, err := hook.New(&hook.Options{URL: "http://backend.example/", Secrets: secrets, Transport: b, Timeout: time.Hour, Logger: slog.New(slog.NewTextHandler(&log, nil))})
-			if err != nil {
-				t.Fatal(err)
-			}
+			_, client := attached(t, b, &hook.Options{Timeout: time.Hour, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 			hangs.Store(false)
 			if err := client.Notify("msg_1", obj{"id": "1"}); err != nil {
 				t.Fatal(err)
@@ -413,9 +395,12 @@ func TestClient_Shutdown_PostsOnceMore(t *testing.T) {
 			hangs.Store(hanging)
 			before, began := client.Stats().Posted, time.Now()
 			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
-			err = client.Shutdown(ctx)
+			err := client.Shutdown(ctx)
 			cancel()
-			took := map[bool]time.Duration{true: 3 * time.Second}[hanging]
+			took := time.Duration(0)
+			if hanging {
+				took = 3 * time.Second
+			}
 			if (err != nil) != hanging || time.Since(began) != took {
 				t.Errorf("hanging %v: %v after %v", hanging, err, time.Since(began))
 			}

@@ -96,8 +96,7 @@ func TestTransport_LongBodies(t *testing.T) {
 	}
 }
 
-// A back end that cannot be reached, or answers before it has read all, is an error or an
-// answer, and no connection is kept.
+// A back end that cannot be reached is an error, and so is a request whose time is over.
 func TestTransport_NoBackEnd(t *testing.T) {
 	t.Parallel()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
